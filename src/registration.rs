@@ -1,1 +1,140 @@
-//! registration
+//! Registration and ping states of a gateway, in FreeSWITCH's own words (FACTS 31).
+//!
+//! A word that a newer FreeSWITCH may bring is carried through as it is: never lost, never translated.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+macro_rules! words {
+    ($(#[$doc:meta])* $type:ident { $($(#[$word_doc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $type {
+            $($(#[$word_doc])* $variant,)*
+            /// A word that this version doesn't know.
+            Unknown(Box<str>),
+        }
+
+        impl $type {
+            /// FreeSWITCH's word for it.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $word,)*
+                    Self::Unknown(word) => word,
+                }
+            }
+        }
+
+        impl From<&str> for $type {
+            fn from(word: &str) -> Self {
+                match word {
+                    $($word => Self::$variant,)*
+                    _ => Self::Unknown(word.into()),
+                }
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = Infallible;
+
+            fn from_str(word: &str) -> Result<Self, Infallible> {
+                Ok(word.into())
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Ok(String::deserialize(deserializer)?.as_str().into())
+            }
+        }
+    };
+}
+
+words! {
+    /// Where a gateway's registration stands (`sofia_state_names` in mod_sofia.c).
+    State {
+        Unreged = "UNREGED",
+        Trying = "TRYING",
+        /// The 200 came; REGED follows at the next tick (FACTS 24).
+        Register = "REGISTER",
+        Reged = "REGED",
+        /// Killed, its un-REGISTER on the way (FACTS 22).
+        Unregister = "UNREGISTER",
+        Failed = "FAILED",
+        FailWait = "FAIL_WAIT",
+        Expired = "EXPIRED",
+        /// `register` is false: nothing to register.
+        Noreg = "NOREG",
+        Down = "DOWN",
+        Timeout = "TIMEOUT",
+    }
+}
+
+words! {
+    /// What the OPTIONS pings say (`sofia_gateway_status_name` in mod_sofia.c).
+    PingStatus {
+        Down = "DOWN",
+        Up = "UP",
+        Invalid = "INVALID",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_is_read_and_written_as_itself() {
+        let states = [
+            "UNREGED",
+            "TRYING",
+            "REGISTER",
+            "REGED",
+            "UNREGISTER",
+            "FAILED",
+            "FAIL_WAIT",
+            "EXPIRED",
+            "NOREG",
+            "DOWN",
+            "TIMEOUT",
+        ];
+        for word in states {
+            let state: State = word.parse().unwrap();
+            assert!(!matches!(state, State::Unknown(_)), "{word}");
+            assert_eq!(state.to_string(), word);
+            assert_eq!(serde_json::to_string(&state).unwrap(), format!("\"{word}\""));
+            assert_eq!(serde_json::from_str::<State>(&format!("\"{word}\"")).unwrap(), state);
+        }
+        for word in ["UP", "DOWN", "INVALID"] {
+            assert!(!matches!(PingStatus::from(word), PingStatus::Unknown(_)), "{word}");
+            assert_eq!(PingStatus::from(word).to_string(), word);
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_is_not_lost() {
+        for word in ["REG_NEW", "reged", ""] {
+            assert_eq!(State::from(word), State::Unknown(word.into()));
+            assert_eq!(State::from(word).to_string(), word);
+            assert_eq!(
+                serde_json::to_string(&PingStatus::from(word)).unwrap(),
+                format!("\"{word}\"")
+            );
+        }
+    }
+}

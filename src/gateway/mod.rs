@@ -2,26 +2,29 @@
 //!
 //! Pure: no I/O, no XML, no Redis keys, no clock.
 
+mod check;
+mod desired;
+mod finding;
+mod freeswitch;
+mod json;
+mod name;
+mod parse;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
-/// A gateway's name, checked: `^[A-Za-z0-9_.-]+$` and not `_all_` in any case (FACTS 11), at most 255 bytes. Nothing else may enter a
-/// FreeSWITCH command.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GatewayName(Arc<str>);
+pub use desired::{Counts, Desired, Entry};
+pub use finding::{Finding, Severity};
+pub use freeswitch::is_true;
+pub use name::{GatewayName, NameError, ProfileName};
+pub use parse::{Parsed, parse};
 
-impl GatewayName {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A SIP profile's name, under the same character rule.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProfileName(Arc<str>);
+/// The variable that carries a gateway's revision on the switch, and is reserved for that.
+pub const REVISION_VARIABLE: &str = "trunkd_revision";
 
 /// What the templates say of a profile, as far as FreeSWITCH's rules about gateways need it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProfileFacts {
     /// Whether the profile has TLS: `None` when the template leaves it to a FreeSWITCH global.
     pub tls: Option<bool>,
@@ -30,14 +33,14 @@ pub struct ProfileFacts {
 }
 
 /// What gateways are checked against.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     pub default_profile: ProfileName,
     pub profiles: BTreeMap<ProfileName, ProfileFacts>,
 }
 
 /// One `cti_gateway@<domain>` key as it was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum RawDomain {
     /// field → value, as the bytes that Redis holds.
     Hash(BTreeMap<Vec<u8>, Vec<u8>>),
@@ -45,11 +48,95 @@ pub enum RawDomain {
     WrongType(String),
 }
 
+impl fmt::Debug for RawDomain {
+    /// Says how much there is, never what: values hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hash(fields) => write!(f, "Hash({} fields)", fields.len()),
+            Self::WrongType(kind) => f.debug_tuple("WrongType").field(kind).finish(),
+        }
+    }
+}
+
 /// domain → what its key holds.
 pub type RawDomains = BTreeMap<String, RawDomain>;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    Warning,
-    Error,
+/// A gateway that FreeSWITCH would take, in the form it is served in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Gateway {
+    pub domain: Arc<str>,
+    pub name: GatewayName,
+    pub profile: ProfileName,
+    pub enabled: bool,
+    /// The switchnames that are to have it; `None` is every switch.
+    pub nodes: Option<Vec<String>>,
+    /// `<param>` name → value, sorted by name, each name once.
+    pub params: Vec<(String, String)>,
+    /// Sorted by name, each name once.
+    pub variables: Vec<Variable>,
+}
+
+impl Gateway {
+    /// Whether the switch called `node` is to have this gateway; with no node asked for, whether any may.
+    pub fn serves(&self, node: Option<&str>) -> bool {
+        match (&self.nodes, node) {
+            (Some(nodes), Some(node)) => nodes.iter().any(|n| n == node),
+            _ => true,
+        }
+    }
+
+    /// The value of a `<param>`, if it is set.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether FreeSWITCH registers it at the carrier (FACTS 13: a missing `register` means true).
+    pub fn registers(&self) -> bool {
+        self.param("register").is_none_or(is_true)
+    }
+}
+
+impl fmt::Debug for Gateway {
+    /// Names only: values may be passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("domain", &self.domain)
+            .field("name", &self.name)
+            .field("profile", &self.profile)
+            .field("enabled", &self.enabled)
+            .field("nodes", &self.nodes)
+            .field("params", &self.params.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("variables", &self.variables.iter().map(|v| &v.name).collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+/// A `<variable>` of a gateway.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Variable {
+    pub name: String,
+    pub value: String,
+    pub direction: Direction,
+}
+
+impl fmt::Debug for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Variable")
+            .field("name", &self.name)
+            .field("direction", &self.direction)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which calls get a variable (FACTS 16).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Direction {
+    /// Written as no `direction` attribute at all: FreeSWITCH takes any other text, "both" too, as neither.
+    #[default]
+    Both,
+    Inbound,
+    Outbound,
 }

@@ -1,0 +1,342 @@
+//! Which gateways are desired, of all that the domains' keys hold.
+//!
+//! Invalid is not removed: while a value is bad, its last valid version counts. Only a field or key that is gone,
+//! `enabled: false`, and another `profile` or `nodes` take a gateway away.
+
+use std::collections::btree_map::Entry as MapEntry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use super::finding::shown;
+use super::parse::{MAX_VALUE_BYTES, parse_name, parse_value};
+use super::{Finding, Gateway, GatewayName, RawDomain, RawDomains, Rules, Severity};
+
+/// A gateway that is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub gateway: Gateway,
+    /// Why this is an older version than the one in Redis, when it is: `new value refused, param.username: …`.
+    pub kept: Option<String>,
+}
+
+/// How many fields of a domain are what; each field is counted once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Counts {
+    /// Served as Redis has it.
+    pub valid: usize,
+    /// The value is refused; the last valid version counts.
+    pub kept: usize,
+    /// The name or the value is refused, and there is no valid version to keep.
+    pub invalid: usize,
+    /// Valid, and `enabled` is false.
+    pub disabled: usize,
+    /// Valid, but the name belongs to an earlier domain or to a template.
+    pub shadowed: usize,
+}
+
+/// The gateways FreeSWITCH is to have, and everything there is to say about the others. Cheap to share in an `Arc`.
+#[derive(Clone, Default)]
+pub struct Desired {
+    rules: Option<Arc<Rules>>,
+    domains: BTreeMap<Arc<str>, Domain>,
+    served: BTreeMap<GatewayName, Arc<Entry>>,
+    findings: Vec<Finding>,
+    counts: BTreeMap<String, Counts>,
+}
+
+/// What is known of one domain's key.
+#[derive(Clone, Default)]
+struct Domain {
+    /// Of the fields whose name is a gateway's.
+    slots: BTreeMap<GatewayName, Arc<Slot>>,
+    /// About the key itself, and about fields whose name is refused.
+    findings: Vec<Finding>,
+    /// How many those fields are.
+    bad_names: usize,
+}
+
+/// What is known of one field.
+struct Slot {
+    /// The value that was read, to know it again; `None` when the key could not be read, or is too long to be worth
+    /// keeping.
+    raw: Option<Arc<[u8]>>,
+    valid: Option<Valid>,
+    findings: Vec<Finding>,
+}
+
+/// The last valid version of a field's value.
+#[derive(Clone)]
+struct Valid {
+    raw: Arc<[u8]>,
+    entry: Arc<Entry>,
+}
+
+impl Desired {
+    /// Decides from what Redis holds. `previous` is the state before, whose valid versions are kept while a new value
+    /// is bad. A field that did not change is not read again, and keeps its `Arc<Entry>`.
+    pub fn build(raw: &RawDomains, rules: &Rules, previous: Option<&Desired>) -> Desired {
+        let same_rules = previous
+            .and_then(|p| p.rules.as_ref())
+            .filter(|before| ***before == *rules);
+        let known = Known {
+            rules,
+            unchanged_rules: same_rules.is_some(),
+        };
+        let rules = same_rules.map_or_else(|| Arc::new(rules.clone()), Arc::clone);
+
+        let mut domains = BTreeMap::new();
+        for (name, raw) in raw {
+            let (name, before) = match previous.and_then(|p| p.domains.get_key_value(name.as_str())) {
+                Some((name, domain)) => (Arc::clone(name), Some(domain)),
+                None => (Arc::from(name.as_str()), None),
+            };
+            let domain = match raw {
+                RawDomain::Hash(fields) => known.read_hash(&name, fields, before),
+                RawDomain::WrongType(kind) => keep_all(&name, kind, before),
+            };
+            domains.insert(name, domain);
+        }
+        decide(domains, rules)
+    }
+
+    /// The gateway of that name, if it is served.
+    pub fn get(&self, name: &str) -> Option<&Arc<Entry>> {
+        self.served.get(name)
+    }
+
+    /// Every gateway that is served, by name.
+    pub fn served(&self) -> &BTreeMap<GatewayName, Arc<Entry>> {
+        &self.served
+    }
+
+    /// Sorted by place, each once.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// domain → how many of its fields are what.
+    pub fn counts(&self) -> &BTreeMap<String, Counts> {
+        &self.counts
+    }
+
+    /// The last valid value of every gateway, served or not: what to put by so that after a restart `build(saved)` and
+    /// then `build(current, Some(that))` serves what was served before.
+    pub fn last_valid(&self) -> RawDomains {
+        self.domains
+            .iter()
+            .map(|(name, domain)| {
+                let fields = domain.slots.iter().filter_map(|(gateway, slot)| {
+                    let valid = slot.valid.as_ref()?;
+                    Some((gateway.as_str().as_bytes().to_vec(), valid.raw.to_vec()))
+                });
+                (name.to_string(), RawDomain::Hash(fields.collect()))
+            })
+            .collect()
+    }
+}
+
+impl fmt::Debug for Desired {
+    /// Names only: the values that are kept for comparison hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desired")
+            .field("served", &self.served)
+            .field("findings", &self.findings)
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What fields are read under.
+struct Known<'a> {
+    rules: &'a Rules,
+    /// Whether what was read before was read under the same rules.
+    unchanged_rules: bool,
+}
+
+impl Known<'_> {
+    fn read_hash(&self, domain: &Arc<str>, fields: &BTreeMap<Vec<u8>, Vec<u8>>, before: Option<&Domain>) -> Domain {
+        let mut now = Domain::default();
+        let mut slots = Vec::with_capacity(fields.len());
+        for (field, value) in fields {
+            // A name that was there before needs no second check.
+            let known = std::str::from_utf8(field)
+                .ok()
+                .and_then(|text| before?.slots.get_key_value(text));
+            if let Some((name, slot)) = known {
+                slots.push((name.clone(), self.read_field(domain, name, value, Some(slot))));
+                continue;
+            }
+            match parse_name(domain, field) {
+                Ok(name) => {
+                    let slot = self.read_field(domain, &name, value, None);
+                    slots.push((name, slot));
+                }
+                Err(finding) => {
+                    now.findings.push(*finding);
+                    now.bad_names += 1;
+                }
+            }
+        }
+        now.slots = slots.into_iter().collect();
+        now
+    }
+
+    fn read_field(&self, domain: &Arc<str>, name: &GatewayName, value: &[u8], before: Option<&Arc<Slot>>) -> Arc<Slot> {
+        if let Some(before) = before
+            && self.unchanged_rules
+            && before.raw.as_deref() == Some(value)
+        {
+            return Arc::clone(before);
+        }
+        let raw: Arc<[u8]> = Arc::from(value);
+        let parsed = parse_value(domain, name, value, self.rules);
+        let before = before.and_then(|slot| slot.valid.as_ref());
+        let valid = match parsed.gateway {
+            Some(gateway) => {
+                let entry = Entry { gateway, kept: None };
+                // Other bytes may say the same: then it is the same entry.
+                let entry = match before {
+                    Some(before) if *before.entry == entry => Arc::clone(&before.entry),
+                    _ => Arc::new(entry),
+                };
+                Some(Valid {
+                    raw: Arc::clone(&raw),
+                    entry,
+                })
+            }
+            None => before.map(|before| before.keep(format!("new value refused, {}", first_error(&parsed.findings)))),
+        };
+        Arc::new(Slot {
+            raw: Some(raw).filter(|raw| raw.len() <= MAX_VALUE_BYTES),
+            valid,
+            findings: parsed.findings,
+        })
+    }
+}
+
+impl Valid {
+    fn keep(&self, reason: String) -> Valid {
+        if self.entry.kept.as_ref() == Some(&reason) {
+            return self.clone();
+        }
+        let entry = Entry {
+            gateway: self.entry.gateway.clone(),
+            kept: Some(reason),
+        };
+        Valid {
+            raw: Arc::clone(&self.raw),
+            entry: Arc::new(entry),
+        }
+    }
+}
+
+fn first_error(findings: &[Finding]) -> String {
+    match findings.iter().find(|f| f.severity == Severity::Error) {
+        Some(Finding {
+            field: Some(field),
+            reason,
+            ..
+        }) => format!("{field}: {reason}"),
+        Some(Finding { reason, .. }) => reason.clone(),
+        None => "it is not valid".to_owned(),
+    }
+}
+
+/// A key that is no hash takes nothing away: all that was valid in it goes on.
+fn keep_all(domain: &Arc<str>, kind: &str, before: Option<&Domain>) -> Domain {
+    let reason = format!(
+        "the key of domain {} is of Redis type '{}', not a hash",
+        shown(domain),
+        shown(kind)
+    );
+    let slots = before.into_iter().flat_map(|b| &b.slots).filter_map(|(name, slot)| {
+        let valid = slot.valid.as_ref()?.keep(reason.clone());
+        Some((
+            name.clone(),
+            Arc::new(Slot {
+                raw: None,
+                valid: Some(valid),
+                findings: Vec::new(),
+            }),
+        ))
+    });
+    Domain {
+        slots: slots.collect(),
+        findings: vec![Finding {
+            domain: domain.to_string(),
+            gateway: None,
+            field: None,
+            severity: Severity::Error,
+            reason: reason.clone(),
+            mend: "delete the key, or store it as a hash; until then its gateways stay as they were".to_owned(),
+        }],
+        bad_names: 0,
+    }
+}
+
+/// Who gets a name: a template before all domains, then the first domain by name. Gateways that are disabled or never
+/// were valid claim nothing.
+fn decide(domains: BTreeMap<Arc<str>, Domain>, rules: Arc<Rules>) -> Desired {
+    let of_templates: BTreeSet<&GatewayName> = rules.profiles.values().flat_map(|facts| &facts.gateways).collect();
+    let mut served: BTreeMap<GatewayName, Arc<Entry>> = BTreeMap::new();
+    let mut findings = Vec::new();
+    let mut counts = BTreeMap::new();
+    for (domain_name, domain) in &domains {
+        let mut count = Counts {
+            invalid: domain.bad_names,
+            ..Counts::default()
+        };
+        findings.extend(domain.findings.iter().cloned());
+        for (name, slot) in &domain.slots {
+            findings.extend(slot.findings.iter().cloned());
+            let Some(Valid { entry, .. }) = &slot.valid else {
+                count.invalid += 1;
+                continue;
+            };
+            let mut shadowed = false;
+            if entry.gateway.enabled {
+                let owner = if of_templates.contains(name) {
+                    Some("a template".to_owned())
+                } else {
+                    match served.entry(name.clone()) {
+                        MapEntry::Vacant(place) => {
+                            place.insert(Arc::clone(entry));
+                            None
+                        }
+                        MapEntry::Occupied(place) => Some(format!("domain {}", shown(&place.get().gateway.domain))),
+                    }
+                };
+                if let Some(owner) = owner {
+                    shadowed = true;
+                    findings.push(Finding {
+                        domain: domain_name.to_string(),
+                        gateway: Some(name.to_string()),
+                        field: None,
+                        severity: Severity::Error,
+                        reason: format!(
+                            "{owner} has a gateway of this name, and FreeSWITCH knows a name once, over all profiles"
+                        ),
+                        mend: "rename one of the two".to_owned(),
+                    });
+                }
+            }
+            match (&entry.kept, entry.gateway.enabled, shadowed) {
+                (Some(_), _, _) => count.kept += 1,
+                (None, false, _) => count.disabled += 1,
+                (None, true, true) => count.shadowed += 1,
+                (None, true, false) => count.valid += 1,
+            }
+        }
+        counts.insert(domain_name.to_string(), count);
+    }
+    findings.sort_unstable();
+    findings.dedup();
+    Desired {
+        rules: Some(Arc::clone(&rules)),
+        domains,
+        served,
+        findings,
+        counts,
+    }
+}

@@ -1,0 +1,116 @@
+//! What is wrong with a gateway, where, and what mends it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Served, but not as its writer may think.
+    Warning,
+    /// Not served as it stands.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// One thing to tell an operator. It never holds a value that could be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Finding {
+    pub domain: String,
+    /// The hash field as it was given, shortened and escaped; `None` when it is about the whole domain.
+    pub gateway: Option<String>,
+    /// Where in the value, such as `param.realm`; `None` when it is about the whole value.
+    pub field: Option<String>,
+    pub severity: Severity,
+    pub reason: String,
+    pub mend: String,
+}
+
+impl fmt::Display for Finding {
+    /// One line: `error: domain acme, gateway gw1, param.realm: reason; mend`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: domain {}", self.severity, shown(&self.domain))?;
+        if let Some(gateway) = &self.gateway {
+            write!(f, ", gateway {gateway}")?;
+        }
+        if let Some(field) = &self.field {
+            write!(f, ", {field}")?;
+        }
+        write!(f, ": {}; {}", self.reason, self.mend)
+    }
+}
+
+/// Collects what there is to say of one gateway.
+pub(super) struct Report<'a> {
+    pub(super) domain: &'a str,
+    pub(super) gateway: &'a str,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Report<'_> {
+    pub(super) fn error(
+        &mut self,
+        field: impl Into<Option<String>>,
+        reason: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
+        self.push(Severity::Error, field.into(), reason.into(), mend.into());
+    }
+
+    pub(super) fn warn(
+        &mut self,
+        field: impl Into<Option<String>>,
+        reason: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
+        self.push(Severity::Warning, field.into(), reason.into(), mend.into());
+    }
+
+    pub(super) fn push(&mut self, severity: Severity, field: Option<String>, reason: String, mend: String) {
+        self.findings.push(Finding {
+            domain: self.domain.to_string(),
+            gateway: Some(self.gateway.to_string()),
+            field,
+            severity,
+            reason,
+            mend,
+        });
+    }
+}
+
+/// The longest piece of an operator's text that is repeated to him, in characters.
+const MAX_SHOWN_CHARS: usize = 64;
+
+/// An operator's text made fit for one line of a log or terminal: escaped and shortened.
+pub(super) fn shown(text: &str) -> String {
+    let mut out = String::new();
+    for (count, c) in text.chars().enumerate() {
+        if count == MAX_SHOWN_CHARS {
+            out.push('…');
+            break;
+        }
+        if is_unprintable(c) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Characters that would break a line, move a cursor or hide: controls, line separators, and marks of writing
+/// direction.
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}')
+        || matches!(c, '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{FFFE}' | '\u{FFFF}')
+}

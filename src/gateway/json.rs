@@ -1,0 +1,163 @@
+//! JSON as its writer wrote it: repeated keys are noticed, numbers keep their digits, and no error repeats what was
+//! written.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+/// One level of a JSON value. What is nested stays text until it is asked for, so depth costs nothing.
+pub(super) enum Json<'a> {
+    Null,
+    Bool(bool),
+    String(String),
+    /// Its digits as written.
+    Number(&'a str),
+    Array(&'a RawValue),
+    Object(&'a RawValue),
+    /// A string with an escape like `\ud800`, which stands for no character.
+    BadString,
+}
+
+/// The members of an object, in the order written; of a repeated key, the last.
+#[derive(Default)]
+pub(super) struct Object<'a> {
+    pub(super) members: Vec<(String, Json<'a>)>,
+    pub(super) repeated: BTreeSet<String>,
+}
+
+impl<'a> Json<'a> {
+    /// Reads a text. The error is a sentence with line and column, that repeats nothing of the text.
+    pub(super) fn read(text: &'a str) -> Result<Self, String> {
+        let raw: &RawValue = serde_json::from_str(text).map_err(|error| match error.classify() {
+            // These messages are fixed texts, such as "expected `:` at line 1 column 9".
+            Category::Syntax | Category::Eof => error.to_string(),
+            Category::Data | Category::Io => format!("at line {} column {}", error.line(), error.column()),
+        })?;
+        Ok(Self::one_level(raw))
+    }
+
+    fn one_level(raw: &'a RawValue) -> Self {
+        let text = raw.get();
+        match text.as_bytes().first() {
+            Some(b'n') => Self::Null,
+            Some(b't') => Self::Bool(true),
+            Some(b'f') => Self::Bool(false),
+            Some(b'"') => serde_json::from_str(text).map_or(Self::BadString, Self::String),
+            Some(b'[') => Self::Array(raw),
+            Some(b'{') => Self::Object(raw),
+            _ => Self::Number(text),
+        }
+    }
+
+    /// What it is, in words for a person.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "true or false",
+            Self::String(_) => "a string",
+            Self::Number(_) => "a number",
+            Self::Array(_) => "a list",
+            Self::Object(_) => "an object",
+            Self::BadString => "a string with an escape that stands for no character",
+        }
+    }
+}
+
+/// The members of an object; `None` when a key has an escape that stands for no character.
+pub(super) fn members(raw: &RawValue) -> Option<Object<'_>> {
+    let pairs: Pairs<'_> = serde_json::from_str(raw.get()).ok()?;
+    let mut object = Object::default();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for (key, raw) in pairs.0 {
+        let value = Json::one_level(raw);
+        if let Some(&at) = places.get(&key) {
+            object.members[at].1 = value;
+            object.repeated.insert(key);
+        } else {
+            places.insert(key.clone(), object.members.len());
+            object.members.push((key, value));
+        }
+    }
+    Some(object)
+}
+
+/// The items of an array.
+pub(super) fn items(raw: &RawValue) -> Vec<Json<'_>> {
+    let items: Vec<&RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
+    items.into_iter().map(Json::one_level).collect()
+}
+
+struct Pairs<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Pairs<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let Ok(Json::Number(digits)) = Json::read(" 123456789012345678901234567890.50 ") else {
+            panic!("no number")
+        };
+        assert_eq!(digits, "123456789012345678901234567890.50");
+    }
+
+    #[test]
+    fn of_a_repeated_key_the_last_counts_and_it_is_noticed() {
+        let Ok(Json::Object(raw)) = Json::read(r#"{"a":1,"b":2,"\u0061":3}"#) else {
+            panic!("no object")
+        };
+        let object = members(raw).unwrap();
+        assert_eq!(object.repeated, BTreeSet::from(["a".to_owned()]));
+        assert_eq!(object.members.len(), 2);
+        assert!(matches!(object.members[0], (ref key, Json::Number("3")) if key == "a"));
+    }
+
+    #[test]
+    fn an_error_has_a_place_and_no_content() {
+        for (text, expected) in [
+            (
+                "{\"password\":\n \"hunter2\",}",
+                "key must be a string at line 2 column 12",
+            ),
+            ("hunter2", "expected value at line 1 column 1"),
+            ("{\"a\" \"hunter2\"}", "expected `:` at line 1 column 6"),
+            ("", "EOF while parsing a value at line 1 column 0"),
+            ("{} hunter2", "trailing characters at line 1 column 4"),
+        ] {
+            assert_eq!(Json::read(text).err().as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn depth_does_not_exhaust_the_stack() {
+        let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+        assert!(matches!(Json::read(&deep), Ok(Json::Array(_))));
+    }
+}

@@ -1,0 +1,512 @@
+//! Which gateways are desired: what is kept, what is removed, who gets a name.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use trunkd::gateway::{
+    Counts, Desired, GatewayName, ProfileFacts, ProfileName, RawDomain, RawDomains, Rules, Severity,
+};
+
+fn profile(name: &str) -> ProfileName {
+    ProfileName::parse(name).unwrap()
+}
+
+/// Two profiles; a template of the second has these gateways of its own.
+fn rules(own: &[&str]) -> Rules {
+    let gateways: BTreeSet<_> = own.iter().map(|name| GatewayName::parse(name).unwrap()).collect();
+    Rules {
+        default_profile: profile("external"),
+        profiles: [
+            (profile("external"), ProfileFacts::default()),
+            (
+                profile("internal"),
+                ProfileFacts {
+                    tls: Some(false),
+                    gateways,
+                },
+            ),
+        ]
+        .into(),
+    }
+}
+
+fn hash(fields: &[(&str, &str)]) -> RawDomain {
+    RawDomain::Hash(
+        fields
+            .iter()
+            .map(|(name, json)| (name.as_bytes().to_vec(), json.as_bytes().to_vec()))
+            .collect(),
+    )
+}
+
+fn domains<const N: usize>(domains: [(&str, RawDomain); N]) -> RawDomains {
+    domains.map(|(name, domain)| (name.to_owned(), domain)).into()
+}
+
+/// A valid gateway that can be told from others.
+fn valid(mark: &str) -> String {
+    format!(r#"{{"param":{{"register":false,"context":"{mark}"}}}}"#)
+}
+
+const INVALID: &str = r#"{"param":{"username":"u"}}"#;
+const DISABLED: &str = r#"{"enabled":false,"param":{"register":false}}"#;
+
+/// name → (domain, context, whether it is kept) of what is served.
+fn served(desired: &Desired) -> BTreeMap<String, (String, String, bool)> {
+    desired
+        .served()
+        .iter()
+        .map(|(name, entry)| {
+            let gateway = &entry.gateway;
+            assert_eq!(&gateway.name, name);
+            let context = gateway.param("context").unwrap_or_default().to_owned();
+            (
+                name.to_string(),
+                (gateway.domain.to_string(), context, entry.kept.is_some()),
+            )
+        })
+        .collect()
+}
+
+fn errors(desired: &Desired) -> Vec<String> {
+    desired
+        .findings()
+        .iter()
+        .filter(|f| f.severity == Severity::Error)
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn a_bad_value_keeps_the_last_valid_version_and_says_so() {
+    let one = Desired::build(&domains([("a", hash(&[("gw", &valid("1"))]))]), &rules(&[]), None);
+    let two = Desired::build(&domains([("a", hash(&[("gw", INVALID)]))]), &rules(&[]), Some(&one));
+    let entry = two.get("gw").unwrap();
+    assert_eq!(entry.gateway.param("context"), Some("1"));
+    assert_eq!(
+        entry.kept.as_deref(),
+        Some(
+            "new value refused, param.password: is not set, and register is true (its default); FreeSWITCH would drop the gateway"
+        )
+    );
+    assert_eq!(
+        two.counts()["a"],
+        Counts {
+            kept: 1,
+            ..Counts::default()
+        }
+    );
+    assert_eq!(errors(&two).len(), 1);
+    // and on, through another bad value, until it is good again
+    let three = Desired::build(&domains([("a", hash(&[("gw", "not JSON")]))]), &rules(&[]), Some(&two));
+    assert_eq!(served(&three)["gw"], ("a".into(), "1".into(), true));
+    let four = Desired::build(
+        &domains([("a", hash(&[("gw", &valid("2"))]))]),
+        &rules(&[]),
+        Some(&three),
+    );
+    assert_eq!(served(&four)["gw"], ("a".into(), "2".into(), false));
+    assert_eq!(errors(&four), [""; 0]);
+}
+
+#[test]
+fn a_value_that_never_was_valid_is_not_served() {
+    let desired = Desired::build(
+        &domains([("a", hash(&[("gw", INVALID), ("ok", &valid("1"))]))]),
+        &rules(&[]),
+        None,
+    );
+    assert_eq!(served(&desired).keys().collect::<Vec<_>>(), ["ok"]);
+    assert_eq!(
+        desired.counts()["a"],
+        Counts {
+            valid: 1,
+            invalid: 1,
+            ..Counts::default()
+        }
+    );
+}
+
+#[test]
+fn what_removes_a_gateway() {
+    let before = Desired::build(
+        &domains([("a", hash(&[("gw", &valid("1")), ("other", &valid("1"))]))]),
+        &rules(&[]),
+        None,
+    );
+    let after = |raw: RawDomains| Desired::build(&raw, &rules(&[]), Some(&before));
+    assert!(
+        after(domains([("a", hash(&[("other", &valid("1"))]))]))
+            .get("gw")
+            .is_none(),
+        "HDEL"
+    );
+    assert!(after(RawDomains::new()).served().is_empty(), "DEL");
+    let disabled = after(domains([("a", hash(&[("gw", DISABLED)]))]));
+    assert!(disabled.get("gw").is_none(), "enabled: false");
+    assert_eq!(
+        disabled.counts()["a"],
+        Counts {
+            disabled: 1,
+            ..Counts::default()
+        }
+    );
+    let disabled = after(domains([("a", hash(&[("gw", r#"{"enabled":false}"#)]))]));
+    assert!(disabled.get("gw").is_none(), "enabled: false, whatever the rest is");
+    let moved = after(domains([(
+        "a",
+        hash(&[(
+            "gw",
+            r#"{"param":{"register":false},"profile":"internal","nodes":["fs2"]}"#,
+        )]),
+    )]));
+    let gateway = &moved.get("gw").unwrap().gateway;
+    assert_eq!(gateway.profile, profile("internal"));
+    assert!(!gateway.serves(Some("fs1")));
+}
+
+#[test]
+fn a_bad_value_does_not_wake_what_was_disabled() {
+    let one = Desired::build(&domains([("a", hash(&[("gw", &valid("1"))]))]), &rules(&[]), None);
+    let two = Desired::build(&domains([("a", hash(&[("gw", DISABLED)]))]), &rules(&[]), Some(&one));
+    let three = Desired::build(&domains([("a", hash(&[("gw", INVALID)]))]), &rules(&[]), Some(&two));
+    assert!(three.served().is_empty());
+    assert_eq!(
+        three.counts()["a"],
+        Counts {
+            kept: 1,
+            ..Counts::default()
+        }
+    );
+}
+
+#[test]
+fn a_key_of_the_wrong_type_keeps_all_that_was_in_it() {
+    let hashes = domains([
+        ("a", hash(&[("x", &valid("1")), ("y", &valid("2")), ("bad", INVALID)])),
+        ("b", hash(&[("z", &valid("3"))])),
+    ]);
+    let one = Desired::build(&hashes, &rules(&[]), None);
+    let wrong = domains([
+        ("a", RawDomain::WrongType("string".into())),
+        ("b", hash(&[("z", &valid("3"))])),
+    ]);
+    let two = Desired::build(&wrong, &rules(&[]), Some(&one));
+    assert_eq!(
+        served(&two)
+            .into_iter()
+            .map(|(name, (_, mark, kept))| (name, mark, kept))
+            .collect::<Vec<_>>(),
+        [
+            ("x".into(), "1".into(), true),
+            ("y".into(), "2".into(), true),
+            ("z".into(), "3".into(), false),
+        ]
+    );
+    assert_eq!(
+        two.get("x").unwrap().kept.as_deref(),
+        Some("the key of domain a is of Redis type 'string', not a hash")
+    );
+    assert_eq!(
+        two.counts()["a"],
+        Counts {
+            kept: 2,
+            ..Counts::default()
+        }
+    );
+    assert_eq!(
+        errors(&two),
+        [
+            "error: domain a: the key of domain a is of Redis type 'string', not a hash; delete the key, or store it as a hash; until then its gateways stay as they were"
+        ]
+    );
+    let three = Desired::build(&hashes, &rules(&[]), Some(&two));
+    assert_eq!(served(&three), served(&one));
+    assert_eq!(
+        Desired::build(&wrong, &rules(&[]), None).served().len(),
+        1,
+        "nothing to keep"
+    );
+}
+
+#[test]
+fn of_one_name_the_first_domain_is_served_and_the_others_reported() {
+    let raw = |a: &str| {
+        domains([
+            ("a", hash(&[("gw", a)])),
+            ("b", hash(&[("gw", &valid("b"))])),
+            ("c", hash(&[("gw", &valid("c"))])),
+        ])
+    };
+    let one = Desired::build(&raw(&valid("a")), &rules(&[]), None);
+    assert_eq!(served(&one)["gw"].0, "a");
+    assert_eq!(
+        one.counts()["c"],
+        Counts {
+            shadowed: 1,
+            ..Counts::default()
+        }
+    );
+    assert_eq!(
+        errors(&one),
+        [
+            "error: domain b, gateway gw: domain a has a gateway of this name, and FreeSWITCH knows a name once, over all profiles; rename one of the two",
+            "error: domain c, gateway gw: domain a has a gateway of this name, and FreeSWITCH knows a name once, over all profiles; rename one of the two",
+        ]
+    );
+    for claims_nothing in [DISABLED, INVALID] {
+        let desired = Desired::build(&raw(claims_nothing), &rules(&[]), None);
+        assert_eq!(served(&desired)["gw"].0, "b");
+    }
+    // invalid now, but valid before: it goes on
+    assert_eq!(
+        served(&Desired::build(&raw(INVALID), &rules(&[]), Some(&one)))["gw"],
+        ("a".into(), "a".into(), true)
+    );
+}
+
+#[test]
+fn a_template_owns_its_gateways_names() {
+    let raw = domains([("a", hash(&[("own", &valid("1")), ("gw", &valid("1"))]))]);
+    let desired = Desired::build(&raw, &rules(&["own"]), None);
+    assert_eq!(served(&desired).keys().collect::<Vec<_>>(), ["gw"]);
+    assert_eq!(
+        desired.counts()["a"],
+        Counts {
+            valid: 1,
+            shadowed: 1,
+            ..Counts::default()
+        }
+    );
+    assert!(errors(&desired)[0].starts_with("error: domain a, gateway own: a template has a gateway of this name"));
+    let before = Desired::build(&raw, &rules(&[]), None);
+    assert_eq!(
+        served(&Desired::build(&raw, &rules(&["own"]), Some(&before))),
+        served(&desired)
+    );
+}
+
+#[test]
+fn a_name_that_no_gateway_may_have_harms_no_neighbour() {
+    let mut fields = BTreeMap::from([(b"gw".to_vec(), valid("1").into_bytes())]);
+    for bad in [&b"\xff\xfe"[..], b"a b", b"_all_", b"", b"a\nb"] {
+        fields.insert(bad.to_vec(), valid("2").into_bytes());
+    }
+    let raw: RawDomains = [("a".to_owned(), RawDomain::Hash(fields))].into();
+    let desired = Desired::build(&raw, &rules(&[]), None);
+    assert_eq!(served(&desired).keys().collect::<Vec<_>>(), ["gw"]);
+    assert_eq!(
+        desired.counts()["a"],
+        Counts {
+            valid: 1,
+            invalid: 5,
+            ..Counts::default()
+        }
+    );
+    assert_eq!(errors(&desired).len(), 5);
+}
+
+#[test]
+fn what_did_not_change_is_not_read_again() {
+    let raw = |y: &str| domains([("a", hash(&[("x", &valid("1")), ("y", y)]))]);
+    let one = Desired::build(&raw(&valid("1")), &rules(&[]), None);
+    let two = Desired::build(&raw(&valid("2")), &rules(&[]), Some(&one));
+    assert!(Arc::ptr_eq(one.get("x").unwrap(), two.get("x").unwrap()));
+    assert!(!Arc::ptr_eq(one.get("y").unwrap(), two.get("y").unwrap()));
+    // under other rules it is read again, and is the same still
+    let three = Desired::build(&raw(&valid("2")), &rules(&["z"]), Some(&two));
+    assert!(Arc::ptr_eq(three.get("x").unwrap(), two.get("x").unwrap()));
+    // a kept one that goes on being kept for the same reason is the same, too
+    let four = Desired::build(&raw(INVALID), &rules(&[]), Some(&three));
+    let five = Desired::build(&raw("{\"param\": {\"username\": \"v\"}}"), &rules(&[]), Some(&four));
+    assert!(Arc::ptr_eq(four.get("y").unwrap(), five.get("y").unwrap()));
+}
+
+#[test]
+fn a_profile_that_lost_its_template_keeps_its_gateways_desired() {
+    let raw = domains([(
+        "a",
+        hash(&[("gw", r#"{"param":{"register":false},"profile":"internal"}"#)]),
+    )]);
+    let one = Desired::build(&raw, &rules(&[]), None);
+    let fewer = Rules {
+        profiles: [(profile("external"), ProfileFacts::default())].into(),
+        ..rules(&[])
+    };
+    let two = Desired::build(&raw, &fewer, Some(&one));
+    assert!(
+        two.get("gw")
+            .unwrap()
+            .kept
+            .as_ref()
+            .unwrap()
+            .starts_with("new value refused, profile: there is no template")
+    );
+}
+
+#[test]
+fn desired_can_be_shared_between_threads_and_shows_no_secret() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let raw = domains([(
+        "a",
+        hash(&[
+            ("gw", r#"{"param":{"username":"u","password":"hunter2"}}"#),
+            ("bad", r#"{"param":{"password":"hunter2"}}"#),
+        ]),
+    )]);
+    let desired = Desired::build(&raw, &rules(&[]), None);
+    shared(&desired);
+    assert!(!format!("{desired:?}{raw:?}").contains("hunter2"));
+}
+
+/// What an operator may have written into a field.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Value {
+    Valid(u8),
+    Internal(u8),
+    Invalid(u8),
+    Disabled,
+}
+
+impl Value {
+    fn json(self) -> String {
+        match self {
+            Self::Valid(mark) => valid(&mark.to_string()),
+            Self::Internal(mark) => format!(r#"{{"profile":"internal","param":{{"register":"","context":{mark}}}}}"#),
+            Self::Invalid(0) => "{".to_owned(),
+            Self::Invalid(1) => INVALID.to_owned(),
+            Self::Invalid(_) => r#"{"param":{"register":false},"profile":"nope"}"#.to_owned(),
+            Self::Disabled => DISABLED.to_owned(),
+        }
+    }
+}
+
+/// A domain's key: `None` is one of the wrong type.
+type Key = Option<BTreeMap<&'static str, Value>>;
+
+fn state() -> impl Strategy<Value = BTreeMap<&'static str, Key>> {
+    let value = prop_oneof![
+        4 => (0..3u8).prop_map(Value::Valid),
+        1 => (0..2u8).prop_map(Value::Internal),
+        3 => (0..3u8).prop_map(Value::Invalid),
+        1 => Just(Value::Disabled),
+    ];
+    let names = prop::sample::select(&["g1", "g2", "own", "bad name"][..]);
+    let key = prop_oneof![8 => btree_map(names, value, 0..4).prop_map(Some), 1 => Just(None)];
+    btree_map(prop::sample::select(&["a", "b", "c"][..]), key, 0..4)
+}
+
+fn raw_of(state: &BTreeMap<&'static str, Key>) -> RawDomains {
+    let raw = state.iter().map(|(domain, key)| {
+        let raw = match key {
+            Some(fields) => RawDomain::Hash(
+                fields
+                    .iter()
+                    .map(|(n, v)| (n.as_bytes().to_vec(), v.json().into_bytes()))
+                    .collect(),
+            ),
+            None => RawDomain::WrongType("list".to_owned()),
+        };
+        ((*domain).to_owned(), raw)
+    });
+    raw.collect()
+}
+
+/// The contract said again, as plainly as it can be: what counts for each field, after a history of states.
+#[derive(Default)]
+struct Model {
+    /// (domain, name) → the last valid value, and whether it is kept.
+    counting: BTreeMap<(&'static str, &'static str), (Value, bool)>,
+}
+
+impl Model {
+    fn step(&mut self, state: &BTreeMap<&'static str, Key>) {
+        self.counting
+            .retain(|(domain, name), (_, kept)| match state.get(domain) {
+                None => false,
+                Some(None) => {
+                    *kept = true;
+                    true
+                }
+                Some(Some(fields)) => fields.contains_key(name),
+            });
+        for (domain, key) in state {
+            for (name, value) in key.iter().flatten().filter(|(name, _)| **name != "bad name") {
+                match value {
+                    Value::Invalid(_) => {
+                        if let Some((_, kept)) = self.counting.get_mut(&(*domain, *name)) {
+                            *kept = true;
+                        }
+                    }
+                    _ => {
+                        self.counting.insert((domain, name), (*value, false));
+                    }
+                }
+            }
+        }
+    }
+
+    fn served(&self, own: &[&str]) -> BTreeMap<String, (String, String, bool)> {
+        let mut served = BTreeMap::new();
+        for ((domain, name), (value, kept)) in &self.counting {
+            if let Value::Valid(mark) | Value::Internal(mark) = value
+                && !own.contains(name)
+            {
+                served
+                    .entry((*name).to_owned())
+                    .or_insert(((*domain).to_owned(), mark.to_string(), *kept));
+            }
+        }
+        served
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_contract_holds(history in vec((state(), any::<bool>()), 1..6)) {
+        let mut model = Model::default();
+        let mut previous: Option<Desired> = None;
+        for (state, template_owns) in &history {
+            let own: &[&str] = if *template_owns { &["own"] } else { &[] };
+            let (raw, rules) = (raw_of(state), rules(own));
+            let desired = Desired::build(&raw, &rules, previous.as_ref());
+            model.step(state);
+            prop_assert_eq!(served(&desired), model.served(own));
+
+            // Each field is counted once, and each bad one reported.
+            for (domain, key) in state {
+                let c = desired.counts()[*domain];
+                let of_model = model.counting.keys().filter(|(d, _)| d == domain).count();
+                let fields = key.as_ref().map_or(of_model, BTreeMap::len);
+                prop_assert_eq!(c.valid + c.kept + c.invalid + c.disabled + c.shadowed, fields);
+                let kept = model.counting.iter().filter(|((d, _), (_, kept))| d == domain && *kept).count();
+                prop_assert_eq!(c.kept, kept);
+                for (name, value) in key.iter().flatten() {
+                    let reported = desired.findings().iter().any(|f| {
+                        f.severity == Severity::Error && f.domain == *domain && f.gateway.as_deref() == Some(name)
+                    });
+                    if *name == "bad name" || matches!(value, Value::Invalid(_)) {
+                        prop_assert!(reported);
+                    }
+                }
+            }
+            prop_assert!(desired.findings().is_sorted());
+
+            // Nothing of it depends on what could be reused: neither a second time, nor after a restart.
+            let facts = |d: &Desired| (d.served().clone(), d.findings().to_vec(), d.counts().clone());
+            let again = Desired::build(&raw, &rules, Some(&desired));
+            prop_assert_eq!(facts(&again), facts(&desired));
+            prop_assert!(desired.served().iter().all(|(name, entry)| Arc::ptr_eq(entry, &again.served()[name])));
+            let saved = previous.as_ref().map(|p| Desired::build(&p.last_valid(), &rules, None));
+            let restarted = Desired::build(&raw, &rules, saved.as_ref());
+            prop_assert_eq!(facts(&restarted), facts(&desired));
+            previous = Some(desired);
+        }
+    }
+}
