@@ -1,3 +1,15 @@
 //! Templates and gateways → the document FreeSWITCH reads. The only writer and escaper of XML.
 //!
 //! Knows nothing of the network, Redis or the clock.
+
+mod document;
+mod escape;
+mod outline;
+mod preprocessor;
+mod render;
+mod template_file;
+mod templates;
+
+pub use document::{GatewayQuery, NOT_FOUND, Query};
+pub use render::{KeyError, RenderedGateway, RevisionKey, render_gateway};
+pub use templates::{TemplateError, TemplateWarning, Templates};
