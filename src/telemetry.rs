@@ -1,1 +1,181 @@
-//! telemetry
+//! Logs: one line an event, to standard error, so that what a subcommand prints stays clean.
+
+use std::io::IsTerminal;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::settings::{LogFormat, LogSettings};
+
+/// Why logging can't begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    #[error(
+        "`log.level`: `{directive}` is no directive: write a level (off, error, warn, info, debug, trace), or levels for parts as \
+         \"info,trunkd::ingest=debug\""
+    )]
+    BadDirective { directive: String },
+    #[error("logging was begun twice")]
+    BegunTwice,
+}
+
+/// Sends what is logged from here on to standard error: lines for people on a terminal or with `format = "human"`, one JSON object
+/// a line otherwise.
+///
+/// # Errors
+/// `log.level` is no list of directives; or there is a subscriber already.
+pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
+    let filter = filter(&settings.level)?;
+    let is_terminal = std::io::stderr().is_terminal();
+    let style = match settings.format {
+        LogFormat::Human => Style::Human { colour: is_terminal },
+        LogFormat::Auto if is_terminal => Style::Human { colour: true },
+        LogFormat::Auto | LogFormat::Json => Style::Json,
+    };
+    subscriber(filter, style, std::io::stderr)
+        .try_init()
+        .map_err(|_| TelemetryError::BegunTwice)
+}
+
+/// How a line is written.
+#[derive(Clone, Copy)]
+enum Style {
+    Human { colour: bool },
+    Json,
+}
+
+fn subscriber<W>(filter: EnvFilter, style: Style, to: W) -> Box<dyn tracing::Subscriber + Send + Sync>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(to);
+    let registry = tracing_subscriber::registry().with(filter);
+    match style {
+        Style::Human { colour } => Box::new(registry.with(layer.compact().with_ansi(colour))),
+        Style::Json => Box::new(registry.with(layer.json().flatten_event(true).with_span_list(false))),
+    }
+}
+
+/// `level` as a filter. A bare level is trunkd's own; what it is built from (actix, redis, rustls, the event-socket crate, …) is
+/// held at `warn`, or at the bare level where that says less, unless a directive names it: `debug,redis=debug`.
+fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
+    let bad = |directive: &str| TelemetryError::BadDirective {
+        directive: directive.trim().to_owned(),
+    };
+    let mut directives = String::new();
+    for directive in level.split(',') {
+        let directive = directive.trim();
+        if !directives.is_empty() {
+            directives.push(',');
+        }
+        match directive.parse::<LevelFilter>() {
+            Ok(level) if !directive.is_empty() => {
+                let others = level.min(LevelFilter::WARN);
+                directives.push_str(&format!("{others},trunkd={level}"));
+            }
+            // `EnvFilter` would take a misspelt level for the name of a part, and everything else would fall silent.
+            _ if !directive.contains(['=', '[']) => return Err(bad(directive)),
+            _ => directives.push_str(directive),
+        }
+    }
+    EnvFilter::builder().parse(&directives).map_err(|_| bad(level))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(level: &str, style: Style) -> String {
+        let lines = Lines::default();
+        let to = lines.clone();
+        let subscriber = subscriber(filter(level).unwrap(), style, move || to.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "trunkd::store", gateway = "carrier-a", "stored");
+            tracing::debug!(target: "trunkd::ingest", "an event");
+            tracing::info!(target: "actix_server::builder", "starting 2 workers");
+            tracing::debug!(target: "redis::client", "a reply");
+            tracing::warn!(target: "rustls::conn", "a bad handshake");
+        });
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_bare_level_is_trunkds_own_and_other_crates_are_held_at_warn() {
+        let log = logged("debug", Style::Human { colour: false });
+        for (line, is_there) in [
+            ("stored", true),
+            ("an event", true),
+            ("starting 2", false),
+            ("a reply", false),
+            ("a bad handshake", true),
+        ] {
+            assert_eq!(log.contains(line), is_there, "{line} in {log}");
+        }
+    }
+
+    #[test]
+    fn a_level_below_warn_quietens_the_others_too() {
+        assert_eq!(logged("error", Style::Human { colour: false }), "");
+        assert_eq!(logged("off", Style::Human { colour: false }), "");
+    }
+
+    #[test]
+    fn a_directive_that_names_a_crate_lets_it_speak() {
+        let log = logged("warn, redis=debug,trunkd::store=info", Style::Human { colour: false });
+        for (line, is_there) in [
+            ("stored", true),
+            ("an event", false),
+            ("starting 2", false),
+            ("a reply", true),
+        ] {
+            assert_eq!(log.contains(line), is_there, "{line} in {log}");
+        }
+    }
+
+    #[test]
+    fn json_is_one_object_a_line_with_the_fields_beside_the_message() {
+        let log = logged("info", Style::Json);
+        let first: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+        assert_eq!(first["message"], "stored");
+        assert_eq!(first["gateway"], "carrier-a");
+        assert_eq!(first["level"], "INFO");
+        assert!(first["timestamp"].is_string());
+    }
+
+    #[test]
+    fn a_bad_directive_is_named() {
+        for (level, named) in [
+            ("inof", "`inof`"),
+            ("info,trunkd=loud", "`info,trunkd=loud`"),
+            ("", "``"),
+            ("info,,", "``"),
+        ] {
+            let error = filter(level).unwrap_err().to_string();
+            assert!(error.contains(named) && error.contains("log.level"), "{error}");
+        }
+        assert!(filter("info,trunkd[request{kind=rescan}]=trace").is_ok());
+    }
+}

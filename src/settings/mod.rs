@@ -1,1 +1,424 @@
-//! settings
+//! Typed settings: flags over environment over `trunkd.toml` over defaults.
+//!
+//! Everything is parsed and checked when it is loaded, so that the other rooms take plain values and ask nothing twice. This
+//! is the only place in the program that reads the environment, and secrets come out of it as [`SecretString`], which no
+//! `Debug` and no error shows. Holds no decision about gateways, and opens nothing but the settings file and the secret files
+//! that it names.
+
+mod error;
+mod sources;
+mod text;
+mod validate;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::{Figment, Provider};
+use ipnet::IpNet;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+pub use error::{Origin, SettingsError};
+pub use sources::{Flags, Sources};
+pub use text::{Credential, HostPort};
+
+/// Everything an operator can set. `trunkd.example.toml` has each key with its default.
+///
+/// Relative paths are taken from the working directory, whichever file or variable they stand in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where trunkd keeps what must outlive it: the embedded Redis. Default: the folder systemd gives (`StateDirectory=`), else
+    /// `data`. `TRUNKD_DATA_DIR`.
+    pub data_dir: PathBuf,
+    pub http: HttpSettings,
+    pub redis: RedisSettings,
+    pub status: StatusSettings,
+    pub templates: TemplateSettings,
+    /// Each `[[switch]]` table: one FreeSWITCH. In the environment one list of inline tables, which takes the place of the file's:
+    /// `TRUNKD_SWITCH='[{name="fs1", address="127.0.0.1:8021", password="ClueCon"}]'`.
+    #[serde(rename = "switch")]
+    pub switches: Vec<SwitchSettings>,
+    pub reconcile: ReconcileSettings,
+    pub log: LogSettings,
+    /// The file that was read, if any. Not a key.
+    #[serde(skip)]
+    pub config_file: Option<PathBuf>,
+}
+
+/// `[http]`: who may ask, and within which bounds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpSettings {
+    /// Address and port to listen on; port 0 takes a free one. `TRUNKD_HTTP__LISTEN`.
+    #[serde(deserialize_with = "text::one")]
+    pub listen: SocketAddr,
+    /// Basic credentials that `/xml_curl` accepts, each `user:password`; one pair a switch is a good habit. None: not asked for.
+    /// `TRUNKD_HTTP__CREDENTIALS` (one pair as it stands, or several as `["fs1:a", "fs2:b"]`).
+    #[serde(deserialize_with = "text::list")]
+    pub credentials: Vec<Credential>,
+    /// A file with `user:password` lines, instead of `credentials`. Loading puts its pairs into `credentials`.
+    /// `TRUNKD_HTTP__CREDENTIALS_FILE`.
+    pub credentials_file: Option<PathBuf>,
+    /// Networks that may connect at all, `/health` and `/metrics` included; **empty: everybody**. When the key is not set, loading
+    /// fills in loopback for a `listen` on loopback, and leaves the list empty for one beyond it: an operator who opens the
+    /// address and sets credentials expects the switches to get in. `TRUNKD_HTTP__ALLOW` (`10.0.0.0/8,192.0.2.7`).
+    #[serde(deserialize_with = "text::list")]
+    pub allow: Vec<IpNet>,
+    /// Listen beyond loopback with neither credentials nor client certificates. `TRUNKD_HTTP__ALLOW_OPEN`.
+    #[serde(deserialize_with = "text::one")]
+    pub allow_open: bool,
+    /// HTTPS when set. `TRUNKD_HTTP__TLS__CERT`, …
+    pub tls: Option<TlsSettings>,
+    /// Largest request body, in bytes; `64KiB` and the like are read too. `TRUNKD_HTTP__MAX_BODY`.
+    #[serde(deserialize_with = "text::bytes")]
+    pub max_body: usize,
+    /// Time a client has to send its whole request, head and body. `TRUNKD_HTTP__REQUEST_TIMEOUT`.
+    #[serde(deserialize_with = "text::one")]
+    pub request_timeout: Duration,
+    /// Connections open at once, all workers together. FreeSWITCH opens one for each request (FACT 10).
+    /// `TRUNKD_HTTP__MAX_CONNECTIONS`.
+    #[serde(deserialize_with = "text::one")]
+    pub max_connections: usize,
+    /// Threads that answer requests. `TRUNKD_HTTP__WORKERS`.
+    #[serde(deserialize_with = "text::one")]
+    pub workers: usize,
+}
+
+/// `http.tls`: PEM files.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// The certificate chain, leaf first. `TRUNKD_HTTP__TLS__CERT`.
+    pub cert: PathBuf,
+    /// Its private key. `TRUNKD_HTTP__TLS__KEY`.
+    pub key: PathBuf,
+    /// When set, a client must show a certificate that one of these authorities signed. `TRUNKD_HTTP__TLS__CLIENT_CA`.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// `[redis]`: which Redis, and where in it the gateways are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedisSettings {
+    /// `redis://`, `rediss://` or `unix://`. May hold a password, so it is a secret: print [`RedisSettings::shown_url`] instead.
+    /// `TRUNKD_REDIS__URL`.
+    pub url: Option<SecretString>,
+    /// ACL user, when not in the URL. `TRUNKD_REDIS__USERNAME`.
+    pub username: Option<String>,
+    /// Password, when not in the URL. `TRUNKD_REDIS__PASSWORD`.
+    pub password: Option<SecretString>,
+    /// A file with the password, instead of `password`. Loading reads it into `password`. `TRUNKD_REDIS__PASSWORD_FILE`.
+    pub password_file: Option<PathBuf>,
+    /// Run a private `redis-server` under `data_dir` instead of `url`. `TRUNKD_REDIS__EMBEDDED`.
+    #[serde(deserialize_with = "text::one")]
+    pub embedded: bool,
+    /// Longest wait for one answer of Redis. `TRUNKD_REDIS__TIMEOUT`.
+    #[serde(deserialize_with = "text::one")]
+    pub timeout: Duration,
+    /// The keys that hold gateways: one `*`, at the end, stands for the domain. `TRUNKD_REDIS__GATEWAY_KEYS`.
+    pub gateway_keys: String,
+    /// Serve these domains only, in this order of precedence, without looking for others. Empty: all that are found, by name.
+    /// `TRUNKD_REDIS__DOMAINS` (`default,tenant-a`).
+    #[serde(deserialize_with = "text::list")]
+    pub domains: Vec<String>,
+    /// Kept for a later version: [`Settings::validate_store`] refuses it.
+    pub sentinel: Option<SentinelSettings>,
+}
+
+/// `redis.sentinel`: read, so that a settings file can be prepared, but refused by this version.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SentinelSettings {
+    /// The name the Sentinels know the master by. `TRUNKD_REDIS__SENTINEL__MASTER`.
+    pub master: String,
+    /// The Sentinels. `TRUNKD_REDIS__SENTINEL__NODES` (`10.0.0.1:26379,10.0.0.2:26379`).
+    #[serde(deserialize_with = "text::list")]
+    pub nodes: Vec<HostPort>,
+}
+
+/// `[status]`: where what the gateways really do is written, as the original system's `gui.gateway`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StatusSettings {
+    /// The hash of gateway name → latest event. `TRUNKD_STATUS__HASH`.
+    pub hash: String,
+    /// The channel each event is published on; empty: none. `TRUNKD_STATUS__CHANNEL`.
+    pub channel: String,
+    /// The list each event is appended to; empty: none. `TRUNKD_STATUS__LIST`.
+    pub list: String,
+    /// Longest the list gets, in events; the oldest go. `TRUNKD_STATUS__LIST_MAX`.
+    #[serde(deserialize_with = "text::one")]
+    pub list_max: usize,
+}
+
+/// `[templates]`: the profiles that gateways are put into.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TemplateSettings {
+    /// The folder with `sofia.conf.xml` and `sip_profiles/*.xml`. `TRUNKD_TEMPLATES__DIR`.
+    pub dir: PathBuf,
+    /// The profile of a gateway that names none. `TRUNKD_TEMPLATES__DEFAULT_PROFILE`.
+    pub default_profile: String,
+}
+
+/// One `[[switch]]`: a FreeSWITCH whose event socket trunkd connects to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchSettings {
+    /// What FreeSWITCH itself answers to `switchname` (FACT 37).
+    pub name: String,
+    /// Its event socket, `host:port`.
+    #[serde(deserialize_with = "text::one")]
+    pub address: HostPort,
+    /// The event socket's password (FreeSWITCH ships with `ClueCon`). Never empty once loaded.
+    #[serde(default)]
+    pub password: SecretString,
+    /// A file with the password, instead of `password`. Loading reads it into `password`.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+}
+
+/// `[reconcile]`. Only `resync_interval` acts in this version: the others are read and checked, so that a settings file can be
+/// prepared, and change nothing yet.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReconcileSettings {
+    /// Reserved. `TRUNKD_RECONCILE__MODE`.
+    #[serde(deserialize_with = "text::one")]
+    pub mode: ReconcileMode,
+    /// How often each switch's own list of gateways is compared with what Redis holds. The read holds a lock that call set-up
+    /// needs (FACT 25), so at least a second. `TRUNKD_RECONCILE__RESYNC_INTERVAL`.
+    #[serde(deserialize_with = "text::one")]
+    pub resync_interval: Duration,
+    /// Reserved. None: the larger of 5 and a fifth of ours on that switch. `TRUNKD_RECONCILE__MAX_REMOVALS`.
+    #[serde(deserialize_with = "text::maybe")]
+    pub max_removals: Option<usize>,
+    /// Reserved. `TRUNKD_RECONCILE__STARTS_PER_SECOND`.
+    #[serde(deserialize_with = "text::one")]
+    pub starts_per_second: u32,
+}
+
+/// What is done about a switch that doesn't run what Redis wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReconcileMode {
+    #[default]
+    Apply,
+    Observe,
+    Off,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// A level (`off`, `error`, `warn`, `info`, `debug`, `trace`), or directives as `info,trunkd::ingest=debug`.
+    /// `TRUNKD_LOG__LEVEL`.
+    pub level: String,
+    /// `TRUNKD_LOG__FORMAT`.
+    #[serde(deserialize_with = "text::one")]
+    pub format: LogFormat,
+}
+
+/// What a log line looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// `Human` on a terminal, `Json` anywhere else.
+    #[default]
+    Auto,
+    Human,
+    Json,
+}
+
+impl Settings {
+    /// Loads and checks the settings of this process: `overrides` (the flags; see [`Flags`]) over the environment over the file
+    /// over the defaults. The file is `config`, or else what `TRUNKD_CONFIG` names, or else the first that exists of
+    /// `./trunkd.toml` and `/etc/trunkd/trunkd.toml`.
+    ///
+    /// What only some subcommands need is checked by [`Settings::validate_store`] and [`Settings::validate_for_serve`].
+    ///
+    /// # Errors
+    /// The first thing that is wrong: which key, where it came from, and the mend.
+    pub fn load(config: Option<&Path>, overrides: impl Provider) -> Result<Settings, SettingsError> {
+        Settings::load_from(&Sources::of_this_process(config), overrides)
+    }
+
+    /// [`Settings::load`] with the file system paths and the environment given, for tests.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn load_from(sources: &Sources, overrides: impl Provider) -> Result<Settings, SettingsError> {
+        let mut figment = Figment::new();
+        if let Some(folder) = sources.state_directory() {
+            figment = figment.merge(folder);
+        }
+        let file = sources.settings_file()?;
+        if let Some(file) = &file {
+            figment = figment.merge(file.provider()?);
+        }
+        for variable in sources.variables()? {
+            figment = figment.merge(variable);
+        }
+        figment = figment.merge(overrides);
+
+        let mut settings: Settings = figment
+            .extract()
+            .map_err(|error| SettingsError::from_figment(error, &figment))?;
+        settings.config_file = file.map(|file| file.path);
+        if !figment.contains("http.allow") && !settings.http.is_loopback() {
+            settings.http.allow = Vec::new();
+        }
+        validate::finish(&mut settings, &|key| Origin::of(&figment, key))?;
+        Ok(settings)
+    }
+
+    /// What every subcommand that reads or writes Redis needs: exactly one way to a Redis, and one that this version has.
+    ///
+    /// # Errors
+    /// Neither, or both, of `redis.url` and `redis.embedded`; `redis.sentinel`.
+    pub fn validate_store(&self) -> Result<(), SettingsError> {
+        validate::store(self)
+    }
+
+    /// What `trunkd serve` needs: [`Settings::validate_store`], and no door that is open by mistake.
+    ///
+    /// # Errors
+    /// As [`Settings::validate_store`]; and `http.listen` beyond loopback with neither credentials nor client certificates,
+    /// unless `http.allow_open`.
+    pub fn validate_for_serve(&self) -> Result<(), SettingsError> {
+        validate::store(self)?;
+        validate::exposure(&self.http)
+    }
+
+    /// What is allowed but should be said once at start, each a sentence with its mend.
+    pub fn warnings(&self) -> Vec<String> {
+        validate::warnings(self)
+    }
+
+    /// Every key there is, dotted, as `http.tls.cert`; those of a `[[switch]]` as `switch.name`.
+    pub fn keys() -> Vec<String> {
+        error::all_keys()
+    }
+}
+
+impl HttpSettings {
+    /// Whether only this machine can reach `listen`.
+    pub fn is_loopback(&self) -> bool {
+        self.listen.ip().to_canonical().is_loopback()
+    }
+
+    /// Whether a client must show a certificate.
+    pub fn asks_client_certificate(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+    }
+}
+
+impl RedisSettings {
+    /// The URL with what may be secret in it replaced, for logs and errors; a word for the embedded one.
+    pub fn shown_url(&self) -> String {
+        use secrecy::ExposeSecret;
+        match &self.url {
+            Some(url) => text::without_password(url.expose_secret()),
+            None if self.embedded => "embedded".to_owned(),
+            None => "not set".to_owned(),
+        }
+    }
+
+    /// What every key of gateways begins with: `gateway_keys` without its `*`. The rest of such a key is the domain.
+    pub fn key_prefix(&self) -> &str {
+        self.gateway_keys.strip_suffix('*').unwrap_or(&self.gateway_keys)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            data_dir: PathBuf::from("data"),
+            http: HttpSettings::default(),
+            redis: RedisSettings::default(),
+            status: StatusSettings::default(),
+            templates: TemplateSettings::default(),
+            switches: Vec::new(),
+            reconcile: ReconcileSettings::default(),
+            log: LogSettings::default(),
+            config_file: None,
+        }
+    }
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        HttpSettings {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            credentials: Vec::new(),
+            credentials_file: None,
+            allow: text::loopback_networks(),
+            allow_open: false,
+            tls: None,
+            // A request of mod_xml_curl is half a kilobyte (FACT 1); one with many headers of a call stays far below this.
+            max_body: 64 * 1024,
+            request_timeout: Duration::from_secs(5),
+            // A fleet of a thousand that restarts asks all at once, each with a few connections.
+            max_connections: 4096,
+            workers: 2,
+        }
+    }
+}
+
+impl Default for RedisSettings {
+    fn default() -> Self {
+        RedisSettings {
+            url: None,
+            username: None,
+            password: None,
+            password_file: None,
+            embedded: false,
+            // FreeSWITCH waits for the whole of it, holding a lock (FACT 4).
+            timeout: Duration::from_millis(300),
+            gateway_keys: "cti_gateway@*".to_owned(),
+            domains: Vec::new(),
+            sentinel: None,
+        }
+    }
+}
+
+impl Default for StatusSettings {
+    fn default() -> Self {
+        StatusSettings {
+            hash: "gateways".to_owned(),
+            channel: String::new(),
+            list: String::new(),
+            list_max: 100_000,
+        }
+    }
+}
+
+impl Default for TemplateSettings {
+    fn default() -> Self {
+        TemplateSettings {
+            dir: PathBuf::from("templates"),
+            default_profile: "external".to_owned(),
+        }
+    }
+}
+
+impl Default for ReconcileSettings {
+    fn default() -> Self {
+        ReconcileSettings {
+            mode: ReconcileMode::Apply,
+            resync_interval: Duration::from_secs(60),
+            max_removals: None,
+            starts_per_second: 50,
+        }
+    }
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        LogSettings {
+            level: "info".to_owned(),
+            format: LogFormat::Auto,
+        }
+    }
+}

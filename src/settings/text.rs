@@ -1,0 +1,414 @@
+//! Values as people write them. A value may come from a TOML file with its type or from a variable as bare text, so each is read
+//! from its text, by one rule for both; a password that looks like a number stays what it is.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+use serde::Deserializer;
+use serde::de::{Error, SeqAccess, Visitor};
+
+use super::{LogFormat, ReconcileMode};
+
+/// What can be read from one text. The error says what is wrong and what to write; it shows the text only where that is no secret.
+pub(super) trait FromText: Sized {
+    /// What is expected, for a value of another shape.
+    const EXPECTED: &'static str;
+
+    fn from_text(text: &str) -> Result<Self, String>;
+}
+
+pub(super) fn one<'de, D: Deserializer<'de>, T: FromText>(from: D) -> Result<T, D::Error> {
+    from.deserialize_any(One(PhantomData))
+}
+
+pub(super) fn maybe<'de, D: Deserializer<'de>, T: FromText>(from: D) -> Result<Option<T>, D::Error> {
+    one(from).map(Some)
+}
+
+/// A list, or one text with commas between (or just one text, for what may hold a comma).
+pub(super) fn list<'de, D: Deserializer<'de>, T: ListItem>(from: D) -> Result<Vec<T>, D::Error> {
+    from.deserialize_any(Many(PhantomData))
+}
+
+/// A number of bytes.
+pub(super) fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    one(from).map(|ByteSize(bytes)| bytes)
+}
+
+/// What a list can hold.
+pub(super) trait ListItem: FromText {
+    /// Whether a comma in one text separates items.
+    const SPLIT: bool = true;
+}
+
+struct One<T>(PhantomData<T>);
+
+impl<'de, T: FromText> Visitor<'de> for One<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        T::from_text(text).map_err(E::custom)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
+        self.visit_str(if value { "true" } else { "false" })
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<T, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<T, E> {
+        self.visit_str(&value.to_string())
+    }
+}
+
+struct Many<T>(PhantomData<T>);
+
+impl<'de, T: ListItem> Visitor<'de> for Many<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "a list, each item {}", T::EXPECTED)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Item(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(list)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Vec<T>, E> {
+        let read = |item| T::from_text(item).map_err(E::custom);
+        if T::SPLIT {
+            text.split(',').map(|item| read(item.trim())).collect()
+        } else {
+            Ok(vec![read(text)?])
+        }
+    }
+}
+
+struct Item<T>(T);
+
+impl<'de, T: FromText> serde::Deserialize<'de> for Item<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        one(from).map(Item)
+    }
+}
+
+impl FromText for bool {
+    const EXPECTED: &'static str = "true or false";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("`{text}` is neither true nor false"))
+    }
+}
+
+impl FromText for u32 {
+    const EXPECTED: &'static str = "a whole number";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|_| format!("`{text}` is no whole number from 0 to {}", u32::MAX))
+    }
+}
+
+impl FromText for usize {
+    const EXPECTED: &'static str = "a whole number";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|_| format!("`{text}` is no whole number of 0 or more"))
+    }
+}
+
+impl FromText for String {
+    const EXPECTED: &'static str = "text";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+}
+
+impl ListItem for String {}
+
+impl FromText for Duration {
+    const EXPECTED: &'static str = "a time with its unit, as \"300ms\" or \"60s\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        humantime::parse_duration(text)
+            .map_err(|_| format!("`{text}` is no time with its unit: write it as \"300ms\", \"60s\" or \"5m\""))
+    }
+}
+
+impl FromText for SocketAddr {
+    const EXPECTED: &'static str = "an address with its port, as \"127.0.0.1:8080\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| {
+            format!(
+                "`{text}` is no numeric address with a port: write \"127.0.0.1:8080\", \"[::1]:8080\", \
+                 or \"0.0.0.0:8080\" for every address of this machine"
+            )
+        })
+    }
+}
+
+impl FromText for IpNet {
+    const EXPECTED: &'static str = "a network, as \"10.0.0.0/8\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let network = text
+            .parse::<IpNet>()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network.map(|network| network.trunc()).map_err(|_| {
+            format!(
+                "`{text}` is no network: write it as \"10.0.0.0/8\", or one address as \"192.0.2.7\" or \"2001:db8::7\""
+            )
+        })
+    }
+}
+
+impl ListItem for IpNet {}
+
+impl FromText for ReconcileMode {
+    const EXPECTED: &'static str = "apply, observe or off";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "apply" => Ok(ReconcileMode::Apply),
+            "observe" => Ok(ReconcileMode::Observe),
+            "off" => Ok(ReconcileMode::Off),
+            _ => Err(format!("`{text}` is none of apply, observe, off")),
+        }
+    }
+}
+
+impl FromText for LogFormat {
+    const EXPECTED: &'static str = "auto, human or json";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(LogFormat::Auto),
+            "human" => Ok(LogFormat::Human),
+            "json" => Ok(LogFormat::Json),
+            _ => Err(format!("`{text}` is none of auto, human, json")),
+        }
+    }
+}
+
+/// A host, by name or number, and a port.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostPort {
+    /// Without brackets, also for IPv6.
+    pub host: String,
+    pub port: u16,
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl From<SocketAddr> for HostPort {
+    fn from(address: SocketAddr) -> Self {
+        HostPort {
+            host: address.ip().to_string(),
+            port: address.port(),
+        }
+    }
+}
+
+impl FromText for HostPort {
+    const EXPECTED: &'static str = "a host and its port, as \"127.0.0.1:8021\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is no host with a port: write \"10.0.0.5:8021\", \"fs1.example.net:8021\" or \"[::1]:8021\""
+            )
+        };
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(address.into());
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let port = port.parse().map_err(|_| wrong())?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if host.is_empty() || !host.chars().all(is_name) {
+            return Err(wrong());
+        }
+        Ok(HostPort {
+            host: host.to_ascii_lowercase(),
+            port,
+        })
+    }
+}
+
+impl ListItem for HostPort {}
+
+/// One pair of Basic credentials.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    pub user: String,
+    pub password: SecretString,
+}
+
+impl FromText for Credential {
+    const EXPECTED: &'static str = "\"user:password\"";
+
+    /// The first colon ends the user, as in the Basic scheme and in mod_xml_curl's `gateway-credentials` (FACT 6).
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some((user, password)) if !user.is_empty() && !password.is_empty() => Ok(Credential {
+                user: user.to_owned(),
+                password: password.into(),
+            }),
+            // The text is a secret, or was meant to be one.
+            _ => Err("a pair is not of the form \"user:password\", with neither side empty".to_owned()),
+        }
+    }
+}
+
+impl ListItem for Credential {
+    const SPLIT: bool = false;
+}
+
+struct ByteSize(usize);
+
+impl FromText for ByteSize {
+    const EXPECTED: &'static str = "a size, as \"64KiB\" or a number of bytes";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no size: write a number of bytes, or \"64KiB\" or \"1MiB\"");
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let scale: usize = match unit.trim_start().to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "kb" => 1_000,
+            "k" | "kib" => 1 << 10,
+            "mb" => 1_000_000,
+            "m" | "mib" => 1 << 20,
+            _ => return Err(wrong()),
+        };
+        let number: usize = number.parse().map_err(|_| wrong())?;
+        number.checked_mul(scale).map(ByteSize).ok_or_else(wrong)
+    }
+}
+
+/// `127.0.0.0/8` and `::1/128`.
+pub(super) fn loopback_networks() -> Vec<IpNet> {
+    ["127.0.0.0/8", "::1/128"]
+        .into_iter()
+        .filter_map(|network| network.parse().ok())
+        .collect()
+}
+
+/// A Redis URL fit for a log: the password before the last `@`, and any `pass…=` of a query, replaced. What cannot be told apart
+/// is replaced too.
+pub(super) fn without_password(url: &str) -> String {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((userinfo, rest)) => match userinfo.split_once(':') {
+            Some((user, _)) => (format!("{user}:***@"), rest),
+            None => ("***@".to_owned(), rest),
+        },
+        None => (String::new(), rest),
+    };
+    let (path, query) = match rest.split_once('?') {
+        Some((path, query)) => {
+            let pairs: Vec<String> = query
+                .split('&')
+                .map(|pair| match pair.split_once('=') {
+                    Some((name, _)) if name.to_ascii_lowercase().contains("pass") => format!("{name}=***"),
+                    _ => pair.to_owned(),
+                })
+                .collect();
+            (path, format!("?{}", pairs.join("&")))
+        }
+        None => (rest, String::new()),
+    };
+    format!("{scheme}{user}{path}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_url_never_holds_the_password() {
+        for (url, shown) in [
+            ("redis://10.0.0.1:6379/0", "redis://10.0.0.1:6379/0"),
+            ("redis://:s3cret@10.0.0.1", "redis://:***@10.0.0.1"),
+            (
+                "rediss://trunkd:s3cret@redis.example.net:6380/1",
+                "rediss://trunkd:***@redis.example.net:6380/1",
+            ),
+            ("redis://trunkd:s3c@ret/x@redis:6379", "redis://trunkd:***@redis:6379"),
+            ("redis://trunkd:s3cret?x@redis:6379", "redis://trunkd:***@redis:6379"),
+            ("redis://s3cret@redis", "redis://***@redis"),
+            ("trunkd:s3cret@redis", "trunkd:***@redis"),
+            (
+                "redis+unix:///run/redis.sock?db=1&pass=s3cret",
+                "redis+unix:///run/redis.sock?db=1&pass=***",
+            ),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_with_and_without_units() {
+        let read = |text| ByteSize::from_text(text).map(|size| size.0);
+        assert_eq!(read("65536"), Ok(65536));
+        assert_eq!(read("64KiB"), Ok(65536));
+        assert_eq!(read("64 kb"), Ok(64_000));
+        assert_eq!(read("1MiB"), Ok(1 << 20));
+        for wrong in [
+            "",
+            "KiB",
+            "64 parsecs",
+            "-1",
+            "99999999999999999999",
+            "18446744073709551615k",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_read_by_name_and_number() {
+        let read = |text| HostPort::from_text(text).map(|address| address.to_string());
+        assert_eq!(read("127.0.0.1:8021"), Ok("127.0.0.1:8021".to_owned()));
+        assert_eq!(read("FS1.example.net:8021"), Ok("fs1.example.net:8021".to_owned()));
+        assert_eq!(read("[::1]:8021"), Ok("[::1]:8021".to_owned()));
+        for wrong in [
+            "127.0.0.1",
+            "::1:8021",
+            ":8021",
+            "fs1:",
+            "fs1:99999",
+            "fs 1:8021",
+            "http://fs1:8021",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! What one value alone can't tell: secrets that stand in a file, values that contradict each other, doors left open.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::text::FromText;
+use super::{Credential, HttpSettings, Origin, Settings, SettingsError};
+
+/// A password is some tens of bytes, a list of a fleet's credentials some kilobytes; a path that names a log or a device is
+/// noticed instead of read.
+const SECRET_FILE_MAX_BYTES: u64 = 1024 * 1024;
+
+/// Reads the secret files, and refuses what can't be meant.
+pub(super) fn finish(settings: &mut Settings, origin: &dyn Fn(&str) -> Origin) -> Result<(), SettingsError> {
+    read_secrets(settings, origin)?;
+    let invalid = |key: &str, problem: String| {
+        Err(SettingsError::Invalid {
+            key: key.to_owned(),
+            origin: origin(key),
+            problem,
+        })
+    };
+
+    let http = &settings.http;
+    for (key, value) in [
+        ("http.max_connections", http.max_connections),
+        ("http.workers", http.workers),
+    ] {
+        if value == 0 {
+            return invalid(key, "0 would answer nobody".to_owned());
+        }
+    }
+    if !(1024..=16 * 1024 * 1024).contains(&http.max_body) {
+        let problem = "a request of mod_xml_curl is half a kilobyte and more: write a size from 1KiB to 16MiB";
+        return invalid("http.max_body", problem.to_owned());
+    }
+    if http.workers > 256 {
+        return invalid(
+            "http.workers",
+            "at most 256, and one for each core is plenty".to_owned(),
+        );
+    }
+    for (key, value) in [
+        ("http.request_timeout", http.request_timeout),
+        ("redis.timeout", settings.redis.timeout),
+    ] {
+        if value.is_zero() || value > Duration::from_secs(3600) {
+            return invalid(key, "write a time above 0 and up to 1h".to_owned());
+        }
+    }
+    if settings.reconcile.resync_interval < Duration::from_secs(1) {
+        let problem = "each round holds a lock that call set-up needs, so at least \"1s\"; \"60s\" is usual";
+        return invalid("reconcile.resync_interval", problem.to_owned());
+    }
+    if settings.reconcile.starts_per_second == 0 {
+        return invalid(
+            "reconcile.starts_per_second",
+            "0 would start no gateway: write 1 or more".to_owned(),
+        );
+    }
+
+    check_redis(settings, &invalid)?;
+    check_status(settings, &invalid)?;
+    for (key, value) in [
+        ("templates.dir", settings.templates.dir.as_os_str()),
+        ("data_dir", settings.data_dir.as_os_str()),
+    ] {
+        if value.is_empty() {
+            return invalid(key, "this is empty: name a folder".to_owned());
+        }
+    }
+    if settings.templates.default_profile.is_empty() {
+        return invalid(
+            "templates.default_profile",
+            "this is empty: name a profile, as \"external\"".to_owned(),
+        );
+    }
+    check_switches(settings, &invalid)
+}
+
+fn read_secrets(settings: &mut Settings, origin: &dyn Fn(&str) -> Origin) -> Result<(), SettingsError> {
+    let both = |first: &str, second: &str| SettingsError::Both {
+        first: format!("`{first}`"),
+        first_origin: origin(first),
+        second: format!("`{second}`"),
+        second_origin: origin(second),
+    };
+
+    let redis = &mut settings.redis;
+    let is_given = |secret: &SecretString| !secret.expose_secret().is_empty();
+    redis.url = redis.url.take().filter(is_given);
+    redis.password = redis.password.take().filter(is_given);
+    if let Some(path) = &redis.password_file {
+        if redis.password.is_some() {
+            return Err(both("redis.password", "redis.password_file"));
+        }
+        redis.password = Some(read_secret("redis.password_file", path, origin("redis.password_file"))?);
+    }
+
+    let http = &mut settings.http;
+    if let Some(path) = &http.credentials_file {
+        if !http.credentials.is_empty() {
+            return Err(both("http.credentials", "http.credentials_file"));
+        }
+        let text = read_secret("http.credentials_file", path, origin("http.credentials_file"))?;
+        http.credentials = credentials(text.expose_secret()).map_err(|problem| SettingsError::Invalid {
+            key: "http.credentials_file".to_owned(),
+            origin: origin("http.credentials_file"),
+            problem: format!("{}: {problem}", path.display()),
+        })?;
+    }
+
+    for switch in &mut settings.switches {
+        let key = |name: &str| format!("switch \"{}\": {name}", switch.name);
+        let invalid = |name: &str, problem: String| {
+            Err(SettingsError::Invalid {
+                key: key(name),
+                origin: origin("switch"),
+                problem,
+            })
+        };
+        if let Some(path) = &switch.password_file {
+            if is_given(&switch.password) {
+                return invalid(
+                    "password",
+                    "there is a `password_file` too: keep one of them".to_owned(),
+                );
+            }
+            switch.password = read_secret(&key("password_file"), path, origin("switch"))?;
+        } else if !is_given(&switch.password) {
+            let problem = "the event socket asks for one: write it as in FreeSWITCH's event_socket.conf.xml (as it is shipped: \
+                           \"ClueCon\"), or give `password_file`";
+            return invalid("password", problem.to_owned());
+        }
+        // What the event socket reads is one line.
+        if switch.password.expose_secret().chars().any(char::is_control) {
+            return invalid(
+                "password",
+                "it holds a control character or a line break, which FreeSWITCH can't read".to_owned(),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn read_secret(key: &str, path: &Path, origin: Origin) -> Result<SecretString, SettingsError> {
+    let invalid = |problem: String| SettingsError::Invalid {
+        key: key.to_owned(),
+        origin: origin.clone(),
+        problem,
+    };
+    let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?
+            .take(SECRET_FILE_MAX_BYTES + 1)
+            .read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let shown = path.display();
+    let bytes = read().map_err(|error| invalid(format!("can't read {shown}: {error}")))?;
+    if bytes.len() as u64 > SECRET_FILE_MAX_BYTES {
+        return Err(invalid(format!("{shown} is over 1 MiB, so it is no secret's file")));
+    }
+    // The error of a conversion would carry the bytes.
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        return Err(invalid(format!("{shown} is not UTF-8 text")));
+    };
+    let text = text.trim_end_matches(['\n', '\r']);
+    if text.is_empty() {
+        return Err(invalid(format!("{shown} is empty")));
+    }
+    Ok(text.into())
+}
+
+/// One pair a line; empty lines and lines that begin with `#` are passed over.
+fn credentials(text: &str) -> Result<Vec<Credential>, String> {
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    let pairs = lines
+        .map(|(number, line)| Credential::from_text(line).map_err(|problem| format!("line {}: {problem}", number + 1)));
+    let pairs: Vec<Credential> = pairs.collect::<Result<_, _>>()?;
+    // An empty list would ask nobody for credentials.
+    if pairs.is_empty() {
+        Err("it holds no `user:password` line".to_owned())
+    } else {
+        Ok(pairs)
+    }
+}
+
+type Refuse<'a> = dyn Fn(&str, String) -> Result<(), SettingsError> + 'a;
+
+fn check_redis(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsError> {
+    let redis = &settings.redis;
+    if let Some(url) = &redis.url {
+        let url = url.expose_secret();
+        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        match scheme {
+            "redis" | "rediss" | "valkey" | "valkeys" | "unix" | "redis+unix" | "valkey+unix" => {}
+            "redis-cluster" | "rediss-cluster" | "redis+cluster" => {
+                return invalid(
+                    "redis.url",
+                    "Redis Cluster is not supported: give a standalone Redis, or the master of a replicated one"
+                        .to_owned(),
+                );
+            }
+            _ => {
+                let problem = "it must begin with redis://, rediss:// (TLS) or unix://, as \"redis://127.0.0.1:6379\"";
+                return invalid("redis.url", problem.to_owned());
+            }
+        }
+        let holds_password = url.split_once("://").is_some_and(|(_, rest)| {
+            rest.rsplit_once('@')
+                .is_some_and(|(userinfo, _)| userinfo.contains(':'))
+                || rest.contains("pass=")
+        });
+        if holds_password && redis.password.is_some() {
+            let key = if redis.password_file.is_some() {
+                "redis.password_file"
+            } else {
+                "redis.password"
+            };
+            return invalid(key, "`redis.url` holds a password too: keep one of them".to_owned());
+        }
+    }
+    let prefix = redis.key_prefix();
+    if !redis.gateway_keys.ends_with('*') || prefix.is_empty() || prefix.contains(['*', '?', '[', ']', '\\']) {
+        let problem = format!(
+            "`{}` must be a prefix and then one `*`, which stands for the domain, as \"cti_gateway@*\"",
+            redis.gateway_keys
+        );
+        return invalid("redis.gateway_keys", problem);
+    }
+    if prefix.starts_with("trunkd:") {
+        return invalid(
+            "redis.gateway_keys",
+            "keys that begin with `trunkd:` are trunkd's own".to_owned(),
+        );
+    }
+    if redis.domains.iter().any(String::is_empty) {
+        return invalid("redis.domains", "a domain's name is empty".to_owned());
+    }
+    Ok(())
+}
+
+fn check_status(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsError> {
+    let status = &settings.status;
+    let prefix = settings.redis.key_prefix();
+    if status.hash.is_empty() {
+        return invalid(
+            "status.hash",
+            "this is empty: the states need a hash, as \"gateways\"".to_owned(),
+        );
+    }
+    for (key, value) in [("status.hash", &status.hash), ("status.list", &status.list)] {
+        if value.starts_with(prefix) {
+            let problem =
+                format!("`{value}` would be read as a domain's gateways, as `redis.gateway_keys` has it: name another");
+            return invalid(key, problem);
+        }
+        if value.starts_with("trunkd:") {
+            return invalid(
+                key,
+                format!("`{value}`: keys that begin with `trunkd:` are trunkd's own; name another"),
+            );
+        }
+    }
+    if status.list == status.hash {
+        return invalid(
+            "status.list",
+            format!(
+                "`{}` is the hash's name too: a key is either; name another",
+                status.list
+            ),
+        );
+    }
+    if status.list_max == 0 {
+        return invalid(
+            "status.list_max",
+            "0 would keep nothing: set `status.list` to \"\" to have no list".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+fn check_switches(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsError> {
+    let mut by_name = HashMap::new();
+    let mut by_address = HashMap::new();
+    for switch in &settings.switches {
+        let (name, address) = (switch.name.as_str(), &switch.address);
+        if name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            let problem = format!(
+                "the name of the switch at {address} is empty or holds a space: write what FreeSWITCH's \
+                                   command `switchname` answers"
+            );
+            return invalid("switch.name", problem);
+        }
+        if let Some(other) = by_name.insert(name, address) {
+            let problem = format!(
+                "two switches are named \"{name}\", at {other} and at {address}: each has a name of its own, \
+                                   what FreeSWITCH's command `switchname` answers"
+            );
+            return invalid("switch.name", problem);
+        }
+        if let Some(other) = by_address.insert(address, name) {
+            let problem = format!("the switches \"{other}\" and \"{name}\" have one address, {address}: remove one");
+            return invalid("switch.address", problem);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn store(settings: &Settings) -> Result<(), SettingsError> {
+    let redis = &settings.redis;
+    if redis.sentinel.is_some() {
+        return Err(SettingsError::SentinelNotSupported);
+    }
+    match (&redis.url, redis.embedded) {
+        (None, false) => Err(SettingsError::NoRedis),
+        (Some(_), true) => Err(SettingsError::TwoRedis {
+            shown_url: redis.shown_url(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn exposure(http: &HttpSettings) -> Result<(), SettingsError> {
+    if is_unguarded(http) && !http.allow_open {
+        return Err(SettingsError::Open { listen: http.listen });
+    }
+    Ok(())
+}
+
+fn is_unguarded(http: &HttpSettings) -> bool {
+    !http.is_loopback() && http.credentials.is_empty() && !http.asks_client_certificate()
+}
+
+pub(super) fn warnings(settings: &Settings) -> Vec<String> {
+    let http = &settings.http;
+    let mut warnings = Vec::new();
+    if is_unguarded(http) {
+        warnings.push(format!(
+            "http.allow_open: whoever reaches {} can read the password of every gateway; set http.credentials to close it",
+            http.listen
+        ));
+    } else if !http.is_loopback() && http.tls.is_none() {
+        warnings.push(format!(
+            "{} answers without TLS: the passwords of the gateways cross the network in clear; set http.tls",
+            http.listen
+        ));
+    }
+    if !http.is_loopback() && http.allow.is_empty() {
+        warnings.push(format!(
+            "any network may connect to {}; set http.allow to those of your switches and of what watches trunkd",
+            http.listen
+        ));
+    }
+    if settings.switches.is_empty() {
+        warnings.push(
+            "no [[switch]] is set: gateways are served, but nothing is written about their state; set one for each FreeSWITCH"
+                .to_owned(),
+        );
+    }
+    warnings
+}
