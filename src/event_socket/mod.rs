@@ -1,1 +1,21 @@
-//! event_socket
+//! FreeSWITCH's event socket: the connection, its frames, the commands we send and the events that come.
+//!
+//! The only room that speaks this protocol; knows nothing of Redis. A switch gets two connections, one for events and one for commands,
+//! since a long `api` command holds up the events of its own connection (FACTS 36).
+//!
+//! The client is our own, not a crate: a reply to `sofia xmlstatus gateway` of 10,000 gateways is 9.3 MB (FACTS 21), an event must be passed
+//! on as the bytes that FreeSWITCH sent, and commands are pipelined; the crates known to us cap a message at 8 MiB, hand out decoded headers,
+//! and have one command in flight.
+
+mod commands;
+mod connection;
+mod event;
+mod frame;
+mod session;
+mod xmlstatus;
+
+pub use commands::{Commands, SNAPSHOT_CHUNK};
+pub use connection::{Client, CommandError, ConnectError, Events, Lost, Timing, connect};
+pub use event::{Event, GatewayEvent, Subclass};
+pub use session::{OpenError, Session, SwitchAddress};
+pub use xmlstatus::{GatewayStatus, parse_gateways};

@@ -1,0 +1,98 @@
+//! A switch, connected: both connections open, its identity known, its events subscribed.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::commands::{Commands, QueryError};
+use super::connection::{CommandError, ConnectError, Events, Timing, connect};
+
+/// HEARTBEAT stands before CUSTOM: what follows that word is taken as a subclass (FACTS 34).
+const SUBSCRIBE: &str = "event json HEARTBEAT CUSTOM sofia::gateway_add sofia::gateway_state sofia::gateway_delete \
+                         sofia::gateway_invalid_digest_req sofia::profile_start";
+
+/// Where a switch's event socket is, and what its operator calls it.
+#[derive(Debug, Clone)]
+pub struct SwitchAddress {
+    /// What FreeSWITCH must answer to `switchname`.
+    pub name: String,
+    /// `host:port`.
+    pub address: String,
+    pub password: SecretString,
+}
+
+/// An open pair of connections.
+#[derive(Debug)]
+pub struct Session {
+    pub events: Events,
+    pub commands: Commands,
+    pub core_uuid: String,
+    pub hostname: String,
+    /// Held so that the events connection stays open.
+    _events_client: super::Client,
+}
+
+/// Why no session came about.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error("the subscription failed: {0}")]
+    Subscribe(#[from] CommandError),
+    #[error(
+        "it answers `switchname` with {answered:?}, but this [[switch]] is named {name:?}: set `name = \"{answered}\"`, or give FreeSWITCH the \
+         name {name:?} (`switchname` in switch.conf.xml). Cloned hosts can have the same one"
+    )]
+    OtherName { name: String, answered: String },
+}
+
+impl OpenError {
+    /// Whether trying again soon would only hammer: nothing changes until somebody changes a setting.
+    pub fn needs_an_operator(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect(ConnectError::BadPassword | ConnectError::AccessDenied) | Self::OtherName { .. }
+        )
+    }
+
+    /// A short word for the metric.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect(ConnectError::BadPassword) => "bad_password",
+            Self::Connect(ConnectError::AccessDenied) => "access_denied",
+            Self::OtherName { .. } => "other_name",
+            _ => "failed",
+        }
+    }
+}
+
+impl Session {
+    /// Connects, authenticates, asks who the switch is, and subscribes.
+    ///
+    /// # Errors
+    /// [`OpenError`], among them a switch that goes by another name than the settings say.
+    pub async fn open(switch: &SwitchAddress, timing: Timing) -> Result<Self, OpenError> {
+        let (events_client, events) = connect(&switch.address, &switch.password, timing).await?;
+        let (commands_client, _) = connect(&switch.address, &switch.password, timing).await?;
+        let commands = Commands::new(commands_client);
+        let answered = commands.switchname().await?;
+        if answered != switch.name {
+            return Err(OpenError::OtherName {
+                name: switch.name.clone(),
+                answered,
+            });
+        }
+        let core_uuid = commands.core_uuid().await?;
+        let hostname = commands.hostname().await?;
+        events_client.command(SUBSCRIBE, Duration::from_secs(5)).await?;
+        Ok(Self {
+            events,
+            commands,
+            core_uuid,
+            hostname,
+            _events_client: events_client,
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! `sofia xmlstatus gateway`, read tolerantly: several of its values are not escaped, so it may be no XML at all (FACTS 25).
+
+use std::time::Duration;
+
+use crate::registration::{PingStatus, State};
+
+/// One gateway of the list, or a predecessor of it that waits to be deleted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GatewayStatus {
+    pub name: String,
+    pub profile: String,
+    pub state: State,
+    pub ping: PingStatus,
+    /// How long it has been up; `None` when it is down.
+    pub uptime: Option<Duration>,
+}
+
+/// A reply that is no list of gateways. It says nothing about which there are: never take it for an empty list.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    #[error(
+        "FreeSWITCH does not know the command `sofia`: mod_sofia is not loaded; load it with `fs_cli -x 'load mod_sofia'`"
+    )]
+    NoModSofia,
+    #[error("`sofia xmlstatus gateway` was cut short or is no list of gateways; it begins with {0:?}")]
+    NotAList(String),
+    #[error("`sofia xmlstatus gateway` lists a gateway without its {0}")]
+    Incomplete(&'static str),
+}
+
+/// Reads the list, in FreeSWITCH's order: of one name in one profile the first is the live one (FACTS 25).
+///
+/// # Errors
+/// [`StatusError`] when the reply is anything but a whole list.
+pub fn parse_gateways(reply: &[u8]) -> Result<Vec<GatewayStatus>, StatusError> {
+    let text = String::from_utf8_lossy(reply);
+    let text = text.trim();
+    if text.starts_with("-ERR") {
+        return Err(StatusError::NoModSofia);
+    }
+    if !text.starts_with("<?xml") || !text.ends_with("</gateways>") {
+        return Err(StatusError::NotAList(text.chars().take(60).collect()));
+    }
+    let (mut gateways, mut current) = (Vec::new(), None);
+    for line in text.lines().map(str::trim) {
+        match line {
+            "<gateway>" if current.is_none() => current = Some(Partial::default()),
+            "</gateway>" => gateways.extend(current.take().map(Partial::finish).transpose()?),
+            _ => {
+                if let (Some(partial), Some((tag, value))) = (&mut current, element(line)) {
+                    partial.take(tag, value);
+                }
+            }
+        }
+    }
+    Ok(gateways)
+}
+
+#[derive(Default)]
+struct Partial<'a> {
+    name: Option<&'a str>,
+    profile: Option<&'a str>,
+    state: Option<&'a str>,
+    status: Option<&'a str>,
+    uptime_usec: Option<&'a str>,
+}
+
+impl<'a> Partial<'a> {
+    /// FreeSWITCH writes name and profile before the values that an operator chose, state and status after them: so the first of the
+    /// former and the last of the latter are its own words.
+    fn take(&mut self, tag: &str, value: &'a str) {
+        match tag {
+            "name" => drop(self.name.get_or_insert(value)),
+            "profile" => drop(self.profile.get_or_insert(value)),
+            "state" => self.state = Some(value),
+            "status" => self.status = Some(value),
+            "uptime-usec" => self.uptime_usec = Some(value),
+            _ => {}
+        }
+    }
+
+    fn finish(self) -> Result<GatewayStatus, StatusError> {
+        let uptime = self
+            .uptime_usec
+            .and_then(|text| text.parse().ok())
+            .filter(|&usec| usec > 0);
+        Ok(GatewayStatus {
+            name: self.name.ok_or(StatusError::Incomplete("name"))?.to_owned(),
+            profile: self.profile.ok_or(StatusError::Incomplete("profile"))?.to_owned(),
+            state: State::from(self.state.ok_or(StatusError::Incomplete("state"))?),
+            ping: PingStatus::from(self.status.ok_or(StatusError::Incomplete("status"))?),
+            uptime: uptime.map(Duration::from_micros),
+        })
+    }
+}
+
+/// `<tag>value</tag>` on one line.
+fn element(line: &str) -> Option<(&str, &str)> {
+    let (tag, rest) = line.strip_prefix('<')?.split_once('>')?;
+    let value = rest.strip_suffix('>')?.strip_suffix(tag)?.strip_suffix("</")?;
+    Some((tag, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recording(name: &str) -> Vec<u8> {
+        std::fs::read(format!(
+            "{}/tests/recordings/api/{name}.txt",
+            env!("CARGO_MANIFEST_DIR")
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_recorded_list_is_read() {
+        let list = parse_gateways(&recording("sofia-xmlstatus-gateway")).unwrap();
+        let short: Vec<_> = list
+            .iter()
+            .map(|g| format!("{} {} {} {}", g.profile, g.name, g.state, g.ping))
+            .collect();
+        assert_eq!(
+            short,
+            [
+                "external gw_noreg NOREG UP",
+                "external gw_ping NOREG DOWN",
+                "external gw_bad FAIL_WAIT DOWN",
+                "external gw_ok REGED UP"
+            ]
+        );
+        assert_eq!(list[3].uptime, Some(Duration::from_micros(11_759_550)));
+        assert_eq!(list[1].uptime, None);
+    }
+
+    #[test]
+    fn a_gateway_that_is_being_replaced_comes_twice_the_live_one_first() {
+        let list = parse_gateways(&recording("sofia-xmlstatus-gateway-while-one-is-replaced")).unwrap();
+        let states: Vec<_> = list
+            .iter()
+            .filter(|g| g.name == "gw_ok")
+            .map(|g| g.state.to_string())
+            .collect();
+        assert_eq!(states, ["UNREGED", "UNREGISTER"]);
+    }
+
+    #[test]
+    fn values_that_are_not_escaped_do_not_mislead() {
+        let reply = String::from_utf8(recording("sofia-xmlstatus-gateway")).unwrap();
+        let nasty = reply.replace(
+            "<username>alice</username>",
+            "<username>a<b & </username>\n<name>x</name>\n<state>DOWN</state></username>",
+        );
+        let list = parse_gateways(nasty.as_bytes()).unwrap();
+        assert_eq!((list[3].name.as_str(), &list[3].state), ("gw_ok", &State::Reged));
+    }
+
+    #[test]
+    fn a_reply_that_is_no_whole_list_is_never_an_empty_one() {
+        let whole = recording("sofia-xmlstatus-gateway");
+        assert!(matches!(
+            parse_gateways(&whole[..whole.len() / 2]),
+            Err(StatusError::NotAList(_))
+        ));
+        assert!(matches!(parse_gateways(b""), Err(StatusError::NotAList(_))));
+        assert!(matches!(
+            parse_gateways(b"Invalid Gateway!\n"),
+            Err(StatusError::NotAList(_))
+        ));
+        let unknown = b"-ERR sofia Command not found!\n";
+        assert!(
+            parse_gateways(unknown)
+                .unwrap_err()
+                .to_string()
+                .contains("load mod_sofia")
+        );
+    }
+
+    #[test]
+    fn a_switch_without_gateways_has_an_empty_list() {
+        let reply = b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>\n<gateways>\n</gateways>\n";
+        assert_eq!(parse_gateways(reply).unwrap(), []);
+    }
+}
