@@ -1,0 +1,103 @@
+//! The names of keys. Those of the contract are settings; ours begin with `trunkd:`.
+
+use crate::settings::StatusSettings;
+
+/// Which keys hold desired gateways.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GatewayKeys {
+    /// A pattern for SCAN, such as `cti_gateway@*`.
+    Pattern(String),
+    /// Domains named in the settings; a key is the prefix and the domain.
+    Domains { prefix: String, domains: Vec<String> },
+}
+
+/// The secret behind the revisions.
+pub(super) const REVISION_KEY: &str = "trunkd:key";
+/// HASH: switchname → whether it is connected.
+pub(super) const SWITCHES: &str = "trunkd:switches";
+
+impl GatewayKeys {
+    /// What stands before the domain: everything up to the pattern's first special character.
+    pub(super) fn prefix(&self) -> &str {
+        match self {
+            Self::Pattern(pattern) => &pattern[..pattern.find(['*', '?', '[', '\\']).unwrap_or(pattern.len())],
+            Self::Domains { prefix, .. } => prefix,
+        }
+    }
+
+    /// The domain of a key; `None` when the key is not one of these.
+    pub(super) fn domain<'a>(&self, key: &'a str) -> Option<&'a str> {
+        key.strip_prefix(self.prefix())
+    }
+
+    pub(super) fn key(&self, domain: &str) -> String {
+        format!("{}{domain}", self.prefix())
+    }
+}
+
+/// Where observed state goes: the settings' `[status]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusKeys {
+    /// HASH: gateway → the JSON of its latest event.
+    pub hash: String,
+    /// Each event is published here; `None` is off.
+    pub channel: Option<String>,
+    /// Each event is appended here; `None` is off.
+    pub list: Option<String>,
+    /// How many events the list keeps.
+    pub list_max: usize,
+}
+
+impl From<&StatusSettings> for StatusKeys {
+    fn from(settings: &StatusSettings) -> Self {
+        let set = |name: &String| (!name.is_empty()).then(|| name.clone());
+        Self {
+            hash: settings.hash.clone(),
+            channel: set(&settings.channel),
+            list: set(&settings.list),
+            list_max: settings.list_max,
+        }
+    }
+}
+
+/// HASH: gateway → its row, of one switch.
+pub(super) fn status(switch: &str) -> String {
+    format!("trunkd:status:{switch}")
+}
+
+/// HASH: the run of FreeSWITCH that the state is of, and the sequences that it reflects.
+pub(super) fn meta(switch: &str) -> String {
+    format!("trunkd:ingest:{switch}")
+}
+
+/// HASH: gateway → the sequence of its newest event since the last snapshot.
+pub(super) fn marks(switch: &str) -> String {
+    format!("trunkd:marks:{switch}")
+}
+
+/// Bitmaps of the sequences that had their effect, 65,536 a key, each kept for an hour after its last event.
+pub(super) fn seen_prefix(switch: &str, core_uuid: &str) -> String {
+    format!("trunkd:seen:{switch}:{core_uuid}:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_domain_is_what_follows_the_patterns_literal_part() {
+        let all = GatewayKeys::Pattern("cti_gateway@*".into());
+        assert_eq!(all.domain("cti_gateway@example.net"), Some("example.net"));
+        assert_eq!(all.domain("cti_gateway"), None);
+        let some = GatewayKeys::Pattern("pbx7:gw@[ab]*".into());
+        assert_eq!(some.domain("pbx7:gw@a.example"), Some("a.example"));
+        assert_eq!(
+            GatewayKeys::Domains {
+                prefix: "gw@".into(),
+                domains: vec!["d".into()]
+            }
+            .key("d"),
+            "gw@d"
+        );
+    }
+}

@@ -1,0 +1,390 @@
+//! What the switches' gateways are doing, as it is written to Redis. What to write is decided by `ingest`; that it has one effect, however
+//! many trunkd write it, by the scripts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use redis::ScriptInvocation;
+use serde::{Deserialize, Serialize};
+
+use super::{StatusKeys, Store, StoreError, keys, script};
+use crate::registration::{PingStatus, State};
+
+/// A write has nobody waiting for it, so it may take longer than a request's read before it is tried again.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Items in one script call, so that Redis's other clients wait a few milliseconds at most.
+const SCRIPT_CHUNK: usize = 500;
+
+/// The observed state of one switch, in Redis.
+#[derive(Clone)]
+pub struct Observed {
+    store: Store,
+    keys: Arc<StatusKeys>,
+    switch: Arc<str>,
+    /// `"FreeSWITCH-Switchname":"<switch>"`, as FreeSWITCH's JSON has it.
+    switch_field: Arc<str>,
+    /// Tells this trunkd's sightings of the switch from another's.
+    instance: Arc<str>,
+}
+
+/// A gateway's state on one switch: the value in `trunkd:status:<switchname>`. Times are RFC 3339 in UTC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// `None` until an event or a snapshot names it.
+    pub profile: Option<String>,
+    /// `None` between a gateway's start and the first sign of its state.
+    pub state: Option<State>,
+    pub ping: Option<PingStatus>,
+    /// The SIP answer that led to the state, such as `403`, and its phrase.
+    pub status: Option<String>,
+    pub phrase: Option<String>,
+    /// When the state was entered.
+    pub since: Timestamp,
+    /// When the state was last known to be true.
+    pub seen: Timestamp,
+    /// The `trunkd_revision` that the gateway runs with.
+    pub revision: Option<String>,
+    /// The switch is out of reach: this is its last known state.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
+}
+
+impl Row {
+    pub fn to_json(&self) -> String {
+        // Strings, times and booleans always serialize.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// What an event does to the hashes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// The row, as JSON.
+    Set(String),
+    Delete,
+    /// The event says nothing of the gateway's state.
+    Nothing,
+}
+
+/// One event, and what is to become of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    pub sequence: u64,
+    pub gateway: Arc<str>,
+    pub change: Change,
+    /// The newest sequence that the change reflects; see `ingest::view`.
+    pub mark: u64,
+    pub json: Bytes,
+    /// Whether the event goes to the channel and the list; not when it had to be dropped there while Redis was away.
+    pub announce: bool,
+}
+
+/// What a batch did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    Done {
+        applied: u64,
+        older: u64,
+        repeated: u64,
+    },
+    /// Redis no longer knows the switch, so it lost its data: nothing was written; begin again, then apply the batch again.
+    Forgotten,
+}
+
+/// One difference between a snapshot and what is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mend {
+    pub gateway: String,
+    pub op: MendOp,
+    /// What was compared with, empty for none: if it changed meanwhile, the item is skipped.
+    pub old_row: String,
+    pub old_value: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum MendOp {
+    /// The row, and the value for the gateways hash, the channel and the list when it is the value that differs.
+    Set { row: String, value: Option<String> },
+    /// The value is announced.
+    Delete { value: String },
+}
+
+/// A row, and perhaps a value, of a switch that is out of reach.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StaleItem {
+    pub gateway: String,
+    pub old_row: String,
+    pub row: String,
+    pub old_value: String,
+    pub value: Option<String>,
+}
+
+/// What Redis holds of one switch. Raw, so that a script can tell whether it changed since.
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    /// gateway → row.
+    pub rows: HashMap<String, String>,
+    /// gateway → value of the gateways hash, of every switch.
+    pub values: HashMap<String, String>,
+    /// The names in `trunkd:switches`.
+    pub switches: Vec<String>,
+}
+
+/// The value of a field in `trunkd:switches`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SwitchState {
+    pub connected: bool,
+    /// RFC 3339 in UTC; empty when unknown, as are the next two.
+    pub since: String,
+    pub core_uuid: String,
+    pub last_seen: String,
+}
+
+impl Observed {
+    pub fn new(store: Store, keys: Arc<StatusKeys>, switch: &str, instance: Arc<str>) -> Self {
+        let name = serde_json::Value::from(switch).to_string();
+        Self {
+            store,
+            keys,
+            switch: switch.into(),
+            switch_field: format!("\"FreeSWITCH-Switchname\":{name}").into(),
+            instance,
+        }
+    }
+
+    pub fn switch(&self) -> &str {
+        &self.switch
+    }
+
+    /// A connection found the switch in this run. Answers the newest sequence that Redis reflects of it.
+    pub async fn begin(&self, core_uuid: &str) -> Result<u64, StoreError> {
+        self.run("begin", script!("begin"), |call| {
+            call.arg(core_uuid);
+        })
+        .await
+    }
+
+    /// Writes a batch of events, in order; safe to repeat.
+    pub async fn apply(&self, core_uuid: &str, batch: &[Observation]) -> Result<Applied, StoreError> {
+        let seen = keys::seen_prefix(&self.switch, core_uuid);
+        let (applied, older, repeated): (i64, u64, u64) = self
+            .run("apply", script!("apply"), |call| {
+                call.arg(core_uuid).arg(&seen);
+                for observation in batch {
+                    let (op, row) = match &observation.change {
+                        Change::Set(row) => ("S", row.as_str()),
+                        Change::Delete => ("D", ""),
+                        Change::Nothing => ("N", ""),
+                    };
+                    call.arg(observation.sequence)
+                        .arg(&*observation.gateway)
+                        .arg(op)
+                        .arg(observation.mark);
+                    call.arg(row)
+                        .arg(&observation.json[..])
+                        .arg(u8::from(observation.announce));
+                }
+            })
+            .await?;
+        match u64::try_from(applied) {
+            Ok(applied) => Ok(Applied::Done {
+                applied,
+                older,
+                repeated,
+            }),
+            Err(_) => Ok(Applied::Forgotten),
+        }
+    }
+
+    /// What is stored of the switch, to be compared with a snapshot.
+    pub async fn read(&self) -> Result<Stored, StoreError> {
+        let (rows, values, switches) = self
+            .store
+            .run("read status", WRITE_TIMEOUT, async |connection| {
+                redis::pipe()
+                    .hgetall(keys::status(&self.switch))
+                    .hgetall(&self.keys.hash)
+                    .hkeys(keys::SWITCHES)
+                    .query_async::<(Pairs, Pairs, Vec<Vec<u8>>)>(connection)
+                    .await
+            })
+            .await?;
+        let switches = switches
+            .iter()
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect();
+        Ok(Stored {
+            rows: texts(rows),
+            values: texts(values),
+            switches,
+        })
+    }
+
+    /// Sets right what differed from a snapshot that counts as of `sequence`. Answers how many values were mended.
+    pub async fn mend(&self, core_uuid: &str, sequence: u64, items: &[Mend]) -> Result<u64, StoreError> {
+        let mut mended = 0;
+        let mut parts = items.chunks(SCRIPT_CHUNK).peekable();
+        loop {
+            let part = parts.next().unwrap_or_default();
+            let last = parts.peek().is_none();
+            let done: i64 = self
+                .run("mend", script!("mend"), |call| {
+                    call.arg(core_uuid).arg(sequence).arg(u8::from(last));
+                    for item in part {
+                        let (op, row, value) = match &item.op {
+                            MendOp::Set { row, value } => ("S", row.as_str(), value.as_deref().unwrap_or_default()),
+                            MendOp::Delete { value } => ("D", "", value.as_str()),
+                        };
+                        call.arg(&item.gateway)
+                            .arg(op)
+                            .arg(&item.old_row)
+                            .arg(row)
+                            .arg(&item.old_value)
+                            .arg(value);
+                    }
+                })
+                .await?;
+            let Ok(done) = u64::try_from(done) else {
+                return Ok(mended);
+            };
+            mended += done;
+            if last {
+                return Ok(mended);
+            }
+        }
+    }
+
+    /// Notes that the switch is connected, or no longer; another trunkd that sees it keeps it connected. Answers whether Redis still knows the
+    /// switch: if not, it lost its data.
+    pub async fn touch(&self, connected: bool, core_uuid: &str, now: Timestamp) -> Result<bool, StoreError> {
+        self.run("touch", script!("touch"), |call| {
+            call.arg(&*self.instance)
+                .arg(u8::from(connected))
+                .arg(stamp(now))
+                .arg(core_uuid);
+        })
+        .await
+    }
+
+    /// Marks the rows and values of a switch that nobody has seen for `after`. Answers how many rows were marked; `None` when another trunkd sees it.
+    pub async fn mark_stale(&self, items: &[StaleItem], after: Duration) -> Result<Option<u64>, StoreError> {
+        let mut marked = 0;
+        for part in items.chunks(SCRIPT_CHUNK) {
+            let done: i64 = self
+                .run("mark stale", script!("stale"), |call| {
+                    call.arg(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+                    for item in part {
+                        let value = item.value.as_deref().unwrap_or_default();
+                        call.arg(&item.gateway)
+                            .arg(&item.old_row)
+                            .arg(&item.row)
+                            .arg(&item.old_value)
+                            .arg(value);
+                    }
+                })
+                .await?;
+            match u64::try_from(done) {
+                Ok(done) => marked += done,
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(Some(marked))
+    }
+
+    /// The switch was taken out of the settings: removes what is kept of it.
+    pub async fn forget(&self) -> Result<(), StoreError> {
+        self.run::<i64>("forget", script!("forget"), |_| {}).await.map(drop)
+    }
+
+    async fn run<T: redis::FromRedisValue>(
+        &self,
+        operation: &'static str,
+        script: &'static redis::Script,
+        arguments: impl FnOnce(&mut ScriptInvocation<'_>),
+    ) -> Result<T, StoreError> {
+        let mut call = script.prepare_invoke();
+        call.key(&self.keys.hash)
+            .key(self.keys.list.as_deref().unwrap_or_default());
+        call.key(keys::status(&self.switch))
+            .key(keys::meta(&self.switch))
+            .key(keys::marks(&self.switch));
+        call.arg(&*self.switch).arg(&*self.switch_field);
+        call.arg(self.keys.channel.as_deref().unwrap_or_default())
+            .arg(self.keys.list_max);
+        arguments(&mut call);
+        self.store
+            .run(operation, WRITE_TIMEOUT, async |connection| {
+                call.invoke_async(connection).await
+            })
+            .await
+    }
+}
+
+impl Store {
+    /// The names of the switches that Redis knows.
+    pub async fn switch_names(&self) -> Result<Vec<String>, StoreError> {
+        let names: Vec<Vec<u8>> = self
+            .run("read switches", WRITE_TIMEOUT, async |connection| {
+                redis::cmd("HKEYS").arg(keys::SWITCHES).query_async(connection).await
+            })
+            .await?;
+        Ok(names
+            .iter()
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect())
+    }
+
+    /// Every switch that Redis knows, with its rows.
+    pub async fn read_switches(&self) -> Result<Vec<(String, SwitchState, HashMap<String, Row>)>, StoreError> {
+        let states: Pairs = self
+            .run("read switches", WRITE_TIMEOUT, async |connection| {
+                redis::cmd("HGETALL").arg(keys::SWITCHES).query_async(connection).await
+            })
+            .await?;
+        let mut switches = Vec::new();
+        for (name, state) in texts(states) {
+            let rows: Pairs = self
+                .run("read status", WRITE_TIMEOUT, async |connection| {
+                    redis::cmd("HGETALL")
+                        .arg(keys::status(&name))
+                        .query_async(connection)
+                        .await
+                })
+                .await?;
+            let rows = texts(rows)
+                .into_iter()
+                .filter_map(|(name, row)| Some((name, serde_json::from_str(&row).ok()?)));
+            let unknown = SwitchState {
+                connected: false,
+                since: String::new(),
+                core_uuid: String::new(),
+                last_seen: String::new(),
+            };
+            let state = serde_json::from_str(&state).unwrap_or(unknown);
+            switches.push((name, state, rows.collect()));
+        }
+        switches.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(switches)
+    }
+}
+
+/// A hash as Redis sends it. Bytes, since one value that is no UTF-8 must not cost the others.
+type Pairs = HashMap<Vec<u8>, Vec<u8>>;
+
+fn texts(pairs: Pairs) -> HashMap<String, String> {
+    let text = |bytes: Vec<u8>| {
+        String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+    };
+    pairs
+        .into_iter()
+        .map(|(name, value)| (text(name), text(value)))
+        .collect()
+}
+
+/// RFC 3339 with milliseconds.
+fn stamp(at: Timestamp) -> String {
+    format!("{at:.3}")
+}

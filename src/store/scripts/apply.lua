@@ -1,0 +1,47 @@
+-- One batch of events of one run of the switch, in the order they came.
+-- ARGV from 5: Core-UUID, the prefix of the seen-bitmaps, then seven an event:
+--   Event-Sequence, gateway, 'S' set | 'D' delete | 'N' no state, mark, row, value, '1' for the channel and the list too | '0' for the hashes alone
+-- Answers {applied, older or of another run, seen before}, or {-1} when Redis does not know the switch (it was flushed): begin again.
+local core, seen = ARGV[5], ARGV[6]
+local current = redis.call('HGET', meta, 'core')
+if not current then return {-1, 0, 0} end
+local floor = tonumber(redis.call('HGET', meta, 'floor')) or 0
+local newest = tonumber(redis.call('HGET', meta, 'newest')) or 0
+local applied, older, repeated, blocks = 0, 0, 0, {}
+
+for i = 7, #ARGV, 7 do
+  local sequence, gateway, op = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2]
+  local mark, row, value, announced = tonumber(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5], ARGV[i + 6] == '1'
+  local fresh = true
+  if announced then
+    local block = seen .. string.format('%d', math.floor(sequence / 65536))
+    blocks[block] = true
+    fresh = redis.call('SETBIT', block, sequence % 65536, 1) == 0
+  end
+  if not fresh then
+    repeated = repeated + 1
+  else
+    if announced then announce(value) end
+    if op ~= 'N' then
+      if current == core and mark > floor and mark >= (tonumber(redis.call('HGET', marks, gateway)) or 0) then
+        redis.call('HSET', marks, gateway, string.format('%d', mark))
+        if op == 'S' then
+          redis.call('HSET', status, gateway, row)
+          redis.call('HSET', gateways, gateway, value)
+        else
+          redis.call('HDEL', status, gateway)
+          leave(gateway)
+        end
+        applied = applied + 1
+      else
+        older = older + 1
+      end
+    end
+    if current == core and sequence > newest then newest = sequence end
+  end
+end
+
+redis.call('HSET', meta, 'newest', string.format('%d', newest))
+for block in pairs(blocks) do redis.call('EXPIRE', block, 3600) end
+trim_list()
+return {applied, older, repeated}

@@ -1,0 +1,13 @@
+-- The switch was taken out of the settings: everything that is kept of it goes, and its values in the gateways hash with it.
+local stored = redis.call('HGETALL', gateways)
+for i = 1, #stored, 2 do
+  if string.find(stored[i + 1], switch_field, 1, true) then
+    local gateway = stored[i]
+    local row = row_of(switch, gateway) or {}
+    announce(event('sofia::gateway_delete', switch, gateway, row))
+    leave(gateway)
+  end
+end
+redis.call('DEL', status, meta, marks)
+trim_list()
+return redis.call('HDEL', 'trunkd:switches', switch)

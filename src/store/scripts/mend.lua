@@ -1,0 +1,41 @@
+-- Sets right what a snapshot of the switch found different from what is stored. The snapshot counts as of a sequence: a gateway with a newer
+-- event is left alone, and so is whatever changed since it was compared.
+-- ARGV from 5: Core-UUID, sequence, '1' for the snapshot's last part, then six an item:
+--   gateway, 'S' set | 'D' delete, the row compared with, the new row, the value compared with, the new value ('' = only the row changes)
+-- Answers how many values were mended, or -1 when the run or the snapshot is no longer the newest.
+local core, sequence, last = ARGV[5], tonumber(ARGV[6]), ARGV[7]
+if redis.call('HGET', meta, 'core') ~= core then return -1 end
+if (tonumber(redis.call('HGET', meta, 'floor')) or 0) > sequence then return -1 end
+local mended = 0
+
+for i = 8, #ARGV, 6 do
+  local gateway, op, old_row, row, old_value, value = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
+  local newer = (tonumber(redis.call('HGET', marks, gateway)) or 0) > sequence
+  if not newer and (redis.call('HGET', status, gateway) or '') == old_row then
+    if op == 'S' then
+      redis.call('HSET', status, gateway, row)
+      if value ~= '' and (redis.call('HGET', gateways, gateway) or '') == old_value then
+        redis.call('HSET', gateways, gateway, value)
+        announce(value)
+        mended = mended + 1
+      end
+    else
+      local stored = redis.call('HGET', gateways, gateway)
+      if redis.call('HDEL', status, gateway) == 1 or (stored and string.find(stored, switch_field, 1, true)) then
+        announce(value)
+        leave(gateway)
+        mended = mended + 1
+      end
+    end
+  end
+end
+
+if last == '1' then
+  redis.call('HSET', meta, 'floor', string.format('%d', sequence))
+  local stored = redis.call('HGETALL', marks)
+  for i = 1, #stored, 2 do
+    if tonumber(stored[i + 1]) <= sequence then redis.call('HDEL', marks, stored[i]) end
+  end
+end
+trim_list()
+return mended

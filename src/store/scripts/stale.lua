@@ -1,0 +1,22 @@
+-- The switch has been out of reach: marks its rows, and its values in the gateways hash, unless another trunkd saw it meanwhile.
+-- ARGV from 5: how long nobody may have seen the switch, in ms; then five an item:
+--   gateway, the row compared with, the new row, the value compared with, the new value ('' = the value is another switch's)
+-- Answers how many rows were marked, or -1 when somebody sees the switch.
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+if now_ms - (tonumber(redis.call('HGET', meta, 'seen_ms')) or 0) < tonumber(ARGV[5]) then return -1 end
+local marked = 0
+
+for i = 6, #ARGV, 5 do
+  local gateway, old_row, row, old_value, value = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  if redis.call('HGET', status, gateway) == old_row then
+    redis.call('HSET', status, gateway, row)
+    marked = marked + 1
+  end
+  if value ~= '' and redis.call('HGET', gateways, gateway) == old_value then
+    redis.call('HSET', gateways, gateway, value)
+    announce(value)
+  end
+end
+trim_list()
+return marked
