@@ -1,0 +1,374 @@
+//! The form that mod_xml_curl sends → what it asks for.
+//!
+//! Pure, and never a copy of the whole form: of some thirty pairs this reads nine. FreeSWITCH asks for every configuration it
+//! has at each start and reload (FACTS 2), so a form for anything but `sofia.conf` is told by its first pairs, with nothing
+//! allocated.
+
+use std::borrow::Cow;
+
+/// What a form asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    SofiaConf(SofiaConf),
+    /// Another configuration, or a section that is none: the directory, the dialplan.
+    Other,
+}
+
+/// A request for `sofia.conf`. The names are as FreeSWITCH sent them: whether such a profile or gateway exists is for the
+/// answer to find out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SofiaConf {
+    /// `None` asks for all profiles (FACTS 3).
+    pub profile: Option<String>,
+    pub gateway: Gateway,
+    /// `reconfig=true`: the profile runs already.
+    pub reconfig: bool,
+    /// The switchname of who asks (FACTS 37); empty when the form names none.
+    pub node: String,
+}
+
+/// The form's `gateway` (FACTS 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gateway {
+    /// No such pair: the profile whole, settings and gateways.
+    NotAsked,
+    /// `_all_`, in these letters only: config_gateway (sofia.c) compares with strcmp, so `_ALL_` is a name to it. It then takes
+    /// every gateway of the answer.
+    All,
+    /// Takes the gateway of this name from the answer and passes over all others.
+    One(String),
+}
+
+/// Which step of FreeSWITCH's a request belongs to; the label `kind` of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// All profiles, asked once when mod_sofia loads.
+    Startup,
+    /// One profile, as it starts.
+    Profile,
+    Rescan,
+    Startgw,
+    StartgwAll,
+    /// Not `sofia.conf`, or no form at all.
+    Other,
+}
+
+impl Kind {
+    pub const COUNT: usize = Kind::Other as usize + 1;
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Startup => "startup",
+            Kind::Profile => "profile",
+            Kind::Rescan => "rescan",
+            Kind::Startgw => "startgw",
+            Kind::StartgwAll => "startgw_all",
+            Kind::Other => "other",
+        }
+    }
+}
+
+/// Why a form is no request of mod_xml_curl's: sent back as plain text with 400.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequest {
+    #[error(
+        "Content-Type is {0:?}, not {FORM}. mod_xml_curl POSTs a form (or sends the same pairs in the query of a GET): {LIKE}"
+    )]
+    NotAForm(String),
+    #[error("the form has no `section`. mod_xml_curl sends: {LIKE}")]
+    NoSection,
+    #[error("`{0}` holds a '%' that two hexadecimal digits do not follow; mod_xml_curl writes a '%' itself as %25")]
+    BrokenEscape(&'static str),
+    #[error("`{0}` is not UTF-8 once its percent-encoding is undone")]
+    NotUtf8(&'static str),
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const LIKE: &str = "hostname=<switchname>&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf, \
+                    and then the event's headers, profile=, reconfig= and gateway=";
+
+impl Request {
+    /// Reads the body of a POST. The request's own query is not read: mod_xml_curl puts every pair in the body, and what stands
+    /// in the URL is the operator's own `gateway-url`.
+    ///
+    /// # Errors
+    /// See [`BadRequest`]. A missing Content-Type is taken for a form's.
+    pub fn from_body(content_type: Option<&[u8]>, body: &[u8]) -> Result<Self, BadRequest> {
+        if let Some(content_type) = content_type {
+            let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
+            if !essence.trim_ascii().eq_ignore_ascii_case(FORM.as_bytes()) {
+                let shown = &content_type[..content_type.len().min(100)];
+                return Err(BadRequest::NotAForm(String::from_utf8_lossy(shown).into_owned()));
+            }
+        }
+        Self::from_form(body)
+    }
+
+    /// Reads the query of a GET: the same pairs (FACTS 1).
+    ///
+    /// # Errors
+    /// See [`BadRequest`].
+    pub fn from_query(query: &[u8]) -> Result<Self, BadRequest> {
+        Self::from_form(query)
+    }
+
+    pub fn kind(&self) -> Kind {
+        match self {
+            Request::SofiaConf(request) => request.kind(),
+            Request::Other => Kind::Other,
+        }
+    }
+
+    /// Of two pairs with one name the first counts.
+    ///
+    /// `section` and the names and keys beside it are compared as the bytes they are, since FreeSWITCH does not encode
+    /// them (FACTS 1).
+    fn from_form(form: &[u8]) -> Result<Self, BadRequest> {
+        let mut pairs = Pairs::default();
+        for pair in form.split(|&byte| byte == b'&') {
+            let (name, value) = match pair.iter().position(|&byte| byte == b'=') {
+                Some(at) => (&pair[..at], &pair[at + 1..]),
+                None => (pair, &[][..]),
+            };
+            if let Some(field) = pairs.field(name) {
+                field.get_or_insert(value);
+                if pairs.is_other() {
+                    return Ok(Request::Other);
+                }
+            }
+        }
+        pairs.sofia_conf()
+    }
+}
+
+impl SofiaConf {
+    pub fn kind(&self) -> Kind {
+        match (&self.gateway, &self.profile) {
+            (Gateway::All, _) => Kind::StartgwAll,
+            (Gateway::One(_), _) => Kind::Startgw,
+            (Gateway::NotAsked, None) => Kind::Startup,
+            (Gateway::NotAsked, Some(_)) if self.reconfig => Kind::Rescan,
+            (Gateway::NotAsked, Some(_)) => Kind::Profile,
+        }
+    }
+}
+
+const SWITCHNAME: &str = "FreeSWITCH-Switchname";
+
+/// The pairs that count, still encoded.
+#[derive(Default)]
+struct Pairs<'a> {
+    section: Option<&'a [u8]>,
+    tag_name: Option<&'a [u8]>,
+    key_name: Option<&'a [u8]>,
+    key_value: Option<&'a [u8]>,
+    hostname: Option<&'a [u8]>,
+    switchname: Option<&'a [u8]>,
+    profile: Option<&'a [u8]>,
+    reconfig: Option<&'a [u8]>,
+    gateway: Option<&'a [u8]>,
+}
+
+impl<'a> Pairs<'a> {
+    fn field(&mut self, name: &[u8]) -> Option<&mut Option<&'a [u8]>> {
+        Some(match name {
+            b"section" => &mut self.section,
+            b"tag_name" => &mut self.tag_name,
+            b"key_name" => &mut self.key_name,
+            b"key_value" => &mut self.key_value,
+            b"hostname" => &mut self.hostname,
+            b"profile" => &mut self.profile,
+            b"reconfig" => &mut self.reconfig,
+            b"gateway" => &mut self.gateway,
+            name if name == SWITCHNAME.as_bytes() => &mut self.switchname,
+            _ => return None,
+        })
+    }
+
+    /// Whether what is read so far can no longer become a request for `sofia.conf`.
+    fn is_other(&self) -> bool {
+        let differs = |field: Option<&[u8]>, wanted: &[u8]| field.is_some_and(|value| value != wanted);
+        self.section.is_some()
+            && (differs(self.section, b"configuration")
+                || differs(self.tag_name, b"configuration")
+                || differs(self.key_name, b"name")
+                || differs(self.key_value, b"sofia.conf"))
+    }
+
+    fn sofia_conf(self) -> Result<Request, BadRequest> {
+        if self.section.is_none() {
+            return Err(BadRequest::NoSection);
+        }
+        if self.tag_name.is_none() || self.key_name.is_none() || self.key_value.is_none() {
+            return Ok(Request::Other);
+        }
+        let decode = |name, value: Option<&[u8]>| value.map(|value| decode(name, value)).transpose();
+        let profile = decode("profile", self.profile)?.filter(|name| !name.is_empty());
+        let gateway = match decode("gateway", self.gateway)? {
+            None => Gateway::NotAsked,
+            Some(name) if name == "_all_" => Gateway::All,
+            Some(name) => Gateway::One(name),
+        };
+        // The same name twice, but this one is encoded and so exact. An `enable-post-var` in the binding may leave it out.
+        let node = match decode(SWITCHNAME, self.switchname)?.filter(|name| !name.is_empty()) {
+            Some(name) => name,
+            None => String::from_utf8_lossy(&unescape(self.hostname.unwrap_or_default()).0).into_owned(),
+        };
+        Ok(Request::SofiaConf(SofiaConf {
+            profile,
+            gateway,
+            reconfig: decode("reconfig", self.reconfig)?.as_deref() == Some("true"),
+            node,
+        }))
+    }
+}
+
+fn decode(name: &'static str, value: &[u8]) -> Result<String, BadRequest> {
+    match unescape(value) {
+        (_, false) => Err(BadRequest::BrokenEscape(name)),
+        (bytes, true) => String::from_utf8(bytes.into_owned()).map_err(|_| BadRequest::NotUtf8(name)),
+    }
+}
+
+/// Undoes percent-encoding; a '%' that begins no escape stays, and makes the flag false. A '+' is a plus: FreeSWITCH writes a
+/// space as `%20` and a plus as `%2B`.
+fn unescape(value: &[u8]) -> (Cow<'_, [u8]>, bool) {
+    if !value.contains(&b'%') {
+        return (Cow::Borrowed(value), true);
+    }
+    let digit = |byte: Option<&u8>| {
+        byte.and_then(|&byte| char::from(byte).to_digit(16))
+            .map(|digit| digit as u8)
+    };
+    let mut whole = true;
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut at = 0;
+    while let Some(&byte) = value.get(at) {
+        at += 1;
+        if byte == b'%' {
+            if let (Some(high), Some(low)) = (digit(value.get(at)), digit(value.get(at + 1))) {
+                bytes.push(high << 4 | low);
+                at += 2;
+                continue;
+            }
+            whole = false;
+        }
+        bytes.push(byte);
+    }
+    (Cow::Owned(bytes), whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOFIA: &str = "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf";
+
+    fn sofia(rest: &str) -> SofiaConf {
+        match Request::from_query(format!("{SOFIA}{rest}").as_bytes()) {
+            Ok(Request::SofiaConf(request)) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_step_of_freeswitch_is_told_by_its_pairs() {
+        for (rest, kind) in [
+            ("", Kind::Startup),
+            ("&profile=", Kind::Startup),
+            ("&profile=external", Kind::Profile),
+            ("&profile=external&reconfig=true", Kind::Rescan),
+            ("&profile=external&reconfig=true&gateway=gw_ok", Kind::Startgw),
+            ("&profile=external&reconfig=true&gateway=_all_", Kind::StartgwAll),
+            ("&profile=external&reconfig=true&gateway=_ALL_", Kind::Startgw),
+        ] {
+            assert_eq!(sofia(rest).kind(), kind, "{rest}");
+        }
+        assert_eq!(sofia("&gateway=_ALL_").gateway, Gateway::One("_ALL_".into()));
+    }
+
+    #[test]
+    fn other_sections_and_configurations_are_told_before_anything_is_decoded() {
+        for form in [
+            "section=directory&tag_name=domain&key_name=name&key_value=example.net",
+            "section=dialplan&profile=%zz",
+            "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=acl.conf&profile=%zz",
+            "key_value=acl.conf&section=configuration",
+            "section=configuration",
+            "section=",
+            "section",
+        ] {
+            assert_eq!(Request::from_query(form.as_bytes()), Ok(Request::Other), "{form}");
+        }
+    }
+
+    #[test]
+    fn a_form_without_section_is_told_what_mod_xml_curl_sends() {
+        for form in [
+            "",
+            "&",
+            "=",
+            "{\"a\":1}",
+            "hostname=fs1&key_value=sofia.conf",
+            "Section=configuration",
+        ] {
+            let error = Request::from_query(form.as_bytes()).unwrap_err();
+            assert_eq!(error, BadRequest::NoSection, "{form}");
+            assert!(
+                error
+                    .to_string()
+                    .contains("section=configuration&tag_name=configuration")
+            );
+        }
+    }
+
+    #[test]
+    fn a_broken_encoding_counts_only_in_a_pair_that_is_used() {
+        let refused = |rest: &str| Request::from_query(format!("{SOFIA}{rest}").as_bytes()).unwrap_err();
+        assert_eq!(refused("&profile=%"), BadRequest::BrokenEscape("profile"));
+        assert_eq!(refused("&profile=%4"), BadRequest::BrokenEscape("profile"));
+        assert_eq!(refused("&gateway=a%+1"), BadRequest::BrokenEscape("gateway"));
+        assert_eq!(refused("&reconfig=%x1"), BadRequest::BrokenEscape("reconfig"));
+        assert_eq!(refused("&FreeSWITCH-Switchname=%FF"), BadRequest::NotUtf8(SWITCHNAME));
+        assert_eq!(
+            sofia("&Event-Name=%&Core-UUID=%FF&profile=external").profile.as_deref(),
+            Some("external")
+        );
+    }
+
+    #[test]
+    fn the_first_of_two_pairs_counts() {
+        let request = sofia("&profile=external&profile=internal&key_value=acl.conf&profile=%");
+        assert_eq!(request.profile.as_deref(), Some("external"));
+    }
+
+    #[test]
+    fn the_node_is_the_encoded_switchname_or_else_the_raw_hostname() {
+        assert_eq!(sofia("&FreeSWITCH-Switchname=fs%20%E9%A1%B6").node, "fs 顶");
+        assert_eq!(sofia("").node, "fs1");
+        let raw = SOFIA.replace("fs1", "100%+a");
+        match Request::from_query(raw.as_bytes()) {
+            Ok(Request::SofiaConf(request)) => assert_eq!(request.node, "100%+a"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_body_needs_a_forms_content_type_or_none() {
+        let body = SOFIA.as_bytes();
+        for content_type in [
+            None,
+            Some(FORM),
+            Some("Application/X-WWW-Form-URLencoded ; charset=utf-8"),
+        ] {
+            assert!(
+                Request::from_body(content_type.map(str::as_bytes), body).is_ok(),
+                "{content_type:?}"
+            );
+        }
+        for content_type in ["application/json", "", "multipart/form-data; boundary=x"] {
+            let error = Request::from_body(Some(content_type.as_bytes()), body).unwrap_err();
+            assert_eq!(error, BadRequest::NotAForm(content_type.into()));
+        }
+    }
+}
