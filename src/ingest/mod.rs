@@ -1,1 +1,642 @@
-//! ingest
+//! Events and snapshots of the switches → the store. Sends no command that changes FreeSWITCH.
+//!
+//! One task a switch, of four loops that share a view and a backlog: the connector reads events, the writer takes them to Redis, the surveyor
+//! compares snapshots with what is stored, and the keeper says in Redis whether the switch can be reached. Reading never waits for Redis.
+
+mod backlog;
+mod snapshot;
+mod view;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::Backoff;
+use crate::event_socket::{
+    self, Commands, Event, GatewayEvent, GatewayStatus, OpenError, SNAPSHOT_CHUNK, Session, SwitchAddress,
+};
+use crate::gateway::GatewayName;
+use crate::health::{self, Health, Part};
+use crate::metrics;
+use crate::store::{Applied, Observation, Observed, Row, StoreError};
+use backlog::{Backlog, Entry};
+use snapshot::Identity;
+use view::View;
+
+/// Events that wait whole while Redis is away, a switch: about 15 MB.
+const BACKLOG: usize = 20_000;
+/// Events in one script call: Redis's other clients wait a few milliseconds at most.
+const BATCH: usize = 500;
+/// What is still unwritten when trunkd stops gets so long.
+const LAST_FLUSH: Duration = Duration::from_secs(3);
+
+/// How often, how soon and how long. The defaults are what an operator gets; tests shorten them.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    pub connection: event_socket::Timing,
+    /// A full comparison at least so often.
+    pub resync_interval: Duration,
+    /// A comparison that events asked for comes so much later: FreeSWITCH's ticks are a second apart.
+    pub settle: Duration,
+    /// Between two tries to reach a switch.
+    pub first_retry: Duration,
+    pub most_retry: Duration,
+    /// The same when only an operator can mend it.
+    pub refused_retry: Duration,
+    /// How often Redis is told that the switch is connected.
+    pub touch_interval: Duration,
+    /// A switch that can't be reached for so long has its states marked stale.
+    pub stale_after: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            connection: event_socket::Timing::default(),
+            resync_interval: Duration::from_secs(60),
+            settle: Duration::from_millis(2500),
+            first_retry: Duration::from_millis(200),
+            most_retry: Duration::from_secs(10),
+            refused_retry: Duration::from_secs(60),
+            touch_interval: Duration::from_secs(5),
+            stale_after: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The ingest of one switch.
+pub struct Ingest {
+    switch: SwitchAddress,
+    observed: Observed,
+    timing: Timing,
+    health: Arc<Health>,
+    shared: Mutex<Shared>,
+    flushing: tokio::sync::Mutex<()>,
+    /// Something waits in the backlog.
+    work: Notify,
+    /// `Shared::survey_at` was moved.
+    survey: Notify,
+    /// The connection came or went.
+    moved: Notify,
+}
+
+struct Shared {
+    view: View,
+    backlog: Backlog,
+    link: Link,
+    /// When the next snapshot is due.
+    survey_at: Instant,
+}
+
+/// How we stand with the switch.
+enum Link {
+    Up { commands: Commands, identity: Identity },
+    Down { since: Instant, marked: bool },
+}
+
+/// What a snapshot brought.
+struct Survey {
+    identity: Identity,
+    sequence: u64,
+    listed: Vec<GatewayStatus>,
+}
+
+impl Ingest {
+    pub fn new(switch: SwitchAddress, observed: Observed, timing: Timing, health: Arc<Health>) -> Self {
+        let now = Instant::now();
+        let shared = Shared {
+            view: View::default(),
+            backlog: Backlog::new(BACKLOG),
+            link: Link::Down {
+                since: now,
+                marked: false,
+            },
+            survey_at: now,
+        };
+        Self {
+            switch,
+            observed,
+            timing,
+            health,
+            shared: Mutex::new(shared),
+            flushing: tokio::sync::Mutex::default(),
+            work: Notify::new(),
+            survey: Notify::new(),
+            moved: Notify::new(),
+        }
+    }
+
+    /// Runs until `stop`, then writes what it still holds.
+    pub async fn run(self, stop: CancellationToken) {
+        self.health.set(
+            self.part(),
+            health::State::Degraded,
+            Some("not connected yet".to_owned()),
+        );
+        tokio::select! {
+            () = self.connector() => {}
+            () = self.writer() => {}
+            () = self.surveyor() => {}
+            () = self.keeper() => {}
+            () = stop.cancelled() => {}
+        }
+        let last = async {
+            while self.flush().await == Flushed::More {}
+            let core = self.core_uuid().unwrap_or_default();
+            let _ = self.observed.touch(false, &core, Timestamp::now()).await;
+        };
+        if timeout(LAST_FLUSH, last).await.is_err() {
+            let waiting = self.lock().backlog.len();
+            tracing::error!(
+                switch = self.name(),
+                waiting,
+                "stopping with events that Redis did not take; they are lost"
+            );
+        }
+    }
+
+    // ---- the connector: the switch → view and backlog
+
+    async fn connector(&self) {
+        let mut backoff = Backoff::new(self.timing.first_retry, self.timing.most_retry);
+        let mut told = String::new();
+        loop {
+            let wait = match Session::open(&self.switch, self.timing.connection).await {
+                Ok(session) => {
+                    backoff.reset();
+                    told.clear();
+                    self.count_connect("connected");
+                    let reason = self.listen(session).await;
+                    tracing::warn!(switch = self.name(), address = %self.switch.address, "lost the switch: {reason}");
+                    self.disconnected(&reason);
+                    backoff.delay()
+                }
+                Err(error) => {
+                    self.count_connect(error.kind());
+                    let reason = error.to_string();
+                    if reason != told {
+                        self.tell_unreachable(&error);
+                        told.clone_from(&reason);
+                    }
+                    self.health.set(self.part(), health::State::Degraded, Some(reason));
+                    if error.needs_an_operator() {
+                        self.timing.refused_retry
+                    } else {
+                        backoff.delay()
+                    }
+                }
+            };
+            sleep(wait).await;
+        }
+    }
+
+    fn tell_unreachable(&self, error: &OpenError) {
+        let (switch, address) = (self.name(), &self.switch.address);
+        if error.needs_an_operator() {
+            tracing::error!(switch, %address, "cannot use the switch: {error}");
+        } else {
+            tracing::warn!(switch, %address, "cannot reach the switch, trying on: {error}");
+        }
+    }
+
+    /// Takes events in until the connection ends; answers why.
+    async fn listen(&self, mut session: Session) -> String {
+        let identity = Identity {
+            switchname: self.switch.name.clone(),
+            hostname: session.hostname.clone(),
+            core_uuid: session.core_uuid.clone(),
+        };
+        let core: Arc<str> = identity.core_uuid.as_str().into();
+        tracing::info!(switch = self.name(), address = %self.switch.address, core_uuid = %core, "connected to the switch");
+        self.connected(session.commands.clone(), identity).await;
+        loop {
+            let Some(json) = session.events.next().await else {
+                return session.events.lost().to_string();
+            };
+            match Event::parse(json) {
+                Ok(Event::Gateway(event)) if event.core_uuid == *core && event.switchname == self.switch.name => {
+                    self.take(&core, &event);
+                }
+                Ok(Event::Gateway(event)) if event.core_uuid == *core => {
+                    return format!("it now calls itself {:?}", event.switchname);
+                }
+                Ok(Event::Gateway(_)) => return "it was restarted".to_owned(),
+                Ok(Event::Heartbeat | Event::Other(_)) => {}
+                Ok(Event::ProfileStart) => self.survey_within(self.timing.settle),
+                Err(error) => {
+                    tracing::error!(switch = self.name(), %error, "an event could not be read; a snapshot makes up for it");
+                    ::metrics::counter!(metrics::EVENTS_DROPPED, "switch" => self.label(), "target" => "unreadable")
+                        .increment(1);
+                    self.survey_within(self.timing.settle);
+                }
+            }
+        }
+    }
+
+    /// Starts afresh with this run of the switch. What Redis knows of it seeds the view, so that a state that goes on keeps its `since`.
+    async fn connected(&self, commands: Commands, identity: Identity) {
+        let stored = self.observed.read().await.map(|stored| stored.rows).unwrap_or_default();
+        let rows = stored
+            .into_iter()
+            .filter_map(|(name, row)| Some((name, serde_json::from_str::<Row>(&row).ok()?)));
+        let mut shared = self.lock();
+        shared.view = View::default();
+        shared
+            .view
+            .seed(rows.map(|(name, row)| (name, Row { revision: None, ..row })));
+        shared.link = Link::Up { commands, identity };
+        shared.survey_at = Instant::now();
+        drop(shared);
+        self.health.set(self.part(), health::State::Ok, None);
+        ::metrics::gauge!(metrics::SWITCH_CONNECTED, "switch" => self.label()).set(1.0);
+        self.moved.notify_one();
+        self.survey.notify_one();
+    }
+
+    fn disconnected(&self, reason: &str) {
+        self.lock().link = Link::Down {
+            since: Instant::now(),
+            marked: false,
+        };
+        self.health
+            .set(self.part(), health::State::Degraded, Some(reason.to_owned()));
+        ::metrics::gauge!(metrics::SWITCH_CONNECTED, "switch" => self.label()).set(0.0);
+        self.moved.notify_one();
+    }
+
+    fn take(&self, core: &Arc<str>, event: &GatewayEvent) {
+        let mut shared = self.lock();
+        let meaning = shared.view.event(event);
+        shared.backlog.push(Entry {
+            core_uuid: core.clone(),
+            observation: Observation {
+                sequence: event.sequence,
+                gateway: event.gateway.clone(),
+                change: meaning.change,
+                mark: meaning.mark,
+                json: event.json.clone(),
+                announce: true,
+            },
+        });
+        let (dropped, unsettled) = (shared.backlog.take_dropped(), shared.view.take_unsettled());
+        drop(shared);
+        self.work.notify_one();
+        if unsettled {
+            self.survey_within(self.timing.settle);
+        }
+        if dropped > 0 {
+            ::metrics::counter!(metrics::EVENTS_DROPPED, "switch" => self.label(), "target" => "channel_and_list")
+                .increment(dropped);
+        }
+        if meaning.older {
+            ::metrics::counter!(metrics::EVENTS_STALE, "switch" => self.label()).increment(1);
+        }
+        ::metrics::counter!(metrics::EVENTS, "switch" => self.label(), "subclass" => event.subclass.as_str())
+            .increment(1);
+    }
+
+    // ---- the writer: backlog → Redis
+
+    async fn writer(&self) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+        loop {
+            match self.flush().await {
+                Flushed::All => {
+                    backoff.reset();
+                    self.work.notified().await;
+                }
+                Flushed::More => backoff.reset(),
+                Flushed::Failed => sleep(backoff.delay()).await,
+            }
+        }
+    }
+
+    /// Takes one batch to Redis; one at a time, so that order is kept.
+    async fn flush(&self) -> Flushed {
+        let _alone = self.flushing.lock().await;
+        let batch = self.lock().backlog.take(BATCH);
+        let Some(first) = batch.first() else {
+            return Flushed::All;
+        };
+        let core = first.core_uuid.clone();
+        // Given back if this is cancelled in the middle: writing a batch twice has one effect.
+        let mut batch = GiveBack { ingest: self, batch };
+        let observations: Vec<_> = batch.batch.iter().map(|entry| entry.observation.clone()).collect();
+        let applied = match self.observed.apply(&core, &observations).await {
+            Ok(Applied::Forgotten) => {
+                tracing::warn!(
+                    switch = self.name(),
+                    "Redis lost what it knew of the switch; writing it again"
+                );
+                self.survey_within(Duration::ZERO);
+                match self.observed.begin(&core).await {
+                    Ok(_) => return Flushed::More,
+                    Err(_) => return Flushed::Failed,
+                }
+            }
+            Ok(Applied::Done {
+                applied,
+                older,
+                repeated,
+            }) => (applied, older + repeated),
+            Err(_) => {
+                // Whatever Redis goes through, a comparison is due afterwards.
+                self.survey_within(self.timing.settle);
+                return Flushed::Failed;
+            }
+        };
+        let written = std::mem::take(&mut batch.batch);
+        if written.iter().any(|entry| !entry.observation.announce) {
+            self.survey_within(self.timing.settle);
+        }
+        ::metrics::counter!(metrics::EVENTS_STORED, "switch" => self.label()).increment(applied.0);
+        ::metrics::counter!(metrics::EVENTS_STALE, "switch" => self.label()).increment(applied.1);
+        Flushed::More
+    }
+
+    // ---- the surveyor: snapshots → Redis
+
+    async fn surveyor(&self) {
+        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
+        loop {
+            self.survey_due().await;
+            let started = Instant::now();
+            let up = match &self.lock().link {
+                Link::Up { commands, identity } => Some((commands.clone(), identity.clone())),
+                Link::Down { .. } => None,
+            };
+            let Some((commands, identity)) = up else {
+                self.moved_survey(self.timing.resync_interval);
+                continue;
+            };
+            self.moved_survey(self.timing.resync_interval);
+            match self.survey(&commands, identity).await {
+                Ok(()) => {
+                    backoff.reset();
+                    self.count_snapshot("done");
+                    // The list is made under a lock that call set-up needs: leave that alone for most of the time, whatever events ask for.
+                    sleep(started.elapsed() * 10).await;
+                }
+                Err(SurveyError::RedisAway) => {
+                    self.count_snapshot("redis_away");
+                    self.survey_within(backoff.delay());
+                }
+                Err(SurveyError::Switch(error)) => {
+                    self.count_snapshot("failed");
+                    tracing::warn!(switch = self.name(), "the list of gateways could not be read: {error}");
+                    self.health.set(self.part(), health::State::Degraded, Some(error));
+                    self.survey_within(self.timing.most_retry);
+                    sleep(backoff.delay()).await;
+                }
+            }
+        }
+    }
+
+    async fn survey_due(&self) {
+        loop {
+            let due = self.lock().survey_at;
+            tokio::select! {
+                () = sleep_until(due) => return,
+                () = self.survey.notified() => {}
+            }
+        }
+    }
+
+    /// Asks the switch what it has, and sets right what Redis says otherwise.
+    async fn survey(&self, commands: &Commands, identity: Identity) -> Result<(), SurveyError> {
+        let reflected = self.observed.begin(&identity.core_uuid).await?;
+        let sequence = reflected.max(self.lock().view.newest());
+        let listed = commands
+            .gateways()
+            .await
+            .map_err(|error| SurveyError::Switch(error.to_string()))?;
+        let survey = Survey {
+            identity,
+            sequence,
+            listed,
+        };
+        let now = Timestamp::now();
+        let unknown = {
+            let mut shared = self.lock();
+            if !shared.is_run(&survey.identity.core_uuid) {
+                return Ok(());
+            }
+            shared.view.absorb(&survey.listed, survey.sequence, now);
+            shared
+                .view
+                .rows()
+                .filter(|(_, row)| row.revision.is_none())
+                .filter_map(|(name, _)| GatewayName::parse(name).ok())
+                .collect::<Vec<_>>()
+        };
+        for names in unknown.chunks(SNAPSHOT_CHUNK) {
+            let revisions = commands
+                .revisions(names)
+                .await
+                .map_err(|error| SurveyError::Switch(error.to_string()))?;
+            let mut shared = self.lock();
+            for (name, revision) in names.iter().zip(revisions) {
+                shared.view.set_revision(name.as_str(), revision);
+            }
+        }
+        self.mend(&survey, now).await
+    }
+
+    async fn mend(&self, survey: &Survey, now: Timestamp) -> Result<(), SurveyError> {
+        // Events that the snapshot reflects go first, so that they are not taken for differences.
+        while self.flush().await == Flushed::More {}
+        let stored = self.observed.read().await?;
+        let mends = {
+            let shared = self.lock();
+            if !shared.is_run(&survey.identity.core_uuid) {
+                return Ok(());
+            }
+            snapshot::differences(&stored, &shared.view, &survey.identity, survey.sequence, now)
+        };
+        let mended = self
+            .observed
+            .mend(&survey.identity.core_uuid, survey.sequence, &mends)
+            .await?;
+        if self.lock().is_run(&survey.identity.core_uuid) {
+            self.health.set(self.part(), health::State::Ok, None);
+        }
+        if mended > 0 {
+            tracing::info!(
+                switch = self.name(),
+                mended,
+                "gateway states in Redis differed from the switch and were set right"
+            );
+            ::metrics::counter!(metrics::SNAPSHOT_CORRECTIONS, "switch" => self.label()).increment(mended);
+        }
+        if self.lock().view.take_unsettled() {
+            self.survey_within(self.timing.settle);
+        }
+        Ok(())
+    }
+
+    /// A snapshot is due within `wait`, or sooner if one is due sooner already.
+    fn survey_within(&self, wait: Duration) {
+        let at = Instant::now() + wait;
+        let mut shared = self.lock();
+        if at < shared.survey_at {
+            shared.survey_at = at;
+            drop(shared);
+            self.survey.notify_one();
+        }
+    }
+
+    fn moved_survey(&self, wait: Duration) {
+        self.lock().survey_at = Instant::now() + wait;
+    }
+
+    // ---- the keeper: whether the switch can be reached → Redis
+
+    async fn keeper(&self) {
+        loop {
+            let standing = match &self.lock().link {
+                Link::Up { identity, .. } => Standing::Up(identity.core_uuid.clone()),
+                Link::Down { since, marked: false } if since.elapsed() >= self.timing.stale_after => Standing::Lost,
+                Link::Down { .. } => Standing::Down,
+            };
+            match standing {
+                Standing::Up(core) => {
+                    if let Ok(false) = self.observed.touch(true, &core, Timestamp::now()).await {
+                        self.survey_within(Duration::ZERO);
+                    }
+                }
+                Standing::Down => drop(self.observed.touch(false, "", Timestamp::now()).await),
+                Standing::Lost => {
+                    if let Ok(Some(marked)) = self.mark_stale().await {
+                        self.stale(marked);
+                    }
+                }
+            }
+            self.gauge();
+            let _ = timeout(self.timing.touch_interval, self.moved.notified()).await;
+        }
+    }
+
+    fn stale(&self, rows: u64) {
+        if let Link::Down { marked, .. } = &mut self.lock().link {
+            *marked = true;
+        }
+        let seconds = self.timing.stale_after.as_secs();
+        tracing::warn!(
+            switch = self.name(),
+            rows,
+            "out of reach for {seconds} s: its gateways' states are marked stale"
+        );
+    }
+
+    async fn mark_stale(&self) -> Result<Option<u64>, StoreError> {
+        let stored = self.observed.read().await?;
+        self.observed
+            .mark_stale(
+                &snapshot::stale_items(&stored, &self.switch.name),
+                self.timing.stale_after,
+            )
+            .await
+    }
+
+    fn gauge(&self) {
+        let shared = self.lock();
+        let mut states = std::collections::BTreeMap::new();
+        for (_, row) in shared.view.rows() {
+            *states
+                .entry(metrics::state_label(
+                    row.state.as_ref().map_or("", |state| state.as_str()),
+                ))
+                .or_insert(0u32) += 1;
+        }
+        let waiting = shared.backlog.len();
+        drop(shared);
+        for state in metrics::STATE_LABELS {
+            let count = states.get(state).copied().unwrap_or_default();
+            ::metrics::gauge!(metrics::SWITCH_GATEWAYS, "switch" => self.label(), "state" => state).set(count);
+        }
+        #[allow(clippy::cast_precision_loss, reason = "a queue's length is far below 2^52")]
+        ::metrics::gauge!(metrics::INGEST_BACKLOG, "switch" => self.label()).set(waiting as f64);
+    }
+
+    fn core_uuid(&self) -> Option<String> {
+        match &self.lock().link {
+            Link::Up { identity, .. } => Some(identity.core_uuid.clone()),
+            Link::Down { .. } => None,
+        }
+    }
+
+    fn count_connect(&self, outcome: &'static str) {
+        ::metrics::counter!(metrics::SWITCH_CONNECTS, "switch" => self.label(), "outcome" => outcome).increment(1);
+    }
+
+    fn count_snapshot(&self, outcome: &'static str) {
+        ::metrics::counter!(metrics::SNAPSHOTS, "switch" => self.label(), "outcome" => outcome).increment(1);
+    }
+
+    fn name(&self) -> &str {
+        &self.switch.name
+    }
+
+    fn label(&self) -> String {
+        self.switch.name.clone()
+    }
+
+    fn part(&self) -> Part {
+        Part::Switch(self.switch.name.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // A panic in here would leave a view that the next snapshot sets right.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// Whether this is still the run that we are connected to.
+    fn is_run(&self, core: &str) -> bool {
+        matches!(&self.link, Link::Up { identity, .. } if identity.core_uuid == core)
+    }
+}
+
+enum Standing {
+    Up(String),
+    Down,
+    Lost,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Flushed {
+    All,
+    More,
+    Failed,
+}
+
+enum SurveyError {
+    /// The store has told why.
+    RedisAway,
+    Switch(String),
+}
+
+impl From<StoreError> for SurveyError {
+    fn from(_: StoreError) -> Self {
+        Self::RedisAway
+    }
+}
+
+/// A batch on its way; what is still in it when it is dropped goes back to the backlog.
+struct GiveBack<'a> {
+    ingest: &'a Ingest,
+    batch: Vec<Entry>,
+}
+
+impl Drop for GiveBack<'_> {
+    fn drop(&mut self) {
+        if !self.batch.is_empty() {
+            self.ingest.lock().backlog.put_back(std::mem::take(&mut self.batch));
+        }
+    }
+}

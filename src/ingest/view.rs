@@ -1,0 +1,607 @@
+//! What one run of one switch is doing with its gateways, as far as its events and snapshots tell. Pure: values in, values out.
+//!
+//! Events may be doubled, late, or overtake each other (FACTS 32), a gateway's successor comes before it is gone (FACTS 23), and what fired
+//! while nobody listened is lost (FACTS 33). So each gateway has a mark, the newest sequence that its row reflects; a snapshot counts as of a
+//! sequence, the floor, and leaves gateways with a newer mark alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::event_socket::{GatewayEvent, GatewayStatus, Subclass};
+use crate::registration::State;
+use crate::store::{Change, Row};
+
+/// The gateways of one run of a switch.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    live: HashMap<Arc<str>, Live>,
+    marks: HashMap<Arc<str>, Mark>,
+    /// Every event up to here is reflected by a snapshot.
+    floor: u64,
+    /// The highest sequence seen.
+    newest: u64,
+    /// Something came in an order that events alone cannot settle: a snapshot is due.
+    unsettled: bool,
+}
+
+#[derive(Debug)]
+struct Live {
+    row: Row,
+    /// Killed gateways of the same name that are not deleted yet: their deletes and their DOWN are not this one's.
+    predecessors: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    sequence: u64,
+    /// The newest event was a delete that took a row away. An add that comes late belongs to a successor then.
+    removed: bool,
+}
+
+/// What an event means.
+#[derive(Debug, PartialEq)]
+pub(super) struct Meaning {
+    pub(super) change: Change,
+    /// The newest sequence that the change reflects.
+    pub(super) mark: u64,
+    /// The event is older than what was known already.
+    pub(super) older: bool,
+}
+
+impl View {
+    /// Takes over what was known before this run was connected to, so that a state that goes on keeps its `since`.
+    pub(super) fn seed(&mut self, rows: impl IntoIterator<Item = (String, Row)>) {
+        for (name, row) in rows {
+            self.live.entry(name.into()).or_insert(Live { row, predecessors: 0 });
+        }
+    }
+
+    pub(super) fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// Whether a snapshot is due; asking takes the mark away. A gateway without a state counts: FreeSWITCH may never tell it (FACTS 31).
+    pub(super) fn take_unsettled(&mut self) -> bool {
+        std::mem::take(&mut self.unsettled)
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&Arc<str>, &Row)> {
+        self.live.iter().map(|(name, live)| (name, &live.row))
+    }
+
+    /// Whether an event newer than the last snapshot decided what the gateway's row is, or that there is none.
+    pub(super) fn is_newer(&self, name: &str) -> bool {
+        self.marks.contains_key(name)
+    }
+
+    pub(super) fn row(&self, name: &str) -> Option<&Row> {
+        self.live.get(name).map(|live| &live.row)
+    }
+
+    /// Notes the revision that a gateway runs with.
+    pub(super) fn set_revision(&mut self, name: &str, revision: Option<String>) {
+        if let Some(live) = self.live.get_mut(name) {
+            live.row.revision = revision;
+        }
+    }
+
+    /// Takes an event in.
+    pub(super) fn event(&mut self, event: &GatewayEvent) -> Meaning {
+        self.newest = self.newest.max(event.sequence);
+        let nothing = |older| Meaning {
+            change: Change::Nothing,
+            mark: event.sequence,
+            older,
+        };
+        if event.subclass == Subclass::InvalidDigestReq {
+            return nothing(false);
+        }
+        if event.sequence <= self.floor {
+            return nothing(true);
+        }
+        let mark = self.marks.get(&event.gateway).copied();
+        let is_newest = mark.is_none_or(|mark| event.sequence > mark.sequence);
+        match event.subclass {
+            Subclass::Add if is_newest => self.added(event, event.sequence),
+            Subclass::Add => match mark {
+                Some(mark) if mark.removed => self.added(event, mark.sequence),
+                _ => {
+                    self.unsettled = true;
+                    nothing(true)
+                }
+            },
+            Subclass::State if !is_newest => nothing(true),
+            Subclass::State => self.changed(event).unwrap_or_else(|| nothing(false)),
+            Subclass::Delete => match self.live.get_mut(&event.gateway) {
+                Some(live) if live.predecessors > 0 => {
+                    live.predecessors -= 1;
+                    nothing(false)
+                }
+                _ if !is_newest => {
+                    self.unsettled = true;
+                    nothing(true)
+                }
+                _ => {
+                    let removed = self.live.remove(&event.gateway).is_some();
+                    self.marks.insert(
+                        event.gateway.clone(),
+                        Mark {
+                            sequence: event.sequence,
+                            removed,
+                        },
+                    );
+                    Meaning {
+                        change: Change::Delete,
+                        mark: event.sequence,
+                        older: false,
+                    }
+                }
+            },
+            Subclass::InvalidDigestReq => nothing(false),
+        }
+    }
+
+    fn added(&mut self, event: &GatewayEvent, mark: u64) -> Meaning {
+        let predecessors = self
+            .live
+            .get(&event.gateway)
+            .map_or(0, |before| before.predecessors + 1);
+        let row = Row {
+            profile: event.profile.clone(),
+            state: None,
+            ping: None,
+            status: None,
+            phrase: None,
+            since: event.at,
+            seen: event.at,
+            revision: None,
+            stale: false,
+        };
+        // FreeSWITCH says nothing more of one that does not register.
+        self.unsettled = true;
+        self.set(event, row, predecessors, mark)
+    }
+
+    /// `None` when the state is a predecessor's.
+    fn changed(&mut self, event: &GatewayEvent) -> Option<Meaning> {
+        let before = self.live.get(&event.gateway);
+        let predecessors = before.map_or(0, |before| before.predecessors);
+        // Only a killed gateway becomes DOWN (FACTS 22).
+        if predecessors > 0 && event.state == Some(State::Down) {
+            return None;
+        }
+        let before = before.map(|before| &before.row);
+        if before.is_none() {
+            self.unsettled = true;
+        }
+        let goes_on = before.filter(|row| row.state == event.state);
+        let (status, phrase) = match &event.status {
+            Some(_) => (event.status.clone(), event.phrase.clone()),
+            None => kept_answer(before, event.state.as_ref()),
+        };
+        let row = Row {
+            profile: event
+                .profile
+                .clone()
+                .or_else(|| before.and_then(|row| row.profile.clone())),
+            state: event.state.clone(),
+            ping: event.ping.clone(),
+            status,
+            phrase,
+            since: goes_on.map_or(event.at, |row| row.since),
+            seen: event.at,
+            revision: before.and_then(|row| row.revision.clone()),
+            stale: false,
+        };
+        Some(self.set(event, row, predecessors, event.sequence))
+    }
+
+    fn set(&mut self, event: &GatewayEvent, row: Row, predecessors: usize, mark: u64) -> Meaning {
+        let change = Change::Set(row.to_json());
+        self.live.insert(event.gateway.clone(), Live { row, predecessors });
+        self.marks.insert(
+            event.gateway.clone(),
+            Mark {
+                sequence: mark,
+                removed: false,
+            },
+        );
+        Meaning {
+            change,
+            mark,
+            older: false,
+        }
+    }
+
+    /// Takes a snapshot in that counts as of `sequence`. Afterwards [`View::rows`] is what is true, but for gateways with newer events.
+    pub(super) fn absorb(&mut self, listed: &[GatewayStatus], sequence: u64, now: Timestamp) {
+        let mut by_name: HashMap<&str, Vec<&GatewayStatus>> = HashMap::new();
+        for status in listed {
+            by_name.entry(&status.name).or_default().push(status);
+        }
+        let newer =
+            |marks: &HashMap<Arc<str>, Mark>, name: &str| marks.get(name).is_some_and(|mark| mark.sequence > sequence);
+
+        self.live
+            .retain(|name, _| by_name.contains_key(&**name) || newer(&self.marks, name));
+        for (name, entries) in by_name {
+            if newer(&self.marks, name) {
+                match self.live.get_mut(name) {
+                    Some(live) => {
+                        live.row.profile.get_or_insert_with(|| entries[0].profile.clone());
+                    }
+                    // Listed, and deleted by a newer event: of this one, or of a predecessor that nobody told us of?
+                    None => self.unsettled = true,
+                }
+                continue;
+            }
+            let before = self.live.get(name).map(|live| &live.row);
+            // A name in a second profile is a ghost, which no event speaks of (FACTS 18): stay with the profile that is known.
+            let known = before.and_then(|row| row.profile.as_deref());
+            let status = entries
+                .iter()
+                .find(|entry| Some(entry.profile.as_str()) == known)
+                .unwrap_or(&entries[0]);
+            let predecessors = entries.iter().filter(|entry| entry.profile == status.profile).count() - 1;
+            let row = observed(before, status, now);
+            self.live.insert(name.into(), Live { row, predecessors });
+        }
+        self.floor = self.floor.max(sequence);
+        self.newest = self.newest.max(sequence);
+        self.marks.retain(|_, mark| mark.sequence > sequence);
+    }
+}
+
+/// The states between two tries follow a FAILED by themselves and carry no answer: keep the one that led there, it is what an operator wants
+/// to know.
+fn kept_answer(before: Option<&Row>, state: Option<&State>) -> (Option<String>, Option<String>) {
+    match (before, state) {
+        (Some(row), Some(State::FailWait | State::Unreged | State::Trying)) => (row.status.clone(), row.phrase.clone()),
+        _ => (None, None),
+    }
+}
+
+fn observed(before: Option<&Row>, status: &GatewayStatus, now: Timestamp) -> Row {
+    let goes_on =
+        before.filter(|row| row.state.as_ref() == Some(&status.state) && row.profile.as_ref() == Some(&status.profile));
+    let up_since = status.uptime.and_then(|uptime| now.checked_sub(uptime).ok());
+    let first_seen = before.filter(|row| row.state.is_none()).map(|row| row.since);
+    Row {
+        profile: Some(status.profile.clone()),
+        state: Some(status.state.clone()),
+        ping: Some(status.ping.clone()),
+        status: goes_on.and_then(|row| row.status.clone()),
+        phrase: goes_on.and_then(|row| row.phrase.clone()),
+        since: goes_on.map(|row| row.since).or(first_seen).or(up_since).unwrap_or(now),
+        seen: now,
+        revision: before.and_then(|row| row.revision.clone()),
+        stale: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event_socket::{Event, parse_gateways};
+    use crate::registration::PingStatus;
+
+    fn event(subclass: Subclass, gateway: &str, sequence: u64, state: Option<State>) -> GatewayEvent {
+        GatewayEvent {
+            json: Bytes::new(),
+            subclass,
+            gateway: gateway.into(),
+            profile: (subclass != Subclass::State).then(|| "external".to_owned()),
+            ping: state.as_ref().map(|_| PingStatus::Down),
+            state,
+            status: None,
+            phrase: None,
+            core_uuid: "core".into(),
+            switchname: "fs1".into(),
+            sequence,
+            at: at(sequence),
+        }
+    }
+
+    fn at(sequence: u64) -> Timestamp {
+        Timestamp::from_second(1_795_400_000 + i64::try_from(sequence).unwrap()).unwrap()
+    }
+
+    fn add(gateway: &str, sequence: u64) -> GatewayEvent {
+        event(Subclass::Add, gateway, sequence, None)
+    }
+
+    fn state(gateway: &str, sequence: u64, state: State) -> GatewayEvent {
+        event(Subclass::State, gateway, sequence, Some(state))
+    }
+
+    fn delete(gateway: &str, sequence: u64) -> GatewayEvent {
+        event(Subclass::Delete, gateway, sequence, None)
+    }
+
+    fn listed(name: &str, state: State) -> GatewayStatus {
+        GatewayStatus {
+            name: name.into(),
+            profile: "external".into(),
+            state,
+            ping: PingStatus::Up,
+            uptime: None,
+        }
+    }
+
+    fn view_of(events: &[GatewayEvent]) -> View {
+        let mut view = View::default();
+        for event in events {
+            view.event(event);
+        }
+        view
+    }
+
+    fn state_of(view: &View, name: &str) -> Option<State> {
+        view.row(name).and_then(|row| row.state.clone())
+    }
+
+    #[test]
+    fn a_delete_after_its_successors_add_leaves_the_successor() {
+        let mut view = view_of(&[add("g", 1), state("g", 2, State::Reged), add("g", 3)]);
+        assert_eq!(view.event(&delete("g", 4)).change, Change::Nothing);
+        assert!(view.row("g").is_some());
+        assert_eq!(view.event(&delete("g", 5)).change, Change::Delete);
+        assert!(view.row("g").is_none());
+    }
+
+    #[test]
+    fn the_recorded_replacement_ends_registered() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/recordings/event_socket/killgw-startgw-rescan.txt"
+        );
+        let recording = std::fs::read_to_string(path).unwrap();
+        let mut view = View::default();
+        view.absorb(
+            &[listed("gw_ok", State::Reged), listed("gw_noreg", State::Noreg)],
+            387,
+            at(0),
+        );
+        for part in recording.split("Content-Type: text/event-json\n\n").skip(1) {
+            let json = &part[..part.find('}').unwrap() + 1];
+            let Event::Gateway(event) = Event::parse(json.to_owned().into()).unwrap() else {
+                panic!("{json}")
+            };
+            view.event(&event);
+        }
+        assert_eq!(state_of(&view, "gw_ok"), Some(State::Reged));
+        assert_eq!(view.row("gw_noreg").unwrap().state, None);
+        let refused = view.row("gw_bad").unwrap();
+        assert_eq!(refused.state, Some(State::FailWait));
+        assert_eq!(
+            (refused.status.as_deref(), refused.phrase.as_deref()),
+            (Some("403"), Some("Forbidden"))
+        );
+    }
+
+    #[test]
+    fn a_predecessors_down_is_not_the_successors() {
+        let mut view = view_of(&[
+            add("g", 1),
+            state("g", 2, State::Reged),
+            add("g", 3),
+            state("g", 4, State::Trying),
+        ]);
+        assert_eq!(view.event(&state("g", 5, State::Down)).change, Change::Nothing);
+        assert_eq!(state_of(&view, "g"), Some(State::Trying));
+    }
+
+    #[test]
+    fn a_delete_that_overtook_its_successors_add_does_not_cost_the_successor() {
+        let mut view = view_of(&[add("g", 1), state("g", 2, State::Reged)]);
+        assert_eq!(view.event(&delete("g", 4)).change, Change::Delete);
+        let restored = view.event(&add("g", 3));
+        assert!(matches!(restored.change, Change::Set(_)));
+        assert_eq!(
+            restored.mark, 4,
+            "else Redis, which saw the delete, would take it for old"
+        );
+        assert!(view.row("g").is_some());
+    }
+
+    #[test]
+    fn an_add_that_comes_after_its_own_delete_brings_nothing_back() {
+        let mut view = view_of(&[delete("g", 2)]);
+        assert_eq!(view.event(&add("g", 1)).change, Change::Nothing);
+        assert!(view.row("g").is_none());
+        assert!(view.take_unsettled());
+    }
+
+    #[test]
+    fn an_older_state_never_overwrites_a_newer_one() {
+        let mut view = view_of(&[add("g", 1), state("g", 3, State::Reged)]);
+        let late = view.event(&state("g", 2, State::Trying));
+        assert_eq!((late.change, late.older), (Change::Nothing, true));
+        assert_eq!(state_of(&view, "g"), Some(State::Reged));
+    }
+
+    #[test]
+    fn since_is_when_the_state_was_entered_and_seen_when_it_was_last_true() {
+        let view = view_of(&[add("g", 1), state("g", 2, State::Reged), state("g", 9, State::Reged)]);
+        let row = view.row("g").unwrap();
+        assert_eq!((row.since, row.seen), (at(2), at(9)));
+        assert_eq!(row.profile.as_deref(), Some("external"));
+    }
+
+    #[test]
+    fn a_challenge_says_nothing_of_the_state() {
+        let mut view = view_of(&[add("g", 1)]);
+        let meaning = view.event(&event(Subclass::InvalidDigestReq, "g", 2, None));
+        assert_eq!((meaning.change, meaning.older), (Change::Nothing, false));
+    }
+
+    #[test]
+    fn a_snapshot_takes_away_what_is_gone_and_leaves_newer_events_alone() {
+        let mut view = view_of(&[
+            add("gone", 1),
+            add("newer", 2),
+            state("newer", 7, State::Reged),
+            delete("killed", 8),
+        ]);
+        view.absorb(
+            &[
+                listed("newer", State::Trying),
+                listed("found", State::Noreg),
+                listed("killed", State::Reged),
+            ],
+            5,
+            at(20),
+        );
+        assert!(view.row("gone").is_none());
+        assert_eq!(state_of(&view, "newer"), Some(State::Reged));
+        assert_eq!(state_of(&view, "found"), Some(State::Noreg));
+        assert!(view.row("killed").is_none());
+        assert!(view.take_unsettled(), "listed and deleted: only another snapshot tells");
+        let late = view.event(&state("found", 4, State::Trying));
+        assert_eq!((late.change, late.older), (Change::Nothing, true));
+    }
+
+    #[test]
+    fn a_snapshot_in_the_middle_of_a_replacement_counts_the_predecessor() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/recordings/api/sofia-xmlstatus-gateway-while-one-is-replaced.txt"
+        );
+        let mut view = View::default();
+        view.absorb(&parse_gateways(&std::fs::read(path).unwrap()).unwrap(), 10, at(10));
+        assert_eq!(state_of(&view, "gw_ok"), Some(State::Unreged));
+        assert_eq!(view.event(&delete("gw_ok", 11)).change, Change::Nothing);
+        assert!(view.row("gw_ok").is_some());
+    }
+
+    #[test]
+    fn a_ghost_in_another_profile_does_not_stand_for_the_gateway() {
+        let mut view = view_of(&[add("g", 1), state("g", 2, State::Reged)]);
+        let ghost = GatewayStatus {
+            profile: "internal".into(),
+            ..listed("g", State::Trying)
+        };
+        view.absorb(&[ghost, listed("g", State::Reged)], 2, at(3));
+        let row = view.row("g").unwrap();
+        assert_eq!(
+            (row.profile.as_deref(), &row.state),
+            (Some("external"), &Some(State::Reged))
+        );
+        assert_eq!(view.event(&delete("g", 3)).change, Change::Delete);
+    }
+
+    #[test]
+    fn a_state_that_goes_on_keeps_its_since_over_a_snapshot_and_a_restart_of_trunkd() {
+        let before = view_of(&[add("g", 1), state("g", 2, State::Reged)])
+            .row("g")
+            .unwrap()
+            .clone();
+        let mut view = View::default();
+        view.seed([("g".to_owned(), before)]);
+        view.absorb(&[listed("g", State::Reged)], 50, at(60));
+        assert_eq!(view.row("g").unwrap().since, at(2));
+        view.absorb(&[listed("g", State::FailWait)], 51, at(61));
+        assert_eq!(view.row("g").unwrap().since, at(61));
+    }
+
+    /// mod_sofia in small: which instances of a name there are, and the events that it fires for what happens to them.
+    #[derive(Debug, Clone, Default)]
+    struct Truth {
+        live: Option<State>,
+        /// Killed ones: whether they are DOWN already.
+        killed: Vec<bool>,
+    }
+
+    impl Truth {
+        fn step(&mut self, what: u8) -> Option<(Subclass, Option<State>)> {
+            match what {
+                0 if self.live.is_none() => {
+                    self.live = Some(State::Unreged);
+                    Some((Subclass::Add, None))
+                }
+                1 if self.live.is_some() => {
+                    self.live = None;
+                    self.killed.push(false);
+                    None
+                }
+                2 if !self.killed.is_empty() => {
+                    if std::mem::replace(&mut self.killed[0], true) {
+                        self.killed.remove(0);
+                        return Some((Subclass::Delete, None));
+                    }
+                    Some((Subclass::State, Some(State::Down)))
+                }
+                3..=5 if self.live.is_some() => {
+                    let next = [State::Trying, State::Reged, State::FailWait][usize::from(what) - 3].clone();
+                    self.live = Some(next.clone());
+                    Some((Subclass::State, Some(next)))
+                }
+                _ => None,
+            }
+        }
+
+        fn list(&self, name: &str) -> Vec<GatewayStatus> {
+            let killed = self
+                .killed
+                .iter()
+                .map(|&down| listed(name, if down { State::Down } else { State::Unregister }));
+            self.live
+                .iter()
+                .map(|state| listed(name, state.clone()))
+                .chain(killed)
+                .collect()
+        }
+    }
+
+    proptest! {
+        /// Whenever the snapshot is taken, and whichever of the events around it come after it: once all have come, the view is the truth, or it
+        /// says that another snapshot is due, and is the truth after that.
+        #[test]
+        fn events_and_a_snapshot_at_any_moment_end_in_the_truth(
+            steps in proptest::collection::vec((0usize..2, 0u8..6), 1..60),
+            taken in 0usize..60,
+            known_when_asked in 0usize..60,
+        ) {
+            let names = ["a", "b"];
+            let mut truths = [Truth::default(), Truth::default()];
+            let (mut events, mut snapshot) = (Vec::new(), None);
+            for (index, (which, what)) in steps.iter().enumerate() {
+                if index == taken.min(steps.len() - 1) {
+                    let list: Vec<_> = names.iter().zip(&truths).flat_map(|(name, truth)| truth.list(name)).collect();
+                    snapshot = Some((events.len(), list));
+                }
+                if let Some((subclass, state)) = truths[*which].step(*what) {
+                    events.push(event(subclass, names[*which], events.len() as u64 + 1, state));
+                }
+            }
+            let (fired, list) = snapshot.unwrap();
+            let known = known_when_asked.min(fired);
+            let mut view = view_of(&events[..known]);
+            // The answer comes when all that it reflects was fired; what was not known when it was asked for comes after it.
+            view.absorb(&list, known as u64, at(100));
+            for event in &events[known..] {
+                view.event(event);
+            }
+            if view.take_unsettled() {
+                let list: Vec<_> = names.iter().zip(&truths).flat_map(|(name, truth)| truth.list(name)).collect();
+                view.absorb(&list, view.newest(), at(200));
+            }
+            // A name that is only being deleted counts as there until it is gone: only the end is compared.
+            for (name, truth) in names.iter().zip(&truths) {
+                if let Some(live) = &truth.live {
+                    let row = view.row(name);
+                    prop_assert!(row.is_some(), "{name} is live");
+                    let state = row.unwrap().state.clone();
+                    prop_assert!(state.is_none() || state.as_ref() == Some(live), "{name}: {state:?}, in truth {live:?}");
+                } else if truth.killed.is_empty() {
+                    prop_assert!(view.row(name).is_none(), "{name} is gone");
+                }
+            }
+        }
+    }
+}
