@@ -1,0 +1,222 @@
+//! Certificate files → what rustls serves with. Every error names the file and the mend, and none shows what a file holds.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
+
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("http.tls.{key}: cannot read {}: {source}", path.display())]
+    Unreadable {
+        key: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(
+        "http.tls.{key}: {} is damaged: a PEM section in it does not begin, end or decode as it should; write it anew",
+        path.display()
+    )]
+    Damaged { key: &'static str, path: PathBuf },
+    #[error("http.tls.{key}: {} holds no certificate; it must be PEM, with BEGIN CERTIFICATE lines", path.display())]
+    NoCertificate { key: &'static str, path: PathBuf },
+    #[error(
+        "http.tls.key: {} holds no private key that is ready to use; it must be PEM, and not encrypted \
+         (`openssl pkey -in FILE -out FILE.plain` takes the passphrase off)", path.display()
+    )]
+    NoKey { path: PathBuf },
+    #[error(
+        "http.tls: the key in {} and the first certificate in {} cannot be used together: {source}; the server's own certificate \
+         comes first in the chain", key.display(), cert.display()
+    )]
+    Pair {
+        cert: PathBuf,
+        key: PathBuf,
+        source: rustls::Error,
+    },
+    #[error("http.tls.client_ca: a certificate in {} cannot be trusted as an authority: {reason}", path.display())]
+    ClientCa { path: PathBuf, reason: String },
+    #[error("http.tls: {0}")]
+    Protocol(rustls::Error),
+}
+
+/// TLS 1.2 and 1.3 with the certificate chain in `cert` and its key in `key`, both PEM. With `client_ca` a client is let in only
+/// with a certificate from one of the authorities in that file.
+///
+/// # Errors
+/// A file that cannot be used: see [`TlsError`].
+pub fn server_config(cert: &Path, key: &Path, client_ca: Option<&Path>) -> Result<ServerConfig, TlsError> {
+    // Named here and not taken from the process: a default that some other crate installs must not change what we serve.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let chain = certificates("cert", cert)?;
+    let private_key = private_key(key)?;
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Protocol)?;
+    let builder = match client_ca {
+        Some(path) => builder.with_client_cert_verifier(client_verifier(path, provider)?),
+        None => builder.with_no_client_auth(),
+    };
+    builder
+        .with_single_cert(chain, private_key)
+        .map_err(|source| TlsError::Pair {
+            cert: cert.to_owned(),
+            key: key.to_owned(),
+            source,
+        })
+}
+
+fn client_verifier(
+    path: &Path,
+    provider: Arc<rustls::crypto::CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let refused = |reason: String| TlsError::ClientCa {
+        path: path.to_owned(),
+        reason,
+    };
+    let mut roots = RootCertStore::empty();
+    for authority in certificates("client_ca", path)? {
+        roots.add(authority).map_err(|error| refused(error.to_string()))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+        .build()
+        .map_err(|error| refused(error.to_string()))
+}
+
+fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| unusable(key, path, error))?;
+    if certificates.is_empty() {
+        return Err(TlsError::NoCertificate {
+            key,
+            path: path.to_owned(),
+        });
+    }
+    Ok(certificates)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| match error {
+        pem::Error::NoItemsFound => TlsError::NoKey { path: path.to_owned() },
+        error => unusable("key", path, error),
+    })
+}
+
+/// Leaves out what the parser says beside an I/O error: it quotes the line it stumbled on, and that line may be a key's.
+fn unusable(key: &'static str, path: &Path, error: pem::Error) -> TlsError {
+    let path = path.to_owned();
+    match error {
+        pem::Error::Io(source) => TlsError::Unreadable { key, path, source },
+        _ => TlsError::Damaged { key, path },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair};
+    use tempfile::TempDir;
+
+    struct Files {
+        dir: TempDir,
+    }
+
+    impl Files {
+        fn new() -> Self {
+            Self {
+                dir: TempDir::new().unwrap(),
+            }
+        }
+
+        fn write(&self, name: &str, content: &str) -> PathBuf {
+            let path = self.dir.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path
+        }
+    }
+
+    fn pair() -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let cert = CertificateParams::new(vec!["localhost".into()])
+            .unwrap()
+            .self_signed(&key)
+            .unwrap();
+        (cert.pem(), key.serialize_pem())
+    }
+
+    fn error(cert: &Path, key: &Path, client_ca: Option<&Path>) -> String {
+        server_config(cert, key, client_ca).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_chain_with_its_key_is_taken() {
+        let files = Files::new();
+        let (cert, key) = pair();
+        let cert = files.write("cert.pem", &cert);
+        assert!(server_config(&cert, &files.write("key.pem", &key), Some(&cert)).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named_with_its_file() {
+        let files = Files::new();
+        let (cert, key) = pair();
+        let (_, other_key) = pair();
+        let good_cert = files.write("cert.pem", &cert);
+        let good_key = files.write("key.pem", &key);
+        let absent = files.dir.path().join("absent.pem");
+        let empty = files.write("empty.pem", "");
+
+        for (error, says) in [
+            (error(&absent, &good_key, None), "http.tls.cert: cannot read"),
+            (error(&good_cert, &absent, None), "http.tls.key: cannot read"),
+            (error(&good_key, &good_key, None), "key.pem holds no certificate"),
+            (error(&empty, &good_key, None), "empty.pem holds no certificate"),
+            (error(&good_cert, &good_cert, None), "cert.pem holds no private key"),
+            (
+                error(&good_cert, &files.write("other.pem", &other_key), None),
+                "other.pem and the first certificate in",
+            ),
+            (error(&good_cert, &good_key, Some(&empty)), "http.tls.client_ca: "),
+            (
+                error(&good_cert, &good_key, Some(&good_key)),
+                "key.pem holds no certificate",
+            ),
+        ] {
+            assert!(error.contains(says), "{error}\nlacks: {says}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_or_encrypted_key_is_told_without_a_word_of_it() {
+        let files = Files::new();
+        let (cert, key) = pair();
+        let cert = files.write("cert.pem", &cert);
+        let secret = key.lines().nth(1).unwrap();
+
+        let damaged = error(
+            &cert,
+            &files.write("damaged.pem", &key.replacen(&secret[..4], "!!!!", 1)),
+            None,
+        );
+        assert!(damaged.contains("damaged.pem is damaged"), "{damaged}");
+        let cut = error(
+            &cert,
+            &files.write("cut.pem", &format!("-----BEGIN {secret}\n{key}")),
+            None,
+        );
+        for error in [&damaged, &cut] {
+            assert!(!error.contains(&secret[8..]), "{error}");
+        }
+        let encrypted = error(
+            &cert,
+            &files.write("encrypted.pem", &key.replace("PRIVATE", "ENCRYPTED PRIVATE")),
+            None,
+        );
+        assert!(encrypted.contains("openssl pkey"), "{encrypted}");
+    }
+}
