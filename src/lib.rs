@@ -4,9 +4,11 @@
 //! [`ingest`] → [`store`] → Redis. `ARCHITECTURE.md` names what each room holds and never holds; `tests/layering.rs` reads
 //! the `use crate::` lines and fails on an arrow that points back.
 
+pub mod backoff;
 pub mod cli;
 pub mod event_socket;
 pub mod gateway;
+pub mod health;
 pub mod ingest;
 pub mod metrics;
 pub mod registration;

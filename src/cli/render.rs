@@ -1,0 +1,58 @@
+//! `trunkd render`: the very bytes that FreeSWITCH would get.
+
+use std::process::ExitCode;
+
+use super::{Shared, catalog, print, store, templates, unreadable};
+use crate::settings::Flags;
+use crate::sofia_conf::{GatewayQuery, Query, Templates};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// One profile, as FreeSWITCH asks when it starts or rescans it
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
+    /// One gateway of that profile, or _all_, as FreeSWITCH asks for startgw
+    #[arg(long, value_name = "GATEWAY", requires = "profile")]
+    gateway: Option<String>,
+    /// The switch that asks; without it, the gateways of every switch
+    #[arg(long, value_name = "SWITCHNAME")]
+    node: Option<String>,
+    /// The profiles alone, to be kept on FreeSWITCH's disk; needs no Redis
+    #[arg(long, conflicts_with_all = ["profile", "gateway", "node"])]
+    no_gateways: bool,
+}
+
+pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let settings = shared.settings(Flags::new())?;
+    let templates = templates(&settings)?;
+    if arguments.no_gateways {
+        print(&templates.without_gateways())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let store = store(&settings)?;
+    let catalog = catalog(&settings, &store, &templates)?;
+    let current = catalog.all().await.map_err(|error| unreadable(&settings, error))?;
+    let query = Query {
+        profile: arguments.profile.as_deref(),
+        gateway: match arguments.gateway.as_deref() {
+            None => GatewayQuery::None,
+            Some("_all_") => GatewayQuery::All,
+            Some(name) => GatewayQuery::One(name),
+        },
+        node: arguments.node.as_deref(),
+    };
+    let document = templates
+        .document(&current.desired, &current.key, &query)
+        .ok_or_else(|| no_template(&templates, arguments))?;
+    print(&document)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn no_template(templates: &Templates, arguments: &Arguments) -> anyhow::Error {
+    let known: Vec<_> = templates.profile_names().map(|name| name.as_str()).collect();
+    let asked = arguments.profile.as_deref().unwrap_or_default();
+    anyhow::anyhow!(
+        "no template is for the profile {asked:?}; there are: {}",
+        known.join(", ")
+    )
+}

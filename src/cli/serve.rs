@@ -1,0 +1,93 @@
+//! `trunkd serve`.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{Shared, print};
+use crate::ingest::Timing;
+use crate::server::Application;
+use crate::settings::{Flags, Settings};
+use crate::store::Embedded;
+use crate::telemetry;
+
+/// The sample gateway is in this domain, under this name.
+const SAMPLE: (&str, &str) = ("default", "sample");
+/// An IP trunk with the usual settings, to a carrier that does not exist.
+const SAMPLE_VALUE: &str = r#"{"param":{"register":"false","caller-id-in-from":"true","realm":"sip.example.net","from-user":"","destination-prefix":"","username":"mytrunk","password":"mytrunk@ddt"},"variables":{"sip_sticky_contact":"true"}}"#;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Address and port to listen on
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// With --embedded: put a sample gateway in if there is none yet, and say what to try next
+    #[arg(long)]
+    sample: bool,
+}
+
+pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let settings = shared.settings(Flags::new().set("--listen", "http.listen", arguments.listen.clone()))?;
+    telemetry::init(&settings.log)?;
+    if arguments.sample && !settings.redis.embedded {
+        anyhow::bail!("--sample writes to the embedded Redis alone: add --embedded, or leave --sample out");
+    }
+    settings.validate_for_serve()?;
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let stop = CancellationToken::new();
+    stop_on_signals(&stop)?;
+    let application = Application::build(settings.clone(), Timing::default()).await?;
+    let address = application.address();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        %address,
+        redis = settings.redis.shown_url(),
+        templates = %settings.templates.dir.display(),
+        settings = settings.config_file.as_ref().map_or_else(|| "defaults".to_owned(), |file| file.display().to_string()),
+        "serving"
+    );
+    if arguments.sample {
+        let (domain, gateway) = SAMPLE;
+        application
+            .store()
+            .seed_gateway(domain, gateway, SAMPLE_VALUE)
+            .await
+            .context("the sample gateway")?;
+        print(&what_to_try(&settings, address))?;
+    }
+    application.run_until_stopped(stop).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<()> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind).context("cannot listen for signals")?;
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            signals.recv().await;
+            stop.cancel();
+        });
+    }
+    Ok(())
+}
+
+/// Lines for another terminal, each to be pasted as it is.
+fn what_to_try(settings: &Settings, address: SocketAddr) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "trunkd".to_owned());
+    let socket = Embedded::socket(&settings.data_dir).display().to_string();
+    format!(
+        "\ntrunkd listens on http://{address}, with a Redis of its own at {socket}. From another terminal here:\n\n\
+         # what FreeSWITCH asks when the external profile starts\n\
+         curl http://{address}/xml_curl -d 'hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&profile=external'\n\n\
+         # another gateway; the curl above has it at once\n\
+         redis-cli -s {socket} HSET cti_gateway@default carrier2 '{{\"param\":{{\"realm\":\"sip2.example.net\",\"register\":\"false\"}}}}'\n\n\
+         # what is served and what the switches do with it (name yours in trunkd.toml: README, \"Join a FreeSWITCH\")\n\
+         {program} --embedded --data-dir {} status\n\n",
+        settings.data_dir.display(),
+    )
+}
