@@ -1,0 +1,321 @@
+//! The API commands that trunkd may give (`mod_commands.c`, `mod_sofia.c`), answered in FreeSWITCH's words.
+
+use super::Shared;
+use super::event::Origin;
+use super::sofia::{Profile, RegState, World};
+use std::sync::Arc;
+
+const API: Origin = Origin("switch_loadable_module.c", "switch_api_execute", 2996);
+const RELOAD: Origin = Origin("switch_xml.c", "__switch_xml_open_root", 2423);
+
+/// The words of an unknown command
+fn not_found(command: &str) -> String {
+    format!("-ERR {command} Command not found!\n")
+}
+
+/// `api LINE`: the reply's body, empty where there is none.
+pub(super) async fn execute(shared: &Arc<Shared>, line: &str) -> String {
+    let (command, argument) = line.split_once(' ').unwrap_or((line, ""));
+    run(shared, command, argument)
+        .await
+        .unwrap_or_else(|| not_found(command))
+}
+
+/// `switch_api_execute`: None for a command that doesn't exist.
+async fn run(shared: &Arc<Shared>, command: &str, argument: &str) -> Option<String> {
+    let (command, argument) = (command.trim(), argument.trim());
+    let event = shared.with(|core| {
+        let mut event = core.bus.create("API", None, API).with("API-Command", command);
+        if !argument.is_empty() {
+            event = event.with("API-Command-Argument", argument);
+        }
+        event
+    });
+    let reply = match command.to_ascii_lowercase().as_str() {
+        "sofia" if shared.read(|core| core.sofia.loaded) => Some(sofia(shared, argument).await),
+        "sofia_gateway_data" if shared.read(|core| core.sofia.loaded) => Some(gateway_data(shared, argument)),
+        "eval" => Some(Box::pin(eval(shared, argument)).await),
+        "status" => Some(status(shared)),
+        "switchname" => Some(shared.read(|core| core.bus.switchname.clone())),
+        "hostname" => Some(shared.read(|core| core.bus.hostname.clone())),
+        "global_getvar" => Some(shared.read(|core| core.global(argument).unwrap_or_default())),
+        "reloadxml" => {
+            reload_xml(shared).await;
+            Some("+OK [Success]\n".to_owned())
+        }
+        "load" if argument == "mod_sofia" => {
+            reload_xml(shared).await;
+            let loaded = !shared.read(|core| core.sofia.loaded) && shared.load_sofia().await;
+            let result = if loaded { "+OK\n" } else { "-ERR [Module load error]\n" };
+            Some(format!("+OK Reloading XML\n{result}"))
+        }
+        _ => None,
+    };
+    shared.with(|core| core.bus.fire(event));
+    reply
+}
+
+async fn reload_xml(shared: &Arc<Shared>) {
+    shared.with(|core| {
+        let event = core.bus.create("RELOADXML", None, RELOAD);
+        core.bus.fire(event);
+    });
+    shared.fetch_other_configurations(&["acl.conf"]).await;
+}
+
+/// `status_function`
+fn status(shared: &Shared) -> String {
+    let uptime = shared.read(|core| super::duration_words(core.bus.booted.elapsed()));
+    format!(
+        "UP {uptime}\n\
+         FreeSWITCH (Version 1.11.3-dev git cc93a68 2026-08-21 14:10:14Z 64bit) is ready\n\
+         0 session(s) since startup\n\
+         0 session(s) - peak 0, last 5min 0 \n\
+         0 session(s) per Sec out of max 1000, peak 0, last 5min 0 \n\
+         1000 session(s) max\n\
+         min idle cpu 0.00/90.00\n\
+         Current Stack Size/Max 240K/8192K\n"
+    )
+}
+
+/// `sofia_function`
+async fn sofia(shared: &Arc<Shared>, argument: &str) -> String {
+    let words: Vec<&str> = argument.split(' ').filter(|word| !word.is_empty()).collect();
+    let lower: Vec<String> = words.iter().map(|word| word.to_ascii_lowercase()).collect();
+    let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
+    match *lower.as_slice() {
+        [] => "USAGE:\n".to_owned(),
+        ["status"] => shared.read(|core| core.sofia.status()),
+        ["status", "gateway", _, ..] => shared
+            .read(|core| core.sofia.status_of(words[2]))
+            .unwrap_or_else(|| "Invalid Gateway!\n".to_owned()),
+        ["xmlstatus"] => shared.read(|core| core.sofia.xml_status()),
+        ["xmlstatus", _] => shared.read(|core| core.sofia.xml_status_of_all()),
+        ["xmlstatus", "gateway", ..] => shared
+            .read(|core| core.sofia.xml_status_of(words[2]))
+            .unwrap_or_else(|| "Invalid Gateway!\n".to_owned()),
+        ["status" | "xmlstatus", ..] => "Invalid Syntax!\n".to_owned(),
+        ["profile"] | ["profile", _] => "Invalid Args!\n".to_owned(),
+        ["profile", _, verb, ..] => profile(shared, words[1], verb, words.get(3).copied()).await,
+        _ => format!("Unknown Command [{}]\n", words[0]),
+    }
+}
+
+/// `cmd_profile`
+async fn profile(shared: &Arc<Shared>, name: &str, verb: &str, argument: Option<&str>) -> String {
+    if verb == "start" {
+        reload_xml(shared).await;
+        return match shared.config_sofia(Some(name), true).await {
+            true => format!("Reload XML [Success]\n{name} started successfully\n"),
+            false => format!("Reload XML [Success]\nFailure starting {name}\n"),
+        };
+    }
+    if shared.read(|core| core.sofia.profile(name).is_none()) {
+        return format!("Invalid Profile [{name}]");
+    }
+    match (verb, argument) {
+        ("killgw" | "startgw", None) => "-ERR missing gw name\n".to_owned(),
+        ("killgw", Some(gateway)) if gateway.eq_ignore_ascii_case("_all_") => {
+            shared.with(|core| core.sofia.kill_all(name));
+            "+OK every gateway marked for deletion.\n".to_owned()
+        }
+        ("killgw", Some(gateway)) => match shared.with(|core| core.sofia.kill(gateway)) {
+            true => "+OK gateway marked for deletion.\n".to_owned(),
+            false => "-ERR no such gateway.\n".to_owned(),
+        },
+        ("startgw", Some(gateway)) => {
+            reload_xml(shared).await;
+            match shared.config_gateway(name, gateway).await {
+                true => format!("Reload XML [Success]\n+OK start gateway {gateway} complete\n"),
+                false => format!("Reload XML [Success]\n-ERR cannot add gateway {gateway} for profile {name}\n"),
+            }
+        }
+        ("rescan", _) => {
+            reload_xml(shared).await;
+            match shared.config_sofia(Some(name), true).await {
+                true => "Reload XML [Success]\n+OK scan complete\n".to_owned(),
+                false => format!("Reload XML [Success]\n-ERR cannot find config for profile {name}\n"),
+            }
+        }
+        ("register" | "unregister", None) => "No gateway name provided!\n".to_owned(),
+        ("register" | "unregister", Some(gateway)) => {
+            let state = if verb == "register" {
+                RegState::Unreged
+            } else {
+                RegState::Unregister
+            };
+            if gateway.eq_ignore_ascii_case("all") {
+                shared.with(|core| core.sofia.set_state_of_all(name, state));
+                return "+OK\n".to_owned();
+            }
+            match shared.with(|core| core.sofia.set_state(gateway, state)) {
+                Some(true) => "+OK\n".to_owned(),
+                Some(false) => format!("-ERR NOREG gateway [{gateway}] can't be {verb}ed!\n"),
+                None => "Invalid gateway!\n".to_owned(),
+            }
+        }
+        ("stop" | "restart", _) => {
+            if let Some(refusal) = shared.read(|core| core.sofia.too_young_to_restart(name)) {
+                return refusal;
+            }
+            reload_xml(shared).await;
+            let doing = if verb == "stop" { "stopping" } else { "restarting" };
+            if verb == "restart" {
+                tokio::spawn(end_and_respawn_profile(Arc::clone(shared), name.to_owned()));
+            } else {
+                shared.end_profile(name);
+            }
+            format!("Reload XML [Success]\n{doing}: {name}")
+        }
+        ("gwlist", _) => {
+            let up = !argument.is_some_and(|argument| argument.eq_ignore_ascii_case("down"));
+            shared.read(|core| core.sofia.gateway_list(name, up))
+        }
+        _ => "-ERR Unknown command!\n".to_owned(),
+    }
+}
+
+/// The end of a profile's thread, which starts its successor
+async fn end_and_respawn_profile(shared: Arc<Shared>, name: String) {
+    shared.end_profile(&name);
+    shared.config_sofia(Some(&name), false).await;
+}
+
+impl Shared {
+    /// `config_sofia`: a running profile is scanned again, one that isn't running is started. False: no such profile.
+    pub(super) async fn config_sofia(self: &Arc<Self>, name: Option<&str>, rescan: bool) -> bool {
+        let mut params = Vec::new();
+        params.extend(name.map(|name| ("profile", name)));
+        if rescan {
+            params.push(("reconfig", "true"));
+        }
+        let origin = Origin("sofia.c", "config_sofia", 4486);
+        let Some(configuration) = self.fetch_sofia_conf(origin, &params).await else {
+            return false;
+        };
+        let profiles = configuration.child("profiles");
+        let mut found = false;
+        for profile in profiles
+            .into_iter()
+            .flat_map(|profiles| profiles.children_named("profile"))
+        {
+            let this = profile.attribute("name").unwrap_or_default();
+            let Some(made) = Profile::from_xml(profile) else {
+                self.with(|core| core.sofia.log.push("No Settings, check the new config!".to_owned()));
+                continue;
+            };
+            if name.is_some_and(|name| !name.eq_ignore_ascii_case(this)) {
+                continue;
+            }
+            found = true;
+            if self.read(|core| core.sofia.profile(this).is_some()) {
+                self.with(|core| {
+                    core.sofia.reread_settings(profile);
+                    if let Some(gateways) = profile.child("gateways") {
+                        core.sofia.parse_gateways(this, gateways, None, &mut core.bus);
+                    }
+                });
+            } else {
+                self.with(|core| core.sofia.start_profile(made, &mut core.bus));
+                self.launch_worker(this).await;
+            }
+        }
+        found || name.is_none()
+    }
+
+    /// `launch_sofia_worker_thread`: the gateways of a profile that just started
+    async fn launch_worker(self: &Arc<Self>, name: &str) {
+        let origin = Origin("sofia.c", "launch_sofia_worker_thread", 3046);
+        match self.fetch_sofia_conf(origin, &[("profile", name)]).await {
+            None => self.end_profile(name), // no worker, so the profile's thread ends too
+            configuration => self.add_gateways_of(configuration, name, None),
+        }
+    }
+
+    pub(super) fn end_profile(&self, name: &str) {
+        self.with(|core| {
+            let super::Core {
+                sofia, bus, registrar, ..
+            } = core;
+            sofia.stop_profile(name, &mut World { bus, registrar });
+        });
+    }
+
+    /// `config_gateway`
+    async fn config_gateway(self: &Arc<Self>, profile: &str, gateway: &str) -> bool {
+        let origin = Origin("sofia.c", "config_gateway", 4432);
+        let params = [("profile", profile), ("reconfig", "true"), ("gateway", gateway)];
+        let configuration = self.fetch_sofia_conf(origin, &params).await;
+        let opened = configuration.is_some();
+        self.add_gateways_of(configuration, profile, (gateway != "_all_").then_some(gateway));
+        opened
+    }
+
+    fn add_gateways_of(&self, configuration: Option<super::Element>, name: &str, only: Option<&str>) {
+        let gateways = configuration
+            .as_ref()
+            .and_then(|configuration| configuration.child("profiles"))
+            .and_then(|profiles| profiles.child_where("profile", "name", name))
+            .and_then(|profile| profile.child("gateways"));
+        if let Some(gateways) = gateways {
+            self.with(|core| core.sofia.parse_gateways(name, gateways, only, &mut core.bus));
+        }
+    }
+}
+
+/// `sofia_gateway_data_function`
+fn gateway_data(shared: &Shared, argument: &str) -> String {
+    let words: Vec<&str> = argument.split(' ').filter(|word| !word.is_empty()).collect();
+    let [gateway, which, name, ..] = words[..] else {
+        return String::new();
+    };
+    shared.read(|core| {
+        let found = core
+            .sofia
+            .gateway(gateway)
+            .and_then(|gateway| match which.to_ascii_lowercase().as_str() {
+                "ivar" => gateway.inbound(name),
+                "ovar" => gateway.outbound(name),
+                "var" => gateway.inbound(name).or_else(|| gateway.outbound(name)),
+                _ => None,
+            });
+        found.unwrap_or_default().to_owned()
+    })
+}
+
+/// `switch_event_expand_headers`, for global variables and for API calls `${command(arguments)}`
+async fn eval(shared: &Arc<Shared>, text: &str) -> String {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['$', '\\']) {
+        expanded += &rest[..at];
+        rest = &rest[at..];
+        if let Some(after) = rest.strip_prefix("\\$") {
+            expanded.push('$');
+            rest = after;
+            continue;
+        }
+        if rest.starts_with('\\') {
+            let escaped = rest.starts_with("\\\\");
+            expanded += if rest.starts_with("\\'") { "" } else { "\\" };
+            rest = &rest[if escaped || rest.starts_with("\\'") { 2 } else { 1 }..];
+            continue;
+        }
+        let inside = rest.strip_prefix("$${").or_else(|| rest.strip_prefix("${"));
+        let Some((inside, end)) = inside.and_then(|inside| inside.find('}').map(|end| (inside, end))) else {
+            expanded.push('$');
+            rest = &rest[1..];
+            continue;
+        };
+        let name = &inside[..end];
+        match name.split_once(['(', ' ']) {
+            Some((command, argument)) => {
+                let argument = argument.rfind(')').map_or(argument, |close| &argument[..close]);
+                expanded += &Box::pin(run(shared, command, argument)).await.unwrap_or_default();
+            }
+            None => expanded += &shared.read(|core| core.global(name).unwrap_or_default()),
+        }
+        rest = &inside[end + 1..];
+    }
+    expanded + rest
+}
