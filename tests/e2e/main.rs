@@ -1,0 +1,9 @@
+//! trunkd as its users meet it: real HTTP, a real Redis, and FakeSwitch for FreeSWITCH.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod ingest;
+mod program;
+mod serving;

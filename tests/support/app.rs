@@ -1,0 +1,297 @@
+//! A whole trunkd in this process, as `trunkd serve` runs it, on a Redis of its own; and what tests ask of it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use figment::providers::{Format, Toml};
+use redis::AsyncCommands;
+use redis::aio::MultiplexedConnection;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use trunkd::ingest;
+use trunkd::server::{Application, ServerError};
+use trunkd::settings::{Settings, Sources};
+
+use super::fake_switch::{Binding, FakeSwitch};
+use super::redis::RedisServer;
+
+/// How long a condition is waited for: far longer than any should take on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// What an operator's trunkd takes in seconds, in fractions of one.
+pub fn quick() -> ingest::Timing {
+    ingest::Timing {
+        connection: trunkd::event_socket::Timing {
+            connect: Duration::from_secs(5),
+            silence: Duration::from_millis(400),
+            answer: Duration::from_millis(400),
+        },
+        resync_interval: Duration::from_secs(60),
+        settle: Duration::from_millis(60),
+        first_retry: Duration::from_millis(20),
+        most_retry: Duration::from_millis(200),
+        refused_retry: Duration::from_millis(700),
+        touch_interval: Duration::from_millis(100),
+        stale_after: Duration::from_millis(500),
+    }
+}
+
+/// Running until it is dropped or stopped.
+pub struct TestApp {
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<Result<(), ServerError>>>,
+    folder: tempfile::TempDir,
+}
+
+impl TestApp {
+    /// With these settings (TOML) over a free port, the repository's templates, and `redis`.
+    pub async fn start(redis: &RedisServer, toml: &str) -> Self {
+        Self::start_with(redis, toml, quick()).await
+    }
+
+    pub async fn start_with(redis: &RedisServer, toml: &str, timing: ingest::Timing) -> Self {
+        let folder = tempfile::tempdir().expect("a data directory");
+        let settings = settings(redis, folder.path(), toml);
+        let stop = CancellationToken::new();
+        let (send, receive) = tokio::sync::oneshot::channel();
+        let until = stop.clone();
+        // A runtime of its own, as the program has one: a test that blocks does not hold it up.
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build();
+            runtime.expect("a runtime").block_on(async move {
+                let application = Application::build(settings, timing).await?;
+                let _ = send.send(application.address());
+                application.run_until_stopped(until).await
+            })
+        });
+        let Ok(address) = receive.await else {
+            panic!(
+                "trunkd did not start: {:?}",
+                thread
+                    .join()
+                    .expect("no panic at the start")
+                    .err()
+                    .map(|e| e.to_string())
+            );
+        };
+        Self {
+            address,
+            stop,
+            thread: Some(thread),
+            folder,
+        }
+    }
+
+    /// A trunkd with a switch that asks it for `sofia.conf`, connected to each other.
+    pub async fn with_switch(redis: &RedisServer, switch: &FakeSwitch, toml: &str) -> Self {
+        let app = Self::start(redis, &format!("{}\n{toml}", switch_toml(switch, "fs1"))).await;
+        switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+        switch.restart().await;
+        switch
+            .wait_until("trunkd listens to events", |view| view.listeners() == 1)
+            .await;
+        app
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn xml_curl_url(&self) -> String {
+        self.url("/xml_curl")
+    }
+
+    /// What mod_xml_curl would post for `sofia.conf`, with more pairs (`profile=external`) after it. The status and the body.
+    pub async fn ask(&self, more: &str) -> (u16, String) {
+        let form = format!(
+            "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&{more}"
+        );
+        let response = http()
+            .post(self.xml_curl_url())
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(form)
+            .send()
+            .await
+            .expect("an answer");
+        (response.status().as_u16(), response.text().await.expect("a body"))
+    }
+
+    /// The names of the gateways in the external profile, as `fs1` gets them.
+    pub async fn served(&self) -> Vec<String> {
+        let (status, body) = self.ask("profile=external").await;
+        assert_eq!(status, 200, "{body}");
+        let names = body
+            .split("<gateway name=\"")
+            .skip(1)
+            .map(|rest| rest[..rest.find('"').expect("a quote")].to_owned());
+        names.collect()
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        let response = http().get(self.url(path)).send().await.expect("an answer");
+        (response.status().as_u16(), response.text().await.expect("a body"))
+    }
+
+    pub async fn health(&self) -> Value {
+        serde_json::from_str(&self.get("/health").await.1).expect("/health is JSON")
+    }
+
+    /// A part of `/health`, such as `redis` or `switch:fs1`.
+    pub async fn part(&self, name: &str) -> Value {
+        let health = self.health().await;
+        let parts = health["parts"].as_array().expect("parts").clone();
+        parts.into_iter().find(|part| part["name"] == name).unwrap_or_default()
+    }
+
+    /// The value of a metric with exactly these labels, as `/metrics` prints it: `name{label="value"}`.
+    pub async fn metric(&self, series: &str) -> Option<f64> {
+        let (_, text) = self.get("/metrics").await;
+        text.lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// As SIGTERM does; returns when it has stopped.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let thread = self.thread.take().expect("stopped once");
+        let ended = tokio::task::spawn_blocking(move || thread.join())
+            .await
+            .expect("joined");
+        ended.expect("no panic").expect("a clean end");
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A client for plain HTTP; the library wants a TLS provider all the same.
+pub fn http() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
+pub fn settings(redis: &RedisServer, folder: &std::path::Path, toml: &str) -> Settings {
+    let base = format!(
+        "data_dir = {folder:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[redis]\nurl = {:?}\n[templates]\ndir = {:?}\n",
+        redis.url(),
+        concat!(env!("CARGO_MANIFEST_DIR"), "/templates"),
+    );
+    let flags = figment::Figment::new()
+        .merge(Toml::string(&base))
+        .merge(Toml::string(toml));
+    Settings::load_from(&Sources::default(), flags).expect("settings of a test")
+}
+
+pub fn switch_toml(switch: &FakeSwitch, name: &str) -> String {
+    format!(
+        "[[switch]]\nname = \"{name}\"\naddress = \"{}\"\npassword = \"ClueCon\"\n",
+        switch.address()
+    )
+}
+
+/// Looks again until a condition holds. Panics after 20 s, saying what it waited for and what it saw last.
+pub async fn eventually<T, F>(what: &str, mut look: impl FnMut() -> F, holds: impl Fn(&T) -> bool) -> T
+where
+    T: std::fmt::Debug,
+    F: Future<Output = T>,
+{
+    let start = Instant::now();
+    loop {
+        let seen = look().await;
+        if holds(&seen) {
+            return seen;
+        }
+        assert!(
+            start.elapsed() < DEADLINE,
+            "waited {DEADLINE:?} in vain until {what}; last seen: {seen:#?}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Another program's hand in Redis.
+#[derive(Clone)]
+pub struct Other {
+    pub connection: MultiplexedConnection,
+}
+
+impl Other {
+    pub async fn new(redis: &RedisServer) -> Self {
+        Self {
+            connection: redis.connection().await,
+        }
+    }
+
+    pub async fn set_gateway(&self, domain: &str, name: &str, value: &str) {
+        let key = format!("cti_gateway@{domain}");
+        self.connection
+            .clone()
+            .hset::<_, _, _, ()>(key, name, value)
+            .await
+            .expect("HSET");
+    }
+
+    pub async fn delete_gateway(&self, domain: &str, name: &str) {
+        self.connection
+            .clone()
+            .hdel::<_, _, ()>(format!("cti_gateway@{domain}"), name)
+            .await
+            .expect("HDEL");
+    }
+
+    pub async fn hash(&self, key: &str) -> std::collections::BTreeMap<String, Value> {
+        let raw: std::collections::BTreeMap<String, String> =
+            self.connection.clone().hgetall(key).await.expect("HGETALL");
+        raw.into_iter()
+            .map(|(field, value)| (field, serde_json::from_str(&value).expect("values are JSON")))
+            .collect()
+    }
+
+    pub async fn field(&self, key: &str, field: &str) -> Option<Value> {
+        let raw: Option<String> = self.connection.clone().hget(key, field).await.expect("HGET");
+        raw.map(|value| serde_json::from_str(&value).expect("values are JSON"))
+    }
+
+    pub async fn list(&self, key: &str) -> Vec<Value> {
+        let raw: Vec<String> = self.connection.clone().lrange(key, 0, -1).await.expect("LRANGE");
+        raw.iter()
+            .map(|value| serde_json::from_str(value).expect("entries are JSON"))
+            .collect()
+    }
+
+    /// Waits until a field's value has this at `pointer` (`/State`).
+    pub async fn wait_for(&self, key: &str, field: &str, pointer: &str, expected: impl Into<Value>) -> Value {
+        let expected = expected.into();
+        let what = format!("{key} {field} has {pointer} = {expected}");
+        let seen = eventually(
+            &what,
+            || self.field(key, field),
+            |value| value.as_ref().and_then(|value| value.pointer(pointer)) == Some(&expected),
+        );
+        seen.await.expect("a value")
+    }
+
+    pub async fn wait_for_gone(&self, key: &str, field: &str) {
+        eventually(
+            &format!("{key} has no {field}"),
+            || self.field(key, field),
+            Option::is_none,
+        )
+        .await;
+    }
+}
