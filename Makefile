@@ -1,0 +1,25 @@
+# `make run` and `make test` are all that is needed in a fresh clone; each installs first what is missing.
+SHELL := /bin/bash
+# rustup's cargo, also where no shell profile has put it on the PATH.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The development profile: its first build takes a fraction of the release one's time. For real use: cargo build --release.
+run: ## build trunkd and run it on its own Redis, with a sample gateway (ARGS="--config my.toml" adds flags)
+	@scripts/setup.sh cargo cc curl redis-server
+	@cargo run --bin trunkd -- serve --embedded --sample $(ARGS)
+
+test: ## run every test (ARGS="--test settings" picks some)
+	@scripts/setup.sh cargo cc redis-server
+	@cargo test $(ARGS)
+
+check: ## formatting, lints and documentation, warnings as errors
+	@scripts/setup.sh cargo cc
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked

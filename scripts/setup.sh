@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Installs what is missing of what it is asked for, and nothing when nothing is missing (then it needs no root either):
+#
+#   scripts/setup.sh cargo cc curl redis-server
+#
+# On Debian and its kin it installs by apt-get, through sudo when not root; elsewhere it says what to install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() {
+  printf 'setup: %s\n' "$@" >&2
+  exit 1
+}
+
+# Rust is never installed by us: which one, and where, is the user's to say.
+need_cargo() {
+  local want have
+  want=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+  command -v cargo >/dev/null ||
+    fail "cargo is missing: trunkd is built with Rust $want or later." \
+      "Get it from https://rustup.rs (on Debian 13 and later also: apt-get install rustup && rustup default stable)." \
+      "If it is there already, put it on the PATH: . ~/.cargo/env"
+  have=$(cargo --version | awk '{ print $2 }')
+  [[ $(printf '%s\n' "$want" "${have%%-*}" | sort -V | head -n 1) == "$want" ]] ||
+    fail "$(command -v cargo) is $have, and trunkd needs Rust $want or later." \
+      "Update it (rustup update stable), or put a newer one before it on the PATH."
+}
+
+missing=() packages=()
+for tool in "$@"; do
+  if [[ $tool == cargo ]]; then
+    need_cargo
+    continue
+  fi
+  command -v "$tool" >/dev/null && continue
+  missing+=("$tool")
+  case $tool in
+    cc) packages+=(gcc libc6-dev) ;;
+    curl) packages+=(curl ca-certificates) ;;
+    redis-server) packages+=(redis-server) ;;
+    *) fail "$0 does not know how to get $tool" ;;
+  esac
+done
+((${#missing[@]})) || exit 0
+
+by_hand="install ${missing[*]} yourself (on Debian: apt-get install ${packages[*]}; elsewhere look for gcc, curl and redis), then run this again"
+command -v apt-get >/dev/null || fail "missing: ${missing[*]}, and there is no apt-get here: $by_hand."
+
+as_root=()
+if ((EUID != 0)); then
+  command -v sudo >/dev/null || fail "missing: ${missing[*]}, and this is neither root nor is there a sudo: $by_hand."
+  # Without a terminal nobody could type the password: fail instead of waiting for it.
+  if [[ -t 0 ]]; then as_root=(sudo); else as_root=(sudo -n); fi
+  "${as_root[@]}" true || fail "missing: ${missing[*]}, and sudo does not let this user become root: $by_hand."
+fi
+
+printf 'setup: installing %s (missing: %s)\n' "${packages[*]}" "${missing[*]}"
+
+# Debian starts and enables a server that it installs, and another redis-server on port 6379 is nobody's wish here: trunkd and the
+# tests run their own. The policy below keeps it from being started. It was not installed before, so there is none to disturb.
+policy=/usr/sbin/policy-rc.d
+made_policy=
+drop_policy() { [[ -z $made_policy ]] || "${as_root[@]}" rm -f "$policy"; }
+trap drop_policy EXIT
+if [[ " ${packages[*]} " == *" redis-server "* && ! -e $policy ]]; then
+  made_policy=yes
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+  "${as_root[@]}" chmod 0755 "$policy"
+fi
+
+apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120)
+"${apt[@]}" update || printf 'setup: apt-get update failed; going on with the lists that are here\n' >&2
+"${apt[@]}" install --yes --no-install-recommends "${packages[@]}" </dev/null || fail "apt-get could not install ${packages[*]}: $by_hand."
+
+# Not at the next boot either.
+if [[ " ${packages[*]} " == *" redis-server "* ]]; then
+  "${as_root[@]}" update-rc.d redis-server disable || true
+  if command -v systemctl >/dev/null; then
+    "${as_root[@]}" systemctl disable --quiet --now redis-server.service 2>/dev/null || true
+  fi
+fi
+
+for tool in "${missing[@]}"; do
+  command -v "$tool" >/dev/null || fail "${packages[*]} is installed, but there is still no $tool on the PATH ($PATH)."
+done
