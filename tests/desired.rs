@@ -258,10 +258,30 @@ fn of_one_name_the_first_domain_is_served_and_the_others_reported() {
             "error: domain c, gateway gw: domain a has a gateway of this name, and FreeSWITCH knows a name once, over all profiles; rename one of the two",
         ]
     );
-    for claims_nothing in [DISABLED, INVALID] {
-        let desired = Desired::build(&raw(claims_nothing), &rules(&[]), None);
-        assert_eq!(served(&desired)["gw"].0, "b");
-    }
+    assert_eq!(served(&Desired::build(&raw(DISABLED), &rules(&[]), None))["gw"].0, "b");
+    // a typo, and a restart after it, hand the name to nobody else
+    let typo = Desired::build(&raw(INVALID), &rules(&[]), None);
+    assert!(typo.served().is_empty());
+    let refused = &typo.refused()["gw"];
+    assert_eq!(&*refused.domain, "a");
+    assert!(
+        refused.reason.starts_with("param.password: is not set"),
+        "{}",
+        refused.reason
+    );
+    assert_eq!(errors(&typo).len(), 3);
+    assert!(errors(&typo)[0].starts_with("error: domain a, gateway gw, param.password: is not set"));
+    assert_eq!(
+        errors(&typo)[1],
+        "error: domain b, gateway gw: domain a, by a value that is refused, has a gateway of this name, and FreeSWITCH knows a name once, over all profiles; rename one of the two"
+    );
+    assert_eq!(
+        typo.counts()["b"],
+        Counts {
+            shadowed: 1,
+            ..Counts::default()
+        }
+    );
     // invalid now, but valid before: it goes on
     assert_eq!(
         served(&Desired::build(&raw(INVALID), &rules(&[]), Some(&one)))["gw"],
@@ -421,6 +441,8 @@ fn raw_of(state: &BTreeMap<&'static str, Key>) -> RawDomains {
 struct Model {
     /// (domain, name) → the last valid value, and whether it is kept.
     counting: BTreeMap<(&'static str, &'static str), (Value, bool)>,
+    /// Refused fields of which no valid value is known.
+    refused: BTreeSet<(&'static str, &'static str)>,
 }
 
 impl Model {
@@ -434,14 +456,14 @@ impl Model {
                 }
                 Some(Some(fields)) => fields.contains_key(name),
             });
+        self.refused.clear();
         for (domain, key) in state {
             for (name, value) in key.iter().flatten().filter(|(name, _)| **name != "bad name") {
                 match value {
-                    Value::Invalid(_) => {
-                        if let Some((_, kept)) = self.counting.get_mut(&(*domain, *name)) {
-                            *kept = true;
-                        }
-                    }
+                    Value::Invalid(_) => match self.counting.get_mut(&(*domain, *name)) {
+                        Some((_, kept)) => *kept = true,
+                        None => drop(self.refused.insert((*domain, *name))),
+                    },
                     _ => {
                         self.counting.insert((domain, name), (*value, false));
                     }
@@ -453,8 +475,10 @@ impl Model {
     fn served(&self, own: &[&str]) -> BTreeMap<String, (String, String, bool)> {
         let mut served = BTreeMap::new();
         for ((domain, name), (value, kept)) in &self.counting {
+            let is_claimed = self.refused.iter().any(|(first, same)| same == name && first < domain);
             if let Value::Valid(mark) | Value::Internal(mark) = value
                 && !own.contains(name)
+                && !is_claimed
             {
                 served
                     .entry((*name).to_owned())

@@ -41,8 +41,17 @@ pub struct Desired {
     rules: Option<Arc<Rules>>,
     domains: BTreeMap<Arc<str>, Domain>,
     served: BTreeMap<GatewayName, Arc<Entry>>,
+    refused: BTreeMap<GatewayName, Refused>,
     findings: Vec<Finding>,
     counts: BTreeMap<String, Counts>,
+}
+
+/// A name of which nothing is served, since the field that it belongs to is refused and no valid version of it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub domain: Arc<str>,
+    /// `param.realm: it is empty`.
+    pub reason: String,
 }
 
 /// What is known of one domain's key.
@@ -108,6 +117,20 @@ impl Desired {
     /// Every gateway that is served, by name.
     pub fn served(&self) -> &BTreeMap<GatewayName, Arc<Entry>> {
         &self.served
+    }
+
+    /// The names whose owner has a value that is refused: nothing is served of them, and what a switch runs under one stays as it is.
+    pub fn refused(&self) -> &BTreeMap<GatewayName, Refused> {
+        &self.refused
+    }
+
+    /// Of what is served, these alone.
+    pub fn only(&self, names: &BTreeSet<GatewayName>) -> Desired {
+        let served = names.iter().filter_map(|name| self.served.get_key_value(name));
+        Desired {
+            served: served.map(|(name, entry)| (name.clone(), Arc::clone(entry))).collect(),
+            ..Desired::default()
+        }
     }
 
     /// Sorted by place, each once.
@@ -275,11 +298,12 @@ fn keep_all(domain: &Arc<str>, kind: &str, before: Option<&Domain>) -> Domain {
     }
 }
 
-/// Who gets a name: a template before all domains, then the first domain by name. Gateways that are disabled or never
-/// were valid claim nothing.
+/// Who gets a name: a template before all domains, then the first domain by name. Gateways that are disabled claim nothing; one that is
+/// refused and never was valid claims its name all the same, so that no typo, and no restart after it, sends its calls to another carrier.
 fn decide(domains: BTreeMap<Arc<str>, Domain>, rules: Arc<Rules>) -> Desired {
     let of_templates: BTreeSet<&GatewayName> = rules.profiles.values().flat_map(|facts| &facts.gateways).collect();
     let mut served: BTreeMap<GatewayName, Arc<Entry>> = BTreeMap::new();
+    let mut refused: BTreeMap<GatewayName, Refused> = BTreeMap::new();
     let mut findings = Vec::new();
     let mut counts = BTreeMap::new();
     for (domain_name, domain) in &domains {
@@ -292,12 +316,20 @@ fn decide(domains: BTreeMap<Arc<str>, Domain>, rules: Arc<Rules>) -> Desired {
             findings.extend(slot.findings.iter().cloned());
             let Some(Valid { entry, .. }) = &slot.valid else {
                 count.invalid += 1;
+                if !of_templates.contains(name) && !served.contains_key(name) {
+                    refused.entry(name.clone()).or_insert_with(|| Refused {
+                        domain: Arc::clone(domain_name),
+                        reason: first_error(&slot.findings),
+                    });
+                }
                 continue;
             };
             let mut shadowed = false;
             if entry.gateway.enabled {
                 let owner = if of_templates.contains(name) {
                     Some("a template".to_owned())
+                } else if let Some(before) = refused.get(name) {
+                    Some(format!("domain {}, by a value that is refused,", shown(&before.domain)))
                 } else {
                     match served.entry(name.clone()) {
                         MapEntry::Vacant(place) => {
@@ -336,7 +368,49 @@ fn decide(domains: BTreeMap<Arc<str>, Domain>, rules: Arc<Rules>) -> Desired {
         rules: Some(Arc::clone(&rules)),
         domains,
         served,
+        refused,
         findings,
         counts,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ProfileFacts, ProfileName};
+    use super::*;
+
+    fn name(name: &str) -> GatewayName {
+        GatewayName::parse(name).unwrap()
+    }
+
+    /// With a template `external` that has these gateways of its own.
+    fn rules(of_template: &[&str]) -> Rules {
+        let external = ProfileName::parse("external").unwrap();
+        let facts = ProfileFacts {
+            tls: None,
+            gateways: of_template.iter().map(|gateway| name(gateway)).collect(),
+        };
+        Rules {
+            default_profile: external.clone(),
+            profiles: [(external, facts)].into(),
+        }
+    }
+
+    /// A domain of IP trunks with these realms and nodes.
+    fn build(gateways: &[(&str, &str, &str)], rules: &Rules, previous: Option<&Desired>) -> Desired {
+        let value = |realm, nodes| format!(r#"{{"param":{{"register":false,"realm":"{realm}"}},"nodes":{nodes}}}"#);
+        let fields = gateways
+            .iter()
+            .map(|(name, realm, nodes)| (name.as_bytes().to_vec(), value(realm, nodes).into_bytes()));
+        let domains = [("acme".to_owned(), RawDomain::Hash(fields.collect()))].into();
+        Desired::build(&domains, rules, previous)
+    }
+
+    #[test]
+    fn of_what_is_served_some_can_be_taken_alone() {
+        let all = build(&[("a", "1", "null"), ("b", "1", "null")], &rules(&[]), None);
+        let some = all.only(&["a", "unknown"].map(name).into());
+        assert!(Arc::ptr_eq(some.get("a").unwrap(), all.get("a").unwrap()));
+        assert_eq!(some.served().len(), 1);
     }
 }

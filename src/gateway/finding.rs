@@ -91,7 +91,7 @@ impl Report<'_> {
 const MAX_SHOWN_CHARS: usize = 64;
 
 /// An operator's text made fit for one line of a log or terminal: escaped and shortened.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut out = String::new();
     for (count, c) in text.chars().enumerate() {
         if count == MAX_SHOWN_CHARS {

@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-pub use desired::{Counts, Desired, Entry};
+pub use desired::{Counts, Desired, Entry, Refused};
+pub(crate) use finding::shown;
 pub use finding::{Finding, Severity};
 pub use freeswitch::is_true;
 pub use name::{GatewayName, NameError, ProfileName};
