@@ -11,5 +11,5 @@ mod template_file;
 mod templates;
 
 pub use document::{GatewayQuery, NOT_FOUND, Query};
-pub use render::{KeyError, RenderedGateway, RevisionKey, render_gateway};
+pub use render::{KeyError, RenderedGateway, RevisionKey, render_gateway, revision};
 pub use templates::{TemplateError, TemplateWarning, Templates};

@@ -45,10 +45,10 @@ impl RevisionKey {
         hex(&self.0)
     }
 
-    /// The first 128 bits of HMAC-SHA256, in hexadecimal.
-    fn revision(&self, rendered: &str) -> String {
+    /// The first 128 bits of HMAC-SHA256 under the key, in hexadecimal: tells texts apart without giving them away.
+    pub fn digest(&self, text: &str) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
-        mac.update(rendered.as_bytes());
+        mac.update(text.as_bytes());
         hex(&mac.finalize().into_bytes()[..16])
     }
 }
@@ -94,11 +94,16 @@ pub fn render_gateway(gateway: &Gateway, key: &RevisionKey) -> RenderedGateway {
     RenderedGateway { xml, revision }
 }
 
-/// Appends the `<gateway>` element, each line behind `indent`, and returns the revision.
-pub(super) fn push_gateway(out: &mut String, gateway: &Gateway, key: &RevisionKey, indent: &str) -> String {
+/// The revision of a gateway, without rendering more than it needs.
+pub fn revision(gateway: &Gateway, key: &RevisionKey) -> String {
     let mut bare = String::with_capacity(1024);
     write_gateway(&mut bare, gateway, None, "");
-    let revision = key.revision(&bare);
+    key.digest(&bare)
+}
+
+/// Appends the `<gateway>` element, each line behind `indent`, and returns the revision.
+pub(super) fn push_gateway(out: &mut String, gateway: &Gateway, key: &RevisionKey, indent: &str) -> String {
+    let revision = revision(gateway, key);
     write_gateway(out, gateway, Some(&revision), indent);
     revision
 }
