@@ -1,0 +1,194 @@
+//! The last good state on disk, for a trunkd that starts while Redis is away: written whole or not at all, readable by its owner alone, with a
+//! checksum.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::gateway::{RawDomain, RawDomains};
+use crate::sofia_conf::RevisionKey;
+
+/// In the data directory.
+const FILE: &str = "last-good";
+/// Begins the file: what it is, and the version of its form.
+const MAGIC: &str = "trunkd-last-good 1";
+
+/// What is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastGood {
+    /// When Redis said so.
+    pub at: Timestamp,
+    pub key: RevisionKey,
+    pub domains: RawDomains,
+}
+
+/// Why a file is not used. Never quotes it: it holds passwords.
+#[derive(Debug, thiserror::Error)]
+pub enum LastGoodError {
+    #[error("the last good state in {path} cannot be read: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error(
+        "the last good state in {path} is damaged ({what}); it is ignored, and replaced at the next good read of Redis"
+    )]
+    Damaged { path: PathBuf, what: &'static str },
+    #[error("the last good state cannot be written to {path}: {source}")]
+    Write { path: PathBuf, source: std::io::Error },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    at: Timestamp,
+    key: String,
+    /// domain → gateway → value.
+    domains: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl LastGood {
+    /// Reads what was kept; `None` when there never was any.
+    ///
+    /// # Errors
+    /// [`LastGoodError`] names the file.
+    pub fn load(data_dir: &Path) -> Result<Option<Self>, LastGoodError> {
+        let path = data_dir.join(FILE);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(LastGoodError::Read { path, source }),
+        };
+        let damaged = |what| LastGoodError::Damaged {
+            path: path.clone(),
+            what,
+        };
+        let end = bytes
+            .iter()
+            .position(|&byte| byte == b'\n')
+            .ok_or(damaged("it has no first line"))?;
+        let (head, body) = (&bytes[..end], &bytes[end + 1..]);
+        let sum = head
+            .strip_prefix(MAGIC.as_bytes())
+            .ok_or(damaged("it is none of this version's"))?;
+        if sum.trim_ascii() != checksum(body).as_bytes() {
+            return Err(damaged("its checksum is wrong"));
+        }
+        let body: Body = serde_json::from_slice(body).map_err(|_| damaged("it is no JSON of ours"))?;
+        let key = RevisionKey::from_hex(&body.key).map_err(|_| damaged("its key is none"))?;
+        let domains = body.domains.into_iter().map(|(domain, gateways)| {
+            let fields = gateways
+                .into_iter()
+                .map(|(name, value)| (name.into_bytes(), value.into_bytes()));
+            (domain, RawDomain::Hash(fields.collect()))
+        });
+        Ok(Some(Self {
+            at: body.at,
+            key,
+            domains: domains.collect(),
+        }))
+    }
+
+    /// Replaces what was kept. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`LastGoodError`] names the file; what was kept before is still there then.
+    pub fn store(&self, data_dir: &Path) -> Result<(), LastGoodError> {
+        let path = data_dir.join(FILE);
+        let failed = |source| LastGoodError::Write {
+            path: path.clone(),
+            source,
+        };
+        // Values that are no text are never valid, and so not among these.
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let domains = self.domains.iter().filter_map(|(domain, raw)| match raw {
+            RawDomain::Hash(fields) => {
+                let gateways = fields.iter().map(|(name, value)| (text(name), text(value)));
+                Some((domain.clone(), gateways.collect()))
+            }
+            RawDomain::WrongType(_) => None,
+        });
+        let body = Body {
+            at: self.at,
+            key: self.key.to_hex(),
+            domains: domains.collect(),
+        };
+        let body = serde_json::to_vec(&body).map_err(|error| failed(error.into()))?;
+        fs::create_dir_all(data_dir).map_err(failed)?;
+        let new = data_dir.join(format!("{FILE}.new"));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)
+            .map_err(failed)?;
+        let head = format!("{MAGIC} {}\n", checksum(&body));
+        file.write_all(head.as_bytes())
+            .and_then(|()| file.write_all(&body))
+            .map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        fs::rename(&new, &path).map_err(failed)?;
+        // So that the name, too, outlives a loss of power.
+        File::open(data_dir)
+            .and_then(|folder| folder.sync_all())
+            .map_err(failed)
+    }
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn example() -> LastGood {
+        let fields = [(b"gw".to_vec(), br#"{"param":{"password":"s3cret"}}"#.to_vec())];
+        LastGood {
+            at: "2026-11-24T06:30:00Z".parse().unwrap(),
+            key: RevisionKey::new([7; 32]),
+            domains: [("acme".to_owned(), RawDomain::Hash(fields.into()))].into(),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_and_is_its_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(LastGood::load(folder.path()).unwrap(), None);
+        for _ in 0..2 {
+            example().store(folder.path()).unwrap();
+        }
+        assert_eq!(LastGood::load(folder.path()).unwrap(), Some(example()));
+        let mode = fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left over");
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_by_name_wherever_it_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        example().store(folder.path()).unwrap();
+        let path = folder.path().join(FILE);
+        let whole = fs::read(&path).unwrap();
+        let mut damaged: Vec<Vec<u8>> = (0..whole.len()).map(|end| whole[..end].to_vec()).collect();
+        damaged.extend((0..whole.len()).map(|at| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            bytes
+        }));
+        for bytes in damaged {
+            fs::write(&path, &bytes).unwrap();
+            let error = LastGood::load(folder.path()).unwrap_err().to_string();
+            assert!(
+                error.contains("last-good") && error.contains("damaged") && !error.contains("s3cret"),
+                "{error}"
+            );
+        }
+    }
+}
