@@ -1,0 +1,262 @@
+//! What operators ask of the changing of switches, and what the reconcilers say of it. In Redis, so that it holds for every trunkd.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Store, StoreError, keys};
+
+/// What is asked at the moment: the hash `trunkd:control`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Control {
+    /// Nothing is changed on any switch.
+    pub paused: bool,
+    /// Nothing is changed on these.
+    pub paused_switches: BTreeSet<String>,
+    /// switch → what `trunkd apply` ordered for it.
+    pub orders: BTreeMap<String, Order>,
+}
+
+/// `trunkd apply`: carry out what is planned, once, whatever the mode and pauses say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    pub id: String,
+    pub at: Timestamp,
+    /// Gateways whose removal is approved.
+    #[serde(default)]
+    pub removals: BTreeSet<String>,
+    /// Gateways without our revision that are to be taken over.
+    #[serde(default)]
+    pub adopt: BTreeSet<String>,
+}
+
+/// What the reconciler of a switch says: a field of `trunkd:reconcile`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// `apply`, `observe` or `off`.
+    pub mode: String,
+    pub paused: bool,
+    /// What the plan would still do.
+    pub start: usize,
+    pub restart: usize,
+    pub kill: usize,
+    pub unchanged: usize,
+    /// Why the plan waits, if it does.
+    pub held: Option<String>,
+    /// What an operator must mend, each a sentence.
+    pub conflicts: Vec<String>,
+    /// gateway → why it is not as it should be.
+    pub troubles: BTreeMap<String, String>,
+    /// gateway → the revision that it is to run with, where that is not the one it runs with.
+    pub pending: BTreeMap<String, String>,
+    /// The last order that was carried out.
+    pub order: Option<String>,
+    /// When this was last true.
+    pub at: Option<Timestamp>,
+}
+
+impl Report {
+    /// How many changes the plan would still make.
+    pub fn left(&self) -> usize {
+        self.start + self.restart + self.kill
+    }
+}
+
+impl Control {
+    pub fn is_paused(&self, switch: &str) -> bool {
+        self.paused || self.paused_switches.contains(switch)
+    }
+}
+
+/// Stands in the place of a switch's name for those that ask for their configuration and are in no settings: an order for them approves removals.
+pub const OTHER_SWITCHES: &str = "*";
+
+const PAUSED: &str = "paused";
+const PAUSED_SWITCH: &str = "paused:";
+const ORDER: &str = "apply:";
+
+impl Store {
+    /// What is asked at the moment. A field that this version does not know is left alone.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn read_control(&self) -> Result<Control, StoreError> {
+        let fields: BTreeMap<String, String> = self
+            .read("read control", self.timeout, async |connection| {
+                redis::cmd("HGETALL").arg(keys::CONTROL).query_async(connection).await
+            })
+            .await?;
+        let mut control = Control::default();
+        for (field, value) in fields {
+            if field == PAUSED {
+                control.paused = true;
+            } else if let Some(switch) = field.strip_prefix(PAUSED_SWITCH) {
+                control.paused_switches.insert(switch.to_owned());
+            } else if let (Some(switch), Ok(order)) = (field.strip_prefix(ORDER), serde_json::from_str(&value)) {
+                control.orders.insert(switch.to_owned(), order);
+            }
+        }
+        Ok(control)
+    }
+
+    /// Stops the changing of one switch, or of all.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn pause(&self, switch: Option<&str>, since: Timestamp) -> Result<(), StoreError> {
+        let field = pause_field(switch);
+        self.write("pause", self.timeout, async |connection| {
+            redis::cmd("HSET")
+                .arg(keys::CONTROL)
+                .arg(field)
+                .arg(since.to_string())
+                .exec_async(connection)
+                .await
+        })
+        .await
+    }
+
+    /// Takes a pause back. Resuming all takes the pauses of single switches back too.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn resume(&self, switch: Option<&str>) -> Result<(), StoreError> {
+        let mut fields = vec![pause_field(switch)];
+        if switch.is_none() {
+            let control = self.read_control().await?;
+            fields.extend(control.paused_switches.iter().map(|switch| pause_field(Some(switch))));
+        }
+        self.write("resume", self.timeout, async |connection| {
+            redis::cmd("HDEL")
+                .arg(keys::CONTROL)
+                .arg(fields)
+                .exec_async(connection)
+                .await
+        })
+        .await
+    }
+
+    /// Orders what is planned for a switch to be carried out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn order(&self, switch: &str, order: &Order) -> Result<(), StoreError> {
+        let value = serde_json::to_string(order).unwrap_or_default();
+        self.write("order", self.timeout, async |connection| {
+            let field = format!("{ORDER}{switch}");
+            redis::cmd("HSET")
+                .arg(keys::CONTROL)
+                .arg(field)
+                .arg(value)
+                .exec_async(connection)
+                .await
+        })
+        .await
+    }
+
+    /// The order was carried out.
+    pub(crate) async fn order_done(&self, switch: &str) -> Result<(), StoreError> {
+        self.write("order done", self.timeout, async |connection| {
+            redis::cmd("HDEL")
+                .arg(keys::CONTROL)
+                .arg(format!("{ORDER}{switch}"))
+                .exec_async(connection)
+                .await
+        })
+        .await
+    }
+
+    pub(crate) async fn write_report(&self, switch: &str, report: &Report) -> Result<(), StoreError> {
+        let value = serde_json::to_string(report).unwrap_or_default();
+        self.write("write report", self.timeout, async |connection| {
+            redis::cmd("HSET")
+                .arg(keys::RECONCILE)
+                .arg(switch)
+                .arg(value)
+                .exec_async(connection)
+                .await
+        })
+        .await
+    }
+
+    /// What the reconcilers say, by switch.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn read_reports(&self) -> Result<BTreeMap<String, Report>, StoreError> {
+        let fields: BTreeMap<String, String> = self
+            .read("read reports", self.timeout, async |connection| {
+                redis::cmd("HGETALL").arg(keys::RECONCILE).query_async(connection).await
+            })
+            .await?;
+        let reports = fields
+            .into_iter()
+            .filter_map(|(switch, value)| Some((switch, serde_json::from_str(&value).ok()?)));
+        Ok(reports.collect())
+    }
+
+    /// revision → the fields of the gateway that has it, secrets as hashes, as far as they are kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn read_forms(&self, revisions: &[String]) -> Result<BTreeMap<String, Form>, StoreError> {
+        if revisions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let values: Vec<Option<String>> = self
+            .read("read forms", self.timeout, async |connection| {
+                redis::cmd("HMGET")
+                    .arg(keys::FORMS)
+                    .arg(revisions)
+                    .query_async(connection)
+                    .await
+            })
+            .await?;
+        let found = revisions.iter().zip(values);
+        Ok(found
+            .filter_map(|(revision, value)| Some((revision.clone(), serde_json::from_str(&value?).ok()?)))
+            .collect())
+    }
+
+    /// Keeps the fields of these revisions, so that a plan can say what differs.
+    pub(crate) async fn write_forms(&self, forms: &BTreeMap<String, Form>) -> Result<(), StoreError> {
+        self.write("write forms", self.timeout, async |connection| {
+            let mut command = redis::cmd("HSET");
+            command.arg(keys::FORMS);
+            for (revision, form) in forms {
+                command
+                    .arg(revision)
+                    .arg(serde_json::to_string(form).unwrap_or_default());
+            }
+            command.exec_async(connection).await
+        })
+        .await
+    }
+
+    /// Drops the fields of all revisions but these.
+    pub(crate) async fn prune_forms(&self, keep: &BTreeSet<String>) -> Result<(), StoreError> {
+        self.write("prune forms", self.timeout, async |connection| {
+            let known: Vec<String> = redis::cmd("HKEYS").arg(keys::FORMS).query_async(connection).await?;
+            let old: Vec<_> = known.into_iter().filter(|revision| !keep.contains(revision)).collect();
+            match old.is_empty() {
+                true => Ok(()),
+                false => {
+                    redis::cmd("HDEL")
+                        .arg(keys::FORMS)
+                        .arg(old)
+                        .exec_async(connection)
+                        .await
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// What a gateway was rendered from: `param.realm` → its value, a secret's as a hash.
+pub type Form = BTreeMap<String, String>;
+
+fn pause_field(switch: Option<&str>) -> String {
+    switch.map_or_else(|| PAUSED.to_owned(), |switch| format!("{PAUSED_SWITCH}{switch}"))
+}
