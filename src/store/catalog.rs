@@ -1,26 +1,42 @@
-//! The desired gateways: read from Redis at each question, with the last good state for when Redis cannot be read.
+//! The desired gateways as Redis has them now, with the last good state for when Redis cannot be read.
+//!
+//! Where Redis tells of changes ([`Tracking`]), a question costs one fence, and only the domains that changed are read again. Where it does
+//! not, everything is read at each question.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rand::Rng;
 use redis::Value;
+use tokio_util::sync::CancellationToken;
 
-use super::{GatewayKeys, Store, StoreError, keys};
+use super::tracking::{Dirty, Fence, Mark, Tracking};
+use super::{GatewayKeys, Kind, LastGood, Store, StoreError, keys};
 use crate::gateway::{Desired, Finding, RawDomain, RawDomains, Rules, Severity};
 use crate::metrics::{self, GatewayGauges};
 use crate::sofia_conf::RevisionKey;
 
-/// Keys that one step of SCAN looks at.
-const SCAN_COUNT: usize = 1000;
+/// Keys that one step of SCAN looks at: Redis's other clients wait some milliseconds for it.
+const SCAN_COUNT: usize = 10_000;
+/// A reading that no answer waits for. A Redis with millions of keys takes seconds to look through them all.
+const FULL_READ: Duration = Duration::from_secs(10);
+/// How often changes are looked for where Redis does not tell of them.
+const POLL: Duration = Duration::from_secs(1);
 
 /// Reads the desired gateways and remembers the last good state. Shared in an `Arc`.
 pub struct Catalog {
     store: Store,
+    /// Nothing is written: where Redis has no key, revisions are made under one that is thrown away.
+    read_only: bool,
     rules: ArcSwap<Rules>,
+    /// `None` for a subcommand that asks once.
+    tracking: Option<Tracking>,
+    /// One refresh at a time: who waits for it mostly finds it done.
+    refreshing: tokio::sync::Mutex<()>,
     /// Numbers the reads, so that a slow one never replaces the outcome of a later one.
     reads: AtomicU64,
     good: Mutex<Option<Good>>,
@@ -29,9 +45,14 @@ pub struct Catalog {
 
 #[derive(Clone)]
 struct Good {
+    /// What `desired` was built from.
+    domains: Arc<RawDomains>,
+    rules: Arc<Rules>,
     desired: Arc<Desired>,
     key: RevisionKey,
     read: u64,
+    /// Of what Redis told, how much this reflects; `None` when it was read beside that.
+    mark: Option<Mark>,
     at: Timestamp,
 }
 
@@ -40,6 +61,8 @@ struct Good {
 pub struct Current {
     pub desired: Arc<Desired>,
     pub key: RevisionKey,
+    /// Whether these are all; else they are what there is of the one name that was asked for.
+    pub is_whole: bool,
     /// When Redis cannot be read: since when this is the state, and why.
     pub stale: Option<(Timestamp, StoreError)>,
 }
@@ -50,49 +73,137 @@ pub struct Current {
 pub struct Unavailable(#[from] StoreError);
 
 impl Catalog {
-    pub fn new(store: Store, rules: Rules) -> Self {
+    /// A catalog that reads everything at each question, and writes nothing.
+    pub fn read_only(store: Store, rules: Rules) -> Self {
         Self {
             store,
+            read_only: true,
             rules: ArcSwap::from_pointee(rules),
-            reads: AtomicU64::new(0),
+            tracking: None,
+            refreshing: tokio::sync::Mutex::default(),
+            // What is restored counts as the reading before the first.
+            reads: AtomicU64::new(1),
             good: Mutex::new(None),
             gauges: Mutex::default(),
         }
     }
 
-    /// The templates changed, and the rules with them.
-    pub fn set_rules(&self, rules: Rules) {
-        self.rules.store(Arc::new(rules));
-    }
-
-    /// Every desired gateway as of now; the last good state if Redis cannot be read.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when Redis cannot be read and there is no last good state.
-    pub async fn all(&self) -> Result<Current, Unavailable> {
-        let read = self.reads.fetch_add(1, Ordering::Relaxed);
-        match self.store.read_gateways(None).await {
-            Ok(raw) => {
-                let key = self.key(&raw.key).await;
-                Ok(self.adopt(read, &raw.domains, key))
-            }
-            Err(error) => self.last_good(error),
+    /// A catalog that Redis tells of changes, until `stop`.
+    pub fn tracking(store: Store, rules: Rules, stop: CancellationToken) -> Self {
+        let prefixes = vec![
+            store.gateway_keys.prefix().to_owned(),
+            keys::REVISION_KEY.to_owned(),
+            keys::CONTROL.to_owned(),
+        ];
+        let tracking = Tracking::start(store.connection.clone(), prefixes, store.timeout, stop);
+        Self {
+            tracking: Some(tracking),
+            read_only: false,
+            ..Self::read_only(store, rules)
         }
     }
 
-    /// What is desired of the name `gateway` alone, at the cost of one field a domain.
+    /// Starts from what was kept by an earlier trunkd: served while Redis cannot be read, and the state before for what is read then.
+    pub fn restore(&self, kept: LastGood) -> Arc<Desired> {
+        let rules = self.rules.load_full();
+        let desired = Arc::new(Desired::build(&kept.domains, &rules, None));
+        *self.lock() = Some(Good {
+            domains: Arc::new(kept.domains),
+            rules,
+            desired: desired.clone(),
+            key: kept.key,
+            read: 0,
+            mark: None,
+            at: kept.at,
+        });
+        desired
+    }
+
+    /// What is to be kept for a later trunkd, with the state that it is of.
+    pub fn to_keep(&self) -> Option<(Arc<Desired>, LastGood)> {
+        let good = self.lock().clone()?;
+        let kept = LastGood {
+            at: good.at,
+            key: good.key,
+            domains: good.desired.last_valid(),
+        };
+        Some((good.desired, kept))
+    }
+
+    /// The templates changed, and the rules with them.
+    pub fn set_rules(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
+        if let Some(tracking) = &self.tracking {
+            tracking.put_back(Dirty::All);
+        }
+    }
+
+    /// Until something may have changed; a moment later where Redis does not tell.
+    pub async fn changed(&self) {
+        match &self.tracking {
+            Some(tracking) if tracking.is_up() => tracking.changed().await,
+            _ => tokio::time::sleep(POLL).await,
+        }
+    }
+
+    /// Every desired gateway as of now; the last good state if Redis cannot be read in time.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis cannot be read and there is no last good state.
+    pub async fn all(self: &Arc<Self>) -> Result<Current, Unavailable> {
+        let limit = self.store.timeout;
+        let fresh = async {
+            match &self.tracking {
+                Some(tracking) if tracking.fence().await == Fence::Passed => self.catch_up().await,
+                _ => self.read_all(limit, None).await,
+            }
+        };
+        let read = match tokio::time::timeout(limit, fresh).await {
+            Ok(read) => read,
+            Err(_) => {
+                let late = StoreError::Timeout {
+                    operation: "read gateways",
+                    limit,
+                };
+                self.store.note(Kind::Read, Some(&late));
+                Err(late)
+            }
+        };
+        read.or_else(|error| self.last_good(error))
+    }
+
+    /// As [`Catalog::all`], and reads everything whatever Redis told, since it tells nobody of a SWAPDB.
     ///
     /// # Errors
     /// As [`Catalog::all`].
-    pub async fn one(&self, gateway: &str) -> Result<Current, Unavailable> {
-        match self.store.read_gateways(Some(gateway)).await {
+    pub async fn read_again(self: &Arc<Self>) -> Result<Current, Unavailable> {
+        if let Some(tracking) = &self.tracking {
+            tracking.put_back(Dirty::All);
+        }
+        self.all().await
+    }
+
+    /// What is desired of the name `gateway` at the least cost; other gateways may be among it.
+    ///
+    /// # Errors
+    /// As [`Catalog::all`].
+    pub async fn one(self: &Arc<Self>, gateway: &str) -> Result<Current, Unavailable> {
+        if self.tracking.as_ref().is_some_and(Tracking::is_up) {
+            return self.all().await;
+        }
+        match self
+            .store
+            .read_gateways(&Wanted::Gateway(gateway), self.store.timeout)
+            .await
+        {
             Ok(raw) => {
-                let key = self.key(&raw.key).await;
+                let key = self.key(raw.key.as_deref()).await;
                 let before = self.lock().as_ref().map(|good| good.desired.clone());
                 let desired = Desired::build(&raw.domains, &self.rules.load(), before.as_deref());
                 Ok(Current {
                     desired: Arc::new(desired),
                     key,
+                    is_whole: false,
                     stale: None,
                 })
             }
@@ -100,33 +211,132 @@ impl Catalog {
         }
     }
 
-    fn adopt(&self, read: u64, raw: &RawDomains, key: RevisionKey) -> Current {
-        let before = self.lock().clone();
-        let built = Desired::build(raw, &self.rules.load(), before.as_ref().map(|good| &*good.desired));
-        let desired = Arc::new(built);
+    /// Reads what the invalidations left to do. The reading goes on though whoever asked gives up waiting: in a large Redis the first one may
+    /// take longer than an answer may.
+    async fn catch_up(self: &Arc<Self>) -> Result<Current, StoreError> {
+        if let Some(current) = self.exact() {
+            return Ok(current);
+        }
+        let catalog = self.clone();
+        let reading = tokio::spawn(async move {
+            let _alone = catalog.refreshing.lock().await;
+            // Whoever was before us began to read after its marks were taken, and so after what our fence saw.
+            match catalog.exact() {
+                Some(current) => Ok(current),
+                None => catalog.read_marked().await,
+            }
+        });
+        reading
+            .await
+            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+
+    async fn read_marked(&self) -> Result<Current, StoreError> {
+        let (dirty, mark) = match &self.tracking {
+            Some(tracking) => {
+                let (dirty, mark) = tracking.take();
+                (dirty, Some(mark))
+            }
+            None => (Dirty::All, None),
+        };
+        let known = self
+            .lock()
+            .as_ref()
+            .map(|good| (good.domains.clone(), good.key.clone()));
+        let done = match (&dirty, known) {
+            (Dirty::Keys(keys), Some((domains, key))) if !keys.contains(keys::REVISION_KEY.as_bytes()) => {
+                self.read_some(keys, &domains, key, mark).await
+            }
+            _ => self.read_all(FULL_READ, mark).await,
+        };
+        if let (Err(_), Some(tracking)) = (&done, &self.tracking) {
+            tracking.put_back(dirty);
+        }
+        done
+    }
+
+    /// The state that is known, if nothing changed since it was read.
+    fn exact(&self) -> Option<Current> {
+        let good = self.lock();
+        let (good, tracking) = (good.as_ref()?, self.tracking.as_ref()?);
+        good.mark.filter(|mark| tracking.is_newest(*mark))?;
+        Some(Current {
+            desired: good.desired.clone(),
+            key: good.key.clone(),
+            is_whole: true,
+            stale: None,
+        })
+    }
+
+    async fn read_some(
+        &self,
+        changed: &BTreeSet<Vec<u8>>,
+        known: &RawDomains,
+        key: RevisionKey,
+        mark: Option<Mark>,
+    ) -> Result<Current, StoreError> {
+        let domains: Vec<_> = changed.iter().filter_map(|key| self.store.domain_of(key)).collect();
+        let read = self.reads.fetch_add(1, Ordering::Relaxed);
+        let raw = self.store.read_gateways(&Wanted::Domains(&domains), FULL_READ).await?;
+        let changed: BTreeSet<_> = domains.iter().map(|(name, _)| name).collect();
+        let unchanged = known.iter().filter(|(name, _)| !changed.contains(name));
+        let mut all: RawDomains = unchanged.map(|(name, raw)| (name.clone(), raw.clone())).collect();
+        all.extend(raw.domains);
+        Ok(self.adopt(read, all, key, mark))
+    }
+
+    async fn read_all(&self, limit: Duration, mark: Option<Mark>) -> Result<Current, StoreError> {
+        let read = self.reads.fetch_add(1, Ordering::Relaxed);
+        let raw = self.store.read_gateways(&Wanted::All, limit).await?;
+        let key = self.key(raw.key.as_deref()).await;
+        Ok(self.adopt(read, raw.domains, key, mark))
+    }
+
+    fn adopt(&self, read: u64, domains: RawDomains, key: RevisionKey, mark: Option<Mark>) -> Current {
+        let (before, rules) = (self.lock().clone(), self.rules.load_full());
+        let desired = match &before {
+            // Not worth a look where Redis told of a change.
+            Some(good) if mark.is_none() && Arc::ptr_eq(&good.rules, &rules) && *good.domains == domains => {
+                good.desired.clone()
+            }
+            _ => Arc::new(Desired::build(
+                &domains,
+                &rules,
+                before.as_ref().map(|good| &*good.desired),
+            )),
+        };
         let good = Good {
+            rules,
+            domains: Arc::new(domains),
             desired: desired.clone(),
             key: key.clone(),
             read,
+            mark,
             at: Timestamp::now(),
         };
         let mut current = self.lock();
         if current.as_ref().is_none_or(|newest| newest.read < read) {
             let known = current.replace(good);
             drop(current);
-            tell(
-                known.as_ref().map_or(&[], |good| good.desired.findings()),
-                desired.findings(),
-            );
             ::metrics::gauge!(metrics::DESIRED_AGE_SECONDS).set(0.0);
-            self.gauges
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .set(by_validity(&desired));
+            if known
+                .as_ref()
+                .is_none_or(|known| !Arc::ptr_eq(&known.desired, &desired))
+            {
+                tell(
+                    known.as_ref().map_or(&[], |good| good.desired.findings()),
+                    desired.findings(),
+                );
+                self.gauges
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .set(by_validity(&desired));
+            }
         }
         Current {
             desired,
             key,
+            is_whole: true,
             stale: None,
         }
     }
@@ -140,6 +350,7 @@ impl Catalog {
                 Ok(Current {
                     desired: good.desired.clone(),
                     key: good.key.clone(),
+                    is_whole: true,
                     stale,
                 })
             }
@@ -148,7 +359,7 @@ impl Catalog {
     }
 
     /// The key behind the revisions: what Redis holds; a new one where there is none, or ours put back if Redis lost it.
-    async fn key(&self, stored: &Option<Vec<u8>>) -> RevisionKey {
+    async fn key(&self, stored: Option<&[u8]>) -> RevisionKey {
         let known = self.lock().as_ref().map(|good| good.key.clone());
         match stored {
             Some(stored) => match std::str::from_utf8(stored)
@@ -164,6 +375,7 @@ impl Catalog {
                     known.unwrap_or_else(new_key)
                 }
             },
+            None if self.read_only => known.unwrap_or_else(new_key),
             None => {
                 let ours = known.unwrap_or_else(new_key);
                 match self.store.keep_key(&ours).await {
@@ -218,6 +430,15 @@ fn by_validity(desired: &Desired) -> impl Iterator<Item = (&str, &'static str, u
     })
 }
 
+/// Which gateways are read.
+enum Wanted<'a> {
+    All,
+    /// Of each domain this field alone.
+    Gateway(&'a str),
+    /// These domains, each with its key.
+    Domains(&'a [(String, Vec<u8>)]),
+}
+
 /// The domains as they were read, and the stored key.
 struct Raw {
     domains: RawDomains,
@@ -225,36 +446,35 @@ struct Raw {
 }
 
 impl Store {
-    /// The domains' hashes, or of each only the field `gateway`.
-    async fn read_gateways(&self, gateway: Option<&str>) -> Result<Raw, StoreError> {
-        self.run("read gateways", self.timeout, async |connection| {
-            let domains = self.domains(connection).await?;
+    async fn read_gateways(&self, wanted: &Wanted<'_>, limit: Duration) -> Result<Raw, StoreError> {
+        self.read("read gateways", limit, async |connection| {
+            let domains = match wanted {
+                Wanted::Domains(domains) => domains.to_vec(),
+                Wanted::All | Wanted::Gateway(_) => self.domains(connection).await?,
+            };
             let mut pipe = redis::pipe();
             pipe.ignore_errors().get(keys::REVISION_KEY);
             for (_, key) in &domains {
-                match gateway {
-                    Some(gateway) => pipe.hget(key, gateway),
-                    None => pipe.hgetall(key),
+                match wanted {
+                    Wanted::Gateway(gateway) => pipe.hget(key, gateway),
+                    Wanted::All | Wanted::Domains(_) => pipe.hgetall(key),
                 };
                 pipe.cmd("TYPE").arg(key);
             }
             let mut replies = pipe.query_async::<Vec<Value>>(connection).await?.into_iter();
-            let key = redis::from_redis_value(replies.next().unwrap_or(Value::Nil).extract_error()?)?;
+            let mut next = || replies.next().unwrap_or(Value::Nil);
+            let key = redis::from_redis_value(next().extract_error()?)?;
             let mut raw = Raw {
                 domains: RawDomains::new(),
                 key,
             };
             for (domain, _) in domains {
-                let (content, kind) = (
-                    replies.next().unwrap_or(Value::Nil),
-                    replies.next().unwrap_or(Value::Nil),
-                );
+                let (content, kind) = (next(), next());
                 let kind: String = redis::from_redis_value(kind.extract_error()?)?;
-                let read = match (kind.as_str(), gateway) {
-                    // It went between SCAN and here.
+                let read = match (kind.as_str(), wanted) {
+                    // It went between SCAN and here, or its going is the change.
                     ("none", _) => continue,
-                    ("hash", None) => RawDomain::Hash(redis::from_redis_value(content.extract_error()?)?),
-                    ("hash", Some(name)) => {
+                    ("hash", Wanted::Gateway(name)) => {
                         let value: Option<Vec<u8>> = redis::from_redis_value(content.extract_error()?)?;
                         RawDomain::Hash(
                             value
@@ -263,6 +483,7 @@ impl Store {
                                 .collect(),
                         )
                     }
+                    ("hash", _) => RawDomain::Hash(redis::from_redis_value(content.extract_error()?)?),
                     _ => RawDomain::WrongType(kind),
                 };
                 raw.domains.insert(domain, read);
@@ -270,6 +491,17 @@ impl Store {
             Ok(raw)
         })
         .await
+    }
+
+    /// The domain of a key that changed, with the key; `None` when it holds no gateways that are served.
+    fn domain_of(&self, key: &[u8]) -> Option<(String, Vec<u8>)> {
+        let name = String::from_utf8_lossy(key);
+        let domain = self.gateway_keys.domain(&name)?;
+        let served = match &self.gateway_keys {
+            GatewayKeys::Pattern(_) => true,
+            GatewayKeys::Domains { domains, .. } => domains.iter().any(|known| known == domain),
+        };
+        served.then(|| (domain.to_owned(), key.to_vec()))
     }
 
     /// domain and key of each, by name.
@@ -311,7 +543,7 @@ impl Store {
     /// Stores the key unless there is one; answers what is stored then.
     async fn keep_key(&self, key: &RevisionKey) -> Result<Option<String>, StoreError> {
         let hex = key.to_hex();
-        self.run("store the revision key", self.timeout, async |connection| {
+        self.write("store the revision key", self.timeout, async |connection| {
             let (_, kept): (Value, Option<String>) = redis::pipe()
                 .cmd("SET")
                 .arg(keys::REVISION_KEY)
@@ -325,14 +557,33 @@ impl Store {
         .await
     }
 
+    /// Whether Redis holds the key behind the revisions: else those of a read-only catalog are nobody else's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_key(&self) -> Result<bool, StoreError> {
+        self.run(
+            Kind::Read,
+            "look for the revision key",
+            self.timeout,
+            async |connection| {
+                redis::cmd("EXISTS")
+                    .arg(keys::REVISION_KEY)
+                    .query_async(connection)
+                    .await
+            },
+        )
+        .await
+    }
+
     /// Puts a gateway in where no domain's key exists yet. Answers whether it did.
     pub async fn seed_gateway(&self, domain: &str, gateway: &str, value: &str) -> Result<bool, StoreError> {
-        let raw = self.read_gateways(Some(gateway)).await?;
+        let raw = self.read_gateways(&Wanted::Gateway(gateway), FULL_READ).await?;
         if !raw.domains.is_empty() {
             return Ok(false);
         }
         let key = self.gateway_keys.key(domain);
-        self.run("store the sample gateway", self.timeout, async |connection| {
+        self.write("store the sample gateway", self.timeout, async |connection| {
             redis::cmd("HSETNX")
                 .arg(key)
                 .arg(gateway)

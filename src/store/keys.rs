@@ -13,6 +13,12 @@ pub enum GatewayKeys {
 
 /// The secret behind the revisions.
 pub(super) const REVISION_KEY: &str = "trunkd:key";
+/// HASH: what operators ask of the changing of switches.
+pub(super) const CONTROL: &str = "trunkd:control";
+/// HASH: switchname → what its reconciler says.
+pub(super) const RECONCILE: &str = "trunkd:reconcile";
+/// HASH: revision → the fields of the gateway that has it, secrets as hashes.
+pub(super) const FORMS: &str = "trunkd:forms";
 /// HASH: switchname → whether it is connected.
 pub(super) const SWITCHES: &str = "trunkd:switches";
 

@@ -3,14 +3,16 @@
 //! The only room with Redis commands and key names. Knows nothing of XML, HTTP or the event socket.
 
 mod catalog;
+mod control;
 mod embedded;
 mod keys;
+mod last_good;
 mod observed;
+mod tracking;
 
 use std::future::Future;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_redis::{Manager, Pool};
@@ -18,15 +20,17 @@ use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, IntoConnectionInfo
 use secrecy::ExposeSecret;
 
 pub use catalog::{Catalog, Current, Unavailable};
+pub use control::{Control, Form, OTHER_SWITCHES, Order, Report};
 pub use embedded::{Embedded, EmbeddedError};
 pub use keys::{GatewayKeys, StatusKeys};
+pub use last_good::{LastGood, LastGoodError};
 pub use observed::{Applied, Change, Mend, MendOp, Observation, Observed, Row, StaleItem, Stored, SwitchState};
 
 use crate::health::{self, Health, Part};
 use crate::metrics;
 use crate::settings::RedisSettings;
 
-/// Connections that may be open at once: requests, the ingest of each switch and the command line share them.
+/// Connections that may be open at once, of each kind.
 const POOL_SIZE: usize = 16;
 
 /// How to reach Redis.
@@ -85,12 +89,28 @@ impl Options {
 /// A handle to Redis; clones share its connections.
 #[derive(Clone)]
 pub struct Store {
-    pool: Pool,
+    /// Apart, so that slow writes of many switches leave connections for answering FreeSWITCH.
+    reads: Pool,
+    writes: Pool,
+    connection: ConnectionInfo,
     timeout: Duration,
     gateway_keys: GatewayKeys,
     health: Arc<Health>,
-    /// Whether the last operation reached Redis, so that losing and finding it is logged once.
-    up: Arc<AtomicBool>,
+    standing: Arc<Mutex<Standing>>,
+}
+
+/// What an operation needs: a Redis that is out of memory, or a replica, still reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Read,
+    Write,
+}
+
+/// Why reading and writing last failed, so that losing and finding Redis is logged once.
+#[derive(Debug, Default)]
+struct Standing {
+    read: Option<String>,
+    write: Option<String>,
 }
 
 /// Why Redis could not be used. Names the operation; never holds a password.
@@ -115,20 +135,20 @@ impl Store {
             .set_connection_timeout(Some(options.timeout.max(Duration::from_secs(1))))
             // Each operation has its own limit; this one only frees a connection that will never answer.
             .set_response_timeout(Some(options.timeout.max(Duration::from_secs(5))));
-        let manager = Manager::new_with_config(options.connection, config).map_err(|error| settings(&error))?;
-        let pool = Pool::builder(manager)
-            .max_size(POOL_SIZE)
-            .build()
-            .map_err(|error| settings(&error))?;
-        let Options {
-            timeout, gateway_keys, ..
-        } = options;
+        let pool = || {
+            let manager = Manager::new_with_config(options.connection.clone(), config.clone());
+            let manager = manager.map_err(|error| settings(&error))?;
+            let pool = Pool::builder(manager).max_size(POOL_SIZE).build();
+            pool.map_err(|error| settings(&error))
+        };
         Ok(Self {
-            pool,
-            timeout,
-            gateway_keys,
+            reads: pool()?,
+            writes: pool()?,
+            connection: options.connection.clone(),
+            timeout: options.timeout,
+            gateway_keys: options.gateway_keys.clone(),
             health,
-            up: Arc::new(AtomicBool::new(true)),
+            standing: Arc::default(),
         })
     }
 
@@ -137,46 +157,78 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.run("PING", self.timeout, async |connection| {
+        self.read("PING", self.timeout, async |connection| {
             redis::cmd("PING").exec_async(connection).await
         })
         .await
     }
 
-    /// Runs one operation on a pooled connection within `limit`, and notes how it went.
-    async fn run<T, F>(&self, operation: &'static str, limit: Duration, work: F) -> Result<T, StoreError>
+    async fn read<T, F>(&self, operation: &'static str, limit: Duration, work: F) -> Result<T, StoreError>
     where
         F: AsyncFnOnce(&mut deadpool_redis::Connection) -> Result<T, RedisError>,
     {
+        self.run(Kind::Read, operation, limit, work).await
+    }
+
+    async fn write<T, F>(&self, operation: &'static str, limit: Duration, work: F) -> Result<T, StoreError>
+    where
+        F: AsyncFnOnce(&mut deadpool_redis::Connection) -> Result<T, RedisError>,
+    {
+        self.run(Kind::Write, operation, limit, work).await
+    }
+
+    /// Runs one operation on a pooled connection within `limit`, and notes how it went.
+    async fn run<T, F>(&self, kind: Kind, operation: &'static str, limit: Duration, work: F) -> Result<T, StoreError>
+    where
+        F: AsyncFnOnce(&mut deadpool_redis::Connection) -> Result<T, RedisError>,
+    {
+        let pool = match kind {
+            Kind::Read => &self.reads,
+            Kind::Write => &self.writes,
+        };
         let attempt = async {
-            let mut connection = self.pool.get().await.map_err(|error| unwrap_pool(operation, error))?;
+            let mut connection = pool.get().await.map_err(|error| unwrap_pool(operation, error))?;
             let result = work(&mut connection).await;
             result.map_err(|error| describe(operation, &error))
         };
         let result = within(operation, limit, attempt).await;
-        self.note(&result);
+        self.note(kind, result.as_ref().err());
         result
     }
 
-    fn note<T>(&self, result: &Result<T, StoreError>) {
-        match result {
-            Ok(_) => {
-                if !self.up.swap(true, Ordering::Relaxed) {
-                    tracing::info!("Redis is back");
-                }
-                self.health.set(Part::Redis, health::State::Ok, None);
-                ::metrics::gauge!(metrics::REDIS_UP).set(1.0);
+    /// Says how an operation went: to the health and the metrics, and to the log when it went otherwise than the one before.
+    fn note(&self, kind: Kind, error: Option<&StoreError>) {
+        let reason = error.map(ToString::to_string);
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match kind {
+            Kind::Read => std::mem::replace(&mut standing.read, reason.clone()),
+            Kind::Write => std::mem::replace(&mut standing.write, reason.clone()),
+        };
+        let any = standing.read.as_ref().or(standing.write.as_ref()).cloned();
+        match (&before, &reason, kind) {
+            (None, Some(reason), Kind::Read) => {
+                tracing::error!(
+                    "Redis cannot be read; what was read before goes on being served, if it ever was: {reason}"
+                );
             }
-            Err(error) => {
-                if self.up.swap(false, Ordering::Relaxed) {
-                    tracing::error!(%error, "Redis cannot be used; sofia.conf is answered from the last good state, events are kept until it is back");
-                }
-                self.health
-                    .set(Part::Redis, health::State::Degraded, Some(error.to_string()));
-                ::metrics::gauge!(metrics::REDIS_UP).set(0.0);
-                ::metrics::counter!(metrics::REDIS_ERRORS, "operation" => error.operation()).increment(1);
+            (None, Some(reason), Kind::Write) => {
+                tracing::error!("Redis takes no writes; the switches' events are kept until it does: {reason}");
             }
+            (Some(_), None, Kind::Read) => tracing::info!("Redis can be read again"),
+            (Some(_), None, Kind::Write) => tracing::info!("Redis takes writes again"),
+            _ => {}
         }
+        drop(standing);
+        if let Some(error) = error {
+            ::metrics::counter!(metrics::REDIS_ERRORS, "operation" => error.operation()).increment(1);
+        }
+        ::metrics::gauge!(metrics::REDIS_UP).set(if any.is_none() { 1.0 } else { 0.0 });
+        let state = if any.is_none() {
+            health::State::Ok
+        } else {
+            health::State::Degraded
+        };
+        self.health.set(Part::Redis, state, any);
     }
 }
 

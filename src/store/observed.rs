@@ -89,6 +89,8 @@ pub enum Applied {
         applied: u64,
         older: u64,
         repeated: u64,
+        /// Redis knows another run of the switch than this.
+        of_other_run: bool,
     },
     /// Redis no longer knows the switch, so it lost its data: nothing was written; begin again, then apply the batch again.
     Forgotten,
@@ -170,7 +172,7 @@ impl Observed {
     /// Writes a batch of events, in order; safe to repeat.
     pub async fn apply(&self, core_uuid: &str, batch: &[Observation]) -> Result<Applied, StoreError> {
         let seen = keys::seen_prefix(&self.switch, core_uuid);
-        let (applied, older, repeated): (i64, u64, u64) = self
+        let (applied, older, repeated, of_other_run): (i64, u64, u64, bool) = self
             .run("apply", script!("apply"), |call| {
                 call.arg(core_uuid).arg(&seen);
                 for observation in batch {
@@ -194,6 +196,7 @@ impl Observed {
                 applied,
                 older,
                 repeated,
+                of_other_run,
             }),
             Err(_) => Ok(Applied::Forgotten),
         }
@@ -203,7 +206,7 @@ impl Observed {
     pub async fn read(&self) -> Result<Stored, StoreError> {
         let (rows, values, switches) = self
             .store
-            .run("read status", WRITE_TIMEOUT, async |connection| {
+            .read("read status", WRITE_TIMEOUT, async |connection| {
                 redis::pipe()
                     .hgetall(keys::status(&self.switch))
                     .hgetall(&self.keys.hash)
@@ -223,8 +226,9 @@ impl Observed {
         })
     }
 
-    /// Sets right what differed from a snapshot that counts as of `sequence`. Answers how many values were mended.
-    pub async fn mend(&self, core_uuid: &str, sequence: u64, items: &[Mend]) -> Result<u64, StoreError> {
+    /// Sets right what differed from a snapshot that counts as of `sequence`. Answers how many values were mended; `None` when there is a newer
+    /// snapshot, or run.
+    pub async fn mend(&self, core_uuid: &str, sequence: u64, items: &[Mend]) -> Result<Option<u64>, StoreError> {
         let mut mended = 0;
         let mut parts = items.chunks(SCRIPT_CHUNK).peekable();
         loop {
@@ -247,12 +251,10 @@ impl Observed {
                     }
                 })
                 .await?;
-            let Ok(done) = u64::try_from(done) else {
-                return Ok(mended);
-            };
+            let Ok(done) = u64::try_from(done) else { return Ok(None) };
             mended += done;
             if last {
-                return Ok(mended);
+                return Ok(Some(mended));
             }
         }
     }
@@ -294,9 +296,14 @@ impl Observed {
         Ok(Some(marked))
     }
 
-    /// The switch was taken out of the settings: removes what is kept of it.
-    pub async fn forget(&self) -> Result<(), StoreError> {
-        self.run::<i64>("forget", script!("forget"), |_| {}).await.map(drop)
+    /// The switch was taken out of the settings: removes what is kept of it. False while another trunkd sees it, or one did within `unseen`.
+    pub async fn forget(&self, unseen: Duration) -> Result<bool, StoreError> {
+        let gone: i64 = self
+            .run("forget", script!("forget"), |call| {
+                call.arg(u64::try_from(unseen.as_millis()).unwrap_or(u64::MAX));
+            })
+            .await?;
+        Ok(gone >= 0)
     }
 
     async fn run<T: redis::FromRedisValue>(
@@ -316,7 +323,7 @@ impl Observed {
             .arg(self.keys.list_max);
         arguments(&mut call);
         self.store
-            .run(operation, WRITE_TIMEOUT, async |connection| {
+            .write(operation, WRITE_TIMEOUT, async |connection| {
                 call.invoke_async(connection).await
             })
             .await
@@ -327,7 +334,7 @@ impl Store {
     /// The names of the switches that Redis knows.
     pub async fn switch_names(&self) -> Result<Vec<String>, StoreError> {
         let names: Vec<Vec<u8>> = self
-            .run("read switches", WRITE_TIMEOUT, async |connection| {
+            .read("read switches", WRITE_TIMEOUT, async |connection| {
                 redis::cmd("HKEYS").arg(keys::SWITCHES).query_async(connection).await
             })
             .await?;
@@ -340,14 +347,14 @@ impl Store {
     /// Every switch that Redis knows, with its rows.
     pub async fn read_switches(&self) -> Result<Vec<(String, SwitchState, HashMap<String, Row>)>, StoreError> {
         let states: Pairs = self
-            .run("read switches", WRITE_TIMEOUT, async |connection| {
+            .read("read switches", WRITE_TIMEOUT, async |connection| {
                 redis::cmd("HGETALL").arg(keys::SWITCHES).query_async(connection).await
             })
             .await?;
         let mut switches = Vec::new();
         for (name, state) in texts(states) {
             let rows: Pairs = self
-                .run("read status", WRITE_TIMEOUT, async |connection| {
+                .read("read status", WRITE_TIMEOUT, async |connection| {
                     redis::cmd("HGETALL")
                         .arg(keys::status(&name))
                         .query_async(connection)

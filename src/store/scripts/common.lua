@@ -5,6 +5,31 @@
 local gateways, list, status, meta, marks = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local switch, switch_field, channel, list_max = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
+-- Before anything is written: a key of another type would stop a script half-way.
+local kinds = {{gateways, 'hash'}, {list, 'list'}, {status, 'hash'}, {meta, 'hash'}, {marks, 'hash'}, {'trunkd:switches', 'hash'}}
+for _, expected in ipairs(kinds) do
+  local kind = expected[1] ~= '' and redis.call('TYPE', expected[1]).ok or 'none'
+  if kind ~= 'none' and kind ~= expected[2] then
+    return redis.error_reply('WRONGTYPE ' .. expected[1] .. ' is a ' .. kind .. ' where trunkd keeps a ' .. expected[2]
+      .. ': choose another key in [status], or move it away')
+  end
+end
+
+local function now_us()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+-- When any trunkd last said that it sees the switch, in ms; but for one of them, if given.
+local function seen_ms(but_for)
+  local fields, latest = redis.call('HGETALL', meta), 0
+  for i = 1, #fields, 2 do
+    local id = string.match(fields[i], '^seen:(.*)$')
+    if id and id ~= but_for then latest = math.max(latest, tonumber(fields[i + 1]) or 0) end
+  end
+  return latest
+end
+
 local function announce(value)
   if channel ~= '' then redis.call('PUBLISH', channel, value) end
   if list ~= '' then redis.call('RPUSH', list, value) end
@@ -18,13 +43,17 @@ local function text(value)
   return type(value) == 'string' and cjson.encode(value) or '""'
 end
 
-local function event(subclass, of_switch, gateway, row)
-  local json = '{"Event-Subclass":"' .. subclass .. '","Event-Name":"CUSTOM","FreeSWITCH-Switchname":' .. cjson.encode(of_switch)
+local function event(subclass, of_switch, gateway, row, source)
+  local ok, known = pcall(cjson.decode, redis.call('HGET', 'trunkd:switches', of_switch) or '')
+  local core = ok and type(known) == 'table' and known.core_uuid or ''
+  local json = '{"Event-Subclass":"' .. subclass .. '","Event-Name":"CUSTOM","Core-UUID":' .. text(core)
+    .. ',"FreeSWITCH-Switchname":' .. cjson.encode(of_switch)
+    .. ',"Event-Date-Timestamp":"' .. string.format('%.0f', now_us()) .. '"'
     .. ',"Gateway":' .. cjson.encode(gateway) .. ',"profile-name":' .. text(row.profile)
   if subclass == 'sofia::gateway_state' then
     json = json .. ',"State":' .. text(row.state) .. ',"Ping-Status":' .. text(row.ping)
   end
-  return json .. ',"trunkd-Source":"snapshot"}'
+  return json .. ',"trunkd-Source":"' .. source .. '"}'
 end
 
 local function row_of(of_switch, gateway)
@@ -35,17 +64,20 @@ local function row_of(of_switch, gateway)
 end
 
 -- The switch no longer has the gateway. If the field's value is this switch's, the state of another switch that still has the gateway takes
--- its place; with none, the field goes.
+-- its place, rather of one that can be reached; with none, the field goes.
 local function leave(gateway)
   local value = redis.call('HGET', gateways, gateway)
   if not value or not string.find(value, switch_field, 1, true) then return end
   local best, best_switch
   for _, other in ipairs(redis.call('HKEYS', 'trunkd:switches')) do
     local row = other ~= switch and row_of(other, gateway)
-    if row and (not best or tostring(row.seen) > tostring(best.seen)) then best, best_switch = row, other end
+    local better = row and (not best or (best.stale and not row.stale)
+      or (not best.stale == not row.stale and tostring(row.seen) > tostring(best.seen)))
+    if better then best, best_switch = row, other end
   end
   if best then
-    local successor = event('sofia::gateway_state', best_switch, gateway, best)
+    local source = best.stale and 'disconnected' or 'snapshot'
+    local successor = event('sofia::gateway_state', best_switch, gateway, best, source)
     redis.call('HSET', gateways, gateway, successor)
     announce(successor)
   else

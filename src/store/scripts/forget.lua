@@ -1,10 +1,13 @@
--- The switch was taken out of the settings: everything that is kept of it goes, and its values in the gateways hash with it.
+-- The switch was taken out of the settings: everything that is kept of it goes, and its values in the gateways hash with it; unless another
+-- trunkd sees it, whose settings have it still.
+-- ARGV[5]: how long nobody may have seen the switch, in ms. Answers -1 when somebody does.
+if math.floor(now_us() / 1000) - seen_ms() < tonumber(ARGV[5]) then return -1 end
 local stored = redis.call('HGETALL', gateways)
 for i = 1, #stored, 2 do
   if string.find(stored[i + 1], switch_field, 1, true) then
     local gateway = stored[i]
     local row = row_of(switch, gateway) or {}
-    announce(event('sofia::gateway_delete', switch, gateway, row))
+    announce(event('sofia::gateway_delete', switch, gateway, row, 'snapshot'))
     leave(gateway)
   end
 end

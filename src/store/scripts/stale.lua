@@ -2,9 +2,7 @@
 -- ARGV from 5: how long nobody may have seen the switch, in ms; then five an item:
 --   gateway, the row compared with, the new row, the value compared with, the new value ('' = the value is another switch's)
 -- Answers how many rows were marked, or -1 when somebody sees the switch.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-if now_ms - (tonumber(redis.call('HGET', meta, 'seen_ms')) or 0) < tonumber(ARGV[5]) then return -1 end
+if math.floor(now_us() / 1000) - seen_ms() < tonumber(ARGV[5]) then return -1 end
 local marked = 0
 
 for i = 6, #ARGV, 5 do

@@ -1,12 +1,15 @@
 -- Says in trunkd:switches whether the switch is connected. Another trunkd that sees the switch keeps it connected.
 -- ARGV from 5: this trunkd's id, '1' connected | '0' not, now (RFC 3339), Core-UUID
 -- Answers whether Redis still knows a run of the switch: if not, it lost its data.
-local known = redis.call('HEXISTS', meta, 'core')
 local id, connected, now, core = ARGV[5], ARGV[6] == '1', ARGV[7], ARGV[8]
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local seen_ms = tonumber(redis.call('HGET', meta, 'seen_ms')) or 0
-if not connected and redis.call('HGET', meta, 'seen_by') ~= id and now_ms - seen_ms < 15000 then return known end
+local known = redis.call('HEXISTS', meta, 'core')
+local now_ms = math.floor(now_us() / 1000)
+if connected then
+  redis.call('HSET', meta, 'seen:' .. id, string.format('%d', now_ms))
+else
+  redis.call('HDEL', meta, 'seen:' .. id)
+  if now_ms - seen_ms(id) < 15000 then return known end
+end
 
 local ok, old = pcall(cjson.decode, redis.call('HGET', 'trunkd:switches', switch) or '')
 if not ok or type(old) ~= 'table' then old = {} end
@@ -16,5 +19,10 @@ local since = same and type(old.since) == 'string' and old.since or now
 local last_seen = connected and now or (type(old.last_seen) == 'string' and old.last_seen or '')
 redis.call('HSET', 'trunkd:switches', switch, '{"connected":' .. tostring(connected) .. ',"since":' .. text(since)
   .. ',"core_uuid":' .. text(core) .. ',"last_seen":' .. text(last_seen) .. '}')
-if connected then redis.call('HSET', meta, 'seen_ms', string.format('%d', now_ms), 'seen_by', id) end
+
+-- Those that died without saying so.
+local fields = redis.call('HGETALL', meta)
+for i = 1, #fields, 2 do
+  if string.find(fields[i], '^seen:') and now_ms - (tonumber(fields[i + 1]) or 0) > 3600000 then redis.call('HDEL', meta, fields[i]) end
+end
 return known
