@@ -1,10 +1,10 @@
-//! The commands that ask a switch something, typed. Nothing here changes FreeSWITCH.
+//! The commands to a switch, typed: [`Commands`] ask, [`Changes`] change. Only checked names enter one (FACTS 27).
 
 use std::time::Duration;
 
 use super::connection::{Client, CommandError};
-use super::xmlstatus::{GatewayStatus, StatusError, parse_gateways};
-use crate::gateway::GatewayName;
+use super::xmlstatus::{GatewayStatus, StatusError, parse_gateways, parse_profiles};
+use crate::gateway::{GatewayName, ProfileName};
 
 /// For questions that FreeSWITCH answers from memory.
 const QUICK: Duration = Duration::from_secs(5);
@@ -12,6 +12,9 @@ const QUICK: Duration = Duration::from_secs(5);
 const LIST: Duration = Duration::from_secs(30);
 /// Gateways asked for in one `eval`: 1,000 take 92 ms (FACTS 26), so a chunk does not hold up the connection.
 pub const SNAPSHOT_CHUNK: usize = 1000;
+
+/// `startgw` reloads all of FreeSWITCH's XML, and waits for our answer (FACTS 20, 21).
+const START: Duration = Duration::from_secs(30);
 
 /// Questions to one switch.
 #[derive(Debug, Clone)]
@@ -57,6 +60,11 @@ impl Commands {
         )?)
     }
 
+    /// The profiles that run.
+    pub async fn profiles(&self) -> Result<Vec<String>, QueryError> {
+        Ok(parse_profiles(&self.client.api("sofia xmlstatus", LIST).await?)?)
+    }
+
     /// The `trunkd_revision` that each of these live gateways carries, in their order; `None` where there is none. At most
     /// [`SNAPSHOT_CHUNK`] names.
     pub async fn revisions(&self, names: &[GatewayName]) -> Result<Vec<Option<String>>, QueryError> {
@@ -86,6 +94,74 @@ impl Commands {
         let reply = String::from_utf8_lossy(&reply).trim().to_owned();
         if reply.is_empty() || reply.starts_with("-ERR") || reply.contains('\n') {
             return Err(QueryError::Reply { command, reply });
+        }
+        Ok(reply)
+    }
+}
+
+/// What changes the gateways of one switch.
+#[derive(Debug, Clone)]
+pub struct Changes {
+    client: Client,
+}
+
+/// What `killgw` found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Killed {
+    /// It goes at one of the next ticks, with a `gateway_delete` event (FACTS 22).
+    Marked,
+    /// There is none of that name.
+    NoSuchGateway,
+}
+
+impl Changes {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Marks a gateway for deletion. FreeSWITCH finds it by its name, whatever the profile (FACTS 18).
+    pub async fn kill(&self, profile: &ProfileName, gateway: &GatewayName) -> Result<Killed, QueryError> {
+        let reply = self
+            .change(&format!("sofia profile {profile} killgw {gateway}"), "killgw")
+            .await?;
+        match reply.trim() {
+            text if text.starts_with("+OK") => Ok(Killed::Marked),
+            "-ERR no such gateway." => Ok(Killed::NoSuchGateway),
+            _ => Err(QueryError::Reply {
+                command: "killgw",
+                reply,
+            }),
+        }
+    }
+
+    /// Has FreeSWITCH ask for one gateway and add it. That it says so does not mean that the gateway is there (FACTS 20).
+    pub async fn start(&self, profile: &ProfileName, gateway: &GatewayName) -> Result<(), QueryError> {
+        self.startgw(profile, gateway.as_str()).await
+    }
+
+    /// Has FreeSWITCH ask for all gateways of a profile and add those that are missing.
+    pub async fn start_all(&self, profile: &ProfileName) -> Result<(), QueryError> {
+        self.startgw(profile, "_all_").await
+    }
+
+    async fn startgw(&self, profile: &ProfileName, what: &str) -> Result<(), QueryError> {
+        let reply = self
+            .change(&format!("sofia profile {profile} startgw {what}"), "startgw")
+            .await?;
+        match reply.lines().any(|line| line.starts_with("+OK start gateway")) {
+            true => Ok(()),
+            false => Err(QueryError::Reply {
+                command: "startgw",
+                reply,
+            }),
+        }
+    }
+
+    async fn change(&self, command: &str, word: &'static str) -> Result<String, QueryError> {
+        let reply = self.client.api(command, START).await?;
+        let reply = String::from_utf8_lossy(&reply).trim().to_owned();
+        if reply.starts_with("Invalid Profile") {
+            return Err(QueryError::Reply { command: word, reply });
         }
         Ok(reply)
     }

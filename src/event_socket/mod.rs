@@ -14,8 +14,8 @@ mod frame;
 mod session;
 mod xmlstatus;
 
-pub use commands::{Commands, QueryError, SNAPSHOT_CHUNK};
+pub use commands::{Changes, Commands, Killed, QueryError, SNAPSHOT_CHUNK};
 pub use connection::{Client, CommandError, ConnectError, Events, Lost, Timing, connect};
 pub use event::{Event, EventError, GatewayEvent, Subclass};
 pub use session::{OpenError, Session, SwitchAddress};
-pub use xmlstatus::{GatewayStatus, StatusError, parse_gateways};
+pub use xmlstatus::{GatewayStatus, StatusError, parse_gateways, parse_profiles};

@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use secrecy::SecretString;
+use tokio::time::{Instant, sleep_until};
 
-use super::commands::{Commands, QueryError};
-use super::connection::{CommandError, ConnectError, Events, Timing, connect};
+use super::commands::{Changes, Commands, QueryError};
+use super::connection::{CommandError, ConnectError, Events, Lost, Timing, connect};
 
 /// HEARTBEAT stands before CUSTOM: what follows that word is taken as a subclass (FACTS 34).
 const SUBSCRIBE: &str = "event json HEARTBEAT CUSTOM sofia::gateway_add sofia::gateway_state sofia::gateway_delete \
                          sofia::gateway_invalid_digest_req sofia::profile_start";
+
+/// How long the events connection is read on when the commands' has ended.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
 
 /// Where a switch's event socket is, and what its operator calls it.
 #[derive(Debug, Clone)]
@@ -24,12 +29,17 @@ pub struct SwitchAddress {
 /// An open pair of connections.
 #[derive(Debug)]
 pub struct Session {
-    pub events: Events,
+    events: Events,
     pub commands: Commands,
+    pub changes: Changes,
     pub core_uuid: String,
     pub hostname: String,
     /// Held so that the events connection stays open.
     _events_client: super::Client,
+    /// Of the commands connection: no event comes there, but its end does.
+    commands_end: Events,
+    /// Until when events are waited for after that end.
+    over_at: Option<Instant>,
 }
 
 /// Why no session came about.
@@ -75,7 +85,8 @@ impl Session {
     /// [`OpenError`], among them a switch that goes by another name than the settings say.
     pub async fn open(switch: &SwitchAddress, timing: Timing) -> Result<Self, OpenError> {
         let (events_client, events) = connect(&switch.address, &switch.password, timing).await?;
-        let (commands_client, _) = connect(&switch.address, &switch.password, timing).await?;
+        let (commands_client, commands_end) = connect(&switch.address, &switch.password, timing).await?;
+        let changes = Changes::new(commands_client.clone());
         let commands = Commands::new(commands_client);
         let answered = commands.switchname().await?;
         if answered != switch.name {
@@ -90,9 +101,37 @@ impl Session {
         Ok(Self {
             events,
             commands,
+            changes,
             core_uuid,
             hostname,
             _events_client: events_client,
+            commands_end,
+            over_at: None,
         })
+    }
+
+    /// The next event; an error once either connection is over. When it is the commands' that ended, what the other one still brings comes
+    /// first, for a moment: a switch that shuts down closes both, and its last events tell of it. Cancel-safe.
+    ///
+    /// # Errors
+    /// Why it is over.
+    pub async fn next(&mut self) -> Result<Bytes, Lost> {
+        loop {
+            let over = async {
+                match self.over_at {
+                    Some(at) => sleep_until(at).await,
+                    None => drop(self.commands_end.next().await),
+                }
+            };
+            tokio::select! {
+                biased;
+                event = self.events.next() => return event.ok_or_else(|| self.events.lost()),
+                () = over => {}
+            }
+            match self.over_at {
+                Some(_) => return Err(self.commands_end.lost()),
+                None => self.over_at = Some(Instant::now() + LAST_EVENTS),
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! `sofia xmlstatus gateway`, read tolerantly: several of its values are not escaped, so it may be no XML at all (FACTS 25).
+//! `sofia xmlstatus`, read tolerantly: several of its values are not escaped, so it may be no XML at all (FACTS 25).
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ pub enum StatusError {
         "FreeSWITCH does not know the command `sofia`: mod_sofia is not loaded; load it with `fs_cli -x 'load mod_sofia'`"
     )]
     NoModSofia,
-    #[error("`sofia xmlstatus gateway` was cut short or is no list of gateways; it begins with {0:?}")]
-    NotAList(String),
+    #[error("the list of {0} was cut short or is none; it begins with {1:?}")]
+    NotAList(&'static str, String),
     #[error("`sofia xmlstatus gateway` lists a gateway without its {0}")]
     Incomplete(&'static str),
 }
@@ -34,13 +34,7 @@ pub enum StatusError {
 /// [`StatusError`] when the reply is anything but a whole list.
 pub fn parse_gateways(reply: &[u8]) -> Result<Vec<GatewayStatus>, StatusError> {
     let text = String::from_utf8_lossy(reply);
-    let text = text.trim();
-    if text.starts_with("-ERR") {
-        return Err(StatusError::NoModSofia);
-    }
-    if !text.starts_with("<?xml") || !text.ends_with("</gateways>") {
-        return Err(StatusError::NotAList(text.chars().take(60).collect()));
-    }
+    let text = whole(&text, "gateways")?;
     let (mut gateways, mut current) = (Vec::new(), None);
     for line in text.lines().map(str::trim) {
         match line {
@@ -54,6 +48,39 @@ pub fn parse_gateways(reply: &[u8]) -> Result<Vec<GatewayStatus>, StatusError> {
         }
     }
     Ok(gateways)
+}
+
+/// Reads the names of the profiles that run from `sofia xmlstatus`.
+///
+/// # Errors
+/// [`StatusError`] when the reply is anything but a whole list.
+pub fn parse_profiles(reply: &[u8]) -> Result<Vec<String>, StatusError> {
+    let text = String::from_utf8_lossy(reply);
+    let mut profiles = Vec::new();
+    let (mut name, mut is_profile) = (None, false);
+    for line in whole(&text, "profiles")?.lines().map(str::trim) {
+        match element(line) {
+            Some(("name", value)) => (name, is_profile) = (Some(value), false),
+            Some(("type", value)) => is_profile = value == "profile",
+            Some(("state", value)) if is_profile && value.starts_with("RUNNING") => {
+                profiles.extend(name.take().map(str::to_owned));
+            }
+            _ => {}
+        }
+    }
+    Ok(profiles)
+}
+
+/// The reply, if it is a whole list of these.
+fn whole<'a>(text: &'a str, what: &'static str) -> Result<&'a str, StatusError> {
+    let text = text.trim();
+    if text.starts_with("-ERR") {
+        return Err(StatusError::NoModSofia);
+    }
+    if !text.starts_with("<?xml") || !text.ends_with(&format!("</{what}>")) {
+        return Err(StatusError::NotAList(what, text.chars().take(60).collect()));
+    }
+    Ok(text)
 }
 
 #[derive(Default)]
@@ -160,12 +187,12 @@ mod tests {
         let whole = recording("sofia-xmlstatus-gateway");
         assert!(matches!(
             parse_gateways(&whole[..whole.len() / 2]),
-            Err(StatusError::NotAList(_))
+            Err(StatusError::NotAList(..))
         ));
-        assert!(matches!(parse_gateways(b""), Err(StatusError::NotAList(_))));
+        assert!(matches!(parse_gateways(b""), Err(StatusError::NotAList(..))));
         assert!(matches!(
             parse_gateways(b"Invalid Gateway!\n"),
-            Err(StatusError::NotAList(_))
+            Err(StatusError::NotAList(..))
         ));
         let unknown = b"-ERR sofia Command not found!\n";
         assert!(
@@ -174,6 +201,15 @@ mod tests {
                 .to_string()
                 .contains("load mod_sofia")
         );
+    }
+
+    #[test]
+    fn the_running_profiles_are_read_from_among_their_gateways() {
+        let reply = recording("sofia-xmlstatus");
+        assert_eq!(parse_profiles(&reply).unwrap(), ["external", "internal"]);
+        let down = String::from_utf8(reply).unwrap().replacen("RUNNING (0)", "DOWN", 1);
+        assert_eq!(parse_profiles(down.as_bytes()).unwrap(), ["internal"]);
+        assert!(matches!(parse_profiles(b"Invalid\n"), Err(StatusError::NotAList(..))));
     }
 
     #[test]
