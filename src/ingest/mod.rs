@@ -7,21 +7,24 @@ mod backlog;
 mod snapshot;
 mod view;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::event_socket::{
-    self, Commands, Event, GatewayEvent, GatewayStatus, OpenError, SNAPSHOT_CHUNK, Session, SwitchAddress,
+    self, Changes, Commands, Event, GatewayEvent, GatewayStatus, OpenError, QueryError, SNAPSHOT_CHUNK, Session,
+    SwitchAddress,
 };
 use crate::gateway::GatewayName;
 use crate::health::{self, Health, Part};
 use crate::metrics;
+use crate::registration::State;
 use crate::store::{Applied, Observation, Observed, Row, StoreError};
 use backlog::{Backlog, Entry};
 use snapshot::Identity;
@@ -82,20 +85,53 @@ pub struct Ingest {
     survey: Notify,
     /// The connection came or went.
     moved: Notify,
+    /// Counts changes of what is known of the switch, for [`Ingest::changed`].
+    version: watch::Sender<u64>,
+}
+
+/// What runs on a switch.
+#[derive(Debug, Clone)]
+pub struct Running {
+    pub gateways: Vec<RunningGateway>,
+    /// The profiles that run.
+    pub profiles: BTreeSet<String>,
+    /// Second gateways of a name, with the other profile that they are in (FACTS 18).
+    pub ghosts: Vec<(Arc<str>, String)>,
+}
+
+#[derive(Debug, Clone)]
+pub struct RunningGateway {
+    pub name: Arc<str>,
+    /// `None` until an event or a snapshot names it.
+    pub profile: Option<String>,
+    pub state: Option<State>,
+    /// `None` until the switch was asked; then what it answered.
+    pub revision: Option<Option<String>>,
 }
 
 struct Shared {
     view: View,
+    /// Since the first snapshot of this run.
+    profiles: Option<BTreeSet<String>>,
     backlog: Backlog,
     link: Link,
     /// When the next snapshot is due.
     survey_at: Instant,
+    /// But not before this.
+    quiet_until: Instant,
 }
 
 /// How we stand with the switch.
 enum Link {
-    Up { commands: Commands, identity: Identity },
-    Down { since: Instant, marked: bool },
+    Up {
+        commands: Commands,
+        changes: Changes,
+        identity: Identity,
+    },
+    Down {
+        since: Instant,
+        marked: bool,
+    },
 }
 
 /// What a snapshot brought.
@@ -110,12 +146,14 @@ impl Ingest {
         let now = Instant::now();
         let shared = Shared {
             view: View::default(),
+            profiles: None,
             backlog: Backlog::new(BACKLOG),
             link: Link::Down {
                 since: now,
                 marked: false,
             },
             survey_at: now,
+            quiet_until: now,
         };
         Self {
             switch,
@@ -127,11 +165,90 @@ impl Ingest {
             work: Notify::new(),
             survey: Notify::new(),
             moved: Notify::new(),
+            version: watch::Sender::new(0),
         }
     }
 
+    pub fn switch(&self) -> &str {
+        &self.switch.name
+    }
+
+    /// What runs on the switch, as far as a snapshot and the events since tell; `None` while it is not connected, or not read yet.
+    pub fn running(&self) -> Option<Running> {
+        let shared = self.lock();
+        let profiles = shared
+            .profiles
+            .clone()
+            .filter(|_| matches!(shared.link, Link::Up { .. }))?;
+        let gateways = shared.view.rows().map(|(name, row)| RunningGateway {
+            name: name.clone(),
+            profile: row.profile.clone(),
+            state: row.state.clone(),
+            revision: shared.view.revision_is_known(name).then(|| row.revision.clone()),
+        });
+        Some(Running {
+            gateways: gateways.collect(),
+            profiles,
+            ghosts: shared.view.ghosts().to_vec(),
+        })
+    }
+
+    /// Which live gateway of that name the switch has, if any: a number that its successor does not share. `None` as for [`Ingest::running`].
+    pub fn instance(&self, gateway: &str) -> Option<Option<u64>> {
+        let shared = self.lock();
+        let is_known = matches!(shared.link, Link::Up { .. }) && shared.profiles.is_some();
+        is_known.then(|| shared.view.instance(gateway))
+    }
+
+    /// The connection for commands, and the run of FreeSWITCH that it is to.
+    pub fn commands(&self) -> Option<(Commands, Changes)> {
+        match &self.lock().link {
+            Link::Up { commands, changes, .. } => Some((commands.clone(), changes.clone())),
+            Link::Down { .. } => None,
+        }
+    }
+
+    /// Asks the switch for the revisions of live gateways, and remembers them. In the order of the names, at most [`SNAPSHOT_CHUNK`] of them.
+    ///
+    /// # Errors
+    /// As [`Commands::revisions`].
+    pub async fn ask_revisions(
+        &self,
+        commands: &Commands,
+        names: &[GatewayName],
+    ) -> Result<Vec<Option<String>>, QueryError> {
+        let instances: Vec<_> = {
+            let shared = self.lock();
+            names.iter().map(|name| shared.view.instance(name.as_str())).collect()
+        };
+        let revisions = commands.revisions(names).await?;
+        let mut shared = self.lock();
+        for ((name, instance), revision) in names.iter().zip(instances).zip(&revisions) {
+            if let Some(instance) = instance {
+                shared.view.set_revision(name.as_str(), instance, revision.clone());
+            }
+        }
+        drop(shared);
+        self.bump();
+        Ok(revisions)
+    }
+
+    /// Something is not as it was thought: compare soon.
+    pub fn survey_soon(&self) {
+        self.survey_within(self.timing.settle);
+    }
+
+    /// Tells of every change of what [`Ingest::running`] answers.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    fn bump(&self) {
+        self.version.send_modify(|version| *version += 1);
+    }
+
     /// Runs until `stop`, then writes what it still holds.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         self.health.set(
             self.part(),
             health::State::Degraded,
@@ -167,12 +284,19 @@ impl Ingest {
         loop {
             let wait = match Session::open(&self.switch, self.timing.connection).await {
                 Ok(session) => {
-                    backoff.reset();
-                    told.clear();
                     self.count_connect("connected");
+                    let opened = Instant::now();
                     let reason = self.listen(session).await;
-                    tracing::warn!(switch = self.name(), address = %self.switch.address, "lost the switch: {reason}");
                     self.disconnected(&reason);
+                    // One that lets us in and throws us out is not to be hammered, nor to fill the log.
+                    if opened.elapsed() > self.timing.most_retry {
+                        backoff.reset();
+                        told.clear();
+                    }
+                    if reason != told {
+                        tracing::warn!(switch = self.name(), address = %self.switch.address, "lost the switch: {reason}");
+                        told = reason;
+                    }
                     backoff.delay()
                 }
                 Err(error) => {
@@ -212,10 +336,11 @@ impl Ingest {
         };
         let core: Arc<str> = identity.core_uuid.as_str().into();
         tracing::info!(switch = self.name(), address = %self.switch.address, core_uuid = %core, "connected to the switch");
-        self.connected(session.commands.clone(), identity).await;
+        self.connected(session.commands.clone(), session.changes.clone(), identity);
         loop {
-            let Some(json) = session.events.next().await else {
-                return session.events.lost().to_string();
+            let json = match session.next().await {
+                Ok(json) => json,
+                Err(lost) => return lost.to_string(),
             };
             match Event::parse(json) {
                 Ok(Event::Gateway(event)) if event.core_uuid == *core && event.switchname == self.switch.name => {
@@ -237,21 +362,21 @@ impl Ingest {
         }
     }
 
-    /// Starts afresh with this run of the switch. What Redis knows of it seeds the view, so that a state that goes on keeps its `since`.
-    async fn connected(&self, commands: Commands, identity: Identity) {
-        let stored = self.observed.read().await.map(|stored| stored.rows).unwrap_or_default();
-        let rows = stored
-            .into_iter()
-            .filter_map(|(name, row)| Some((name, serde_json::from_str::<Row>(&row).ok()?)));
+    /// Starts afresh with this run of the switch.
+    fn connected(&self, commands: Commands, changes: Changes, identity: Identity) {
         let mut shared = self.lock();
         shared.view = View::default();
-        shared
-            .view
-            .seed(rows.map(|(name, row)| (name, Row { revision: None, ..row })));
-        shared.link = Link::Up { commands, identity };
+        shared.profiles = None;
+        shared.link = Link::Up {
+            commands,
+            changes,
+            identity,
+        };
         shared.survey_at = Instant::now();
+        shared.quiet_until = shared.survey_at;
         drop(shared);
-        self.health.set(self.part(), health::State::Ok, None);
+        let reason = "connected; its gateways are not read yet".to_owned();
+        self.health.set(self.part(), health::State::Degraded, Some(reason));
         ::metrics::gauge!(metrics::SWITCH_CONNECTED, "switch" => self.label()).set(1.0);
         self.moved.notify_one();
         self.survey.notify_one();
@@ -264,6 +389,7 @@ impl Ingest {
         };
         self.health
             .set(self.part(), health::State::Degraded, Some(reason.to_owned()));
+        self.bump();
         ::metrics::gauge!(metrics::SWITCH_CONNECTED, "switch" => self.label()).set(0.0);
         self.moved.notify_one();
     }
@@ -285,6 +411,7 @@ impl Ingest {
         let (dropped, unsettled) = (shared.backlog.take_dropped(), shared.view.take_unsettled());
         drop(shared);
         self.work.notify_one();
+        self.bump();
         if unsettled {
             self.survey_within(self.timing.settle);
         }
@@ -342,7 +469,13 @@ impl Ingest {
                 applied,
                 older,
                 repeated,
-            }) => (applied, older + repeated),
+                of_other_run,
+            }) => {
+                if of_other_run {
+                    self.survey_within(Duration::ZERO);
+                }
+                (applied, older + repeated)
+            }
             Err(_) => {
                 // Whatever Redis goes through, a comparison is due afterwards.
                 self.survey_within(self.timing.settle);
@@ -364,33 +497,30 @@ impl Ingest {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
         loop {
             self.survey_due().await;
-            let started = Instant::now();
+            self.moved_survey(self.timing.resync_interval);
             let up = match &self.lock().link {
-                Link::Up { commands, identity } => Some((commands.clone(), identity.clone())),
+                Link::Up { commands, identity, .. } => Some((commands.clone(), identity.clone())),
                 Link::Down { .. } => None,
             };
-            let Some((commands, identity)) = up else {
-                self.moved_survey(self.timing.resync_interval);
-                continue;
-            };
-            self.moved_survey(self.timing.resync_interval);
+            let Some((commands, identity)) = up else { continue };
             match self.survey(&commands, identity).await {
                 Ok(()) => {
                     backoff.reset();
                     self.count_snapshot("done");
-                    // The list is made under a lock that call set-up needs: leave that alone for most of the time, whatever events ask for.
-                    sleep(started.elapsed() * 10).await;
                 }
                 Err(SurveyError::RedisAway) => {
                     self.count_snapshot("redis_away");
+                    self.survey_within(backoff.delay());
+                }
+                Err(SurveyError::Outdated) => {
+                    self.count_snapshot("outdated");
                     self.survey_within(backoff.delay());
                 }
                 Err(SurveyError::Switch(error)) => {
                     self.count_snapshot("failed");
                     tracing::warn!(switch = self.name(), "the list of gateways could not be read: {error}");
                     self.health.set(self.part(), health::State::Degraded, Some(error));
-                    self.survey_within(self.timing.most_retry);
-                    sleep(backoff.delay()).await;
+                    self.survey_within(backoff.delay());
                 }
             }
         }
@@ -398,7 +528,10 @@ impl Ingest {
 
     async fn survey_due(&self) {
         loop {
-            let due = self.lock().survey_at;
+            let due = {
+                let shared = self.lock();
+                shared.survey_at.max(shared.quiet_until)
+            };
             tokio::select! {
                 () = sleep_until(due) => return,
                 () = self.survey.notified() => {}
@@ -408,41 +541,62 @@ impl Ingest {
 
     /// Asks the switch what it has, and sets right what Redis says otherwise.
     async fn survey(&self, commands: &Commands, identity: Identity) -> Result<(), SurveyError> {
-        let reflected = self.observed.begin(&identity.core_uuid).await?;
+        let failed = |error: QueryError| SurveyError::Switch(error.to_string());
+        // Redis is only told of a run that answers: a dead one's connection may look alive yet.
+        if commands.core_uuid().await.map_err(failed)? != identity.core_uuid {
+            return Err(SurveyError::Outdated);
+        }
+        let begun = self.observed.begin(&identity.core_uuid).await;
+        if begun.is_err() && self.lock().is_run(&identity.core_uuid) {
+            // The switch itself is well.
+            self.health.set(self.part(), health::State::Ok, None);
+        }
+        let reflected = begun?;
+        let before = self.observed.read().await?.rows;
         let sequence = reflected.max(self.lock().view.newest());
-        let listed = commands
-            .gateways()
-            .await
-            .map_err(|error| SurveyError::Switch(error.to_string()))?;
+        let asked = Instant::now();
+        let listed = commands.gateways().await.map_err(failed)?;
+        let profiles = commands.profiles().await.map_err(failed)?;
+        // The lists are made under locks that call set-up needs: leave those alone for most of the time, whatever events ask for.
+        let quiet = (asked.elapsed() * 10).min(self.timing.resync_interval);
         let survey = Survey {
             identity,
             sequence,
             listed,
         };
         let now = Timestamp::now();
-        let unknown = {
+        let unasked = {
             let mut shared = self.lock();
+            shared.quiet_until = asked + quiet;
             if !shared.is_run(&survey.identity.core_uuid) {
                 return Ok(());
             }
+            if shared.profiles.is_none() {
+                let rows = before
+                    .into_iter()
+                    .filter_map(|(name, row)| Some((name, serde_json::from_str(&row).ok()?)));
+                shared
+                    .view
+                    .seed(rows.map(|(name, row)| (name, Row { revision: None, ..row })));
+            }
             shared.view.absorb(&survey.listed, survey.sequence, now);
-            shared
-                .view
-                .rows()
-                .filter(|(_, row)| row.revision.is_none())
+            let unasked = shared.view.unasked();
+            unasked
                 .filter_map(|(name, _)| GatewayName::parse(name).ok())
                 .collect::<Vec<_>>()
         };
-        for names in unknown.chunks(SNAPSHOT_CHUNK) {
-            let revisions = commands
-                .revisions(names)
-                .await
-                .map_err(|error| SurveyError::Switch(error.to_string()))?;
+        self.bump();
+        for names in unasked.chunks(SNAPSHOT_CHUNK) {
+            self.ask_revisions(commands, names).await.map_err(failed)?;
+        }
+        {
             let mut shared = self.lock();
-            for (name, revision) in names.iter().zip(revisions) {
-                shared.view.set_revision(name.as_str(), revision);
+            if shared.is_run(&survey.identity.core_uuid) {
+                shared.profiles = Some(profiles.into_iter().collect());
+                self.health.set(self.part(), health::State::Ok, None);
             }
         }
+        self.bump();
         self.mend(&survey, now).await
     }
 
@@ -460,10 +614,8 @@ impl Ingest {
         let mended = self
             .observed
             .mend(&survey.identity.core_uuid, survey.sequence, &mends)
-            .await?;
-        if self.lock().is_run(&survey.identity.core_uuid) {
-            self.health.set(self.part(), health::State::Ok, None);
-        }
+            .await?
+            .ok_or(SurveyError::Outdated)?;
         if mended > 0 {
             tracing::info!(
                 switch = self.name(),
@@ -618,6 +770,8 @@ enum Flushed {
 enum SurveyError {
     /// The store has told why.
     RedisAway,
+    /// Another run, or another trunkd's snapshot, is newer.
+    Outdated,
     Switch(String),
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Identity {
 struct StoredValue<'a> {
     #[serde(rename = "FreeSWITCH-Switchname", borrow, default)]
     switchname: Cow<'a, str>,
+    #[serde(rename = "Core-UUID", borrow, default)]
+    core_uuid: Cow<'a, str>,
     #[serde(rename = "State", default)]
     state: Option<String>,
     #[serde(rename = "Ping-Status", default)]
@@ -110,14 +112,15 @@ pub(super) fn stale_items(stored: &Stored, switchname: &str) -> Vec<StaleItem> {
     items
 }
 
-/// Whether the value is true: this switch's, with this state; or another known switch's, whose word is as good.
+/// Whether the value is true: of this run of this switch, with this state; or another known switch's, whose word is as good.
 fn says(value: &str, row: &Row, identity: &Identity, stored: &Stored) -> bool {
     let Some(value) = parse(value) else { return false };
     if value.switchname != identity.switchname {
         return stored.switches.iter().any(|known| *known == value.switchname);
     }
     let same = |stored: &Option<String>, true_word: Option<&str>| stored.as_deref() == true_word;
-    same(&value.state, row.state.as_ref().map(|state| state.as_str()))
+    value.core_uuid == identity.core_uuid
+        && same(&value.state, row.state.as_ref().map(|state| state.as_str()))
         && same(&value.ping, row.ping.as_ref().map(|ping| ping.as_str()))
         && value.source.as_deref() != Some(FROM_DISCONNECT)
 }

@@ -24,6 +24,9 @@ pub(super) struct View {
     newest: u64,
     /// Something came in an order that events alone cannot settle: a snapshot is due.
     unsettled: bool,
+    /// Second gateways of a name in another profile, as the last snapshot listed them (FACTS 18).
+    ghosts: Vec<(Arc<str>, String)>,
+    instances: u64,
 }
 
 #[derive(Debug)]
@@ -31,6 +34,12 @@ struct Live {
     row: Row,
     /// Killed gateways of the same name that are not deleted yet: their deletes and their DOWN are not this one's.
     predecessors: usize,
+    /// The `gateway_delete` events of predecessors, so that one delivered twice counts once.
+    deleted: Vec<u64>,
+    /// Whether `row.revision` is what the switch answered; else it was not asked yet.
+    revision_is_known: bool,
+    /// Tells this gateway from a predecessor and a successor of its name.
+    instance: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -52,9 +61,20 @@ pub(super) struct Meaning {
 
 impl View {
     /// Takes over what was known before this run was connected to, so that a state that goes on keeps its `since`.
+    /// What events told meanwhile stands.
     pub(super) fn seed(&mut self, rows: impl IntoIterator<Item = (String, Row)>) {
         for (name, row) in rows {
-            self.live.entry(name.into()).or_insert(Live { row, predecessors: 0 });
+            if self.marks.contains_key(name.as_str()) {
+                continue;
+            }
+            let instance = self.new_instance();
+            self.live.entry(name.into()).or_insert(Live {
+                row,
+                predecessors: 0,
+                deleted: Vec::new(),
+                revision_is_known: false,
+                instance,
+            });
         }
     }
 
@@ -80,11 +100,30 @@ impl View {
         self.live.get(name).map(|live| &live.row)
     }
 
-    /// Notes the revision that a gateway runs with.
-    pub(super) fn set_revision(&mut self, name: &str, revision: Option<String>) {
-        if let Some(live) = self.live.get_mut(name) {
+    /// Notes what the switch answered when it was asked for the revision of this instance of a gateway.
+    pub(super) fn set_revision(&mut self, name: &str, instance: u64, revision: Option<String>) {
+        if let Some(live) = self.live.get_mut(name).filter(|live| live.instance == instance) {
             live.row.revision = revision;
+            live.revision_is_known = true;
         }
+    }
+
+    /// The gateways whose revision was not asked for yet, each with its instance.
+    pub(super) fn unasked(&self) -> impl Iterator<Item = (&Arc<str>, u64)> {
+        let unasked = self.live.iter().filter(|(_, live)| !live.revision_is_known);
+        unasked.map(|(name, live)| (name, live.instance))
+    }
+
+    pub(super) fn instance(&self, name: &str) -> Option<u64> {
+        self.live.get(name).map(|live| live.instance)
+    }
+
+    pub(super) fn revision_is_known(&self, name: &str) -> bool {
+        self.live.get(name).is_some_and(|live| live.revision_is_known)
+    }
+
+    pub(super) fn ghosts(&self) -> &[(Arc<str>, String)] {
+        &self.ghosts
     }
 
     /// Takes an event in.
@@ -115,8 +154,10 @@ impl View {
             Subclass::State if !is_newest => nothing(true),
             Subclass::State => self.changed(event).unwrap_or_else(|| nothing(false)),
             Subclass::Delete => match self.live.get_mut(&event.gateway) {
+                Some(live) if live.deleted.contains(&event.sequence) => nothing(true),
                 Some(live) if live.predecessors > 0 => {
                     live.predecessors -= 1;
+                    live.deleted.push(event.sequence);
                     nothing(false)
                 }
                 _ if !is_newest => {
@@ -200,7 +241,21 @@ impl View {
 
     fn set(&mut self, event: &GatewayEvent, row: Row, predecessors: usize, mark: u64) -> Meaning {
         let change = Change::Set(row.to_json());
-        self.live.insert(event.gateway.clone(), Live { row, predecessors });
+        let is_same = event.subclass == Subclass::State;
+        let before = self.live.remove(&event.gateway);
+        let deleted = before.as_ref().map(|live| live.deleted.clone()).unwrap_or_default();
+        let (revision_is_known, instance) = match before.filter(|_| is_same) {
+            Some(live) => (live.revision_is_known, live.instance),
+            None => (false, self.new_instance()),
+        };
+        let live = Live {
+            row,
+            predecessors,
+            deleted,
+            revision_is_known,
+            instance,
+        };
+        self.live.insert(event.gateway.clone(), live);
         self.marks.insert(
             event.gateway.clone(),
             Mark {
@@ -215,6 +270,11 @@ impl View {
         }
     }
 
+    fn new_instance(&mut self) -> u64 {
+        self.instances += 1;
+        self.instances
+    }
+
     /// Takes a snapshot in that counts as of `sequence`. Afterwards [`View::rows`] is what is true, but for gateways with newer events.
     pub(super) fn absorb(&mut self, listed: &[GatewayStatus], sequence: u64, now: Timestamp) {
         let mut by_name: HashMap<&str, Vec<&GatewayStatus>> = HashMap::new();
@@ -224,6 +284,7 @@ impl View {
         let newer =
             |marks: &HashMap<Arc<str>, Mark>, name: &str| marks.get(name).is_some_and(|mark| mark.sequence > sequence);
 
+        let mut ghosts = Vec::new();
         self.live
             .retain(|name, _| by_name.contains_key(&**name) || newer(&self.marks, name));
         for (name, entries) in by_name {
@@ -246,8 +307,20 @@ impl View {
                 .unwrap_or(&entries[0]);
             let predecessors = entries.iter().filter(|entry| entry.profile == status.profile).count() - 1;
             let row = observed(before, status, now);
-            self.live.insert(name.into(), Live { row, predecessors });
+            for ghost in entries.iter().filter(|entry| entry.profile != status.profile) {
+                ghosts.push((Arc::from(name), ghost.profile.clone()));
+            }
+            let instance = self.instance(name).unwrap_or_else(|| self.new_instance());
+            let live = Live {
+                row,
+                predecessors,
+                deleted: Vec::new(),
+                revision_is_known: self.revision_is_known(name),
+                instance,
+            };
+            self.live.insert(name.into(), live);
         }
+        self.ghosts = ghosts;
         self.floor = self.floor.max(sequence);
         self.newest = self.newest.max(sequence);
         self.marks.retain(|_, mark| mark.sequence > sequence);
@@ -352,6 +425,14 @@ mod tests {
         assert!(view.row("g").is_some());
         assert_eq!(view.event(&delete("g", 5)).change, Change::Delete);
         assert!(view.row("g").is_none());
+    }
+
+    #[test]
+    fn a_predecessors_delete_that_comes_twice_counts_once() {
+        let mut view = view_of(&[add("g", 1), state("g", 2, State::Reged), add("g", 3), delete("g", 4)]);
+        let again = view.event(&delete("g", 4));
+        assert_eq!((again.change, again.older), (Change::Nothing, true));
+        assert!(view.row("g").is_some());
     }
 
     #[test]
