@@ -1,0 +1,738 @@
+//! Carries out the plans of one switch: one plan at a time, one reload at a time, paced, each action verified and told once.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::Future;
+use std::iter::Peekable;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::diff::{Action, Actual, Plan, Want};
+use super::guard::{Hold, Limits, Verdict, judge};
+use super::known::Known;
+use super::plan_text::form;
+use super::served::Served;
+use crate::backoff::Backoff;
+use crate::event_socket::{Changes, Commands, Killed, QueryError};
+use crate::gateway::{Desired, GatewayName, ProfileName};
+use crate::health::{self, Health, Part};
+use crate::metrics;
+use crate::settings::{ReconcileMode, ReconcileSettings};
+use crate::sofia_conf::RevisionKey;
+use crate::store::{Order, Report, Store};
+
+/// Restarts that wait for their deletes at once: a tick or two each (FACTS 22).
+const AT_ONCE: usize = 64;
+/// From so many starts of one profile on, `startgw _all_` with an answer of just those is cheaper than as many reloads (FACTS 21).
+const BATCH_FROM: usize = 16;
+/// The most gateways in such an answer: 1 MiB is the most that FreeSWITCH reads by itself (FACTS 5).
+const BATCH_MOST: usize = 500;
+/// An order that nobody began within this time is nobody's wish any more. Long enough for clocks that differ.
+const ORDER_LASTS: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long and how soon. The defaults are what an operator gets; tests shorten them.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    /// For a killed gateway's `gateway_delete`, before it is looked whether it is there.
+    pub delete: Duration,
+    /// For a started gateway's `gateway_add`, before it counts as refused.
+    pub appear: Duration,
+    /// Before a failed action is tried again, at first and at most.
+    pub first_retry: Duration,
+    pub most_retry: Duration,
+    /// What the switch does by itself is looked at this much later, since it comes in bursts. An edit in Redis is looked at at once.
+    pub coalesce: Duration,
+    /// A look at least so often.
+    pub interval: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            delete: Duration::from_secs(10),
+            appear: Duration::from_secs(2),
+            first_retry: Duration::from_secs(1),
+            most_retry: Duration::from_secs(60),
+            coalesce: Duration::from_millis(250),
+            interval: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A switch, as the executor needs it.
+pub trait Switch: Send + Sync + 'static {
+    fn name(&self) -> &str;
+    /// What runs; `None` while that is not known in full.
+    fn known(&self) -> Option<Arc<Known>>;
+    /// Which live gateway of that name it has, if any: a number that its successor does not share. `Err` while nobody can tell.
+    fn instance(&self, gateway: &GatewayName) -> Result<Option<u64>, Unknown>;
+    /// Tells of every change of the two above.
+    fn changed(&self) -> watch::Receiver<u64>;
+    /// The connection for commands.
+    fn commands(&self) -> Option<(Commands, Changes)>;
+    /// Asks for the revisions of live gateways, and remembers the answers.
+    fn ask_revisions(
+        &self,
+        commands: &Commands,
+        gateways: &[GatewayName],
+    ) -> impl Future<Output = Result<Vec<Option<String>>, QueryError>> + Send;
+    /// Something is not as it was thought.
+    fn survey_soon(&self);
+}
+
+/// The switch is not connected, or not read yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unknown;
+
+/// Where the desired gateways come from.
+pub trait Wanting: Send + Sync + 'static {
+    /// What Redis wants now; `None` when it cannot be read.
+    fn wanted(&self) -> impl Future<Output = Option<Wanted>> + Send;
+    /// Tells that it may have changed.
+    fn changed(&self) -> watch::Receiver<u64>;
+}
+
+pub struct Wanted {
+    pub desired: Arc<Desired>,
+    pub key: RevisionKey,
+}
+
+/// The executor of one switch.
+pub struct Executor<S, W> {
+    switch: Arc<S>,
+    wanting: Arc<W>,
+    served: Arc<Served>,
+    store: Store,
+    health: Arc<Health>,
+    mode: ReconcileMode,
+    limits: Limits,
+    timing: Timing,
+    pace: Mutex<Pace>,
+    /// FreeSWITCH never gets two reloads at once.
+    reload: Mutex<()>,
+    memory: Memory,
+}
+
+/// What is remembered between plans.
+#[derive(Default)]
+struct Memory {
+    wants: BTreeMap<GatewayName, Want>,
+    /// What `wants` were made of.
+    made_of: Option<(Arc<Desired>, RevisionKey)>,
+    /// Wants whose forms are not written down yet.
+    unwritten: BTreeSet<GatewayName>,
+    troubles: HashMap<GatewayName, Trouble>,
+    /// What was told of conflicts and holds, so that it is told once.
+    told: BTreeSet<String>,
+    /// What the plan before had to do: an edit that came since goes first.
+    pending: BTreeSet<GatewayName>,
+    report: Report,
+    /// Forms in Redis are those of these revisions.
+    forms: BTreeSet<String>,
+    /// The order that is carried out, and the last one that was.
+    ordered: Option<String>,
+    order: Option<String>,
+}
+
+/// Why a gateway is not as it should be.
+struct Trouble {
+    /// Of the version that failed: another one is tried at once.
+    revision: Option<String>,
+    reason: String,
+    /// `None`: FreeSWITCH refused it, so this version is not tried again.
+    again: Option<Instant>,
+    backoff: Backoff,
+}
+
+/// How an action ended.
+enum Outcome {
+    Done,
+    /// FreeSWITCH does not take this version.
+    Refused(String),
+    Failed(String),
+}
+
+impl<S: Switch, W: Wanting> Executor<S, W> {
+    pub fn new(
+        switch: Arc<S>,
+        wanting: Arc<W>,
+        served: Arc<Served>,
+        store: Store,
+        health: Arc<Health>,
+        settings: &ReconcileSettings,
+        timing: Timing,
+    ) -> Self {
+        Self {
+            switch,
+            wanting,
+            served,
+            store,
+            health,
+            mode: settings.mode,
+            limits: Limits {
+                max_removals: settings.max_removals,
+            },
+            timing,
+            pace: Mutex::new(Pace::new(settings.starts_per_second)),
+            reload: Mutex::new(()),
+            memory: Memory::default(),
+        }
+    }
+
+    /// Until `stop`. What runs on the switch stays as it is then.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let (mut switch, mut wanting) = (self.switch.changed(), self.wanting.changed());
+        let forever = async {
+            loop {
+                switch.mark_unchanged();
+                wanting.mark_unchanged();
+                let again = self.step().await;
+                let coalesce = self.timing.coalesce;
+                tokio::select! {
+                    _ = wanting.changed() => {}
+                    () = async { let _ = switch.changed().await; sleep(coalesce).await } => {}
+                    () = sleep_until(again) => {}
+                }
+            }
+        };
+        stop.run_until_cancelled(forever).await;
+    }
+
+    /// Looks, decides and acts once; answers when to look again if nothing changes.
+    async fn step(&mut self) -> Instant {
+        let later = Instant::now() + self.timing.interval;
+        tracing::trace!(switch = self.switch.name(), "looking");
+        let Some(known) = self.switch.known() else { return later };
+        let Ok(control) = self.store.read_control().await else {
+            return later;
+        };
+        let Some(wanted) = self.wanting.wanted().await else {
+            return later;
+        };
+        let name = self.switch.name().to_owned();
+        tracing::trace!(switch = %name, "what is wanted is known");
+        let order = control
+            .orders
+            .get(&name)
+            .filter(|order| self.memory.order.as_ref() != Some(&order.id))
+            .cloned();
+        let order = match order {
+            Some(order) if self.is_forgotten(&order) => {
+                tracing::warn!(switch = %name, order = %order.id, "ordered at {}, too long ago to be meant still", order.at);
+                let _ = self.store.order_done(&name).await;
+                None
+            }
+            order => order,
+        };
+        let approved: BTreeSet<_> = order.iter().flat_map(|order| parsed(&order.removals)).collect();
+        let adopt: BTreeSet<_> = order.iter().flat_map(|order| parsed(&order.adopt)).collect();
+        self.served.approve(&name, approved.clone());
+
+        self.want(&wanted, &name);
+        let plan = known.plan(&wanted.desired, &self.memory.wants, &adopt);
+        let mut unserved = self.served.decide(&name, &wanted.desired).1;
+        if let (Some(hold), Some(_)) = (&unserved, &order) {
+            // What the switch does not run was in no plan that somebody could approve, and nothing is lost with it.
+            let idle = hold
+                .removals
+                .iter()
+                .filter(|name| !known.actual.gateways.contains_key(*name));
+            self.served
+                .approve(&name, approved.iter().chain(idle).cloned().collect());
+            unserved = self.served.decide(&name, &wanted.desired).1;
+        }
+        let held = unserved.or_else(|| self.judge(&known.actual, &plan, &wanted.desired, &approved));
+        let paused = control.is_paused(&name);
+        self.forget_mended();
+        if let Some(order) = &order
+            && self.memory.ordered.as_ref() != Some(&order.id)
+        {
+            // Whoever orders may have mended what FreeSWITCH refused.
+            self.memory.troubles.clear();
+            self.memory.ordered = Some(order.id.clone());
+        }
+        let actions = self.due(&plan);
+        self.tell(&plan, held.as_ref(), paused);
+        self.keep_forms(&wanted, &known.actual).await;
+        let may_act = held.is_none() && (order.is_some() || (self.mode == ReconcileMode::Apply && !paused));
+        if may_act && !actions.is_empty() {
+            tracing::trace!(switch = %name, actions = actions.len(), "acting");
+            self.act(actions).await;
+            self.report(&plan, held.as_ref(), paused).await;
+            return Instant::now();
+        }
+        if let Some(order) = order {
+            self.finish(&name, order, held.as_ref()).await;
+        }
+        self.report(&plan, held.as_ref(), paused).await;
+        let next = self.memory.troubles.values().filter_map(|trouble| trouble.again).min();
+        next.map_or(later, |next| next.min(later))
+    }
+
+    /// Whether nobody took the order up when it was given.
+    fn is_forgotten(&self, order: &Order) -> bool {
+        let is_begun = self.memory.ordered.as_ref() == Some(&order.id);
+        !is_begun && Timestamp::now().duration_since(order.at) > ORDER_LASTS
+    }
+
+    /// Brings the wants up to date; a gateway that did not change keeps its revision.
+    fn want(&mut self, wanted: &Wanted, switch: &str) {
+        let memory = &mut self.memory;
+        let before = memory.made_of.take().filter(|(_, key)| *key == wanted.key);
+        let before = before.map(|(desired, _)| desired);
+        memory.made_of = Some((wanted.desired.clone(), wanted.key.clone()));
+        if before
+            .as_ref()
+            .is_some_and(|before| Arc::ptr_eq(before, &wanted.desired))
+        {
+            return;
+        }
+        let mut made = std::mem::take(&mut memory.wants).into_iter().peekable();
+        let mut old = before.iter().flat_map(|before| before.served()).peekable();
+        let ours = wanted
+            .desired
+            .served()
+            .iter()
+            .filter(|(_, entry)| entry.gateway.serves(Some(switch)));
+        // All three are sorted by name: one walk over them, without a search for each.
+        let wants = ours.map(|(name, entry)| {
+            let made = at(&mut made, |(known, _)| known.cmp(name)).map(|(_, want)| want);
+            let old = at(&mut old, |(known, _)| (*known).cmp(name)).map(|(_, entry)| entry);
+            let want = made.filter(|_| old.is_some_and(|old| Arc::ptr_eq(old, entry)));
+            let want = want.unwrap_or_else(|| {
+                memory.unwritten.insert(name.clone());
+                Want::of(&entry.gateway, &wanted.key)
+            });
+            (name.clone(), want)
+        });
+        memory.wants = wants.collect();
+    }
+
+    fn judge(&self, actual: &Actual, plan: &Plan, desired: &Desired, approved: &BTreeSet<GatewayName>) -> Option<Hold> {
+        let removals = plan.removals();
+        if removals.is_empty() {
+            return None;
+        }
+        let vanished = desired.counts().is_empty();
+        match judge(&actual.ours(), &removals, vanished, &self.limits, approved) {
+            Verdict::Go => None,
+            Verdict::Hold(hold) => Some(hold),
+        }
+    }
+
+    /// What may be tried now, in the order in which it is to be: an edit that came since the last plan does not wait behind a flood. So that the
+    /// next one doesn't either, this is a round of the work at most, after which there is a new plan.
+    fn due(&mut self, plan: &Plan) -> Vec<Action> {
+        let now = Instant::now();
+        let waits = |action: &&Action| match self.memory.troubles.get(action.gateway()) {
+            Some(trouble) => trouble.again.is_none_or(|again| again > now),
+            None => false,
+        };
+        let due = plan.actions.iter().filter(|action| !waits(action)).cloned();
+        let (waited, mut due): (Vec<_>, Vec<_>) =
+            due.partition(|action| self.memory.pending.contains(action.gateway()));
+        due.extend(waited);
+        self.memory.pending = plan.actions.iter().map(|action| action.gateway().clone()).collect();
+        due
+    }
+
+    /// A trouble is over when the gateway is to be something else.
+    fn forget_mended(&mut self) {
+        let wants = &self.memory.wants;
+        let same = |name: &GatewayName, trouble: &Trouble| {
+            wants.get(name).map(|want| &want.revision) == trouble.revision.as_ref()
+        };
+        self.memory.troubles.retain(|name, trouble| same(name, trouble));
+    }
+
+    // ---- doing
+
+    async fn act(&mut self, actions: Vec<Action>) {
+        let Some((commands, changes)) = self.switch.commands() else {
+            return;
+        };
+        let (batches, single) = in_batches(actions);
+        // No round waits long for its pace, so that what is told of the work moves on.
+        let round = self.pace.lock().await.burst().clamp(8, AT_ONCE);
+        let this = &*self;
+        let doing = futures_util::stream::iter(single.into_iter().take(round))
+            .map(|action| async {
+                let outcome = this.act_on(&action, &commands, &changes).await;
+                (action, outcome)
+            })
+            .buffer_unordered(AT_ONCE);
+        let mut done: Vec<_> = doing.collect().await;
+        for (profile, mut actions) in batches {
+            actions.truncate(self.pace.lock().await.burst().clamp(1, BATCH_MOST));
+            done.extend(this.start_batch(&profile, actions, &commands, &changes).await);
+        }
+        for (action, outcome) in done {
+            self.note(&action, outcome);
+        }
+    }
+
+    async fn act_on(&self, action: &Action, commands: &Commands, changes: &Changes) -> Outcome {
+        // Before the kill, so that no gateway is down longer than its replacing takes.
+        if action.to().is_some_and(|to| to.registers) {
+            self.pace.lock().await.take(1).await;
+        }
+        let before = self.switch.instance(action.gateway()).unwrap_or_default();
+        if let Some(from) = action.from() {
+            match changes.kill(&from.profile, action.gateway()).await {
+                Ok(Killed::Marked) => {}
+                Ok(Killed::NoSuchGateway) => self.switch.survey_soon(),
+                Err(error) => return Outcome::Failed(error.to_string()),
+            }
+            if (action.awaits_deletion() || action.to().is_none()) && !self.gone(action.gateway()).await {
+                self.switch.survey_soon();
+                return Outcome::Failed(format!("it was killed, and is not gone after {:?}", self.timing.delete));
+            }
+        }
+        match action.to() {
+            Some(to) => self.start(action.gateway(), to, commands, changes, before).await,
+            None => Outcome::Done,
+        }
+    }
+
+    /// Waits for a killed gateway's `gateway_delete`.
+    async fn gone(&self, gateway: &GatewayName) -> bool {
+        self.until(self.timing.delete, || Ok(self.switch.instance(gateway)?.is_none()))
+            .await
+    }
+
+    /// Waits for the `gateway_add` of what was started, so that its revision is booked on it, and the next plan does not start it again.
+    /// `before` is what was there before.
+    async fn appeared(&self, gateways: &[(&GatewayName, Option<u64>)]) {
+        let is_new = |gateway: &GatewayName, before: &Option<u64>| {
+            let now = self.switch.instance(gateway)?;
+            Ok(now.is_some() && now != *before)
+        };
+        let all = || {
+            gateways
+                .iter()
+                .try_fold(true, |all, (gateway, before)| Ok(all && is_new(gateway, before)?))
+        };
+        if !self.until(self.timing.appear, all).await {
+            // Refused, or its event was lost.
+            self.switch.survey_soon();
+        }
+    }
+
+    /// Waits until `holds`; false after `limit`, and when nobody can tell.
+    async fn until(&self, limit: Duration, holds: impl Fn() -> Result<bool, Unknown>) -> bool {
+        let deadline = Instant::now() + limit;
+        let mut changed = self.switch.changed();
+        loop {
+            changed.mark_unchanged();
+            match holds() {
+                Ok(true) => return true,
+                Err(Unknown) => return false,
+                Ok(false) => {}
+            }
+            if timeout_at(deadline, changed.changed()).await.is_err() {
+                return false;
+            }
+        }
+    }
+
+    async fn start(
+        &self,
+        gateway: &GatewayName,
+        to: &Want,
+        commands: &Commands,
+        changes: &Changes,
+        before: Option<u64>,
+    ) -> Outcome {
+        {
+            let _alone = self.reload.lock().await;
+            if let Err(error) = changes.start(&to.profile, gateway).await {
+                return Outcome::Failed(error.to_string());
+            }
+        }
+        self.appeared(&[(gateway, before)]).await;
+        match self.switch.ask_revisions(commands, std::slice::from_ref(gateway)).await {
+            Ok(found) => verified(found.into_iter().next().flatten(), to),
+            Err(error) => Outcome::Failed(error.to_string()),
+        }
+    }
+
+    /// Starts many gateways of a profile together, as many as the pace allows.
+    async fn start_batch(
+        &self,
+        profile: &ProfileName,
+        actions: Vec<Action>,
+        commands: &Commands,
+        changes: &Changes,
+    ) -> Vec<(Action, Outcome)> {
+        let names: Vec<_> = actions.iter().map(|action| action.gateway().clone()).collect();
+        let registering = actions
+            .iter()
+            .filter(|action| action.to().is_some_and(|to| to.registers))
+            .count();
+        self.pace.lock().await.take(registering).await;
+        let started = {
+            let _alone = self.reload.lock().await;
+            self.served
+                .limit_batch(self.switch.name(), profile, names.iter().cloned().collect());
+            let started = changes.start_all(profile).await;
+            self.served.end_batch(self.switch.name());
+            started
+        };
+        let found = match started {
+            Ok(()) => {
+                let new: Vec<_> = names.iter().map(|name| (name, None)).collect();
+                self.appeared(&new).await;
+                self.switch.ask_revisions(commands, &names).await
+            }
+            Err(error) => Err(error),
+        };
+        let outcomes: Vec<_> = match found {
+            Ok(found) => actions
+                .iter()
+                .zip(found)
+                .filter_map(|(action, found)| Some(verified(found, action.to()?)))
+                .collect(),
+            Err(error) => actions.iter().map(|_| Outcome::Failed(error.to_string())).collect(),
+        };
+        actions.into_iter().zip(outcomes).collect()
+    }
+
+    // ---- telling
+
+    fn note(&mut self, action: &Action, outcome: Outcome) {
+        let (word, past) = match action {
+            Action::Start { .. } => ("start", "started"),
+            Action::Restart { .. } => ("restart", "restarted"),
+            Action::Kill { .. } => ("kill", "killed"),
+        };
+        let (gateway, switch) = (action.gateway(), self.switch.name().to_owned());
+        let domain = action.to().map_or("", |to| &*to.domain);
+        let (label, reason, refused) = match outcome {
+            Outcome::Done => ("done", None, false),
+            Outcome::Refused(reason) => ("refused", Some(reason), true),
+            Outcome::Failed(reason) => ("failed", Some(reason), false),
+        };
+        ::metrics::counter!(metrics::RECONCILE_ACTIONS, "switch" => switch.clone(), "action" => word, "outcome" => label).increment(1);
+        let Some(reason) = reason else {
+            self.memory.troubles.remove(gateway);
+            return tracing::info!(%switch, %gateway, domain, "{past}");
+        };
+        let revision = action.to().map(|to| to.revision.clone());
+        let trouble = self.memory.troubles.entry(gateway.clone()).or_insert_with(|| Trouble {
+            revision: None,
+            reason: String::new(),
+            again: None,
+            backoff: Backoff::new(self.timing.first_retry, self.timing.most_retry),
+        });
+        let delay = trouble.backoff.delay();
+        if refused {
+            trouble.again = None;
+            tracing::error!(%switch, %gateway, domain, "could not {word}: {reason}");
+        } else {
+            trouble.again = Some(Instant::now() + delay);
+            if trouble.reason != reason {
+                tracing::warn!(%switch, %gateway, domain, "could not {word}, trying again: {reason}");
+            }
+        }
+        trouble.revision = revision;
+        trouble.reason = reason;
+    }
+
+    /// Logs holds and conflicts once, and sets the health and the metrics.
+    fn tell(&mut self, plan: &Plan, held: Option<&Hold>, paused: bool) {
+        let name = self.switch.name().to_owned();
+        let mut now: BTreeSet<String> = plan.conflicts.iter().map(ToString::to_string).collect();
+        now.extend(held.map(ToString::to_string));
+        for fresh in now.difference(&self.memory.told) {
+            tracing::warn!(switch = %name, "{fresh}");
+        }
+        for over in self.memory.told.difference(&now) {
+            tracing::info!(switch = %name, "no longer so: {over}");
+        }
+        let part = Part::Reconcile(name.clone());
+        match held
+            .map(ToString::to_string)
+            .or_else(|| plan.conflicts.first().map(ToString::to_string))
+        {
+            Some(reason) => self.health.set(part, health::State::Degraded, Some(reason)),
+            None => self
+                .health
+                .set(part, health::State::Ok, paused.then(|| "paused".to_owned())),
+        }
+        self.memory.told = now;
+        let counts = [
+            (metrics::RECONCILE_HELD, usize::from(held.is_some())),
+            (metrics::RECONCILE_PENDING, plan.actions.len()),
+            (metrics::RECONCILE_CONFLICTS, plan.conflicts.len()),
+        ];
+        for (metric, count) in counts {
+            #[allow(clippy::cast_precision_loss, reason = "a count of gateways is far below 2^52")]
+            ::metrics::gauge!(metric, "switch" => name.clone()).set(count as f64);
+        }
+    }
+
+    /// Writes down for `status` and `apply` how things stand, when that changed.
+    async fn report(&mut self, plan: &Plan, held: Option<&Hold>, paused: bool) {
+        let count = |wanted: fn(&Action) -> bool| plan.actions.iter().filter(|action| wanted(action)).count();
+        let pending = plan
+            .actions
+            .iter()
+            .filter_map(|action| Some((action.gateway().to_string(), action.to()?.revision.clone())));
+        let troubles = self
+            .memory
+            .troubles
+            .iter()
+            .map(|(name, trouble)| (name.to_string(), trouble.reason.clone()));
+        let report = Report {
+            mode: self.mode.as_str().to_owned(),
+            paused,
+            start: count(|action| matches!(action, Action::Start { .. })),
+            restart: count(|action| matches!(action, Action::Restart { .. })),
+            kill: count(|action| matches!(action, Action::Kill { .. })),
+            unchanged: plan.unchanged,
+            held: held.map(Hold::summary),
+            conflicts: plan.conflicts.iter().map(ToString::to_string).collect(),
+            troubles: troubles.collect(),
+            pending: pending.collect(),
+            order: self.memory.order.clone(),
+            at: None,
+        };
+        if report != self.memory.report {
+            let dated = Report {
+                at: Some(Timestamp::now()),
+                ..report.clone()
+            };
+            if self.store.write_report(self.switch.name(), &dated).await.is_ok() {
+                self.memory.report = report;
+            }
+        }
+    }
+
+    /// Keeps what a plan needs to say which fields differ, of what runs and what is wanted.
+    async fn keep_forms(&mut self, Wanted { desired, key }: &Wanted, actual: &Actual) {
+        let memory = &mut self.memory;
+        if memory.unwritten.is_empty() {
+            return;
+        }
+        let unwritten = memory.unwritten.iter().filter_map(|name| {
+            let revision = &memory.wants.get(name)?.revision;
+            let entry = desired.served().get(name)?;
+            (!memory.forms.contains(revision)).then(|| (revision.clone(), form(&entry.gateway, key)))
+        });
+        let forms: BTreeMap<_, _> = unwritten.collect();
+        if !forms.is_empty() && self.store.write_forms(&forms).await.is_err() {
+            return;
+        }
+        memory.unwritten.clear();
+        memory.forms.extend(forms.into_keys());
+        // Cheap bounds first: what is to be kept is counted only when there is much else.
+        if memory.forms.len() <= 2 * memory.wants.len() + 100 {
+            return;
+        }
+        let wanted = memory.wants.values().map(|want| want.revision.clone());
+        let runs = actual.gateways.values().filter_map(|have| have.revision.clone());
+        let keep: BTreeSet<_> = wanted.chain(runs).collect();
+        // Another switch may run older ones yet; a plan of it then says less.
+        if memory.forms.len() > 2 * keep.len() + 100 && self.store.prune_forms(&keep).await.is_ok() {
+            memory.forms = keep;
+        }
+    }
+
+    /// An order is over when nothing is left of it that can be done now. So is one whose plan is held all the same, since there is more in it
+    /// by now than somebody saw: approvals never wait for a later plan.
+    async fn finish(&mut self, switch: &str, order: Order, held: Option<&Hold>) {
+        if self.store.order_done(switch).await.is_ok() {
+            match held {
+                None => tracing::info!(switch, order = %order.id, "carried out what was ordered"),
+                Some(hold) => tracing::warn!(switch, order = %order.id, "not carried out what was ordered: {hold}"),
+            }
+            self.served.approve(switch, BTreeSet::new());
+            self.memory.order = Some(order.id);
+        }
+    }
+}
+
+/// The item of a sorted iterator that a comparison calls equal; passes over those that it calls less.
+fn at<I: Iterator>(items: &mut Peekable<I>, compare: impl Fn(&I::Item) -> Ordering) -> Option<I::Item> {
+    while items.next_if(|item| compare(item) == Ordering::Less).is_some() {}
+    items.next_if(|item| compare(item) == Ordering::Equal)
+}
+
+/// What FreeSWITCH has under a name after it was started, against what it was to have.
+fn verified(found: Option<String>, to: &Want) -> Outcome {
+    match found {
+        Some(found) if found == to.revision => Outcome::Done,
+        // An edit came between; the next plan knows.
+        Some(_) => Outcome::Done,
+        None => Outcome::Refused(
+            "FreeSWITCH does not have it after startgw: either its log says why it was refused, or a gateway of this name that is not ours, on \
+             its disk or in the template, came first"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Many starts of one profile are done together.
+fn in_batches(actions: Vec<Action>) -> (BTreeMap<ProfileName, Vec<Action>>, Vec<Action>) {
+    let (mut starts, mut single) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
+    for action in actions {
+        match &action {
+            Action::Start { to, .. } => starts.entry(to.profile.clone()).or_default().push(action),
+            Action::Restart { .. } | Action::Kill { .. } => single.push(action),
+        }
+    }
+    starts.retain(|_, actions| {
+        let few = actions.len() < BATCH_FROM;
+        if few {
+            single.append(actions);
+        }
+        !few
+    });
+    (starts, single)
+}
+
+fn parsed(names: &BTreeSet<String>) -> impl Iterator<Item = GatewayName> {
+    names.iter().filter_map(|name| GatewayName::parse(name).ok())
+}
+
+/// Lets so many registrations begin in a second; the first ones at once.
+struct Pace {
+    per_second: u32,
+    left: f64,
+    at: Instant,
+}
+
+impl Pace {
+    fn new(per_second: u32) -> Self {
+        let per_second = per_second.max(1);
+        Self {
+            per_second,
+            left: f64::from(per_second),
+            at: Instant::now(),
+        }
+    }
+
+    /// As many as may begin together.
+    fn burst(&self) -> usize {
+        usize::try_from(self.per_second).unwrap_or(usize::MAX)
+    }
+
+    async fn take(&mut self, count: usize) {
+        let now = Instant::now();
+        let rate = f64::from(self.per_second);
+        self.left = (self.left + now.duration_since(self.at).as_secs_f64() * rate).min(rate);
+        self.at = now;
+        #[allow(clippy::cast_precision_loss, reason = "a batch is small")]
+        let count = count as f64;
+        self.left -= count;
+        if self.left < 0.0 {
+            sleep(Duration::from_secs_f64(-self.left / rate)).await;
+        }
+    }
+}

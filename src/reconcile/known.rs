@@ -1,0 +1,194 @@
+//! What runs on a switch, as it was listed → what a plan is made from. `serve` lists it from ingest's view, `plan` by one look at the switch.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::diff::{Actual, Conflict, Have, Plan, Want, diff};
+use crate::event_socket::{self, GatewayStatus, OpenError, SNAPSHOT_CHUNK, Session, SwitchAddress};
+use crate::gateway::{Desired, GatewayName, ProfileName};
+use crate::registration::State;
+use crate::sofia_conf::RevisionKey;
+
+/// What runs on a switch.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    pub actual: Actual,
+    /// Gateways that are on their way: being deleted, or not asked for their revision yet. They are left alone until that is over.
+    pub unsettled: BTreeSet<GatewayName>,
+}
+
+/// A live gateway, as it is listed: of one name there is one.
+#[derive(Debug)]
+pub struct Listed<'a> {
+    pub name: &'a str,
+    /// `None` until an event or a snapshot names it.
+    pub profile: Option<&'a str>,
+    pub state: Option<&'a State>,
+    /// `None` until the switch was asked; then what it answered.
+    pub revision: Option<Option<&'a str>>,
+}
+
+impl Known {
+    /// Names that no gateway and no profile of ours can have are passed over.
+    pub fn new<'a>(
+        profiles: impl IntoIterator<Item = &'a str>,
+        ghosts: impl IntoIterator<Item = (&'a str, &'a str)>,
+        gateways: impl IntoIterator<Item = Listed<'a>>,
+    ) -> Self {
+        let mut known = Self::default();
+        let profile = |name: &str| ProfileName::parse(name).ok();
+        known.actual.profiles = profiles.into_iter().filter_map(profile).collect();
+        let ghosts = ghosts.into_iter();
+        known.actual.ghosts = ghosts
+            .filter_map(|(name, other)| Some((GatewayName::parse(name).ok()?, profile(other)?)))
+            .collect();
+        for listed in gateways {
+            let Ok(name) = GatewayName::parse(listed.name) else {
+                continue;
+            };
+            let is_going = matches!(listed.state, Some(State::Unregister | State::Down));
+            match (listed.profile.and_then(profile), listed.revision) {
+                (Some(profile), Some(revision)) => {
+                    if is_going {
+                        known.unsettled.insert(name.clone());
+                    }
+                    let have = Have {
+                        profile,
+                        revision: revision.map(str::to_owned),
+                        registers: listed.state != Some(&State::Noreg),
+                    };
+                    known.actual.gateways.insert(name, have);
+                }
+                _ => drop(known.unsettled.insert(name)),
+            }
+        }
+        known
+    }
+
+    /// What is to be done about it: [`diff()`], but what is on its way is left alone. So is what runs under a name whose value is refused: a bad
+    /// value removes nothing, even when trunkd was started after it was written and knows no valid version to keep.
+    pub fn plan(&self, desired: &Desired, wants: &BTreeMap<GatewayName, Want>, adopt: &BTreeSet<GatewayName>) -> Plan {
+        let mut plan = diff(wants, &self.actual, adopt);
+        let is_left = |name: &GatewayName| self.unsettled.contains(name) || desired.refused().contains_key(name);
+        plan.actions.retain(|action| !is_left(action.gateway()));
+        plan.conflicts.retain(|conflict| match conflict {
+            Conflict::NotOurs { gateway, .. } => !is_left(gateway),
+            Conflict::Ghost { .. } | Conflict::ProfileNotRunning { .. } => true,
+        });
+        plan
+    }
+}
+
+/// What `switch` is to run.
+pub fn wants(desired: &Desired, key: &RevisionKey, switch: &str) -> BTreeMap<GatewayName, Want> {
+    let entries = desired.served().iter();
+    let here = entries.filter(|(_, entry)| entry.gateway.serves(Some(switch)));
+    here.map(|(name, entry)| (name.clone(), Want::of(&entry.gateway, key)))
+        .collect()
+}
+
+/// Asks a switch what it runs, once, and changes nothing.
+///
+/// # Errors
+/// [`OpenError`] when it was not read in full: that is never an empty `Known`.
+pub async fn look(switch: &SwitchAddress, timing: event_socket::Timing) -> Result<Known, OpenError> {
+    let session = Session::open(switch, timing).await?;
+    let commands = &session.commands;
+    let (listed, profiles) = (commands.gateways().await?, commands.profiles().await?);
+    let (live, ghosts) = live_and_ghosts(&listed);
+    let names: Vec<_> = live
+        .iter()
+        .filter_map(|status| GatewayName::parse(&status.name).ok())
+        .collect();
+    let mut revisions = HashMap::new();
+    for chunk in names.chunks(SNAPSHOT_CHUNK) {
+        let found = commands.revisions(chunk).await?;
+        revisions.extend(chunk.iter().map(GatewayName::as_str).zip(found));
+    }
+    let gateways = live.iter().map(|status| Listed {
+        name: &status.name,
+        profile: Some(&status.profile),
+        state: Some(&status.state),
+        revision: revisions.get(status.name.as_str()).map(Option::as_deref),
+    });
+    Ok(Known::new(profiles.iter().map(String::as_str), ghosts, gateways))
+}
+
+/// For each name its live gateway, which is listed first, and the other profiles that have one of that name (FACTS 18). Others of its profile
+/// wait to be deleted (FACTS 25).
+fn live_and_ghosts(listed: &[GatewayStatus]) -> (Vec<&GatewayStatus>, Vec<(&str, &str)>) {
+    let (mut live, mut ghosts) = (BTreeMap::new(), Vec::new());
+    for status in listed {
+        let first: &GatewayStatus = live.entry(status.name.as_str()).or_insert(status);
+        if first.profile != status.profile {
+            ghosts.push((status.name.as_str(), status.profile.as_str()));
+        }
+    }
+    (live.into_values().collect(), ghosts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::{ProfileFacts, RawDomain, Rules};
+    use crate::registration::PingStatus;
+
+    fn status(name: &str, profile: &str) -> GatewayStatus {
+        GatewayStatus {
+            name: name.to_owned(),
+            profile: profile.to_owned(),
+            state: State::Reged,
+            ping: PingStatus::Up,
+            uptime: None,
+        }
+    }
+
+    fn listed<'a>(name: &'a str, state: &'a State, revision: Option<Option<&'a str>>) -> Listed<'a> {
+        Listed {
+            name,
+            profile: Some("external"),
+            state: Some(state),
+            revision,
+        }
+    }
+
+    #[test]
+    fn of_one_name_the_first_is_live_and_the_others_are_predecessors_or_ghosts() {
+        let all = [
+            status("a", "external"),
+            status("b", "internal"),
+            status("a", "external"),
+            status("a", "internal"),
+        ];
+        let (live, ghosts) = live_and_ghosts(&all);
+        assert!(live.iter().map(|status| &**status).eq([&all[0], &all[1]]));
+        assert_eq!(ghosts, [("a", "internal")]);
+    }
+
+    #[test]
+    fn what_is_on_its_way_or_refused_is_left_alone() {
+        let ours = Some(Some("r"));
+        let known = Known::new(
+            ["external"],
+            [],
+            [
+                listed("stays-up", &State::Reged, ours),
+                listed("goes", &State::Down, ours),
+                listed("refused", &State::Reged, ours),
+                listed("unasked", &State::Reged, None),
+                listed("bad name", &State::Reged, None),
+            ],
+        );
+        assert_eq!(known.unsettled.len(), 2);
+        let external = ProfileName::parse("external").unwrap();
+        let rules = Rules {
+            default_profile: external.clone(),
+            profiles: [(external, ProfileFacts::default())].into(),
+        };
+        let fields = [(b"refused".to_vec(), b"{".to_vec())];
+        let raw = [("acme".to_owned(), RawDomain::Hash(fields.into()))].into();
+        let desired = Desired::build(&raw, &rules, None);
+        let plan = known.plan(&desired, &BTreeMap::new(), &BTreeSet::new());
+        let removed: Vec<_> = plan.removals().into_iter().map(|name| name.to_string()).collect();
+        assert_eq!(removed, ["stays-up"]);
+    }
+}
