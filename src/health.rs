@@ -18,6 +18,8 @@ pub enum Part {
     Templates,
     /// A switch, by its `[[switch]] name`.
     Switch(String),
+    /// What is being changed on a switch, by its name.
+    Reconcile(String),
 }
 
 impl Part {
@@ -27,6 +29,7 @@ impl Part {
             Part::Redis => Cow::Borrowed("redis"),
             Part::Templates => Cow::Borrowed("templates"),
             Part::Switch(name) => Cow::Owned(format!("switch:{name}")),
+            Part::Reconcile(name) => Cow::Owned(format!("reconcile:{name}")),
         }
     }
 }

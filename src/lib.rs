@@ -11,6 +11,7 @@ pub mod gateway;
 pub mod health;
 pub mod ingest;
 pub mod metrics;
+pub mod reconcile;
 pub mod registration;
 pub mod server;
 pub mod settings;

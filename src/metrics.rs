@@ -46,6 +46,14 @@ pub const SWITCH_GATEWAYS: &str = "trunkd_switch_gateways";
 pub const SNAPSHOTS: &str = "trunkd_snapshots_total";
 /// Counter: stored states that a comparison set right. `switch`.
 pub const SNAPSHOT_CORRECTIONS: &str = "trunkd_snapshot_corrections_total";
+/// Counter: changes of gateways on a switch. `switch`, `action` (start, restart, kill), `outcome` (done, refused, failed).
+pub const RECONCILE_ACTIONS: &str = "trunkd_reconcile_actions_total";
+/// Gauge: 1 while a switch's plan is held. `switch`.
+pub const RECONCILE_HELD: &str = "trunkd_reconcile_held";
+/// Gauge: changes that a switch's plan still has to make. `switch`.
+pub const RECONCILE_PENDING: &str = "trunkd_reconcile_pending";
+/// Gauge: what an operator must mend on a switch. `switch`.
+pub const RECONCILE_CONFLICTS: &str = "trunkd_reconcile_conflicts";
 /// Counter: commands to Redis that failed or took too long. `operation`.
 pub const REDIS_ERRORS: &str = "trunkd_redis_errors_total";
 /// Gauge: 1 while Redis answers. No label.
@@ -162,6 +170,16 @@ pub fn describe() {
         "Comparisons of a switch's own list of gateways with what is stored, by outcome"
     );
     describe_counter!(SNAPSHOT_CORRECTIONS, "Stored states that a comparison set right");
+    describe_counter!(
+        RECONCILE_ACTIONS,
+        "Changes of gateways on a switch, by action and outcome"
+    );
+    describe_gauge!(
+        RECONCILE_HELD,
+        "1 while a switch's plan is held because it removes too much"
+    );
+    describe_gauge!(RECONCILE_PENDING, "Changes that a switch's plan still has to make");
+    describe_gauge!(RECONCILE_CONFLICTS, "What an operator must mend on a switch");
     describe_counter!(
         REDIS_ERRORS,
         "Commands to Redis that failed or took too long, by operation"

@@ -4,19 +4,23 @@
 //! anyway (FACTS 10): on a connection that is kept alive the server would time only the first request's head, and a client could
 //! hold it open for ever with the second.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::metrics::{counter, histogram};
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::MessageBody;
-use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Extensions, Server, ServiceRequest, ServiceResponse};
 use actix_web::error::{Error, ErrorInternalServerError};
 use actix_web::http::{KeepAlive, Method, StatusCode, header};
 use actix_web::middleware::{Next, from_fn};
+use actix_web::rt::net::TcpStream as TcpConnection;
+use actix_web::rt::task::JoinHandle;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use futures_util::FutureExt as _;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -30,12 +34,14 @@ use crate::metrics::{HTTP_REFUSED, XML_CURL_BYTES, XML_CURL_OVERSIZED, XML_CURL_
 use crate::settings::HttpSettings;
 use crate::xml_curl::{self, Answer, FREESWITCH_MAX_BYTES, Gateway, Kind, Outcome, Request, SofiaConf, Source};
 
-/// How long a stop waits for requests that are being answered.
+/// How long the workers wait for requests that are being answered; the stop of trunkd itself waits less.
 const SHUTDOWN_TIMEOUT_SECONDS: u64 = 5;
 /// How long a connection may take to close once all is said.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// For how many times `http.request_timeout` a client may take no byte of its answer.
 const STALLED_REQUEST_TIMEOUTS: u32 = 4;
+/// For how many times `http.request_timeout` a connection may last: two minutes by default, time enough for any answer.
+const CONNECTION_REQUEST_TIMEOUTS: u32 = 24;
 /// A name out of a form is logged to this length; what is longer is no name.
 const LOGGED_NAME_CHARS: usize = 255;
 
@@ -79,6 +85,7 @@ pub fn bind<S: Source>(
             .service(web::resource("/metrics").get(show_metrics::<S>).head(show_metrics::<S>))
             .default_service(web::to(nothing_here))
     })
+    .on_connect(end_after(settings.request_timeout * CONNECTION_REQUEST_TIMEOUTS))
     .workers(settings.workers)
     // The server counts connections a worker.
     .max_connections(settings.max_connections.div_ceil(settings.workers))
@@ -106,6 +113,34 @@ fn bound_stalled_readers(listener: &TcpListener, limit: Duration) -> io::Result<
     #[cfg(not(target_os = "linux"))]
     let _ = (listener, limit);
     Ok(())
+}
+
+/// Ends every connection after `limit`, whatever state it is in: the server may wait for ever for the rest of a request that it has refused.
+fn end_after(limit: Duration) -> impl Fn(&dyn Any, &mut Extensions) + Clone {
+    move |connection, data| {
+        let tls = connection
+            .downcast_ref::<TlsStream<TcpConnection>>()
+            .map(|tls| tls.get_ref().0);
+        let Some(connection) = tls.or_else(|| connection.downcast_ref::<TcpConnection>()) else {
+            return;
+        };
+        if let Ok(socket) = socket2::SockRef::from(connection).try_clone() {
+            let end = actix_web::rt::spawn(async move {
+                actix_web::rt::time::sleep(limit).await;
+                let _ = socket.shutdown(Shutdown::Both);
+            });
+            data.insert(OnlyWhileOpen(end));
+        }
+    }
+}
+
+/// What the server drops with the connection.
+struct OnlyWhileOpen(JoinHandle<()>);
+
+impl Drop for OnlyWhileOpen {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What every request is answered from; one for all workers.

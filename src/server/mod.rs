@@ -1,44 +1,64 @@
 //! Builds the parts, starts them, and stops them together. No rule about gateways or switches lives here.
 
 pub mod http;
+mod live;
 pub mod security;
+mod tasks;
 mod throttle;
 pub mod tls;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use actix_web::dev::Server;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::backoff::Backoff;
 use crate::event_socket::SwitchAddress;
-use crate::gateway::{NameError, ProfileName};
+use crate::gateway::NameError;
 use crate::health::{self, Health, Part};
 use crate::ingest::{self, Ingest};
 use crate::metrics;
-use crate::settings::{Settings, SettingsError};
-use crate::sofia_conf::{TemplateError, Templates};
-use crate::store::{Catalog, Embedded, EmbeddedError, Observed, Options, StatusKeys, Store, StoreError};
-use crate::xml_curl;
+use crate::reconcile::{self, Executor, Served};
+use crate::settings::{ReconcileMode, Settings, SettingsError};
+use crate::sofia_conf::TemplateError;
+use crate::store::{Catalog, Embedded, EmbeddedError, LastGood, Observed, Options, StatusKeys, Store, StoreError};
+pub use tasks::EndedEarly;
 
-/// Everything but the HTTP server gets so long to finish when trunkd stops.
-const STOP_LIMIT: Duration = Duration::from_secs(4);
+use live::{LiveSource, LiveSwitch, TemplateFiles};
+use tasks::Tasks;
+
+/// From the signal to the end. Requests and tasks have what [`Embedded::STOP_LIMIT`] leaves of it: they need Redis, so it stops last.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often, how soon and how long. The defaults are what an operator gets; tests shorten them.
+#[derive(Debug, Clone, Default)]
+pub struct Timing {
+    pub ingest: ingest::Timing,
+    pub reconcile: reconcile::Timing,
+}
 
 /// A trunkd that is built and listens, but does nothing yet.
 pub struct Application {
-    settings: Settings,
-    timing: ingest::Timing,
     listener: TcpListener,
     embedded: Option<Embedded>,
+    parts: Parts,
+}
+
+/// What the tasks work with.
+struct Parts {
+    settings: Settings,
+    timing: Timing,
     store: Store,
     source: Arc<LiveSource>,
     health: Arc<Health>,
+    /// Ends the connection that Redis tells of changes on.
+    _tracking: DropGuard,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -60,8 +80,8 @@ pub enum ServerError {
         address: SocketAddr,
         source: std::io::Error,
     },
-    #[error("the HTTP server ended: {0}")]
-    Ended(std::io::Error),
+    #[error(transparent)]
+    EndedEarly(#[from] EndedEarly),
 }
 
 impl Application {
@@ -69,7 +89,7 @@ impl Application {
     ///
     /// # Errors
     /// [`ServerError`]: whatever would keep trunkd from serving. A Redis or a switch that is away is none of that.
-    pub async fn build(settings: Settings, timing: ingest::Timing) -> Result<Self, ServerError> {
+    pub async fn build(settings: Settings, timing: Timing) -> Result<Self, ServerError> {
         settings.validate_for_serve()?;
         metrics::install();
         let health = Arc::new(Health::new());
@@ -86,133 +106,225 @@ impl Application {
             health.clone(),
         )?;
         let rules = templates.current.load().rules(&templates.default_profile)?;
-        let catalog = Catalog::new(store.clone(), rules);
+        let tracking = CancellationToken::new();
+        let catalog = Arc::new(Catalog::tracking(store.clone(), rules, tracking.clone()));
+        let limits = reconcile::Limits {
+            max_removals: settings.reconcile.max_removals,
+        };
+        let kept = LastGood::load(&settings.data_dir).unwrap_or_else(|error| {
+            tracing::error!("{error}");
+            None
+        });
+        let restored = kept.map(|kept| {
+            tracing::info!(at = %kept.at, domains = kept.domains.len(), "starting from the last good state");
+            catalog.restore(kept)
+        });
+        let guards = settings.reconcile.mode != ReconcileMode::Off;
         let source = Arc::new(LiveSource {
             catalog,
             templates,
             health: health.clone(),
+            served: guards.then(|| Arc::new(Served::new(limits, restored))),
+            changes: watch::Sender::new(0),
         });
-        let timing = ingest::Timing {
+        let ingest = ingest::Timing {
             resync_interval: settings.reconcile.resync_interval,
-            ..timing
+            ..timing.ingest
         };
+        let timing = Timing { ingest, ..timing };
         Ok(Self {
-            settings,
-            timing,
             listener,
             embedded,
-            store,
-            source,
-            health,
+            parts: Parts {
+                settings,
+                timing,
+                store,
+                source,
+                health,
+                _tracking: tracking.drop_guard(),
+            },
         })
     }
 
     /// Where it listens; tells the port when the settings left it open.
     pub fn address(&self) -> SocketAddr {
-        self.listener.local_addr().unwrap_or(self.settings.http.listen)
+        self.listener.local_addr().unwrap_or(self.parts.settings.http.listen)
     }
 
     pub fn store(&self) -> &Store {
-        &self.store
+        &self.parts.store
     }
 
-    /// Serves until `stop`; then answers what is being asked, writes what is held, and leaves the switches as they are.
+    /// Serves until `stop`; then answers what is being asked, writes what is held, and leaves the switches as they are. All that takes 5 s at most;
+    /// what is cut then, the log tells.
     ///
     /// # Errors
-    /// When the HTTP server cannot start, or ends by itself.
+    /// When the HTTP server cannot start, or when it or another part ends by itself.
     pub async fn run_until_stopped(self, stop: CancellationToken) -> Result<(), ServerError> {
-        let (source, health) = (self.source.clone(), self.health.clone());
-        let server = http::bind(self.listener, &self.settings.http, source, health, metrics::install())?;
-        let handle = server.handle();
+        let Self {
+            listener,
+            embedded,
+            parts,
+        } = self;
+        let (source, health) = (parts.source.clone(), parts.health.clone());
+        let server = http::bind(listener, &parts.settings.http, source, health, metrics::install())?;
+        let mut redis = Tasks::new(CancellationToken::new());
+        if let Some(embedded) = embedded {
+            redis.spawn("embedded Redis", |stop| embedded.supervise(stop));
+        }
+        let mut tasks = Tasks::new(stop.child_token());
+        tasks.spawn("HTTP server", |stop| serve_http(server, stop));
+        parts.spawn(&mut tasks);
+        tell_systemd(&[NotifyState::Ready]);
 
-        // Redis stops last: ingest writes to it until its own end.
-        let redis_stop = CancellationToken::new();
-        let redis = self
-            .embedded
-            .map(|embedded| tokio::spawn(embedded.supervise(redis_stop.clone())));
+        let ended = tokio::select! {
+            biased;
+            () = stop.cancelled() => Ok(()),
+            early = tasks.ended_early() => Err(early),
+            early = redis.ended_early() => Err(early),
+        };
+        match &ended {
+            Ok(()) => tracing::info!("stopping"),
+            Err(early) => tracing::error!("stopping: {early}"),
+        }
+        tell_systemd(&[NotifyState::Stopping]);
+        let deadline = Instant::now() + STOP_LIMIT;
+        tasks.finish(deadline - Embedded::STOP_LIMIT).await;
+        redis.finish(deadline).await;
+        Ok(ended?)
+    }
+}
 
-        let mut tasks = JoinSet::new();
-        tasks.spawn(reload_on_sighup(self.source.clone(), stop.clone()));
-        let upkeep = metrics::upkeep(metrics::install());
-        let until = stop.clone();
-        tasks.spawn(async move { until.run_until_cancelled(upkeep).await.unwrap_or_default() });
-        tasks.spawn(refresh(self.source.clone(), self.timing.resync_interval, stop.clone()));
-        let keys = Arc::new(StatusKeys::from(&self.settings.status));
-        let instance: Arc<str> = format!("{:016x}", rand::random::<u64>()).into();
-        let observed = |name: &str| Observed::new(self.store.clone(), keys.clone(), name, instance.clone());
+impl Parts {
+    fn spawn(&self, tasks: &mut Tasks) {
         let names: Vec<_> = self
             .settings
             .switches
             .iter()
             .map(|switch| switch.name.clone())
             .collect();
+        tasks.spawn("SIGHUP", |stop| reload_on_sighup(self.source.clone(), stop));
+        tasks.spawn_cut("upkeep of the metrics", metrics::upkeep(metrics::install()));
+        tasks.spawn_cut(
+            "reading at intervals",
+            refresh(
+                self.source.clone(),
+                self.store.clone(),
+                self.timing.ingest.resync_interval,
+            ),
+        );
+        let source = self.source.clone();
+        tasks.spawn_cut("changes in Redis", async move { source.watch().await });
+        let (source, store, switches) = (self.source.clone(), self.store.clone(), names.clone());
+        let data_dir = self.settings.data_dir.clone();
+        tasks.spawn_cut("keeping the last good state", async move {
+            source.keep(&store, &data_dir, &switches).await
+        });
+        let keys = Arc::new(StatusKeys::from(&self.settings.status));
+        let instance: Arc<str> = format!("{:016x}", rand::random::<u64>()).into();
+        let observed = |name: &str| Observed::new(self.store.clone(), keys.clone(), name, instance.clone());
         for switch in &self.settings.switches {
             let address = SwitchAddress {
                 name: switch.name.clone(),
                 address: switch.address.to_string(),
                 password: switch.password.clone(),
             };
-            let ingest = Ingest::new(
+            let ingest = Arc::new(Ingest::new(
                 address,
                 observed(&switch.name),
-                self.timing.clone(),
+                self.timing.ingest.clone(),
                 self.health.clone(),
-            );
-            tasks.spawn(ingest.run(stop.clone()));
+            ));
+            tasks.spawn(format_args!("ingest of {}", switch.name), |stop| {
+                ingest.clone().run(stop)
+            });
+            if let Some(served) = &self.source.served {
+                let executor = Executor::new(
+                    Arc::new(LiveSwitch::new(ingest)),
+                    self.source.clone(),
+                    served.clone(),
+                    self.store.clone(),
+                    self.health.clone(),
+                    &self.settings.reconcile,
+                    self.timing.reconcile.clone(),
+                );
+                tasks.spawn(format_args!("reconciler of {}", switch.name), |stop| executor.run(stop));
+            }
         }
         if !names.is_empty() {
-            let forget = forget_removed(self.store.clone(), names, keys.clone(), instance.clone());
-            let stop = stop.clone();
-            tasks.spawn(async move { stop.run_until_cancelled(forget).await.unwrap_or_default() });
+            let unseen = self.timing.ingest.stale_after;
+            let forget = forget_removed(self.store.clone(), names, keys, instance, unseen);
+            tasks.spawn_cut("switches that are gone", async {
+                forget.await;
+                std::future::pending().await
+            });
         }
-
-        let mut server = std::pin::pin!(server);
-        let ended = tokio::select! {
-            ended = &mut server => ended.map_err(ServerError::Ended),
-            () = stop.cancelled() => {
-                tracing::info!("stopping");
-                tokio::join!(handle.stop(true), server).1.map_err(ServerError::Ended)
-            }
-        };
-        stop.cancel();
-        if tokio::time::timeout(STOP_LIMIT, async { while tasks.join_next().await.is_some() {} })
-            .await
-            .is_err()
-        {
-            tracing::warn!("some parts did not stop within {STOP_LIMIT:?}");
-        }
-        redis_stop.cancel();
-        if let Some(redis) = redis {
-            let _ = redis.await;
-        }
-        ended
     }
 }
 
-/// Removes what Redis keeps of switches that the settings no longer name. A trunkd without any switch keeps out of it: others may ingest.
-async fn forget_removed(store: Store, names: Vec<String>, keys: Arc<StatusKeys>, instance: Arc<str>) {
+/// Ends when every request is answered that was there at the `stop`.
+async fn serve_http(server: Server, stop: CancellationToken) {
+    let handle = server.handle();
+    let mut server = std::pin::pin!(server);
+    tokio::select! {
+        ended = &mut server => tracing::error!("the HTTP server ended: {ended:?}"),
+        () = stop.cancelled() => {
+            let _ = tokio::join!(handle.stop(true), server);
+        }
+    }
+}
+
+/// Says to systemd how far we are, if it started us with `Type=notify`.
+fn tell_systemd(state: &[NotifyState]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!("systemd cannot be told of {state:?}: {error}");
+    }
+}
+
+/// Removes what Redis keeps of switches that the settings no longer name, once no trunkd sees them: another one's settings may name them still.
+/// A trunkd without any switch keeps out of it.
+async fn forget_removed(store: Store, names: Vec<String>, keys: Arc<StatusKeys>, instance: Arc<str>, unseen: Duration) {
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
-    let known = loop {
-        match store.switch_names().await {
-            Ok(known) => break known,
-            Err(_) => sleep(backoff.delay()).await,
+    loop {
+        let known = store.switch_names().await;
+        let removed = known.iter().flatten().filter(|known| !names.contains(known));
+        let (mut left, mut failed) = (0, known.is_err());
+        for name in removed {
+            let observed = Observed::new(store.clone(), keys.clone(), name, instance.clone());
+            match observed.forget(unseen).await {
+                Ok(true) => {
+                    tracing::info!(switch = %name, "no longer in the settings: its states were removed from Redis")
+                }
+                Ok(false) => left += 1,
+                Err(_) => failed = true,
+            }
         }
-    };
-    for name in known.iter().filter(|known| !names.contains(known)) {
-        let observed = Observed::new(store.clone(), keys.clone(), name, instance.clone());
-        while observed.forget().await.is_err() {
-            sleep(backoff.delay()).await;
+        match (failed, left) {
+            (true, _) => sleep(backoff.delay()).await,
+            (false, 0) => return,
+            (false, _) => sleep(unseen).await,
         }
-        tracing::info!(switch = %name, "no longer in the settings: its states were removed from Redis");
     }
 }
 
-/// Reads the desired gateways at intervals, so that what is wrong with them is told and counted though nobody asks.
-async fn refresh(source: Arc<LiveSource>, every: Duration, stop: CancellationToken) {
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        let _ = source.catalog_all().await;
+/// Reads the desired gateways at intervals, so that what is wrong with them is told and counted though nobody asks; and looks between whether
+/// Redis answers, so that the health tells of it.
+async fn refresh(source: Arc<LiveSource>, store: Store, every: Duration) {
+    const PING: Duration = Duration::from_secs(5);
+    let mut backoff = Backoff::new(Duration::from_millis(200), PING);
+    loop {
+        let read = source.serves(source.catalog.read_again().await);
+        let again = match read {
+            Ok(current) if current.stale.is_none() => {
+                backoff.reset();
+                Instant::now() + every
+            }
+            Ok(_) | Err(_) => Instant::now() + backoff.delay(),
+        };
+        while Instant::now() < again {
+            sleep_until(again.min(Instant::now() + PING)).await;
+            let _ = store.ping().await;
+        }
     }
 }
 
@@ -220,94 +332,11 @@ async fn reload_on_sighup(source: Arc<LiveSource>, stop: CancellationToken) {
     let mut hangups = match signal(SignalKind::hangup()) {
         Ok(hangups) => hangups,
         Err(error) => {
-            return tracing::error!("SIGHUP cannot be listened for, so templates are read at start only: {error}");
+            tracing::error!("SIGHUP cannot be listened for, so templates are read at start only: {error}");
+            return stop.cancelled().await;
         }
     };
     while let Some(Some(())) = stop.run_until_cancelled(hangups.recv()).await {
         source.reload();
-    }
-}
-
-/// The templates on disk, and the last good reading of them.
-struct TemplateFiles {
-    dir: PathBuf,
-    default_profile: ProfileName,
-    current: ArcSwap<Templates>,
-}
-
-impl TemplateFiles {
-    fn load(settings: &Settings, health: &Health) -> Result<Self, ServerError> {
-        let default_profile =
-            ProfileName::parse(&settings.templates.default_profile).map_err(ServerError::DefaultProfile)?;
-        let templates = read_templates(&settings.templates.dir)?;
-        health.set(Part::Templates, health::State::Ok, None);
-        ::metrics::gauge!(metrics::TEMPLATES_OK).set(1.0);
-        Ok(Self {
-            dir: settings.templates.dir.clone(),
-            default_profile,
-            current: ArcSwap::from_pointee(templates),
-        })
-    }
-}
-
-fn read_templates(dir: &Path) -> Result<Templates, TemplateError> {
-    let templates = Templates::load(dir)?;
-    for warning in templates.warnings() {
-        tracing::warn!("{warning}");
-    }
-    Ok(templates)
-}
-
-/// What answers are made from: the templates and the catalog.
-struct LiveSource {
-    catalog: Catalog,
-    templates: TemplateFiles,
-    health: Arc<Health>,
-}
-
-impl LiveSource {
-    /// Reads the templates again; broken ones are refused, and the last good ones stay.
-    fn reload(&self) {
-        let read = read_templates(&self.templates.dir)
-            .and_then(|templates| Ok((templates.rules(&self.templates.default_profile)?, templates)));
-        match read {
-            Ok((rules, templates)) => {
-                let profiles = templates.profile_names().count();
-                self.templates.current.store(Arc::new(templates));
-                self.catalog.set_rules(rules);
-                self.health.set(Part::Templates, health::State::Ok, None);
-                tracing::info!(profiles, dir = %self.templates.dir.display(), "templates read again");
-            }
-            Err(error) => {
-                tracing::error!("templates refused, the last good ones stay in use: {error}");
-                self.health
-                    .set(Part::Templates, health::State::Degraded, Some(error.to_string()));
-                ::metrics::gauge!(metrics::TEMPLATES_OK).set(0.0);
-                return;
-            }
-        }
-        ::metrics::gauge!(metrics::TEMPLATES_OK).set(1.0);
-    }
-
-    async fn catalog_all(&self) -> Result<crate::store::Current, crate::store::Unavailable> {
-        let result = self.catalog.all().await;
-        self.health.set_serving(result.is_ok());
-        result
-    }
-}
-
-impl xml_curl::Source for LiveSource {
-    async fn desired(&self, gateway: Option<&str>) -> Result<xml_curl::Current, xml_curl::Unavailable> {
-        let read = match gateway {
-            Some(gateway) => self.catalog.one(gateway).await,
-            None => self.catalog_all().await,
-        };
-        let current = read.map_err(|error| xml_curl::Unavailable(error.to_string()))?;
-        Ok(xml_curl::Current {
-            desired: current.desired,
-            key: current.key,
-            templates: self.templates.current.load_full(),
-            stale_since: current.stale.map(|(since, _)| since),
-        })
     }
 }

@@ -24,12 +24,13 @@ pub const FREESWITCH_MAX_BYTES: usize = 1024 * 1024;
 
 /// What an answer is made from.
 pub trait Source: Send + Sync + 'static {
-    /// The desired gateways as of now, or of the name `gateway` alone: every write that Redis acknowledged before the call is in them.
+    /// The gateways that whoever asks is to have as of now, at least those that are asked for: every write that Redis acknowledged before
+    /// the call is in them.
     ///
     /// # Errors
     /// [`Unavailable`] when Redis cannot be used and no good state was ever seen. With one, that state is the answer, and its
     /// `stale_since` says how old it is.
-    fn desired(&self, gateway: Option<&str>) -> impl Future<Output = Result<Current, Unavailable>> + Send;
+    fn desired(&self, asked: &SofiaConf) -> impl Future<Output = Result<Current, Unavailable>> + Send;
 }
 
 #[derive(Debug, Clone)]
@@ -137,11 +138,7 @@ impl Answer {
 /// a name, gets the profile without gateways: FreeSWITCH then adds none, where at "not found" it would look for the name in
 /// the XML on its disk.
 pub async fn answer(source: &impl Source, request: &SofiaConf) -> Answer {
-    let asked = match &request.gateway {
-        Gateway::One(name) => Some(name.as_str()),
-        Gateway::NotAsked | Gateway::All => None,
-    };
-    let current = match source.desired(asked).await {
+    let current = match source.desired(request).await {
         Ok(current) => current,
         Err(unavailable) => return Answer::refused(Outcome::Unavailable, unavailable.to_string()),
     };

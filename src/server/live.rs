@@ -1,0 +1,278 @@
+//! The parts as the other rooms see them: what answers and plans are made from, and a switch as the executor needs it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::ServerError;
+use crate::event_socket::{Changes, Commands, QueryError};
+use crate::gateway::{Desired, GatewayName, ProfileName};
+use crate::health::{self, Health, Part};
+use crate::ingest::Ingest;
+use crate::metrics;
+use crate::reconcile::{Known, Listed, Served, Switch, Unknown, Wanted, Wanting};
+use crate::settings::Settings;
+use crate::sofia_conf::{TemplateError, Templates};
+use crate::store::{Catalog, OTHER_SWITCHES, Store, Unavailable};
+use crate::xml_curl::{self, Gateway, SofiaConf};
+
+/// Stands for a switch that is in no gateway's `nodes`.
+const ANY_SWITCH: &str = "";
+/// Edits come in bursts, and each is a file written whole.
+const KEEP_AFTER: Duration = Duration::from_millis(200);
+
+/// The templates on disk, and the last good reading of them.
+pub(super) struct TemplateFiles {
+    pub(super) dir: PathBuf,
+    pub(super) default_profile: ProfileName,
+    pub(super) current: ArcSwap<Templates>,
+}
+
+impl TemplateFiles {
+    pub(super) fn load(settings: &Settings, health: &Health) -> Result<Self, ServerError> {
+        let default_profile =
+            ProfileName::parse(&settings.templates.default_profile).map_err(ServerError::DefaultProfile)?;
+        let templates = read_templates(&settings.templates.dir)?;
+        health.set(Part::Templates, health::State::Ok, None);
+        ::metrics::gauge!(metrics::TEMPLATES_OK).set(1.0);
+        Ok(Self {
+            dir: settings.templates.dir.clone(),
+            default_profile,
+            current: ArcSwap::from_pointee(templates),
+        })
+    }
+}
+
+fn read_templates(dir: &Path) -> Result<Templates, TemplateError> {
+    let templates = Templates::load(dir)?;
+    for warning in templates.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(templates)
+}
+
+/// What answers and plans are made from: the templates and the catalog.
+pub(super) struct LiveSource {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) templates: TemplateFiles,
+    pub(super) health: Arc<Health>,
+    /// `None` where trunkd is not to keep switches from anything (`reconcile.mode = "off"`).
+    pub(super) served: Option<Arc<Served>>,
+    /// Counts what may be changes of the desired gateways.
+    pub(super) changes: watch::Sender<u64>,
+}
+
+impl LiveSource {
+    /// Reads the templates again; broken ones are refused, and the last good ones stay.
+    pub(super) fn reload(&self) {
+        let read = read_templates(&self.templates.dir)
+            .and_then(|templates| Ok((templates.rules(&self.templates.default_profile)?, templates)));
+        match read {
+            Ok((rules, templates)) => {
+                let profiles = templates.profile_names().count();
+                self.templates.current.store(Arc::new(templates));
+                self.catalog.set_rules(rules);
+                self.health.set(Part::Templates, health::State::Ok, None);
+                tracing::info!(profiles, dir = %self.templates.dir.display(), "templates read again");
+            }
+            Err(error) => {
+                tracing::error!("templates refused, the last good ones stay in use: {error}");
+                self.health
+                    .set(Part::Templates, health::State::Degraded, Some(error.to_string()));
+                ::metrics::gauge!(metrics::TEMPLATES_OK).set(0.0);
+                return;
+            }
+        }
+        ::metrics::gauge!(metrics::TEMPLATES_OK).set(1.0);
+    }
+
+    /// Tells of changes as long as there may be any.
+    pub(super) async fn watch(&self) {
+        loop {
+            self.catalog.changed().await;
+            self.changes.send_modify(|version| *version += 1);
+        }
+    }
+
+    /// Keeps the last good state on disk. One that is held from a switch is none: a trunkd that starts in the middle of a mistake must know what was
+    /// before.
+    pub(super) async fn keep(&self, store: &Store, data_dir: &Path, switches: &[String]) {
+        let mut changes = self.changes.subscribe();
+        let (mut kept, mut told) = (None, None);
+        loop {
+            changes.mark_unchanged();
+            let is_held = self.is_held(store, switches).await;
+            let good = self.catalog.to_keep().filter(|_| !is_held);
+            let is_kept = |desired: &Arc<Desired>| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, desired));
+            if let Some((desired, good)) = good.filter(|(desired, _)| !is_kept(desired)) {
+                let folder = data_dir.to_owned();
+                let stored = tokio::task::spawn_blocking(move || good.store(&folder)).await;
+                match stored.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
+                    Ok(()) => (kept, told) = (Some(desired), None),
+                    Err(error) => {
+                        let error = error.to_string();
+                        if told.as_ref() != Some(&error) {
+                            tracing::error!(
+                                "{error}; a trunkd that starts while Redis is away will have nothing to serve"
+                            );
+                            told = Some(error);
+                        }
+                    }
+                }
+            }
+            let _ = changes.changed().await;
+            sleep(KEEP_AFTER).await;
+        }
+    }
+
+    /// Whether something is held from any switch: those of the settings, those that have asked, and any that may ask yet.
+    async fn is_held(&self, store: &Store, switches: &[String]) -> bool {
+        let Some(served) = &self.served else { return false };
+        let Ok(current) = self.catalog.all().await else {
+            return true;
+        };
+        let control = store.read_control().await.unwrap_or_default();
+        let order = control.orders.get(OTHER_SWITCHES);
+        if let Some(order) = order {
+            let removals = order
+                .removals
+                .iter()
+                .filter_map(|name| GatewayName::parse(name).ok())
+                .collect();
+            served.approve_others(switches, &removals);
+        }
+        let held = served.held();
+        for switch in switches.iter().chain(&held).map(String::as_str).chain([ANY_SWITCH]) {
+            served.decide(switch, &current.desired);
+        }
+        let is_held = !served.held().is_empty();
+        if order.is_some() && !is_held {
+            served.approve_others(switches, &BTreeSet::new());
+            let _ = store.order_done(OTHER_SWITCHES).await;
+        }
+        is_held
+    }
+
+    pub(super) fn serves<T>(&self, read: Result<T, Unavailable>) -> Result<T, Unavailable> {
+        self.health.set_serving(read.is_ok());
+        read
+    }
+}
+
+impl xml_curl::Source for LiveSource {
+    async fn desired(&self, asked: &SofiaConf) -> Result<xml_curl::Current, xml_curl::Unavailable> {
+        let read = match &asked.gateway {
+            Gateway::One(gateway) => self.catalog.one(gateway).await,
+            Gateway::NotAsked | Gateway::All => self.catalog.all().await,
+        };
+        let current = self
+            .serves(read)
+            .map_err(|error| xml_curl::Unavailable(error.to_string()))?;
+        let mut desired = match &self.served {
+            Some(served) if current.is_whole => served.decide(&asked.node, &current.desired).0,
+            Some(served) => served.holding(&asked.node).unwrap_or(current.desired),
+            None => current.desired,
+        };
+        if let (Some(served), Gateway::All, Some(profile)) = (&self.served, &asked.gateway, &asked.profile)
+            && let Some(batch) = served.batch(&asked.node, profile)
+        {
+            desired = Arc::new(desired.only(&batch));
+        }
+        Ok(xml_curl::Current {
+            desired,
+            key: current.key,
+            templates: self.templates.current.load_full(),
+            stale_since: current.stale.map(|(since, _)| since),
+        })
+    }
+}
+
+impl Wanting for LiveSource {
+    async fn wanted(&self) -> Option<Wanted> {
+        let current = self.serves(self.catalog.all().await).ok()?;
+        // An old state is good enough to be served, but nothing is killed for its sake.
+        current.stale.is_none().then_some(Wanted {
+            desired: current.desired,
+            key: current.key,
+        })
+    }
+
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
+/// A switch as ingest knows it, for the executor.
+pub(super) struct LiveSwitch {
+    ingest: Arc<Ingest>,
+    /// What was known at this version of ingest's.
+    known: Mutex<Option<(u64, Arc<Known>)>>,
+}
+
+impl LiveSwitch {
+    pub(super) fn new(ingest: Arc<Ingest>) -> Self {
+        Self {
+            ingest,
+            known: Mutex::default(),
+        }
+    }
+}
+
+impl Switch for LiveSwitch {
+    fn name(&self) -> &str {
+        self.ingest.switch()
+    }
+
+    fn known(&self) -> Option<Arc<Known>> {
+        let mut kept = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read first: what changes from here on makes another version.
+        let version = *self.ingest.changed().borrow();
+        if let Some((at, known)) = &*kept
+            && *at == version
+        {
+            return Some(known.clone());
+        }
+        *kept = None;
+        let running = self.ingest.running()?;
+        let ghosts = running.ghosts.iter().map(|(name, profile)| (&**name, profile.as_str()));
+        let gateways = running.gateways.iter().map(|gateway| Listed {
+            name: &gateway.name,
+            profile: gateway.profile.as_deref(),
+            state: gateway.state.as_ref(),
+            revision: gateway.revision.as_ref().map(Option::as_deref),
+        });
+        let profiles = running.profiles.iter().map(String::as_str);
+        let known = Arc::new(Known::new(profiles, ghosts, gateways));
+        *kept = Some((version, known.clone()));
+        Some(known)
+    }
+
+    fn instance(&self, gateway: &GatewayName) -> Result<Option<u64>, Unknown> {
+        self.ingest.instance(gateway.as_str()).ok_or(Unknown)
+    }
+
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.ingest.changed()
+    }
+
+    fn commands(&self) -> Option<(Commands, Changes)> {
+        self.ingest.commands()
+    }
+
+    async fn ask_revisions(
+        &self,
+        commands: &Commands,
+        gateways: &[GatewayName],
+    ) -> Result<Vec<Option<String>>, QueryError> {
+        self.ingest.ask_revisions(commands, gateways).await
+    }
+
+    fn survey_soon(&self) {
+        self.ingest.survey_soon();
+    }
+}
