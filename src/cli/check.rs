@@ -51,7 +51,7 @@ async fn look(shared: &Shared) -> Report {
     let settings = match shared.settings(Flags::new()) {
         Ok(settings) => settings,
         Err(error) => {
-            report.errors.push(format!("{error:#}"));
+            report.errors.push(error.to_string());
             return report;
         }
     };
@@ -66,7 +66,7 @@ async fn look(shared: &Shared) -> Report {
     let templates = match templates(&settings) {
         Ok(templates) => templates,
         Err(error) => {
-            report.errors.push(format!("{error:#}"));
+            report.errors.push(error.to_string());
             return report;
         }
     };
@@ -86,7 +86,7 @@ async fn look(shared: &Shared) -> Report {
             report.served = current.desired.served().len();
         }
         Err(error) => {
-            let error = format!("{error:#}");
+            let error = error.to_string();
             if !report.errors.contains(&error) {
                 report.errors.push(error);
             }

@@ -1,23 +1,32 @@
 //! The subcommands: arguments, exit codes, tables. Decides nothing about gateways or switches.
 
+mod apply;
 mod check;
+mod pause;
+mod plan;
 mod render;
 mod serve;
 mod status;
 
+use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::gateway::ProfileName;
 use crate::health::Health;
 use crate::settings::{Flags, Settings};
 use crate::sofia_conf::Templates;
-use crate::store::{Catalog, Options, Store};
+use crate::store::{Catalog, Options, Store, SwitchState};
+
+/// For one reading of Redis by a subcommand.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves FreeSWITCH its SIP gateways from Redis, and keeps in Redis what each gateway is really doing.
 #[derive(Parser)]
@@ -56,9 +65,17 @@ enum Command {
     Check(check::Arguments),
     /// Show what each switch's gateways are doing
     Status(status::Arguments),
+    /// Show what would be changed on each switch; exit status 0 nothing, 2 something, 1 an error
+    Plan(plan::Arguments),
+    /// Have the plan carried out, held or not; exit status 1 when something failed
+    Apply(apply::Arguments),
+    /// Change no switch until `resume`
+    Pause(pause::Arguments),
+    /// Take a pause back
+    Resume(pause::Arguments),
 }
 
-/// Runs the command line and returns the process's exit status: 0 well, 1 an error, 2 wrong arguments.
+/// Runs the command line and returns the process's exit status: 0 well, 1 an error, 2 wrong arguments, or changes that `plan` found.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -75,6 +92,10 @@ pub fn main() -> ExitCode {
             Command::Render(arguments) => render::run(&cli.shared, &arguments).await,
             Command::Check(arguments) => check::run(&cli.shared, &arguments).await,
             Command::Status(arguments) => status::run(&cli.shared, &arguments).await,
+            Command::Plan(arguments) => plan::run(&cli.shared, &arguments).await,
+            Command::Apply(arguments) => apply::run(&cli.shared, &arguments).await,
+            Command::Pause(arguments) => pause::pause(&cli.shared, &arguments).await,
+            Command::Resume(arguments) => pause::resume(&cli.shared, &arguments).await,
         }
     });
     // A blocked name look-up must not keep a process that has said all it had to say.
@@ -82,9 +103,16 @@ pub fn main() -> ExitCode {
     outcome.unwrap_or_else(|error| fail(&error))
 }
 
+/// An error of a room says its cause itself, as a log needs it: so nothing of the chain below is printed, and what the commands add to one
+/// goes in front of its text ([`while_doing`]).
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("trunkd: {error:#}");
+    eprintln!("trunkd: {error}");
     ExitCode::FAILURE
+}
+
+/// `map_err` to an error that begins with what it happened at.
+fn while_doing<E: Display>(what: impl Display) -> impl FnOnce(E) -> anyhow::Error {
+    move |error| anyhow::anyhow!("{what}: {error}")
 }
 
 impl Shared {
@@ -101,7 +129,9 @@ impl Shared {
 fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write to standard output"),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(while_doing("cannot write to standard output")(error))
+        }
         _ => Ok(()),
     }
 }
@@ -110,23 +140,42 @@ fn print(text: &str) -> anyhow::Result<()> {
 fn store(settings: &Settings) -> anyhow::Result<Store> {
     settings.validate_store()?;
     let options = Options::from_settings(&settings.redis, &settings.data_dir)?;
-    Ok(Store::new(options, Arc::new(Health::new()))?)
+    // A person waits more patiently than FreeSWITCH.
+    let timeout = options.timeout.max(PATIENCE);
+    Ok(Store::new(Options { timeout, ..options }, Arc::new(Health::new()))?)
 }
 
 fn templates(settings: &Settings) -> anyhow::Result<Templates> {
     Ok(Templates::load(&settings.templates.dir)?)
 }
 
-fn catalog(settings: &Settings, store: &Store, templates: &Templates) -> anyhow::Result<Catalog> {
-    let default = ProfileName::parse(&settings.templates.default_profile).context("templates.default_profile")?;
-    Ok(Catalog::new(store.clone(), templates.rules(&default)?))
+fn catalog(settings: &Settings, store: &Store, templates: &Templates) -> anyhow::Result<Arc<Catalog>> {
+    let default =
+        ProfileName::parse(&settings.templates.default_profile).map_err(while_doing("templates.default_profile"))?;
+    Ok(Arc::new(Catalog::read_only(store.clone(), templates.rules(&default)?)))
+}
+
+fn unknown_switch(name: &str, known: BTreeSet<String>) -> anyhow::Error {
+    let known = match known.is_empty() {
+        true => "none: name yours in [[switch]] of the settings".to_owned(),
+        false => known.into_iter().collect::<Vec<_>>().join(", "),
+    };
+    anyhow::anyhow!("there is no switch {name:?}; known are {known}")
+}
+
+/// A connected switch is told of every 5 s: without that for so long, no trunkd writes.
+const WATCHED_FOR: SignedDuration = SignedDuration::from_secs(15);
+
+/// Whether a trunkd is connected to the switch, and what Redis says of it therefore true.
+fn is_watched(state: &SwitchState, now: Timestamp) -> bool {
+    let seen = state.last_seen.parse::<Timestamp>();
+    state.connected && seen.is_ok_and(|seen| now.duration_since(seen) <= WATCHED_FOR)
 }
 
 /// What to say when Redis cannot be read: for the embedded one it is usually trunkd that does not run.
-fn unreadable(settings: &Settings, error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
-    let error = anyhow::Error::new(error);
+fn unreadable(settings: &Settings, error: impl Display) -> anyhow::Error {
     match settings.redis.embedded {
-        true => error.context("the embedded Redis does not answer; it runs while `trunkd serve` does"),
-        false => error.context(format!("cannot read Redis at {}", settings.redis.shown_url())),
+        true => while_doing("the embedded Redis does not answer; it runs while `trunkd serve` does")(error),
+        false => while_doing(format!("cannot read Redis at {}", settings.redis.shown_url()))(error),
     }
 }

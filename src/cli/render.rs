@@ -32,6 +32,11 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     let store = store(&settings)?;
     let catalog = catalog(&settings, &store, &templates)?;
     let current = catalog.all().await.map_err(|error| unreadable(&settings, error))?;
+    if !store.has_key().await.map_err(|error| unreadable(&settings, error))? {
+        eprintln!(
+            "trunkd: Redis holds no trunkd:key yet, which `trunkd serve` makes; what it serves then will be this, with other values of trunkd_revision"
+        );
+    }
     let query = Query {
         profile: arguments.profile.as_deref(),
         gateway: match arguments.gateway.as_deref() {

@@ -3,13 +3,11 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, print};
-use crate::ingest::Timing;
-use crate::server::Application;
+use super::{Shared, print, while_doing};
+use crate::server::{Application, Timing};
 use crate::settings::{Flags, Settings};
 use crate::store::Embedded;
 use crate::telemetry;
@@ -41,7 +39,14 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     }
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
-    let application = Application::build(settings.clone(), Timing::default()).await?;
+    // The embedded Redis may read its file for minutes.
+    let built = stop
+        .run_until_cancelled(Application::build(settings.clone(), Timing::default()))
+        .await;
+    let Some(application) = built.transpose()? else {
+        tracing::info!("stopped while it was starting");
+        return Ok(ExitCode::SUCCESS);
+    };
     let address = application.address();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -57,7 +62,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
             .store()
             .seed_gateway(domain, gateway, SAMPLE_VALUE)
             .await
-            .context("the sample gateway")?;
+            .map_err(while_doing("the sample gateway"))?;
         print(&what_to_try(&settings, address))?;
     }
     application.run_until_stopped(stop).await?;
@@ -66,7 +71,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
 
 fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<()> {
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let mut signals = signal(kind).context("cannot listen for signals")?;
+        let mut signals = signal(kind).map_err(while_doing("cannot listen for signals"))?;
         let stop = stop.clone();
         tokio::spawn(async move {
             signals.recv().await;
