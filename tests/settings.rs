@@ -565,6 +565,9 @@ fn the_allow_list_follows_the_address_unless_it_is_set() {
         &unguarded.warnings()[0],
         &["http.allow_open", "password of every gateway"],
     );
+    let refused = Given::file("[http]\nlisten = '0.0.0.0:8080'").load().unwrap();
+    assert!(refused.validate_for_serve().is_err());
+    assert!(!refused.warnings().iter().any(|warning| warning.contains("allow_open")));
 }
 
 #[test]

@@ -180,22 +180,22 @@ pub struct SwitchSettings {
     pub password_file: Option<PathBuf>,
 }
 
-/// `[reconcile]`. Only `resync_interval` acts in this version: the others are read and checked, so that a settings file can be
-/// prepared, and change nothing yet.
+/// `[reconcile]`: whether and how what Redis wants is brought onto the switches.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReconcileSettings {
-    /// Reserved. `TRUNKD_RECONCILE__MODE`.
+    /// What is done about a switch that runs something else. `TRUNKD_RECONCILE__MODE`.
     #[serde(deserialize_with = "text::one")]
     pub mode: ReconcileMode,
     /// How often each switch's own list of gateways is compared with what Redis holds. The read holds a lock that call set-up
     /// needs (FACT 25), so at least a second. `TRUNKD_RECONCILE__RESYNC_INTERVAL`.
     #[serde(deserialize_with = "text::one")]
     pub resync_interval: Duration,
-    /// Reserved. None: the larger of 5 and a fifth of ours on that switch. `TRUNKD_RECONCILE__MAX_REMOVALS`.
+    /// A plan that removes more from a switch is held; 0 holds every removal. None: the larger of 5 and a fifth of ours on that
+    /// switch. `TRUNKD_RECONCILE__MAX_REMOVALS`.
     #[serde(deserialize_with = "text::maybe")]
     pub max_removals: Option<usize>,
-    /// Reserved. `TRUNKD_RECONCILE__STARTS_PER_SECOND`.
+    /// Gateways that may begin to register in a second, on each switch; at least 1. `TRUNKD_RECONCILE__STARTS_PER_SECOND`.
     #[serde(deserialize_with = "text::one")]
     pub starts_per_second: u32,
 }
@@ -207,6 +207,17 @@ pub enum ReconcileMode {
     Apply,
     Observe,
     Off,
+}
+
+impl ReconcileMode {
+    /// As the settings have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Observe => "observe",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// `[log]`.

@@ -344,10 +344,13 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
     let http = &settings.http;
     let mut warnings = Vec::new();
     if is_unguarded(http) {
-        warnings.push(format!(
-            "http.allow_open: whoever reaches {} can read the password of every gateway; set http.credentials to close it",
-            http.listen
-        ));
+        // Without allow_open it is more than a warning: see `exposure`.
+        if http.allow_open {
+            warnings.push(format!(
+                "http.allow_open: whoever reaches {} can read the password of every gateway; set http.credentials to close it",
+                http.listen
+            ));
+        }
     } else if !http.is_loopback() && http.tls.is_none() {
         warnings.push(format!(
             "{} answers without TLS: the passwords of the gateways cross the network in clear; set http.tls",
