@@ -67,6 +67,8 @@ pub struct ConnectionRecord {
     pub authenticated: bool,
     /// Command lines in the order they came, the password of `auth` included
     pub commands: Vec<String>,
+    /// When the last bytes of each were read
+    pub arrivals: Vec<Instant>,
     pub open: bool,
 }
 
@@ -222,6 +224,7 @@ impl Connection {
                 peer,
                 authenticated: false,
                 commands: Vec::new(),
+                arrivals: Vec::new(),
                 open: true,
             },
             format: Format::Plain,

@@ -9,7 +9,7 @@ use super::api;
 use super::bus::{Connection, Format};
 use super::event::{NAMES, Origin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -111,19 +111,23 @@ async fn talk(shared: &Arc<Shared>, stream: &mut TcpStream, id: u64) -> Option<&
     let mut spoken = false;
     let mut buffer: Vec<u8> = Vec::new();
     let mut bytes = vec![0u8; 16 * 1024];
+    let mut arrived = Instant::now();
     loop {
         // What has arrived is read before anything is sent; the yield lets the runtime see that it has.
         tokio::task::yield_now().await;
         not_stalled(shared, id, &wake).await;
         match stream.try_read(&mut bytes) {
             Ok(0) => return None,
-            Ok(read) => buffer.extend_from_slice(&bytes[..read]),
+            Ok(read) => {
+                arrived = Instant::now();
+                buffer.extend_from_slice(&bytes[..read]);
+            }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(_) => return None,
         }
         if let Some(packet) = take_packet(&mut buffer) {
             spoken = true;
-            let reply = command(shared, id, &packet).await;
+            let reply = command(shared, id, &packet, arrived).await;
             not_stalled(shared, id, &wake).await;
             stream.write_all(reply.bytes.as_bytes()).await.ok()?;
             if reply.ends {
@@ -233,12 +237,13 @@ fn reply(text: &str) -> Reply {
 }
 
 /// `parse_command`
-async fn command(shared: &Arc<Shared>, id: u64, packet: &Packet) -> Reply {
+async fn command(shared: &Arc<Shared>, id: u64, packet: &Packet, arrived: Instant) -> Reply {
     let line = packet.command.as_str();
     let (authenticated, password) = shared.with(|core| {
         let connection = core.bus.connections.get_mut(&id);
         let authenticated = connection.is_some_and(|connection| {
             connection.record.commands.push(line.to_owned());
+            connection.record.arrivals.push(arrived);
             connection.record.authenticated
         });
         (authenticated, core.password.clone())

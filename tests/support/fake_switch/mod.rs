@@ -37,7 +37,7 @@ use sofia::{Sofia, World};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -832,6 +832,15 @@ impl View<'_> {
             .into_iter()
             .flat_map(|c| c.commands.iter().map(String::as_str))
             .collect()
+    }
+
+    /// When the latest of such command lines came
+    pub fn arrival(&self, is_it: impl Fn(&str) -> bool) -> Option<Instant> {
+        let of_connection = |connection: &ConnectionRecord| {
+            let latest = connection.commands.iter().rposition(|line| is_it(line))?;
+            Some(connection.arrivals[latest])
+        };
+        self.all_connections().into_iter().filter_map(of_connection).max()
     }
 
     /// Connections that listen to events
