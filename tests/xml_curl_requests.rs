@@ -740,7 +740,7 @@ struct Fixed {
 }
 
 impl Source for Fixed {
-    async fn desired(&self, _gateway: Option<&str>) -> Result<Current, Unavailable> {
+    async fn desired(&self, _asked: &trunkd::xml_curl::SofiaConf) -> Result<Current, Unavailable> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         assert!(!self.panics.swap(false, Ordering::SeqCst), "as told by the test");
         if self.hold.load(Ordering::SeqCst) {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use redis::AsyncCommands;
 use serde_json::json;
-use trunkd::ingest::Timing;
 
 use crate::support::app::{Other, TestApp, eventually, quick, switch_toml};
 use crate::support::fake_switch::{Binding, FORBIDDEN, FakeSwitch};
@@ -615,15 +614,9 @@ async fn a_switch_without_mod_sofia_is_told_with_the_mend() {
         .start()
         .await;
     assert!(!switch.view(|view| view.sofia_loaded()));
-    let app = TestApp::start_with(
-        &redis,
-        &switch_toml(&switch, "fs1"),
-        Timing {
-            most_retry: Duration::from_millis(50),
-            ..quick()
-        },
-    )
-    .await;
+    let mut timing = quick();
+    timing.ingest.most_retry = Duration::from_millis(50);
+    let app = TestApp::start_with(&redis, &switch_toml(&switch, "fs1"), timing).await;
     eventually(
         "it is told",
         || app.part("switch:fs1"),
@@ -647,4 +640,126 @@ async fn stopping_writes_what_is_held_and_says_that_the_switch_is_not_connected(
     switch
         .wait_until("no connection is left", |view| view.connections().is_empty())
         .await;
+}
+
+#[tokio::test]
+async fn a_lost_commands_connection_is_opened_again_too() {
+    let (_redis, switch, _app, other) = registered("").await;
+    let commands = switch.view(|view| {
+        let found = view
+            .connections()
+            .into_iter()
+            .find(|c| c.commands.iter().any(|line| line.contains("xmlstatus")));
+        found.unwrap().id
+    });
+    switch.drop_connection(commands);
+    switch
+        .wait_until("there are two again", |view| {
+            view.connections().iter().all(|connection| connection.id > commands) && view.connections().len() == 2
+        })
+        .await;
+    // A gateway that does not register is told by the list alone.
+    switch.add_gateways(
+        "external",
+        r#"<gateway name="a"><param name="register" value="false"/></gateway>"#,
+    );
+    other.wait_for("trunkd:status:fs1", "a", "/state", "NOREG").await;
+}
+
+#[tokio::test]
+async fn a_trunkd_with_other_switches_leaves_those_of_its_fellows_alone() {
+    let (redis, _switch, _app, other) = registered(EVERYTHING).await;
+    let second = FakeSwitch::builder().switchname("fs2").start().await;
+    let _fellow = TestApp::start(&redis, &switch_toml(&second, "fs2")).await;
+    other.wait_for("trunkd:switches", "fs2", "/connected", true).await;
+    // Whatever it was to remove at its start it has removed by the time that it said so again.
+    let seen = other.field("trunkd:switches", "fs2").await.unwrap()["last_seen"].clone();
+    let moved = |state: &Option<serde_json::Value>| state.as_ref().is_some_and(|state| state["last_seen"] != seen);
+    eventually("it looked again", || other.field("trunkd:switches", "fs2"), moved).await;
+    assert_eq!(other.field("gateways", "carrier1").await.unwrap()["State"], "REGED");
+    assert_eq!(
+        other.field("trunkd:status:fs1", "carrier1").await.unwrap()["state"],
+        "REGED"
+    );
+    let list = other.list("gateway-list").await;
+    assert!(
+        !list
+            .iter()
+            .any(|event| event["Event-Subclass"] == "sofia::gateway_delete"),
+        "{list:#?}"
+    );
+}
+
+#[tokio::test]
+async fn a_key_of_the_wrong_type_loses_no_event() {
+    let (_redis, switch, app, other) = registered(EVERYTHING).await;
+    let mut connection = other.connection.clone();
+    connection.del::<_, ()>("gateway-list").await.unwrap();
+    connection
+        .set::<_, _, ()>("gateway-list", "somebody else's")
+        .await
+        .unwrap();
+    replace(&switch).await;
+    switch.wait_for_delivery().await;
+    let told = eventually(
+        "it is told",
+        || app.part("redis"),
+        |part| {
+            part["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("gateway-list is a string"))
+        },
+    );
+    told.await;
+    connection.del::<_, ()>("gateway-list").await.unwrap();
+    let last = switch.view(|view| {
+        let events = view.events().map(|event| event.to_json());
+        let last = events
+            .filter(|json| json.contains(r#""Gateway":"carrier1""#))
+            .last()
+            .unwrap();
+        serde_json::from_str::<serde_json::Value>(&last).unwrap()["Event-Sequence"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    });
+    let list = eventually(
+        "the last event is listed",
+        || other.list("gateway-list"),
+        |list| {
+            list.iter()
+                .any(|event| event["Event-Sequence"] == last.as_str() && event["trunkd-Source"].is_null())
+        },
+    );
+    let list = list.await;
+    let events = list.iter().filter(|event| event["trunkd-Source"].is_null());
+    let kinds: Vec<_> = events.map(|event| event["Event-Subclass"].as_str().unwrap()).collect();
+    assert!(
+        kinds.contains(&"sofia::gateway_delete") && kinds.contains(&"sofia::gateway_add"),
+        "{kinds:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_state_of_a_switch_that_is_out_of_reach_takes_no_place_as_if_it_were_true() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    let (one, two) = (
+        FakeSwitch::builder().start().await,
+        FakeSwitch::builder().switchname("fs2").start().await,
+    );
+    let gateway = r#"<gateway name="a"><param name="register" value="false"/></gateway>"#;
+    two.add_gateways("external", gateway);
+    let toml = format!("{}{}", switch_toml(&one, "fs1"), switch_toml(&two, "fs2"));
+    let _app = TestApp::start(&redis, &toml).await;
+    other.wait_for("trunkd:status:fs2", "a", "/state", "NOREG").await;
+    two.refuse_connections(true).await;
+    two.drop_connections();
+    other.wait_for("trunkd:status:fs2", "a", "/stale", true).await;
+    one.add_gateways("external", gateway);
+    other.wait_for("gateways", "a", "/FreeSWITCH-Switchname", "fs1").await;
+    other.wait_for("trunkd:status:fs1", "a", "/state", "NOREG").await;
+    one.api("sofia profile external killgw a").await;
+    let value = other.wait_for("gateways", "a", "/FreeSWITCH-Switchname", "fs2").await;
+    assert_eq!(value["trunkd-Source"], "disconnected");
 }

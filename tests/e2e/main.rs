@@ -6,4 +6,5 @@ mod support;
 
 mod ingest;
 mod program;
+mod reconcile;
 mod serving;

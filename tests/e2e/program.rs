@@ -1,6 +1,8 @@
 //! The program itself: subcommands, signals, the embedded Redis, and that no secret is ever printed.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -10,8 +12,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::support::app::{Other, eventually, http};
-use crate::support::fake_switch::FakeSwitch;
+use crate::support::app::{Other, eventually, http, switch_toml};
+use crate::support::fake_switch::{Binding, FakeSwitch};
 use crate::support::redis::RedisServer;
 
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
@@ -39,7 +41,11 @@ struct Serving {
 
 impl Serving {
     fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_trunkd"))
+        Self::start_from(Command::new(env!("CARGO_BIN_EXE_trunkd")), folder, arguments)
+    }
+
+    fn start_from(mut command: Command, folder: &Path, arguments: &[&str]) -> Self {
+        let mut child = command
             .current_dir(folder)
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(arguments)
@@ -91,6 +97,53 @@ impl Serving {
         }
         panic!("it did not end: {}", self.log());
     }
+}
+
+/// The embedded Redis of a trunkd that runs in a folder, asked anew at each question, as any other program would.
+struct EmbeddedRedis {
+    client: redis::Client,
+}
+
+impl EmbeddedRedis {
+    fn of(folder: &Path) -> Self {
+        let socket = folder.join("data/redis/redis.sock");
+        let client = redis::Client::open(format!("redis+unix://{}", socket.display())).unwrap();
+        Self { client }
+    }
+
+    async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> redis::RedisResult<T> {
+        let mut connection = self.client.get_multiplexed_async_connection().await?;
+        command.query_async(&mut connection).await
+    }
+
+    async fn pid(&self) -> Option<Pid> {
+        let info: redis::InfoDict = self.ask(redis::cmd("INFO").arg("server")).await.ok()?;
+        info.get("process_id").map(Pid::from_raw)
+    }
+
+    async fn put(&self, gateway: &str) {
+        let mut command = redis::cmd("HSET");
+        command
+            .arg("cti_gateway@default")
+            .arg(gateway)
+            .arg(r#"{"param":{"register":"false"}}"#);
+        self.ask::<()>(&command).await.unwrap();
+    }
+
+    async fn gateways(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.ask(redis::cmd("HKEYS").arg("cti_gateway@default")).await.unwrap();
+        names.sort();
+        names
+    }
+}
+
+async fn wait_until_gone(pid: Pid) {
+    eventually(
+        &format!("process {pid} is gone"),
+        || async { kill(pid, None).is_err() },
+        |gone| *gone,
+    )
+    .await;
 }
 
 impl Drop for Serving {
@@ -161,10 +214,9 @@ async fn render_prints_what_freeswitch_would_get() {
         request.send().await.unwrap().text().await.unwrap()
     };
     let rendered = |arguments: &[&str]| text(&trunkd(folder.path(), arguments).stdout);
-    assert_eq!(
-        rendered(&["render", "--profile", "external", "--node", "fs1"]),
-        ask(form.to_owned()).await
-    );
+    // Asked first: to serve is to make the key of the revisions, which `render` only reads.
+    let served = ask(form.to_owned()).await;
+    assert_eq!(rendered(&["render", "--profile", "external", "--node", "fs1"]), served);
     let one = rendered(&["render", "--profile", "external", "--node", "fs1", "--gateway", "gw"]);
     assert_eq!(one, ask(format!("{form}&reconfig=true&gateway=gw")).await);
     assert!(one.contains(r#"<gateway name="gw">"#));
@@ -320,18 +372,8 @@ async fn the_embedded_redis_lives_and_dies_with_trunkd_and_keeps_its_data() {
             .await
             .contains(r#"<gateway name="sample">"#)
     );
-    let socket = folder.path().join("data/redis/redis.sock");
-    let pid = || async {
-        let client = redis::Client::open(format!("redis+unix://{}", socket.display())).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.ok()?;
-        let info: String = redis::cmd("INFO")
-            .arg("server")
-            .query_async(&mut connection)
-            .await
-            .ok()?;
-        info.lines()
-            .find_map(|line| line.strip_prefix("process_id:")?.trim().parse::<i32>().ok())
-    };
+    let redis = EmbeddedRedis::of(folder.path());
+    let pid = || redis.pid();
     let first = pid().await.unwrap();
 
     let second = trunkd(folder.path(), &["serve", "--embedded", "--listen", "127.0.0.1:0"]);
@@ -342,7 +384,7 @@ async fn the_embedded_redis_lives_and_dies_with_trunkd_and_keeps_its_data() {
         text(&second.stderr)
     );
 
-    kill(Pid::from_raw(first), Signal::SIGKILL).unwrap();
+    kill(first, Signal::SIGKILL).unwrap();
     let again = eventually("it is started again", pid, |now| now.is_some_and(|now| now != first))
         .await
         .unwrap();
@@ -354,12 +396,7 @@ async fn the_embedded_redis_lives_and_dies_with_trunkd_and_keeps_its_data() {
 
     serving.signal(Signal::SIGKILL);
     serving.ended().await;
-    eventually(
-        "it died with trunkd",
-        || async { kill(Pid::from_raw(again), None).is_err() },
-        |gone| *gone,
-    )
-    .await;
+    wait_until_gone(again).await;
 
     let mut serving = Serving::start(folder.path(), &["--embedded", "--templates", TEMPLATES]);
     let url = serving.url("/xml_curl").await;
@@ -370,12 +407,166 @@ async fn the_embedded_redis_lives_and_dies_with_trunkd_and_keeps_its_data() {
     let last = pid().await.unwrap();
     serving.signal(Signal::SIGTERM);
     assert!(serving.ended().await.success(), "{}", serving.log());
+    wait_until_gone(last).await;
+}
+
+#[tokio::test]
+async fn a_trunkd_that_is_killed_and_started_again_at_once_finds_its_redis() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--embedded", "--templates", TEMPLATES];
+    let redis = EmbeddedRedis::of(folder.path());
+    let mut serving = Serving::start(folder.path(), &arguments);
+    let mut expected = Vec::new();
+    for round in ["a", "b", "c", "hung"] {
+        serving.url("/health").await;
+        let old = redis.pid().await.unwrap();
+        redis.put(round).await;
+        expected.push(round);
+        if round == "hung" {
+            kill(old, Signal::SIGSTOP).unwrap();
+        }
+        serving.signal(Signal::SIGKILL);
+        serving = Serving::start(folder.path(), &arguments);
+        serving.url("/health").await;
+        let new = redis.pid().await.unwrap();
+        assert_ne!(new, old, "the dying server was taken for the new one");
+        wait_until_gone(old).await;
+        assert_eq!(redis.pid().await, Some(new), "the dying server took the socket along");
+        assert_eq!(redis.gateways().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_embedded_redis_whose_guard_is_killed_goes_before_the_next_one_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &["--embedded", "--templates", TEMPLATES]);
+    let redis = EmbeddedRedis::of(folder.path());
+    serving.url("/health").await;
+    redis.put("kept").await;
+    let old = redis.pid().await.unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{old}/status")).unwrap();
+    let guard = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    kill(Pid::from_raw(guard.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+    serving.wait_for("the embedded Redis runs again").await;
+    let new = redis.pid().await.unwrap();
+    assert_ne!(new, old);
+    wait_until_gone(old).await;
+    assert_eq!(redis.pid().await, Some(new));
+    assert_eq!(redis.gateways().await, ["kept"]);
+}
+
+#[tokio::test]
+async fn an_embedded_redis_that_no_longer_answers_is_started_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &["--embedded", "--templates", TEMPLATES]);
+    let redis = EmbeddedRedis::of(folder.path());
+    serving.url("/health").await;
+    redis.put("kept").await;
+    let old = redis.pid().await.unwrap();
+    std::fs::remove_file(folder.path().join("data/redis/redis.sock")).unwrap();
+    serving.wait_for("the embedded Redis runs again").await;
+    assert!(serving.log().contains("does not answer"), "{}", serving.log());
+    wait_until_gone(old).await;
+    assert_eq!(redis.gateways().await, ["kept"]);
+}
+
+#[tokio::test]
+async fn a_start_waits_until_the_embedded_redis_has_read_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data/redis");
+    std::fs::create_dir_all(&data).unwrap();
+    let command = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n";
+    std::fs::write(data.join("appendonly.aof"), command.repeat(2_000_000)).unwrap();
+    let arguments = ["--embedded", "--sample", "--templates", TEMPLATES];
+    let mut serving = Serving::start(folder.path(), &arguments);
+    serving.wait_for("reads its append-only file").await;
+    serving.signal(Signal::SIGTERM);
+    assert!(serving.ended().await.success(), "{}", serving.log());
+
+    let serving = Serving::start(folder.path(), &arguments);
+    serving.wait_for("reads its append-only file").await;
+    serving.url("/health").await;
+    let redis = EmbeddedRedis::of(folder.path());
+    eventually("the sample is in", || redis.gateways(), |names| names == &["sample"]).await;
+}
+
+#[tokio::test]
+async fn what_the_embedded_redis_keeps_is_its_users_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data/redis");
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 022; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_trunkd")]);
+    let serving = Serving::start_from(command, folder.path(), &["--embedded", "--templates", TEMPLATES]);
+    serving.url("/health").await;
+    EmbeddedRedis::of(folder.path()).put("secret").await;
+
+    let (mut folders, mut files) = (vec![data], 0);
+    while let Some(folder) = folders.pop() {
+        assert_eq!(mode(&folder), 0o700, "{}", folder.display());
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                assert_eq!(mode(&path) & 0o077, 0, "{}", path.display());
+                files += 1;
+            }
+        }
+    }
+    assert!(files >= 3, "the socket, the log and the append-only file");
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_in_time_with_a_hung_redis_and_a_half_sent_request() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("trunkd.toml"), "[http]\nrequest_timeout = \"60s\"\n").unwrap();
+    let mut serving = Serving::start(folder.path(), &["--embedded", "--templates", TEMPLATES]);
+    let url = serving.url("").await;
+    let redis = EmbeddedRedis::of(folder.path()).pid().await.unwrap();
+    let mut client = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    let head = "POST /xml_curl HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                Content-Length: 100\r\nExpect: 100-continue\r\n\r\n";
+    client.write_all(head.as_bytes()).unwrap();
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100", "the request is being read");
+    client.write_all(b"hostname=fs1").unwrap();
+    kill(redis, Signal::SIGSTOP).unwrap();
+
+    serving.signal(Signal::SIGTERM);
+    assert!(serving.ended().await.success(), "{}", serving.log());
     eventually(
-        "it stopped with trunkd",
-        || async { kill(Pid::from_raw(last), None).is_err() },
-        |gone| *gone,
+        "the log says what was cut",
+        || async { serving.log() },
+        |log| log.contains("\"HTTP server\"") && log.contains("did not end when it was told to; it was killed"),
     )
     .await;
+    wait_until_gone(redis).await;
+}
+
+#[tokio::test]
+async fn systemd_is_told_when_it_serves_and_when_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("notify");
+    let systemd = tokio::net::UnixDatagram::bind(&socket).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trunkd"));
+    command.env("NOTIFY_SOCKET", &socket);
+    let mut serving = Serving::start_from(command, folder.path(), &["--embedded", "--templates", TEMPLATES]);
+    let told = async || {
+        let mut buffer = [0; 256];
+        let read = tokio::time::timeout(Duration::from_secs(20), systemd.recv(&mut buffer)).await;
+        text(&buffer[..read.expect("it tells").unwrap()])
+    };
+    assert_eq!(told().await, "READY=1\n");
+    assert!(EmbeddedRedis::of(folder.path()).pid().await.is_some());
+    serving.signal(Signal::SIGTERM);
+    assert_eq!(told().await, "STOPPING=1\n");
+    assert!(serving.ended().await.success(), "{}", serving.log());
 }
 
 #[tokio::test]
@@ -496,4 +687,449 @@ async fn no_secret_reaches_a_log_a_metric_or_a_page() {
         let leaks: Vec<_> = said.lines().filter(|line| line.contains("s3cret")).collect();
         assert!(leaks.is_empty(), "{place}: {leaks:#?}");
     }
+}
+
+/// A switch and the program that serves it, with these lines under `[reconcile]`.
+struct Rig {
+    redis: RedisServer,
+    other: Other,
+    switch: FakeSwitch,
+    folder: tempfile::TempDir,
+    serving: Serving,
+}
+
+impl Rig {
+    async fn start(gateways: &[(&str, &str)], reconcile: &str) -> Self {
+        let (redis, folder, switch) = (
+            RedisServer::start().await,
+            tempfile::tempdir().unwrap(),
+            FakeSwitch::builder().start().await,
+        );
+        let other = Other::new(&redis).await;
+        for (name, value) in gateways {
+            other.set_gateway("default", name, value).await;
+        }
+        let toml = format!(
+            "[redis]\nurl = \"{}\"\n{}[reconcile]\nresync_interval = \"1s\"\n{reconcile}",
+            redis.url(),
+            switch_toml(&switch, "fs1")
+        );
+        std::fs::write(folder.path().join("trunkd.toml"), toml).unwrap();
+        let serving = Serving::start(folder.path(), &["--templates", TEMPLATES]);
+        switch.set_binding(Some(Binding::new(serving.url("/xml_curl").await)));
+        switch.restart().await;
+        other.wait_for("trunkd:switches", "fs1", "/connected", true).await;
+        let rig = Self {
+            redis,
+            other,
+            switch,
+            folder,
+            serving,
+        };
+        rig.wait_for_report("/unchanged", gateways.len()).await;
+        rig
+    }
+
+    async fn wait_for_report(&self, pointer: &str, expected: impl Into<Value>) -> Value {
+        self.other.wait_for("trunkd:reconcile", "fs1", pointer, expected).await
+    }
+
+    /// Runs a subcommand to its end while the switch answers: exit status, and what it said on both outputs.
+    async fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        run(self.folder.path(), arguments).await
+    }
+
+    /// As [`Rig::run`], with a person at a terminal who types this.
+    async fn answer(&self, typed: &str, arguments: &[&str]) -> (Option<i32>, String) {
+        let terminal = nix::pty::openpty(None, None).unwrap();
+        std::fs::File::from(terminal.master.try_clone().unwrap())
+            .write_all(typed.as_bytes())
+            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trunkd"));
+        command
+            .current_dir(self.folder.path())
+            .args(["--templates", TEMPLATES])
+            .args(arguments)
+            .stdin(terminal.slave);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap();
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    }
+
+    async fn flush_all(&self) {
+        redis::cmd("FLUSHALL")
+            .exec_async(&mut self.other.connection.clone())
+            .await
+            .unwrap();
+    }
+}
+
+async fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let folder = folder.to_owned();
+    let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let output = tokio::task::spawn_blocking(move || {
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        trunkd(&folder, &arguments)
+    });
+    let output = output.await.unwrap();
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+fn json(said: &str) -> Value {
+    serde_json::from_str(said).unwrap_or_else(|error| panic!("{error}: {said}"))
+}
+
+const IP_TRUNK: &str = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
+
+#[tokio::test]
+async fn plan_shows_what_would_change_and_its_exit_status_says_whether() {
+    let account = |realm: &str, password: &str| {
+        format!(r#"{{"param":{{"realm":"{realm}","username":"u","password":"{password}"}}}}"#)
+    };
+    let rig = Rig::start(
+        &[("gw", &account("a.example.net", SECRET)), ("same", IP_TRUNK)],
+        "mode = \"observe\"\n",
+    )
+    .await;
+    let (status, said) = rig.run(&["plan"]).await;
+    assert_eq!(status, Some(0), "{said}");
+    assert!(
+        said.contains("fs1: nothing to do") && said.contains("= unchanged 2"),
+        "{said}"
+    );
+
+    let changed = account("b.example.net", &format!("{SECRET}2"));
+    rig.other.set_gateway("default", "gw", &changed).await;
+    rig.other.set_gateway("default", "new", IP_TRUNK).await;
+    let (status, said) = rig.run(&["plan", "--node", "fs1"]).await;
+    assert_eq!(status, Some(2), "{said}");
+    for words in [
+        "fs1: 1 to start, 1 to restart",
+        "+ start    new",
+        "~ restart  gw",
+        "param.password: changed (secret)",
+        r#"param.realm: "a.example.net" → "b.example.net""#,
+        "= unchanged 1",
+        r#"reconcile.mode = "observe""#,
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(!said.contains(SECRET) && !said.contains('\u{1b}'), "{said}");
+
+    let (status, said) = rig.run(&["plan", "--json"]).await;
+    assert!(status == Some(2) && !said.contains(SECRET), "{said}");
+    let plan = json(&said);
+    assert_eq!(plan["pending"], true);
+    let fs1 = &plan["switches"][0];
+    assert_eq!(
+        (&fs1["switch"], &fs1["error"], &fs1["held"]),
+        (&"fs1".into(), &Value::Null, &Value::Null)
+    );
+    assert_eq!(fs1["plan"]["actions"][0]["action"], "restart");
+    assert_eq!(fs1["changes"]["gw"][0]["field"], "param.password");
+    assert_eq!(fs1["serve"]["mode"], "observe");
+
+    let (status, said) = rig.run(&["plan", "--node", "fs9"]).await;
+    assert!(status == Some(1) && said.contains("known are fs1"), "{said}");
+    rig.switch.refuse_connections(true).await;
+    let (status, said) = rig.run(&["plan"]).await;
+    assert_eq!(status, Some(1), "{said}");
+    assert!(
+        said.contains("fs1: no plan: it cannot be read") && said.contains("check `address`"),
+        "{said}"
+    );
+    assert!(!said.contains("nothing to do"), "{said}");
+}
+
+#[tokio::test]
+async fn apply_releases_a_held_plan_once_and_a_later_flood_is_held_again() {
+    let gateways: Vec<_> = (0..3).map(|n| format!("gw{n}")).collect();
+    let with: Vec<_> = gateways.iter().map(|name| (name.as_str(), IP_TRUNK)).collect();
+    let rig = Rig::start(&with, "").await;
+    rig.flush_all().await;
+    rig.wait_for_report("/kill", 3).await;
+    let (status, said) = rig.run(&["plan"]).await;
+    assert_eq!(status, Some(2), "{said}");
+    assert!(
+        said.contains("3 to kill (held)") && said.contains("every domain is gone from Redis"),
+        "{said}"
+    );
+
+    let (status, said) = rig.run(&["apply"]).await;
+    assert!(status == Some(1) && said.contains("add --yes"), "{said}");
+    assert_eq!(rig.switch.view(|view| view.gateways().len()), 3);
+    let (status, said) = rig.run(&["apply", "--yes"]).await;
+    assert!(status == Some(0) && said.contains("fs1: killed 3\n"), "{said}");
+    assert_eq!(rig.switch.view(|view| view.gateways().len()), 0);
+    let (status, said) = rig.run(&["apply", "--yes"]).await;
+    assert!(status == Some(0) && said.contains("nothing to do"), "{said}");
+
+    for name in &gateways {
+        rig.other.set_gateway("default", name, IP_TRUNK).await;
+    }
+    rig.wait_for_report("/unchanged", 3).await;
+    rig.flush_all().await;
+    let report = rig.wait_for_report("/kill", 3).await;
+    assert!(report["held"].as_str().unwrap().contains("removes 3 of 3"), "{report}");
+    assert_eq!(rig.switch.view(|view| view.gateways().len()), 3);
+}
+
+#[tokio::test]
+async fn where_trunkd_observes_apply_acts_once() {
+    let rig = Rig::start(&[("gw", IP_TRUNK)], "mode = \"observe\"\n").await;
+    rig.other.set_gateway("default", "new", IP_TRUNK).await;
+    rig.wait_for_report("/start", 1).await;
+    let (status, said) = rig.answer("n\n", &["apply"]).await;
+    assert!(status == Some(1) && said.contains("Nothing was changed"), "{said}");
+    assert!(rig.switch.view(|view| view.gateway("new").is_none()));
+    let (status, said) = rig.answer("y\n", &["apply"]).await;
+    assert!(status == Some(0) && said.contains("fs1: started 1\n"), "{said}");
+    rig.switch.wait_for_state("new", "NOREG").await;
+    rig.other.delete_gateway("default", "new").await;
+    rig.wait_for_report("/kill", 1).await;
+    rig.other.set_gateway("default", "newer", IP_TRUNK).await;
+    rig.wait_for_report("/start", 1).await;
+    assert!(
+        rig.switch
+            .view(|view| view.gateway("new").is_some() && view.gateway("newer").is_none())
+    );
+}
+
+#[tokio::test]
+async fn adopt_takes_over_a_gateway_that_was_not_ours() {
+    let rig = Rig::start(&[], "").await;
+    rig.switch.add_gateways(
+        "external",
+        r#"<gateway name="clash"><param name="register" value="false"/></gateway>"#,
+    );
+    rig.other
+        .wait_for("trunkd:status:fs1", "clash", "/state", "NOREG")
+        .await;
+    let before = rig.switch.view(|view| view.gateway("clash").unwrap().instance);
+    rig.other.set_gateway("default", "clash", IP_TRUNK).await;
+    let (status, said) = rig.run(&["apply", "--yes"]).await;
+    assert!(status == Some(0) && said.contains("trunkd apply --adopt"), "{said}");
+    let (status, said) = rig.run(&["apply", "--yes", "--adopt"]).await;
+    assert!(
+        status == Some(0) && said.contains("taken over") && said.contains("fs1: restarted 1\n"),
+        "{said}"
+    );
+    assert_ne!(rig.switch.view(|view| view.gateway("clash").unwrap().instance), before);
+    rig.wait_for_report("/unchanged", 1).await;
+    let (status, said) = rig.run(&["plan"]).await;
+    assert!(status == Some(0) && said.contains("= unchanged 1"), "{said}");
+}
+
+#[tokio::test]
+async fn a_pause_holds_until_it_is_resumed_and_status_says_so() {
+    let rig = Rig::start(&[("gw", IP_TRUNK)], "").await;
+    let (status, said) = rig.run(&["pause", "--node", "fs9"]).await;
+    assert!(status == Some(1) && said.contains("known are fs1"), "{said}");
+    let (status, said) = rig.run(&["pause", "--node", "fs1"]).await;
+    assert!(
+        status == Some(0) && said.contains("until `trunkd resume --node fs1`"),
+        "{said}"
+    );
+    rig.wait_for_report("/paused", true).await;
+    rig.other.set_gateway("default", "new", IP_TRUNK).await;
+    rig.wait_for_report("/start", 1).await;
+    let said = rig.run(&["status"]).await.1;
+    assert!(said.lines().next().unwrap().ends_with(", PAUSED"), "{said}");
+    let status = json(&rig.run(&["status", "--json"]).await.1);
+    let fs1 = &status["switches"][0];
+    assert_eq!(
+        (&fs1["watched"], &fs1["paused"], &fs1["mode"]),
+        (&true.into(), &true.into(), &"apply".into())
+    );
+    let missing = &fs1["gateways"][1];
+    assert_eq!(missing["name"], "new");
+    assert_eq!(missing.get("state"), Some(&Value::Null));
+    assert_eq!(missing["observed_revision"], Value::Null);
+    assert_eq!(missing["desired_revision"], missing["applied_revision"]);
+    assert_eq!(missing["note"], "desired, and not on this switch: paused");
+    let running = &fs1["gateways"][0];
+    assert!(
+        running["observed_revision"].is_string() && running["note"].is_null(),
+        "{running}"
+    );
+    assert_eq!(running["desired_revision"], running["observed_revision"]);
+    assert!(rig.switch.view(|view| view.gateway("new").is_none()));
+    let (status, said) = rig.run(&["resume", "--node", "fs1"]).await;
+    assert!(status == Some(0) && said.starts_with("Resumed: fs1"), "{said}");
+    rig.switch.wait_for_state("new", "NOREG").await;
+
+    // A value that is refused: what runs stays, and the reason is told.
+    rig.other.set_gateway("default", "gw", "{").await;
+    let (_, said) = rig.run(&["status"]).await;
+    assert!(said.contains("kept: new value refused"), "{said}");
+    assert!(rig.switch.view(|view| view.gateway("gw").is_some()));
+}
+
+#[tokio::test]
+async fn what_only_looks_writes_nothing_to_redis() {
+    let (redis, folder, switch) = (
+        RedisServer::start().await,
+        tempfile::tempdir().unwrap(),
+        FakeSwitch::builder().start().await,
+    );
+    let other = Other::new(&redis).await;
+    let toml = format!("[redis]\nurl = \"{}\"\n{}", redis.url(), switch_toml(&switch, "fs1"));
+    std::fs::write(folder.path().join("trunkd.toml"), toml).unwrap();
+    other.set_gateway("default", "gw", IP_TRUNK).await;
+    for (arguments, expected) in [
+        (&["check"][..], 0),
+        (&["render", "--profile", "external"], 0),
+        (&["status"], 0),
+        (&["plan"], 2),
+    ] {
+        let (status, said) = run(folder.path(), arguments).await;
+        assert_eq!(status, Some(expected), "{said}");
+    }
+    let said = run(folder.path(), &["render", "--profile", "external"]).await.1;
+    assert!(said.contains("other values of trunkd_revision"), "{said}");
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg("*")
+        .query_async(&mut other.connection.clone())
+        .await
+        .unwrap();
+    assert_eq!(keys, ["cti_gateway@default"]);
+}
+
+#[tokio::test]
+async fn states_that_nobody_writes_any_more_are_not_shown_as_live() {
+    let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
+    let other = Other::new(&redis).await;
+    std::fs::write(
+        folder.path().join("trunkd.toml"),
+        format!("[redis]\nurl = \"{}\"\n", redis.url()),
+    )
+    .unwrap();
+    let state = |connected: bool| {
+        format!(
+            r#"{{"connected":{connected},"since":"2025-11-24T06:00:00Z","core_uuid":"c","last_seen":"2025-11-24T06:05:00Z"}}"#
+        )
+    };
+    let row = r#"{"profile":"external","state":"FAIL_WAIT","ping":"DOWN","status":"401","phrase":"Unauthorized","since":"2025-11-24T06:00:00Z","seen":"2025-11-24T06:05:00Z","revision":null}"#;
+    for (key, field, value) in [
+        ("trunkd:switches", "dead", state(true).as_str()),
+        ("trunkd:switches", "away", state(false).as_str()),
+        ("trunkd:status:dead", "gw", row),
+        ("cti_gateway@default", "gw", IP_TRUNK),
+        ("cti_gateway@other", "gw", "{"),
+    ] {
+        redis::cmd("HSET")
+            .arg(key)
+            .arg(field)
+            .arg(value)
+            .exec_async(&mut other.connection.clone())
+            .await
+            .unwrap();
+    }
+    let (status, said) = run(folder.path(), &["status"]).await;
+    assert_eq!(status, Some(0), "{said}");
+    assert!(
+        said.contains("dead  NOT WATCHED since 2025-11-24") && said.contains(": no trunkd writes"),
+        "{said}"
+    );
+    assert!(said.contains("401 Unauthorized since 2025-11-24"), "{said}");
+    assert!(
+        said.contains("switch not connected") && !said.contains("missing"),
+        "{said}"
+    );
+    assert!(
+        !said.contains("kept:"),
+        "the bad value is of a domain that would not serve it: {said}"
+    );
+    let status = json(&run(folder.path(), &["status", "--json"]).await.1);
+    assert_eq!(status["switches"][1]["watched"], false);
+    assert_eq!(status["switches"][0]["gateways"][0]["note"], "switch not connected");
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trunkd"));
+    command
+        .current_dir(folder.path())
+        .args(["--templates", TEMPLATES, "status", "--watch"]);
+    let mut watch = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = watch.stdout.take().unwrap();
+    let twice = tokio::task::spawn_blocking(move || {
+        let (mut said, mut piece) = (Vec::new(), [0; 4096]);
+        while text(&said).matches("\u{1b}[H").count() < 2 {
+            let count = std::io::Read::read(&mut out, &mut piece).unwrap();
+            assert!(count > 0, "it ended: {}", text(&said));
+            said.extend_from_slice(&piece[..count]);
+        }
+        text(&said)
+    });
+    assert!(twice.await.unwrap().contains("NOT WATCHED"));
+    kill(Pid::from_raw(i32::try_from(watch.id()).unwrap()), Signal::SIGINT).unwrap();
+    let ended = tokio::task::spawn_blocking(move || watch.wait().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&ended),
+        Some(Signal::SIGINT as i32)
+    );
+}
+
+#[tokio::test]
+async fn an_order_for_nobody_is_refused_and_an_error_says_its_cause_once() {
+    let rig = Rig::start(&[("gw", IP_TRUNK)], "mode = \"observe\"\n").await;
+    rig.other.set_gateway("default", "new", IP_TRUNK).await;
+    let Rig {
+        redis,
+        other,
+        switch,
+        folder,
+        mut serving,
+    } = rig;
+    serving.signal(Signal::SIGTERM);
+    serving.ended().await;
+    let (status, said) = run(folder.path(), &["apply", "--yes"]).await;
+    assert!(
+        status == Some(1) && said.contains("no trunkd serves this Redis: start `trunkd serve`"),
+        "{said}"
+    );
+    assert_eq!(other.hash("trunkd:control").await.len(), 0);
+    assert!(switch.view(|view| view.gateway("new").is_none()));
+    drop(redis);
+    for arguments in [&["status"][..], &["plan"], &["check"], &["pause"]] {
+        let (status, said) = run(folder.path(), arguments).await;
+        assert_eq!(
+            (status, said.matches("onnection refused").count()),
+            (Some(1), 1),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_from_serving_alone_is_planned_and_released_too() {
+    let gateways: Vec<_> = (0..8).map(|n| format!("gw{n}")).collect();
+    let with: Vec<_> = gateways.iter().map(|name| (name.as_str(), IP_TRUNK)).collect();
+    let rig = Rig::start(&with, "").await;
+    redis::cmd("HDEL")
+        .arg("cti_gateway@default")
+        .arg(&gateways[1..])
+        .exec_async(&mut rig.other.connection.clone())
+        .await
+        .unwrap();
+    let held = "held: removes 7 of 8 (more than 5)";
+    rig.wait_for_report("/held", held).await;
+    for name in &gateways[1..] {
+        rig.switch.api(&format!("sofia profile external killgw {name}")).await;
+    }
+    rig.wait_for_report("/kill", 0).await;
+    let (status, said) = rig.run(&["plan"]).await;
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains(&format!("trunkd serve says {held}")), "{said}");
+    let (status, said) = rig.run(&["status"]).await;
+    assert!(
+        status == Some(0) && said.lines().next().unwrap().ends_with(held),
+        "{said}"
+    );
+    let (status, said) = rig.run(&["apply", "--yes"]).await;
+    assert!(status == Some(0) && said.contains("fs1: released\n"), "{said}");
+    rig.wait_for_report("/held", Value::Null).await;
+    rig.other.set_gateway("default", "new", IP_TRUNK).await;
+    rig.switch.wait_for_state("new", "NOREG").await;
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use redis::AsyncCommands;
 
-use crate::support::app::{Other, TestApp, eventually};
+use crate::support::app::{Other, TestApp, eventually, quick};
 use crate::support::fake_switch::{Binding, FakeSwitch, Used};
 use crate::support::redis::{Data, RedisServer};
 
@@ -314,4 +314,231 @@ async fn nothing_in_a_value_reaches_freeswitchs_preprocessor() {
             assert!(!done.expanded_globals.contains(&"secret".to_owned()));
         }
     });
+}
+
+#[tokio::test]
+async fn the_redis_user_of_the_readme_may_do_all_that_trunkd_does() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let line = readme
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("ACL SETUSER "))
+        .unwrap();
+    let other = Other::new(&redis).await;
+    let mut connection = other.connection.clone();
+    let mut rule = redis::cmd("ACL");
+    rule.arg("SETUSER");
+    for word in line.split_whitespace() {
+        rule.arg(word.trim_matches('\''));
+    }
+    rule.exec_async(&mut connection).await.unwrap();
+
+    let toml = "[redis]\nusername = \"trunkd\"\npassword = \"password\"\n[status]\nlist = \"your:list\"\nchannel = \"your:channel\"\n\
+                [reconcile]\nmode = \"apply\"\n";
+    let _app = TestApp::with_switch(&redis, &switch, toml).await;
+    other.set_gateway("default", "gw", IP_TRUNK).await;
+    switch.wait_for_state("gw", "NOREG").await;
+    other.wait_for("gateways", "gw", "/State", "NOREG").await;
+    assert!(!other.list("your:list").await.is_empty());
+    let refused: redis::Value = redis::cmd("ACL").arg("LOG").query_async(&mut connection).await.unwrap();
+    assert_eq!(refused, redis::Value::Array(Vec::new()));
+}
+
+#[tokio::test]
+async fn a_redis_that_does_not_tell_of_changes_is_read_at_each_request() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    let mut connection = other.connection.clone();
+    let rule = ["SETUSER", "plain", "on", ">p", "~*", "&*", "+@all", "-client|tracking"];
+    redis::cmd("ACL")
+        .arg(&rule[..])
+        .exec_async(&mut connection)
+        .await
+        .unwrap();
+    let toml = "[redis]\nusername = \"plain\"\npassword = \"p\"\n[reconcile]\nmode = \"apply\"\n";
+    let app = TestApp::with_switch(&redis, &switch, toml).await;
+    for round in 0..20 {
+        let name = format!("gw{round}");
+        other.set_gateway("default", &name, IP_TRUNK).await;
+        let (_, one) = app.ask(&format!("profile=external&gateway={name}")).await;
+        assert!(one.contains(&format!("<gateway name=\"{name}\">")));
+        assert!(app.served().await.contains(&name));
+    }
+    switch.wait_for_state("gw19", "NOREG").await;
+}
+
+#[tokio::test]
+async fn a_reading_that_takes_longer_than_an_answer_may_goes_on_until_it_is_done() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    let mut connection = other.connection.clone();
+    let script = "for i = 1, 3000 do redis.call('SET', 'other:' .. ARGV[1] .. ':' .. i, '') end";
+    for round in 0..100 {
+        let mut fill = redis::cmd("EVAL");
+        fill.arg(script)
+            .arg(0)
+            .arg(round)
+            .exec_async(&mut connection)
+            .await
+            .unwrap();
+    }
+    other.set_gateway("default", "gw", IP_TRUNK).await;
+    let app = TestApp::start(&redis, "[redis]\ntimeout = \"10ms\"\n").await;
+    eventually(
+        "it is served",
+        || app.ask("profile=external"),
+        |(status, _)| *status == 200,
+    )
+    .await;
+    other.set_gateway("default", "gw2", IP_TRUNK).await;
+    // Within so short a limit a busy machine may answer from the last good state.
+    eventually("the edit is served", || app.served(), |names| *names == ["gw", "gw2"]).await;
+}
+
+#[tokio::test]
+async fn a_trunkd_that_starts_while_redis_is_away_serves_what_the_one_before_knew() {
+    let mut redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    let app = TestApp::start(&redis, "").await;
+    other.set_gateway("default", "kept", &account("kept-version")).await;
+    assert_eq!(app.served().await, ["kept"]);
+    let kept = app.folder().join("last-good");
+    let holds = |words: &'static str| {
+        let kept = kept.clone();
+        move || {
+            let text = std::fs::read_to_string(&kept).unwrap_or_default();
+            async move { text.contains(words) }
+        }
+    };
+    eventually("it is on disk", holds("kept-version"), |holds| *holds).await;
+    other.set_gateway("default", "kept", "{").await;
+    other.set_gateway("default", "new", &account("new-one")).await;
+    assert_eq!(app.served().await, ["kept", "new"]);
+    eventually("the next state is on disk", holds("new-one"), |holds| *holds).await;
+    let revision = app.ask("profile=external&gateway=new").await.1;
+    redis.kill();
+
+    let folder = app.stop().await;
+    let app = TestApp::start_in(&redis, "", quick(), folder).await;
+    assert_eq!(app.served().await, ["kept", "new"]);
+    assert_eq!(
+        app.ask("profile=external&gateway=new").await.1,
+        revision,
+        "the key of the revisions is kept too"
+    );
+    let health = app.health().await;
+    assert_eq!(
+        (&health["status"], &health["serving"]),
+        (&"degraded".into(), &true.into())
+    );
+    let switch = FakeSwitch::builder()
+        .xml_curl(Binding::new(app.xml_curl_url()))
+        .start()
+        .await;
+    switch.wait_for_state("kept", "REGED").await;
+
+    let folder = app.stop().await;
+    let path = folder.path().join("last-good");
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let app = TestApp::start_in(&redis, "", quick(), folder).await;
+    assert_eq!(app.ask("profile=external").await.0, 503, "a damaged file is ignored");
+}
+
+#[tokio::test]
+async fn a_trunkd_that_starts_in_the_middle_of_a_mistake_goes_on_holding() {
+    let redis = RedisServer::start().await;
+    let (other, toml) = (Other::new(&redis).await, "[reconcile]\nmode = \"apply\"\n");
+    let app = TestApp::start(&redis, toml).await;
+    for name in ["a", "b", "c"] {
+        other.set_gateway("default", name, IP_TRUNK).await;
+    }
+    assert_eq!(app.served().await, ["a", "b", "c"]);
+    let path = app.folder().join("last-good");
+    eventually(
+        "it is on disk",
+        || async { std::fs::read_to_string(&path).unwrap_or_default() },
+        |text| text.contains("\"c\""),
+    )
+    .await;
+    redis::cmd("FLUSHALL")
+        .exec_async(&mut other.connection.clone())
+        .await
+        .unwrap();
+    assert_eq!(app.served().await, ["a", "b", "c"]);
+    let folder = app.stop().await;
+    let app = TestApp::start_in(&redis, toml, quick(), folder).await;
+    assert_eq!(app.served().await, ["a", "b", "c"]);
+}
+
+/// Ends the connections that Redis tells of changes on (`flags=t`).
+async fn end_tracking(other: &Other) -> usize {
+    let mut connection = other.connection.clone();
+    let clients: String = redis::cmd("CLIENT")
+        .arg("LIST")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let field = |line: &str, name: &str| {
+        line.split(' ')
+            .find_map(|field| field.strip_prefix(name).map(str::to_owned))
+    };
+    let tracked = clients
+        .lines()
+        .filter(|line| field(line, "flags=").is_some_and(|flags| flags.contains('t')));
+    let ids: Vec<_> = tracked.filter_map(|line| field(line, "id=")).collect();
+    for id in &ids {
+        let kill = ["KILL", "ID", id];
+        redis::cmd("CLIENT")
+            .arg(&kill[..])
+            .exec_async(&mut connection)
+            .await
+            .unwrap();
+    }
+    ids.len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn answers_are_fresh_with_many_writers_at_once_and_while_tracking_is_lost() {
+    let redis = RedisServer::start_with(&["--io-threads", "4"]).await;
+    let app = std::sync::Arc::new(TestApp::start(&redis, "[redis]\ntimeout = \"5s\"\n").await);
+    let other = Other::new(&redis).await;
+    let writers: Vec<_> = (0..6)
+        .map(|writer| {
+            let (app, redis) = (app.clone(), redis.url());
+            tokio::spawn(async move {
+                let client = redis::Client::open(redis).unwrap();
+                let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+                let (domain, name) = (format!("cti_gateway@domain{}", writer % 3), format!("gw{writer}"));
+                for round in 0..100 {
+                    let password = format!("{writer}-{round}-");
+                    connection
+                        .hset::<_, _, _, ()>(&domain, &name, account(&password))
+                        .await
+                        .unwrap();
+                    let asked = if round % 2 == 0 {
+                        format!("&gateway={name}")
+                    } else {
+                        String::new()
+                    };
+                    let (_, body) = app.ask(&format!("profile=external{asked}")).await;
+                    assert!(
+                        body.contains(&format!("value=\"{password}\"")),
+                        "{name} is not at round {round}"
+                    );
+                }
+            })
+        })
+        .collect();
+    let mut ended = 0;
+    while writers.iter().any(|writer| !writer.is_finished()) {
+        ended += end_tracking(&other).await;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert!(ended > 3, "tracking was lost {ended} times");
+    eventually("it is back at last", || end_tracking(&other), |ended| *ended == 1).await;
 }

@@ -10,9 +10,9 @@ use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use trunkd::ingest;
-use trunkd::server::{Application, ServerError};
+use trunkd::server::{Application, ServerError, Timing};
 use trunkd::settings::{Settings, Sources};
+use trunkd::{ingest, reconcile};
 
 use super::fake_switch::{Binding, FakeSwitch};
 use super::redis::RedisServer;
@@ -20,8 +20,8 @@ use super::redis::RedisServer;
 /// How long a condition is waited for: far longer than any should take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// What an operator's trunkd takes in seconds, in fractions of one.
-pub fn quick() -> ingest::Timing {
-    ingest::Timing {
+pub fn quick() -> Timing {
+    let ingest = ingest::Timing {
         connection: trunkd::event_socket::Timing {
             connect: Duration::from_secs(5),
             silence: Duration::from_millis(400),
@@ -34,7 +34,16 @@ pub fn quick() -> ingest::Timing {
         refused_retry: Duration::from_millis(700),
         touch_interval: Duration::from_millis(100),
         stale_after: Duration::from_millis(500),
-    }
+    };
+    let reconcile = reconcile::Timing {
+        delete: Duration::from_secs(5),
+        appear: Duration::from_millis(500),
+        first_retry: Duration::from_millis(50),
+        most_retry: Duration::from_millis(500),
+        coalesce: Duration::from_millis(20),
+        interval: Duration::from_millis(500),
+    };
+    Timing { ingest, reconcile }
 }
 
 /// Running until it is dropped or stopped.
@@ -46,13 +55,18 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// With these settings (TOML) over a free port, the repository's templates, and `redis`.
+    /// With these settings (TOML) over a free port, the repository's templates, `redis`, and switches that are left alone.
     pub async fn start(redis: &RedisServer, toml: &str) -> Self {
         Self::start_with(redis, toml, quick()).await
     }
 
-    pub async fn start_with(redis: &RedisServer, toml: &str, timing: ingest::Timing) -> Self {
+    pub async fn start_with(redis: &RedisServer, toml: &str, timing: Timing) -> Self {
         let folder = tempfile::tempdir().expect("a data directory");
+        Self::start_in(redis, toml, timing, folder).await
+    }
+
+    /// On a data directory that an earlier one left.
+    pub async fn start_in(redis: &RedisServer, toml: &str, timing: Timing, folder: tempfile::TempDir) -> Self {
         let settings = settings(redis, folder.path(), toml);
         let stop = CancellationToken::new();
         let (send, receive) = tokio::sync::oneshot::channel();
@@ -159,14 +173,15 @@ impl TestApp {
         self.folder.path()
     }
 
-    /// As SIGTERM does; returns when it has stopped.
-    pub async fn stop(mut self) {
+    /// As SIGTERM does; returns its data directory when it has stopped.
+    pub async fn stop(mut self) -> tempfile::TempDir {
         self.stop.cancel();
         let thread = self.thread.take().expect("stopped once");
         let ended = tokio::task::spawn_blocking(move || thread.join())
             .await
             .expect("joined");
         ended.expect("no panic").expect("a clean end");
+        std::mem::replace(&mut self.folder, tempfile::tempdir().expect("an empty folder"))
     }
 }
 
@@ -187,7 +202,7 @@ pub fn http() -> reqwest::Client {
 
 pub fn settings(redis: &RedisServer, folder: &std::path::Path, toml: &str) -> Settings {
     let base = format!(
-        "data_dir = {folder:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[redis]\nurl = {:?}\n[templates]\ndir = {:?}\n",
+        "data_dir = {folder:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[redis]\nurl = {:?}\n[templates]\ndir = {:?}\n[reconcile]\nmode = \"off\"\n",
         redis.url(),
         concat!(env!("CARGO_MANIFEST_DIR"), "/templates"),
     );

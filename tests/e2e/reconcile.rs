@@ -1,0 +1,650 @@
+//! An edit in Redis takes effect by itself, safely, on every switch.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::app::{Other, TestApp, eventually, switch_toml};
+use crate::support::fake_switch::{Binding, FORBIDDEN, FakeSwitch, Method, View};
+use crate::support::redis::{Data, RedisServer};
+
+const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
+const IP_TRUNK: &str = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
+
+fn account(password: &str) -> String {
+    format!(r#"{{"param":{{"realm":"sip.example.net","username":"u","password":"{password}"}}}}"#)
+}
+
+/// A switch and its trunkd, which changes it.
+async fn pair(gateways: &[(&str, &str)], toml: &str) -> (RedisServer, FakeSwitch, TestApp, Other) {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    for (name, value) in gateways {
+        other.set_gateway("default", name, value).await;
+    }
+    let app = TestApp::with_switch(&redis, &switch, &format!("{toml}{APPLY}")).await;
+    for (name, _) in gateways {
+        let what = format!("{name} came to rest");
+        switch
+            .wait_until(&what, |view| {
+                matches!(view.state(name), Some("REGED" | "NOREG" | "FAIL_WAIT"))
+            })
+            .await;
+    }
+    settled(&other, "fs1").await;
+    (redis, switch, app, other)
+}
+
+/// Waits until the reconciler of a switch says that nothing is left to do.
+async fn settled(other: &Other, switch: &str) -> Value {
+    let nothing = |report: &Option<Value>| {
+        report
+            .as_ref()
+            .is_some_and(|report| ["start", "restart", "kill"].iter().all(|count| report[count] == 0))
+    };
+    eventually(
+        "nothing is left to do",
+        || other.field("trunkd:reconcile", switch),
+        nothing,
+    )
+    .await
+    .unwrap()
+}
+
+fn changes(view: &View) -> Vec<String> {
+    let changes = view
+        .commands()
+        .into_iter()
+        .filter(|command| command.contains("startgw") || command.contains("killgw"));
+    changes.map(str::to_owned).collect()
+}
+
+fn names(view: &View) -> BTreeSet<String> {
+    view.gateways().iter().map(|gateway| gateway.name.clone()).collect()
+}
+
+#[tokio::test]
+async fn a_new_gateway_is_registered_by_itself_and_a_removed_one_goes() {
+    let (_redis, switch, _app, other) = pair(&[("stays", IP_TRUNK)], "").await;
+    other.set_gateway("default", "new", &account("p")).await;
+    switch.wait_for_state("new", "REGED").await;
+    other.wait_for("gateways", "new", "/State", "REGED").await;
+    assert_eq!(switch.view(changes), ["api sofia profile external startgw new"]);
+
+    other.delete_gateway("default", "new").await;
+    switch.wait_for_gone("new").await;
+    other.wait_for_gone("gateways", "new").await;
+    assert_eq!(switch.view(changes)[1..], ["api sofia profile external killgw new"]);
+}
+
+#[tokio::test]
+async fn a_changed_password_unregisters_strictly_before_it_registers_again() {
+    let (_redis, switch, _app, other) = pair(&[("gw", &account("p0")), ("same", &account("q"))], "").await;
+    let untouched = switch.view(|view| view.gateway("same").unwrap().instance);
+    for round in 1..=8 {
+        switch.clear_wire();
+        let before = switch.view(|view| view.gateway("gw").unwrap().instance);
+        let password = format!("p{round}");
+        other.set_gateway("default", "gw", &account(&password)).await;
+        switch
+            .wait_until("the new one is registered", |view| {
+                view.gateway("gw").is_some_and(|gw| gw.password == password) && view.state("gw") == Some("REGED")
+            })
+            .await;
+        switch.view(|view| {
+            let of = |method: Method, instance_is_old: bool| {
+                let mut found = view
+                    .wire()
+                    .iter()
+                    .filter(|entry| entry.gateway == "gw" && entry.method == method);
+                found
+                    .find(|entry| (entry.instance == before) == instance_is_old)
+                    .map(|entry| entry.order)
+            };
+            let (gone, come) = (of(Method::Unregister, true), of(Method::Register, false));
+            assert!(gone.is_some() && gone < come, "{:?}", view.wire());
+            let events: Vec<_> = view
+                .events()
+                .map(|event| event.to_json())
+                .filter(|json| json.contains(r#""Gateway":"gw""#))
+                .collect();
+            let delete = events.iter().rposition(|json| json.contains("gateway_delete")).unwrap();
+            let add = events.iter().rposition(|json| json.contains("gateway_add")).unwrap();
+            assert!(delete < add, "the delete is awaited");
+        });
+        settled(&other, "fs1").await;
+    }
+    assert_eq!(
+        switch.view(|view| view.gateway("same").unwrap().instance),
+        untouched,
+        "what did not change is not touched"
+    );
+}
+
+#[tokio::test]
+async fn every_way_a_key_can_change_is_noticed() {
+    let (_redis, switch, _app, other) = pair(&[], "").await;
+    let mut connection = other.connection.clone();
+    let mut run = async |parts: &[&str]| {
+        let mut command = redis::cmd(parts[0]);
+        command.arg(&parts[1..]).exec_async(&mut connection).await.unwrap();
+    };
+    run(&["HSET", "elsewhere", "renamed", IP_TRUNK]).await;
+    run(&["RENAME", "elsewhere", "cti_gateway@b"]).await;
+    switch.wait_for_state("renamed", "NOREG").await;
+    run(&["COPY", "cti_gateway@b", "cti_gateway@c"]).await;
+    run(&[
+        "EVAL",
+        "return redis.call('HSET', KEYS[1], 'scripted', ARGV[1])",
+        "1",
+        "cti_gateway@new",
+        IP_TRUNK,
+    ])
+    .await;
+    switch.wait_for_state("scripted", "NOREG").await;
+    run(&["PEXPIRE", "cti_gateway@new", "10"]).await;
+    switch.wait_for_gone("scripted").await;
+    run(&["DEL", "cti_gateway@b"]).await;
+    settled(&other, "fs1").await;
+    assert_eq!(
+        switch.view(names),
+        ["renamed".to_owned()].into(),
+        "domain c has it still"
+    );
+}
+
+#[tokio::test]
+async fn enabled_profile_and_nodes_move_a_gateway() {
+    let (_redis, switch, _app, other) = pair(&[("gw", IP_TRUNK), ("other", IP_TRUNK), ("third", IP_TRUNK)], "").await;
+    let with = |more: &str| format!(r#"{{"param":{{"realm":"sip.example.net","register":"false"}}{more}}}"#);
+    other
+        .set_gateway("default", "gw", &with(r#","profile":"internal""#))
+        .await;
+    switch
+        .wait_until("it moved", |view| {
+            view.gateway("gw").is_some_and(|gw| gw.profile == "internal")
+        })
+        .await;
+    other.set_gateway("default", "gw", &with(r#","enabled":false"#)).await;
+    switch.wait_for_gone("gw").await;
+    other.set_gateway("default", "gw", &with(r#","nodes":["fs1"]"#)).await;
+    switch.wait_for_state("gw", "NOREG").await;
+    other.set_gateway("default", "gw", &with(r#","nodes":["fs2"]"#)).await;
+    switch.wait_for_gone("gw").await;
+    assert!(switch.view(|view| view.ghosts().is_empty()));
+}
+
+#[tokio::test]
+async fn a_flushed_store_is_held_and_a_switch_that_boots_meanwhile_gets_everything() {
+    for count in [3usize, 300] {
+        let gateways: Vec<_> = (0..count).map(|n| format!("gw{n}")).collect();
+        let with: Vec<_> = gateways.iter().map(|name| (name.as_str(), IP_TRUNK)).collect();
+        let (_redis, switch, app, other) = pair(&with, "").await;
+        let killed = |view: &View| {
+            changes(view)
+                .iter()
+                .filter(|command| command.contains("killgw"))
+                .count()
+        };
+        redis::cmd("FLUSHALL")
+            .exec_async(&mut other.connection.clone())
+            .await
+            .unwrap();
+        let report = other.wait_for("trunkd:reconcile", "fs1", "/kill", count).await;
+        assert!(
+            report["held"]
+                .as_str()
+                .unwrap()
+                .contains(&format!("removes {count} of {count}")),
+            "{report}"
+        );
+        let part = app.part("reconcile:fs1").await;
+        assert_eq!(part["state"], "degraded");
+        assert!(part["reason"].as_str().unwrap().contains("trunkd apply"), "{part}");
+        assert_eq!(app.get("/health").await.0, 200);
+
+        switch.restart().await;
+        switch
+            .wait_until("it has them all", |view| names(view).len() == count)
+            .await;
+        assert_eq!(switch.view(killed), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_held_plan_goes_on_when_the_edit_is_undone() {
+    let gateways: Vec<_> = (0..8).map(|n| format!("gw{n}")).collect();
+    let with: Vec<_> = gateways.iter().map(|name| (name.as_str(), IP_TRUNK)).collect();
+    let (_redis, switch, app, other) = pair(&with, "").await;
+    let mut connection = other.connection.clone();
+    redis::cmd("HDEL")
+        .arg("cti_gateway@default")
+        .arg(&gateways[..7])
+        .exec_async(&mut connection)
+        .await
+        .unwrap();
+    let report = other
+        .wait_for("trunkd:reconcile", "fs1", "/held", "held: removes 7 of 8 (more than 5)")
+        .await;
+    assert_eq!(report["kill"], 7);
+    assert_eq!(
+        app.served().await.len(),
+        8,
+        "what is held from killing is held from serving"
+    );
+    // With the plan held, what is added waits too.
+    other.set_gateway("default", "new", IP_TRUNK).await;
+    other.wait_for("trunkd:reconcile", "fs1", "/start", 1).await;
+    // All at once: one after the other, the removals that are left would soon be no flood any more.
+    let mut undo = redis::cmd("HSET");
+    undo.arg("cti_gateway@default");
+    for name in &gateways[..7] {
+        undo.arg(name).arg(IP_TRUNK);
+    }
+    undo.exec_async(&mut connection).await.unwrap();
+    switch.wait_for_state("new", "NOREG").await;
+    settled(&other, "fs1").await;
+    assert_eq!(switch.view(changes), ["api sofia profile external startgw new"]);
+}
+
+#[tokio::test]
+async fn a_value_made_invalid_leaves_the_gateway_up_as_it_was() {
+    let (_redis, switch, _app, other) = pair(&[("gw", &account("p")), ("marker", IP_TRUNK)], "").await;
+    let instance = switch.view(|view| view.gateway("gw").unwrap().instance);
+    other.set_gateway("default", "gw", "{").await;
+    other.set_gateway("default", "after", IP_TRUNK).await;
+    switch.wait_for_state("after", "NOREG").await;
+    settled(&other, "fs1").await;
+    assert_eq!(switch.view(|view| view.gateway("gw").unwrap().instance), instance);
+    assert_eq!(switch.view(|view| view.state("gw")), Some("REGED"));
+}
+
+#[tokio::test]
+async fn a_value_made_invalid_leaves_the_gateway_up_even_when_trunkd_is_started_after_it() {
+    let (redis, switch, app, other) = pair(&[("gw", &account("p")), ("marker", IP_TRUNK)], "").await;
+    let instance = switch.view(|view| view.gateway("gw").unwrap().instance);
+    app.stop().await;
+    other.set_gateway("default", "gw", "{").await;
+    let app = TestApp::start(&redis, &format!("{}{APPLY}", switch_toml(&switch, "fs1"))).await;
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    other.delete_gateway("default", "marker").await;
+    switch.wait_for_gone("marker").await;
+    settled(&other, "fs1").await;
+    assert_eq!(switch.view(|view| view.gateway("gw").unwrap().instance), instance);
+}
+
+#[tokio::test]
+async fn a_field_named_all_is_refused_and_kills_nothing() {
+    let (_redis, switch, app, other) = pair(&[("gw", IP_TRUNK)], "").await;
+    for name in ["_all_", "_ALL_", "x y", "x\nkillgw", ""] {
+        other.set_gateway("default", name, IP_TRUNK).await;
+        other.delete_gateway("default", name).await;
+        other.set_gateway("default", name, IP_TRUNK).await;
+    }
+    other.set_gateway("default", "after", IP_TRUNK).await;
+    switch.wait_for_state("after", "NOREG").await;
+    settled(&other, "fs1").await;
+    assert_eq!(switch.view(changes), ["api sofia profile external startgw after"]);
+    assert_eq!(app.served().await, ["after", "gw"]);
+}
+
+#[tokio::test]
+async fn a_burst_of_edits_takes_a_handful_of_plans_and_reloads() {
+    let (_redis, switch, _app, other) = pair(&[], "").await;
+    let mut pipe = redis::pipe();
+    for n in 0..1000 {
+        pipe.hset("cti_gateway@default", format!("gw{n}"), IP_TRUNK).ignore();
+    }
+    pipe.exec_async(&mut other.connection.clone()).await.unwrap();
+    switch
+        .wait_until("all are there", |view| names(view).len() == 1000)
+        .await;
+    settled(&other, "fs1").await;
+    let reloads = switch.view(changes).len();
+    assert!(reloads < 60, "{reloads} reloads for one burst");
+    let twice = switch.view(|view| view.log().iter().filter(|line| line.contains("duplicate")).count());
+    assert_eq!(twice, 0);
+}
+
+#[tokio::test]
+async fn changes_by_hand_beside_us_converge() {
+    let (_redis, switch, _app, other) = pair(&[("gw", &account("p")), ("ip", IP_TRUNK)], "").await;
+    switch.api("sofia profile external killgw gw").await;
+    switch
+        .wait_until("it was gone and is back", |view| {
+            view.all("gw").len() == 1 && view.state("gw") == Some("REGED")
+        })
+        .await;
+    switch.api("sofia profile external rescan").await;
+    switch.api("sofia profile external restart").await;
+    switch
+        .wait_until("both are back", |view| {
+            view.state("gw") == Some("REGED") && view.state("ip") == Some("NOREG")
+        })
+        .await;
+    switch.api("sofia profile external killgw ip").await;
+    switch.api("sofia profile external startgw ip").await;
+    switch.wait_until("one is left", |view| view.all("ip").len() == 1).await;
+    settled(&other, "fs1").await;
+    assert!(switch.view(|view| view.ghosts().is_empty()));
+    assert_eq!(switch.view(names), ["gw".to_owned(), "ip".to_owned()].into());
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_never_touched_and_a_clash_is_told_with_the_mend() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    let app = TestApp::with_switch(&redis, &switch, APPLY).await;
+    switch.add_gateways(
+        "external",
+        r#"<gateway name="theirs"><param name="register" value="false"/></gateway>"#,
+    );
+    switch.add_gateways(
+        "external",
+        r#"<gateway name="clash"><param name="register" value="false"/></gateway>"#,
+    );
+    other.wait_for("trunkd:status:fs1", "clash", "/state", "NOREG").await;
+    other.set_gateway("default", "clash", IP_TRUNK).await;
+    let told = eventually(
+        "the clash is told",
+        || app.part("reconcile:fs1"),
+        |part| {
+            part["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("clash") && reason.contains("trunkd apply --adopt"))
+        },
+    );
+    told.await;
+    other.set_gateway("default", "after", IP_TRUNK).await;
+    switch.wait_for_state("after", "NOREG").await;
+    assert_eq!(switch.view(changes), ["api sofia profile external startgw after"]);
+}
+
+#[tokio::test]
+async fn a_gateway_that_freeswitch_refuses_is_told_and_not_tried_for_ever() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    let app = TestApp::with_switch(&redis, &switch, APPLY).await;
+    settled(&other, "fs1").await;
+    // The switch asks somebody else now, who has no gateways.
+    let empty = RedisServer::start().await;
+    let elsewhere = TestApp::start(&empty, "").await;
+    switch.set_binding(Some(Binding::new(elsewhere.xml_curl_url())));
+    other.set_gateway("default", "gw", IP_TRUNK).await;
+    let report = eventually(
+        "it is told",
+        || other.field("trunkd:reconcile", "fs1"),
+        |report| {
+            report
+                .as_ref()
+                .is_some_and(|report| report["troubles"]["gw"].is_string())
+        },
+    );
+    assert!(
+        report.await.unwrap()["troubles"]["gw"]
+            .as_str()
+            .unwrap()
+            .contains("does not have it")
+    );
+    let refused = r#"trunkd_reconcile_actions_total{switch="fs1",action="start",outcome="refused"}"#;
+    eventually("it is counted", || app.metric(refused), |count| *count >= Some(1.0)).await;
+    let tried = switch.view(changes).len();
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    other.set_gateway("default", "marker", IP_TRUNK).await;
+    switch.wait_for_state("marker", "NOREG").await;
+    assert_eq!(
+        switch.view(changes).len(),
+        tried + 1,
+        "the refused version is not tried again"
+    );
+    other
+        .set_gateway(
+            "default",
+            "gw",
+            r#"{"param":{"realm":"other.example.net","register":"false"}}"#,
+        )
+        .await;
+    switch.wait_for_state("gw", "NOREG").await;
+}
+
+#[tokio::test]
+async fn two_switches_get_what_their_nodes_say() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    let (one, two) = (
+        FakeSwitch::builder().start().await,
+        FakeSwitch::builder().switchname("fs2").start().await,
+    );
+    let toml = format!("{}{}{APPLY}", switch_toml(&one, "fs1"), switch_toml(&two, "fs2"));
+    let app = TestApp::start(&redis, &toml).await;
+    for switch in [&one, &two] {
+        switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+        switch.restart().await;
+        switch.wait_until("trunkd listens", |view| view.listeners() == 1).await;
+    }
+    let on = |nodes: &str| format!(r#"{{"param":{{"realm":"sip.example.net","register":"false"}},"nodes":[{nodes}]}}"#);
+    other.set_gateway("default", "both", &on(r#""fs1","fs2""#)).await;
+    other.set_gateway("default", "first", &on(r#""fs1""#)).await;
+    other.set_gateway("default", "second", &on(r#""fs2""#)).await;
+    let set = |names: &[&str]| -> BTreeSet<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+    one.wait_until("fs1 has its own", |view| names(view) == set(&["both", "first"]))
+        .await;
+    two.wait_until("fs2 has its own", |view| names(view) == set(&["both", "second"]))
+        .await;
+    other.set_gateway("default", "first", &on(r#""fs2""#)).await;
+    one.wait_until("it left fs1", |view| names(view) == set(&["both"]))
+        .await;
+    two.wait_until("it came to fs2", |view| {
+        names(view) == set(&["both", "first", "second"])
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_order_in_which_the_parts_start_does_not_matter() {
+    let mut redis = RedisServer::start_with_aof().await;
+    let other = Other::new(&redis).await;
+    other.set_gateway("default", "gw", &account("p")).await;
+    // FreeSWITCH first, with nothing but its disk; then trunkd; Redis last.
+    let disk = r#"<configuration name="sofia.conf"><profiles><profile name="external"><settings/><gateways/></profile></profiles></configuration>"#;
+    let switch = FakeSwitch::builder()
+        .disk(disk)
+        .xml_curl(Binding::new("http://127.0.0.1:9/nobody"))
+        .start()
+        .await;
+    assert!(switch.view(|view| view.sofia_loaded() && view.gateways().is_empty()));
+    redis.kill();
+    let app = TestApp::start(&redis, &format!("{}{APPLY}", switch_toml(&switch, "fs1"))).await;
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    redis.restart(Data::Kept).await;
+    switch.wait_for_state("gw", "REGED").await;
+
+    // A switch that is away while an edit is made, and comes back with what it had.
+    switch.refuse_connections(true).await;
+    switch.drop_connections();
+    let other = Other::new(&redis).await;
+    other.set_gateway("default", "gw", &account("q")).await;
+    other.set_gateway("default", "new", &account("r")).await;
+    switch.refuse_connections(false).await;
+    switch
+        .wait_until("the edit is there", |view| {
+            view.gateway("gw").is_some_and(|gw| gw.password == "q")
+        })
+        .await;
+    switch.wait_for_state("new", "REGED").await;
+}
+
+#[tokio::test]
+async fn a_trunkd_that_died_in_the_middle_of_a_plan_is_followed_by_one_that_finishes_it() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    let toml = format!("{}{APPLY}starts_per_second = 5\n", switch_toml(&switch, "fs1"));
+    let app = TestApp::start(&redis, &toml).await;
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    switch.restart().await;
+    switch.wait_until("trunkd listens", |view| view.listeners() == 1).await;
+    for n in 0..12 {
+        other.set_gateway("default", &format!("gw{n}"), &account("p")).await;
+    }
+    switch
+        .wait_until("it is in the middle", |view| (1..12).contains(&names(view).len()))
+        .await;
+    app.stop().await;
+    assert!(switch.view(|view| names(view).len() < 12), "it was in the middle");
+    let app = TestApp::start(&redis, &toml).await;
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    switch.wait_until("all are there", |view| names(view).len() == 12).await;
+    settled(&other, "fs1").await;
+    // The command that was on its way when trunkd died may be sent again; no gateway comes twice.
+    let added = |view: &View| {
+        view.events()
+            .filter(|event| event.to_json().contains("sofia::gateway_add"))
+            .count()
+    };
+    assert_eq!(switch.view(added), 12);
+    assert_eq!(switch.view(|view| view.gateways().len()), 12);
+}
+
+#[tokio::test]
+async fn observe_changes_nothing_and_a_pause_stops_changing_until_it_is_resumed() {
+    let (redis, switch, app, other) = pair(&[("gw", IP_TRUNK)], "").await;
+    let store = trunkd::store::Store::new(
+        trunkd::store::Options::from_settings(
+            &crate::support::app::settings(&redis, app.folder(), "").redis,
+            app.folder(),
+        )
+        .unwrap(),
+        std::sync::Arc::default(),
+    )
+    .unwrap();
+    store.pause(Some("fs1"), jiff::Timestamp::now()).await.unwrap();
+    other.wait_for("trunkd:reconcile", "fs1", "/paused", true).await;
+    other.set_gateway("default", "new", IP_TRUNK).await;
+    other.wait_for("trunkd:reconcile", "fs1", "/start", 1).await;
+    assert_eq!(switch.view(names), ["gw".to_owned()].into());
+    store.resume(None).await.unwrap();
+    switch.wait_for_state("new", "NOREG").await;
+    app.stop().await;
+
+    let toml = format!(
+        "{}[reconcile]\nmode = \"observe\"\nresync_interval = \"1s\"\n",
+        switch_toml(&switch, "fs1")
+    );
+    let app = TestApp::start(&redis, &toml).await;
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    other.wait_for("trunkd:reconcile", "fs1", "/mode", "observe").await;
+    other.set_gateway("default", "newer", IP_TRUNK).await;
+    other.wait_for("trunkd:reconcile", "fs1", "/start", 1).await;
+    assert_eq!(switch.view(names), ["gw".to_owned(), "new".to_owned()].into());
+}
+
+#[tokio::test]
+async fn a_refused_registration_is_no_reason_to_start_again() {
+    let (_redis, switch, _app, other) = pair(&[], "").await;
+    switch.registrar(|registrar| registrar.set("gw", FORBIDDEN));
+    other.set_gateway("default", "gw", &account("wrong")).await;
+    switch.wait_for_state("gw", "FAIL_WAIT").await;
+    other.wait_for("trunkd:status:fs1", "gw", "/status", "403").await;
+    settled(&other, "fs1").await;
+    assert_eq!(switch.view(changes).len(), 1);
+}
+
+#[tokio::test]
+async fn a_ghost_is_told_with_its_mend_and_the_real_gateway_is_left_alone() {
+    let (_redis, switch, app, _other) = pair(&[("gw", &account("p"))], "").await;
+    let instance = switch.view(|view| view.gateway("gw").unwrap().instance);
+    // Somebody's rescan of another profile brought a second one of the name.
+    switch.add_gateways(
+        "internal",
+        r#"<gateway name="gw"><param name="username" value="u"/><param name="password" value="p"/></gateway>"#,
+    );
+    assert_eq!(switch.view(|view| view.ghosts().len()), 1);
+    let told = eventually(
+        "it is told",
+        || app.part("reconcile:fs1"),
+        |part| {
+            part["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("gw") && reason.contains("sofia profile internal restart"))
+        },
+    );
+    told.await;
+    assert_eq!(switch.view(|view| view.gateway("gw").unwrap().instance), instance);
+    assert!(switch.view(changes).is_empty());
+}
+
+#[tokio::test]
+async fn a_profile_that_does_not_run_is_told_with_the_command_that_starts_it() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    let disk = r#"<configuration name="sofia.conf"><profiles><profile name="external"><settings/><gateways/></profile></profiles></configuration>"#;
+    let switch = FakeSwitch::builder()
+        .disk(disk)
+        .xml_curl(Binding::new("http://127.0.0.1:9/nobody"))
+        .start()
+        .await;
+    let app = TestApp::start(&redis, &format!("{}{APPLY}", switch_toml(&switch, "fs1"))).await;
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    other
+        .set_gateway(
+            "default",
+            "inside",
+            r#"{"param":{"register":"false"},"profile":"internal"}"#,
+        )
+        .await;
+    other.set_gateway("default", "outside", IP_TRUNK).await;
+    switch.wait_for_state("outside", "NOREG").await;
+    let told = eventually(
+        "it is told",
+        || app.part("reconcile:fs1"),
+        |part| {
+            part["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("inside") && reason.contains("sofia profile internal start"))
+        },
+    );
+    told.await;
+    assert_eq!(switch.view(changes), ["api sofia profile external startgw outside"]);
+}
+
+#[tokio::test]
+async fn a_flood_of_new_gateways_registers_at_its_pace_and_one_edit_does_not_wait_behind_it() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    let toml = format!("{}{APPLY}starts_per_second = 20\n", switch_toml(&switch, "fs1"));
+    let app = TestApp::start(&redis, &toml).await;
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let mut flood = redis::cmd("HSET");
+    flood.arg("cti_gateway@default");
+    for n in 0..100 {
+        flood.arg(format!("flood{n}")).arg(account("p"));
+    }
+    flood.exec_async(&mut other.connection.clone()).await.unwrap();
+    switch.wait_until("it began", |view| !names(view).is_empty()).await;
+    other.set_gateway("default", "zzz", &account("p")).await;
+    switch
+        .wait_until("the edit is there", |view| view.gateway("zzz").is_some())
+        .await;
+    let left = 101 - switch.view(|view| names(view).len());
+    assert!(left > 30, "the edit came before the flood was over, {left} are left");
+    switch
+        .wait_until("all are there", |view| names(view).len() == 101)
+        .await;
+    settled(&other, "fs1").await;
+    let most = switch.view(|view| {
+        let requests = view.sofia_requests().into_iter();
+        let batches = requests.filter(|request| {
+            request
+                .form
+                .iter()
+                .any(|(name, value)| name == "gateway" && value == "_all_")
+        });
+        batches
+            .map(|request| String::from_utf8_lossy(&request.body).matches("<gateway name=").count())
+            .max()
+    });
+    assert!(
+        most.is_some_and(|most| most <= 20),
+        "an answer of {most:?} gateways to a batch of 20"
+    );
+}
