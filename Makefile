@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check
+.PHONY: help run test check bench
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,3 +23,8 @@ check: ## formatting, lints and documentation, warnings as errors
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
+
+# All of it shares the machine with what is measured: leave it alone meanwhile.
+bench: ## measure how long an edit takes to reach the switch (QUICK=1: in two minutes); docs/benchmarks.md says how to read it
+	@scripts/setup.sh cargo cc redis-server
+	@QUICK="$(QUICK)" cargo bench --bench edit_to_wire
