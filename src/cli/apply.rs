@@ -15,7 +15,7 @@ use super::{Shared, is_watched, print, store, unreadable, while_doing};
 use crate::gateway::GatewayName;
 use crate::reconcile::{Action, Plan};
 use crate::settings::{Flags, ReconcileMode};
-use crate::store::{Order, Report, Store, StoreError, SwitchState};
+use crate::store::{OTHER_SWITCHES, Order, Report, Store, StoreError, SwitchState};
 
 /// Without a sign of progress for so long nobody carries the order out. The slowest single step is a `startgw`, which has as long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,10 +46,11 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     }
     let store = store(&settings)?;
     let plans = plan::read(&settings, &store, arguments.node.as_deref(), arguments.adopt).await?;
-    plan::show(&plans)?;
+    let others = plan::others_held(&settings, &store, arguments.node.as_deref()).await?;
+    plan::show(&plans, others.as_deref())?;
     let unread = plans.iter().any(|plan| plan.error.is_some());
     let work: Vec<_> = plans.iter().filter(|plan| plan.is_pending()).collect();
-    if work.is_empty() {
+    if work.is_empty() && others.is_none() {
         return Ok(if unread { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
     let away = |error: StoreError| unreadable(&settings, error);
@@ -57,6 +58,9 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     if !arguments.yes && !is_agreed()? {
         print("Nothing was changed.\n")?;
         return Ok(ExitCode::FAILURE);
+    }
+    if others.is_some() {
+        release_others(&store).await.map_err(away)?;
     }
     let total = work.iter().map(|plan| actions(plan).len()).sum();
     let bar = progress_bar(total);
@@ -131,6 +135,17 @@ enum Outcome {
     Over(Report),
     /// Nobody did anything about it; what was said last. The order was taken back.
     Forsaken(Option<Report>),
+}
+
+/// Releases what is held from switches that no settings name. Nothing is killed there: they are served what Redis wants from now on.
+async fn release_others(store: &Store) -> Result<(), StoreError> {
+    let order = Order {
+        id: format!("{:016x}", rand::random::<u64>()),
+        at: Timestamp::now(),
+        removals: BTreeSet::new(),
+        adopt: BTreeSet::new(),
+    };
+    store.order(OTHER_SWITCHES, &order).await
 }
 
 /// Orders what is planned for a switch, and waits until that is over.

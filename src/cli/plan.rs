@@ -15,7 +15,7 @@ use crate::reconcile::{
     Conflict, FieldChange, Hold, Known, Limits, Plan, Verdict, differing_fields, form, judge, look, plan_text, wants,
 };
 use crate::settings::{Flags, Settings, SwitchSettings};
-use crate::store::{Current, Report, Store};
+use crate::store::{Current, OTHER_SWITCHES, Report, Store};
 
 /// There is something to do.
 const CHANGES_PENDING: u8 = 2;
@@ -36,6 +36,8 @@ struct Plans<'a> {
     /// Whether anything is to be done on any switch.
     pending: bool,
     switches: &'a [SwitchPlan],
+    /// What is held from switches that ask for their configuration and are in no settings.
+    others_held: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -54,16 +56,19 @@ pub(super) struct SwitchPlan {
 
 pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let settings = shared.settings(Flags::new())?;
-    let plans = read(&settings, &store(&settings)?, arguments.node.as_deref(), false).await?;
-    let pending = plans.iter().any(SwitchPlan::is_pending);
+    let store = store(&settings)?;
+    let plans = read(&settings, &store, arguments.node.as_deref(), false).await?;
+    let others = others_held(&settings, &store, arguments.node.as_deref()).await?;
+    let pending = others.is_some() || plans.iter().any(SwitchPlan::is_pending);
     if arguments.json {
-        let switches = plans.as_slice();
-        print(&format!(
-            "{}\n",
-            serde_json::to_string_pretty(&Plans { pending, switches })?
-        ))?;
+        let plans = Plans {
+            pending,
+            switches: plans.as_slice(),
+            others_held: others.as_deref(),
+        };
+        print(&format!("{}\n", serde_json::to_string_pretty(&plans)?))?;
     } else {
-        show(&plans)?;
+        show(&plans, others.as_deref())?;
     }
     Ok(match plans.iter().any(|plan| plan.error.is_some()) {
         true => ExitCode::FAILURE,
@@ -72,9 +77,32 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     })
 }
 
-pub(super) fn show(plans: &[SwitchPlan]) -> anyhow::Result<()> {
+pub(super) fn show(plans: &[SwitchPlan], others_held: Option<&str>) -> anyhow::Result<()> {
     let colour = std::io::stdout().is_terminal();
-    print(&plans.iter().map(|plan| plan.text(colour)).collect::<String>())
+    let mut text: String = plans.iter().map(|plan| plan.text(colour)).collect();
+    if let Some(held) = others_held {
+        let _ = writeln!(
+            text,
+            "switches that are in no [[switch]]: {held}; `trunkd apply` releases it, or undo the edit"
+        );
+    }
+    print(&text)
+}
+
+/// What is held from switches that no settings name, as the trunkd that serves says; nobody can ask those what they run.
+pub(super) async fn others_held(
+    settings: &Settings,
+    store: &Store,
+    node: Option<&str>,
+) -> anyhow::Result<Option<String>> {
+    if node.is_some() {
+        return Ok(None);
+    }
+    let reports = store
+        .read_reports()
+        .await
+        .map_err(|error| unreadable(settings, error))?;
+    Ok(reports.get(OTHER_SWITCHES).and_then(|report| report.held.clone()))
 }
 
 /// The plan of each switch of the settings, or of that one. With `adopt`, gateways of a desired name that are not ours are taken over.
@@ -86,6 +114,9 @@ pub(super) async fn read(
 ) -> anyhow::Result<Vec<SwitchPlan>> {
     let chosen = |switch: &&SwitchSettings| node.is_none_or(|node| node == switch.name);
     let switches: Vec<_> = settings.switches.iter().filter(chosen).collect();
+    if switches.is_empty() && node.is_none() && others_held(settings, store, node).await?.is_some() {
+        return Ok(Vec::new());
+    }
     if switches.is_empty() {
         let known = settings.switches.iter().map(|switch| switch.name.clone());
         return Err(match node {

@@ -106,11 +106,13 @@ impl Served {
         standing.held.as_ref().and(standing.accepted.clone())
     }
 
-    /// The switches that something is held from, as of the last time that each was decided for.
-    pub fn held(&self) -> Vec<String> {
+    /// The switches that something is held from, as of the last time that each was decided for, and why.
+    pub fn held(&self) -> BTreeMap<String, Hold> {
         let switches = self.lock();
-        let held = switches.iter().filter(|(_, standing)| standing.held.is_some());
-        held.map(|(switch, _)| switch.clone()).collect()
+        let held = switches
+            .iter()
+            .filter_map(|(switch, standing)| Some((switch.clone(), standing.held.as_ref()?.1.clone())));
+        held.collect()
     }
 
     /// Somebody asked for these removals from `switch`; none takes earlier approvals back.
@@ -124,12 +126,11 @@ impl Served {
         }
     }
 
-    /// As [`Served::approve`], for every switch but these: for those that ask for their configuration and have no executor.
-    pub fn approve_others(&self, listed: &[String], removals: &BTreeSet<GatewayName>) {
+    /// Releases what is held at the moment from every switch but these: from those that ask for their configuration and have no executor.
+    pub fn release_others(&self, listed: &[String]) {
         for (_, standing) in self.lock().iter_mut().filter(|(switch, _)| !listed.contains(switch)) {
-            if standing.approved != *removals {
-                standing.approved.clone_from(removals);
-                standing.held = None;
+            if let Some((newest, _)) = standing.held.take() {
+                standing.accepted = Some(newest);
             }
         }
     }
@@ -257,9 +258,27 @@ mod tests {
     fn what_an_earlier_trunkd_served_is_guarded_too() {
         let served = Served::new(Limits::default(), Some(desired(&some(3), "")));
         let (now, hold) = served.decide("fs1", &desired(&[], ""));
-        assert!(hold.is_some() && count(&now) == 3 && served.held() == ["fs1"]);
+        assert!(hold.is_some() && count(&now) == 3 && served.held().contains_key("fs1"));
         let (now, hold) = served.decide("fs1", &desired(&some(4), ""));
         assert!(hold.is_none() && count(&now) == 4 && served.held().is_empty());
+    }
+
+    #[test]
+    fn what_is_held_from_switches_without_an_executor_can_be_released() {
+        let served = Served::default();
+        let (all, none) = (desired(&some(3), ""), desired(&[], ""));
+        for switch in ["fs1", "unlisted"] {
+            served.decide(switch, &all);
+            assert!(served.decide(switch, &none).1.is_some());
+        }
+        served.release_others(&["fs1".to_owned()]);
+        assert!(served.decide("fs1", &none).1.is_some());
+        assert_eq!(count(&served.decide("unlisted", &none).0), 0);
+        served.decide("unlisted", &all);
+        assert!(
+            served.decide("unlisted", &none).1.is_some(),
+            "the next flood is held again"
+        );
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The parts as the other rooms see them: what answers and plans are made from, and a switch as the executor needs it.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,10 +14,10 @@ use crate::gateway::{Desired, GatewayName, ProfileName};
 use crate::health::{self, Health, Part};
 use crate::ingest::Ingest;
 use crate::metrics;
-use crate::reconcile::{Known, Listed, Served, Switch, Unknown, Wanted, Wanting};
+use crate::reconcile::{Hold, Known, Listed, Served, Switch, Unknown, Wanted, Wanting};
 use crate::settings::Settings;
 use crate::sofia_conf::{TemplateError, Templates};
-use crate::store::{Catalog, OTHER_SWITCHES, Store, Unavailable};
+use crate::store::{Catalog, OTHER_SWITCHES, Report, Store, Unavailable};
 use crate::xml_curl::{self, Gateway, SofiaConf};
 
 /// Stands for a switch that is in no gateway's `nodes`.
@@ -130,32 +129,44 @@ impl LiveSource {
         }
     }
 
-    /// Whether something is held from any switch: those of the settings, those that have asked, and any that may ask yet.
+    /// Whether something is held from any switch: those of the settings, those that have asked, and any that may ask yet. Of the others than those
+    /// of the settings, which have no executor, it is told and released here.
     async fn is_held(&self, store: &Store, switches: &[String]) -> bool {
         let Some(served) = &self.served else { return false };
         let Ok(current) = self.catalog.all().await else {
             return true;
         };
         let control = store.read_control().await.unwrap_or_default();
-        let order = control.orders.get(OTHER_SWITCHES);
-        if let Some(order) = order {
-            let removals = order
-                .removals
-                .iter()
-                .filter_map(|name| GatewayName::parse(name).ok())
-                .collect();
-            served.approve_others(switches, &removals);
-        }
-        let held = served.held();
-        for switch in switches.iter().chain(&held).map(String::as_str).chain([ANY_SWITCH]) {
-            served.decide(switch, &current.desired);
-        }
-        let is_held = !served.held().is_empty();
-        if order.is_some() && !is_held {
-            served.approve_others(switches, &BTreeSet::new());
+        if control.orders.contains_key(OTHER_SWITCHES) {
+            served.release_others(switches);
             let _ = store.order_done(OTHER_SWITCHES).await;
         }
-        is_held
+        let held = served.held();
+        for switch in switches
+            .iter()
+            .chain(held.keys())
+            .map(String::as_str)
+            .chain([ANY_SWITCH])
+        {
+            served.decide(switch, &current.desired);
+        }
+        let held = served.held();
+        let other = held
+            .iter()
+            .find(|(switch, _)| !switches.contains(switch))
+            .map(|(_, hold)| hold);
+        let part = Part::Reconcile(OTHER_SWITCHES.to_owned());
+        match other {
+            Some(hold) => self.health.set(part, health::State::Degraded, Some(hold.to_string())),
+            None => self.health.set(part, health::State::Ok, None),
+        }
+        let report = Report {
+            held: other.map(Hold::summary),
+            kill: other.map_or(0, |hold| hold.removals.len()),
+            ..Report::default()
+        };
+        let _ = store.write_report(OTHER_SWITCHES, &report).await;
+        !held.is_empty()
     }
 
     pub(super) fn serves<T>(&self, read: Result<T, Unavailable>) -> Result<T, Unavailable> {

@@ -542,3 +542,51 @@ async fn answers_are_fresh_with_many_writers_at_once_and_while_tracking_is_lost(
     assert!(ended > 3, "tracking was lost {ended} times");
     eventually("it is back at last", || end_tracking(&other), |ended| *ended == 1).await;
 }
+
+#[tokio::test]
+async fn what_is_held_from_a_switch_in_no_settings_is_told_and_can_be_released() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    let app = TestApp::start(&redis, "[reconcile]\nmode = \"apply\"\n").await;
+    for name in ["a", "b", "c"] {
+        other.set_gateway("default", name, IP_TRUNK).await;
+    }
+    assert_eq!(app.served().await, ["a", "b", "c"]);
+    redis::cmd("FLUSHALL")
+        .exec_async(&mut other.connection.clone())
+        .await
+        .unwrap();
+    let told = eventually(
+        "it is told",
+        || app.part("reconcile:*"),
+        |part| part["state"] == "degraded",
+    )
+    .await;
+    assert!(told["reason"].as_str().unwrap().contains("removes 3 of 3"), "{told}");
+    assert_eq!(app.served().await, ["a", "b", "c"]);
+
+    let toml = app.folder().join("trunkd.toml");
+    std::fs::write(&toml, format!("[redis]\nurl = \"{}\"\n", redis.url())).unwrap();
+    let mut apply = std::process::Command::new(env!("CARGO_BIN_EXE_trunkd"));
+    apply
+        .args([
+            "apply",
+            "--yes",
+            "--templates",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/templates"),
+            "--config",
+        ])
+        .arg(&toml);
+    let output = tokio::task::spawn_blocking(move || apply.output().unwrap())
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("in no [[switch]]"));
+    eventually("it is released", || app.served(), Vec::is_empty).await;
+    eventually(
+        "health is well",
+        || app.part("reconcile:*"),
+        |part| part["state"] == "ok",
+    )
+    .await;
+}
