@@ -181,12 +181,15 @@ impl Known<'_> {
     fn read_hash(&self, domain: &Arc<str>, fields: &BTreeMap<Vec<u8>, Vec<u8>>, before: Option<&Domain>) -> Domain {
         let mut now = Domain::default();
         let mut slots = Vec::with_capacity(fields.len());
+        // Both are sorted by the bytes of the name: one walk over them, without a search for each.
+        let mut known = before.iter().flat_map(|before| &before.slots).peekable();
         for (field, value) in fields {
+            while known
+                .next_if(|(name, _)| name.as_str().as_bytes() < &field[..])
+                .is_some()
+            {}
             // A name that was there before needs no second check.
-            let known = std::str::from_utf8(field)
-                .ok()
-                .and_then(|text| before?.slots.get_key_value(text));
-            if let Some((name, slot)) = known {
+            if let Some((name, slot)) = known.next_if(|(name, _)| name.as_str().as_bytes() == &field[..]) {
                 slots.push((name.clone(), self.read_field(domain, name, value, Some(slot))));
                 continue;
             }
