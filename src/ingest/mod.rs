@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 use crate::event_socket::{
     self, Changes, Commands, Event, GatewayEvent, GatewayStatus, OpenError, QueryError, SNAPSHOT_CHUNK, Session,
-    SwitchAddress,
+    Subclass, SwitchAddress,
 };
 use crate::gateway::GatewayName;
 use crate::health::{self, Health, Part};
@@ -117,7 +117,9 @@ struct Shared {
     link: Link,
     /// When the next snapshot is due.
     survey_at: Instant,
-    /// But not before this.
+    /// When one is due unless everything is known by then.
+    look_at: Option<Instant>,
+    /// But neither before this.
     quiet_until: Instant,
 }
 
@@ -153,6 +155,7 @@ impl Ingest {
                 marked: false,
             },
             survey_at: now,
+            look_at: None,
             quiet_until: now,
         };
         Self {
@@ -415,6 +418,9 @@ impl Ingest {
         if unsettled {
             self.survey_within(self.timing.settle);
         }
+        if event.subclass == Subclass::Add {
+            self.look_within(self.timing.settle);
+        }
         if dropped > 0 {
             ::metrics::counter!(metrics::EVENTS_DROPPED, "switch" => self.label(), "target" => "channel_and_list")
                 .increment(dropped);
@@ -529,11 +535,22 @@ impl Ingest {
     async fn survey_due(&self) {
         loop {
             let due = {
-                let shared = self.lock();
-                shared.survey_at.max(shared.quiet_until)
+                let mut shared = self.lock();
+                let now = Instant::now();
+                if shared.look_at.is_some_and(|at| at <= now) {
+                    shared.look_at = None;
+                    if !shared.view.is_complete() {
+                        shared.survey_at = shared.survey_at.min(now);
+                    }
+                }
+                let at = shared.survey_at.max(shared.quiet_until);
+                if at <= now {
+                    return;
+                }
+                shared.look_at.map_or(at, |look| look.min(at))
             };
             tokio::select! {
-                () = sleep_until(due) => return,
+                () = sleep_until(due) => {}
                 () = self.survey.notified() => {}
             }
         }
@@ -636,6 +653,18 @@ impl Ingest {
         let mut shared = self.lock();
         if at < shared.survey_at {
             shared.survey_at = at;
+            drop(shared);
+            self.survey.notify_one();
+        }
+    }
+
+    /// A snapshot is due within `wait` unless events and answers have told everything by then: the list is made under a lock that call set-up
+    /// needs.
+    fn look_within(&self, wait: Duration) {
+        let at = Instant::now() + wait;
+        let mut shared = self.lock();
+        if shared.look_at.is_none_or(|look| at < look) {
+            shared.look_at = Some(at);
             drop(shared);
             self.survey.notify_one();
         }

@@ -82,7 +82,14 @@ impl View {
         self.newest
     }
 
-    /// Whether a snapshot is due; asking takes the mark away. A gateway without a state counts: FreeSWITCH may never tell it (FACTS 31).
+    /// Whether every gateway's state and revision are known. FreeSWITCH may never tell the state of one that does not register (FACTS 31).
+    pub(super) fn is_complete(&self) -> bool {
+        self.live
+            .values()
+            .all(|live| live.row.state.is_some() && live.revision_is_known)
+    }
+
+    /// Whether a snapshot is due; asking takes the mark away.
     pub(super) fn take_unsettled(&mut self) -> bool {
         std::mem::take(&mut self.unsettled)
     }
@@ -200,8 +207,8 @@ impl View {
             revision: None,
             stale: false,
         };
-        // FreeSWITCH says nothing more of one that does not register.
-        self.unsettled = true;
+        // A snapshot may have listed this one already, and then it is its own predecessor.
+        self.unsettled |= predecessors > 0;
         self.set(event, row, predecessors, mark)
     }
 
@@ -496,6 +503,18 @@ mod tests {
         assert_eq!(view.event(&add("g", 1)).change, Change::Nothing);
         assert!(view.row("g").is_none());
         assert!(view.take_unsettled());
+    }
+
+    #[test]
+    fn a_gateway_is_complete_with_its_state_and_its_revision() {
+        let mut view = view_of(&[add("g", 1)]);
+        let instance = view.instance("g").unwrap();
+        view.set_revision("g", instance, None);
+        assert!(!view.is_complete());
+        view.event(&state("g", 2, State::Trying));
+        assert!(view.is_complete());
+        view.event(&add("g", 3));
+        assert!(!view.is_complete(), "its successor was not asked");
     }
 
     #[test]
