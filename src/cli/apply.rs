@@ -179,7 +179,7 @@ async fn carry_out(store: &Store, planned: &SwitchPlan, adopt: bool, bar: &Progr
             }
         }
         if moved.elapsed() > PATIENCE {
-            store.order_done(&planned.switch).await?;
+            store.order_done(&planned.switch, &order.id).await?;
             return Ok(Outcome::Forsaken(last));
         }
         sleep(GLANCE).await;

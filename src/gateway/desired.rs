@@ -63,6 +63,8 @@ struct Domain {
     findings: Vec<Finding>,
     /// How many those fields are.
     bad_names: usize,
+    /// The key is no hash, and what it held before is not known.
+    is_unreadable: bool,
 }
 
 /// What is known of one field.
@@ -131,6 +133,11 @@ impl Desired {
             served: served.map(|(name, entry)| (name.clone(), Arc::clone(entry))).collect(),
             ..Desired::default()
         }
+    }
+
+    /// Whether a domain's key is no hash, and never was since anybody looked: its gateways are not among these, and are not gone either.
+    pub fn has_unreadable_domain(&self) -> bool {
+        self.domains.values().any(|domain| domain.is_unreadable)
     }
 
     /// Sorted by place, each once.
@@ -289,6 +296,7 @@ fn keep_all(domain: &Arc<str>, kind: &str, before: Option<&Domain>) -> Domain {
     });
     Domain {
         slots: slots.collect(),
+        is_unreadable: before.is_none_or(|before| before.is_unreadable),
         findings: vec![Finding {
             domain: domain.to_string(),
             gateway: None,

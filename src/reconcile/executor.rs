@@ -35,6 +35,8 @@ const BATCH_FROM: usize = 16;
 const BATCH_MOST: usize = 500;
 /// An order that nobody began within this time is nobody's wish any more. Long enough for clocks that differ.
 const ORDER_LASTS: SignedDuration = SignedDuration::from_mins(10);
+/// Nor is one that was begun so long ago, whatever kept it from its end.
+const BEGUN_ORDER_LASTS: SignedDuration = SignedDuration::from_mins(60);
 
 /// How long and how soon. The defaults are what an operator gets; tests shorten them.
 #[derive(Debug, Clone)]
@@ -43,6 +45,8 @@ pub struct Timing {
     pub delete: Duration,
     /// For a started gateway's `gateway_add`, before it counts as refused.
     pub appear: Duration,
+    /// A gateway must be gone from Redis for so long before it is killed.
+    pub confirm: Duration,
     /// Before a failed action is tried again, at first and at most.
     pub first_retry: Duration,
     pub most_retry: Duration,
@@ -57,6 +61,7 @@ impl Default for Timing {
         Self {
             delete: Duration::from_secs(10),
             appear: Duration::from_secs(2),
+            confirm: Duration::from_millis(250),
             first_retry: Duration::from_secs(1),
             most_retry: Duration::from_secs(60),
             coalesce: Duration::from_millis(250),
@@ -130,6 +135,8 @@ struct Memory {
     troubles: HashMap<GatewayName, Trouble>,
     /// What was told of conflicts and holds, so that it is told once.
     told: BTreeSet<String>,
+    /// Removals, and since when they are wanted.
+    doomed: BTreeMap<GatewayName, Instant>,
     /// What the plan before had to do: an edit that came since goes first.
     pending: BTreeSet<GatewayName>,
     report: Report,
@@ -208,7 +215,11 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     async fn step(&mut self) -> Instant {
         let later = Instant::now() + self.timing.interval;
         tracing::trace!(switch = self.switch.name(), "looking");
-        let Some(known) = self.switch.known() else { return later };
+        let Some(known) = self.switch.known() else {
+            // Whatever was the matter, with a new connection it is worth another try.
+            self.memory.troubles.clear();
+            return later;
+        };
         let Ok(control) = self.store.read_control().await else {
             return later;
         };
@@ -225,7 +236,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let order = match order {
             Some(order) if self.is_forgotten(&order) => {
                 tracing::warn!(switch = %name, order = %order.id, "ordered at {}, too long ago to be meant still", order.at);
-                let _ = self.store.order_done(&name).await;
+                let _ = self.store.order_done(&name, &order.id).await;
                 None
             }
             order => order,
@@ -249,7 +260,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
         let held = unserved.or_else(|| self.judge(&known.actual, &plan, &wanted.desired, &approved));
         let paused = control.is_paused(&name);
-        self.forget_mended();
+        self.forget_mended(&plan, &known.unsettled);
         if let Some(order) = &order
             && self.memory.ordered.as_ref() != Some(&order.id)
         {
@@ -257,7 +268,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             self.memory.troubles.clear();
             self.memory.ordered = Some(order.id.clone());
         }
-        let actions = self.due(&plan);
+        let actions = self.due(&plan, order.is_some());
         self.tell(&plan, held.as_ref(), paused);
         self.keep_forms(&wanted, &known.actual).await;
         let may_act = held.is_none() && (order.is_some() || (self.mode == ReconcileMode::Apply && !paused));
@@ -271,14 +282,24 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             self.finish(&name, order, held.as_ref()).await;
         }
         self.report(&plan, held.as_ref(), paused).await;
-        let next = self.memory.troubles.values().filter_map(|trouble| trouble.again).min();
-        next.map_or(later, |next| next.min(later))
+        if !may_act {
+            return later;
+        }
+        let again = self.memory.troubles.values().filter_map(|trouble| trouble.again);
+        let doomed = self.memory.doomed.values().map(|since| *since + self.timing.confirm);
+        // What is due already was not done, so there is no use in looking at once.
+        let soonest = Instant::now() + self.timing.coalesce;
+        again
+            .chain(doomed)
+            .min()
+            .map_or(later, |next| next.max(soonest).min(later))
     }
 
     /// Whether nobody took the order up when it was given.
     fn is_forgotten(&self, order: &Order) -> bool {
         let is_begun = self.memory.ordered.as_ref() == Some(&order.id);
-        !is_begun && Timestamp::now().duration_since(order.at) > ORDER_LASTS
+        let lasts = if is_begun { BEGUN_ORDER_LASTS } else { ORDER_LASTS };
+        Timestamp::now().duration_since(order.at) > lasts
     }
 
     /// Brings the wants up to date; a gateway that did not change keeps its revision.
@@ -328,25 +349,37 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
 
     /// What may be tried now, in the order in which it is to be: an edit that came since the last plan does not wait behind a flood. So that the
     /// next one doesn't either, this is a round of the work at most, after which there is a new plan.
-    fn due(&mut self, plan: &Plan) -> Vec<Action> {
+    fn due(&mut self, plan: &Plan, is_ordered: bool) -> Vec<Action> {
         let now = Instant::now();
-        let waits = |action: &&Action| match self.memory.troubles.get(action.gateway()) {
+        let memory = &mut self.memory;
+        // A program that writes a domain anew may take it away first: what is gone must be gone for a moment.
+        let removals = plan.removals();
+        memory.doomed.retain(|name, _| removals.contains(name));
+        for name in removals {
+            memory.doomed.entry(name).or_insert(now);
+        }
+        let is_young = |since: &Instant| !is_ordered && now.duration_since(*since) < self.timing.confirm;
+        let waits = |action: &&Action| match memory.troubles.get(action.gateway()) {
             Some(trouble) => trouble.again.is_none_or(|again| again > now),
-            None => false,
+            None => memory.doomed.get(action.gateway()).is_some_and(is_young),
         };
         let due = plan.actions.iter().filter(|action| !waits(action)).cloned();
-        let (waited, mut due): (Vec<_>, Vec<_>) =
-            due.partition(|action| self.memory.pending.contains(action.gateway()));
+        let (waited, mut due): (Vec<_>, Vec<_>) = due.partition(|action| memory.pending.contains(action.gateway()));
         due.extend(waited);
-        self.memory.pending = plan.actions.iter().map(|action| action.gateway().clone()).collect();
+        memory.pending = plan.actions.iter().map(|action| action.gateway().clone()).collect();
         due
     }
 
-    /// A trouble is over when the gateway is to be something else.
-    fn forget_mended(&mut self) {
-        let wants = &self.memory.wants;
-        let same = |name: &GatewayName, trouble: &Trouble| {
-            wants.get(name).map(|want| &want.revision) == trouble.revision.as_ref()
+    /// A trouble is over when nothing is to be done about the gateway any more, or something else.
+    fn forget_mended(&mut self, plan: &Plan, unsettled: &BTreeSet<GatewayName>) {
+        let planned: HashMap<_, _> = plan
+            .actions
+            .iter()
+            .map(|action| (action.gateway(), action.to()))
+            .collect();
+        let same = |name: &GatewayName, trouble: &Trouble| match planned.get(name) {
+            Some(to) => to.map(|to| &to.revision) == trouble.revision.as_ref(),
+            None => unsettled.contains(name),
         };
         self.memory.troubles.retain(|name, trouble| same(name, trouble));
     }
@@ -449,15 +482,17 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         changes: &Changes,
         before: Option<u64>,
     ) -> Outcome {
+        let answers = self.served.answers(self.switch.name());
         {
             let _alone = self.reload.lock().await;
             if let Err(error) = changes.start(&to.profile, gateway).await {
                 return Outcome::Failed(error.to_string());
             }
         }
+        let was_asked = self.served.answers(self.switch.name()) != answers;
         self.appeared(&[(gateway, before)]).await;
         match self.switch.ask_revisions(commands, std::slice::from_ref(gateway)).await {
-            Ok(found) => verified(found.into_iter().next().flatten(), to),
+            Ok(found) => verified(found.into_iter().next().flatten(), to, was_asked),
             Err(error) => Outcome::Failed(error.to_string()),
         }
     }
@@ -476,6 +511,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             .filter(|action| action.to().is_some_and(|to| to.registers))
             .count();
         self.pace.lock().await.take(registering).await;
+        let answers = self.served.answers(self.switch.name());
         let started = {
             let _alone = self.reload.lock().await;
             self.served
@@ -484,6 +520,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             self.served.end_batch(self.switch.name());
             started
         };
+        let was_asked = self.served.answers(self.switch.name()) != answers;
         let found = match started {
             Ok(()) => {
                 let new: Vec<_> = names.iter().map(|name| (name, None)).collect();
@@ -496,7 +533,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             Ok(found) => actions
                 .iter()
                 .zip(found)
-                .filter_map(|(action, found)| Some(verified(found, action.to()?)))
+                .filter_map(|(action, found)| Some(verified(found, action.to()?, was_asked)))
                 .collect(),
             Err(error) => actions.iter().map(|_| Outcome::Failed(error.to_string())).collect(),
         };
@@ -559,6 +596,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         match held
             .map(ToString::to_string)
             .or_else(|| plan.conflicts.first().map(ToString::to_string))
+            .or_else(|| self.first_trouble())
         {
             Some(reason) => self.health.set(part, health::State::Degraded, Some(reason)),
             None => self
@@ -575,6 +613,16 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             #[allow(clippy::cast_precision_loss, reason = "a count of gateways is far below 2^52")]
             ::metrics::gauge!(metric, "switch" => name.clone()).set(count as f64);
         }
+    }
+
+    fn first_trouble(&self) -> Option<String> {
+        let troubles = &self.memory.troubles;
+        let (gateway, trouble) = troubles.iter().min_by_key(|(name, _)| *name)?;
+        let more = match troubles.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more: `trunkd status`)"),
+        };
+        Some(format!("gateway {gateway}: {}{more}", trouble.reason))
     }
 
     /// Writes down for `status` and `apply` how things stand, when that changed.
@@ -647,7 +695,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     /// An order is over when nothing is left of it that can be done now. So is one whose plan is held all the same, since there is more in it
     /// by now than somebody saw: approvals never wait for a later plan.
     async fn finish(&mut self, switch: &str, order: Order, held: Option<&Hold>) {
-        if self.store.order_done(switch).await.is_ok() {
+        if self.store.order_done(switch, &order.id).await.is_ok() {
             match held {
                 None => tracing::info!(switch, order = %order.id, "carried out what was ordered"),
                 Some(hold) => tracing::warn!(switch, order = %order.id, "not carried out what was ordered: {hold}"),
@@ -665,14 +713,20 @@ fn at<I: Iterator>(items: &mut Peekable<I>, compare: impl Fn(&I::Item) -> Orderi
 }
 
 /// What FreeSWITCH has under a name after it was started, against what it was to have.
-fn verified(found: Option<String>, to: &Want) -> Outcome {
+fn verified(found: Option<String>, to: &Want, was_asked: bool) -> Outcome {
     match found {
         Some(found) if found == to.revision => Outcome::Done,
-        // An edit came between; the next plan knows.
-        Some(_) => Outcome::Done,
-        None => Outcome::Refused(
-            "FreeSWITCH does not have it after startgw: either its log says why it was refused, or a gateway of this name that is not ours, on \
-             its disk or in the template, came first"
+        // By an edit in between, of which the next plan knows; or by another trunkd that wants something else.
+        Some(found) => Outcome::Failed(format!(
+            "FreeSWITCH was served another version of it, revision {found}: an edit came between, or its xml_curl binding asks another trunkd"
+        )),
+        None if was_asked => Outcome::Refused(
+            "FreeSWITCH does not have it after startgw, though it asked: either its log says why it was refused, or a gateway of this name that \
+             is not ours, on its disk or in the template, came first"
+                .to_owned(),
+        ),
+        None => Outcome::Failed(
+            "FreeSWITCH did not ask this trunkd for it: see its log, and the gateway-url, the credentials and the time-out of its xml_curl binding"
                 .to_owned(),
         ),
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::diff::{Actual, Conflict, Have, Plan, Want, diff};
+use super::diff::{Action, Actual, Conflict, Have, Plan, Want, diff};
 use crate::event_socket::{self, GatewayStatus, OpenError, SNAPSHOT_CHUNK, Session, SwitchAddress};
 use crate::gateway::{Desired, GatewayName, ProfileName};
 use crate::registration::State;
@@ -69,7 +69,10 @@ impl Known {
     pub fn plan(&self, desired: &Desired, wants: &BTreeMap<GatewayName, Want>, adopt: &BTreeSet<GatewayName>) -> Plan {
         let mut plan = diff(wants, &self.actual, adopt);
         let is_left = |name: &GatewayName| self.unsettled.contains(name) || desired.refused().contains_key(name);
-        plan.actions.retain(|action| !is_left(action.gateway()));
+        // Of a domain that cannot be read nobody knows which gateways it has.
+        let is_blind = |action: &Action| matches!(action, Action::Kill { .. }) && desired.has_unreadable_domain();
+        plan.actions
+            .retain(|action| !is_left(action.gateway()) && !is_blind(action));
         plan.conflicts.retain(|conflict| match conflict {
             Conflict::NotOurs { gateway, .. } => !is_left(gateway),
             Conflict::Ghost { .. } | Conflict::ProfileNotRunning { .. } => true,

@@ -82,10 +82,11 @@ pub fn differing_fields(old: &BTreeMap<String, String>, new: &BTreeMap<String, S
 
 /// Whether a field's name says that its value is nobody's business. Rather one too many: a SIP header may carry a key, too.
 fn is_secret(field: &str) -> bool {
-    const WORDS: [&str; 10] = [
-        "password",
-        "passwd",
-        "passphrase",
+    const WORDS: [&str; 11] = [
+        "pass",
+        "pwd",
+        "bearer",
+        "cookie",
         "secret",
         "token",
         "credential",

@@ -28,6 +28,8 @@ struct Standing {
     held: Option<(Arc<Desired>, Hold)>,
     /// Removals that somebody asked for by `trunkd apply`.
     approved: BTreeSet<GatewayName>,
+    /// Counts the answers that it got.
+    answers: u64,
     /// What the next answer to `startgw _all_` is to hold: see [`Served::limit_batch`].
     batch: Option<Batch>,
 }
@@ -133,6 +135,18 @@ impl Served {
                 standing.accepted = Some(newest);
             }
         }
+    }
+
+    /// `switch` asked, and is answered.
+    pub fn note_answer(&self, switch: &str) {
+        if let Some(standing) = self.lock().get_mut(switch) {
+            standing.answers += 1;
+        }
+    }
+
+    /// How many answers `switch` got.
+    pub fn answers(&self, switch: &str) -> u64 {
+        self.lock().get(switch).map_or(0, |standing| standing.answers)
     }
 
     /// Until [`Served::end_batch`], answers to `startgw _all_` of this switch and profile hold these gateways alone, so that a batch of ours is

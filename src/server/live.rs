@@ -105,8 +105,10 @@ impl LiveSource {
         let (mut kept, mut told) = (None, None);
         loop {
             changes.mark_unchanged();
-            let is_held = self.is_held(store, switches).await;
-            let good = self.catalog.to_keep().filter(|_| !is_held);
+            let accepted = self.accepted(store, switches).await;
+            let is_accepted =
+                |desired: &Arc<Desired>| accepted.as_ref().is_some_and(|accepted| Arc::ptr_eq(accepted, desired));
+            let good = self.catalog.to_keep().filter(|(desired, _)| is_accepted(desired));
             let is_kept = |desired: &Arc<Desired>| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, desired));
             if let Some((desired, good)) = good.filter(|(desired, _)| !is_kept(desired)) {
                 let folder = data_dir.to_owned();
@@ -129,17 +131,17 @@ impl LiveSource {
         }
     }
 
-    /// Whether something is held from any switch: those of the settings, those that have asked, and any that may ask yet. Of the others than those
-    /// of the settings, which have no executor, it is told and released here.
-    async fn is_held(&self, store: &Store, switches: &[String]) -> bool {
-        let Some(served) = &self.served else { return false };
-        let Ok(current) = self.catalog.all().await else {
-            return true;
+    /// What was read, when nothing of it is held from any switch: those of the settings, those that have asked, and any that may ask yet. Of the others
+    /// than those of the settings, which have no executor, it is told and released here.
+    async fn accepted(&self, store: &Store, switches: &[String]) -> Option<Arc<Desired>> {
+        let current = self.catalog.all().await.ok()?;
+        let Some(served) = &self.served else {
+            return Some(current.desired);
         };
         let control = store.read_control().await.unwrap_or_default();
-        if control.orders.contains_key(OTHER_SWITCHES) {
+        if let Some(order) = control.orders.get(OTHER_SWITCHES) {
             served.release_others(switches);
-            let _ = store.order_done(OTHER_SWITCHES).await;
+            let _ = store.order_done(OTHER_SWITCHES, &order.id).await;
         }
         let held = served.held();
         for switch in switches
@@ -166,7 +168,7 @@ impl LiveSource {
             ..Report::default()
         };
         let _ = store.write_report(OTHER_SWITCHES, &report).await;
-        !held.is_empty()
+        held.is_empty().then_some(current.desired)
     }
 
     pub(super) fn serves<T>(&self, read: Result<T, Unavailable>) -> Result<T, Unavailable> {
@@ -193,6 +195,9 @@ impl xml_curl::Source for LiveSource {
             && let Some(batch) = served.batch(&asked.node, profile)
         {
             desired = Arc::new(desired.only(&batch));
+        }
+        if let Some(served) = &self.served {
+            served.note_answer(&asked.node);
         }
         Ok(xml_curl::Current {
             desired,

@@ -119,7 +119,7 @@ pub struct RedisSettings {
     pub timeout: Duration,
     /// The keys that hold gateways: one `*`, at the end, stands for the domain. `TRUNKD_REDIS__GATEWAY_KEYS`.
     pub gateway_keys: String,
-    /// Serve these domains only, in this order of precedence, without looking for others. Empty: all that are found, by name.
+    /// Serve these domains only, without looking for others. Empty: all that are found. Of one name in several, the first domain by name has it.
     /// `TRUNKD_REDIS__DOMAINS` (`default,tenant-a`).
     #[serde(deserialize_with = "text::list")]
     pub domains: Vec<String>,

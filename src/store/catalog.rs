@@ -134,7 +134,7 @@ impl Catalog {
     pub fn set_rules(&self, rules: Rules) {
         self.rules.store(Arc::new(rules));
         if let Some(tracking) = &self.tracking {
-            tracking.put_back(Dirty::All);
+            tracking.mark(Dirty::All);
         }
     }
 
@@ -178,7 +178,7 @@ impl Catalog {
     /// As [`Catalog::all`].
     pub async fn read_again(self: &Arc<Self>) -> Result<Current, Unavailable> {
         if let Some(tracking) = &self.tracking {
-            tracking.put_back(Dirty::All);
+            tracking.mark(Dirty::All);
         }
         self.all().await
     }
@@ -483,7 +483,11 @@ impl Store {
                                 .collect(),
                         )
                     }
-                    ("hash", _) => RawDomain::Hash(redis::from_redis_value(content.extract_error()?)?),
+                    ("hash", _) => match redis::from_redis_value::<BTreeMap<_, _>>(content.extract_error()?)? {
+                        // Redis keeps no empty hash: it came between the two, and its coming is a change of its own.
+                        fields if fields.is_empty() => continue,
+                        fields => RawDomain::Hash(fields),
+                    },
                     _ => RawDomain::WrongType(kind),
                 };
                 raw.domains.insert(domain, read);

@@ -1,6 +1,7 @@
 //! What operators ask of the changing of switches, and what the reconcilers say of it. In Redis, so that it holds for every trunkd.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,9 @@ impl Control {
 
 /// Stands in the place of a switch's name for those that ask for their configuration and are in no settings: an order for them approves removals.
 pub const OTHER_SWITCHES: &str = "*";
+
+/// In one command, so that it is done within the time limit.
+const FORMS_AT_ONCE: usize = 500;
 
 const PAUSED: &str = "paused";
 const PAUSED_SWITCH: &str = "paused:";
@@ -155,14 +159,18 @@ impl Store {
         .await
     }
 
-    /// The order was carried out.
-    pub(crate) async fn order_done(&self, switch: &str) -> Result<(), StoreError> {
+    /// The order was carried out, or is taken back. A later one for the same switch stays.
+    pub(crate) async fn order_done(&self, switch: &str, id: &str) -> Result<(), StoreError> {
+        static DONE: LazyLock<redis::Script> = LazyLock::new(|| {
+            redis::Script::new(
+                "local order = redis.call('HGET', KEYS[1], ARGV[1])
+                 if order and cjson.decode(order).id == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end",
+            )
+        });
+        let mut call = DONE.key(keys::CONTROL);
+        call.arg(format!("{ORDER}{switch}")).arg(id);
         self.write("order done", self.timeout, async |connection| {
-            redis::cmd("HDEL")
-                .arg(keys::CONTROL)
-                .arg(format!("{ORDER}{switch}"))
-                .exec_async(connection)
-                .await
+            call.invoke_async::<()>(connection).await
         })
         .await
     }
@@ -221,17 +229,21 @@ impl Store {
 
     /// Keeps the fields of these revisions, so that a plan can say what differs.
     pub(crate) async fn write_forms(&self, forms: &BTreeMap<String, Form>) -> Result<(), StoreError> {
-        self.write("write forms", self.timeout, async |connection| {
-            let mut command = redis::cmd("HSET");
-            command.arg(keys::FORMS);
-            for (revision, form) in forms {
-                command
-                    .arg(revision)
-                    .arg(serde_json::to_string(form).unwrap_or_default());
-            }
-            command.exec_async(connection).await
-        })
-        .await
+        let forms: Vec<_> = forms.iter().collect();
+        for chunk in forms.chunks(FORMS_AT_ONCE) {
+            self.write("write forms", self.timeout, async |connection| {
+                let mut command = redis::cmd("HSET");
+                command.arg(keys::FORMS);
+                for (revision, form) in chunk {
+                    command
+                        .arg(revision)
+                        .arg(serde_json::to_string(form).unwrap_or_default());
+                }
+                command.exec_async(connection).await
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// Drops the fields of all revisions but these.

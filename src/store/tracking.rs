@@ -114,7 +114,13 @@ impl Tracking {
         (dirty, state.mark)
     }
 
-    /// The reading failed: it is still to be done.
+    /// Something is to be read again.
+    pub(super) fn mark(&self, dirty: Dirty) {
+        self.marks.mark(dirty);
+        self.marks.changed.notify_one();
+    }
+
+    /// The reading failed: it is still to be done, by whoever asks next. That is no change to wake anybody for.
     pub(super) fn put_back(&self, dirty: Dirty) {
         self.marks.mark(dirty);
     }
@@ -154,14 +160,15 @@ impl Marks {
                 Dirty::Keys(keys)
             }
         });
-        drop(state);
-        self.changed.notify_one();
     }
 
     /// Called inline by the connection's reader.
     fn push(&self, connection: u64, info: PushInfo) {
         match info.kind {
-            PushKind::Invalidate if self.lock().connection == connection => self.mark(invalidated(&info.data)),
+            PushKind::Invalidate if self.lock().connection == connection => {
+                self.mark(invalidated(&info.data));
+                self.changed.notify_one();
+            }
             PushKind::Invalidate => {}
             PushKind::Disconnection => self.down(connection),
             _ => {}

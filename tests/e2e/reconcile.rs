@@ -360,17 +360,8 @@ async fn what_is_not_ours_is_never_touched_and_a_clash_is_told_with_the_mend() {
     assert_eq!(switch.view(changes), ["api sofia profile external startgw after"]);
 }
 
-#[tokio::test]
-async fn a_gateway_that_freeswitch_refuses_is_told_and_not_tried_for_ever() {
-    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
-    let other = Other::new(&redis).await;
-    let app = TestApp::with_switch(&redis, &switch, APPLY).await;
-    settled(&other, "fs1").await;
-    // The switch asks somebody else now, who has no gateways.
-    let empty = RedisServer::start().await;
-    let elsewhere = TestApp::start(&empty, "").await;
-    switch.set_binding(Some(Binding::new(elsewhere.xml_curl_url())));
-    other.set_gateway("default", "gw", IP_TRUNK).await;
+/// The trouble that is reported of the gateway `gw` on `fs1`.
+async fn trouble(other: &Other) -> String {
     let report = eventually(
         "it is told",
         || other.field("trunkd:reconcile", "fs1"),
@@ -380,16 +371,26 @@ async fn a_gateway_that_freeswitch_refuses_is_told_and_not_tried_for_ever() {
                 .is_some_and(|report| report["troubles"]["gw"].is_string())
         },
     );
+    report.await.unwrap()["troubles"]["gw"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_gateway_that_freeswitch_refuses_is_told_and_not_tried_for_ever() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    let app = TestApp::with_switch(&redis, &switch, APPLY).await;
+    settled(&other, "fs1").await;
+    // The profile of the sample has no TLS, which only FreeSWITCH knows.
+    let tls = r#"{"param":{"realm":"sip.example.net","register":"false","register-transport":"tls"}}"#;
+    other.set_gateway("default", "gw", tls).await;
+    let told = trouble(&other).await;
     assert!(
-        report.await.unwrap()["troubles"]["gw"]
-            .as_str()
-            .unwrap()
-            .contains("does not have it")
+        told.contains("does not have it after startgw, though it asked"),
+        "{told}"
     );
     let refused = r#"trunkd_reconcile_actions_total{switch="fs1",action="start",outcome="refused"}"#;
     eventually("it is counted", || app.metric(refused), |count| *count >= Some(1.0)).await;
     let tried = switch.view(changes).len();
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
     other.set_gateway("default", "marker", IP_TRUNK).await;
     switch.wait_for_state("marker", "NOREG").await;
     assert_eq!(
@@ -397,14 +398,31 @@ async fn a_gateway_that_freeswitch_refuses_is_told_and_not_tried_for_ever() {
         tried + 1,
         "the refused version is not tried again"
     );
-    other
-        .set_gateway(
-            "default",
-            "gw",
-            r#"{"param":{"realm":"other.example.net","register":"false"}}"#,
-        )
-        .await;
+    other.set_gateway("default", "gw", IP_TRUNK).await;
     switch.wait_for_state("gw", "NOREG").await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_freeswitch_did_not_ask_for_is_tried_again_until_it_does() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    let app = TestApp::with_switch(&redis, &switch, APPLY).await;
+    settled(&other, "fs1").await;
+    // The switch asks somebody else now, who has no gateways.
+    let empty = RedisServer::start().await;
+    let elsewhere = TestApp::start(&empty, "").await;
+    switch.set_binding(Some(Binding::new(elsewhere.xml_curl_url())));
+    other.set_gateway("default", "gw", IP_TRUNK).await;
+    let told = trouble(&other).await;
+    assert!(told.contains("did not ask this trunkd for it"), "{told}");
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    switch.wait_for_state("gw", "NOREG").await;
+    eventually(
+        "the trouble is over",
+        || other.field("trunkd:reconcile", "fs1"),
+        |report| report.as_ref().is_some_and(|report| report["troubles"]["gw"].is_null()),
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ pub fn quick() -> Timing {
     let reconcile = reconcile::Timing {
         delete: Duration::from_secs(5),
         appear: Duration::from_millis(500),
+        confirm: Duration::from_millis(30),
         first_retry: Duration::from_millis(50),
         most_retry: Duration::from_millis(500),
         coalesce: Duration::from_millis(20),
