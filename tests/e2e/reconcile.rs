@@ -274,6 +274,37 @@ async fn a_value_made_invalid_leaves_the_gateway_up_even_when_trunkd_is_started_
 }
 
 #[tokio::test]
+async fn a_domain_that_cannot_be_read_loses_no_gateway_even_when_trunkd_is_started_after_it() {
+    let (redis, switch, app, other) = pair(&[("gw", IP_TRUNK)], "").await;
+    other.set_gateway("tenant", "stays", IP_TRUNK).await;
+    switch.wait_for_state("stays", "NOREG").await;
+    settled(&other, "fs1").await;
+    app.stop().await;
+    let mut connection = other.connection.clone();
+    let key = "cti_gateway@default";
+    let _: () = redis::cmd("SET")
+        .arg(key)
+        .arg("{}")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let app = TestApp::start(&redis, &format!("{}{APPLY}", switch_toml(&switch, "fs1"))).await;
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    other.delete_gateway("tenant", "stays").await;
+    other.set_gateway("tenant", "marker", IP_TRUNK).await;
+    switch.wait_for_state("marker", "NOREG").await;
+    settled(&other, "fs1").await;
+    assert_eq!(switch.view(names), ["gw", "marker", "stays"].map(str::to_owned).into());
+    // With the key out of the way it is known what is gone.
+    let _: () = redis::cmd("DEL").arg(key).query_async(&mut connection).await.unwrap();
+    switch
+        .wait_until("what is gone was killed", |view| {
+            names(view) == ["marker".to_owned()].into()
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_field_named_all_is_refused_and_kills_nothing() {
     let (_redis, switch, app, other) = pair(&[("gw", IP_TRUNK)], "").await;
     for name in ["_all_", "_ALL_", "x y", "x\nkillgw", ""] {
