@@ -137,6 +137,11 @@ impl Served {
         }
     }
 
+    /// The switches that have asked, and those that were decided for.
+    pub fn switches(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
+    }
+
     /// `switch` asked, and is answered.
     pub fn note_answer(&self, switch: &str) {
         if let Some(standing) = self.lock().get_mut(switch) {

@@ -143,15 +143,10 @@ impl LiveSource {
             served.release_others(switches);
             let _ = store.order_done(OTHER_SWITCHES, &order.id).await;
         }
-        let held = served.held();
-        for switch in switches
-            .iter()
-            .chain(held.keys())
-            .map(String::as_str)
-            .chain([ANY_SWITCH])
-        {
+        for switch in switches.iter().chain(&served.switches()) {
             served.decide(switch, &current.desired);
         }
+        served.decide(ANY_SWITCH, &current.desired);
         let held = served.held();
         let other = held
             .iter()
