@@ -391,16 +391,7 @@ async fn a_wrong_password_is_told_with_the_mend_and_not_hammered() {
         FakeSwitch::builder().password("other").start().await,
     );
     let app = TestApp::start(&redis, &switch_toml(&switch, "fs1")).await;
-    let part = eventually(
-        "it is told",
-        || app.part("switch:fs1"),
-        |part| {
-            part["reason"]
-                .as_str()
-                .is_some_and(|reason| reason.contains("event_socket.conf.xml"))
-        },
-    )
-    .await;
+    let part = app.wait_for_reason("switch:fs1", &["event_socket.conf.xml"]).await;
     assert!(!part.to_string().contains("ClueCon"));
     let refused = r#"trunkd_switch_connects_total{switch="fs1",outcome="bad_password"}"#;
     eventually(
@@ -418,16 +409,7 @@ async fn being_turned_away_by_the_access_list_is_told_with_the_mend() {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     switch.reject_rudely(true);
     let app = TestApp::start(&redis, &switch_toml(&switch, "fs1")).await;
-    eventually(
-        "it is told",
-        || app.part("switch:fs1"),
-        |part| {
-            part["reason"]
-                .as_str()
-                .is_some_and(|reason| reason.contains("apply-inbound-acl"))
-        },
-    )
-    .await;
+    app.wait_for_reason("switch:fs1", &["apply-inbound-acl"]).await;
     switch.reject_rudely(false);
     eventually("it connects", || app.part("switch:fs1"), |part| part["state"] == "ok").await;
 }
@@ -617,16 +599,7 @@ async fn a_switch_without_mod_sofia_is_told_with_the_mend() {
     let mut timing = quick();
     timing.ingest.most_retry = Duration::from_millis(50);
     let app = TestApp::start_with(&redis, &switch_toml(&switch, "fs1"), timing).await;
-    eventually(
-        "it is told",
-        || app.part("switch:fs1"),
-        |part| {
-            part["reason"]
-                .as_str()
-                .is_some_and(|reason| reason.contains("load mod_sofia"))
-        },
-    )
-    .await;
+    app.wait_for_reason("switch:fs1", &["load mod_sofia"]).await;
 }
 
 #[tokio::test]
@@ -701,16 +674,7 @@ async fn a_key_of_the_wrong_type_loses_no_event() {
         .unwrap();
     replace(&switch).await;
     switch.wait_for_delivery().await;
-    let told = eventually(
-        "it is told",
-        || app.part("redis"),
-        |part| {
-            part["reason"]
-                .as_str()
-                .is_some_and(|reason| reason.contains("gateway-list is a string"))
-        },
-    );
-    told.await;
+    app.wait_for_reason("redis", &["gateway-list is a string"]).await;
     connection.del::<_, ()>("gateway-list").await.unwrap();
     let last = switch.view(|view| {
         let events = view.events().map(|event| event.to_json());

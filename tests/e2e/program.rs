@@ -153,15 +153,20 @@ impl Drop for Serving {
     }
 }
 
+/// Settings of nothing but this Redis.
+fn write_settings(folder: &Path, redis: &RedisServer) {
+    std::fs::write(
+        folder.join("trunkd.toml"),
+        format!("[redis]\nurl = \"{}\"\n", redis.url()),
+    )
+    .unwrap();
+}
+
 #[tokio::test]
 async fn check_names_what_is_wrong_and_exits_with_1() {
     let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
     let other = Other::new(&redis).await;
-    std::fs::write(
-        folder.path().join("trunkd.toml"),
-        format!("[redis]\nurl = \"{}\"\n", redis.url()),
-    )
-    .unwrap();
+    write_settings(folder.path(), &redis);
     let good = format!(r#"{{"param":{{"realm":"sip.example.net","username":"u","password":"{SECRET}"}}}}"#);
     other.set_gateway("default", "good", &good).await;
     let output = trunkd(folder.path(), &["check"]);
@@ -196,11 +201,7 @@ async fn check_names_what_is_wrong_and_exits_with_1() {
 async fn render_prints_what_freeswitch_would_get() {
     let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
     let other = Other::new(&redis).await;
-    std::fs::write(
-        folder.path().join("trunkd.toml"),
-        format!("[redis]\nurl = \"{}\"\n", redis.url()),
-    )
-    .unwrap();
+    write_settings(folder.path(), &redis);
     let value = r#"{"param":{"realm":"sip.example.net","register":"false"},"nodes":["fs1"]}"#;
     other.set_gateway("default", "gw", value).await;
     let serving = Serving::start(folder.path(), &["--templates", TEMPLATES]);
@@ -310,11 +311,7 @@ async fn sighup_reads_templates_again_and_a_broken_one_is_refused_by_file_and_li
     for file in ["sofia.conf.xml", "sip_profiles/external.xml"] {
         std::fs::copy(Path::new(TEMPLATES).join(file), templates.join(file)).unwrap();
     }
-    std::fs::write(
-        folder.path().join("trunkd.toml"),
-        format!("[redis]\nurl = \"{}\"\n", redis.url()),
-    )
-    .unwrap();
+    write_settings(folder.path(), &redis);
     let serving = Serving::start(folder.path(), &[]);
     let url = serving
         .url("/xml_curl?section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&hostname=fs1")
@@ -1000,11 +997,7 @@ async fn what_only_looks_writes_nothing_to_redis() {
 async fn states_that_nobody_writes_any_more_are_not_shown_as_live() {
     let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
     let other = Other::new(&redis).await;
-    std::fs::write(
-        folder.path().join("trunkd.toml"),
-        format!("[redis]\nurl = \"{}\"\n", redis.url()),
-    )
-    .unwrap();
+    write_settings(folder.path(), &redis);
     let state = |connected: bool| {
         format!(
             r#"{{"connected":{connected},"since":"2025-11-24T06:00:00Z","core_uuid":"c","last_seen":"2025-11-24T06:05:00Z"}}"#

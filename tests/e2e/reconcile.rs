@@ -376,16 +376,8 @@ async fn what_is_not_ours_is_never_touched_and_a_clash_is_told_with_the_mend() {
     );
     other.wait_for("trunkd:status:fs1", "clash", "/state", "NOREG").await;
     other.set_gateway("default", "clash", IP_TRUNK).await;
-    let told = eventually(
-        "the clash is told",
-        || app.part("reconcile:fs1"),
-        |part| {
-            part["reason"]
-                .as_str()
-                .is_some_and(|reason| reason.contains("clash") && reason.contains("trunkd apply --adopt"))
-        },
-    );
-    told.await;
+    app.wait_for_reason("reconcile:fs1", &["clash", "trunkd apply --adopt"])
+        .await;
     other.set_gateway("default", "after", IP_TRUNK).await;
     switch.wait_for_state("after", "NOREG").await;
     assert_eq!(switch.view(changes), ["api sofia profile external startgw after"]);
@@ -608,16 +600,8 @@ async fn a_ghost_is_told_with_its_mend_and_the_real_gateway_is_left_alone() {
         r#"<gateway name="gw"><param name="username" value="u"/><param name="password" value="p"/></gateway>"#,
     );
     assert_eq!(switch.view(|view| view.ghosts().len()), 1);
-    let told = eventually(
-        "it is told",
-        || app.part("reconcile:fs1"),
-        |part| {
-            part["reason"]
-                .as_str()
-                .is_some_and(|reason| reason.contains("gw") && reason.contains("sofia profile internal restart"))
-        },
-    );
-    told.await;
+    app.wait_for_reason("reconcile:fs1", &["gw", "sofia profile internal restart"])
+        .await;
     assert_eq!(switch.view(|view| view.gateway("gw").unwrap().instance), instance);
     assert!(switch.view(changes).is_empty());
 }
@@ -643,16 +627,8 @@ async fn a_profile_that_does_not_run_is_told_with_the_command_that_starts_it() {
         .await;
     other.set_gateway("default", "outside", IP_TRUNK).await;
     switch.wait_for_state("outside", "NOREG").await;
-    let told = eventually(
-        "it is told",
-        || app.part("reconcile:fs1"),
-        |part| {
-            part["reason"]
-                .as_str()
-                .is_some_and(|reason| reason.contains("inside") && reason.contains("sofia profile internal start"))
-        },
-    );
-    told.await;
+    app.wait_for_reason("reconcile:fs1", &["inside", "sofia profile internal start"])
+        .await;
     assert_eq!(switch.view(changes), ["api sofia profile external startgw outside"]);
 }
 

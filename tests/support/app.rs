@@ -163,6 +163,19 @@ impl TestApp {
         parts.into_iter().find(|part| part["name"] == name).unwrap_or_default()
     }
 
+    /// Waits until `/health` gives a reason for how a part is that holds all of these words.
+    pub async fn wait_for_reason(&self, part: &str, words: &[&str]) -> Value {
+        let told = eventually(
+            "it is told in /health",
+            || self.part(part),
+            |part| {
+                let reason = part["reason"].as_str();
+                reason.is_some_and(|reason| words.iter().all(|word| reason.contains(word)))
+            },
+        );
+        told.await
+    }
+
     /// The value of a metric with exactly these labels, as `/metrics` prints it: `name{label="value"}`.
     pub async fn metric(&self, series: &str) -> Option<f64> {
         let (_, text) = self.get("/metrics").await;
