@@ -48,6 +48,8 @@ pub const SNAPSHOTS: &str = "trunkd_snapshots_total";
 pub const SNAPSHOT_CORRECTIONS: &str = "trunkd_snapshot_corrections_total";
 /// Counter: changes of gateways on a switch. `switch`, `action` (start, restart, kill), `outcome` (done, refused, failed).
 pub const RECONCILE_ACTIONS: &str = "trunkd_reconcile_actions_total";
+/// Gauge: 1 while this trunkd, of several, is the one that may change the switch. `switch`.
+pub const RECONCILE_LEASE: &str = "trunkd_reconcile_lease";
 /// Gauge: 1 while a switch's plan is held. `switch`.
 pub const RECONCILE_HELD: &str = "trunkd_reconcile_held";
 /// Gauge: changes that a switch's plan still has to make. `switch`.
@@ -173,6 +175,10 @@ pub fn describe() {
     describe_counter!(
         RECONCILE_ACTIONS,
         "Changes of gateways on a switch, by action and outcome"
+    );
+    describe_gauge!(
+        RECONCILE_LEASE,
+        "1 while this trunkd is the one that may change the switch"
     );
     describe_gauge!(
         RECONCILE_HELD,

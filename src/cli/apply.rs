@@ -144,6 +144,7 @@ async fn release_others(store: &Store) -> Result<(), StoreError> {
         at: Timestamp::now(),
         removals: BTreeSet::new(),
         adopt: BTreeSet::new(),
+        done_at: None,
     };
     store.order(OTHER_SWITCHES, &order).await
 }
@@ -160,6 +161,7 @@ async fn carry_out(store: &Store, planned: &SwitchPlan, adopt: bool, bar: &Progr
         at: Timestamp::now(),
         removals: text(planned.plan.as_ref().map(Plan::removals).unwrap_or_default()),
         adopt: text(adopted.collect()),
+        done_at: None,
     };
     store.order(&planned.switch, &order).await?;
     let (mut last, mut shown, mut moved) = (None, 0, Instant::now());
@@ -179,7 +181,7 @@ async fn carry_out(store: &Store, planned: &SwitchPlan, adopt: bool, bar: &Progr
             }
         }
         if moved.elapsed() > PATIENCE {
-            store.order_done(&planned.switch, &order.id).await?;
+            store.drop_order(&planned.switch, &order.id).await?;
             return Ok(Outcome::Forsaken(last));
         }
         sleep(GLANCE).await;

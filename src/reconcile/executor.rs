@@ -25,7 +25,7 @@ use crate::health::{self, Health, Part};
 use crate::metrics;
 use crate::settings::{ReconcileMode, ReconcileSettings};
 use crate::sofia_conf::RevisionKey;
-use crate::store::{Order, Report, Store};
+use crate::store::{Control, Lease, Order, Report, Store, Term};
 
 /// Restarts that wait for their deletes at once: a tick or two each (FACTS 22).
 const AT_ONCE: usize = 64;
@@ -54,6 +54,8 @@ pub struct Timing {
     pub coalesce: Duration,
     /// A look at least so often.
     pub interval: Duration,
+    /// Of several trunkd, another one changes the switch within twice this time when the one that did is gone.
+    pub lease: Duration,
 }
 
 impl Default for Timing {
@@ -66,6 +68,7 @@ impl Default for Timing {
             most_retry: Duration::from_secs(60),
             coalesce: Duration::from_millis(250),
             interval: Duration::from_secs(5),
+            lease: Duration::from_secs(5),
         }
     }
 }
@@ -108,12 +111,23 @@ pub struct Wanted {
     pub key: RevisionKey,
 }
 
+/// What the executors of all switches have in common.
+pub struct Shared<W> {
+    pub wanting: Arc<W>,
+    pub served: Arc<Served>,
+    pub store: Store,
+    /// Tells this trunkd from the others.
+    pub holder: Arc<str>,
+    pub health: Arc<Health>,
+}
+
 /// The executor of one switch.
 pub struct Executor<S, W> {
     switch: Arc<S>,
     wanting: Arc<W>,
     served: Arc<Served>,
     store: Store,
+    lease: Arc<Lease>,
     health: Arc<Health>,
     mode: ReconcileMode,
     limits: Limits,
@@ -145,6 +159,8 @@ struct Memory {
     /// The order that is carried out, and the last one that was.
     ordered: Option<String>,
     order: Option<String>,
+    /// In which the lease was ours the last time.
+    term: Option<Term>,
 }
 
 /// Why a gateway is not as it should be.
@@ -163,24 +179,29 @@ enum Outcome {
     /// FreeSWITCH does not take this version.
     Refused(String),
     Failed(String),
+    /// Not done, or not to its end: another trunkd may change the switch by now.
+    Yielded,
+}
+
+/// The lease is no longer ours.
+struct Lost;
+
+impl From<Lost> for Outcome {
+    fn from(_: Lost) -> Self {
+        Self::Yielded
+    }
 }
 
 impl<S: Switch, W: Wanting> Executor<S, W> {
-    pub fn new(
-        switch: Arc<S>,
-        wanting: Arc<W>,
-        served: Arc<Served>,
-        store: Store,
-        health: Arc<Health>,
-        settings: &ReconcileSettings,
-        timing: Timing,
-    ) -> Self {
+    pub fn new(switch: Arc<S>, shared: Shared<W>, settings: &ReconcileSettings, timing: Timing) -> Self {
+        let lease = Lease::new(shared.store.clone(), switch.name(), shared.holder, timing.lease);
         Self {
             switch,
-            wanting,
-            served,
-            store,
-            health,
+            wanting: shared.wanting,
+            served: shared.served,
+            store: shared.store,
+            lease: Arc::new(lease),
+            health: shared.health,
             mode: settings.mode,
             limits: Limits {
                 max_removals: settings.max_removals,
@@ -193,22 +214,34 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     }
 
     /// Until `stop`. What runs on the switch stays as it is then.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) {
+        let lease = self.lease.clone();
+        let holding = hold(lease.clone(), self.switch.clone());
+        tokio::select! {
+            () = self.act_on_changes() => {}
+            () = holding => {}
+            () = stop.cancelled() => {}
+        }
+        // Left to its end if Redis does not answer.
+        let _ = lease.release().await;
+    }
+
+    async fn act_on_changes(mut self) {
         let (mut switch, mut wanting) = (self.switch.changed(), self.wanting.changed());
-        let forever = async {
-            loop {
-                switch.mark_unchanged();
-                wanting.mark_unchanged();
-                let again = self.step().await;
-                let coalesce = self.timing.coalesce;
-                tokio::select! {
-                    _ = wanting.changed() => {}
-                    () = async { let _ = switch.changed().await; sleep(coalesce).await } => {}
-                    () = sleep_until(again) => {}
-                }
+        let mut lease = self.lease.changed();
+        loop {
+            switch.mark_unchanged();
+            wanting.mark_unchanged();
+            lease.mark_unchanged();
+            let again = self.step().await;
+            let coalesce = self.timing.coalesce;
+            tokio::select! {
+                _ = wanting.changed() => {}
+                _ = lease.changed() => {}
+                () = async { let _ = switch.changed().await; sleep(coalesce).await } => {}
+                () = sleep_until(again) => {}
             }
-        };
-        stop.run_until_cancelled(forever).await;
+        }
     }
 
     /// Looks, decides and acts once; answers when to look again if nothing changes.
@@ -228,27 +261,27 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         };
         let name = self.switch.name().to_owned();
         tracing::trace!(switch = %name, "what is wanted is known");
-        let order = control
-            .orders
-            .get(&name)
-            .filter(|order| self.memory.order.as_ref() != Some(&order.id))
-            .cloned();
-        let order = match order {
-            Some(order) if self.is_forgotten(&order) => {
-                tracing::warn!(switch = %name, order = %order.id, "ordered at {}, too long ago to be meant still", order.at);
-                let _ = self.store.order_done(&name, &order.id).await;
-                None
-            }
-            order => order,
-        };
-        let approved: BTreeSet<_> = order.iter().flat_map(|order| parsed(&order.removals)).collect();
+        let term = self.lease.term();
+        if term.is_some() && term != self.memory.term {
+            tracing::info!(switch = %name, "this trunkd changes the switch from now on");
+            self.memory.begin(term);
+        }
+        if term.is_none() {
+            // Another trunkd's to tell.
+            self.memory.troubles.clear();
+        }
+        let order = self.order(&name, &control, term).await;
+        // Whoever carries an order out, it was approved for all.
+        let learned = self.learned(&name, &control).cloned();
+        let approvals = order.as_ref().or(learned.as_ref());
+        let approved: BTreeSet<_> = approvals.iter().flat_map(|order| parsed(&order.removals)).collect();
         let adopt: BTreeSet<_> = order.iter().flat_map(|order| parsed(&order.adopt)).collect();
         self.served.approve(&name, approved.clone());
 
         self.want(&wanted, &name);
         let plan = known.plan(&wanted.desired, &self.memory.wants, &adopt);
         let mut unserved = self.served.decide(&name, &wanted.desired).1;
-        if let (Some(hold), Some(_)) = (&unserved, &order) {
+        if let (Some(hold), Some(_)) = (&unserved, approvals) {
             // What the switch does not run was in no plan that somebody could approve, and nothing is lost with it.
             let idle = hold
                 .removals
@@ -258,6 +291,10 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
                 .approve(&name, approved.iter().chain(idle).cloned().collect());
             unserved = self.served.decide(&name, &wanted.desired).1;
         }
+        if let Some(learned) = learned {
+            self.memory.order = Some(learned.id);
+        }
+        let approved = if order.is_some() { approved } else { BTreeSet::new() };
         let held = unserved.or_else(|| self.judge(&known.actual, &plan, &wanted.desired, &approved));
         let paused = control.is_paused(&name);
         self.forget_mended(&plan, &known.unsettled);
@@ -270,6 +307,9 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
         let actions = self.due(&plan, order.is_some());
         self.tell(&plan, held.as_ref(), paused);
+        if term.is_none() {
+            return later;
+        }
         self.keep_forms(&wanted, &known.actual).await;
         let may_act = held.is_none() && (order.is_some() || (self.mode == ReconcileMode::Apply && !paused));
         if may_act && !actions.is_empty() {
@@ -293,6 +333,27 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             .chain(doomed)
             .min()
             .map_or(later, |next| next.max(soonest).min(later))
+    }
+
+    /// What is ordered and not carried out yet.
+    async fn order(&self, switch: &str, control: &Control, term: Option<Term>) -> Option<Order> {
+        let order = control.orders.get(switch)?;
+        let is_over = !order.is_current(Timestamp::now()) || (order.done_at.is_none() && self.is_forgotten(order));
+        if is_over && term.is_some() {
+            if order.done_at.is_none() {
+                tracing::warn!(switch, order = %order.id, "ordered at {}, too long ago to be meant still", order.at);
+            }
+            let _ = self.store.drop_order(switch, &order.id).await;
+        }
+        let is_ours = order.done_at.is_none() && self.memory.order.as_ref() != Some(&order.id);
+        (is_ours && !is_over).then(|| order.clone())
+    }
+
+    /// An order that another trunkd carried out, when it is first heard of.
+    fn learned<'a>(&self, switch: &str, control: &'a Control) -> Option<&'a Order> {
+        let order = control.orders.get(switch)?;
+        let is_news = order.done_at.is_some() && self.memory.order.as_ref() != Some(&order.id);
+        (is_news && order.is_current(Timestamp::now())).then_some(order)
     }
 
     /// Whether nobody took the order up when it was given.
@@ -417,6 +478,9 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
         let before = self.switch.instance(action.gateway()).unwrap_or_default();
         if let Some(from) = action.from() {
+            if let Err(lost) = self.may_change() {
+                return lost.into();
+            }
             match changes.kill(&from.profile, action.gateway()).await {
                 Ok(Killed::Marked) => {}
                 Ok(Killed::NoSuchGateway) => self.switch.survey_soon(),
@@ -431,6 +495,12 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             Some(to) => self.start(action.gateway(), to, commands, changes, before).await,
             None => Outcome::Done,
         }
+    }
+
+    /// Asked right before each command that changes the switch: whatever kept us since the last one, another trunkd may do it by now.
+    fn may_change(&self) -> Result<(), Lost> {
+        let term = self.lease.term();
+        (term.is_some() && term == self.memory.term).then_some(()).ok_or(Lost)
     }
 
     /// Waits for a killed gateway's `gateway_delete`.
@@ -485,6 +555,9 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let answers = self.served.answers(self.switch.name());
         {
             let _alone = self.reload.lock().await;
+            if let Err(lost) = self.may_change() {
+                return lost.into();
+            }
             if let Err(error) = changes.start(&to.profile, gateway).await {
                 return Outcome::Failed(error.to_string());
             }
@@ -514,6 +587,9 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let answers = self.served.answers(self.switch.name());
         let started = {
             let _alone = self.reload.lock().await;
+            if self.may_change().is_err() {
+                return actions.into_iter().map(|action| (action, Outcome::Yielded)).collect();
+            }
             self.served
                 .limit_batch(self.switch.name(), profile, names.iter().cloned().collect());
             let started = changes.start_all(profile).await;
@@ -554,6 +630,9 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             Outcome::Done => ("done", None, false),
             Outcome::Refused(reason) => ("refused", Some(reason), true),
             Outcome::Failed(reason) => ("failed", Some(reason), false),
+            Outcome::Yielded => {
+                return tracing::debug!(%switch, %gateway, "left to another trunkd");
+            }
         };
         ::metrics::counter!(metrics::RECONCILE_ACTIONS, "switch" => switch.clone(), "action" => word, "outcome" => label).increment(1);
         let Some(reason) = reason else {
@@ -599,9 +678,14 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             .or_else(|| self.first_trouble())
         {
             Some(reason) => self.health.set(part, health::State::Degraded, Some(reason)),
-            None => self
-                .health
-                .set(part, health::State::Ok, paused.then(|| "paused".to_owned())),
+            None => {
+                let other = self
+                    .lease
+                    .other()
+                    .map(|other| format!("trunkd {other} changes this switch"));
+                let reason = if paused { Some("paused".to_owned()) } else { other };
+                self.health.set(part, health::State::Ok, reason);
+            }
         }
         self.memory.told = now;
         let counts = [
@@ -695,13 +779,46 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     /// An order is over when nothing is left of it that can be done now. So is one whose plan is held all the same, since there is more in it
     /// by now than somebody saw: approvals never wait for a later plan.
     async fn finish(&mut self, switch: &str, order: Order, held: Option<&Hold>) {
-        if self.store.order_done(switch, &order.id).await.is_ok() {
+        if self.store.order_done(switch, &order).await.is_ok() {
             match held {
                 None => tracing::info!(switch, order = %order.id, "carried out what was ordered"),
                 Some(hold) => tracing::warn!(switch, order = %order.id, "not carried out what was ordered: {hold}"),
             }
             self.served.approve(switch, BTreeSet::new());
             self.memory.order = Some(order.id);
+        }
+    }
+}
+
+impl Memory {
+    /// From here on this trunkd changes the switch. What it remembers of its deeds may be older than another's, and what it told is overwritten.
+    fn begin(&mut self, term: Option<Term>) {
+        self.term = term;
+        self.troubles.clear();
+        self.report = Report::default();
+        self.forms.clear();
+        self.unwritten = self.wants.keys().cloned().collect();
+    }
+}
+
+/// Keeps the lease of a switch for as long as it could be changed from here.
+async fn hold<S: Switch>(lease: Arc<Lease>, switch: Arc<S>) {
+    let mut changed = switch.changed();
+    let gauge = |lease: &Lease| {
+        let is_ours = lease.term().is_some();
+        ::metrics::gauge!(metrics::RECONCILE_LEASE, "switch" => switch.name().to_owned()).set(f64::from(is_ours));
+    };
+    loop {
+        changed.mark_unchanged();
+        if switch.known().is_some() {
+            // What is wrong with Redis, the store has told.
+            let _ = lease.look().await;
+            gauge(&lease);
+            sleep(lease.interval()).await;
+        } else {
+            let _ = lease.release().await;
+            gauge(&lease);
+            let _ = changed.changed().await;
         }
     }
 }

@@ -11,7 +11,7 @@ pub mod plan_text;
 pub mod served;
 
 pub use diff::{Action, Actual, Conflict, Have, Plan, Want, diff};
-pub use executor::{Executor, Switch, Timing, Unknown, Wanted, Wanting};
+pub use executor::{Executor, Shared, Switch, Timing, Unknown, Wanted, Wanting};
 pub use guard::{Hold, HoldReason, Limits, Verdict, judge};
 pub use known::{Known, Listed, look, wants};
 pub use plan_text::{FieldChange, MASK, changed_fields, differing_fields, form, plan_text};

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -102,10 +103,10 @@ impl LiveSource {
     /// before.
     pub(super) async fn keep(&self, store: &Store, data_dir: &Path, switches: &[String]) {
         let mut changes = self.changes.subscribe();
-        let (mut kept, mut told) = (None, None);
+        let (mut kept, mut told, mut order) = (None, None, None);
         loop {
             changes.mark_unchanged();
-            let accepted = self.accepted(store, switches).await;
+            let accepted = self.accepted(store, switches, &mut order).await;
             let is_accepted =
                 |desired: &Arc<Desired>| accepted.as_ref().is_some_and(|accepted| Arc::ptr_eq(accepted, desired));
             let good = self.catalog.to_keep().filter(|(desired, _)| is_accepted(desired));
@@ -133,15 +134,24 @@ impl LiveSource {
 
     /// What was read, when nothing of it is held from any switch: those of the settings, those that have asked, and any that may ask yet. Of the others
     /// than those of the settings, which have no executor, it is told and released here.
-    async fn accepted(&self, store: &Store, switches: &[String]) -> Option<Arc<Desired>> {
+    /// `known` is the last order for them that was heeded.
+    async fn accepted(&self, store: &Store, switches: &[String], known: &mut Option<String>) -> Option<Arc<Desired>> {
         let current = self.catalog.all().await.ok()?;
         let Some(served) = &self.served else {
             return Some(current.desired);
         };
         let control = store.read_control().await.unwrap_or_default();
         if let Some(order) = control.orders.get(OTHER_SWITCHES) {
-            served.release_others(switches);
-            let _ = store.order_done(OTHER_SWITCHES, &order.id).await;
+            // For each trunkd once, whichever is the first.
+            if order.is_current(Timestamp::now()) && known.as_ref() != Some(&order.id) {
+                served.release_others(switches);
+                *known = Some(order.id.clone());
+            }
+            let _ = match order.done_at {
+                None => store.order_done(OTHER_SWITCHES, order).await,
+                Some(_) if order.is_current(Timestamp::now()) => Ok(()),
+                Some(_) => store.drop_order(OTHER_SWITCHES, &order.id).await,
+            };
         }
         for switch in switches.iter().chain(&served.switches()) {
             served.decide(switch, &current.desired);

@@ -221,7 +221,7 @@ impl Parts {
             source.keep(&store, &data_dir, &switches).await
         });
         let keys = Arc::new(StatusKeys::from(&self.settings.status));
-        let instance: Arc<str> = format!("{:016x}", rand::random::<u64>()).into();
+        let instance = instance();
         let observed = |name: &str| Observed::new(self.store.clone(), keys.clone(), name, instance.clone());
         for switch in &self.settings.switches {
             let address = SwitchAddress {
@@ -239,15 +239,16 @@ impl Parts {
                 ingest.clone().run(stop)
             });
             if let Some(served) = &self.source.served {
-                let executor = Executor::new(
-                    Arc::new(LiveSwitch::new(ingest)),
-                    self.source.clone(),
-                    served.clone(),
-                    self.store.clone(),
-                    self.health.clone(),
-                    &self.settings.reconcile,
-                    self.timing.reconcile.clone(),
-                );
+                let shared = reconcile::Shared {
+                    wanting: self.source.clone(),
+                    served: served.clone(),
+                    store: self.store.clone(),
+                    holder: instance.clone(),
+                    health: self.health.clone(),
+                };
+                let live = Arc::new(LiveSwitch::new(ingest));
+                let timing = self.timing.reconcile.clone();
+                let executor = Executor::new(live, shared, &self.settings.reconcile, timing);
                 tasks.spawn(format_args!("reconciler of {}", switch.name), |stop| executor.run(stop));
             }
         }
@@ -260,6 +261,13 @@ impl Parts {
             });
         }
     }
+}
+
+/// Tells this trunkd from all others, and an operator where it runs: `host/process/…`.
+fn instance() -> Arc<str> {
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let (host, process) = (host.to_string_lossy(), std::process::id());
+    format!("{host}/{process}/{:08x}", rand::random::<u32>()).into()
 }
 
 /// Ends when every request is answered that was there at the `stop`.

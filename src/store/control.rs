@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, keys};
@@ -30,6 +30,9 @@ pub struct Order {
     /// Gateways without our revision that are to be taken over.
     #[serde(default)]
     pub adopt: BTreeSet<String>,
+    /// When it was carried out. It stays for a while then, so that each of several trunkd learns what was approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_at: Option<Timestamp>,
 }
 
 /// What the reconciler of a switch says: a field of `trunkd:reconcile`.
@@ -57,6 +60,14 @@ pub struct Report {
     pub at: Option<Timestamp>,
 }
 
+impl Order {
+    /// Not carried out yet; or a moment ago by another trunkd, so that what it approved holds here too.
+    pub fn is_current(&self, now: Timestamp) -> bool {
+        self.done_at
+            .is_none_or(|done_at| now.duration_since(done_at) <= DONE_ORDER_LASTS)
+    }
+}
+
 impl Report {
     /// How many changes the plan would still make.
     pub fn left(&self) -> usize {
@@ -73,6 +84,9 @@ impl Control {
 /// Stands in the place of a switch's name for those that ask for their configuration and are in no settings: an order for them approves removals.
 pub const OTHER_SWITCHES: &str = "*";
 
+/// How long an order is kept that was carried out. Long enough for clocks that differ; short, since what it approved holds for a trunkd that
+/// starts within that time.
+const DONE_ORDER_LASTS: SignedDuration = SignedDuration::from_mins(2);
 /// In one command, so that it is done within the time limit.
 const FORMS_AT_ONCE: usize = 500;
 
@@ -159,17 +173,39 @@ impl Store {
         .await
     }
 
-    /// The order was carried out, or is taken back. A later one for the same switch stays.
-    pub(crate) async fn order_done(&self, switch: &str, id: &str) -> Result<(), StoreError> {
-        static DONE: LazyLock<redis::Script> = LazyLock::new(|| {
+    /// The order was carried out. A later one for the same switch stays as it is.
+    pub(crate) async fn order_done(&self, switch: &str, order: &Order) -> Result<(), StoreError> {
+        let done = Order {
+            done_at: Some(Timestamp::now()),
+            ..order.clone()
+        };
+        let value = serde_json::to_string(&done).unwrap_or_default();
+        self.replace_order("order done", switch, &order.id, &value).await
+    }
+
+    /// The order is taken back, or was carried out long ago. A later one for the same switch stays.
+    pub(crate) async fn drop_order(&self, switch: &str, id: &str) -> Result<(), StoreError> {
+        self.replace_order("drop order", switch, id, "").await
+    }
+
+    /// With nothing, when `value` is empty.
+    async fn replace_order(
+        &self,
+        operation: &'static str,
+        switch: &str,
+        id: &str,
+        value: &str,
+    ) -> Result<(), StoreError> {
+        static REPLACE: LazyLock<redis::Script> = LazyLock::new(|| {
             redis::Script::new(
                 "local order = redis.call('HGET', KEYS[1], ARGV[1])
-                 if order and cjson.decode(order).id == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end",
+                 if not order or cjson.decode(order).id ~= ARGV[2] then return end
+                 if ARGV[3] == '' then redis.call('HDEL', KEYS[1], ARGV[1]) else redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end",
             )
         });
-        let mut call = DONE.key(keys::CONTROL);
-        call.arg(format!("{ORDER}{switch}")).arg(id);
-        self.write("order done", self.timeout, async |connection| {
+        let mut call = REPLACE.key(keys::CONTROL);
+        call.arg(format!("{ORDER}{switch}")).arg(id).arg(value);
+        self.write(operation, self.timeout, async |connection| {
             call.invoke_async::<()>(connection).await
         })
         .await

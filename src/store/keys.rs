@@ -66,6 +66,11 @@ impl From<&StatusSettings> for StatusKeys {
     }
 }
 
+/// STRING: the trunkd that may change the switch.
+pub(super) fn lease(switch: &str) -> String {
+    format!("trunkd:lease:{switch}")
+}
+
 /// HASH: gateway → its row, of one switch.
 pub(super) fn status(switch: &str) -> String {
     format!("trunkd:status:{switch}")

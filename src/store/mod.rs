@@ -7,6 +7,7 @@ mod control;
 mod embedded;
 mod keys;
 mod last_good;
+mod lease;
 mod observed;
 mod tracking;
 
@@ -24,6 +25,7 @@ pub use control::{Control, Form, OTHER_SWITCHES, Order, Report};
 pub use embedded::{Embedded, EmbeddedError};
 pub use keys::{GatewayKeys, StatusKeys};
 pub use last_good::{LastGood, LastGoodError};
+pub use lease::{Lease, Term};
 pub use observed::{Applied, Change, Mend, MendOp, Observation, Observed, Row, StaleItem, Stored, SwitchState};
 
 use crate::health::{self, Health, Part};

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::support::app::{Other, eventually, http, switch_toml};
-use crate::support::fake_switch::{Binding, FakeSwitch};
+use crate::support::fake_switch::{Binding, FakeSwitch, View};
 use crate::support::redis::RedisServer;
 
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
@@ -1125,4 +1125,71 @@ async fn what_is_held_from_serving_alone_is_planned_and_released_too() {
     rig.wait_for_report("/held", Value::Null).await;
     rig.other.set_gateway("default", "new", IP_TRUNK).await;
     rig.switch.wait_for_state("new", "NOREG").await;
+}
+
+#[tokio::test]
+async fn a_trunkd_that_stalled_between_a_kill_and_its_start_leaves_the_rest_to_whoever_took_over() {
+    let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
+    let switch = FakeSwitch::builder().manual_ticks().start().await;
+    let other = Other::new(&redis).await;
+    let account = |password: &str| format!(r#"{{"param":{{"username":"u","password":"{password}"}}}}"#);
+    let toml = format!("[redis]\nurl = \"{}\"\n{}", redis.url(), switch_toml(&switch, "fs1"));
+    std::fs::write(folder.path().join("trunkd.toml"), toml).unwrap();
+    let serving = Serving::start(folder.path(), &["--templates", TEMPLATES]);
+    switch.set_binding(Some(Binding::new(serving.url("/xml_curl").await)));
+    switch.restart().await;
+    other.set_gateway("default", "gw", &account("before")).await;
+    switch
+        .wait_until("it is there", |view| view.gateway("gw").is_some())
+        .await;
+    eventually(
+        "it is registered",
+        async || {
+            switch.step();
+            switch.view(|view| view.state("gw"))
+        },
+        |state| *state == Some("REGED"),
+    )
+    .await;
+    other.set_gateway("default", "gw", &account("after")).await;
+    let told = |view: &View, word: &str| view.commands().iter().filter(|command| command.contains(word)).count();
+    switch
+        .wait_until("it is killed", |view| told(view, "killgw") == 1)
+        .await;
+    serving.signal(Signal::SIGSTOP);
+    let starts = switch.view(|view| told(view, "startgw"));
+    // Its lease ends, and somebody else has it.
+    let mut connection = other.connection.clone();
+    let mut take = redis::cmd("SET");
+    take.arg(&["trunkd:lease:fs1", "elsewhere/1/0", "NX", "PX", "3600000"]);
+    eventually(
+        "the lease is over",
+        async || {
+            take.query_async::<Option<String>>(&mut connection.clone())
+                .await
+                .unwrap()
+        },
+        Option::is_some,
+    )
+    .await;
+    switch.steps(3);
+    switch.wait_for_gone("gw").await;
+    serving.signal(Signal::SIGCONT);
+    let health = serving.url("/health").await;
+    eventually(
+        "it knows",
+        async || http().get(&health).send().await.unwrap().text().await.unwrap(),
+        |health| health.contains("trunkd elsewhere/1/0 changes this switch"),
+    )
+    .await;
+    assert_eq!(switch.view(|view| told(view, "startgw")), starts);
+    // And takes it up when the other one is gone.
+    redis::cmd("DEL")
+        .arg("trunkd:lease:fs1")
+        .exec_async(&mut connection)
+        .await
+        .unwrap();
+    switch
+        .wait_until("it is started", |view| told(view, "startgw") == starts + 1)
+        .await;
 }

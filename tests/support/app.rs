@@ -43,6 +43,7 @@ pub fn quick() -> Timing {
         most_retry: Duration::from_millis(500),
         coalesce: Duration::from_millis(20),
         interval: Duration::from_millis(500),
+        lease: Duration::from_secs(1),
     };
     Timing { ingest, reconcile }
 }
