@@ -27,8 +27,10 @@ use trunkd::metrics;
 use trunkd::server::http;
 use trunkd::settings::{Credential, HttpSettings, TlsSettings};
 use trunkd::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates};
-use trunkd::xml_curl::{Current, Request, Source, Unavailable};
+use trunkd::xml_curl::{Current, Documents, Request, Source, Unavailable};
 
+/// How long a document may take to be written before an older one is given.
+const LIMIT: Duration = Duration::from_secs(10);
 const SOFIA_CONF: &str = "hostname=vm&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf";
 
 // ---- FreeSWITCH's own requests
@@ -411,6 +413,61 @@ async fn a_client_that_does_not_finish_its_request_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_a_byte_now_and_then_is_cut_off() {
+    let site = TestSite::start(|settings| settings.request_timeout = Duration::from_millis(200)).await;
+    let mut connection = TcpStream::connect(site.address).await.unwrap();
+    let mut slow = recorded("rescan").into_iter().cycle();
+    until_async("the server has closed", async || {
+        let _ = connection.write_all(&[slow.next().unwrap()]).await;
+        let mut byte = [0];
+        let read = tokio::time::timeout(Duration::from_millis(20), connection.read(&mut byte));
+        matches!(read.await, Ok(Ok(0) | Err(_)))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_takes_a_byte_now_and_then_is_cut_off() {
+    let site = TestSite::start(|settings| settings.request_timeout = Duration::from_millis(40)).await;
+    site.source.grow(30_000);
+    let mut connection = TcpStream::connect(site.address).await.unwrap();
+    connection.write_all(&recorded("rescan")).await.unwrap();
+    until_async("the server has closed", async || {
+        let mut byte = [0];
+        let end = !matches!(connection.read(&mut byte).await, Ok(1));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        // What it had sent before is in the socket's buffers, far less than the whole.
+        end || connection.write(b" ").await.is_err()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_side_gets_its_answer_if_it_has_asked_and_is_dropped_if_not() {
+    let site = TestSite::start(|_| {}).await;
+    for (request, answered) in [
+        (&recorded("rescan")[..], true),
+        (b"POST /xml_curl HTTP/1.1\r\nHost: ", false),
+        (
+            head("POST /xml_curl", &format!("{FORM}Content-Length: 100\r\n")).as_bytes(),
+            false,
+        ),
+    ] {
+        let mut connection = TcpStream::connect(site.address).await.unwrap();
+        connection.write_all(request).await.unwrap();
+        connection.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        let _ = connection.read_to_end(&mut answer).await;
+        assert_eq!(
+            answer.ends_with(b"</document>\n"),
+            answered,
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_second_request_on_a_connection_cannot_hold_it_open() {
     let site = TestSite::start(|_| {}).await;
     let unfinished = b"POST /xml_curl HTTP/1.1\r\nHost: ";
@@ -586,6 +643,7 @@ async fn a_certificate_that_cannot_be_used_keeps_the_server_from_starting() {
         listener,
         &settings,
         Arc::new(Fixed::new()),
+        Documents::new(LIMIT),
         Arc::new(Health::new()),
         metrics::install(),
     )
@@ -699,7 +757,15 @@ impl TestSite {
         let address = listener.local_addr().unwrap();
         let (source, health) = (Arc::new(Fixed::new()), Arc::new(Health::new()));
         health.set_serving(true);
-        let server = http::bind(listener, &settings, source.clone(), health.clone(), metrics::install()).unwrap();
+        let server = http::bind(
+            listener,
+            &settings,
+            source.clone(),
+            Documents::new(LIMIT),
+            health.clone(),
+            metrics::install(),
+        )
+        .unwrap();
         Self {
             address,
             source,
@@ -808,6 +874,7 @@ fn current(gateways: Vec<(String, &str)>) -> Current {
         key: RevisionKey::new([7; 32]),
         templates,
         stale_since: None,
+        is_for_one: false,
     }
 }
 
@@ -993,8 +1060,12 @@ async fn exchange(address: SocketAddr, request: &[u8]) -> Response {
 }
 
 async fn until(what: &str, condition: impl Fn() -> bool) {
+    until_async(what, async || condition()).await;
+}
+
+async fn until_async(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let waited = tokio::time::timeout(Duration::from_secs(60), async {
-        while !condition() {
+        while !condition().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });

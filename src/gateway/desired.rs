@@ -44,6 +44,8 @@ pub struct Desired {
     refused: BTreeMap<GatewayName, Refused>,
     findings: Vec<Finding>,
     counts: BTreeMap<String, Counts>,
+    /// The switches that some served gateway names.
+    nodes: BTreeSet<String>,
 }
 
 /// A name of which nothing is served, since the field that it belongs to is refused and no valid version of it is known.
@@ -138,6 +140,11 @@ impl Desired {
     /// Whether a domain's key is no hash, and never was since anybody looked: its gateways are not among these, and are not gone either.
     pub fn has_unreadable_domain(&self) -> bool {
         self.domains.values().any(|domain| domain.is_unreadable)
+    }
+
+    /// Whether a gateway that is served names this switch. All that none names get the same gateways.
+    pub fn names_node(&self, node: &str) -> bool {
+        self.nodes.contains(node)
     }
 
     /// Sorted by place, each once.
@@ -375,6 +382,8 @@ fn decide(domains: BTreeMap<Arc<str>, Domain>, rules: Arc<Rules>) -> Desired {
     }
     findings.sort_unstable();
     findings.dedup();
+    let nodes = served.values().filter_map(|entry| entry.gateway.nodes.as_ref());
+    let nodes = nodes.flatten().cloned().collect();
     Desired {
         rules: Some(Arc::clone(&rules)),
         domains,
@@ -382,6 +391,7 @@ fn decide(domains: BTreeMap<Arc<str>, Domain>, rules: Arc<Rules>) -> Desired {
         refused,
         findings,
         counts,
+        nodes,
     }
 }
 

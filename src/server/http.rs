@@ -5,16 +5,19 @@
 //! hold it open for ever with the second.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use ::metrics::{counter, histogram};
 use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::body::MessageBody;
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Extensions, Server, ServiceRequest, ServiceResponse};
 use actix_web::error::{Error, ErrorInternalServerError};
 use actix_web::http::{KeepAlive, Method, StatusCode, header};
@@ -22,6 +25,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::rt::net::TcpStream as TcpConnection;
 use actix_web::rt::task::JoinHandle;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::{debug, error, info, trace, warn};
@@ -32,7 +36,9 @@ use super::tls::{self, TlsError};
 use crate::health::Health;
 use crate::metrics::{HTTP_REFUSED, XML_CURL_BYTES, XML_CURL_OVERSIZED, XML_CURL_REQUESTS, XML_CURL_SECONDS};
 use crate::settings::HttpSettings;
-use crate::xml_curl::{self, Answer, FREESWITCH_MAX_BYTES, Gateway, Kind, Outcome, Request, SofiaConf, Source};
+use crate::xml_curl::{
+    self, Answer, Documents, FREESWITCH_MAX_BYTES, Gateway, Kind, Outcome, Request, SofiaConf, Source,
+};
 
 /// How long the workers wait for requests that are being answered; the stop of trunkd itself waits less.
 const SHUTDOWN_TIMEOUT_SECONDS: u64 = 5;
@@ -42,6 +48,8 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const STALLED_REQUEST_TIMEOUTS: u32 = 4;
 /// For how many times `http.request_timeout` a connection may last: two minutes by default, time enough for any answer.
 const CONNECTION_REQUEST_TIMEOUTS: u32 = 24;
+/// What a connection's buffer takes of a body at a time.
+const PIECE_BYTES: usize = 64 * 1024;
 /// A name out of a form is logged to this length; what is longer is no name.
 const LOGGED_NAME_CHARS: usize = 255;
 
@@ -61,11 +69,13 @@ pub fn bind<S: Source>(
     listener: TcpListener,
     settings: &HttpSettings,
     source: Arc<S>,
+    documents: Documents,
     health: Arc<Health>,
     prometheus: PrometheusHandle,
 ) -> Result<Server, BindError> {
     let site = web::Data::new(Site {
         source,
+        documents,
         health,
         prometheus,
         credentials: Credentials::new(&settings.credentials),
@@ -146,6 +156,7 @@ impl Drop for OnlyWhileOpen {
 /// What every request is answered from; one for all workers.
 struct Site<S> {
     source: Arc<S>,
+    documents: Documents,
     health: Arc<Health>,
     prometheus: PrometheusHandle,
     credentials: Credentials,
@@ -208,7 +219,9 @@ async fn xml_curl<S: Source>(request: HttpRequest, payload: web::Payload, site: 
     };
     let answer = match site.read(&request, payload).await {
         Ok(Request::Other) => Answer::not_found(),
-        Ok(Request::SofiaConf(asked)) => xml_curl::answer(&*site.source, record.asked.insert(asked)).await,
+        Ok(Request::SofiaConf(asked)) => {
+            xml_curl::answer(&*site.source, &site.documents, record.asked.insert(asked)).await
+        }
         Err(refusal) => refusal,
     };
     record.answer = Some(answer.clone());
@@ -283,7 +296,24 @@ fn respond(answer: Answer) -> HttpResponse {
         Outcome::MethodNotAllowed => response.insert_header((header::ALLOW, "GET, HEAD, POST")),
         _ => &mut response,
     };
-    response.body(answer.body)
+    response.body(SharedBody(answer.body))
+}
+
+/// A body that many answers share. It is taken piece by piece: the server copies what it is given into a buffer of the connection, and a thousand
+/// slow clients must not mean a thousand copies.
+struct SharedBody(Bytes);
+
+impl MessageBody for SharedBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        self.0.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let piece = self.0.len().min(PIECE_BYTES);
+        Poll::Ready((piece > 0).then(|| Ok(self.0.split_to(piece))))
+    }
 }
 
 /// Counts and logs a request to `/xml_curl` when it is dropped, which is however the request ends: also when the handler

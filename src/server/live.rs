@@ -196,10 +196,12 @@ impl xml_curl::Source for LiveSource {
             Some(served) => served.holding(&asked.node).unwrap_or(current.desired),
             None => current.desired,
         };
+        let mut is_for_one = false;
         if let (Some(served), Gateway::All, Some(profile)) = (&self.served, &asked.gateway, &asked.profile)
             && let Some(batch) = served.batch(&asked.node, profile)
         {
             desired = Arc::new(desired.only(&batch));
+            is_for_one = true;
         }
         if let Some(served) = &self.served {
             served.note_answer(&asked.node);
@@ -209,6 +211,7 @@ impl xml_curl::Source for LiveSource {
             key: current.key,
             templates: self.templates.current.load_full(),
             stale_since: current.stale.map(|(since, _)| since),
+            is_for_one,
         })
     }
 }

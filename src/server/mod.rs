@@ -7,12 +7,15 @@ mod tasks;
 mod throttle;
 pub mod tls;
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
+use socket2::{Domain, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -27,7 +30,10 @@ use crate::metrics;
 use crate::reconcile::{self, Executor, Served};
 use crate::settings::{ReconcileMode, Settings, SettingsError};
 use crate::sofia_conf::TemplateError;
-use crate::store::{Catalog, Embedded, EmbeddedError, LastGood, Observed, Options, StatusKeys, Store, StoreError};
+use crate::store::{
+    Catalog, DataDir, DataDirError, Embedded, EmbeddedError, LastGood, Observed, Options, StatusKeys, Store, StoreError,
+};
+use crate::xml_curl::Documents;
 pub use tasks::EndedEarly;
 
 use live::{LiveSource, LiveSwitch, TemplateFiles};
@@ -57,6 +63,7 @@ struct Parts {
     store: Store,
     source: Arc<LiveSource>,
     health: Arc<Health>,
+    _data_dir: Option<DataDir>,
     /// Ends the connection that Redis tells of changes on.
     _tracking: DropGuard,
 }
@@ -72,14 +79,13 @@ pub enum ServerError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error(transparent)]
     Embedded(#[from] EmbeddedError),
     #[error(transparent)]
     Http(#[from] http::BindError),
     #[error("cannot listen on {address}: {source}; choose another http.listen, or stop what listens there")]
-    Listen {
-        address: SocketAddr,
-        source: std::io::Error,
-    },
+    Listen { address: SocketAddr, source: io::Error },
     #[error(transparent)]
     EndedEarly(#[from] EndedEarly),
 }
@@ -96,10 +102,21 @@ impl Application {
         health.set(Part::Redis, health::State::Degraded, Some("not asked yet".to_owned()));
         let templates = TemplateFiles::load(&settings, &health)?;
         let address = settings.http.listen;
-        let listener = TcpListener::bind(address).map_err(|source| ServerError::Listen { address, source })?;
-        let embedded = match settings.redis.embedded {
-            true => Some(Embedded::start(&settings.data_dir).await?),
-            false => None,
+        raise_open_files(settings.http.max_connections);
+        let listener =
+            listen(address, settings.http.max_connections).map_err(|source| ServerError::Listen { address, source })?;
+        let data_dir = match DataDir::lock(&settings.data_dir).await {
+            Ok(data_dir) => Some(data_dir),
+            // What it keeps is for another day; today there are switches to serve.
+            Err(error @ DataDirError::Unusable { .. }) if !settings.redis.embedded => {
+                tracing::error!("{error}; a trunkd that starts while Redis is away will have nothing to serve");
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let embedded = match &data_dir {
+            Some(data_dir) if settings.redis.embedded => Some(Embedded::start(data_dir).await?),
+            _ => None,
         };
         let store = Store::new(
             Options::from_settings(&settings.redis, &settings.data_dir)?,
@@ -141,6 +158,7 @@ impl Application {
                 store,
                 source,
                 health,
+                _data_dir: data_dir,
                 _tracking: tracking.drop_guard(),
             },
         })
@@ -167,7 +185,15 @@ impl Application {
             parts,
         } = self;
         let (source, health) = (parts.source.clone(), parts.health.clone());
-        let server = http::bind(listener, &parts.settings.http, source, health, metrics::install())?;
+        let documents = Documents::new(parts.settings.redis.timeout);
+        let server = http::bind(
+            listener,
+            &parts.settings.http,
+            source,
+            documents,
+            health,
+            metrics::install(),
+        )?;
         let mut redis = Tasks::new(CancellationToken::new());
         if let Some(embedded) = embedded {
             redis.spawn("embedded Redis", |stop| embedded.supervise(stop));
@@ -260,6 +286,36 @@ impl Parts {
                 std::future::pending().await
             });
         }
+    }
+}
+
+/// As many may wait to be let in as may be in: a fleet that restarts comes all at once.
+fn listen(address: SocketAddr, most: usize) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(most).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+/// Every connection is an open file, and many systems allow a program 1,024 of these until it asks for more.
+fn raise_open_files(connections: usize) {
+    /// For Redis, the switches, files.
+    const OTHERS: u64 = 256;
+    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHERS);
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return;
+    };
+    if soft >= wanted {
+        return;
+    }
+    if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard) {
+        tracing::warn!("the limit of open files stays {soft}: {error}");
+    } else if hard < wanted {
+        tracing::warn!(
+            "this process may open {hard} files, and http.max_connections = {connections} needs {wanted}: raise the hard limit (systemd: \
+             LimitNOFILE, shell: ulimit -Hn), or lower http.max_connections"
+        );
     }
 }
 

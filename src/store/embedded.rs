@@ -1,11 +1,11 @@
 //! The embedded Redis: a private `redis-server` child on a Unix socket under the data directory, its append-only file on.
 //!
-//! Two locks keep two servers off one append-only file. trunkd holds `lock` in the data directory, so that a second trunkd is refused. The server's side
+//! Two locks keep two servers off one append-only file: that of the data directory keeps a second trunkd out, and the server's side
 //! holds `redis/server.lock` for as long as any of it lives, also beyond the death of the trunkd that started it: the next server waits for that.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -19,6 +19,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::data_dir::{DataDir, free_lock};
 use crate::backoff::Backoff;
 
 /// In the data directory.
@@ -29,8 +30,6 @@ const LOCK: &str = "server.lock";
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// From there until its append-only file is read: gigabytes take minutes on a slow disk, and to give up would only begin it anew.
 const LOAD_LIMIT: Duration = Duration::from_secs(30 * 60);
-/// How long a trunkd that was killed a moment ago may take to be gone.
-const OURS_LIMIT: Duration = Duration::from_secs(1);
 /// How long the server of an earlier trunkd may take to go: much more than [`GUARD`] gives it.
 const PREDECESSOR_LIMIT: Duration = Duration::from_secs(5);
 /// The same for our own: the guard's second, and what killing takes.
@@ -67,8 +66,6 @@ exit "$status""#;
 #[derive(Debug)]
 pub struct Embedded {
     server: Server,
-    /// No second trunkd works on the same data directory.
-    _lock: File,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -77,8 +74,6 @@ pub enum EmbeddedError {
         "redis-server is not installed, and redis.embedded needs it: install it (Debian: `apt-get install redis-server`), or set redis.url to a Redis of yours"
     )]
     NotInstalled,
-    #[error("another trunkd uses the data directory {0}: stop it, or give this one a data_dir of its own")]
-    Taken(PathBuf),
     #[error(
         "the redis-server of an earlier trunkd still works in {0} and does not end: end it (`fuser {0}/{LOCK}` tells its process), then start again"
     )]
@@ -101,8 +96,8 @@ impl Embedded {
     ///
     /// # Errors
     /// [`EmbeddedError`]; each names what to do.
-    pub async fn start(data_dir: &Path) -> Result<Self, EmbeddedError> {
-        let folder = data_dir.join(FOLDER);
+    pub async fn start(data_dir: &DataDir) -> Result<Self, EmbeddedError> {
+        let folder = data_dir.path.join(FOLDER);
         let at = at(&folder);
         DirBuilder::new()
             .recursive(true)
@@ -112,16 +107,13 @@ impl Embedded {
         // One that was there already may be open to others.
         std::fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(&at)?;
         let folder = folder.canonicalize().map_err(&at)?;
-        // One that was killed a moment ago may not be gone yet.
-        let lock = free_lock(&data_dir.join("lock"), OURS_LIMIT).await.map_err(&at)?;
-        let lock = lock.ok_or_else(|| EmbeddedError::Taken(data_dir.to_owned()))?;
         let socket = socket(&folder);
         if socket.as_os_str().len() > SOCKET_PATH_MOST {
             return Err(EmbeddedError::PathTooLong(socket));
         }
         let mut server = Server::launch(&folder).await?;
         server.ready().await?;
-        Ok(Self { server, _lock: lock })
+        Ok(Self { server })
     }
 
     /// Where the server of a data directory listens, whoever runs it.
@@ -338,20 +330,6 @@ async fn answer(folder: &Path) -> Result<Answer, Option<RedisError>> {
         })
     };
     timeout(ANSWER_LIMIT, asked).await.map_err(|_| None)?.map_err(Some)
-}
-
-/// A lock, as soon as nobody holds it; `None` when somebody still does after `limit`.
-async fn free_lock(path: &Path, limit: Duration) -> io::Result<Option<File>> {
-    let lock = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-    let deadline = Instant::now() + limit;
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(Some(lock)),
-            Err(TryLockError::Error(error)) => return Err(error),
-            Err(TryLockError::WouldBlock) if Instant::now() > deadline => return Ok(None),
-            Err(TryLockError::WouldBlock) => sleep(GLANCE).await,
-        }
-    }
 }
 
 fn at(folder: &Path) -> impl Fn(io::Error) -> EmbeddedError {

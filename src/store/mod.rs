@@ -4,6 +4,7 @@
 
 mod catalog;
 mod control;
+mod data_dir;
 mod embedded;
 mod keys;
 mod last_good;
@@ -22,6 +23,7 @@ use secrecy::ExposeSecret;
 
 pub use catalog::{Catalog, Current, Unavailable};
 pub use control::{Control, Form, OTHER_SWITCHES, Order, Report};
+pub use data_dir::{DataDir, DataDirError};
 pub use embedded::{Embedded, EmbeddedError};
 pub use keys::{GatewayKeys, StatusKeys};
 pub use last_good::{LastGood, LastGoodError};

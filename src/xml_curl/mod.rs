@@ -7,16 +7,20 @@
 //! (FACTS 7). So "not found" is said of what is not ours and of nothing else: a gateway that is not there is an answer
 //! without it.
 
+mod documents;
 mod request;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::gateway::Desired;
 use crate::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates};
+use documents::{Found, NotWritten};
 
+pub use documents::Documents;
 pub use request::{BadRequest, Gateway, Kind, Request, SofiaConf};
 
 /// An answer larger than this FreeSWITCH throws away whole, unless its binding sets `response-max-bytes` (FACTS 5).
@@ -40,6 +44,8 @@ pub struct Current {
     pub templates: Arc<Templates>,
     /// Since when Redis could not be asked, when this is the last good state and not the present one.
     pub stale_since: Option<Timestamp>,
+    /// Nobody else is to have this state: its document is not kept.
+    pub is_for_one: bool,
 }
 
 /// Why nothing can be served; the text is shown to whoever asks, so it holds no secret.
@@ -137,36 +143,17 @@ impl Answer {
 /// A profile that no template is for is not found. A gateway that does not exist, is not this profile's, or could not even be
 /// a name, gets the profile without gateways: FreeSWITCH then adds none, where at "not found" it would look for the name in
 /// the XML on its disk.
-pub async fn answer(source: &impl Source, request: &SofiaConf) -> Answer {
+pub async fn answer(source: &impl Source, documents: &Documents, request: &SofiaConf) -> Answer {
+    let asked = Instant::now();
     let current = match source.desired(request).await {
         Ok(current) => current,
         Err(unavailable) => return Answer::refused(Outcome::Unavailable, unavailable.to_string()),
     };
-    let stale_since = current.stale_since;
-    let document = match request.gateway {
-        Gateway::One(_) => document(&current, request),
-        // Ten thousand gateways are megabytes to write: not on a thread that other connections wait for.
-        Gateway::NotAsked | Gateway::All => {
-            let request = request.clone();
-            match tokio::task::spawn_blocking(move || document(&current, &request)).await {
-                Ok(document) => document,
-                Err(failed) => match failed.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    Err(_) => return Answer::refused(Outcome::Unavailable, "trunkd is stopping"),
-                },
-            }
-        }
-    };
-    let answer = match document {
-        Some(document) => Answer::new(Outcome::Served, document.into()),
-        None => Answer::not_found(),
-    };
-    Answer { stale_since, ..answer }
-}
-
-fn document(current: &Current, request: &SofiaConf) -> Option<String> {
     let profile = match &request.profile {
-        Some(asked) => Some(profile_name(&current.templates, asked)?),
+        Some(asked) => match profile_name(&current.templates, asked) {
+            Some(name) => Some(name),
+            None => return Answer::not_found(),
+        },
         None => None,
     };
     let query = Query {
@@ -179,7 +166,28 @@ fn document(current: &Current, request: &SofiaConf) -> Option<String> {
         // Always named: a gateway meant for some switches must not go to one that does not say which it is.
         node: Some(&request.node),
     };
-    current.templates.document(&current.desired, &current.key, &query)
+    let found = match request.gateway {
+        Gateway::NotAsked | Gateway::All if !current.is_for_one => documents.get(&current, &query, asked).await,
+        _ => {
+            let document = current.templates.document(&current.desired, &current.key, &query);
+            Ok(Found {
+                document: document.map(Bytes::from),
+                outdated_since: None,
+            })
+        }
+    };
+    let (document, outdated_since) = match found {
+        Ok(found) => (found.document, found.outdated_since),
+        Err(NotWritten) => return Answer::refused(Outcome::Failed, "trunkd failed on this request: its log says more"),
+    };
+    let answer = match document {
+        Some(document) => Answer::new(Outcome::Served, document),
+        None => Answer::not_found(),
+    };
+    Answer {
+        stale_since: current.stale_since.or(outdated_since),
+        ..answer
+    }
 }
 
 /// The template's own spelling of a profile: mod_sofia finds a profile in the answer in any case of its letters

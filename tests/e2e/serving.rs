@@ -4,6 +4,9 @@ use std::time::Instant;
 
 use redis::AsyncCommands;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use crate::support::app::{Other, TestApp, eventually, quick};
 use crate::support::fake_switch::{Binding, FakeSwitch, Used};
 use crate::support::redis::{Data, RedisServer};
@@ -589,4 +592,52 @@ async fn what_is_held_from_a_switch_in_no_settings_is_told_and_can_be_released()
         |part| part["state"] == "ok",
     )
     .await;
+}
+
+/// What one client gets, from the first byte to the end.
+async fn ask_alone(address: std::net::SocketAddr, request: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut connection = TcpStream::connect(address).await?;
+    connection.write_all(request).await?;
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await?;
+    Ok(answer)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_that_asks_all_at_once_gets_whole_answers_with_redis_there_stalled_and_gone() {
+    const CLIENTS: usize = 1000;
+    let mut redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    for number in 0..100 {
+        other.set_gateway("default", &format!("gw{number}"), IP_TRUNK).await;
+    }
+    let app = TestApp::start(&redis, "").await;
+    let (_, expected) = app.ask("profile=external").await;
+    let form =
+        "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&profile=external";
+    let request = format!(
+        "POST /xml_curl HTTP/1.1\r\nHost: trunkd\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    for state in ["there", "stalled", "gone"] {
+        match state {
+            "stalled" => redis.sigstop(),
+            "gone" => redis.kill(),
+            _ => {}
+        }
+        let asking = (0..CLIENTS).map(|_| {
+            let (address, request) = (app.address, request.clone());
+            tokio::spawn(async move { ask_alone(address, request.as_bytes()).await })
+        });
+        for answer in futures_util::future::join_all(asking).await {
+            let answer = answer.unwrap().unwrap();
+            let text = String::from_utf8_lossy(&answer);
+            assert!(
+                text.starts_with("HTTP/1.1 200 ") && text.ends_with(&expected),
+                "with Redis {state}: {} bytes, {}",
+                answer.len(),
+                text.lines().next().unwrap_or_default()
+            );
+        }
+    }
 }
