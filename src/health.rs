@@ -15,6 +15,8 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
     Redis,
+    /// Whether what is served is what Redis holds, and how old it is if not.
+    Gateways,
     Templates,
     /// A switch, by its `[[switch]] name`.
     Switch(String),
@@ -27,6 +29,7 @@ impl Part {
     pub fn name(&self) -> Cow<'_, str> {
         match self {
             Part::Redis => Cow::Borrowed("redis"),
+            Part::Gateways => Cow::Borrowed("gateways"),
             Part::Templates => Cow::Borrowed("templates"),
             Part::Switch(name) => Cow::Owned(format!("switch:{name}")),
             Part::Reconcile(name) => Cow::Owned(format!("reconcile:{name}")),

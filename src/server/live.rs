@@ -18,7 +18,7 @@ use crate::metrics;
 use crate::reconcile::{Hold, Known, Listed, Served, Switch, Unknown, Wanted, Wanting};
 use crate::settings::Settings;
 use crate::sofia_conf::{TemplateError, Templates};
-use crate::store::{Catalog, OTHER_SWITCHES, Report, Store, Unavailable};
+use crate::store::{Catalog, Current, OTHER_SWITCHES, Report, Store, Unavailable};
 use crate::xml_curl::{self, Gateway, SofiaConf};
 
 /// Stands for a switch that is in no gateway's `nodes`.
@@ -63,6 +63,8 @@ pub(super) struct LiveSource {
     pub(super) health: Arc<Health>,
     /// `None` where trunkd is not to keep switches from anything (`reconcile.mode = "off"`).
     pub(super) served: Option<Arc<Served>>,
+    /// Whether what was served last was what Redis held; `None` before the first.
+    pub(super) fresh: Mutex<Option<bool>>,
     /// Counts what may be changes of the desired gateways.
     pub(super) changes: watch::Sender<u64>,
 }
@@ -176,8 +178,38 @@ impl LiveSource {
         held.is_empty().then_some(current.desired)
     }
 
-    pub(super) fn serves<T>(&self, read: Result<T, Unavailable>) -> Result<T, Unavailable> {
+    /// Says how fresh what is served is.
+    pub(super) fn serves(&self, read: Result<Current, Unavailable>) -> Result<Current, Unavailable> {
         self.health.set_serving(read.is_ok());
+        let why = match &read {
+            Ok(Current { stale: None, .. }) => None,
+            Ok(Current {
+                stale: Some((since, error)),
+                ..
+            }) => {
+                let age = Timestamp::now().duration_since(*since).as_secs();
+                Some(format!(
+                    "the last good state, of {since:.0} and {age} s old, is served: {error}"
+                ))
+            }
+            Err(unavailable) => Some(unavailable.to_string()),
+        };
+        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = fresh.replace(why.is_none()) != Some(why.is_none());
+        match why {
+            Some(why) => {
+                if is_news {
+                    tracing::error!("{why}");
+                }
+                self.health.set(Part::Gateways, health::State::Degraded, Some(why));
+            }
+            None if is_news => {
+                tracing::info!("what is served is what Redis holds");
+                self.health.set(Part::Gateways, health::State::Ok, None);
+            }
+            None => {}
+        }
+        drop(fresh);
         read
     }
 }

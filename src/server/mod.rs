@@ -9,7 +9,7 @@ pub mod tls;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::dev::Server;
@@ -99,7 +99,9 @@ impl Application {
         settings.validate_for_serve()?;
         metrics::install();
         let health = Arc::new(Health::new());
-        health.set(Part::Redis, health::State::Degraded, Some("not asked yet".to_owned()));
+        for part in [Part::Redis, Part::Gateways] {
+            health.set(part, health::State::Degraded, Some("not asked yet".to_owned()));
+        }
         let templates = TemplateFiles::load(&settings, &health)?;
         let address = settings.http.listen;
         raise_open_files(settings.http.max_connections);
@@ -142,6 +144,7 @@ impl Application {
             templates,
             health: health.clone(),
             served: guards.then(|| Arc::new(Served::new(limits, restored))),
+            fresh: Mutex::default(),
             changes: watch::Sender::new(0),
         });
         let ingest = ingest::Timing {

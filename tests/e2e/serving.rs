@@ -189,6 +189,14 @@ async fn with_redis_away_the_last_good_state_is_served_within_the_limit_and_heal
         app.part("redis").await["reason"].as_str().unwrap().contains("Redis"),
         "{health}"
     );
+    app.wait_for_reason("gateways", &["the last good state, of 2", " s old, is served: Redis"])
+        .await;
+    // The tests of one process share its metrics.
+    let age = async || {
+        app.served().await;
+        app.metric("trunkd_desired_age_seconds").await
+    };
+    eventually("the age is a metric", age, |age| age.is_some_and(|age| age > 0.0)).await;
     assert_eq!(
         app.get("/health").await.0,
         200,
@@ -197,7 +205,9 @@ async fn with_redis_away_the_last_good_state_is_served_within_the_limit_and_heal
 
     redis.restart(Data::Lost).await;
     eventually("Redis is read again", || app.served(), Vec::is_empty).await;
-    assert_eq!(app.part("redis").await["state"], "ok");
+    for part in ["redis", "gateways"] {
+        assert_eq!(app.part(part).await["state"], "ok");
+    }
 
     let other = Other::new(&redis).await;
     other.set_gateway("default", "gw2", IP_TRUNK).await;
