@@ -8,9 +8,10 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+mod common;
+
 use std::env;
 use std::fmt::Write as _;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use trunkd::server::Timing;
 
+use common::{Times, account, is_quick, machine, ms, number};
 use support::app::{Other, TestApp, eventually, switch_toml};
 use support::fake_switch::{Binding, FakeSwitch};
 use support::redis::RedisServer;
@@ -60,8 +62,7 @@ fn main() {
 }
 
 async fn run(marks: &Marks) {
-    let is_quick = env::var("QUICK").is_ok_and(|value| !matches!(value.as_str(), "" | "0"));
-    let (sizes, edits): (&[usize], _) = if is_quick {
+    let (sizes, edits): (&[usize], _) = if is_quick() {
         (&[10, 1_000], 50)
     } else {
         (&[10, 1_000, 10_000], 500)
@@ -176,14 +177,6 @@ fn domain(number: usize, domains: usize) -> String {
     format!("tenant{:04}", number % domains)
 }
 
-/// As operators have them.
-fn account(number: usize) -> String {
-    format!(
-        r#"{{"param":{{"realm":"sip{}.example.net","username":"user{number:05}","password":"a-long-password-{number:05}","register":"true","expire-seconds":"3600","retry-seconds":"30","caller-id-in-from":"false"}},"variables":{{"sip_sticky_contact":"true","absolute_codec_string":"PCMA,PCMU","p:caller_id_number":"+49301{number:05}"}}}}"#,
-        number % 50
-    )
-}
-
 /// What one edit took: HSET → the executor looks → it knows what Redis wants → it acts → `startgw` at the socket → the question whether it is
 /// there.
 struct Edit {
@@ -224,49 +217,6 @@ impl Edit {
     fn whole(&self) -> Duration {
         self.legs[..4].iter().sum()
     }
-}
-
-struct Times(Vec<Duration>);
-
-impl Times {
-    fn new(times: impl Iterator<Item = Duration>) -> Self {
-        let mut times: Vec<_> = times.collect();
-        times.sort_unstable();
-        Self(times)
-    }
-
-    /// The smallest that so many of a hundred do not exceed.
-    fn at(&self, percent: usize) -> Duration {
-        let rank = (self.0.len() * percent).div_ceil(100);
-        self.0[rank.max(1) - 1]
-    }
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
-}
-
-fn number(text: &str) -> usize {
-    let number = text.trim().parse();
-    number.unwrap_or_else(|_| panic!("{text:?} is no number"))
-}
-
-/// What it ran on: cores, processor and versions.
-fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name"));
-    let model = model.map_or("unknown processor", |model| model.trim_start_matches([' ', '\t', ':']));
-    let first_line = |program: &str| {
-        let output = Command::new(program).arg("--version").output().ok()?;
-        Some(String::from_utf8_lossy(&output.stdout).lines().next()?.to_owned())
-    };
-    let [rustc, redis] =
-        ["rustc", "redis-server"].map(|program| first_line(program).unwrap_or_else(|| format!("no {program}")));
-    format!(
-        "trunkd {} · {cores} cores, {model} · {rustc} · {redis}",
-        env!("CARGO_PKG_VERSION")
-    )
 }
 
 /// When the executor told what.

@@ -41,12 +41,16 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let settings = shared.settings(Flags::new())?;
-    if settings.reconcile.mode == ReconcileMode::Off {
+    let is_off = settings.reconcile.mode == ReconcileMode::Off;
+    let store = store(&settings)?;
+    let others = plan::others_held(&settings, &store, arguments.node.as_deref()).await?;
+    if is_off && others.is_none() {
         anyhow::bail!("reconcile.mode is \"off\", so trunkd changes no switch: set it to \"apply\" or \"observe\"");
     }
-    let store = store(&settings)?;
-    let plans = plan::read(&settings, &store, arguments.node.as_deref(), arguments.adopt).await?;
-    let others = plan::others_held(&settings, &store, arguments.node.as_deref()).await?;
+    let plans = match is_off {
+        true => Vec::new(),
+        false => plan::read(&settings, &store, arguments.node.as_deref(), arguments.adopt).await?,
+    };
     plan::show(&plans, others.as_deref())?;
     let unread = plans.iter().any(|plan| plan.error.is_some());
     let work: Vec<_> = plans.iter().filter(|plan| plan.is_pending()).collect();

@@ -83,13 +83,14 @@ pub(super) fn show(plans: &[SwitchPlan], others_held: Option<&str>) -> anyhow::R
     if let Some(held) = others_held {
         let _ = writeln!(
             text,
-            "switches that are in no [[switch]]: {held}; `trunkd apply` releases it, or undo the edit"
+            "switches that trunkd only serves: {held}; `trunkd apply` releases it, or undo the edit"
         );
     }
     print(&text)
 }
 
-/// What is held from switches that no settings name, as the trunkd that serves says; nobody can ask those what they run.
+/// What is held from switches that no settings name, or from all with `reconcile.mode = "off"`, as the trunkd that serves says; nobody asks those what
+/// they run.
 pub(super) async fn others_held(
     settings: &Settings,
     store: &Store,

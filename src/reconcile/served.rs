@@ -13,9 +13,9 @@ use crate::gateway::{Desired, GatewayName, ProfileName};
 const MOST_SWITCHES: usize = 4096;
 
 /// What was served last, by switch. Shared in an `Arc`.
-#[derive(Default)]
 pub struct Served {
-    limits: Limits,
+    /// `None`: nothing is held but a store that vanished.
+    limits: Option<Limits>,
     /// What every switch was served by an earlier trunkd.
     restored: Option<Arc<Desired>>,
     switches: Mutex<BTreeMap<String, Standing>>,
@@ -41,8 +41,9 @@ struct Batch {
 }
 
 impl Served {
-    /// `restored` is what an earlier trunkd served, if that is known.
-    pub fn new(limits: Limits, restored: Option<Arc<Desired>>) -> Self {
+    /// `restored` is what an earlier trunkd served, if that is known. Without limits any edit is served; but that every domain is gone, as after a restart
+    /// of a Redis that kept nothing, is none.
+    pub fn new(limits: Option<Limits>, restored: Option<Arc<Desired>>) -> Self {
         Self {
             limits,
             restored,
@@ -77,13 +78,14 @@ impl Served {
         }
         let removals: BTreeSet<_> = gone(&accepted, newest, switch).cloned().collect();
         let vanished = newest.counts().is_empty() && !accepted.counts().is_empty();
-        let verdict = match removals.is_empty() {
-            true => Verdict::Go,
-            false => judge(
+        let limits = self.limits.or(vanished.then_some(Limits::default()));
+        let verdict = match limits.filter(|_| !removals.is_empty()) {
+            None => Verdict::Go,
+            Some(limits) => judge(
                 &names(&accepted, switch),
                 &removals,
                 vanished,
-                &self.limits,
+                &limits,
                 &standing.approved,
             ),
         };
@@ -240,7 +242,7 @@ mod tests {
     #[test]
     fn a_flood_of_removals_is_held_until_it_is_undone_or_approved() {
         for size in [2, 3, 300] {
-            let served = Served::default();
+            let served = Served::new(Some(Limits::default()), None);
             let (all, none) = (desired(&some(size), ""), desired(&[], ""));
             served.decide("fs1", &all);
             for _ in 0..3 {
@@ -256,8 +258,22 @@ mod tests {
     }
 
     #[test]
+    fn without_limits_any_flood_goes_but_an_empty_store_is_held_until_it_is_filled_or_released() {
+        let served = Served::new(None, None);
+        served.decide("fs1", &desired(&some(9), ""));
+        assert!(served.decide("fs1", &desired(&some(1), "")).1.is_none());
+        let none = desired(&[], "");
+        let (now, hold) = served.decide("fs1", &none);
+        assert_eq!((count(&now), hold.is_some()), (1, true));
+        assert!(served.decide("fs1", &desired(&some(2), "")).1.is_none());
+        served.decide("fs1", &none);
+        served.release_others(&[]);
+        assert_eq!(count(&served.decide("fs1", &none).0), 0);
+    }
+
+    #[test]
     fn what_is_added_waits_with_a_held_plan() {
-        let served = Served::default();
+        let served = Served::new(Some(Limits::default()), None);
         served.decide("fs1", &desired(&some(10), ""));
         let (now, hold) = served.decide("fs1", &desired(&["new".to_owned()], ""));
         assert!(hold.is_some() && now.get("new").is_none() && count(&now) == 10);
@@ -265,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_switch_that_loses_its_gateways_to_another_is_guarded_by_itself() {
-        let served = Served::default();
+        let served = Served::new(Some(Limits::default()), None);
         served.decide("fs1", &desired(&some(4), ""));
         served.decide("fs2", &desired(&some(4), ""));
         let moved = desired(&some(4), r#","nodes":["fs2"]"#);
@@ -275,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_an_earlier_trunkd_served_is_guarded_too() {
-        let served = Served::new(Limits::default(), Some(desired(&some(3), "")));
+        let served = Served::new(Some(Limits::default()), Some(desired(&some(3), "")));
         let (now, hold) = served.decide("fs1", &desired(&[], ""));
         assert!(hold.is_some() && count(&now) == 3 && served.held().contains_key("fs1"));
         let (now, hold) = served.decide("fs1", &desired(&some(4), ""));
@@ -284,7 +300,7 @@ mod tests {
 
     #[test]
     fn what_is_held_from_switches_without_an_executor_can_be_released() {
-        let served = Served::default();
+        let served = Served::new(Some(Limits::default()), None);
         let (all, none) = (desired(&some(3), ""), desired(&[], ""));
         for switch in ["fs1", "unlisted"] {
             served.decide(switch, &all);
@@ -302,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_for_its_switch_and_profile_alone() {
-        let served = Served::default();
+        let served = Served::new(Some(Limits::default()), None);
         let profile = ProfileName::parse("external").unwrap();
         served.limit_batch("fs1", &profile, [GatewayName::parse("a").unwrap()].into());
         assert_eq!(served.batch("fs1", "EXTERNAL").unwrap().len(), 1);

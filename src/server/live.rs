@@ -61,8 +61,7 @@ pub(super) struct LiveSource {
     pub(super) catalog: Arc<Catalog>,
     pub(super) templates: TemplateFiles,
     pub(super) health: Arc<Health>,
-    /// `None` where trunkd is not to keep switches from anything (`reconcile.mode = "off"`).
-    pub(super) served: Option<Arc<Served>>,
+    pub(super) served: Arc<Served>,
     /// Whether what was served last was what Redis held; `None` before the first.
     pub(super) fresh: Mutex<Option<bool>>,
     /// Counts what may be changes of the desired gateways.
@@ -134,14 +133,11 @@ impl LiveSource {
         }
     }
 
-    /// What was read, when nothing of it is held from any switch: those of the settings, those that have asked, and any that may ask yet. Of the others
-    /// than those of the settings, which have no executor, it is told and released here.
-    /// `known` is the last order for them that was heeded.
+    /// What was read, when nothing of it is held from any switch: `switches`, those that have asked, and any that may ask yet. Of the others than `switches`,
+    /// which have no executor, it is told and released here. `known` is the last order for them that was heeded.
     async fn accepted(&self, store: &Store, switches: &[String], known: &mut Option<String>) -> Option<Arc<Desired>> {
-        let current = self.catalog.all().await.ok()?;
-        let Some(served) = &self.served else {
-            return Some(current.desired);
-        };
+        let current = self.serves(self.catalog.all().await).ok()?;
+        let served = &self.served;
         let control = store.read_control().await.unwrap_or_default();
         if let Some(order) = control.orders.get(OTHER_SWITCHES) {
             // For each trunkd once, whichever is the first.
@@ -176,6 +172,11 @@ impl LiveSource {
         };
         let _ = store.write_report(OTHER_SWITCHES, &report).await;
         held.is_empty().then_some(current.desired)
+    }
+
+    /// Whether what was served last was what Redis held.
+    pub(super) fn is_fresh(&self) -> bool {
+        *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) == Some(true)
     }
 
     /// Says how fresh what is served is.
@@ -223,21 +224,18 @@ impl xml_curl::Source for LiveSource {
         let current = self
             .serves(read)
             .map_err(|error| xml_curl::Unavailable(error.to_string()))?;
-        let mut desired = match &self.served {
-            Some(served) if current.is_whole => served.decide(&asked.node, &current.desired).0,
-            Some(served) => served.holding(&asked.node).unwrap_or(current.desired),
-            None => current.desired,
+        let mut desired = match current.is_whole {
+            true => self.served.decide(&asked.node, &current.desired).0,
+            false => self.served.holding(&asked.node).unwrap_or(current.desired),
         };
         let mut is_for_one = false;
-        if let (Some(served), Gateway::All, Some(profile)) = (&self.served, &asked.gateway, &asked.profile)
-            && let Some(batch) = served.batch(&asked.node, profile)
+        if let (Gateway::All, Some(profile)) = (&asked.gateway, &asked.profile)
+            && let Some(batch) = self.served.batch(&asked.node, profile)
         {
             desired = Arc::new(desired.only(&batch));
             is_for_one = true;
         }
-        if let Some(served) = &self.served {
-            served.note_answer(&asked.node);
-        }
+        self.served.note_answer(&asked.node);
         Ok(xml_curl::Current {
             desired,
             key: current.key,

@@ -138,12 +138,12 @@ impl Application {
             tracing::info!(at = %kept.at, domains = kept.domains.len(), "starting from the last good state");
             catalog.restore(kept)
         });
-        let guards = settings.reconcile.mode != ReconcileMode::Off;
+        let limits = (settings.reconcile.mode != ReconcileMode::Off).then_some(limits);
         let source = Arc::new(LiveSource {
             catalog,
             templates,
             health: health.clone(),
-            served: guards.then(|| Arc::new(Served::new(limits, restored))),
+            served: Arc::new(Served::new(limits, restored)),
             fresh: Mutex::default(),
             changes: watch::Sender::new(0),
         });
@@ -244,7 +244,9 @@ impl Parts {
         );
         let source = self.source.clone();
         tasks.spawn_cut("changes in Redis", async move { source.watch().await });
-        let (source, store, switches) = (self.source.clone(), self.store.clone(), names.clone());
+        let has_executors = self.settings.reconcile.mode != ReconcileMode::Off;
+        let (source, store) = (self.source.clone(), self.store.clone());
+        let switches = if has_executors { names.clone() } else { Vec::new() };
         let data_dir = self.settings.data_dir.clone();
         tasks.spawn_cut("keeping the last good state", async move {
             source.keep(&store, &data_dir, &switches).await
@@ -267,10 +269,10 @@ impl Parts {
             tasks.spawn(format_args!("ingest of {}", switch.name), |stop| {
                 ingest.clone().run(stop)
             });
-            if let Some(served) = &self.source.served {
+            if has_executors {
                 let shared = reconcile::Shared {
                     wanting: self.source.clone(),
-                    served: served.clone(),
+                    served: self.source.served.clone(),
                     store: self.store.clone(),
                     holder: instance.clone(),
                     health: self.health.clone(),
@@ -390,7 +392,10 @@ async fn refresh(source: Arc<LiveSource>, store: Store, every: Duration) {
         };
         while Instant::now() < again {
             sleep_until(again.min(Instant::now() + PING)).await;
-            let _ = store.ping().await;
+            // Nobody may ask, and Redis may be back.
+            if store.ping().await.is_ok() && !source.is_fresh() {
+                break;
+            }
         }
     }
 }

@@ -17,6 +17,8 @@ use crate::support::fake_switch::{Binding, FakeSwitch, View};
 use crate::support::redis::RedisServer;
 
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
+const SOFIA_CONF: &str =
+    "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&profile=external";
 const SECRET: &str = "s3cret-of-a-carrier";
 
 /// Runs a subcommand in `folder` to its end.
@@ -356,13 +358,11 @@ async fn the_embedded_redis_lives_and_dies_with_trunkd_and_keeps_its_data() {
     let arguments = ["--embedded", "--sample", "--templates", TEMPLATES];
     let mut serving = Serving::start(folder.path(), &arguments);
     let url = serving.url("/health").await;
-    let form =
-        "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&profile=external";
     let served = async |url: String| {
         let request = http()
             .post(url)
             .header("Content-Type", "application/x-www-form-urlencoded");
-        request.body(form).send().await.unwrap().text().await.unwrap()
+        request.body(SOFIA_CONF).send().await.unwrap().text().await.unwrap()
     };
     assert!(
         served(url.replace("/health", "/xml_curl"))
@@ -1125,6 +1125,36 @@ async fn what_is_held_from_serving_alone_is_planned_and_released_too() {
     rig.wait_for_report("/held", Value::Null).await;
     rig.other.set_gateway("default", "new", IP_TRUNK).await;
     rig.switch.wait_for_state("new", "NOREG").await;
+}
+
+#[tokio::test]
+async fn a_second_trunkd_on_a_data_directory_is_refused_by_name() {
+    let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
+    write_settings(folder.path(), &redis);
+    let mut first = Serving::start(folder.path(), &["--templates", TEMPLATES]);
+    first.url("/health").await;
+    let second = trunkd(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(second.status.code(), Some(1));
+    let said = text(&second.stderr);
+    assert!(said.contains("another trunkd uses the data directory data"), "{said}");
+    first.signal(Signal::SIGKILL);
+    first.ended().await;
+    let third = Serving::start(folder.path(), &["--templates", TEMPLATES]);
+    third.url("/health").await;
+}
+
+#[tokio::test]
+async fn a_data_directory_that_cannot_be_used_keeps_no_switch_from_its_gateways() {
+    let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
+    write_settings(folder.path(), &redis);
+    Other::new(&redis).await.set_gateway("default", "gw", IP_TRUNK).await;
+    // Not even root can make a folder in a file.
+    std::fs::write(folder.path().join("data"), "a file").unwrap();
+    let serving = Serving::start(folder.path(), &["--templates", TEMPLATES]);
+    let asked = format!("{}?{SOFIA_CONF}", serving.url("/xml_curl").await);
+    let answer = http().get(asked).send().await.unwrap().text().await.unwrap();
+    assert!(answer.contains(r#"<gateway name="gw">"#), "{answer}");
+    serving.wait_for("data_dir data cannot be used").await;
 }
 
 #[tokio::test]
