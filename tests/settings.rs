@@ -496,13 +496,83 @@ fn either_a_redis_url_or_the_embedded_one_is_needed_and_never_both() {
 }
 
 #[test]
-fn sentinel_is_read_and_refused() {
-    let given = Given::file("[redis]\nembedded = true\nsentinel = { master = 'm', nodes = ['10.0.0.1:26379'] }");
-    let error = given.load().unwrap().validate_for_serve().unwrap_err();
-    assert_says(
-        &shown(&error),
-        &["redis.sentinel", "does not follow Sentinel yet", "redis.url"],
+fn sentinel_takes_the_place_of_the_url_and_of_the_embedded_redis() {
+    let sentinel = "sentinel = { master = 'm', nodes = ['10.0.0.1:26379', '10.0.0.2:26379'] }";
+    let given = Given::file(&format!("[redis]\n{sentinel}"));
+    let settings = given.load().unwrap();
+    settings.validate_for_serve().unwrap();
+    assert_eq!(
+        settings.redis.shown_url(),
+        "m by Sentinel at 10.0.0.1:26379, 10.0.0.2:26379"
     );
+    for (other, name) in [
+        (format!("url = 'redis://:{SECRET}@redis'"), "`redis.url`"),
+        ("embedded = true".to_owned(), "`redis.embedded = true`"),
+    ] {
+        let both = Given::file(&format!("[redis]\n{other}\n{sentinel}")).load().unwrap();
+        assert_says(
+            &shown(&both.validate_store().unwrap_err()),
+            &[name, "`redis.sentinel`", "10.0.0.2:26379", "TRUNKD_REDIS__SENTINEL__"],
+        );
+    }
+}
+
+#[test]
+fn sentinel_can_be_set_by_variables_and_its_secret_by_a_file() {
+    let given = Given::nothing();
+    let file = given.write("secret", &format!("{SECRET}\n"));
+    let given = given
+        .variable("TRUNKD_REDIS__SENTINEL__MASTER", "m")
+        .variable("TRUNKD_REDIS__SENTINEL__NODES", "10.0.0.1:26379, [::1]:26379")
+        .variable("TRUNKD_REDIS__SENTINEL__USERNAME", "u")
+        .variable("TRUNKD_REDIS__SENTINEL__PASSWORD_FILE", file.to_str().unwrap())
+        .variable("TRUNKD_REDIS__SENTINEL__TLS", "true")
+        .variable("TRUNKD_REDIS__SENTINEL__DATABASE", "3")
+        .variable("TRUNKD_REDIS__TLS__CA", "/etc/ca.pem");
+    let settings = given.load().unwrap();
+    settings.validate_store().unwrap();
+    assert!(!format!("{settings:?}").contains(SECRET));
+    assert_eq!(
+        settings.redis.tls.unwrap().ca.as_deref(),
+        Some(Path::new("/etc/ca.pem"))
+    );
+    let sentinel = settings.redis.sentinel.unwrap();
+    let nodes: Vec<_> = sentinel.nodes.iter().map(ToString::to_string).collect();
+    assert_eq!(nodes, ["10.0.0.1:26379", "[::1]:26379"]);
+    assert_eq!((sentinel.tls, sentinel.database), (true, 3));
+    assert_eq!(sentinel.password.unwrap().expose_secret(), SECRET);
+
+    let twice = given.variable("TRUNKD_REDIS__SENTINEL__PASSWORD", SECRET);
+    assert_says(
+        &twice.error(),
+        &["redis.sentinel.password", "redis.sentinel.password_file"],
+    );
+}
+
+#[test]
+fn what_cannot_be_meant_of_sentinel_and_of_certificates_is_refused() {
+    for (redis, says) in [
+        ("sentinel = { master = '', nodes = ['h:1'] }", "redis.sentinel.master"),
+        ("sentinel = { master = 'm', nodes = [] }", "redis.sentinel.nodes"),
+        ("sentinel = { master = 'm', nodes = ['h'] }", "no host with a port"),
+        ("sentinel = { nodes = ['h:1'] }", "redis.sentinel.master"),
+        (
+            "sentinel = { master = 'm', nodes = ['h:1'], db = 1 }",
+            "the keys here are",
+        ),
+        ("url = 'rediss://h'\ntls = { cert = 'f' }", "`cert` and `key`"),
+    ] {
+        assert_says(&Given::file(&format!("[redis]\n{redis}")).error(), &[says]);
+    }
+    for (redis, says) in [
+        ("url = 'redis://h'", "rediss://"),
+        ("sentinel = { master = 'm', nodes = ['h:1'] }", "`tls = true`"),
+        ("embedded = true", "embedded Redis"),
+    ] {
+        let given = Given::file(&format!("[redis]\n{redis}\ntls = {{ ca = 'f' }}"));
+        let error = given.load().unwrap().validate_store().unwrap_err();
+        assert_says(&shown(&error), &["`redis.tls`", says]);
+    }
 }
 
 #[test]
@@ -626,7 +696,7 @@ fn the_example_with_everything_uncommented_loads() {
     let settings = Given::file(&without_files).load().unwrap();
     assert_eq!(settings.switches.len(), 2);
     assert_eq!(settings.http.credentials.len(), 2);
-    assert!(settings.redis.sentinel.is_some() && settings.http.tls.is_some());
+    assert!(settings.redis.sentinel.is_some() && settings.redis.tls.is_some() && settings.http.tls.is_some());
 
     let given = Given::nothing();
     let secret = given.write("secret", "user:password");

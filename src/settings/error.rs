@@ -69,22 +69,19 @@ pub enum SettingsError {
 
     #[error(
         "no Redis is set: give `redis.url` the address of yours (in trunkd.toml under [redis]: url = \"redis://127.0.0.1:6379\"; \
-         or TRUNKD_REDIS__URL), or let trunkd run a private one (embedded = true; or TRUNKD_REDIS__EMBEDDED=true)"
+         or TRUNKD_REDIS__URL), name your Sentinels in `redis.sentinel`, or let trunkd run a private one (embedded = true; or \
+         TRUNKD_REDIS__EMBEDDED=true)"
     )]
     NoRedis,
 
     #[error(
-        "`redis.url` and `redis.embedded = true` are both set, and only one Redis can hold the gateways: remove `redis.url` \
-         (in the settings file, or TRUNKD_REDIS__URL) to use the embedded one, or `redis.embedded` (there, \
-         TRUNKD_REDIS__EMBEDDED, or a flag) to use {shown_url}"
+        "{} and {} are both set, and only one Redis can hold the gateways: remove {} to use {}, or {} to use {}",
+        first.set, second.set, first.removal, second.shown, second.removal, first.shown
     )]
-    TwoRedis { shown_url: String },
+    TwoRedis { first: WayToRedis, second: WayToRedis },
 
-    #[error(
-        "`redis.sentinel` is set, but this version does not follow Sentinel yet: remove it and give `redis.url` the address of \
-         the master"
-    )]
-    SentinelNotSupported,
+    #[error("`redis.tls` is set, but no connection would look at its certificates, since {why}; or remove `redis.tls`")]
+    UnusedCertificates { why: &'static str },
 
     #[error(
         "`http.listen` is {listen}, beyond loopback, and nothing guards it: whoever reaches it could read the password of every \
@@ -93,6 +90,17 @@ pub enum SettingsError {
          meant to be open"
     )]
     Open { listen: SocketAddr },
+}
+
+/// One of the ways to a Redis, in words.
+#[derive(Debug)]
+pub struct WayToRedis {
+    /// As it is set.
+    pub(super) set: &'static str,
+    /// What to remove to be without it, and where that can stand.
+    pub(super) removal: &'static str,
+    /// What is reached that way.
+    pub(super) shown: String,
 }
 
 /// Where a value came from.

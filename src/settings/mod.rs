@@ -123,11 +123,27 @@ pub struct RedisSettings {
     /// `TRUNKD_REDIS__DOMAINS` (`default,tenant-a`).
     #[serde(deserialize_with = "text::list")]
     pub domains: Vec<String>,
-    /// Kept for a later version: [`Settings::validate_store`] refuses it.
+    /// Certificates for `rediss://`, and for Sentinel with `tls = true`. None: the server's is checked against the well-known authorities.
+    /// `TRUNKD_REDIS__TLS__CA`, …
+    pub tls: Option<RedisTlsSettings>,
+    /// The Sentinels that name the master, instead of `url`. `TRUNKD_REDIS__SENTINEL__MASTER`, …
     pub sentinel: Option<SentinelSettings>,
 }
 
-/// `redis.sentinel`: read, so that a settings file can be prepared, but refused by this version.
+/// `redis.tls`: PEM files.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedisTlsSettings {
+    /// The authorities that the servers' certificates must come from, instead of the well-known ones. `TRUNKD_REDIS__TLS__CA`.
+    pub ca: Option<PathBuf>,
+    /// What trunkd shows of itself to servers that ask for it; needs `key`. `TRUNKD_REDIS__TLS__CERT`.
+    pub cert: Option<PathBuf>,
+    /// Its private key. `TRUNKD_REDIS__TLS__KEY`.
+    pub key: Option<PathBuf>,
+}
+
+/// `redis.sentinel`: the Sentinels, which tell where the master is. The master's own user and password are `redis.username` and
+/// `redis.password`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SentinelSettings {
@@ -136,6 +152,21 @@ pub struct SentinelSettings {
     /// The Sentinels. `TRUNKD_REDIS__SENTINEL__NODES` (`10.0.0.1:26379,10.0.0.2:26379`).
     #[serde(deserialize_with = "text::list")]
     pub nodes: Vec<HostPort>,
+    /// ACL user of the Sentinels themselves. `TRUNKD_REDIS__SENTINEL__USERNAME`.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Password of the Sentinels themselves. `TRUNKD_REDIS__SENTINEL__PASSWORD`.
+    #[serde(default)]
+    pub password: Option<SecretString>,
+    /// A file with it, instead of `password`. Loading reads it into `password`. `TRUNKD_REDIS__SENTINEL__PASSWORD_FILE`.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// Speak TLS with the Sentinels and the servers. `TRUNKD_REDIS__SENTINEL__TLS`.
+    #[serde(default, deserialize_with = "text::one")]
+    pub tls: bool,
+    /// The number of the servers' database. `TRUNKD_REDIS__SENTINEL__DATABASE`.
+    #[serde(default, deserialize_with = "text::one")]
+    pub database: u32,
 }
 
 /// `[status]`: where what the gateways really do is written, as the original system's `gui.gateway`.
@@ -284,10 +315,10 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What every subcommand that reads or writes Redis needs: exactly one way to a Redis, and one that this version has.
+    /// What every subcommand that reads or writes Redis needs: exactly one way to a Redis.
     ///
     /// # Errors
-    /// Neither, or both, of `redis.url` and `redis.embedded`; `redis.sentinel`.
+    /// None, or several, of `redis.url`, `redis.embedded` and `redis.sentinel`; `redis.tls` for one that speaks no TLS.
     pub fn validate_store(&self) -> Result<(), SettingsError> {
         validate::store(self)
     }
@@ -326,19 +357,28 @@ impl HttpSettings {
 }
 
 impl RedisSettings {
-    /// The URL with what may be secret in it replaced, for logs and errors; a word for the embedded one.
+    /// The URL with what may be secret in it replaced, for logs and errors; words for the embedded one and for Sentinel.
     pub fn shown_url(&self) -> String {
         use secrecy::ExposeSecret;
-        match &self.url {
-            Some(url) => text::without_password(url.expose_secret()),
-            None if self.embedded => "embedded".to_owned(),
-            None => "not set".to_owned(),
+        match (&self.url, &self.sentinel) {
+            (Some(url), _) => text::without_password(url.expose_secret()),
+            (None, Some(sentinel)) => sentinel.shown(),
+            (None, None) if self.embedded => "embedded".to_owned(),
+            (None, None) => "not set".to_owned(),
         }
     }
 
     /// What every key of gateways begins with: `gateway_keys` without its `*`. The rest of such a key is the domain.
     pub fn key_prefix(&self) -> &str {
         self.gateway_keys.strip_suffix('*').unwrap_or(&self.gateway_keys)
+    }
+}
+
+impl SentinelSettings {
+    /// `mymaster by Sentinel at 10.0.0.1:26379, 10.0.0.2:26379`.
+    pub fn shown(&self) -> String {
+        let nodes: Vec<_> = self.nodes.iter().map(ToString::to_string).collect();
+        format!("{} by Sentinel at {}", self.master, nodes.join(", "))
     }
 }
 
@@ -389,6 +429,7 @@ impl Default for RedisSettings {
             timeout: Duration::from_millis(300),
             gateway_keys: "cti_gateway@*".to_owned(),
             domains: Vec::new(),
+            tls: None,
             sentinel: None,
         }
     }

@@ -21,11 +21,12 @@ const FOREIGN: [&str; 4] = ["TRUNKD_SERVICE_", "TRUNKD_PORT", "TRUNKD_TEST_", "T
 
 /// Keys whose variable may hold a TOML list or table. Any other variable is taken as it stands, so that a password may begin with
 /// a bracket.
-const STRUCTURED: [&str; 7] = [
+const STRUCTURED: [&str; 8] = [
     "http.credentials",
     "http.allow",
     "http.tls",
     "redis.domains",
+    "redis.tls",
     "redis.sentinel",
     "redis.sentinel.nodes",
     "switch",

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::error::WayToRedis;
 use super::text::FromText;
-use super::{Credential, HttpSettings, Origin, Settings, SettingsError};
+use super::{Credential, HttpSettings, Origin, RedisSettings, SentinelSettings, Settings, SettingsError};
 
 /// A password is some tens of bytes, a list of a fleet's credentials some kilobytes; a path that names a log or a device is
 /// noticed instead of read.
@@ -99,6 +100,16 @@ fn read_secrets(settings: &mut Settings, origin: &dyn Fn(&str) -> Origin) -> Res
             return Err(both("redis.password", "redis.password_file"));
         }
         redis.password = Some(read_secret("redis.password_file", path, origin("redis.password_file"))?);
+    }
+    if let Some(sentinel) = &mut redis.sentinel {
+        const KEY: &str = "redis.sentinel.password_file";
+        sentinel.password = sentinel.password.take().filter(is_given);
+        if let Some(path) = &sentinel.password_file {
+            if sentinel.password.is_some() {
+                return Err(both("redis.sentinel.password", KEY));
+            }
+            sentinel.password = Some(read_secret(KEY, path, origin(KEY))?);
+        }
     }
 
     let http = &mut settings.http;
@@ -228,6 +239,17 @@ fn check_redis(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsErro
             return invalid(key, "`redis.url` holds a password too: keep one of them".to_owned());
         }
     }
+    if let Some(sentinel) = &redis.sentinel {
+        check_sentinel(sentinel, invalid)?;
+    }
+    if redis
+        .tls
+        .as_ref()
+        .is_some_and(|tls| tls.cert.is_some() != tls.key.is_some())
+    {
+        let problem = "a certificate to show needs both `cert` and `key`";
+        return invalid("redis.tls", problem.to_owned());
+    }
     let prefix = redis.key_prefix();
     if !redis.gateway_keys.ends_with('*') || prefix.is_empty() || prefix.contains(['*', '?', '[', ']', '\\']) {
         let problem = format!(
@@ -246,6 +268,38 @@ fn check_redis(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsErro
         return invalid("redis.domains", "a domain's name is empty".to_owned());
     }
     Ok(())
+}
+
+fn check_sentinel(sentinel: &SentinelSettings, invalid: &Refuse) -> Result<(), SettingsError> {
+    if sentinel.master.is_empty() || sentinel.master.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        let problem =
+            "write the name that the Sentinels know the master by (their `sentinel monitor NAME …`), as \"mymaster\"";
+        return invalid("redis.sentinel.master", problem.to_owned());
+    }
+    if sentinel.nodes.is_empty() {
+        let problem =
+            "name the Sentinels, all of them, as [\"10.0.0.1:26379\", \"10.0.0.2:26379\", \"10.0.0.3:26379\"]";
+        return invalid("redis.sentinel.nodes", problem.to_owned());
+    }
+    Ok(())
+}
+
+/// That certificates are given for connections that look at them.
+fn check_use_of_certificates(redis: &RedisSettings) -> Result<(), SettingsError> {
+    let is_plain = |url: &SecretString| {
+        let scheme = url.expose_secret().split_once("://").map_or("", |(scheme, _)| scheme);
+        !matches!(scheme, "rediss" | "valkeys")
+    };
+    let without_tls = match (&redis.url, &redis.sentinel) {
+        (Some(url), _) if is_plain(url) => Some("`redis.url` speaks no TLS: begin it with rediss://"),
+        (None, Some(sentinel)) if !sentinel.tls => Some("`redis.sentinel` speaks no TLS: set `tls = true` in it"),
+        (None, None) => Some("the embedded Redis speaks no TLS"),
+        _ => None,
+    };
+    match (&redis.tls, without_tls) {
+        (Some(_), Some(why)) => Err(SettingsError::UnusedCertificates { why }),
+        _ => Ok(()),
+    }
 }
 
 fn check_status(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsError> {
@@ -317,15 +371,26 @@ fn check_switches(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsE
 
 pub(super) fn store(settings: &Settings) -> Result<(), SettingsError> {
     let redis = &settings.redis;
-    if redis.sentinel.is_some() {
-        return Err(SettingsError::SentinelNotSupported);
-    }
-    match (&redis.url, redis.embedded) {
-        (None, false) => Err(SettingsError::NoRedis),
-        (Some(_), true) => Err(SettingsError::TwoRedis {
-            shown_url: redis.shown_url(),
-        }),
-        _ => Ok(()),
+    let url = redis.url.as_ref().map(|_| WayToRedis {
+        set: "`redis.url`",
+        removal: "`redis.url` (in the settings file, or TRUNKD_REDIS__URL)",
+        shown: redis.shown_url(),
+    });
+    let embedded = redis.embedded.then(|| WayToRedis {
+        set: "`redis.embedded = true`",
+        removal: "`redis.embedded` (in the settings file, TRUNKD_REDIS__EMBEDDED, or a flag)",
+        shown: "the embedded one".to_owned(),
+    });
+    let sentinel = redis.sentinel.as_ref().map(|sentinel| WayToRedis {
+        set: "`redis.sentinel`",
+        removal: "`redis.sentinel` (in the settings file, or TRUNKD_REDIS__SENTINEL__…)",
+        shown: sentinel.shown(),
+    });
+    let mut ways = [url, embedded, sentinel].into_iter().flatten();
+    match (ways.next(), ways.next()) {
+        (None, _) => Err(SettingsError::NoRedis),
+        (Some(first), Some(second)) => Err(SettingsError::TwoRedis { first, second }),
+        (Some(_), None) => check_use_of_certificates(redis),
     }
 }
 
