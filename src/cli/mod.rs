@@ -23,7 +23,7 @@ use crate::gateway::ProfileName;
 use crate::health::Health;
 use crate::settings::{Flags, Settings};
 use crate::sofia_conf::Templates;
-use crate::store::{Catalog, Options, Store, SwitchState};
+use crate::store::{Catalog, Current, Options, Store, SwitchState};
 
 /// For one reading of Redis by a subcommand.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -139,10 +139,10 @@ fn print(text: &str) -> anyhow::Result<()> {
 /// Redis, as a subcommand that only asks it something sees it.
 fn store(settings: &Settings) -> anyhow::Result<Store> {
     settings.validate_store()?;
-    let options = Options::from_settings(&settings.redis, &settings.data_dir)?;
+    let mut options = Options::from_settings(&settings.redis, &settings.data_dir)?;
     // A person waits more patiently than FreeSWITCH.
-    let timeout = options.timeout.max(PATIENCE);
-    Ok(Store::new(Options { timeout, ..options }, Arc::new(Health::new()))?)
+    options.timeout = options.timeout.max(PATIENCE);
+    Ok(Store::new(options, Arc::new(Health::new()))?)
 }
 
 fn templates(settings: &Settings) -> anyhow::Result<Templates> {
@@ -153,6 +153,15 @@ fn catalog(settings: &Settings, store: &Store, templates: &Templates) -> anyhow:
     let default =
         ProfileName::parse(&settings.templates.default_profile).map_err(while_doing("templates.default_profile"))?;
     Ok(Arc::new(Catalog::read_only(store.clone(), templates.rules(&default)?)))
+}
+
+/// Every desired gateway; says so when that may be old.
+async fn read_all(settings: &Settings, catalog: &Arc<Catalog>) -> anyhow::Result<Current> {
+    let current = catalog.all().await.map_err(|error| unreadable(settings, error))?;
+    if let Some((_, reason)) = &current.stale {
+        eprintln!("trunkd: {reason}");
+    }
+    Ok(current)
 }
 
 fn unknown_switch(name: &str, known: BTreeSet<String>) -> anyhow::Error {

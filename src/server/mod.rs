@@ -124,6 +124,7 @@ impl Application {
             Options::from_settings(&settings.redis, &settings.data_dir)?,
             health.clone(),
         )?;
+        store.meet().await?;
         let rules = templates.current.load().rules(&templates.default_profile)?;
         let tracking = CancellationToken::new();
         let catalog = Arc::new(Catalog::tracking(store.clone(), rules, tracking.clone()));

@@ -14,6 +14,8 @@ use rand::Rng;
 use redis::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::link::Role;
+use super::pool::Connection;
 use super::tracking::{Dirty, Fence, Mark, Tracking};
 use super::{GatewayKeys, Kind, LastGood, Store, StoreError, keys};
 use crate::gateway::{Desired, Finding, RawDomain, RawDomains, Rules, Severity};
@@ -53,6 +55,8 @@ struct Good {
     read: u64,
     /// Of what Redis told, how much this reflects; `None` when it was read beside that.
     mark: Option<Mark>,
+    /// It is of a server that is no master, for want of anything better.
+    is_doubtful: bool,
     at: Timestamp,
 }
 
@@ -63,7 +67,7 @@ pub struct Current {
     pub key: RevisionKey,
     /// Whether these are all; else they are what there is of the one name that was asked for.
     pub is_whole: bool,
-    /// When Redis cannot be read: since when this is the state, and why.
+    /// When Redis cannot be read, or is no master: of when this is the state, and why there is none newer.
     pub stale: Option<(Timestamp, StoreError)>,
 }
 
@@ -95,7 +99,11 @@ impl Catalog {
             keys::REVISION_KEY.to_owned(),
             keys::CONTROL.to_owned(),
         ];
-        let tracking = Tracking::start(store.connection.clone(), prefixes, store.timeout, stop);
+        let tracking = Tracking::start(store.link.clone(), prefixes, store.timeout, stop.clone());
+        if store.link.has_sentinels() {
+            let store = store.clone();
+            tokio::spawn(async move { stop.run_until_cancelled(store.follow_master()).await });
+        }
         Self {
             tracking: Some(tracking),
             read_only: false,
@@ -114,6 +122,7 @@ impl Catalog {
             key: kept.key,
             read: 0,
             mark: None,
+            is_doubtful: false,
             at: kept.at,
         });
         desired
@@ -121,7 +130,7 @@ impl Catalog {
 
     /// What is to be kept for a later trunkd, with the state that it is of.
     pub fn to_keep(&self) -> Option<(Arc<Desired>, LastGood)> {
-        let good = self.lock().clone()?;
+        let good = self.lock().clone().filter(|good| !good.is_doubtful)?;
         let kept = LastGood {
             at: good.at,
             key: good.key,
@@ -196,15 +205,16 @@ impl Catalog {
             .read_gateways(&Wanted::Gateway(gateway), self.store.timeout)
             .await
         {
+            Ok(Raw { doubt: Some(doubt), .. }) if self.has_good() => self.last_good(doubt),
             Ok(raw) => {
-                let key = self.key(raw.key.as_deref()).await;
+                let key = self.key(&raw).await;
                 let before = self.lock().as_ref().map(|good| good.desired.clone());
                 let desired = Desired::build(&raw.domains, &self.rules.load(), before.as_deref());
                 Ok(Current {
                     desired: Arc::new(desired),
                     key,
                     is_whole: false,
-                    stale: None,
+                    stale: raw.doubt.map(|doubt| (Timestamp::now(), doubt)),
                 })
             }
             Err(error) => self.last_good(error),
@@ -249,7 +259,8 @@ impl Catalog {
             }
             _ => self.read_all(FULL_READ, mark).await,
         };
-        if let (Err(_), Some(tracking)) = (&done, &self.tracking) {
+        let is_done = matches!(&done, Ok(current) if current.stale.is_none());
+        if let (false, Some(tracking)) = (is_done, &self.tracking) {
             tracking.put_back(dirty);
         }
         done
@@ -278,21 +289,38 @@ impl Catalog {
         let domains: Vec<_> = changed.iter().filter_map(|key| self.store.domain_of(key)).collect();
         let read = self.reads.fetch_add(1, Ordering::Relaxed);
         let raw = self.store.read_gateways(&Wanted::Domains(&domains), FULL_READ).await?;
+        if let Some(doubt) = raw.doubt {
+            return Err(doubt);
+        }
         let changed: BTreeSet<_> = domains.iter().map(|(name, _)| name).collect();
         let unchanged = known.iter().filter(|(name, _)| !changed.contains(name));
         let mut all: RawDomains = unchanged.map(|(name, raw)| (name.clone(), raw.clone())).collect();
         all.extend(raw.domains);
-        Ok(self.adopt(read, all, key, mark))
+        Ok(self.adopt(read, all, key, mark, None))
     }
 
+    /// What a server that is no master holds is served when nothing better is known, and never counts as fresh.
     async fn read_all(&self, limit: Duration, mark: Option<Mark>) -> Result<Current, StoreError> {
         let read = self.reads.fetch_add(1, Ordering::Relaxed);
         let raw = self.store.read_gateways(&Wanted::All, limit).await?;
-        let key = self.key(raw.key.as_deref()).await;
-        Ok(self.adopt(read, raw.domains, key, mark))
+        match raw.doubt {
+            Some(doubt) if self.has_good() => Err(doubt),
+            _ => {
+                let key = self.key(&raw).await;
+                let mark = mark.filter(|_| raw.doubt.is_none());
+                Ok(self.adopt(read, raw.domains, key, mark, raw.doubt))
+            }
+        }
     }
 
-    fn adopt(&self, read: u64, domains: RawDomains, key: RevisionKey, mark: Option<Mark>) -> Current {
+    fn adopt(
+        &self,
+        read: u64,
+        domains: RawDomains,
+        key: RevisionKey,
+        mark: Option<Mark>,
+        doubt: Option<StoreError>,
+    ) -> Current {
         let (before, rules) = (self.lock().clone(), self.rules.load_full());
         let desired = match &before {
             // Not worth a look where Redis told of a change.
@@ -312,10 +340,13 @@ impl Catalog {
             key: key.clone(),
             read,
             mark,
+            is_doubtful: doubt.is_some(),
             at: Timestamp::now(),
         };
+        let stale = doubt.map(|doubt| (good.at, doubt));
         let mut current = self.lock();
-        if current.as_ref().is_none_or(|newest| newest.read < read) {
+        let is_better = |known: &Good| known.read < read && (known.is_doubtful || !good.is_doubtful);
+        if current.as_ref().is_none_or(is_better) {
             let known = current.replace(good);
             drop(current);
             ::metrics::gauge!(metrics::DESIRED_AGE_SECONDS).set(0.0);
@@ -337,8 +368,13 @@ impl Catalog {
             desired,
             key,
             is_whole: true,
-            stale: None,
+            stale,
         }
+    }
+
+    /// Whether there is a state that a master had.
+    fn has_good(&self) -> bool {
+        self.lock().as_ref().is_some_and(|good| !good.is_doubtful)
     }
 
     fn last_good(&self, error: StoreError) -> Result<Current, Unavailable> {
@@ -359,9 +395,9 @@ impl Catalog {
     }
 
     /// The key behind the revisions: what Redis holds; a new one where there is none, or ours put back if Redis lost it.
-    async fn key(&self, stored: Option<&[u8]>) -> RevisionKey {
+    async fn key(&self, raw: &Raw) -> RevisionKey {
         let known = self.lock().as_ref().map(|good| good.key.clone());
-        match stored {
+        match &raw.key {
             Some(stored) => match std::str::from_utf8(stored)
                 .ok()
                 .and_then(|hex| RevisionKey::from_hex(hex).ok())
@@ -375,7 +411,7 @@ impl Catalog {
                     known.unwrap_or_else(new_key)
                 }
             },
-            None if self.read_only => known.unwrap_or_else(new_key),
+            None if self.read_only || raw.doubt.is_some() => known.unwrap_or_else(new_key),
             None => {
                 let ours = known.unwrap_or_else(new_key);
                 match self.store.keep_key(&ours).await {
@@ -443,11 +479,14 @@ enum Wanted<'a> {
 struct Raw {
     domains: RawDomains,
     key: Option<Vec<u8>>,
+    /// Why all this may be old, if the server is no master.
+    doubt: Option<StoreError>,
 }
 
 impl Store {
     async fn read_gateways(&self, wanted: &Wanted<'_>, limit: Duration) -> Result<Raw, StoreError> {
-        self.read("read gateways", limit, async |connection| {
+        const OPERATION: &str = "read gateways";
+        let read = self.read(OPERATION, limit, async |connection| {
             let domains = match wanted {
                 Wanted::Domains(domains) => domains.to_vec(),
                 Wanted::All | Wanted::Gateway(_) => self.domains(connection).await?,
@@ -461,12 +500,15 @@ impl Store {
                 };
                 pipe.cmd("TYPE").arg(key);
             }
+            // Last: a server that is a master then was one all along.
+            pipe.cmd("ROLE");
             let mut replies = pipe.query_async::<Vec<Value>>(connection).await?.into_iter();
             let mut next = || replies.next().unwrap_or(Value::Nil);
             let key = redis::from_redis_value(next().extract_error()?)?;
             let mut raw = Raw {
                 domains: RawDomains::new(),
                 key,
+                doubt: None,
             };
             for (domain, _) in domains {
                 let (content, kind) = (next(), next());
@@ -492,9 +534,15 @@ impl Store {
                 };
                 raw.domains.insert(domain, read);
             }
-            Ok(raw)
-        })
-        .await
+            let role = Role::of(&next().extract_error()?);
+            if role != Role::Master {
+                connection.discard();
+            }
+            Ok((raw, role))
+        });
+        let (raw, role) = read.await?;
+        let doubt = self.note_role(OPERATION, &role);
+        Ok(Raw { doubt, ..raw })
     }
 
     /// The domain of a key that changed, with the key; `None` when it holds no gateways that are served.
@@ -509,10 +557,7 @@ impl Store {
     }
 
     /// domain and key of each, by name.
-    async fn domains(
-        &self,
-        connection: &mut deadpool_redis::Connection,
-    ) -> Result<Vec<(String, Vec<u8>)>, redis::RedisError> {
+    async fn domains(&self, connection: &mut Connection) -> Result<Vec<(String, Vec<u8>)>, redis::RedisError> {
         let pattern = match &self.gateway_keys {
             GatewayKeys::Domains { domains, .. } => {
                 return Ok(domains

@@ -9,17 +9,22 @@ mod embedded;
 mod keys;
 mod last_good;
 mod lease;
+mod link;
 mod observed;
+mod options;
+mod pool;
+mod sentinel;
+mod tls;
 mod tracking;
 
 use std::future::Future;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deadpool_redis::{Manager, Pool};
-use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind};
-use secrecy::ExposeSecret;
+use deadpool::managed::PoolError;
+use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind, Value};
+use tokio::sync::watch;
+use tokio::time::sleep;
 
 pub use catalog::{Catalog, Current, Unavailable};
 pub use control::{Control, Form, OTHER_SWITCHES, Order, Report};
@@ -29,66 +34,17 @@ pub use keys::{GatewayKeys, StatusKeys};
 pub use last_good::{LastGood, LastGoodError};
 pub use lease::{Lease, Term};
 pub use observed::{Applied, Change, Mend, MendOp, Observation, Observed, Row, StaleItem, Stored, SwitchState};
+pub use options::Options;
 
 use crate::health::{self, Health, Part};
 use crate::metrics;
-use crate::settings::RedisSettings;
+use link::{ConnectError, Link, Role};
+use pool::{Connection, Manager, Pool};
 
 /// Connections that may be open at once, of each kind.
 const POOL_SIZE: usize = 16;
-
-/// How to reach Redis.
-#[derive(Clone)]
-pub struct Options {
-    pub connection: ConnectionInfo,
-    /// The limit of one read on behalf of a request, connection included.
-    pub timeout: Duration,
-    pub gateway_keys: GatewayKeys,
-}
-
-impl Options {
-    /// The embedded server's socket when `redis.embedded`, else `redis.url` with the user and the password of the settings.
-    ///
-    /// # Errors
-    /// [`StoreError::Settings`] when the URL makes no sense, or there is none.
-    pub fn from_settings(redis: &RedisSettings, data_dir: &Path) -> Result<Self, StoreError> {
-        let connection = match &redis.url {
-            _ if redis.embedded => Embedded::connection(data_dir),
-            None => {
-                return Err(StoreError::Settings(
-                    "set redis.url, or redis.embedded = true".to_owned(),
-                ));
-            }
-            Some(url) => {
-                let info = url.expose_secret().into_connection_info();
-                // The library's error could quote the URL, and with it a password.
-                let info = info.map_err(|_| {
-                    StoreError::Settings(format!("redis.url is not a Redis URL: {}", redis.shown_url()))
-                })?;
-                let mut user = info.redis_settings().clone();
-                if let Some(name) = &redis.username {
-                    user = user.set_username(name);
-                }
-                if let Some(password) = &redis.password {
-                    user = user.set_password(password.expose_secret());
-                }
-                info.set_redis_settings(user)
-            }
-        };
-        let gateway_keys = match &redis.domains[..] {
-            [] => GatewayKeys::Pattern(redis.gateway_keys.clone()),
-            domains => GatewayKeys::Domains {
-                prefix: redis.key_prefix().to_owned(),
-                domains: domains.to_vec(),
-            },
-        };
-        Ok(Self {
-            connection,
-            timeout: redis.timeout,
-            gateway_keys,
-        })
-    }
-}
+/// How often the Sentinels are asked when nobody needs Redis.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A handle to Redis; clones share its connections.
 #[derive(Clone)]
@@ -96,7 +52,7 @@ pub struct Store {
     /// Apart, so that slow writes of many switches leave connections for answering FreeSWITCH.
     reads: Pool,
     writes: Pool,
-    connection: ConnectionInfo,
+    link: Arc<Link>,
     timeout: Duration,
     gateway_keys: GatewayKeys,
     health: Arc<Health>,
@@ -115,6 +71,17 @@ enum Kind {
 struct Standing {
     read: Option<String>,
     write: Option<String>,
+    /// What is read is no master: by those operations alone that look at it.
+    role: Option<String>,
+    /// No Sentinel can be asked. Redis itself may be well.
+    sentinels: Option<String>,
+}
+
+impl Standing {
+    /// Why Redis is of no use, or of half.
+    fn down(&self) -> Option<&String> {
+        [&self.read, &self.role, &self.write].into_iter().flatten().next()
+    }
 }
 
 /// Why Redis could not be used. Names the operation; never holds a password.
@@ -126,6 +93,9 @@ pub enum StoreError {
     Redis { operation: &'static str, reason: String },
     #[error("Redis settings: {0}")]
     Settings(String),
+    /// Redis answers, and will never do.
+    #[error("{0}")]
+    Unsupported(String),
 }
 
 impl Store {
@@ -134,21 +104,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::Settings`] when the address makes no sense.
     pub fn new(options: Options, health: Arc<Health>) -> Result<Self, StoreError> {
-        let settings = |error: &dyn std::fmt::Display| StoreError::Settings(error.to_string());
+        let limit = options.timeout.max(Duration::from_secs(1));
+        let link = Arc::new(Link::new(&options.way, limit));
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(options.timeout.max(Duration::from_secs(1))))
+            .set_connection_timeout(Some(limit))
             // Each operation has its own limit; this one only frees a connection that will never answer.
             .set_response_timeout(Some(options.timeout.max(Duration::from_secs(5))));
         let pool = || {
-            let manager = Manager::new_with_config(options.connection.clone(), config.clone());
-            let manager = manager.map_err(|error| settings(&error))?;
-            let pool = Pool::builder(manager).max_size(POOL_SIZE).build();
-            pool.map_err(|error| settings(&error))
+            let pool = Pool::builder(Manager::new(link.clone(), config.clone())).max_size(POOL_SIZE);
+            pool.build().map_err(|error| StoreError::Settings(error.to_string()))
         };
         Ok(Self {
             reads: pool()?,
             writes: pool()?,
-            connection: options.connection.clone(),
+            link: link.clone(),
             timeout: options.timeout,
             gateway_keys: options.gateway_keys.clone(),
             health,
@@ -156,27 +125,70 @@ impl Store {
         })
     }
 
-    /// Whether Redis answers.
+    /// Whether Redis answers, and is a master.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.read("PING", self.timeout, async |connection| {
-            redis::cmd("PING").exec_async(connection).await
-        })
-        .await
+        const OPERATION: &str = "ROLE";
+        let role: Value = self
+            .read(OPERATION, self.timeout, async |connection| {
+                let role: Value = redis::cmd("ROLE").query_async(connection).await?;
+                if Role::of(&role) != Role::Master {
+                    connection.discard();
+                }
+                Ok(role)
+            })
+            .await?;
+        self.note_role(OPERATION, &Role::of(&role)).map_or(Ok(()), Err)
+    }
+
+    /// Meets Redis for the first time. One that is away may come yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] when it answers, and is of a kind that trunkd cannot work with.
+    pub async fn meet(&self) -> Result<(), StoreError> {
+        match self.ping().await {
+            Err(error @ StoreError::Unsupported(_)) => Err(error),
+            Err(_) | Ok(()) => Ok(()),
+        }
+    }
+
+    /// Tells whenever Redis was found again after it was lost, be it the same server or another: it may lack what it had acknowledged.
+    pub(crate) fn found(&self) -> watch::Receiver<u64> {
+        self.link.found()
+    }
+
+    /// For ever: asks the Sentinels where the master is though nobody needs Redis, and drops what is connected to one that is no longer.
+    async fn follow_master(self) {
+        let mut moves = self.link.moves();
+        let looking = async {
+            loop {
+                let away = self.link.look().await.err();
+                self.note_sentinels(away.map(|away| away.to_string()));
+                sleep(LOOK).await;
+            }
+        };
+        let dropping = async {
+            while moves.changed().await.is_ok() {
+                for pool in [&self.reads, &self.writes] {
+                    pool.retain(|connection, _| self.link.is_current(connection.generation));
+                }
+            }
+        };
+        tokio::join!(looking, dropping);
     }
 
     async fn read<T, F>(&self, operation: &'static str, limit: Duration, work: F) -> Result<T, StoreError>
     where
-        F: AsyncFnOnce(&mut deadpool_redis::Connection) -> Result<T, RedisError>,
+        F: AsyncFnOnce(&mut Connection) -> Result<T, RedisError>,
     {
         self.run(Kind::Read, operation, limit, work).await
     }
 
     async fn write<T, F>(&self, operation: &'static str, limit: Duration, work: F) -> Result<T, StoreError>
     where
-        F: AsyncFnOnce(&mut deadpool_redis::Connection) -> Result<T, RedisError>,
+        F: AsyncFnOnce(&mut Connection) -> Result<T, RedisError>,
     {
         self.run(Kind::Write, operation, limit, work).await
     }
@@ -184,31 +196,57 @@ impl Store {
     /// Runs one operation on a pooled connection within `limit`, and notes how it went.
     async fn run<T, F>(&self, kind: Kind, operation: &'static str, limit: Duration, work: F) -> Result<T, StoreError>
     where
-        F: AsyncFnOnce(&mut deadpool_redis::Connection) -> Result<T, RedisError>,
+        F: AsyncFnOnce(&mut Connection) -> Result<T, RedisError>,
     {
         let pool = match kind {
             Kind::Read => &self.reads,
             Kind::Write => &self.writes,
         };
         let attempt = async {
-            let mut connection = pool.get().await.map_err(|error| unwrap_pool(operation, error))?;
-            let result = work(&mut connection).await;
-            result.map_err(|error| describe(operation, &error))
+            let connection = pool.get().await;
+            let mut connection = connection.map_err(|error| self.unwrap_pool(operation, &error))?;
+            let generation = connection.generation;
+            let result = tokio::select! {
+                result = work(&mut connection) => result,
+                // It may hang for as long as it likes.
+                () = self.link.moved(generation) => {
+                    let reason = "the master moved meanwhile".to_owned();
+                    return Err(StoreError::Redis { operation, reason });
+                }
+            };
+            if let Err(error) = &result
+                && error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+            {
+                connection.discard();
+            }
+            result.map_err(|error| StoreError::Redis {
+                operation,
+                reason: self.link.describe(&error),
+            })
         };
         let result = within(operation, limit, attempt).await;
         self.note(kind, result.as_ref().err());
         result
     }
 
+    fn unwrap_pool(&self, operation: &'static str, error: &PoolError<ConnectError>) -> StoreError {
+        match error {
+            PoolError::Backend(error) => self.link.error(operation, error),
+            other => StoreError::Redis {
+                operation,
+                reason: other.to_string(),
+            },
+        }
+    }
+
     /// Says how an operation went: to the health and the metrics, and to the log when it went otherwise than the one before.
     fn note(&self, kind: Kind, error: Option<&StoreError>) {
         let reason = error.map(ToString::to_string);
-        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut standing = self.standing();
         let before = match kind {
             Kind::Read => std::mem::replace(&mut standing.read, reason.clone()),
             Kind::Write => std::mem::replace(&mut standing.write, reason.clone()),
         };
-        let any = standing.read.as_ref().or(standing.write.as_ref()).cloned();
         match (&before, &reason, kind) {
             (None, Some(reason), Kind::Read) => {
                 tracing::error!(
@@ -222,17 +260,63 @@ impl Store {
             (Some(_), None, Kind::Write) => tracing::info!("Redis takes writes again"),
             _ => {}
         }
-        drop(standing);
         if let Some(error) = error {
             ::metrics::counter!(metrics::REDIS_ERRORS, "operation" => error.operation()).increment(1);
         }
-        ::metrics::gauge!(metrics::REDIS_UP).set(if any.is_none() { 1.0 } else { 0.0 });
-        let state = if any.is_none() {
-            health::State::Ok
-        } else {
-            health::State::Degraded
+        self.publish(&standing);
+    }
+
+    /// Says whether what is read is a master; if not, why what it holds cannot be relied on.
+    fn note_role(&self, operation: &'static str, role: &Role) -> Option<StoreError> {
+        let error = match role {
+            Role::Master => None,
+            Role::Replica { of } => Some(self.link.replica(operation, of)),
         };
-        self.health.set(Part::Redis, state, any);
+        let reason = error.as_ref().map(ToString::to_string);
+        let mut standing = self.standing();
+        let before = std::mem::replace(&mut standing.role, reason.clone());
+        match (before, reason) {
+            (None, Some(reason)) => tracing::error!("Redis is no master, so nothing is changed for its sake: {reason}"),
+            (Some(_), None) => tracing::info!("Redis is a master again"),
+            _ => {}
+        }
+        self.publish(&standing);
+        error
+    }
+
+    fn note_sentinels(&self, reason: Option<String>) {
+        let mut standing = self.standing();
+        let before = std::mem::replace(&mut standing.sentinels, reason.clone());
+        if before == reason {
+            return;
+        }
+        match (before, reason) {
+            (None, Some(reason)) => tracing::error!("a failover of Redis would not be noticed: {reason}"),
+            (Some(_), None) => tracing::info!("the Sentinels answer again"),
+            _ => {}
+        }
+        self.publish(&standing);
+    }
+
+    fn publish(&self, standing: &Standing) {
+        let down = standing.down();
+        ::metrics::gauge!(metrics::REDIS_UP).set(if down.is_none() { 1.0 } else { 0.0 });
+        let worst = down.or(standing.sentinels.as_ref()).cloned();
+        let state = match worst {
+            None => health::State::Ok,
+            Some(_) => health::State::Degraded,
+        };
+        let master = self.link.master().map(|address| format!("the master is {address}"));
+        let reason = match (worst, master) {
+            (Some(worst), Some(master)) => Some(format!("{worst}; {master}")),
+            (worst, master) => worst.or(master),
+        };
+        self.health.set(Part::Redis, state, reason);
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        // Each field is replaced whole.
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -241,6 +325,7 @@ impl StoreError {
         match self {
             Self::Timeout { operation, .. } | Self::Redis { operation, .. } => operation,
             Self::Settings(_) => "settings",
+            Self::Unsupported(_) => "connect",
         }
     }
 }
@@ -253,38 +338,6 @@ async fn within<T>(
     tokio::time::timeout(limit, attempt)
         .await
         .unwrap_or(Err(StoreError::Timeout { operation, limit }))
-}
-
-fn unwrap_pool(operation: &'static str, error: deadpool_redis::PoolError) -> StoreError {
-    match error {
-        deadpool_redis::PoolError::Backend(error) => describe(operation, &error),
-        other => StoreError::Redis {
-            operation,
-            reason: other.to_string(),
-        },
-    }
-}
-
-/// The error in an operator's words, with the mend where there is a usual one.
-fn describe(operation: &'static str, error: &RedisError) -> StoreError {
-    let mend = match error.kind() {
-        ErrorKind::AuthenticationFailed => "; check redis.username and redis.password",
-        ErrorKind::Server(ServerErrorKind::NoPerm) => {
-            "; give trunkd's Redis user this command and these keys (README: Redis user)"
-        }
-        ErrorKind::Server(ServerErrorKind::ReadOnly) => "; this is a replica: point redis.url at the master",
-        ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::ClusterDown | ServerErrorKind::CrossSlot) => {
-            "; Redis Cluster is not supported: use a standalone Redis"
-        }
-        _ if error.code() == Some("NOAUTH") => "; set redis.password",
-        _ if error.code() == Some("OOM") => "; Redis is out of memory: raise its maxmemory or free some",
-        _ if error.code() == Some("MISCONF") => "; Redis cannot write its disk: free space there",
-        _ => "",
-    };
-    StoreError::Redis {
-        operation,
-        reason: format!("{error}{mend}"),
-    }
 }
 
 /// A script of ours; the shared part stands before each.

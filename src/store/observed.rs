@@ -9,6 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use redis::ScriptInvocation;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::{StatusKeys, Store, StoreError, keys, script};
 use crate::registration::{PingStatus, State};
@@ -159,6 +160,11 @@ impl Observed {
 
     pub fn switch(&self) -> &str {
         &self.switch
+    }
+
+    /// Tells whenever Redis was found again after it was lost: it may lack what it had acknowledged.
+    pub fn found(&self) -> watch::Receiver<u64> {
+        self.store.found()
     }
 
     /// A connection found the switch in this run. Answers the newest sequence that Redis reflects of it.

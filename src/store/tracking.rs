@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError, Value};
+use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, PushKind, Value};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{StoreError, describe};
+use super::StoreError;
+use super::link::{ConnectError, Connected, Link, Role};
 use crate::backoff::Backoff;
 
 /// A fence is asked this often when nobody else asks, so that a connection that died silently is noticed.
@@ -83,11 +83,11 @@ struct State {
 
 impl Tracking {
     /// Starts the connection; it is opened again whenever it ends, until `stop`.
-    pub(super) fn start(info: ConnectionInfo, prefixes: Vec<String>, limit: Duration, stop: CancellationToken) -> Self {
+    pub(super) fn start(link: Arc<Link>, prefixes: Vec<String>, limit: Duration, stop: CancellationToken) -> Self {
         let (fences, asked) = mpsc::channel(1024);
         let marks = Arc::new(Marks::default());
         let worker = Worker {
-            info,
+            link,
             prefixes,
             limit,
             marks: marks.clone(),
@@ -203,7 +203,7 @@ fn invalidated(data: &[Value]) -> Dirty {
 }
 
 struct Worker {
-    info: ConnectionInfo,
+    link: Arc<Link>,
     prefixes: Vec<String>,
     limit: Duration,
     marks: Arc<Marks>,
@@ -227,6 +227,7 @@ impl Worker {
                     told = false;
                     backoff.reset();
                     self.answer_fences(connection).await;
+                    self.link.lose();
                     backoff.delay()
                 }
                 Err(Refusal::Tracking(error)) => {
@@ -245,7 +246,7 @@ impl Worker {
         }
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection, Refusal> {
+    async fn connect(&self) -> Result<Connected, Refusal> {
         const OPERATION: &str = "track changes";
         let number = {
             let mut state = self.marks.lock();
@@ -260,25 +261,33 @@ impl Worker {
                 marks.push(number, info);
                 Ok::<_, redis::aio::SendError>(())
             });
-        let user = self.info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let connection = |error: &RedisError| Refusal::Connection(describe(OPERATION, error));
-        let client = Client::open(self.info.clone().set_redis_settings(user)).map_err(|error| connection(&error))?;
-        let mut tracked = match client.get_multiplexed_async_connection_with_config(&config).await {
-            Ok(tracked) => tracked,
-            Err(error) if error.kind() == redis::ErrorKind::RESP3NotSupported => {
-                return Err(Refusal::Tracking(describe(OPERATION, &error)));
+        let mut connected = match self.link.connect(&config, Some(ProtocolVersion::RESP3)).await {
+            Ok(connected) => connected,
+            Err(ConnectError::Redis(error)) if error.kind() == ErrorKind::RESP3NotSupported => {
+                return Err(Refusal::Tracking(
+                    self.link.error(OPERATION, &ConnectError::Redis(error)),
+                ));
             }
-            Err(error) => return Err(connection(&error)),
+            Err(error) => return Err(Refusal::Connection(self.link.error(OPERATION, &error))),
         };
+        // Its fences would never pass.
+        if let Ok(Role::Replica { of }) = &connected.role {
+            return Err(Refusal::Connection(self.link.replica(OPERATION, of)));
+        }
         let mut track = redis::cmd("CLIENT");
         track.arg("TRACKING").arg("ON").arg("BCAST");
         for prefix in &self.prefixes {
             track.arg("PREFIX").arg(prefix);
         }
-        match timeout(self.limit, track.exec_async(&mut tracked)).await {
+        match timeout(self.limit, track.exec_async(&mut connected.connection)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) if error.is_io_error() => return Err(connection(&error)),
-            Ok(Err(error)) => return Err(Refusal::Tracking(describe(OPERATION, &error))),
+            Ok(Err(error)) => {
+                let refused = match error.is_io_error() {
+                    true => Refusal::Connection,
+                    false => Refusal::Tracking,
+                };
+                return Err(refused(self.link.error(OPERATION, &error.into())));
+            }
             Err(_) => {
                 return Err(Refusal::Connection(StoreError::Timeout {
                     operation: OPERATION,
@@ -293,14 +302,24 @@ impl Worker {
         state.mark.0 += 1;
         drop(state);
         self.marks.changed.notify_one();
-        Ok(tracked)
+        Ok(connected)
     }
 
-    /// One fence at a time; whoever asks while it is on its way waits for the next, which is written after the asking.
-    async fn answer_fences(&mut self, mut connection: MultiplexedConnection) {
+    /// One fence at a time; whoever asks while it is on its way waits for the next, which is written after the asking. With Sentinel a fence asks
+    /// those too: a master that is one no longer may not have heard of it yet.
+    async fn answer_fences(&mut self, connected: Connected) {
+        let Connected {
+            mut connection,
+            generation,
+            ..
+        } = connected;
         let number = self.marks.lock().connection;
         loop {
-            let first = match timeout(IDLE_FENCE, self.asked.recv()).await {
+            let first = tokio::select! {
+                first = timeout(IDLE_FENCE, self.asked.recv()) => first,
+                () = self.link.moved(generation) => return self.marks.down(number),
+            };
+            let first = match first {
                 Ok(Some(first)) => Some(first),
                 Ok(None) => return,
                 Err(_) => None,
@@ -309,9 +328,17 @@ impl Worker {
             while let Ok(more) = self.asked.try_recv() {
                 waiting.push(more);
             }
-            let passed = match timeout(self.limit, redis::cmd("ROLE").query_async::<Value>(&mut connection)).await {
-                Ok(Ok(role)) => is_master(&role) && self.marks.lock().up,
-                Ok(Err(_)) | Err(_) => false,
+            let role = redis::cmd("ROLE");
+            let fence = async { tokio::join!(role.query_async::<Value>(&mut connection), self.link.confirm()).0 };
+            let answered = tokio::select! {
+                answered = timeout(self.limit, fence) => answered.ok(),
+                () = self.link.moved(generation) => None,
+            };
+            let passed = match answered {
+                Some(Ok(role)) => {
+                    Role::of(&role) == Role::Master && self.link.is_current(generation) && self.marks.lock().up
+                }
+                Some(Err(_)) | None => false,
             };
             let answer = if passed { Fence::Passed } else { Fence::Open };
             for one in waiting {
@@ -335,13 +362,5 @@ impl Worker {
             () = refusing => {}
             () = sleep(wait) => {}
         }
-    }
-}
-
-/// `ROLE` tells a replica from a master; PING does not, and a demoted server goes on answering it.
-fn is_master(role: &Value) -> bool {
-    match role {
-        Value::Array(items) => matches!(items.first(), Some(Value::BulkString(role)) if role == b"master"),
-        _ => false,
     }
 }

@@ -1,0 +1,435 @@
+//! How connections to Redis come about: to a fixed address, or to the master that the Sentinels name. Whoever needs one gets it here, so that each
+//! is to a server that trunkd can work with.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, ProtocolVersion, RedisError, ServerErrorKind, Value,
+};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use super::StoreError;
+use super::options::{SentinelOptions, Way};
+use super::sentinel::{Named, NoMaster, Patience, Sentinels};
+use crate::settings::HostPort;
+
+/// For so long no Sentinel is believed that names the master before the last failover: by then it is a change that somebody made to the Sentinels.
+const OLD_NEWS: Duration = Duration::from_secs(10);
+
+pub(super) struct Link {
+    way: Source,
+    /// For what is asked of a new connection before it is used.
+    limit: Duration,
+    master: Mutex<Master>,
+    /// Rises whenever the Sentinels name another master: connections of a lower number are to the one before.
+    generation: watch::Sender<u64>,
+    /// Rises whenever Redis is found again after it was lost, be it the same server or another.
+    found: watch::Sender<u64>,
+    is_lost: AtomicBool,
+}
+
+enum Source {
+    Fixed(ConnectionInfo),
+    Sentinel(SentinelOptions, Sentinels),
+}
+
+/// What the Sentinels said last.
+struct Master {
+    named: Option<Named>,
+    at: Instant,
+    /// The last one that was found to be a master, and the log told of.
+    used: Option<HostPort>,
+}
+
+/// A connection that can be used, as long as its generation is the newest.
+pub(super) struct Connected {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) generation: u64,
+    /// Or why the server does not tell.
+    pub(super) role: Result<Role, RedisError>,
+}
+
+/// What a server says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Role {
+    Master,
+    Replica { of: String },
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum ConnectError {
+    Redis(RedisError),
+    /// In an operator's words.
+    Said(String),
+    /// This kind of server will never do.
+    Unsupported(String),
+}
+
+impl Link {
+    pub(super) fn new(way: &Way, limit: Duration) -> Self {
+        Self {
+            way: match way {
+                Way::Fixed(info) => Source::Fixed(info.clone()),
+                Way::Sentinel(options) => Source::Sentinel(options.clone(), Sentinels::new(options)),
+            },
+            limit,
+            master: Mutex::new(Master {
+                named: None,
+                at: Instant::now(),
+                used: None,
+            }),
+            generation: watch::Sender::new(0),
+            found: watch::Sender::new(0),
+            is_lost: AtomicBool::new(false),
+        }
+    }
+
+    /// A new connection, to a server that can be used: no node of a Cluster, and with Sentinel a master.
+    pub(super) async fn connect(
+        &self,
+        config: &AsyncConnectionConfig,
+        protocol: Option<ProtocolVersion>,
+    ) -> Result<Connected, ConnectError> {
+        let connected = match &self.way {
+            Source::Fixed(info) => self.open(info, 0, config, protocol).await?,
+            Source::Sentinel(options, sentinels) => {
+                let (named, generation, none) = self.named(sentinels).await?;
+                let info = options.server_at(&named.address);
+                let opened = self.open(&info, generation, config, protocol).await;
+                let opened = opened.and_then(check_master);
+                let connected = opened.map_err(|error| match none {
+                    Some(none) => ConnectError::Said(none.to_string()),
+                    None => error.at(&options.master, &named.address),
+                })?;
+                self.tell(&options.master, &named.address);
+                connected
+            }
+        };
+        if self.is_current(connected.generation) && self.is_lost.swap(false, Ordering::Relaxed) {
+            self.found.send_modify(|found| *found += 1);
+        }
+        Ok(connected)
+    }
+
+    /// Asks the Sentinels whether the master moved. None that answers at once: it is as it was.
+    pub(super) async fn confirm(&self) {
+        if let Source::Sentinel(_, sentinels) = &self.way
+            && let Ok(named) = sentinels.ask(Patience::Least).await
+        {
+            self.take(named);
+        }
+    }
+
+    /// As [`Link::confirm`], and waits for each Sentinel.
+    ///
+    /// # Errors
+    /// Why none names a master.
+    pub(super) async fn look(&self) -> Result<(), NoMaster> {
+        if let Source::Sentinel(_, sentinels) = &self.way {
+            self.take(sentinels.ask(Patience::Full).await?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_sentinels(&self) -> bool {
+        matches!(self.way, Source::Sentinel(..))
+    }
+
+    pub(super) fn is_current(&self, generation: u64) -> bool {
+        *self.generation.borrow() == generation
+    }
+
+    /// Until a connection of this generation is to a server that is no longer the master.
+    pub(super) async fn moved(&self, generation: u64) {
+        let mut moves = self.generation.subscribe();
+        while *moves.borrow_and_update() == generation {
+            if moves.changed().await.is_err() {
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Tells of every move.
+    pub(super) fn moves(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
+    }
+
+    /// A connection ended that was good.
+    pub(super) fn lose(&self) {
+        self.is_lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whenever Redis was found again. It may lack what it had acknowledged before.
+    pub(super) fn found(&self) -> watch::Receiver<u64> {
+        self.found.subscribe()
+    }
+
+    /// The master in use, where the Sentinels name it.
+    pub(super) fn master(&self) -> Option<HostPort> {
+        self.lock().used.clone()
+    }
+
+    /// The error in an operator's words, with the mend where there is a usual one.
+    pub(super) fn describe(&self, error: &RedisError) -> String {
+        let by_sentinel = self.has_sentinels();
+        let mend = match error.kind() {
+            ErrorKind::AuthenticationFailed => "; check redis.username and redis.password",
+            ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                "; give trunkd's Redis user this command and these keys (README: Redis user)"
+            }
+            ErrorKind::Server(ServerErrorKind::ReadOnly) if by_sentinel => {
+                "; it was made a replica: a failover is under way"
+            }
+            ErrorKind::Server(ServerErrorKind::ReadOnly) => "; this is a replica: point redis.url at the master",
+            ErrorKind::Server(ServerErrorKind::MasterDown) => {
+                "; this is a replica that has lost its master, and serves nothing meanwhile"
+            }
+            ErrorKind::Server(ServerErrorKind::BusyLoading) => "; it answers when that is done",
+            _ if error.code() == Some("NOAUTH") => "; set redis.password",
+            _ if error.code() == Some("OOM") => "; Redis is out of memory: raise its maxmemory or free some",
+            _ if error.code() == Some("MISCONF") => "; Redis cannot write its disk: free space there",
+            _ => tls_mend(error),
+        };
+        format!("{error}{mend}")
+    }
+
+    pub(super) fn error(&self, operation: &'static str, error: &ConnectError) -> StoreError {
+        match error {
+            ConnectError::Redis(error) => StoreError::Redis {
+                operation,
+                reason: self.describe(error),
+            },
+            ConnectError::Said(reason) => StoreError::Redis {
+                operation,
+                reason: reason.clone(),
+            },
+            ConnectError::Unsupported(reason) => StoreError::Unsupported(reason.clone()),
+        }
+    }
+
+    /// Of a server that is read and turns out to be a replica.
+    pub(super) fn replica(&self, operation: &'static str, of: &str) -> StoreError {
+        let mend = match self.has_sentinels() {
+            true => "a failover is under way",
+            false => "point redis.url at the master",
+        };
+        StoreError::Redis {
+            operation,
+            reason: format!("this is a replica of {of}, and what it holds may be old: {mend}"),
+        }
+    }
+
+    /// Where the master is, and the generation that it is of. When no Sentinel names one, where it was last, since there is no failover without them;
+    /// and why.
+    async fn named(&self, sentinels: &Sentinels) -> Result<(Named, u64, Option<NoMaster>), ConnectError> {
+        let patience = match self.lock().named {
+            Some(_) => Patience::Least,
+            None => Patience::Little,
+        };
+        let none = match sentinels.ask(patience).await {
+            Ok(named) => {
+                self.take(named);
+                None
+            }
+            Err(none) => Some(none),
+        };
+        let master = self.lock();
+        match (&master.named, none) {
+            (Some(named), none) => Ok((named.clone(), *self.generation.borrow(), none)),
+            (None, none) => Err(ConnectError::Said(
+                none.map_or_else(String::new, |none| none.to_string()),
+            )),
+        }
+    }
+
+    /// Takes in what the Sentinels say.
+    fn take(&self, named: Named) {
+        let mut master = self.lock();
+        let is_old = |known: &Named| named.epoch < known.epoch && master.at.elapsed() < OLD_NEWS;
+        if master.named.as_ref().is_some_and(is_old) {
+            return;
+        }
+        let is_moved = master
+            .named
+            .as_ref()
+            .is_some_and(|known| known.address != named.address);
+        master.named = Some(named);
+        master.at = Instant::now();
+        if is_moved {
+            self.lose();
+            // While the lock is held, so that nobody takes the new number for the old address.
+            self.generation.send_modify(|generation| *generation += 1);
+        }
+    }
+
+    async fn open(
+        &self,
+        info: &ConnectionInfo,
+        generation: u64,
+        config: &AsyncConnectionConfig,
+        protocol: Option<ProtocolVersion>,
+    ) -> Result<Connected, ConnectError> {
+        let mut user = info.redis_settings().clone();
+        if let Some(protocol) = protocol {
+            user = user.set_protocol(protocol);
+        }
+        let client = Client::open(info.clone().set_redis_settings(user))?;
+        let mut connection = client.get_multiplexed_async_connection_with_config(config).await?;
+        let role = timeout(self.limit, identify(&mut connection))
+            .await
+            .map_err(|_| ConnectError::Said(format!("it did not answer within {:?} what it is", self.limit)))??;
+        Ok(Connected {
+            connection,
+            generation,
+            role,
+        })
+    }
+
+    /// Says once which master is used from now on.
+    fn tell(&self, name: &str, address: &HostPort) {
+        let mut master = self.lock();
+        // It may have moved on while we connected.
+        if master.named.as_ref().is_none_or(|named| named.address != *address) || master.used.as_ref() == Some(address)
+        {
+            return;
+        }
+        match master.used.replace(address.clone()) {
+            None => tracing::info!("the master {name:?} is {address}"),
+            Some(before) => {
+                tracing::warn!("the master {name:?} is now {address}, no longer {before}; reading everything again")
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Master> {
+        // Each field is replaced whole.
+        self.master.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Role {
+    /// What `ROLE` answered. PING does not tell: a demoted server goes on answering it.
+    pub(super) fn of(role: &Value) -> Self {
+        let Value::Array(items) = role else {
+            return Self::Replica {
+                of: "another".to_owned(),
+            };
+        };
+        let word = |at: usize| {
+            items
+                .get(at)
+                .and_then(|item| redis::from_redis_value_ref::<String>(item).ok())
+        };
+        match word(0).as_deref() {
+            Some("master") => Self::Master,
+            _ => Self::Replica {
+                of: format!("{}:{}", word(1).unwrap_or_default(), word(2).unwrap_or_default()),
+            },
+        }
+    }
+}
+
+impl ConnectError {
+    /// With the server's address, which with Sentinel stands in no settings.
+    fn at(self, name: &str, address: &HostPort) -> Self {
+        match self {
+            Self::Redis(error) if error.is_io_error() => Self::Said(format!(
+                "the master {name:?}, {address} as the Sentinels say, cannot be reached: {error}{}",
+                match tls_mend(&error) {
+                    "" =>
+                        "; if it runs, it must be reachable from here at that address (`replica-announce-ip`, `sentinel announce-ip`)",
+                    mend => mend,
+                }
+            )),
+            Self::Said(reason) => Self::Said(format!("the master {name:?}, {address} as the Sentinels say: {reason}")),
+            error => error,
+        }
+    }
+}
+
+impl From<RedisError> for ConnectError {
+    fn from(error: RedisError) -> Self {
+        Self::Redis(error)
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Redis(error) => error.fmt(f),
+            Self::Said(reason) | Self::Unsupported(reason) => f.write_str(reason),
+        }
+    }
+}
+
+fn check_master(connected: Connected) -> Result<Connected, ConnectError> {
+    match connected.role {
+        Ok(Role::Master) => Ok(connected),
+        Ok(Role::Replica { of }) => Err(ConnectError::Said(format!(
+            "it is a replica of {of}: a failover is under way"
+        ))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Asks a server what it is, by commands that a restricted user has.
+async fn identify(connection: &mut MultiplexedConnection) -> Result<Result<Role, RedisError>, ConnectError> {
+    const CLUSTER: &str = "Redis Cluster is not supported, since Redis tells of changes, and runs scripts, on each node by itself: use a standalone \
+                           Redis, or one with replicas and Sentinel (redis.sentinel)";
+    let (hello, role): (Value, Value) = redis::pipe()
+        .ignore_errors()
+        .cmd("HELLO")
+        .cmd("ROLE")
+        .query_async(connection)
+        .await?;
+    let hello = hello
+        .extract_error()
+        .and_then(|hello| Ok(redis::from_redis_value::<HashMap<String, Value>>(hello)?));
+    let mode = match &hello {
+        Ok(hello) => hello
+            .get("mode")
+            .and_then(|mode| redis::from_redis_value_ref::<String>(mode).ok()),
+        // Before Redis 6 there is no HELLO.
+        Err(_) => {
+            let info: Result<String, RedisError> = redis::cmd("INFO").arg("cluster").query_async(connection).await;
+            let is_cluster = info.is_ok_and(|info| info.contains("cluster_enabled:1"));
+            is_cluster.then(|| "cluster".to_owned())
+        }
+    };
+    match mode.as_deref() {
+        Some("cluster") => return Err(ConnectError::Unsupported(CLUSTER.to_owned())),
+        Some("sentinel") => {
+            let reason = "this is a Sentinel, which holds no gateways: name it in redis.sentinel.nodes, and its master in redis.sentinel.master";
+            return Err(ConnectError::Unsupported(reason.to_owned()));
+        }
+        _ => {}
+    }
+    Ok(role.extract_error().map(|role| Role::of(&role)))
+}
+
+/// What is usually wrong when TLS fails.
+pub(super) fn tls_mend(error: &RedisError) -> &'static str {
+    if !error.is_io_error() {
+        return "";
+    }
+    let text = error.to_string();
+    let has = |words: &str| text.contains(words);
+    match () {
+        () if has("UnknownIssuer") => "; set redis.tls.ca to the authority that its certificate comes from",
+        () if has("NotValidForName") || has("not valid for name") => {
+            "; its certificate must name the host, or the address, that trunkd connects to"
+        }
+        () if has("CertificateRequired") || has("requires a certificate") => {
+            "; it asks for a certificate: set redis.tls.cert and redis.tls.key"
+        }
+        () if has("InvalidContentType") => "; it speaks no TLS there",
+        () => "",
+    }
+}

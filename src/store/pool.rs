@@ -1,0 +1,102 @@
+//! Connections that are kept for reuse, of whatever kind of Redis.
+//!
+//! A manager of our own, since deadpool-redis's for Sentinel is of another type than its own for a plain Redis, and drops a connection to an old
+//! master only when that no longer answers: one time-out after another when it hangs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisFuture, Value};
+
+use super::link::{ConnectError, Connected, Link};
+
+pub(super) type Pool = managed::Pool<Manager>;
+
+pub(super) struct Manager {
+    link: Arc<Link>,
+    config: AsyncConnectionConfig,
+    pings: AtomicUsize,
+}
+
+pub(super) struct Connection {
+    inner: MultiplexedConnection,
+    pub(super) generation: u64,
+    is_spent: bool,
+}
+
+impl Manager {
+    pub(super) fn new(link: Arc<Link>, config: AsyncConnectionConfig) -> Self {
+        Self {
+            link,
+            config,
+            pings: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Connection {
+    /// It is not used again: another one may lead to a better server.
+    pub(super) fn discard(&mut self) {
+        self.is_spent = true;
+    }
+}
+
+impl managed::Manager for Manager {
+    type Type = Connection;
+    type Error = ConnectError;
+
+    async fn create(&self) -> Result<Connection, ConnectError> {
+        let Connected {
+            connection, generation, ..
+        } = self.link.connect(&self.config, None).await?;
+        Ok(Connection {
+            inner: connection,
+            generation,
+            is_spent: false,
+        })
+    }
+
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<ConnectError> {
+        if connection.is_spent {
+            return Err(RecycleError::message("it is to be used no more"));
+        }
+        let generation = connection.generation;
+        let number = self.pings.fetch_add(1, Ordering::Relaxed).to_string();
+        let mut ping = redis::cmd("PING");
+        // Both at once: the question whether it lives costs a round trip anyhow.
+        let asked = async { tokio::join!(ping.arg(&number).query_async::<String>(connection), self.link.confirm()).0 };
+        let answer = tokio::select! {
+            answer = asked => answer,
+            () = self.link.moved(generation) => return Err(RecycleError::message("the master moved")),
+        };
+        match answer {
+            Ok(answer) if answer == number && self.link.is_current(generation) => Ok(()),
+            Ok(_) => Err(RecycleError::message("it answers something else")),
+            Err(error) => {
+                self.link.lose();
+                Err(RecycleError::Backend(error.into()))
+            }
+        }
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        self.inner.req_packed_command(cmd)
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        cmd: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.inner.req_packed_commands(cmd, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.inner.get_db()
+    }
+}
