@@ -1,7 +1,8 @@
 //! Events and snapshots of the switches → the store. Sends no command that changes FreeSWITCH.
 //!
-//! One task a switch, of four loops that share a view and a backlog: the connector reads events, the writer takes them to Redis, the surveyor
-//! compares snapshots with what is stored, and the keeper says in Redis whether the switch can be reached. Reading never waits for Redis.
+//! One task a switch, of loops that share a view and a backlog: the connector reads events, the writer takes them to Redis, the surveyor compares
+//! snapshots with what is stored (the doubter asks for one whenever Redis was away), and the keeper says in Redis whether the switch can be
+//! reached. Reading never waits for Redis.
 
 mod backlog;
 mod snapshot;
@@ -262,6 +263,7 @@ impl Ingest {
             () = self.writer() => {}
             () = self.surveyor() => {}
             () = self.keeper() => {}
+            () = self.doubter() => {}
             () = stop.cancelled() => {}
         }
         let last = async {
@@ -532,6 +534,17 @@ impl Ingest {
         }
     }
 
+    /// Redis was lost and found: after a failover, or a crash, it lacks the last of what it had acknowledged, though no write of ours failed.
+    async fn doubter(&self) {
+        let mut found = self.observed.found();
+        while found.changed().await.is_ok() {
+            self.survey_within(self.timing.settle);
+            // A Redis that is lost again and again is no reason to ask the switch all the time.
+            sleep(self.timing.settle * 4).await;
+        }
+        std::future::pending().await
+    }
+
     async fn survey_due(&self) {
         loop {
             let due = {
@@ -685,8 +698,11 @@ impl Ingest {
             };
             match standing {
                 Standing::Up(core) => {
-                    if let Ok(false) = self.observed.touch(true, &core, Timestamp::now()).await {
-                        self.survey_within(Duration::ZERO);
+                    match self.observed.touch(true, &core, Timestamp::now()).await {
+                        Ok(true) => {}
+                        Ok(false) => self.survey_within(Duration::ZERO),
+                        // Whatever Redis goes through, a comparison is due afterwards.
+                        Err(_) => self.survey_within(self.timing.settle),
                     }
                 }
                 Standing::Down => drop(self.observed.touch(false, "", Timestamp::now()).await),
