@@ -84,6 +84,9 @@ async fn look(shared: &Shared) -> Report {
         Ok(current) => {
             report.gateways = current.desired.findings().to_vec();
             report.served = current.desired.served().len();
+            report
+                .errors
+                .extend(current.stale.map(|(_, reason)| reason.to_string()));
         }
         Err(error) => {
             let error = error.to_string();

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use super::{Shared, catalog, print, store, templates, unknown_switch, unreadable};
+use super::{Shared, catalog, print, read_all, store, templates, unknown_switch, unreadable};
 use crate::event_socket::{self, ConnectError, OpenError, SwitchAddress};
 use crate::gateway::{Gateway, GatewayName, shown};
 use crate::reconcile::{
@@ -127,10 +127,7 @@ pub(super) async fn read(
     }
     let templates = templates(settings)?;
     let away = |error: &dyn std::fmt::Display| unreadable(settings, error);
-    let current = catalog(settings, store, &templates)?
-        .all()
-        .await
-        .map_err(|error| away(&error))?;
+    let current = read_all(settings, &catalog(settings, store, &templates)?).await?;
     if !store.has_key().await.map_err(|error| away(&error))? {
         eprintln!(
             "trunkd: Redis holds no trunkd:key, which `trunkd serve` makes: until then every gateway of trunkd's counts as changed"
