@@ -8,4 +8,5 @@ mod ingest;
 mod lease;
 mod program;
 mod reconcile;
+mod sentinel;
 mod serving;

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::support::app::{Other, eventually, http, switch_toml};
 use crate::support::fake_switch::{Binding, FakeSwitch, View};
-use crate::support::redis::RedisServer;
+use crate::support::redis::{Group, RedisServer};
 
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
 const SOFIA_CONF: &str =
@@ -584,7 +584,7 @@ async fn a_start_that_cannot_work_says_why_and_what_to_do() {
     refused(&format!("[redis]\nurl = \"redis://:{SECRET}@\"\n"), &["redis.url"]);
     refused(
         "[redis]\nurl = \"redis://127.0.0.1:1\"\n[redis.sentinel]\nmaster = \"m\"\nnodes = [\"127.0.0.1:2\"]\n",
-        &["sentinel"],
+        &["`redis.url`", "`redis.sentinel`"],
     );
     refused(
         "[redis]\nurl = \"redis://127.0.0.1:1\"\n[templates]\ndefault_profile = \"nope\"\n",
@@ -684,6 +684,38 @@ async fn no_secret_reaches_a_log_a_metric_or_a_page() {
         let leaks: Vec<_> = said.lines().filter(|line| line.contains("s3cret")).collect();
         assert!(leaks.is_empty(), "{place}: {leaks:#?}");
     }
+}
+
+#[tokio::test]
+async fn a_failover_is_told_once_in_the_log_and_by_the_masters_addresses() {
+    let (group, folder) = (Group::start(1, 1).await, tempfile::tempdir().unwrap());
+    std::fs::write(
+        folder.path().join("trunkd.toml"),
+        format!("[redis]\n{}", group.settings()),
+    )
+    .unwrap();
+    let serving = Serving::start(folder.path(), &["--templates", TEMPLATES]);
+    let old = group.master().await;
+    serving
+        .wait_for(&format!(
+            "the master \\\"mymaster\\\" is {}",
+            group.servers[old].address()
+        ))
+        .await;
+    group.fail_over().await;
+    let new = group.next_master(old).await;
+    let (old, new) = (group.servers[old].address(), group.servers[new].address());
+    serving
+        .wait_for(&format!("the master \\\"mymaster\\\" is now {new}, no longer {old}"))
+        .await;
+    group.wait_until_whole().await;
+    let url = serving.url("/health").await;
+    let told = async || http().get(&url).send().await.unwrap().text().await.unwrap();
+    eventually("health names it", told, |health| {
+        health.contains(&format!("the master is {new}"))
+    })
+    .await;
+    assert_eq!(serving.log().matches(" is now ").count(), 1, "{}", serving.log());
 }
 
 /// A switch and the program that serves it, with these lines under `[reconcile]`.

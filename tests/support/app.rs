@@ -15,7 +15,7 @@ use trunkd::settings::{Settings, Sources};
 use trunkd::{ingest, reconcile};
 
 use super::fake_switch::{Binding, FakeSwitch};
-use super::redis::RedisServer;
+use super::redis::{Group, RedisServer};
 
 /// How long a condition is waited for: far longer than any should take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -48,6 +48,31 @@ pub fn quick() -> Timing {
     Timing { ingest, reconcile }
 }
 
+/// What a trunkd can be put on.
+pub trait Reached {
+    /// The lines under `[redis]`.
+    fn settings(&self) -> String;
+}
+
+impl Reached for RedisServer {
+    fn settings(&self) -> String {
+        format!("url = {:?}\n", self.url())
+    }
+}
+
+impl Reached for Group {
+    fn settings(&self) -> String {
+        Group::settings(self)
+    }
+}
+
+/// These lines themselves.
+impl Reached for str {
+    fn settings(&self) -> String {
+        self.to_owned()
+    }
+}
+
 /// Running until it is dropped or stopped.
 pub struct TestApp {
     pub address: SocketAddr,
@@ -58,17 +83,22 @@ pub struct TestApp {
 
 impl TestApp {
     /// With these settings (TOML) over a free port, the repository's templates, `redis`, and switches that are left alone.
-    pub async fn start(redis: &RedisServer, toml: &str) -> Self {
+    pub async fn start(redis: &(impl Reached + ?Sized), toml: &str) -> Self {
         Self::start_with(redis, toml, quick()).await
     }
 
-    pub async fn start_with(redis: &RedisServer, toml: &str, timing: Timing) -> Self {
+    pub async fn start_with(redis: &(impl Reached + ?Sized), toml: &str, timing: Timing) -> Self {
         let folder = tempfile::tempdir().expect("a data directory");
         Self::start_in(redis, toml, timing, folder).await
     }
 
     /// On a data directory that an earlier one left.
-    pub async fn start_in(redis: &RedisServer, toml: &str, timing: Timing, folder: tempfile::TempDir) -> Self {
+    pub async fn start_in(
+        redis: &(impl Reached + ?Sized),
+        toml: &str,
+        timing: Timing,
+        folder: tempfile::TempDir,
+    ) -> Self {
         let settings = settings(redis, folder.path(), toml);
         let stop = CancellationToken::new();
         let (send, receive) = tokio::sync::oneshot::channel();
@@ -104,7 +134,7 @@ impl TestApp {
     }
 
     /// A trunkd with a switch that asks it for `sofia.conf`, connected to each other.
-    pub async fn with_switch(redis: &RedisServer, switch: &FakeSwitch, toml: &str) -> Self {
+    pub async fn with_switch(redis: &(impl Reached + ?Sized), switch: &FakeSwitch, toml: &str) -> Self {
         let app = Self::start(redis, &format!("{}\n{toml}", switch_toml(switch, "fs1"))).await;
         switch.set_binding(Some(Binding::new(app.xml_curl_url())));
         switch.restart().await;
@@ -215,10 +245,10 @@ pub fn http() -> reqwest::Client {
     reqwest::Client::new()
 }
 
-pub fn settings(redis: &RedisServer, folder: &std::path::Path, toml: &str) -> Settings {
+pub fn settings(redis: &(impl Reached + ?Sized), folder: &std::path::Path, toml: &str) -> Settings {
     let base = format!(
-        "data_dir = {folder:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[redis]\nurl = {:?}\n[templates]\ndir = {:?}\n[reconcile]\nmode = \"off\"\n",
-        redis.url(),
+        "data_dir = {folder:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[redis]\n{}[templates]\ndir = {:?}\n[reconcile]\nmode = \"off\"\n",
+        redis.settings(),
         concat!(env!("CARGO_MANIFEST_DIR"), "/templates"),
     );
     let flags = figment::Figment::new()
@@ -264,6 +294,13 @@ impl Other {
     pub async fn new(redis: &RedisServer) -> Self {
         Self {
             connection: redis.connection().await,
+        }
+    }
+
+    /// On the server that is the master of a group now.
+    pub async fn of_master(group: &Group) -> Self {
+        Self {
+            connection: group.connection(group.master().await).await,
         }
     }
 
