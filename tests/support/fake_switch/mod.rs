@@ -882,6 +882,11 @@ impl View<'_> {
         self.core.bus.history.iter()
     }
 
+    /// The same as they went out to whoever listened: lost ones not, doubled ones twice, late ones late
+    pub fn sent(&self) -> impl Iterator<Item = &Event> {
+        self.core.bus.sent.iter()
+    }
+
     /// Warnings and errors of mod_sofia's log
     pub fn log(&self) -> &[String] {
         &self.core.sofia.log
