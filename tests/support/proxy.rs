@@ -38,11 +38,10 @@ impl Proxy {
             cuts: AtomicUsize::new(0),
         });
         let stop = CancellationToken::new();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(listen(
-            listener,
-            Arc::clone(&shared),
-            stop.clone(),
-        )));
+        tokio::spawn(
+            stop.clone()
+                .run_until_cancelled_owned(listen(listener, Arc::clone(&shared), stop.clone())),
+        );
         Self {
             address,
             shared,
@@ -120,7 +119,10 @@ impl Shared {
             return read;
         };
         // Any length is as likely as its double: some connections end in their first words, some in a long list.
-        let left = left.get_or_insert_with(|| 1 << random.random_range(0..15));
+        let left = left.get_or_insert_with(|| {
+            let about = 1 << random.random_range(0..14);
+            random.random_range(about..2 * about)
+        });
         let passes = read.min(*left);
         *left -= passes;
         passes
