@@ -625,6 +625,9 @@ impl FakeSwitch {
             for connection in core.bus.connections.values_mut() {
                 connection.farewell = Some(SYSTEM_SHUTDOWN);
                 connection.wake.notify_one();
+                if connection.stalled {
+                    connection.cut.cancel(); // over with the process, without a notice
+                }
             }
         });
         self.refuse_connections(true).await;
