@@ -227,8 +227,8 @@ impl SwitchFault {
 }
 
 async fn kill_one(trunkds: &mut [Trunkd], random: &mut StdRng) {
-    let is_alone = trunkds.len() == 1;
     let victim = random.random_range(0..trunkds.len());
+    let is_alone = trunkds.iter().filter(|one| one.is_alive()).count() <= 1;
     for _ in 0..random.random_range(1..4) {
         trunkds[victim].kill();
         pause(random, 0..1000).await;

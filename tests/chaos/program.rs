@@ -43,7 +43,7 @@ impl Trunkd {
             "data_dir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[redis]\nurl = {redis:?}\n[templates]\ndir = {templates:?}\n\
              [status]\nchannel = \"gateway-events\"\nlist = \"gateway-list\"\n\
              [reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\nmax_removals = 1000\nstarts_per_second = 1000\n\
-             [log]\nlevel = \"debug\"\nformat = \"human\"\n{}",
+             [log]\nlevel = \"debug,trunkd::server::http=warn\"\nformat = \"human\"\n{}",
             folder.join("data"),
             switch_toml(switch, "fs1"),
         );
@@ -86,6 +86,10 @@ impl Trunkd {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.child.is_some()
     }
 
     /// Panics if it ended by itself.
