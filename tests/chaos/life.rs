@@ -128,7 +128,7 @@ impl Editor {
     }
 
     /// One random edit
-    async fn edit(&mut self) {
+    pub(crate) async fn edit(&mut self) {
         let name = *[&LASTING[..], &PASSING].concat().choose(&mut self.random).unwrap();
         let is_lasting = LASTING.contains(&name);
         match self.random.random_range(0..10) {
@@ -249,12 +249,12 @@ fn change_a_mind(switch: &FakeSwitch, random: &mut StdRng) {
 async fn request(addresses: Addresses, index: usize, mut random: StdRng, over: CancellationToken) {
     let (mut answered, mut refused) = (0, 0);
     while !over.is_cancelled() {
-        if let Some(started) = addresses.of(index) {
-            let (found, request) = ask(started.1).await;
+        if let Some(address) = addresses.of(index) {
+            let (found, request) = ask(address.listens).await;
             match problem(found.as_ref(), &request) {
                 None => answered += 1,
                 // Dead, or cut off by its death
-                Some(_) if addresses.of(index) != Some(started) && is_unanswered(&request) => refused += 1,
+                Some(_) if addresses.of(index) != Some(address) && is_unanswered(&request) => refused += 1,
                 Some(problem) => panic!("an answer of trunkd {index}: {problem}"),
             }
         }

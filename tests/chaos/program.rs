@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use trunkd::server::Application;
@@ -20,6 +20,7 @@ const FOLDER: &str = "TRUNKD_CHAOS_PROGRAM";
 const SETTINGS: &str = "trunkd.toml";
 const ADDRESS: &str = "address";
 const LOG: &str = "log";
+const DATA: &str = "data";
 
 /// A trunkd that can be killed and started again on its data.
 pub(crate) struct Trunkd {
@@ -29,9 +30,16 @@ pub(crate) struct Trunkd {
     index: usize,
 }
 
-/// Where each trunkd listens and for the how-manieth time it was started; none while it is dead.
+/// Where each trunkd listens, if it is alive.
 #[derive(Clone, Default)]
-pub(crate) struct Addresses(Arc<Mutex<Vec<Option<(u32, SocketAddr)>>>>);
+pub(crate) struct Addresses(Arc<Mutex<Vec<Option<Address>>>>);
+
+/// Of one life of a trunkd: the next one may get the same port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) listens: SocketAddr,
+    since: Instant,
+}
 
 impl Trunkd {
     /// The settings of a trunkd that reconciles `switch`, in a folder of its own.
@@ -44,7 +52,7 @@ impl Trunkd {
              [status]\nchannel = \"gateway-events\"\nlist = \"gateway-list\"\n\
              [reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\nmax_removals = 1000\nstarts_per_second = 1000\n\
              [log]\nlevel = \"debug,trunkd::server::http=warn\"\nformat = \"human\"\n{}",
-            folder.join("data"),
+            folder.join(DATA),
             switch_toml(switch, "fs1"),
         );
         fs::write(folder.join(SETTINGS), toml).unwrap();
@@ -76,12 +84,12 @@ impl Trunkd {
         let file = self.folder.join(ADDRESS);
         let read = || async { fs::read_to_string(&file).ok() };
         let address = eventually("trunkd listens", read, Option::is_some).await.unwrap();
-        self.addresses.started(self.index, address.parse().unwrap());
+        self.addresses.set(self.index, Some(address.parse().unwrap()));
     }
 
     /// SIGKILL
     pub(crate) fn kill(&mut self) {
-        self.addresses.died(self.index);
+        self.addresses.set(self.index, None);
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -90,6 +98,11 @@ impl Trunkd {
 
     pub(crate) fn is_alive(&self) -> bool {
         self.child.is_some()
+    }
+
+    /// Whether it would have something to serve if it were started again while Redis is away
+    pub(crate) fn has_kept_a_state(&self) -> bool {
+        self.folder.join(DATA).join("last-good").exists()
     }
 
     /// Panics if it ended by itself.
@@ -106,32 +119,25 @@ impl Drop for Trunkd {
 }
 
 impl Addresses {
-    pub(crate) fn of(&self, index: usize) -> Option<(u32, SocketAddr)> {
-        self.0.lock().unwrap()[index].filter(|(_, address)| address.port() != 0)
+    pub(crate) fn of(&self, index: usize) -> Option<Address> {
+        self.0.lock().unwrap()[index]
     }
 
     /// Of those that are alive
     pub(crate) fn all(&self) -> Vec<SocketAddr> {
-        let slots = self.0.lock().unwrap();
-        let alive = slots.iter().flatten().filter(|(_, address)| address.port() != 0);
-        alive.map(|(_, address)| *address).collect()
+        let alive = self.0.lock().unwrap();
+        alive.iter().flatten().map(|address| address.listens).collect()
     }
 
-    fn started(&self, index: usize, at: SocketAddr) {
-        let slot = &mut self.0.lock().unwrap()[index];
-        *slot = Some((slot.map_or(0, |(starts, _)| starts) + 1, at));
-    }
-
-    fn died(&self, index: usize) {
-        if let Some((_, address)) = &mut self.0.lock().unwrap()[index] {
-            address.set_port(0);
-        }
+    fn set(&self, index: usize, listens: Option<SocketAddr>) {
+        let since = Instant::now();
+        self.0.lock().unwrap()[index] = listens.map(|listens| Address { listens, since });
     }
 }
 
 /// The ends of the logs of all trunkd whose folders are in this one.
 pub(crate) fn logs(folder: &Path) -> String {
-    const LINES: usize = 60;
+    const LINES: usize = 100;
     let mut text = String::new();
     for entry in fs::read_dir(folder).unwrap().flatten() {
         let log = fs::read(entry.path().join(LOG)).unwrap_or_default();

@@ -93,6 +93,7 @@ async fn one(fault: Fault, trunkds: usize, listed: Listed, seed: u64, folder: Pa
     let mut random = StdRng::seed_from_u64(seed);
     let mut world = World::start(fault, trunkds, &mut random, &folder).await;
     verdict::wait_for_agreement(&world).await;
+    world.wait_for_last_good_states(&mut random).await;
     let heard_from = world.gateway_events();
     let life = Life::start(&world, &mut random);
     pause(&mut random, 300..1000).await;
@@ -155,6 +156,15 @@ impl World {
             addresses,
             editor: Arc::new(Mutex::new(editor)),
             _balancer: balancer,
+        }
+    }
+
+    /// Whichever is killed has something to serve when it is started again, whatever Redis does then. Each change is a reason to
+    /// keep the state, so there are some until it is kept.
+    async fn wait_for_last_good_states(&self, random: &mut StdRng) {
+        while !self.trunkds.iter().all(Trunkd::has_kept_a_state) {
+            self.editor.lock().await.edit().await;
+            pause(random, 300..400).await;
         }
     }
 

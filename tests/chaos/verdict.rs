@@ -177,14 +177,14 @@ pub(crate) fn sent(view: &View) -> Vec<EventId> {
 pub(crate) async fn wait_for_list(world: &World, listed: Listed, heard_from: usize) {
     let other = Other::new(&world.redis).await;
     let look = || async {
-        let before = world.switch.view(|view| sent(view)).len();
+        let before = world.switch.view(sent).len();
         let list: Vec<_> = other
             .list("gateway-list")
             .await
             .iter()
             .filter_map(EventId::of)
             .collect();
-        let sent = world.switch.view(|view| sent(view));
+        let sent = world.switch.view(sent);
         fault_of(&list, &sent, listed, heard_from..before)
     };
     let what = format!("the list holds what was sent ({listed:?})");
