@@ -62,6 +62,14 @@ impl Fault {
         matches!(self, Fault::Redis(RedisFault::CutsReplies) | Fault::Storm)
     }
 
+    /// Only what nobody can notice is left to the regular comparison.
+    pub(crate) fn resync_interval(self) -> &'static str {
+        match self {
+            Fault::Switch(SwitchFault::LosesEvents) | Fault::Storm => "1s",
+            _ => "1h",
+        }
+    }
+
     pub(crate) fn keeps_the_data_of_redis(self) -> bool {
         self != Fault::RedisComesBackEmpty
     }

@@ -43,20 +43,20 @@ pub(crate) struct Address {
 
 impl Trunkd {
     /// The settings of a trunkd that reconciles `switch`, in a folder of its own.
-    pub(crate) fn new(folder: &Path, redis: &str, switch: &FakeSwitch, addresses: &Addresses, index: usize) -> Self {
+    pub(crate) fn new(folder: &Path, redis: &str, resync: &str, switch: &FakeSwitch, addresses: &Addresses) -> Self {
+        let index = addresses.add();
         let folder = folder.join(format!("trunkd{index}"));
         fs::create_dir(&folder).unwrap();
         let templates = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
         let toml = format!(
             "data_dir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[redis]\nurl = {redis:?}\n[templates]\ndir = {templates:?}\n\
              [status]\nchannel = \"gateway-events\"\nlist = \"gateway-list\"\n\
-             [reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\nmax_removals = 1000\nstarts_per_second = 1000\n\
+             [reconcile]\nmode = \"apply\"\nresync_interval = {resync:?}\nmax_removals = 1000\nstarts_per_second = 1000\n\
              [log]\nlevel = \"debug,trunkd::server::http=warn\"\nformat = \"human\"\n{}",
             folder.join(DATA),
             switch_toml(switch, "fs1"),
         );
         fs::write(folder.join(SETTINGS), toml).unwrap();
-        addresses.0.lock().unwrap().push(None);
         Self {
             folder,
             child: None,
@@ -127,6 +127,13 @@ impl Addresses {
     pub(crate) fn all(&self) -> Vec<SocketAddr> {
         let alive = self.0.lock().unwrap();
         alive.iter().flatten().map(|address| address.listens).collect()
+    }
+
+    /// Another trunkd, not alive yet
+    fn add(&self) -> usize {
+        let mut all = self.0.lock().unwrap();
+        all.push(None);
+        all.len() - 1
     }
 
     fn set(&self, index: usize, listens: Option<SocketAddr>) {

@@ -140,8 +140,8 @@ impl World {
             false => redis.url(),
         };
         let mut all = Vec::new();
-        for index in 0..trunkds {
-            let mut trunkd = Trunkd::new(folder, &url, &switch, &addresses, index);
+        for _ in 0..trunkds {
+            let mut trunkd = Trunkd::new(folder, &url, fault.resync_interval(), &switch, &addresses);
             trunkd.start().await;
             all.push(trunkd);
         }

@@ -21,8 +21,8 @@ pub(crate) enum Listed {
     /// Every one. A trunkd that begins to listen may overtake what another has not written yet.
     EveryInAnyOrder,
     /// Some may be missing.
-    Some,
-    SomeInAnyOrder,
+    Part,
+    PartInAnyOrder,
 }
 
 /// An event about a gateway, as FreeSWITCH made it: the run and the sequence number.
@@ -204,15 +204,15 @@ fn fault_of(list: &[EventId], sent: &[EventId], listed: Listed, must: std::ops::
         }
     }
     let overtaken = found.windows(2).find(|pair| pair[0] > pair[1]);
-    if let (Some(pair), Listed::Every | Listed::Some) = (overtaken, listed) {
+    if let (Some(pair), Listed::Every | Listed::Part) = (overtaken, listed) {
         return Some(format!("{:?} stands before {:?}", sent[pair[0]], sent[pair[1]]));
     }
     let missing: Vec<_> = must
         .filter(|place| !found.contains(place))
         .map(|place| &sent[place])
         .collect();
-    let is_whole = matches!(listed, Listed::Some | Listed::SomeInAnyOrder) || missing.is_empty();
-    (!is_whole).then(|| format!("not there: {missing:?}"))
+    let must_be_whole = matches!(listed, Listed::Every | Listed::EveryInAnyOrder);
+    (must_be_whole && !missing.is_empty()).then(|| format!("not there: {missing:?}"))
 }
 
 pub(crate) fn assert_no_event_twice(published: &[EventId]) {
