@@ -1,5 +1,7 @@
 //! What goes wrong, each with how it begins, lasts and ends.
 
+use std::time::Duration;
+
 use rand::Rng;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -39,7 +41,7 @@ pub(crate) enum SwitchFault {
     DropsConnections,
     /// What was connected hears and says nothing any more; whoever connects anew is well.
     HalfOpen,
-    /// Nobody is heard or answered for a while.
+    /// For a while nobody is heard or answered, or one connection is not, or all wait long for their answers.
     ReadsNothing,
     Restarts,
     LosesEvents,
@@ -123,6 +125,7 @@ impl RedisFault {
                 proxy.cut_replies(Some(StdRng::from_rng(random)));
                 pause(random, 1000..2500).await;
                 proxy.cut_replies(None);
+                assert!(proxy.cuts() > 0, "no reply was cut");
             }
         }
     }
@@ -189,17 +192,30 @@ impl SwitchFault {
                 }
             }
             Self::HalfOpen => {
-                let connected: Vec<_> = switch.view(|view| view.connections().iter().map(|one| one.id).collect());
-                for id in connected.into_iter().filter(|_| random.random_bool(0.8)) {
+                for id in connections(switch).into_iter().filter(|_| random.random_bool(0.8)) {
                     switch.stall_connection(id, true);
                 }
                 pause(random, 500..3000).await;
             }
-            Self::ReadsNothing => {
-                switch.stall(true);
-                pause(random, 200..4000).await;
-                switch.stall(false);
-            }
+            Self::ReadsNothing => match random.random_range(0..3) {
+                0 => {
+                    switch.stall(true);
+                    pause(random, 200..4000).await;
+                    switch.stall(false);
+                }
+                1 => {
+                    if let Some(&id) = connections(switch).choose(random) {
+                        switch.stall_connection(id, true);
+                        pause(random, 200..4000).await;
+                        switch.stall_connection(id, false);
+                    }
+                }
+                _ => {
+                    switch.slow_commands(Duration::from_millis(random.random_range(50..600)));
+                    pause(random, 200..4000).await;
+                    switch.slow_commands(Duration::ZERO);
+                }
+            },
             Self::Restarts => {
                 match random.random_bool(0.5) {
                     true => switch.shutdown().await,
@@ -232,6 +248,10 @@ impl SwitchFault {
             }
         }
     }
+}
+
+fn connections(switch: &FakeSwitch) -> Vec<u64> {
+    switch.view(|view| view.connections().iter().map(|connection| connection.id).collect())
 }
 
 async fn kill_one(trunkds: &mut [Trunkd], random: &mut StdRng) {

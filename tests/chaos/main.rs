@@ -32,7 +32,7 @@ macro_rules! schedules {
         $(
             #[test]
             fn $name() {
-                play(&Schedule { name: stringify!($name), fault: $fault, trunkds: $trunkds, listed: $listed });
+                play(Schedule { name: stringify!($name), fault: $fault, trunkds: $trunkds, listed: $listed });
             }
         )*
     };

@@ -27,6 +27,7 @@ const DISK: &str = r#"<configuration name="sofia.conf"><profiles>
 /// After the first failure no further schedule begins.
 static FAILED: AtomicBool = AtomicBool::new(false);
 
+#[derive(Clone, Copy)]
 pub(crate) struct Schedule {
     pub(crate) name: &'static str,
     pub(crate) fault: Fault,
@@ -48,7 +49,7 @@ pub(crate) struct World {
 }
 
 /// Plays as many schedules as are asked for, or the one with the given seed.
-pub(crate) fn play(schedule: &Schedule) {
+pub(crate) fn play(schedule: Schedule) {
     let asked = |name: &str| Some(std::env::var(name).ok()?.parse().expect("a number"));
     let seed: Option<u64> = asked("TRUNKD_CHAOS_SEED");
     let in_all = asked("TRUNKD_CHAOS_IN_ALL").map(|all: u64| all.div_ceil(crate::TESTS as u64));
@@ -62,7 +63,7 @@ pub(crate) fn play(schedule: &Schedule) {
     }
 }
 
-fn play_one(schedule: &Schedule, seed: u64) {
+fn play_one(schedule: Schedule, seed: u64) {
     let name = schedule.name;
     println!("{name}: seed {seed}");
     let folder = tempfile::tempdir().unwrap();
@@ -71,9 +72,8 @@ fn play_one(schedule: &Schedule, seed: u64) {
         .enable_all()
         .build()
         .unwrap();
-    let (fault, trunkds, listed) = (schedule.fault, schedule.trunkds, schedule.listed);
-    let in_folder = folder.path().to_owned();
-    let ended = runtime.block_on(async move { tokio::spawn(one(fault, trunkds, listed, seed, in_folder)).await });
+    let playing = act(schedule, StdRng::seed_from_u64(seed), folder.path().to_owned());
+    let ended = runtime.block_on(async { tokio::spawn(playing).await });
     if let Err(panicked) = ended {
         FAILED.store(true, Ordering::Relaxed);
         let payload = panicked.into_panic();
@@ -89,9 +89,9 @@ fn play_one(schedule: &Schedule, seed: u64) {
     }
 }
 
-async fn one(fault: Fault, trunkds: usize, listed: Listed, seed: u64, folder: PathBuf) {
-    let mut random = StdRng::seed_from_u64(seed);
-    let mut world = World::start(fault, trunkds, &mut random, &folder).await;
+async fn act(schedule: Schedule, mut random: StdRng, folder: PathBuf) {
+    let fault = schedule.fault;
+    let mut world = World::start(schedule, &mut random, &folder).await;
     verdict::wait_for_agreement(&world).await;
     world.wait_for_last_good_states(&mut random).await;
     let heard_from = world.gateway_events();
@@ -103,7 +103,7 @@ async fn one(fault: Fault, trunkds: usize, listed: Listed, seed: u64, folder: Pa
     pause(&mut random, 200..800).await;
     life.calm_down(&world).await;
     verdict::wait_for_agreement(&world).await;
-    verdict::wait_for_list(&world, listed, heard_from).await;
+    verdict::wait_for_list(&world, schedule.listed, heard_from).await;
     let published = life.end().await;
     if fault.keeps_the_data_of_redis() {
         verdict::assert_no_event_twice(&published);
@@ -119,7 +119,8 @@ pub(crate) async fn pause(random: &mut StdRng, milliseconds: std::ops::Range<u64
 }
 
 impl World {
-    async fn start(fault: Fault, trunkds: usize, random: &mut StdRng, folder: &Path) -> Self {
+    async fn start(schedule: Schedule, random: &mut StdRng, folder: &Path) -> Self {
+        let Schedule { fault, trunkds, .. } = schedule;
         let redis = RedisServer::start_with_aof().await;
         let server = redis.address().parse().unwrap();
         let proxy = Proxy::start(move || vec![server]).await;
