@@ -123,7 +123,7 @@ impl RedisFault {
             }
             Self::CutsReplies => {
                 proxy.cut_replies(Some(StdRng::from_rng(random)));
-                pause(random, 1000..2500).await;
+                pause(random, 1500..4000).await;
                 proxy.cut_replies(None);
                 assert!(proxy.cuts() > 0, "no reply was cut");
             }

@@ -120,7 +120,7 @@ impl Shared {
         };
         // Any length is as likely as its double: some connections end in their first words, some in a long list.
         let left = left.get_or_insert_with(|| {
-            let about = 1 << random.random_range(0..14);
+            let about = 1 << random.random_range(0..11);
             random.random_range(about..2 * about)
         });
         let passes = read.min(*left);
