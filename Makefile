@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench
+.PHONY: help run test chaos check bench
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,11 @@ run: ## build trunkd and run it on its own Redis, with a sample gateway (ARGS="-
 test: ## run every test (ARGS="--test settings" picks some)
 	@scripts/setup.sh cargo cc redis-server
 	@cargo test $(ARGS)
+
+# Schedules mostly wait, so more of them run at once than there are processors.
+chaos: ## break Redis, the switch and trunkd at random moments in N schedules, shared out among the tests, up to the first failure (N=1000)
+	@scripts/setup.sh cargo cc redis-server
+	@TRUNKD_CHAOS_IN_ALL="$(or $(N),100)" cargo test --test chaos $(ARGS) -- --nocapture --test-threads 6
 
 check: ## formatting, lints and documentation, warnings as errors
 	@scripts/setup.sh cargo cc

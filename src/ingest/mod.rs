@@ -226,13 +226,17 @@ impl Ingest {
             names.iter().map(|name| shared.view.instance(name.as_str())).collect()
         };
         let revisions = commands.revisions(names).await?;
+        let mut is_untold = false;
         let mut shared = self.lock();
         for ((name, instance), revision) in names.iter().zip(instances).zip(&revisions) {
             if let Some(instance) = instance {
-                shared.view.set_revision(name.as_str(), instance, revision.clone());
+                is_untold |= shared.view.set_revision(name.as_str(), instance, revision.clone());
             }
         }
         drop(shared);
+        if is_untold {
+            self.look_within(self.timing.settle);
+        }
         self.bump();
         Ok(revisions)
     }
@@ -552,7 +556,7 @@ impl Ingest {
                 let now = Instant::now();
                 if shared.look_at.is_some_and(|at| at <= now) {
                     shared.look_at = None;
-                    if !shared.view.is_complete() {
+                    if !shared.view.is_complete() || shared.view.has_untold() {
                         shared.survey_at = shared.survey_at.min(now);
                     }
                 }
@@ -635,10 +639,11 @@ impl Ingest {
         while self.flush().await == Flushed::More {}
         let stored = self.observed.read().await?;
         let mends = {
-            let shared = self.lock();
+            let mut shared = self.lock();
             if !shared.is_run(&survey.identity.core_uuid) {
                 return Ok(());
             }
+            shared.view.told();
             snapshot::differences(&stored, &shared.view, &survey.identity, survey.sequence, now)
         };
         let mended = self
@@ -654,8 +659,15 @@ impl Ingest {
             );
             ::metrics::counter!(metrics::SNAPSHOT_CORRECTIONS, "switch" => self.label()).increment(mended);
         }
-        if self.lock().view.take_unsettled() {
+        let (unsettled, has_untold) = {
+            let view = &mut self.lock().view;
+            (view.take_unsettled(), view.has_untold())
+        };
+        if unsettled {
             self.survey_within(self.timing.settle);
+        }
+        if has_untold {
+            self.look_within(self.timing.settle);
         }
         Ok(())
     }
@@ -671,7 +683,7 @@ impl Ingest {
         }
     }
 
-    /// A snapshot is due within `wait` unless events and answers have told everything by then: the list is made under a lock that call set-up
+    /// A snapshot is due within `wait` unless events and answers have told everything, and Redis too, by then: the list is made under a lock that call set-up
     /// needs.
     fn look_within(&self, wait: Duration) {
         let at = Instant::now() + wait;

@@ -38,6 +38,8 @@ struct Live {
     deleted: Vec<u64>,
     /// Whether `row.revision` is what the switch answered; else it was not asked yet.
     revision_is_known: bool,
+    /// No event since carried that answer to Redis.
+    revision_is_untold: bool,
     /// Tells this gateway from a predecessor and a successor of its name.
     instance: u64,
 }
@@ -73,6 +75,7 @@ impl View {
                 predecessors: 0,
                 deleted: Vec::new(),
                 revision_is_known: false,
+                revision_is_untold: false,
                 instance,
             });
         }
@@ -87,6 +90,18 @@ impl View {
         self.live
             .values()
             .all(|live| live.row.state.is_some() && live.revision_is_known)
+    }
+
+    /// Whether Redis lacks a revision that is known: the switch answered after the gateway's last event.
+    pub(super) fn has_untold(&self) -> bool {
+        self.live.values().any(|live| live.revision_is_untold)
+    }
+
+    /// The rows of gateways without a newer event are on their way to Redis, with a snapshot.
+    pub(super) fn told(&mut self) {
+        for (_, live) in self.live.iter_mut().filter(|(name, _)| !self.marks.contains_key(*name)) {
+            live.revision_is_untold = false;
+        }
     }
 
     /// Whether a snapshot is due; asking takes the mark away.
@@ -107,12 +122,16 @@ impl View {
         self.live.get(name).map(|live| &live.row)
     }
 
-    /// Notes what the switch answered when it was asked for the revision of this instance of a gateway.
-    pub(super) fn set_revision(&mut self, name: &str, instance: u64, revision: Option<String>) {
-        if let Some(live) = self.live.get_mut(name).filter(|live| live.instance == instance) {
-            live.row.revision = revision;
-            live.revision_is_known = true;
-        }
+    /// Notes what the switch answered when it was asked for the revision of this instance of a gateway. Answers whether Redis lacks
+    /// it.
+    pub(super) fn set_revision(&mut self, name: &str, instance: u64, revision: Option<String>) -> bool {
+        let Some(live) = self.live.get_mut(name).filter(|live| live.instance == instance) else {
+            return false;
+        };
+        live.revision_is_untold |= live.row.revision != revision;
+        live.row.revision = revision;
+        live.revision_is_known = true;
+        live.revision_is_untold
     }
 
     /// The gateways whose revision was not asked for yet, each with its instance.
@@ -260,6 +279,7 @@ impl View {
             predecessors,
             deleted,
             revision_is_known,
+            revision_is_untold: false,
             instance,
         };
         self.live.insert(event.gateway.clone(), live);
@@ -323,6 +343,7 @@ impl View {
                 predecessors,
                 deleted: Vec::new(),
                 revision_is_known: self.revision_is_known(name),
+                revision_is_untold: self.live.get(name).is_some_and(|live| live.revision_is_untold),
                 instance,
             };
             self.live.insert(name.into(), live);
@@ -503,6 +524,26 @@ mod tests {
         assert_eq!(view.event(&add("g", 1)).change, Change::Nothing);
         assert!(view.row("g").is_none());
         assert!(view.take_unsettled());
+    }
+
+    #[test]
+    fn a_revision_is_untold_until_an_event_or_a_snapshot_carries_it() {
+        let mut view = view_of(&[add("g", 1), state("g", 2, State::Reged)]);
+        let asked = |view: &mut View, revision: &str| {
+            let instance = view.instance("g").unwrap();
+            view.set_revision("g", instance, Some(revision.to_owned()))
+        };
+        assert!(asked(&mut view, "r1") && view.has_untold());
+        view.told();
+        assert!(view.has_untold(), "the event is newer than the snapshot");
+        view.event(&state("g", 3, State::Trying));
+        assert!(!view.has_untold());
+        assert!(!asked(&mut view, "r1"), "nothing new");
+        assert!(asked(&mut view, "r2"));
+        view.absorb(&[listed("g", State::Trying)], 3, at(3));
+        assert!(view.has_untold());
+        view.told();
+        assert!(!view.has_untold());
     }
 
     #[test]

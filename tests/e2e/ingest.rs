@@ -490,6 +490,53 @@ async fn with_redis_away_events_are_kept_and_written_in_order_when_it_is_back() 
 }
 
 #[tokio::test]
+async fn what_redis_refuses_to_write_is_not_published_at_each_try() {
+    use futures_util::StreamExt as _;
+    let toml = "[status]\nchannel = \"gateway-events\"\n"; // no list, whose writing might be refused first
+    let (redis, switch, app, other) = registered(toml).await;
+    let client = redis::Client::open(redis.url()).unwrap();
+    let mut subscription = client.get_async_pubsub().await.unwrap();
+    subscription.subscribe("gateway-events").await.unwrap();
+    let (core, first) = switch.view(|view| (view.core_uuid().to_owned(), view.sequence() + 1000));
+    let stateless = |sequence: u64| {
+        let event = json!({"Event-Subclass": "sofia::gateway_invalid_digest_req", "Event-Name": "CUSTOM",
+            "Core-UUID": core, "FreeSWITCH-Switchname": "fs1", "Event-Date-Timestamp": "1",
+            "Event-Sequence": sequence.to_string(), "Gateway": "carrier1"});
+        switch.inject_event(&event.to_string());
+    };
+    let maxmemory = async |bytes: &str| {
+        let mut console = other.connection.clone();
+        let mut command = redis::cmd("CONFIG");
+        command.arg("SET").arg("maxmemory").arg(bytes);
+        command.exec_async(&mut console).await.unwrap();
+    };
+
+    maxmemory("1").await;
+    stateless(first);
+    eventually(
+        "it was tried again and again",
+        || app.metric(r#"trunkd_redis_errors_total{operation="apply"}"#),
+        |failed| *failed >= Some(3.0),
+    )
+    .await;
+    maxmemory("0").await;
+    stateless(first + 1);
+    let mut heard = Vec::new();
+    let mut messages = subscription.on_message();
+    while heard.last() != Some(&(first + 1)) {
+        let message = tokio::time::timeout(Duration::from_secs(20), messages.next())
+            .await
+            .unwrap()
+            .unwrap();
+        let event: serde_json::Value = serde_json::from_slice(message.get_payload_bytes()).unwrap();
+        if event["trunkd-Source"].is_null() {
+            heard.push(event["Event-Sequence"].as_str().unwrap().parse().unwrap());
+        }
+    }
+    assert_eq!(heard, [first, first + 1]);
+}
+
+#[tokio::test]
 async fn a_redis_that_lost_everything_is_filled_again() {
     let (mut redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let other = Other::new(&redis).await;

@@ -265,7 +265,21 @@ pub fn switch_toml(switch: &FakeSwitch, name: &str) -> String {
 }
 
 /// Looks again until a condition holds. Panics after 20 s, saying what it waited for and what it saw last.
-pub async fn eventually<T, F>(what: &str, mut look: impl FnMut() -> F, holds: impl Fn(&T) -> bool) -> T
+pub async fn eventually<T, F>(what: &str, look: impl FnMut() -> F, holds: impl Fn(&T) -> bool) -> T
+where
+    T: std::fmt::Debug,
+    F: Future<Output = T>,
+{
+    eventually_within(DEADLINE, what, look, holds).await
+}
+
+/// The same with another limit.
+pub async fn eventually_within<T, F>(
+    deadline: Duration,
+    what: &str,
+    mut look: impl FnMut() -> F,
+    holds: impl Fn(&T) -> bool,
+) -> T
 where
     T: std::fmt::Debug,
     F: Future<Output = T>,
@@ -277,8 +291,8 @@ where
             return seen;
         }
         assert!(
-            start.elapsed() < DEADLINE,
-            "waited {DEADLINE:?} in vain until {what}; last seen: {seen:#?}"
+            start.elapsed() < deadline,
+            "waited {deadline:?} in vain until {what}; last seen: {seen:#?}"
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

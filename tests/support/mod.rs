@@ -7,4 +7,5 @@
 pub mod app;
 pub mod fake_switch;
 pub mod fs_xml;
+pub mod proxy;
 pub mod redis;

@@ -15,6 +15,10 @@ for _, expected in ipairs(kinds) do
   end
 end
 
+-- What Redis refuses to write (out of memory, a replica, a full disk) it refuses here: a message that was published cannot be taken back, and
+-- would be published again at each try.
+redis.call('HSET', meta, 'writes', '1')
+
 local function now_us()
   local time = redis.call('TIME')
   return time[1] * 1000000 + time[2]

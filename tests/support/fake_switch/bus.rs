@@ -31,6 +31,8 @@ pub struct Bus {
     pub past_connections: Vec<ConnectionRecord>,
     pub next_connection: u64,
     pub history: VecDeque<Event>,
+    /// What left, in that order: without what was lost, and with what came twice
+    pub sent: VecDeque<Event>,
     pub lose_next: usize,
     pub duplicate_next: usize,
     pub reorder: Vec<Event>,
@@ -101,6 +103,7 @@ impl Bus {
             past_connections: Vec::new(),
             next_connection: 1,
             history: VecDeque::new(),
+            sent: VecDeque::new(),
             lose_next: 0,
             duplicate_next: 0,
             reorder: Vec::new(),
@@ -148,10 +151,7 @@ impl Bus {
 
     /// Hands an event to whoever listens, or to whatever fault was asked for.
     pub fn fire(&mut self, event: Event) {
-        if self.history.len() == HISTORY_MAX {
-            self.history.pop_front();
-        }
-        self.history.push_back(event.clone());
+        remember(&mut self.history, &event);
         if !matches!(event.name(), "CUSTOM" | "HEARTBEAT") {
             self.deliver(&event); // faults are for what trunkd listens to
         } else if self.lose_next > 0 {
@@ -174,6 +174,7 @@ impl Bus {
     }
 
     fn deliver(&mut self, event: &Event) {
+        remember(&mut self.sent, event);
         let (mut json, mut plain) = (None, None);
         for connection in self
             .connections
@@ -214,6 +215,13 @@ impl Bus {
         }
         reached
     }
+}
+
+fn remember(events: &mut VecDeque<Event>, event: &Event) {
+    if events.len() == HISTORY_MAX {
+        events.pop_front();
+    }
+    events.push_back(event.clone());
 }
 
 impl Connection {

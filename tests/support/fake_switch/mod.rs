@@ -625,6 +625,9 @@ impl FakeSwitch {
             for connection in core.bus.connections.values_mut() {
                 connection.farewell = Some(SYSTEM_SHUTDOWN);
                 connection.wake.notify_one();
+                if connection.stalled {
+                    connection.cut.cancel(); // over with the process, without a notice
+                }
             }
         });
         self.refuse_connections(true).await;
@@ -880,6 +883,11 @@ impl View<'_> {
     /// Events fired (the last 10,000), whoever listened
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.core.bus.history.iter()
+    }
+
+    /// The same as they went out to whoever listened: lost ones not, doubled ones twice, late ones late
+    pub fn sent(&self) -> impl Iterator<Item = &Event> {
+        self.core.bus.sent.iter()
     }
 
     /// Warnings and errors of mod_sofia's log

@@ -1,0 +1,65 @@
+//! Whatever can fail fails here, at random moments and for random times, while gateways are edited, carriers change their minds and
+//! FreeSWITCH asks for its configuration. No answer may be broken meanwhile, and when it is quiet again, Redis and the switch agree.
+//!
+//! Each test is one fault, played by random schedules: `TRUNKD_CHAOS_SCHEDULES=10` plays so many of each, `make chaos N=1000` so many in
+//! all, and `TRUNKD_CHAOS_SEED=123` the one that was printed as `seed 123` again. A seed decides what happens, not how fast: a failure
+//! that hangs on a moment may take several tries. trunkd is a process of its own, so that killing it is what `kill -9` does.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod faults;
+mod life;
+mod program;
+mod schedule;
+mod verdict;
+
+use faults::Fault::{Redis, RedisComesBackEmpty, Storm, Switch, Trunkd};
+use faults::RedisFault::{AsksForAPassword, BecomesAReplica, CutsReplies, IsKilled, RunsOutOfMemory, Stalls};
+use faults::SwitchFault::{
+    DelaysEvents, DoublesEvents, DropsConnections, HalfOpen, LosesEvents, ReadsNothing, Restarts,
+};
+use schedule::{Schedule, play};
+use verdict::Listed::{Every, EveryInAnyOrder, Part, PartInAnyOrder};
+
+/// One test a line: its name; the fault; how many trunkd there are; which of the events that the switch sent are in the list then.
+macro_rules! schedules {
+    ($($name:ident: $fault:expr, $trunkds:literal, $listed:expr;)*) => {
+        /// How many tests share what `TRUNKD_CHAOS_IN_ALL` asks for.
+        const TESTS: usize = [$(stringify!($name)),*].len();
+
+        $(
+            #[test]
+            fn $name() {
+                play(Schedule { name: stringify!($name), fault: $fault, trunkds: $trunkds, listed: $listed });
+            }
+        )*
+    };
+}
+
+schedules! {
+    redis_is_killed_and_comes_back_with_its_data:            Redis(IsKilled),          1, Every;
+    redis_comes_back_empty:                                  RedisComesBackEmpty,      1, Part;
+    redis_stalls_for_seconds:                                Redis(Stalls),            1, Every;
+    redis_runs_out_of_memory:                                Redis(RunsOutOfMemory),   1, Every;
+    redis_becomes_a_replica:                                 Redis(BecomesAReplica),   1, Every;
+    redis_asks_for_another_password:                         Redis(AsksForAPassword),  1, Every;
+    the_connection_to_redis_is_cut_in_the_middle_of_a_reply: Redis(CutsReplies),       1, Every;
+    the_switch_drops_the_connection:                         Switch(DropsConnections), 1, Part;
+    the_switch_is_half_open:                                 Switch(HalfOpen),         1, Part;
+    the_switch_reads_nothing:                                Switch(ReadsNothing),     1, Part;
+    the_switch_restarts:                                     Switch(Restarts),         1, Part;
+    events_are_lost:                                         Switch(LosesEvents),      1, Every;
+    events_come_twice:                                       Switch(DoublesEvents),    1, Every;
+    events_come_out_of_order:                                Switch(DelaysEvents),     1, Every;
+    trunkd_is_killed:                                        Trunkd,                   1, Part;
+    one_of_two_trunkd_is_killed:                             Trunkd,                   2, EveryInAnyOrder;
+    storm:                                                   Storm,                    2, PartInAnyOrder;
+}
+
+/// Not a test: what the schedules start as trunkd.
+#[test]
+fn trunkd_itself() {
+    program::run_if_asked();
+}

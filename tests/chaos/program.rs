@@ -1,0 +1,190 @@
+//! trunkd as a process: this very executable, started again with the environment saying that it is to be trunkd.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use trunkd::server::Application;
+use trunkd::settings::{Settings, Sources};
+
+use crate::support::app::{eventually, quick, switch_toml};
+use crate::support::fake_switch::FakeSwitch;
+
+/// Names the folder that holds the settings.
+const FOLDER: &str = "TRUNKD_CHAOS_PROGRAM";
+const SETTINGS: &str = "trunkd.toml";
+const ADDRESS: &str = "address";
+const LOG: &str = "log";
+const DATA: &str = "data";
+
+/// A trunkd that can be killed and started again on its data.
+pub(crate) struct Trunkd {
+    folder: PathBuf,
+    child: Option<Child>,
+    addresses: Addresses,
+    index: usize,
+}
+
+/// Where each trunkd listens, if it is alive.
+#[derive(Clone, Default)]
+pub(crate) struct Addresses(Arc<Mutex<Vec<Option<Address>>>>);
+
+/// Of one life of a trunkd: the next one may get the same port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) listens: SocketAddr,
+    since: Instant,
+}
+
+impl Trunkd {
+    /// The settings of a trunkd that reconciles `switch`, in a folder of its own.
+    pub(crate) fn new(folder: &Path, redis: &str, resync: &str, switch: &FakeSwitch, addresses: &Addresses) -> Self {
+        let index = addresses.add();
+        let folder = folder.join(format!("trunkd{index}"));
+        fs::create_dir(&folder).unwrap();
+        let templates = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
+        let toml = format!(
+            "data_dir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[redis]\nurl = {redis:?}\n[templates]\ndir = {templates:?}\n\
+             [status]\nchannel = \"gateway-events\"\nlist = \"gateway-list\"\n\
+             [reconcile]\nmode = \"apply\"\nresync_interval = {resync:?}\nmax_removals = 1000\nstarts_per_second = 1000\n\
+             [log]\nlevel = \"debug,trunkd::server::http=warn\"\nformat = \"human\"\n{}",
+            folder.join(DATA),
+            switch_toml(switch, "fs1"),
+        );
+        fs::write(folder.join(SETTINGS), toml).unwrap();
+        Self {
+            folder,
+            child: None,
+            addresses: addresses.clone(),
+            index,
+        }
+    }
+
+    pub(crate) async fn start(&mut self) {
+        let _ = fs::remove_file(self.folder.join(ADDRESS));
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join(LOG))
+            .unwrap();
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "trunkd_itself", "--nocapture"])
+            .env(FOLDER, &self.folder)
+            .stdin(Stdio::piped()) // ends with this process, and trunkd with it
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let file = self.folder.join(ADDRESS);
+        let read = || async { fs::read_to_string(&file).ok() };
+        let address = eventually("trunkd listens", read, Option::is_some).await.unwrap();
+        self.addresses.set(self.index, Some(address.parse().unwrap()));
+    }
+
+    /// SIGKILL
+    pub(crate) fn kill(&mut self) {
+        self.addresses.set(self.index, None);
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Whether it would have something to serve if it were started again while Redis is away
+    pub(crate) fn has_kept_a_state(&self) -> bool {
+        self.folder.join(DATA).join("last-good").exists()
+    }
+
+    /// Panics if it ended by itself.
+    pub(crate) fn must_not_have_ended(&mut self) {
+        let ended = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
+        assert!(ended.is_none(), "trunkd {} ended by itself: {ended:?}", self.index);
+    }
+}
+
+impl Drop for Trunkd {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Addresses {
+    pub(crate) fn of(&self, index: usize) -> Option<Address> {
+        self.0.lock().unwrap()[index]
+    }
+
+    /// Of those that are alive
+    pub(crate) fn all(&self) -> Vec<SocketAddr> {
+        let alive = self.0.lock().unwrap();
+        alive.iter().flatten().map(|address| address.listens).collect()
+    }
+
+    /// Another trunkd, not alive yet
+    fn add(&self) -> usize {
+        let mut all = self.0.lock().unwrap();
+        all.push(None);
+        all.len() - 1
+    }
+
+    fn set(&self, index: usize, listens: Option<SocketAddr>) {
+        let since = Instant::now();
+        self.0.lock().unwrap()[index] = listens.map(|listens| Address { listens, since });
+    }
+}
+
+/// The ends of the logs of all trunkd whose folders are in this one.
+pub(crate) fn logs(folder: &Path) -> String {
+    const LINES: usize = 100;
+    let mut text = String::new();
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let log = fs::read(entry.path().join(LOG)).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<_> = log.lines().collect();
+        text += &format!("--- the end of the log of {}\n", entry.file_name().display());
+        text += &lines[lines.len().saturating_sub(LINES)..].join("\n");
+        text += "\n";
+    }
+    text
+}
+
+/// trunkd, until it is killed or its standard input ends; nothing where no schedule has started this process.
+pub(crate) fn run_if_asked() {
+    let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
+        return;
+    };
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
+    });
+    let sources = Sources {
+        config: Some(folder.join(SETTINGS)),
+        ..Sources::default()
+    };
+    let settings = Settings::load_from(&sources, figment::Figment::new()).unwrap();
+    trunkd::telemetry::init(&settings.log).unwrap();
+    let mut timing = quick();
+    // A busy machine is no dead switch, whose events would be lost.
+    timing.ingest.connection.answer = Duration::from_secs(2);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let application = Application::build(settings, timing).await.unwrap();
+        let unfinished = folder.join("address.unfinished");
+        fs::write(&unfinished, application.address().to_string()).unwrap();
+        fs::rename(unfinished, folder.join(ADDRESS)).unwrap();
+        application.run_until_stopped(CancellationToken::new()).await.unwrap();
+    });
+}

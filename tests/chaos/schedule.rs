@@ -1,0 +1,176 @@
+//! A schedule: a whole installation, its life, a fault in the middle of it, and what must be true when it is quiet again.
+//! One seed decides everything but the time that things take.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::sync::Mutex;
+
+use crate::faults::Fault;
+use crate::life::{Editor, Life};
+use crate::program::{Addresses, Trunkd, logs};
+use crate::support::fake_switch::{Binding, FakeSwitch};
+use crate::support::proxy::Proxy;
+use crate::support::redis::RedisServer;
+use crate::verdict::{self, Listed};
+
+/// What FreeSWITCH has on disk, as `trunkd render --no-gateways` would have written it: it boots when no trunkd is there.
+const DISK: &str = r#"<configuration name="sofia.conf"><profiles>
+<profile name="external"><settings/><gateways/></profile>
+<profile name="internal"><settings/><gateways/></profile>
+</profiles></configuration>"#;
+
+/// After the first failure no further schedule begins.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+#[derive(Clone, Copy)]
+pub(crate) struct Schedule {
+    pub(crate) name: &'static str,
+    pub(crate) fault: Fault,
+    pub(crate) trunkds: usize,
+    pub(crate) listed: Listed,
+}
+
+/// All that a fault can strike.
+pub(crate) struct World {
+    pub(crate) redis: RedisServer,
+    /// Between trunkd and Redis
+    pub(crate) proxy: Proxy,
+    pub(crate) switch: Arc<FakeSwitch>,
+    pub(crate) trunkds: Vec<Trunkd>,
+    pub(crate) addresses: Addresses,
+    pub(crate) editor: Arc<Mutex<Editor>>,
+    /// Where the switch asks: at the first trunkd that is there, as several bindings do it.
+    _balancer: Proxy,
+}
+
+/// Plays as many schedules as are asked for, or the one with the given seed.
+pub(crate) fn play(schedule: Schedule) {
+    let asked = |name: &str| Some(std::env::var(name).ok()?.parse().expect("a number"));
+    let seed: Option<u64> = asked("TRUNKD_CHAOS_SEED");
+    let in_all = asked("TRUNKD_CHAOS_IN_ALL").map(|all: u64| all.div_ceil(crate::TESTS as u64));
+    let count = in_all.or(asked("TRUNKD_CHAOS_SCHEDULES")).unwrap_or(1);
+    for _ in 0..seed.map_or(count, |_| 1) {
+        if FAILED.load(Ordering::Relaxed) {
+            println!("{}: given up, another schedule failed", schedule.name);
+            return;
+        }
+        play_one(schedule, seed.unwrap_or_else(rand::random));
+    }
+}
+
+fn play_one(schedule: Schedule, seed: u64) {
+    let name = schedule.name;
+    println!("{name}: seed {seed}");
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let playing = act(schedule, StdRng::seed_from_u64(seed), folder.path().to_owned());
+    let ended = runtime.block_on(async { tokio::spawn(playing).await });
+    if let Err(panicked) = ended {
+        FAILED.store(true, Ordering::Relaxed);
+        let payload = panicked.into_panic();
+        let said = payload
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or(payload.downcast_ref::<&str>().copied());
+        panic!(
+            "seed {seed} failed: {}\nto play it again: TRUNKD_CHAOS_SEED={seed} cargo test --test chaos {name}\n{}",
+            said.unwrap_or_default(),
+            logs(folder.path()),
+        );
+    }
+}
+
+async fn act(schedule: Schedule, mut random: StdRng, folder: PathBuf) {
+    let fault = schedule.fault;
+    let mut world = World::start(schedule, &mut random, &folder).await;
+    verdict::wait_for_agreement(&world).await;
+    world.wait_for_last_good_states(&mut random).await;
+    let heard_from = world.gateway_events();
+    let life = Life::start(&world, &mut random);
+    pause(&mut random, 300..1000).await;
+
+    fault.strike(&mut world, &mut random).await;
+
+    pause(&mut random, 200..800).await;
+    life.calm_down(&world).await;
+    verdict::wait_for_agreement(&world).await;
+    verdict::wait_for_list(&world, schedule.listed, heard_from).await;
+    let published = life.end().await;
+    if fault.keeps_the_data_of_redis() {
+        verdict::assert_no_event_twice(&published);
+    }
+    for trunkd in &mut world.trunkds {
+        trunkd.must_not_have_ended();
+    }
+}
+
+/// For a random time, in milliseconds
+pub(crate) async fn pause(random: &mut StdRng, milliseconds: std::ops::Range<u64>) {
+    tokio::time::sleep(Duration::from_millis(random.random_range(milliseconds))).await;
+}
+
+impl World {
+    async fn start(schedule: Schedule, random: &mut StdRng, folder: &Path) -> Self {
+        let Schedule { fault, trunkds, .. } = schedule;
+        let redis = RedisServer::start_with_aof().await;
+        let server = redis.address().parse().unwrap();
+        let proxy = Proxy::start(move || vec![server]).await;
+        let mut editor = Editor::new(&redis, StdRng::from_rng(random));
+        editor.write_all().await;
+
+        let addresses = Addresses::default();
+        let alive = addresses.clone();
+        let balancer = Proxy::start(move || alive.all()).await;
+        let binding = Binding {
+            timeout: Some(Duration::from_secs(5)),
+            ..Binding::new(format!("http://{}/xml_curl", balancer.address()))
+        };
+        let switch = FakeSwitch::builder().disk(DISK).xml_curl(binding).start().await;
+
+        let url = match fault.needs_the_proxy() {
+            true => format!("redis://{}", proxy.address()),
+            false => redis.url(),
+        };
+        let mut all = Vec::new();
+        for _ in 0..trunkds {
+            let mut trunkd = Trunkd::new(folder, &url, fault.resync_interval(), &switch, &addresses);
+            trunkd.start().await;
+            all.push(trunkd);
+        }
+        switch
+            .wait_until("every trunkd listens to events", |view| view.listeners() == trunkds)
+            .await;
+        Self {
+            redis,
+            proxy,
+            switch: Arc::new(switch),
+            trunkds: all,
+            addresses,
+            editor: Arc::new(Mutex::new(editor)),
+            _balancer: balancer,
+        }
+    }
+
+    /// Whichever is killed has something to serve when it is started again, whatever Redis does then. Each change is a reason to
+    /// keep the state, so there are some until it is kept.
+    async fn wait_for_last_good_states(&self, random: &mut StdRng) {
+        while !self.trunkds.iter().all(Trunkd::has_kept_a_state) {
+            self.editor.lock().await.edit().await;
+            pause(random, 300..400).await;
+        }
+    }
+
+    /// How many events about gateways the switch has sent
+    fn gateway_events(&self) -> usize {
+        self.switch.view(|view| verdict::sent(view).len())
+    }
+}

@@ -1,0 +1,223 @@
+//! What must be true when it is quiet.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::life::DOMAINS;
+use crate::schedule::World;
+use crate::support::app::{Other, eventually_within};
+use crate::support::fake_switch::{Gateway, View};
+
+/// Far longer than any fault is felt afterwards
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Which of the events that the switch sent are in the list, none of them twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// Every one, in the order in which they were sent
+    Every,
+    /// Every one. A trunkd that begins to listen may overtake what another has not written yet.
+    EveryInAnyOrder,
+    /// Some may be missing.
+    Part,
+    PartInAnyOrder,
+}
+
+/// An event about a gateway, as FreeSWITCH made it: the run and the sequence number.
+pub(crate) type EventId = (String, u64);
+
+pub(crate) trait OfEvent: Sized {
+    fn of(event: &Value) -> Option<Self>;
+}
+
+impl OfEvent for EventId {
+    /// None for what trunkd itself found out.
+    fn of(event: &Value) -> Option<Self> {
+        if !event["trunkd-Source"].is_null() {
+            return None;
+        }
+        let sequence = event["Event-Sequence"].as_str().unwrap().parse().unwrap();
+        Some((event["Core-UUID"].as_str().unwrap().to_owned(), sequence))
+    }
+}
+
+/// Redis, the switch, and what Redis says of the switch: all three are of one mind.
+pub(crate) async fn wait_for_agreement(world: &World) {
+    let other = Other::new(&world.redis).await;
+    let look = || differences(world, &other);
+    eventually_within(DEADLINE, "Redis and the switch agree", look, Vec::is_empty).await;
+}
+
+/// The switch has the gateways that Redis wants; their states may be anything.
+pub(crate) async fn wait_until_as_wanted(world: &World) {
+    let other = Other::new(&world.redis).await;
+    let look = || async {
+        let wanted = wanted(&other).await;
+        world.switch.view(|view| unlike(view, &wanted))
+    };
+    eventually_within(DEADLINE, "the switch has what Redis wants", look, Vec::is_empty).await;
+}
+
+async fn differences(world: &World, other: &Other) -> Vec<String> {
+    let wanted = wanted(other).await;
+    let values = other.hash("gateways").await;
+    let rows = other.hash("trunkd:status:fs1").await;
+    let switch = other.field("trunkd:switches", "fs1").await.unwrap_or_default();
+    world.switch.view(|view| {
+        let mut found = unlike(view, &wanted);
+        found.extend(untold(view, &values, "gateways", tells));
+        found.extend(untold(view, &rows, "trunkd:status:fs1", row_tells));
+        if switch["connected"] != true || switch["core_uuid"] != view.core_uuid() {
+            found.push(format!("the switch is said to be {switch}"));
+        }
+        found
+    })
+}
+
+async fn wanted(other: &Other) -> BTreeMap<String, Value> {
+    let mut wanted = BTreeMap::new();
+    for domain in DOMAINS {
+        wanted.extend(other.hash(&format!("cti_gateway@{domain}")).await);
+    }
+    wanted
+}
+
+/// In what the gateways of the switch are not as wanted.
+fn unlike(view: &View, wanted: &BTreeMap<String, Value>) -> Vec<String> {
+    let mut found = Vec::new();
+    if !view.ghosts().is_empty() {
+        found.push(format!("there are {} ghosts", view.ghosts().len()));
+    }
+    let mut names: Vec<_> = view.gateways().iter().map(|gateway| &gateway.name).collect();
+    names.sort();
+    if names != wanted.keys().collect::<Vec<_>>() {
+        found.push(format!("on the switch: {names:?}; wanted: {:?}", wanted.keys()));
+    }
+    for gateway in view.gateways() {
+        if let Some(wanted) = wanted
+            .get(&gateway.name)
+            .filter(|wanted| !is_as_wanted(gateway, wanted))
+        {
+            let (params, variables) = (&gateway.params, &gateway.ib_vars);
+            found.push(format!("{}: {params:?} {variables:?}, wanted: {wanted}", gateway.name));
+        }
+    }
+    found
+}
+
+/// In what a hash of Redis does not tell of the gateways of the switch.
+fn untold(view: &View, hash: &BTreeMap<String, Value>, key: &str, tells: fn(&Value, &Gateway) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    let gateways: BTreeMap<_, _> = view
+        .gateways()
+        .into_iter()
+        .map(|gateway| (&gateway.name, gateway))
+        .collect();
+    if !hash.keys().eq(gateways.keys().copied()) {
+        found.push(format!(
+            "on the switch: {:?}; in {key}: {:?}",
+            gateways.keys(),
+            hash.keys()
+        ));
+    }
+    for (name, gateway) in gateways {
+        if let Some(told) = hash.get(name).filter(|told| !tells(told, gateway)) {
+            let (state, ping) = (gateway.state.name(), gateway.status_name());
+            found.push(format!("{name} is {state} and {ping}; in {key}: {told}"));
+        }
+    }
+    found
+}
+
+fn is_as_wanted(gateway: &Gateway, wanted: &Value) -> bool {
+    let is = |pairs: &[(String, String)], wanted: &Value| {
+        let pairs = pairs.iter().filter(|(name, _)| name != "trunkd_revision");
+        let pairs: BTreeMap<_, _> = pairs.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let wanted = wanted.as_object().unwrap().iter();
+        pairs
+            == wanted
+                .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+                .collect()
+    };
+    gateway.profile == "external"
+        && is(&gateway.params, &wanted["param"])
+        && is(&gateway.ib_vars, &wanted["variables"])
+        && is(&gateway.ob_vars, &wanted["variables"])
+}
+
+fn tells(value: &Value, gateway: &Gateway) -> bool {
+    value["State"] == gateway.state.name()
+        && value["Ping-Status"] == gateway.status_name()
+        && value["trunkd-Source"] != "disconnected"
+}
+
+fn row_tells(row: &Value, gateway: &Gateway) -> bool {
+    row["state"] == gateway.state.name()
+        && row["ping"] == gateway.status_name()
+        && row["profile"] == gateway.profile.as_str()
+        && row["stale"].is_null()
+        && row["revision"].as_str() == gateway.inbound("trunkd_revision")
+}
+
+/// The events about gateways that the switch sent, each once.
+pub(crate) fn sent(view: &View) -> Vec<EventId> {
+    let gateway_events = view.sent().filter(|event| {
+        let subclass = event.subclass().unwrap_or_default();
+        subclass.starts_with("sofia::gateway_")
+    });
+    let mut once = HashSet::new();
+    gateway_events
+        .map(|event| (event.header("Core-UUID").unwrap().to_owned(), event.sequence()))
+        .filter(|id| once.insert(id.clone()))
+        .collect()
+}
+
+/// Every trunkd listened when the switch had sent `heard_from` events.
+pub(crate) async fn wait_for_list(world: &World, listed: Listed, heard_from: usize) {
+    let other = Other::new(&world.redis).await;
+    let look = || async {
+        let before = world.switch.view(sent).len();
+        let list: Vec<_> = other
+            .list("gateway-list")
+            .await
+            .iter()
+            .filter_map(EventId::of)
+            .collect();
+        let sent = world.switch.view(sent);
+        fault_of(&list, &sent, listed, heard_from..before)
+    };
+    let what = format!("the list holds what was sent ({listed:?})");
+    eventually_within(DEADLINE, &what, look, Option::is_none).await;
+}
+
+/// What is wrong with the list. `must`: which of the sent ones have to be there, if every one has.
+fn fault_of(list: &[EventId], sent: &[EventId], listed: Listed, must: std::ops::Range<usize>) -> Option<String> {
+    let places: HashMap<_, _> = sent.iter().enumerate().map(|(place, id)| (id, place)).collect();
+    let mut found = Vec::new();
+    for id in list {
+        match places.get(id) {
+            Some(place) if found.contains(place) => return Some(format!("{id:?} is there twice")),
+            Some(place) => found.push(*place),
+            None => return Some(format!("{id:?} was never sent")),
+        }
+    }
+    let overtaken = found.windows(2).find(|pair| pair[0] > pair[1]);
+    if let (Some(pair), Listed::Every | Listed::Part) = (overtaken, listed) {
+        return Some(format!("{:?} stands before {:?}", sent[pair[0]], sent[pair[1]]));
+    }
+    let missing: Vec<_> = must
+        .filter(|place| !found.contains(place))
+        .map(|place| &sent[place])
+        .collect();
+    let must_be_whole = matches!(listed, Listed::Every | Listed::EveryInAnyOrder);
+    (must_be_whole && !missing.is_empty()).then(|| format!("not there: {missing:?}"))
+}
+
+pub(crate) fn assert_no_event_twice(published: &[EventId]) {
+    let mut once = HashSet::new();
+    let twice: Vec<_> = published.iter().filter(|id| !once.insert(*id)).collect();
+    assert!(twice.is_empty(), "published twice: {twice:?}");
+    assert!(!published.is_empty(), "nothing was published");
+}
