@@ -128,7 +128,11 @@ impl LiveSource {
                     }
                 }
             }
-            let _ = changes.changed().await;
+            // What several readers read at once is told apart though it is the same: one of it is kept at the next look.
+            let is_kept = |desired: &Arc<Desired>| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, desired));
+            if accepted.is_none_or(|desired| is_kept(&desired)) || told.is_some() {
+                let _ = changes.changed().await;
+            }
             sleep(KEEP_AFTER).await;
         }
     }

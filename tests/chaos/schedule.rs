@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use crate::faults::Fault;
 use crate::life::{Editor, Life};
 use crate::program::{Addresses, Trunkd, logs};
+use crate::support::app::eventually;
 use crate::support::fake_switch::{Binding, FakeSwitch};
 use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
@@ -93,7 +94,7 @@ async fn act(schedule: Schedule, mut random: StdRng, folder: PathBuf) {
     let fault = schedule.fault;
     let mut world = World::start(schedule, &mut random, &folder).await;
     verdict::wait_for_agreement(&world).await;
-    world.wait_for_last_good_states(&mut random).await;
+    world.wait_for_last_good_states().await;
     let heard_from = world.gateway_events();
     let life = Life::start(&world, &mut random);
     pause(&mut random, 300..1000).await;
@@ -160,13 +161,14 @@ impl World {
         }
     }
 
-    /// Whichever is killed has something to serve when it is started again, whatever Redis does then. Each change is a reason to
-    /// keep the state, so there are some until it is kept.
-    async fn wait_for_last_good_states(&self, random: &mut StdRng) {
-        while !self.trunkds.iter().all(Trunkd::has_kept_a_state) {
-            self.editor.lock().await.edit().await;
-            pause(random, 300..400).await;
-        }
+    /// Whichever is killed has something to serve when it is started again, whatever Redis does then.
+    async fn wait_for_last_good_states(&self) {
+        eventually(
+            "each trunkd has kept a state",
+            async || self.trunkds.iter().all(Trunkd::has_kept_a_state),
+            |kept| *kept,
+        )
+        .await;
     }
 
     /// How many events about gateways the switch has sent
