@@ -1,10 +1,18 @@
 //! Which part of the configuration is asked for, and the document that answers.
 
+use std::cell::RefCell;
+use std::cmp::Ordering;
+use std::iter::Peekable;
+use std::slice;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
 use super::escape::push_attribute;
 use super::render::push_gateway;
 use super::templates::{Part, Profile};
 use super::{RevisionKey, Templates};
-use crate::gateway::{Desired, Gateway};
+use crate::gateway::{Desired, Entry, Gateway};
 
 /// The constant answer to everything trunkd doesn't serve (FACTS 7).
 pub const NOT_FOUND: &str = r#"<document type="freeswitch/xml">
@@ -38,6 +46,24 @@ pub enum GatewayQuery<'a> {
     All,
 }
 
+/// A document in which every gateway of ours can be found again, so that the next one is made from it.
+#[derive(Debug)]
+pub struct Document {
+    pub text: Bytes,
+    /// In the order of the text.
+    pieces: Vec<Piece>,
+}
+
+/// Where a gateway stands.
+#[derive(Debug)]
+struct Piece {
+    /// The number of its profile, in the order of the templates.
+    profile: usize,
+    entry: Arc<Entry>,
+    start: usize,
+    end: usize,
+}
+
 impl Templates {
     /// The document that answers, or `None` when there is no template for the profile that is asked for.
     ///
@@ -45,15 +71,51 @@ impl Templates {
     /// settings too: FreeSWITCH sets some of them back to its defaults whenever it reads a profile (`config_sofia` in
     /// sofia.c).
     pub fn document(&self, desired: &Desired, key: &RevisionKey, query: &Query<'_>) -> Option<String> {
+        let (text, _) = self.write(desired, key, query, None)?;
+        Some(text)
+    }
+
+    /// As [`Templates::document`]. Of what did not change since `before`, the text is taken from there: that must be of these templates, under this key, and
+    /// of the same question.
+    pub fn next_document(
+        &self,
+        desired: &Desired,
+        key: &RevisionKey,
+        query: &Query<'_>,
+        before: Option<&Document>,
+    ) -> Option<Document> {
+        let (text, pieces) = self.write(desired, key, query, before)?;
+        Some(Document {
+            text: text.into(),
+            pieces,
+        })
+    }
+
+    fn write(
+        &self,
+        desired: &Desired,
+        key: &RevisionKey,
+        query: &Query<'_>,
+        before: Option<&Document>,
+    ) -> Option<(String, Vec<Piece>)> {
         let asked = match query.profile {
             Some(name) => Some(self.find_profile(name)?),
             None => None,
         };
-        let answer = Answer { desired, key, query };
-        Some(match query.gateway {
-            GatewayQuery::None => self.with_settings(&answer, asked),
-            GatewayQuery::One(_) | GatewayQuery::All => self.gateways_only(&answer, asked),
-        })
+        let answer = Answer {
+            desired,
+            key,
+            query,
+            before: RefCell::new(before.map_or(&[][..], |before| &before.pieces).iter().peekable()),
+            before_text: before.map_or(&[], |before| &before.text),
+            pieces: RefCell::new(Vec::with_capacity(before.map_or(0, |before| before.pieces.len()))),
+        };
+        let capacity = before.map_or(0, |before| before.text.len() + GATEWAY_BYTES);
+        let text = match query.gateway {
+            GatewayQuery::None => self.with_settings(&answer, asked, capacity),
+            GatewayQuery::One(_) | GatewayQuery::All => self.gateways_only(&answer, asked, capacity),
+        };
+        Some((text, answer.pieces.into_inner()))
     }
 
     /// FreeSWITCH compares profile names in any case.
@@ -63,16 +125,15 @@ impl Templates {
     }
 
     /// The templates as they stand, with our gateways at `<gateways>`.
-    fn with_settings(&self, answer: &Answer<'_>, asked: Option<&Profile>) -> String {
-        let gateways = answer.desired.served().len() * GATEWAY_BYTES;
-        let mut out = String::with_capacity(self.text_bytes() + gateways + 256);
+    fn with_settings(&self, answer: &Answer<'_>, asked: Option<&Profile>, capacity: usize) -> String {
+        let mut out = String::with_capacity(capacity.max(self.text_bytes() + 256));
         out.push_str("<document type=\"freeswitch/xml\">\n<section name=\"configuration\">\n");
         out.push_str(&self.head);
-        for part in &self.parts {
+        for (number, part) in self.parts.iter().enumerate() {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Profile(profile) if asked.is_none_or(|asked| asked.name == profile.name) => {
-                    answer.push_profile(&mut out, profile);
+                    answer.push_profile(&mut out, number, profile);
                 }
                 Part::Profile(_) => {}
             }
@@ -103,27 +164,29 @@ impl Templates {
     }
 
     /// Profile → gateways → gateway, which is all that `startgw` reads (FACTS 17).
-    fn gateways_only(&self, answer: &Answer<'_>, asked: Option<&Profile>) -> String {
-        let mut out = String::with_capacity(2 * GATEWAY_BYTES);
+    fn gateways_only(&self, answer: &Answer<'_>, asked: Option<&Profile>, capacity: usize) -> String {
+        let mut out = String::with_capacity(capacity.max(2 * GATEWAY_BYTES));
         out.push_str(concat!(
             "<document type=\"freeswitch/xml\">\n",
             "  <section name=\"configuration\">\n",
             "    <configuration name=\"sofia.conf\" description=\"sofia Endpoint\">\n",
             "      <profiles>\n",
         ));
-        for profile in self
+        for (number, profile) in self
             .profiles()
-            .filter(|p| asked.is_none_or(|asked| asked.name == p.name))
+            .enumerate()
+            .filter(|(_, p)| asked.is_none_or(|asked| asked.name == p.name))
         {
-            let mut inside = String::new();
-            answer.push_gateways_only(&mut inside, profile);
-            if inside.is_empty() && asked.is_none() {
-                continue;
-            }
+            let before = out.len();
             out.push_str("        <profile name=\"");
             push_attribute(&mut out, profile.name.as_str());
             out.push_str("\">\n          <gateways>\n");
-            out.push_str(&inside);
+            let inside = out.len();
+            answer.push_gateways_only(&mut out, number, profile);
+            if out.len() == inside && asked.is_none() {
+                out.truncate(before);
+                continue;
+            }
             out.push_str("          </gateways>\n        </profile>\n");
         }
         out.push_str("      </profiles>\n    </configuration>\n  </section>\n</document>\n");
@@ -145,22 +208,27 @@ struct Answer<'a> {
     desired: &'a Desired,
     key: &'a RevisionKey,
     query: &'a Query<'a>,
+    /// What is left of the document before, and its text.
+    before: RefCell<Peekable<slice::Iter<'a, Piece>>>,
+    before_text: &'a [u8],
+    /// What was written so far.
+    pieces: RefCell<Vec<Piece>>,
 }
 
 impl Answer<'_> {
-    fn push_profile(&self, out: &mut String, profile: &Profile) {
+    fn push_profile(&self, out: &mut String, number: usize, profile: &Profile) {
         let mut ours = self.ours(profile).peekable();
         if ours.peek().is_none() {
             return out.push_str(&profile.untouched);
         }
         out.push_str(&profile.before);
-        for gateway in ours {
-            push_gateway(out, gateway, self.key, &profile.indent);
+        for entry in ours {
+            self.push_entry(out, number, entry, &profile.indent);
         }
         out.push_str(&profile.after);
     }
 
-    fn push_gateways_only(&self, out: &mut String, profile: &Profile) {
+    fn push_gateways_only(&self, out: &mut String, number: usize, profile: &Profile) {
         const INDENT: &str = "            ";
         match self.query.gateway {
             GatewayQuery::One(name) => {
@@ -175,8 +243,44 @@ impl Answer<'_> {
             }
             GatewayQuery::All | GatewayQuery::None => {
                 out.push_str(&profile.own_section);
-                for gateway in self.ours(profile) {
-                    push_gateway(out, gateway, self.key, INDENT);
+                for entry in self.ours(profile) {
+                    self.push_entry(out, number, entry, INDENT);
+                }
+            }
+        }
+    }
+
+    /// Appends a gateway, from the document before if it did not change.
+    fn push_entry(&self, out: &mut String, profile: usize, entry: &Arc<Entry>, indent: &str) {
+        let start = out.len();
+        match self.written_before(profile, entry) {
+            Some(text) => out.push_str(text),
+            None => {
+                push_gateway(out, &entry.gateway, self.key, indent);
+            }
+        }
+        self.pieces.borrow_mut().push(Piece {
+            profile,
+            entry: Arc::clone(entry),
+            start,
+            end: out.len(),
+        });
+    }
+
+    /// Both documents have their gateways in one order: one walk over them, without a search for each.
+    fn written_before(&self, profile: usize, entry: &Arc<Entry>) -> Option<&str> {
+        let mut before = self.before.borrow_mut();
+        loop {
+            let piece = before.peek()?;
+            let order = (piece.profile, &piece.entry.gateway.name).cmp(&(profile, &entry.gateway.name));
+            match order {
+                Ordering::Greater => return None,
+                Ordering::Less => {
+                    before.next();
+                }
+                Ordering::Equal => {
+                    let piece = before.next().filter(|piece| Arc::ptr_eq(&piece.entry, entry))?;
+                    return std::str::from_utf8(self.before_text.get(piece.start..piece.end)?).ok();
                 }
             }
         }
@@ -188,8 +292,8 @@ impl Answer<'_> {
     }
 
     /// Our gateways of a profile.
-    fn ours(&self, profile: &Profile) -> impl Iterator<Item = &Gateway> {
-        let gateways = self.desired.served().values().map(|entry| &entry.gateway);
-        gateways.filter(|gateway| gateway.profile == profile.name && gateway.serves(self.query.node))
+    fn ours(&self, profile: &Profile) -> impl Iterator<Item = &Arc<Entry>> {
+        let entries = self.desired.served().values();
+        entries.filter(|entry| entry.gateway.profile == profile.name && entry.gateway.serves(self.query.node))
     }
 }

@@ -10,6 +10,6 @@ mod render;
 mod template_file;
 mod templates;
 
-pub use document::{GatewayQuery, NOT_FOUND, Query};
+pub use document::{Document, GatewayQuery, NOT_FOUND, Query};
 pub use render::{KeyError, RenderedGateway, RevisionKey, render_gateway, revision};
 pub use templates::{TemplateError, TemplateWarning, Templates};

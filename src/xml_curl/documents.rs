@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Current;
 use crate::gateway::Desired;
-use crate::sofia_conf::{GatewayQuery, Query, RevisionKey, Templates};
+use crate::sofia_conf::{Document, GatewayQuery, Query, RevisionKey, Templates};
 
 /// States of which documents are kept: the present one, the one before it, for when writing is slow, and what a held switch is served.
 const GENERATIONS: usize = 3;
@@ -58,7 +58,7 @@ struct Kind {
 }
 
 /// Of one that is being written, or was.
-type Writing = Shared<BoxFuture<'static, Result<Option<Bytes>, NotWritten>>>;
+type Writing = Shared<BoxFuture<'static, Result<Option<Arc<Document>>, NotWritten>>>;
 
 impl Documents {
     /// Whoever waits for longer than `limit`, counted from when it asked, gets an older document if there is one.
@@ -80,14 +80,14 @@ impl Documents {
                 .map(str::to_owned),
         };
         let generation = self.generation(current);
-        let writing = generation.document(&kind);
+        let writing = generation.document(&kind, || self.like(&generation, &kind));
         let written = match timeout_at(asked + self.limit, writing.clone()).await {
             Ok(Ok(document)) => Ok(document),
             // In time or not: an older one is better than none.
             Ok(Err(NotWritten)) | Err(_) => match self.older(&generation, &kind) {
                 Some(document) => {
                     return Ok(Found {
-                        document: Some(document),
+                        document: Some(document.text.clone()),
                         outdated_since: Some(generation.began),
                     });
                 }
@@ -95,7 +95,7 @@ impl Documents {
             },
         };
         written.map(|document| Found {
-            document,
+            document: document.map(|document| document.text.clone()),
             outdated_since: None,
         })
     }
@@ -117,8 +117,17 @@ impl Documents {
         generation
     }
 
+    /// A document that the one of this generation can be made from.
+    fn like(&self, generation: &Generation, kind: &Kind) -> Option<Arc<Document>> {
+        let generations = self.lock();
+        let alike = generations.iter().filter(|other| other.is_written_like(generation));
+        alike
+            .max_by_key(|other| other.began)
+            .and_then(|other| other.written(kind))
+    }
+
     /// The newest other document of the kind that is there already.
-    fn older(&self, than: &Arc<Generation>, kind: &Kind) -> Option<Bytes> {
+    fn older(&self, than: &Arc<Generation>, kind: &Kind) -> Option<Arc<Document>> {
         let generations = self.lock();
         let others = generations.iter().filter(|other| !Arc::ptr_eq(other, than));
         others
@@ -140,12 +149,23 @@ impl Generation {
             && self.key == current.key
     }
 
-    fn document(&self, kind: &Kind) -> Writing {
-        let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+    fn is_written_like(&self, other: &Generation) -> bool {
+        !Arc::ptr_eq(&self.desired, &other.desired)
+            && Arc::ptr_eq(&self.templates, &other.templates)
+            && self.key == other.key
+    }
+
+    fn document(&self, kind: &Kind, before: impl FnOnce() -> Option<Arc<Document>>) -> Writing {
+        if let Some(writing) = self.lock().get(kind) {
+            return writing.clone();
+        }
+        // Looks at other generations, so not with the lock of this one.
+        let before = before();
+        let mut documents = self.lock();
         if let Some(writing) = documents.get(kind) {
             return writing.clone();
         }
-        let writing = self.write(kind.clone());
+        let writing = self.write(kind.clone(), before);
         let bytes = |writing: &Writing| writing.peek().map_or(0, |done| size(done.as_ref().ok()));
         if documents.len() < MOST_DOCUMENTS && documents.values().map(bytes).sum::<usize>() < MOST_BYTES {
             documents.insert(kind.clone(), writing.clone());
@@ -154,7 +174,7 @@ impl Generation {
     }
 
     /// Ten thousand gateways are megabytes to write: not on a thread that other connections wait for. Goes on though nobody waits any more.
-    fn write(&self, kind: Kind) -> Writing {
+    fn write(&self, kind: Kind, before: Option<Arc<Document>>) -> Writing {
         let (desired, templates, key) = (self.desired.clone(), self.templates.clone(), self.key.clone());
         let writing = tokio::task::spawn_blocking(move || {
             let query = Query {
@@ -166,19 +186,26 @@ impl Generation {
                 // One that no gateway names gets those that name nobody.
                 node: Some(kind.node.as_deref().unwrap_or_default()),
             };
-            templates.document(&desired, &key, &query).map(Bytes::from)
+            let document = templates.next_document(&desired, &key, &query, before.as_deref());
+            document.map(Arc::new)
         });
         writing.map(|done| done.map_err(|_| NotWritten)).boxed().shared()
     }
 
-    fn written(&self, kind: &Kind) -> Option<Bytes> {
-        let documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
-        documents.get(kind)?.peek()?.clone().ok().flatten()
+    fn written(&self, kind: &Kind) -> Option<Arc<Document>> {
+        self.lock().get(kind)?.peek()?.clone().ok().flatten()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Kind, Writing>> {
+        // An insert either happened or did not.
+        self.documents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn size(document: Option<&Option<Bytes>>) -> usize {
-    document.and_then(Option::as_ref).map_or(0, Bytes::len)
+fn size(document: Option<&Option<Arc<Document>>>) -> usize {
+    document
+        .and_then(Option::as_ref)
+        .map_or(0, |document| document.text.len())
 }
 
 impl std::fmt::Debug for Generation {
