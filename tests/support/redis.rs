@@ -96,7 +96,10 @@ impl RedisServer {
 
     /// A connection by its socket, which needs no TLS.
     pub async fn local_connection(&self, password: Option<&str>) -> redis::aio::MultiplexedConnection {
-        let connection = self.local_client(password).get_multiplexed_async_connection().await;
+        // A server that takes part in a failover may be busy for longer than the client's half second.
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(START_DEADLINE));
+        let client = self.local_client(password);
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
         connection.expect("connect to our own redis-server")
     }
 
@@ -319,7 +322,9 @@ impl Group {
         }
         let mut sentinels = Vec::new();
         for _ in 0..setup.sentinels {
-            sentinels.push(Sentinel::start(servers[0].port(), &setup).await);
+            // One after the other: those that find the master away at the same moment vote for themselves, and begin anew seconds later.
+            let down_after = Duration::from_millis(1000 + 400 * sentinels.len() as u64);
+            sentinels.push(Sentinel::start(servers[0].port(), down_after, &setup).await);
         }
         let group = Self {
             servers,
@@ -358,15 +363,17 @@ impl Group {
         format!("{more}sentinel = {{ {sentinel} }}\n")
     }
 
-    /// The master, as the first Sentinel that runs names it.
+    /// The master, as the first Sentinel that answers names it.
     pub async fn master(&self) -> usize {
-        let running = self.sentinels.iter().find(|sentinel| sentinel.child.is_some());
-        let running = running.expect("a Sentinel that runs");
         let mut ask = redis::cmd("SENTINEL");
         ask.arg("GET-MASTER-ADDR-BY-NAME").arg("mymaster");
-        let (_, port): (String, u16) = running.ask(&ask).await.expect("a Sentinel knows the master");
-        let at = self.servers.iter().position(|server| server.port() == port);
-        at.expect("the master is one of ours")
+        for sentinel in self.sentinels.iter().filter(|sentinel| sentinel.child.is_some()) {
+            if let Ok((_, port)) = sentinel.ask::<(String, u16)>(&ask).await {
+                let at = self.servers.iter().position(|server| server.port() == port);
+                return at.expect("the master is one of ours");
+            }
+        }
+        panic!("no Sentinel answers");
     }
 
     /// Waits until it is another one than `old`; which. Sentinels that vote for each other begin anew some seconds later, perhaps more than once.
@@ -473,7 +480,7 @@ pub struct Sentinel {
 }
 
 impl Sentinel {
-    async fn start(master: u16, setup: &Setup) -> Self {
+    async fn start(master: u16, down_after: Duration, setup: &Setup) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("trunkd-sentinel-")
             .tempdir()
@@ -486,8 +493,11 @@ impl Sentinel {
         };
         for _ in 0..START_TRIES {
             sentinel.port = free_port();
-            std::fs::write(sentinel.file("sentinel.conf"), sentinel.configuration(master, setup))
-                .expect("its settings");
+            std::fs::write(
+                sentinel.file("sentinel.conf"),
+                sentinel.configuration(master, down_after, setup),
+            )
+            .expect("its settings");
             if sentinel.launch().await {
                 // What Sentinels wait for in a failover is made for networks; an older Redis has no such command.
                 let mut quicker = redis::cmd("SENTINEL");
@@ -507,12 +517,13 @@ impl Sentinel {
         panic!("a Sentinel did not start");
     }
 
-    fn configuration(&self, master: u16, setup: &Setup) -> String {
+    fn configuration(&self, master: u16, down_after: Duration, setup: &Setup) -> String {
+        let down_after = down_after.as_millis();
         let (port, folder) = (self.port, self.folder.path().display());
         let quorum = setup.sentinels / 2 + 1;
         let mut text = format!(
             "bind 127.0.0.1\ndir {folder}\nunixsocket {folder}/redis.sock\nlogfile {folder}/log\n\
-             sentinel monitor mymaster 127.0.0.1 {master} {quorum}\nsentinel down-after-milliseconds mymaster 700\n\
+             sentinel monitor mymaster 127.0.0.1 {master} {quorum}\nsentinel down-after-milliseconds mymaster {down_after}\n\
              sentinel failover-timeout mymaster 2000\n"
         );
         if let Some(password) = setup.password {
