@@ -26,7 +26,7 @@ need_cargo() {
       "Update it (rustup update stable), or put a newer one before it on the PATH."
 }
 
-missing=() packages=()
+missing=() packages=() servers=()
 for tool in "$@"; do
   if [[ $tool == cargo ]]; then
     need_cargo
@@ -37,7 +37,9 @@ for tool in "$@"; do
   case $tool in
     cc) packages+=(gcc libc6-dev) ;;
     curl) packages+=(curl ca-certificates) ;;
-    redis-server) packages+=(redis-server) ;;
+    redis-server) packages+=(redis-server) servers+=(redis-server) ;;
+    nginx) packages+=(nginx-light) servers+=(nginx) ;;
+    wrk) packages+=(wrk) ;;
     *) fail "$0 does not know how to get $tool" ;;
   esac
 done
@@ -56,13 +58,13 @@ fi
 
 printf 'setup: installing %s (missing: %s)\n' "${packages[*]}" "${missing[*]}"
 
-# Debian starts and enables a server that it installs, and another redis-server on port 6379 is nobody's wish here: trunkd and the
-# tests run their own. The policy below keeps it from being started. It was not installed before, so there is none to disturb.
+# Debian starts and enables a server that it installs, and another redis-server on port 6379, or an nginx on port 80, is nobody's wish here: trunkd,
+# the tests and the benchmarks run their own. The policy below keeps it from being started. It was not installed before, so there is none to disturb.
 policy=/usr/sbin/policy-rc.d
 made_policy=
 drop_policy() { [[ -z $made_policy ]] || "${as_root[@]}" rm -f "$policy"; }
 trap drop_policy EXIT
-if [[ " ${packages[*]} " == *" redis-server "* && ! -e $policy ]]; then
+if ((${#servers[@]})) && [[ ! -e $policy ]]; then
   made_policy=yes
   printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
   "${as_root[@]}" chmod 0755 "$policy"
@@ -73,12 +75,12 @@ apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Loc
 "${apt[@]}" install --yes --no-install-recommends "${packages[@]}" </dev/null || fail "apt-get could not install ${packages[*]}: $by_hand."
 
 # Not at the next boot either.
-if [[ " ${packages[*]} " == *" redis-server "* ]]; then
-  "${as_root[@]}" update-rc.d redis-server disable || true
+for server in "${servers[@]}"; do
+  "${as_root[@]}" update-rc.d "$server" disable || true
   if command -v systemctl >/dev/null; then
-    "${as_root[@]}" systemctl disable --quiet --now redis-server.service 2>/dev/null || true
+    "${as_root[@]}" systemctl disable --quiet --now "$server.service" 2>/dev/null || true
   fi
-fi
+done
 
 for tool in "${missing[@]}"; do
   command -v "$tool" >/dev/null || fail "${packages[*]} is installed, but there is still no $tool on the PATH ($PATH)."

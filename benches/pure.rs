@@ -1,0 +1,101 @@
+//! The parts that neither wait nor talk, each alone: what a change of the code costs before the network hides it.
+//!
+//! `cargo bench --bench pure`; a name after `--` picks some.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use divan::{Bencher, black_box};
+use trunkd::gateway::{Desired, ProfileName, RawDomain, RawDomains, Rules};
+use trunkd::reconcile::{Known, Listed, wants};
+use trunkd::registration::State;
+use trunkd::sofia_conf::{GatewayQuery, Query, RevisionKey, Templates};
+
+use common::account;
+
+const KEY: RevisionKey = RevisionKey::new([7; 32]);
+const SIZES: [usize; 3] = [10, 1000, 10_000];
+const EXTERNAL: Query<'static> = Query {
+    profile: Some("external"),
+    gateway: GatewayQuery::None,
+    node: Some("fs1"),
+};
+
+fn main() {
+    divan::main();
+}
+
+/// JSON → desired gateways, none of which were known.
+#[divan::bench(args = SIZES)]
+fn parse_all(bencher: Bencher<'_, '_>, gateways: usize) {
+    let (rules, raw) = (rules(&templates()), raw(gateways, 0));
+    bencher.bench(|| Desired::build(black_box(&raw), &rules, None));
+}
+
+/// The same when one of them changed.
+#[divan::bench(args = SIZES)]
+fn parse_one_that_changed(bencher: Bencher<'_, '_>, gateways: usize) {
+    let rules = rules(&templates());
+    let before = Desired::build(&raw(gateways, 0), &rules, None);
+    let raw = raw(gateways, 1);
+    bencher.bench(|| Desired::build(black_box(&raw), &rules, Some(&before)));
+}
+
+/// The document of the external profile.
+#[divan::bench(args = SIZES)]
+fn render_all(bencher: Bencher<'_, '_>, gateways: usize) {
+    let templates = templates();
+    let desired = Desired::build(&raw(gateways, 0), &rules(&templates), None);
+    bencher.bench(|| templates.document(black_box(&desired), &KEY, &EXTERNAL));
+}
+
+/// The same when one of them changed.
+#[divan::bench(args = SIZES)]
+fn render_one_that_changed(bencher: Bencher<'_, '_>, gateways: usize) {
+    let templates = templates();
+    let rules = rules(&templates);
+    let first = Desired::build(&raw(gateways, 0), &rules, None);
+    let second = Desired::build(&raw(gateways, 1), &rules, Some(&first));
+    let before = templates.next_document(&first, &KEY, &EXTERNAL, None);
+    bencher.bench(|| templates.next_document(black_box(&second), &KEY, &EXTERNAL, before.as_ref()));
+}
+
+/// What a switch runs against what it is to run, one of which changed.
+#[divan::bench(args = SIZES)]
+fn diff(bencher: Bencher<'_, '_>, gateways: usize) {
+    let rules = rules(&templates());
+    let runs = wants(&Desired::build(&raw(gateways, 0), &rules, None), &KEY, "fs1");
+    let listed = runs.iter().map(|(name, want)| Listed {
+        name: name.as_str(),
+        profile: Some("external"),
+        state: Some(&State::Reged),
+        revision: Some(Some(want.revision.as_str())),
+    });
+    let known = Known::new(["external"], std::iter::empty(), listed);
+    let desired = Desired::build(&raw(gateways, 1), &rules, None);
+    let wants = wants(&desired, &KEY, "fs1");
+    bencher.bench(|| known.plan(black_box(&desired), &wants, &Default::default()));
+}
+
+fn templates() -> Arc<Templates> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    Arc::new(Templates::load(&dir).expect("the templates that come with trunkd"))
+}
+
+fn rules(templates: &Templates) -> Rules {
+    let external = ProfileName::parse("external").expect("a name");
+    templates.rules(&external).expect("there is such a profile")
+}
+
+/// `edits` of the gateways have another value than they would have.
+fn raw(gateways: usize, edits: usize) -> RawDomains {
+    let fields = (0..gateways).map(|number| {
+        let value = account(if number < edits { gateways + number } else { number });
+        (format!("gw{number:05}").into_bytes(), value.into_bytes())
+    });
+    let fields: BTreeMap<_, _> = fields.collect();
+    [("default".to_owned(), RawDomain::Hash(fields))].into()
+}
