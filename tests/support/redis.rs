@@ -502,12 +502,7 @@ impl Sentinel {
                 // What Sentinels wait for in a failover is made for networks; an older Redis has no such command.
                 let mut quicker = redis::cmd("SENTINEL");
                 quicker.arg("DEBUG");
-                for (period, milliseconds) in [
-                    ("INFO-PERIOD", 200),
-                    ("PING-PERIOD", 100),
-                    ("ASK-PERIOD", 100),
-                    ("PUBLISH-PERIOD", 200),
-                ] {
+                for (period, milliseconds) in [("INFO-PERIOD", 200), ("ASK-PERIOD", 100), ("PUBLISH-PERIOD", 200)] {
                     quicker.arg(period).arg(milliseconds);
                 }
                 let _ = sentinel.ask::<()>(&quicker).await;
