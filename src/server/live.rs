@@ -162,8 +162,9 @@ impl LiveSource {
         let held = served.held();
         let other = held
             .iter()
-            .find(|(switch, _)| !switches.contains(switch))
-            .map(|(_, hold)| hold);
+            .filter(|(switch, _)| !switches.contains(switch))
+            .map(|(_, hold)| hold)
+            .max_by_key(|hold| hold.removals.len());
         let part = Part::Reconcile(OTHER_SWITCHES.to_owned());
         match other {
             Some(hold) => self.health.set(part, health::State::Degraded, Some(hold.to_string())),

@@ -20,7 +20,15 @@ async fn fellows(redis: &RedisServer, switch: &FakeSwitch, toml: &str) -> (TestA
     let first = TestApp::with_switch(redis, switch, &format!("{APPLY}{toml}")).await;
     let toml = format!("{}\n{APPLY}{toml}", switch_toml(switch, "fs1"));
     let second = TestApp::start(redis, &toml).await;
-    switch.wait_until("both listen", |view| view.listeners() == 2).await;
+    // What each knows of the switch is what it guards.
+    for app in [&first, &second] {
+        eventually(
+            "it has made its first plan",
+            async || app.part("reconcile:fs1").await,
+            |part| part.is_object(),
+        )
+        .await;
+    }
     (first, second)
 }
 
