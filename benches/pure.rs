@@ -4,7 +4,6 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -96,6 +95,5 @@ fn raw(gateways: usize, edits: usize) -> RawDomains {
         let value = account(if number < edits { gateways + number } else { number });
         (format!("gw{number:05}").into_bytes(), value.into_bytes())
     });
-    let fields: BTreeMap<_, _> = fields.collect();
-    [("default".to_owned(), RawDomain::Hash(fields))].into()
+    [("default".to_owned(), RawDomain::hash(fields))].into()
 }

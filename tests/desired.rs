@@ -35,11 +35,10 @@ fn rules(own: &[&str]) -> Rules {
 }
 
 fn hash(fields: &[(&str, &str)]) -> RawDomain {
-    RawDomain::Hash(
+    RawDomain::hash(
         fields
             .iter()
-            .map(|(name, json)| (name.as_bytes().to_vec(), json.as_bytes().to_vec()))
-            .collect(),
+            .map(|(name, json)| (name.as_bytes().to_vec(), json.as_bytes().to_vec())),
     )
 }
 
@@ -316,7 +315,7 @@ fn a_name_that_no_gateway_may_have_harms_no_neighbour() {
     for bad in [&b"\xff\xfe"[..], b"a b", b"_all_", b"", b"a\nb"] {
         fields.insert(bad.to_vec(), valid("2").into_bytes());
     }
-    let raw: RawDomains = [("a".to_owned(), RawDomain::Hash(fields))].into();
+    let raw: RawDomains = [("a".to_owned(), RawDomain::hash(fields))].into();
     let desired = Desired::build(&raw, &rules(&[]), None);
     assert_eq!(served(&desired).keys().collect::<Vec<_>>(), ["gw"]);
     assert_eq!(
@@ -423,11 +422,10 @@ fn state() -> impl Strategy<Value = BTreeMap<&'static str, Key>> {
 fn raw_of(state: &BTreeMap<&'static str, Key>) -> RawDomains {
     let raw = state.iter().map(|(domain, key)| {
         let raw = match key {
-            Some(fields) => RawDomain::Hash(
+            Some(fields) => RawDomain::hash(
                 fields
                     .iter()
-                    .map(|(n, v)| (n.as_bytes().to_vec(), v.json().into_bytes()))
-                    .collect(),
+                    .map(|(n, v)| (n.as_bytes().to_vec(), v.json().into_bytes())),
             ),
             None => RawDomain::WrongType("list".to_owned()),
         };

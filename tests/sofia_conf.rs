@@ -50,7 +50,7 @@ fn desired(templates: &Templates, domains: &[(&str, &[(&str, &str)])]) -> Desire
             let fields = fields
                 .iter()
                 .map(|(name, json)| (name.as_bytes().to_vec(), json.as_bytes().to_vec()));
-            ((*domain).to_owned(), RawDomain::Hash(fields.collect()))
+            ((*domain).to_owned(), RawDomain::hash(fields))
         })
         .collect();
     build(templates, &raw)
@@ -644,7 +644,7 @@ proptest! {
                 let value = format!(r#"{{"param":{{"register":"false","realm":"{realm}"}},"profile":"{profile}","nodes":{nodes}}}"#);
                 (format!("gw{name}").into_bytes(), value.into_bytes())
             });
-            let raw: RawDomains = [("acme".to_owned(), RawDomain::Hash(fields.collect()))].into();
+            let raw: RawDomains = [("acme".to_owned(), RawDomain::hash(fields))].into();
             let rules = templates.rules(&ProfileName::parse("external").unwrap()).unwrap();
             let now = Desired::build(&raw, &rules, desired.as_ref());
             let next = templates.next_document(&now, &KEY, &query, before.as_ref()).unwrap();
@@ -662,7 +662,7 @@ proptest! {
     fn every_value_arrives_exactly_or_its_gateway_is_reported(wanted in btree_map(name(), seen(), 1..4)) {
         let templates = small();
         let fields = wanted.iter().map(|(name, seen)| (name.as_bytes().to_vec(), seen.json().into_bytes()));
-        let raw: RawDomains = [("acme".to_owned(), RawDomain::Hash(fields.collect()))].into();
+        let raw: RawDomains = [("acme".to_owned(), RawDomain::hash(fields))].into();
         let desired = build(templates, &raw);
 
         let errors = desired.findings().iter().filter(|f| f.severity == Severity::Error);
@@ -766,7 +766,7 @@ proptest! {
         let Ok(templates) = Templates::load(dir.path()) else { return Ok(()) };
         let rules = templates.rules(&ProfileName::parse("a").unwrap()).unwrap();
         let raw: RawDomains =
-            [("acme".to_owned(), RawDomain::Hash([(b"gw".to_vec(), br#"{"param":{"register":false}}"#.to_vec())].into()))].into();
+            [("acme".to_owned(), RawDomain::hash([(b"gw".to_vec(), br#"{"param":{"register":false}}"#.to_vec())]))].into();
         let desired = Desired::build(&raw, &rules, None);
         for (query, has_settings) in [
             (query(None, GatewayQuery::None), true),

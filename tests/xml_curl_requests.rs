@@ -866,9 +866,8 @@ fn current(gateways: Vec<(String, &str)>) -> Current {
     let rules = templates.rules(&ProfileName::parse("external").unwrap()).unwrap();
     let fields = gateways
         .into_iter()
-        .map(|(name, value)| (name.into_bytes(), value.as_bytes().to_vec()))
-        .collect();
-    let domains = BTreeMap::from([("default".to_owned(), RawDomain::Hash(fields))]);
+        .map(|(name, value)| (name.into_bytes(), value.as_bytes().to_vec()));
+    let domains = BTreeMap::from([("default".to_owned(), RawDomain::hash(fields))]);
     Current {
         desired: Arc::new(Desired::build(&domains, &rules, None)),
         key: RevisionKey::new([7; 32]),

@@ -8,6 +8,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+/// Members that are looked through one by one.
+const FEW: usize = 32;
+
 /// One level of a JSON value. What is nested stays text until it is asked for, so depth costs nothing.
 pub(super) enum Json<'a> {
     Null,
@@ -69,15 +72,25 @@ impl<'a> Json<'a> {
 /// The members of an object; `None` when a key has an escape that stands for no character.
 pub(super) fn members(raw: &RawValue) -> Option<Object<'_>> {
     let pairs: Pairs<'_> = serde_json::from_str(raw.get()).ok()?;
-    let mut object = Object::default();
-    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut object = Object {
+        members: Vec::with_capacity(pairs.0.len()),
+        repeated: BTreeSet::new(),
+    };
+    // A gateway's objects have a handful of members: looking at each is cheaper than hashing, up to where it would be squared.
+    let mut places: Option<HashMap<String, usize>> = (pairs.0.len() > FEW).then(HashMap::new);
     for (key, raw) in pairs.0 {
         let value = Json::one_level(raw);
-        if let Some(&at) = places.get(&key) {
+        let known = match &places {
+            Some(places) => places.get(&key).copied(),
+            None => object.members.iter().position(|(known, _)| *known == key),
+        };
+        if let Some(at) = known {
             object.members[at].1 = value;
             object.repeated.insert(key);
         } else {
-            places.insert(key.clone(), object.members.len());
+            if let Some(places) = &mut places {
+                places.insert(key.clone(), object.members.len());
+            }
             object.members.push((key, value));
         }
     }
@@ -104,7 +117,7 @@ impl<'de> Deserialize<'de> for Pairs<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs = Vec::new();
+                let mut pairs = Vec::with_capacity(8);
                 while let Some(pair) = map.next_entry()? {
                     pairs.push(pair);
                 }

@@ -40,13 +40,21 @@ pub struct Rules {
     pub profiles: BTreeMap<ProfileName, ProfileFacts>,
 }
 
-/// One `cti_gateway@<domain>` key as it was read.
+/// One `cti_gateway@<domain>` key as it was read. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
 pub enum RawDomain {
-    /// field → value, as the bytes that Redis holds.
-    Hash(BTreeMap<Vec<u8>, Vec<u8>>),
+    Hash(Arc<Fields>),
     /// The key exists but is no hash: its Redis type.
     WrongType(String),
+}
+
+/// field → value, as the bytes that Redis holds.
+pub type Fields = BTreeMap<Vec<u8>, Vec<u8>>;
+
+impl RawDomain {
+    pub fn hash(fields: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Self {
+        Self::Hash(Arc::new(fields.into_iter().collect()))
+    }
 }
 
 impl fmt::Debug for RawDomain {

@@ -13,7 +13,7 @@ use super::{Direction, Finding, Gateway, GatewayName, ProfileName, REVISION_VARI
 
 /// The largest value that is read, in bytes. A gateway takes some 700; FreeSWITCH's preprocessor splits a line at 1
 /// MiB, and the longest escape makes six bytes of one.
-pub(super) const MAX_VALUE_BYTES: usize = 64 * 1024;
+const MAX_VALUE_BYTES: usize = 64 * 1024;
 
 /// The most params, variables or nodes of one gateway. FreeSWITCH knows 34 params.
 const MAX_ITEMS: usize = 1000;

@@ -188,7 +188,7 @@ mod tests {
             profiles: [(external, ProfileFacts::default())].into(),
         };
         let fields = [(b"refused".to_vec(), b"{".to_vec())];
-        let raw = [("acme".to_owned(), RawDomain::Hash(fields.into()))].into();
+        let raw = [("acme".to_owned(), RawDomain::hash(fields))].into();
         let desired = Desired::build(&raw, &rules, None);
         let plan = known.plan(&desired, &BTreeMap::new(), &BTreeSet::new());
         let removed: Vec<_> = plan.removals().into_iter().map(|name| name.to_string()).collect();

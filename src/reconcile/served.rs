@@ -226,7 +226,7 @@ mod tests {
         };
         let value = format!(r#"{{"param":{{"register":"false"}}{nodes}}}"#).into_bytes();
         let fields = gateways.iter().map(|name| (name.clone().into_bytes(), value.clone()));
-        let domain = ("acme".to_owned(), RawDomain::Hash(fields.collect()));
+        let domain = ("acme".to_owned(), RawDomain::hash(fields));
         let raw: RawDomains = (!gateways.is_empty()).then_some(domain).into_iter().collect();
         Arc::new(Desired::build(&raw, &rules, None))
     }

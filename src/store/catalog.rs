@@ -518,17 +518,12 @@ impl Store {
                     ("none", _) => continue,
                     ("hash", Wanted::Gateway(name)) => {
                         let value: Option<Vec<u8>> = redis::from_redis_value(content.extract_error()?)?;
-                        RawDomain::Hash(
-                            value
-                                .map(|value| (name.as_bytes().to_vec(), value))
-                                .into_iter()
-                                .collect(),
-                        )
+                        RawDomain::hash(value.map(|value| (name.as_bytes().to_vec(), value)))
                     }
-                    ("hash", _) => match redis::from_redis_value::<BTreeMap<_, _>>(content.extract_error()?)? {
+                    ("hash", _) => match redis::from_redis_value::<Vec<_>>(content.extract_error()?)? {
                         // Redis keeps no empty hash: it came between the two, and its coming is a change of its own.
                         fields if fields.is_empty() => continue,
-                        fields => RawDomain::Hash(fields),
+                        fields => RawDomain::hash(fields),
                     },
                     _ => RawDomain::WrongType(kind),
                 };

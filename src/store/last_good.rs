@@ -82,7 +82,7 @@ impl LastGood {
             let fields = gateways
                 .into_iter()
                 .map(|(name, value)| (name.into_bytes(), value.into_bytes()));
-            (domain, RawDomain::Hash(fields.collect()))
+            (domain, RawDomain::hash(fields))
         });
         Ok(Some(Self {
             at: body.at,
@@ -153,7 +153,7 @@ mod tests {
         LastGood {
             at: "2026-11-24T06:30:00Z".parse().unwrap(),
             key: RevisionKey::new([7; 32]),
-            domains: [("acme".to_owned(), RawDomain::Hash(fields.into()))].into(),
+            domains: [("acme".to_owned(), RawDomain::hash(fields))].into(),
         }
     }
 

@@ -240,7 +240,7 @@ mod tests {
         let rules = templates.rules(&ProfileName::parse("external").unwrap()).unwrap();
         let value = format!(r#"{{"param":{{"register":"false","realm":"{realm}"}},"nodes":{nodes}}}"#);
         let fields = [(b"gw".to_vec(), value.into_bytes())];
-        let domains = [("acme".to_owned(), RawDomain::Hash(fields.into()))].into();
+        let domains = [("acme".to_owned(), RawDomain::hash(fields))].into();
         Current {
             desired: Arc::new(Desired::build(&domains, &rules, None)),
             key: RevisionKey::new([7; 32]),

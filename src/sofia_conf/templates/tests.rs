@@ -57,7 +57,7 @@ fn with_gateway(templates: &Templates, gateway: GatewayQuery<'_>) -> String {
         b"gw".to_vec(),
         br#"{"param":{"register":false},"profile":"a"}"#.to_vec(),
     )];
-    let raw: RawDomains = [("acme".to_owned(), RawDomain::Hash(fields.into()))].into();
+    let raw: RawDomains = [("acme".to_owned(), RawDomain::hash(fields))].into();
     let rules = templates.rules(&ProfileName::parse("a").unwrap()).unwrap();
     let desired = Desired::build(&raw, &rules, None);
     let query = Query {
