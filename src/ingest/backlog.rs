@@ -105,11 +105,10 @@ mod tests {
     use super::*;
 
     fn entry(sequence: u64, gateway: &str, core: &str) -> Entry {
-        let change = Change::Set(format!("row {sequence}"));
         let observation = Observation {
             sequence,
             gateway: gateway.into(),
-            change,
+            change: Change::Delete,
             mark: sequence,
             json: Bytes::new(),
             announce: true,

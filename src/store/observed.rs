@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use redis::ScriptInvocation;
+use redis::{Cmd, ErrorKind, ServerErrorKind};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -63,8 +63,7 @@ impl Row {
 /// What an event does to the hashes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// The row, as JSON.
-    Set(String),
+    Set(Arc<Row>),
     Delete,
     /// The event says nothing of the gateway's state.
     Nothing,
@@ -79,8 +78,14 @@ pub struct Observation {
     /// The newest sequence that the change reflects; see `ingest::view`.
     pub mark: u64,
     pub json: Bytes,
-    /// Whether the event goes to the channel and the list; not when it had to be dropped there while Redis was away.
+    /// Whether the event goes to the channel and the list, once; not when it had to be dropped there while Redis was away.
     pub announce: bool,
+}
+
+impl AsRef<Self> for Observation {
+    fn as_ref(&self) -> &Self {
+        self
+    }
 }
 
 /// What a batch did.
@@ -175,25 +180,30 @@ impl Observed {
         .await
     }
 
+    /// Whether events go to a channel or a list, beside the hashes.
+    pub fn announces(&self) -> bool {
+        self.keys.channel.is_some() || self.keys.list.is_some()
+    }
+
     /// Writes a batch of events, in order; safe to repeat.
-    pub async fn apply(&self, core_uuid: &str, batch: &[Observation]) -> Result<Applied, StoreError> {
+    pub async fn apply(&self, core_uuid: &str, batch: &[impl AsRef<Observation>]) -> Result<Applied, StoreError> {
         let seen = keys::seen_prefix(&self.switch, core_uuid);
         let (applied, older, repeated, of_other_run): (i64, u64, u64, bool) = self
             .run("apply", script!("apply"), |call| {
                 call.arg(core_uuid).arg(&seen);
-                for observation in batch {
+                for (observation, replaced) in batch.iter().map(AsRef::as_ref).zip(replaced(batch)) {
                     let (op, row) = match &observation.change {
-                        Change::Set(row) => ("S", row.as_str()),
-                        Change::Delete => ("D", ""),
-                        Change::Nothing => ("N", ""),
+                        Change::Set(row) if !replaced => ("S", row.to_json()),
+                        Change::Delete => ("D", String::new()),
+                        Change::Set(_) | Change::Nothing => ("N", String::new()),
                     };
+                    let is_read = op == "S" || (observation.announce && self.announces());
+                    let value = if is_read { &observation.json[..] } else { &[] };
                     call.arg(observation.sequence)
                         .arg(&*observation.gateway)
                         .arg(op)
                         .arg(observation.mark);
-                    call.arg(row)
-                        .arg(&observation.json[..])
-                        .arg(u8::from(observation.announce));
+                    call.arg(row).arg(value).arg(u8::from(observation.announce));
                 }
             })
             .await?;
@@ -316,24 +326,53 @@ impl Observed {
         &self,
         operation: &'static str,
         script: &'static redis::Script,
-        arguments: impl FnOnce(&mut ScriptInvocation<'_>),
+        arguments: impl FnOnce(&mut Cmd),
     ) -> Result<T, StoreError> {
-        let mut call = script.prepare_invoke();
-        call.key(&self.keys.hash)
-            .key(self.keys.list.as_deref().unwrap_or_default());
-        call.key(keys::status(&self.switch))
-            .key(keys::meta(&self.switch))
-            .key(keys::marks(&self.switch));
+        let keys = [
+            self.keys.hash.clone(),
+            self.keys.list.clone().unwrap_or_default(),
+            keys::status(&self.switch),
+            keys::meta(&self.switch),
+            keys::marks(&self.switch),
+        ];
+        // Not by `redis::ScriptInvocation`, which has an allocation for each argument.
+        let mut call = redis::cmd("EVALSHA");
+        call.arg(script.get_hash()).arg(keys.len()).arg(&keys);
         call.arg(&*self.switch).arg(&*self.switch_field);
         call.arg(self.keys.channel.as_deref().unwrap_or_default())
             .arg(self.keys.list_max);
         arguments(&mut call);
         self.store
             .write(operation, WRITE_TIMEOUT, async |connection| {
-                call.invoke_async(connection).await
+                match call.query_async(connection).await {
+                    Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                        script.load_async(connection).await?;
+                        call.query_async(connection).await
+                    }
+                    answer => answer,
+                }
             })
             .await
     }
+}
+
+/// Which rows of a batch a later one replaces: the hashes need only that one.
+fn replaced(batch: &[impl AsRef<Observation>]) -> Vec<bool> {
+    let mut replaced = vec![false; batch.len()];
+    let mut later: HashMap<&str, u64> = HashMap::with_capacity(batch.len());
+    for (index, observation) in batch.iter().map(AsRef::as_ref).enumerate().rev() {
+        match observation.change {
+            Change::Set(_) => {
+                let mark = later.entry(&observation.gateway).or_default();
+                replaced[index] = *mark >= observation.mark;
+                *mark = observation.mark.max(*mark);
+            }
+            // What stands before it decides whose value it finds.
+            Change::Delete => drop(later.remove(&*observation.gateway)),
+            Change::Nothing => {}
+        }
+    }
+    replaced
 }
 
 impl Store {
@@ -400,4 +439,47 @@ fn texts(pairs: Pairs) -> HashMap<String, String> {
 /// RFC 3339 with milliseconds.
 fn stamp(at: Timestamp) -> String {
     format!("{at:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_rows_of_a_gateway_the_newest_is_written() {
+        let row = Row {
+            profile: None,
+            state: None,
+            ping: None,
+            status: None,
+            phrase: None,
+            since: Timestamp::UNIX_EPOCH,
+            seen: Timestamp::UNIX_EPOCH,
+            revision: None,
+            stale: false,
+        };
+        let set = || Change::Set(Arc::new(row.clone()));
+        let batch = [
+            ("a", 1, set()),
+            ("b", 2, set()),
+            ("a", 3, set()),
+            ("a", 4, Change::Nothing),
+            ("c", 6, set()),
+            ("c", 5, set()),
+            ("d", 7, set()),
+            ("d", 8, Change::Delete),
+            ("d", 8, set()),
+        ];
+        let batch = batch.map(|(gateway, mark, change)| Observation {
+            sequence: mark,
+            gateway: gateway.into(),
+            change,
+            mark,
+            json: Bytes::new(),
+            announce: true,
+        });
+        let replaced = replaced(&batch);
+        let left: Vec<_> = (0..batch.len()).filter(|index| !replaced[*index]).collect();
+        assert_eq!(left, [1, 2, 3, 4, 5, 6, 7, 8], "all but the first");
+    }
 }
