@@ -150,7 +150,7 @@ impl Ingest {
         let shared = Shared {
             view: View::default(),
             profiles: None,
-            backlog: Backlog::new(BACKLOG),
+            backlog: Backlog::new(BACKLOG, observed.announces()),
             link: Link::Down {
                 since: now,
                 marked: false,
