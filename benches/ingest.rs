@@ -12,7 +12,6 @@ mod support;
 mod common;
 
 use std::env;
-use std::fmt::Write as _;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -123,9 +122,11 @@ async fn measure(case: &Case, size: &Size) -> String {
             assert_eq!((listed, dropped), (size.events, 0), "every event is listed, once");
         }
         if case.subscribes {
-            eventually("all were heard", async || heard.load(Ordering::Relaxed), |heard| {
-                *heard == size.events
-            })
+            eventually(
+                "all were heard",
+                async || heard.load(Ordering::Relaxed),
+                |heard| *heard == size.events,
+            )
             .await;
         }
     }
@@ -151,30 +152,26 @@ async fn stalled(size: &Size) -> String {
     let fired = Instant::now();
     scene.switch.fire_burst(&burst);
     scene.switch.wait_for_delivery().await;
-    eventually("trunkd has read the burst", || scene.events(), |events| {
-        *events == before + size.events
-    })
+    eventually(
+        "trunkd has read the burst",
+        || scene.events(),
+        |events| *events == before + size.events,
+    )
     .await;
     let drained = fired.elapsed();
     let peak = scene.trunkd.peak();
     scene.redis.sigcont();
     scene.until(burst.last_sequence).await;
     let (listed, dropped) = (scene.listed().await, scene.dropped().await);
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "Redis stalled for a whole burst: the switch's socket was drained in {:.1} s, peak {:.1} MiB ({:.1} before);",
+    format!(
+        "Redis stalled for a whole burst: the switch's socket was drained in {:.1} s, peak {:.1} MiB ({:.1} before);\n\
+         afterwards the channel and the list got {listed} events, and {dropped} were counted as dropped: {} of {}",
         drained.as_secs_f64(),
         mib(peak),
-        mib(idle)
-    );
-    let _ = write!(
-        text,
-        "the channel and the list got {listed} events afterwards and {dropped} were counted as dropped, together {} of {}",
+        mib(idle),
         listed + dropped,
         size.events
-    );
-    text
+    )
 }
 
 /// Redis, a switch with its gateways, and a trunkd that knows them.
@@ -193,7 +190,10 @@ impl Scene {
         let switch = FakeSwitch::builder().tick(Duration::from_secs(1)).start().await;
         let status = if announces {
             // Nothing is trimmed: what is there is counted.
-            format!("[status]\nchannel = {CHANNEL:?}\nlist = {LIST:?}\nlist_max = {}\n", 10 * size.events)
+            format!(
+                "[status]\nchannel = {CHANNEL:?}\nlist = {LIST:?}\nlist_max = {}\n",
+                10 * size.events
+            )
         } else {
             String::new()
         };
@@ -234,16 +234,27 @@ impl Scene {
     async fn until(&self, sequence: u64) {
         let mut connection = self.connection();
         let reached = async {
-            while connection.hget::<_, _, u64>("trunkd:ingest:fs1", "newest").await.unwrap_or(0) < sequence {
+            while connection
+                .hget::<_, _, u64>("trunkd:ingest:fs1", "newest")
+                .await
+                .unwrap_or(0)
+                < sequence
+            {
                 sleep(POLL).await;
             }
         };
-        timeout(DEADLINE, reached).await.expect("Redis gets the last event in time");
+        timeout(DEADLINE, reached)
+            .await
+            .expect("Redis gets the last event in time");
     }
 
     /// What a gateway's field holds.
     async fn value(&self) -> String {
-        let value: String = self.connection().hget("gateways", &self.last_gateway).await.expect("a value");
+        let value: String = self
+            .connection()
+            .hget("gateways", &self.last_gateway)
+            .await
+            .expect("a value");
         value
     }
 
@@ -253,8 +264,20 @@ impl Scene {
 
     /// Events that the switch sent; what a snapshot set right has no place in the count.
     async fn listed(&self) -> usize {
-        let list: Vec<String> = self.connection().lrange(LIST, 0, -1).await.expect("a list");
-        list.iter().filter(|event| !event.contains("trunkd-Source")).count()
+        const PART: isize = 10_000;
+        let mut listed = 0;
+        for from in (0..).step_by(PART.unsigned_abs()) {
+            let part: Vec<String> = self
+                .connection()
+                .lrange(LIST, from, from + PART - 1)
+                .await
+                .expect("a list");
+            if part.is_empty() {
+                break;
+            }
+            listed += part.iter().filter(|event| !event.contains("trunkd-Source")).count();
+        }
+        listed
     }
 
     async fn dropped(&self) -> usize {
@@ -273,7 +296,10 @@ impl Scene {
         let mut answer = String::new();
         connection.read_to_string(&mut answer).await.expect("an answer");
         let lines = answer.lines().filter(|line| line.starts_with(series));
-        lines.filter_map(|line| line.rsplit_once(' ')).map(|(_, count)| number(count)).sum()
+        lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(_, count)| number(count))
+            .sum()
     }
 
     fn connection(&self) -> MultiplexedConnection {
@@ -284,8 +310,25 @@ impl Scene {
 /// How many HSET of such a value Redis takes in a second.
 fn redis_benchmark(redis: &RedisServer, value: &str, gateways: usize) -> f64 {
     let output = Command::new("redis-benchmark")
-        .args(["-p", &redis.port().to_string(), "-c", "1", "-P", "100", "-n", "400000", "-q"])
-        .args(["-r", &gateways.to_string(), "HSET", "benchmark", "gw:__rand_int__", value])
+        .args([
+            "-p",
+            &redis.port().to_string(),
+            "-c",
+            "1",
+            "-P",
+            "100",
+            "-n",
+            "400000",
+            "-q",
+        ])
+        .args([
+            "-r",
+            &gateways.to_string(),
+            "HSET",
+            "benchmark",
+            "gw:__rand_int__",
+            value,
+        ])
         .output()
         .expect("redis-benchmark runs");
     let text = String::from_utf8_lossy(&output.stdout);
