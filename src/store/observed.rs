@@ -1,7 +1,7 @@
 //! What the switches' gateways are doing, as it is written to Redis. What to write is decided by `ingest`; that it has one effect, however
 //! many trunkd write it, by the scripts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use crate::registration::{PingStatus, State};
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Items in one script call, so that Redis's other clients wait a few milliseconds at most.
 const SCRIPT_CHUNK: usize = 500;
+/// Sequences in one bitmap of those that had their effect.
+const SEEN_BITS: u64 = 65_536;
 
 /// The observed state of one switch, in Redis.
 #[derive(Clone)]
@@ -191,20 +193,7 @@ impl Observed {
         let (applied, older, repeated, of_other_run): (i64, u64, u64, bool) = self
             .run("apply", script!("apply"), |call| {
                 call.arg(core_uuid).arg(&seen);
-                for (observation, replaced) in batch.iter().map(AsRef::as_ref).zip(replaced(batch)) {
-                    let (op, row) = match &observation.change {
-                        Change::Set(row) if !replaced => ("S", row.to_json()),
-                        Change::Delete => ("D", String::new()),
-                        Change::Set(_) | Change::Nothing => ("N", String::new()),
-                    };
-                    let is_read = op == "S" || (observation.announce && self.announces());
-                    let value = if is_read { &observation.json[..] } else { &[] };
-                    call.arg(observation.sequence)
-                        .arg(&*observation.gateway)
-                        .arg(op)
-                        .arg(observation.mark);
-                    call.arg(row).arg(value).arg(u8::from(observation.announce));
-                }
+                Packed::new(batch, self.announces()).write(call);
             })
             .await?;
         match u64::try_from(applied) {
@@ -354,6 +343,83 @@ impl Observed {
             })
             .await
     }
+}
+
+/// A batch as `apply.lua` takes it, which says what is what.
+struct Packed<'a> {
+    touched: Vec<u8>,
+    events: Vec<u8>,
+    names: Vec<&'a str>,
+    values: Vec<&'a [u8]>,
+    rows: Vec<String>,
+}
+
+impl<'a> Packed<'a> {
+    fn new(batch: &'a [impl AsRef<Observation>], announces: bool) -> Self {
+        let mut packed = Self {
+            touched: Vec::new(),
+            events: Vec::new(),
+            names: Vec::new(),
+            values: Vec::with_capacity(batch.len()),
+            rows: Vec::new(),
+        };
+        let announced = batch.iter().map(AsRef::as_ref).filter(|event| event.announce);
+        let mut bytes: BTreeMap<_, u16> = announced.map(|event| (place(event.sequence).0, 0)).collect();
+        for (number, ((bitmap, byte), of)) in (1..).zip(&mut bytes) {
+            *of = number;
+            packed.touched.extend(lua_number(*bitmap));
+            packed.touched.extend(byte.to_le_bytes());
+        }
+        let mut numbers: HashMap<&str, u16> = HashMap::new();
+        for (event, replaced) in batch.iter().map(AsRef::as_ref).zip(replaced(batch)) {
+            let op: u8 = match &event.change {
+                Change::Set(row) if !replaced => {
+                    packed.rows.push(row.to_json());
+                    1
+                }
+                Change::Delete => 2,
+                Change::Set(_) | Change::Nothing => 0,
+            };
+            let which = match op {
+                0 => 0,
+                _ => *numbers.entry(&event.gateway).or_insert_with(|| {
+                    packed.names.push(&event.gateway);
+                    u16::try_from(packed.names.len()).unwrap_or(u16::MAX)
+                }),
+            };
+            let (byte, bit) = place(event.sequence);
+            let byte = if event.announce { bytes[&byte] } else { 0 };
+            packed.events.extend(lua_number(event.sequence));
+            packed.events.extend(lua_number(event.mark));
+            packed.events.extend(which.to_le_bytes());
+            packed.events.push(op);
+            packed.events.extend(byte.to_le_bytes());
+            packed.events.push(bit);
+            let goes_somewhere = op == 1 || (event.announce && announces);
+            packed.values.push(if goes_somewhere { &event.json } else { &[] });
+        }
+        packed
+    }
+
+    fn write(&self, call: &mut Cmd) {
+        call.arg(&self.touched).arg(&self.events).arg(self.names.len());
+        call.arg(&self.names).arg(&self.values).arg(&self.rows);
+    }
+}
+
+/// Where a sequence has its bit: the bitmap, the byte in it, and the bit, as SETBIT counts.
+fn place(sequence: u64) -> ((u64, u16), u8) {
+    let byte = u16::try_from(sequence % SEEN_BITS / 8).unwrap_or_default();
+    ((sequence / SEEN_BITS, byte), 0x80 >> (sequence % 8))
+}
+
+/// Exact up to 2^53, as all numbers are in Lua.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a switch that fires a million events a second comes so far in 285 years"
+)]
+fn lua_number(number: u64) -> [u8; 8] {
+    (number as f64).to_le_bytes()
 }
 
 /// Which rows of a batch a later one replaces: the hashes need only that one.
