@@ -30,6 +30,7 @@ check: ## formatting, lints and documentation, warnings as errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 
 # All of it shares the machine with what is measured: leave it alone meanwhile.
-bench: ## measure how long an edit takes to reach the switch (QUICK=1: in two minutes); docs/benchmarks.md says how to read it
+bench: ## measure how long an edit takes to reach the switch, and how fast events reach Redis (QUICK=1: in three minutes); docs/benchmarks.md says how to read it
 	@scripts/setup.sh cargo cc redis-server
 	@QUICK="$(QUICK)" cargo bench --bench edit_to_wire
+	@QUICK="$(QUICK)" cargo bench --bench ingest

@@ -35,7 +35,7 @@ use view::View;
 /// Events that wait whole while Redis is away, a switch: about 25 MB.
 const BACKLOG: usize = 20_000;
 /// Events in one script call: Redis's other clients wait a few milliseconds at most.
-const BATCH: usize = 1000;
+const BATCH: usize = 500;
 /// Events that are taken in at once when they come faster than one by one.
 const CHUNK: usize = 256;
 /// A batch that is on its way for longer says that Redis takes none at the moment.
