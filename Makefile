@@ -30,6 +30,6 @@ check: ## formatting, lints and documentation, warnings as errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 
 # All of it shares the machine with what is measured: leave it alone meanwhile.
-bench: ## measure answers, load, edits and the pure parts beside nginx and redis-benchmark (QUICK=1: in two minutes); docs/benchmarks.md says how to read it
+bench: ## measure answers, load, events, edits and the pure parts, beside nginx and redis-benchmark (QUICK=1: the short form); docs/benchmarks.md says how to read it
 	@scripts/setup.sh cargo cc redis-server nginx wrk
-	@QUICK="$(QUICK)" cargo bench --bench answers --bench fleet --bench edit_to_wire --bench pure
+	@QUICK="$(QUICK)" cargo bench --bench answers --bench fleet --bench ingest --bench edit_to_wire --bench pure

@@ -28,7 +28,7 @@ pub const DESIRED_AGE_SECONDS: &str = "trunkd_desired_age_seconds";
 pub const TEMPLATES_OK: &str = "trunkd_templates_ok";
 /// Counter: events a switch sent. `switch`, `subclass` (of [`subclass_label`]).
 pub const EVENTS: &str = "trunkd_events_total";
-/// Counter: events that became what Redis holds of their gateway. `switch`.
+/// Counter: events that became what Redis holds of their gateway; of several that were written together, the newest. `switch`.
 pub const EVENTS_STORED: &str = "trunkd_events_stored_total";
 /// Counter: events older than what is stored, or seen before. `switch`.
 pub const EVENTS_STALE: &str = "trunkd_events_stale_total";

@@ -19,6 +19,8 @@ const EVENT_QUEUE: usize = 4096;
 const COMMAND_QUEUE: usize = 256;
 /// Small enough to be cheap for a quiet switch; grows by itself for long replies.
 const READ_BUFFER_BYTES: usize = 16 * 1024;
+/// While more comes than that holds.
+const BUSY_READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// How long things may take on a connection.
 #[derive(Debug, Clone, Copy)]
@@ -123,6 +125,7 @@ pub async fn connect(address: &str, password: &SecretString, timing: Timing) -> 
     let mut wire = Wire {
         stream,
         buffer: BytesMut::with_capacity(READ_BUFFER_BYTES),
+        is_busy: false,
         decoder: Decoder::default(),
     };
     authenticate(&mut wire, password, timing.connect).await?;
@@ -235,12 +238,18 @@ fn refusal(command: &str, frame: Frame) -> CommandError {
 }
 
 impl Events {
-    /// The next event; `None` once the connection is over and all of its events were handed out. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Bytes> {
-        self.queue.recv().await
+    /// Waits for events and appends what is there, at most so many. How many those were: none once the connection is over and all of its
+    /// events were handed out. Cancel-safe.
+    pub async fn next(&mut self, events: &mut Vec<Bytes>, most: usize) -> usize {
+        self.queue.recv_many(events, most).await
     }
 
-    /// Why the connection is over, once [`Events::next`] said so.
+    /// Until the connection is over, on one that no events come on. Cancel-safe.
+    pub async fn ended(&mut self) {
+        while self.queue.recv().await.is_some() {}
+    }
+
+    /// Why the connection is over, once [`Events::next`] or [`Events::ended`] said so.
     pub fn lost(&self) -> Lost {
         self.lost.get().cloned().unwrap_or(Lost::Closed)
     }
@@ -324,16 +333,25 @@ impl Driver {
 struct Wire {
     stream: TcpStream,
     buffer: BytesMut,
+    /// The last read filled the buffer.
+    is_busy: bool,
     decoder: Decoder,
 }
 
 impl Wire {
     /// Reads once. Cancel-safe.
     async fn read(&mut self) -> Result<(), Lost> {
-        self.buffer.reserve(READ_BUFFER_BYTES / 4);
+        self.buffer.reserve(if self.is_busy {
+            BUSY_READ_BUFFER_BYTES
+        } else {
+            READ_BUFFER_BYTES / 4
+        });
         match self.stream.read_buf(&mut self.buffer).await {
             Ok(0) => Err(Lost::Closed),
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.is_busy = self.buffer.len() == self.buffer.capacity();
+                Ok(())
+            }
             Err(error) => Err(Lost::Io(error.to_string())),
         }
     }

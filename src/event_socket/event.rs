@@ -1,5 +1,6 @@
 //! The events that are subscribed to, typed; the bytes stay as FreeSWITCH sent them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -85,17 +86,21 @@ impl Event {
     /// # Errors
     /// [`EventError`] when it is no JSON object of strings, or a gateway event lacks what orders it.
     pub fn parse(json: Bytes) -> Result<Self, EventError> {
-        let json = match std::str::from_utf8(&json) {
-            Ok(_) => json,
-            Err(_) => Bytes::from(String::from_utf8_lossy(&json).into_owned()),
+        let replaced;
+        let (json, text) = match std::str::from_utf8(&json) {
+            Ok(text) => (json.clone(), text),
+            Err(_) => {
+                replaced = String::from_utf8_lossy(&json);
+                (Bytes::copy_from_slice(replaced.as_bytes()), &*replaced)
+            }
         };
-        let wire: Wire = serde_json::from_slice(&json)?;
-        match wire.event_name.as_str() {
+        let wire: Wire = serde_json::from_str(text)?;
+        match &*wire.event_name.0 {
             "HEARTBEAT" => return Ok(Self::Heartbeat),
             "CUSTOM" => {}
             other => return Ok(Self::Other(other.to_owned())),
         }
-        let subclass = wire.event_subclass.as_deref().unwrap_or_default();
+        let subclass = wire.event_subclass.as_ref().map_or("", |subclass| &*subclass.0);
         if subclass == "sofia::profile_start" {
             return Ok(Self::ProfileStart);
         }
@@ -106,25 +111,28 @@ impl Event {
             subclass: subclass.as_str(),
             field,
         };
-        let gateway = wire.gateway.filter(|name| !name.is_empty()).ok_or(missing("Gateway"))?;
+        let gateway = wire
+            .gateway
+            .filter(|name| !name.0.is_empty())
+            .ok_or(missing("Gateway"))?;
         let sequence = wire
             .event_sequence
-            .and_then(|text| text.parse().ok())
+            .and_then(|text| text.0.parse().ok())
             .ok_or(missing("Event-Sequence"))?;
         let at = wire
             .event_date_timestamp
-            .and_then(|text| Timestamp::from_microsecond(text.parse().ok()?).ok())
+            .and_then(|text| Timestamp::from_microsecond(text.0.parse().ok()?).ok())
             .ok_or(missing("Event-Date-Timestamp"))?;
         Ok(Self::Gateway(GatewayEvent {
             subclass,
-            gateway: gateway.into(),
-            profile: wire.profile_name,
-            state: wire.state.as_deref().map(State::from),
-            ping: wire.ping_status.as_deref().map(PingStatus::from),
-            status: wire.status,
-            phrase: wire.phrase,
-            core_uuid: wire.core_uuid.ok_or(missing("Core-UUID"))?,
-            switchname: wire.switchname.ok_or(missing("FreeSWITCH-Switchname"))?,
+            gateway: gateway.0.into(),
+            profile: wire.profile_name.map(Text::into),
+            state: wire.state.map(|word| State::from(&*word.0)),
+            ping: wire.ping_status.map(|word| PingStatus::from(&*word.0)),
+            status: wire.status.map(Text::into),
+            phrase: wire.phrase.map(Text::into),
+            core_uuid: wire.core_uuid.ok_or(missing("Core-UUID"))?.into(),
+            switchname: wire.switchname.ok_or(missing("FreeSWITCH-Switchname"))?.into(),
             sequence,
             at,
             json,
@@ -134,31 +142,41 @@ impl Event {
 
 /// The fields that decide; the others are only passed on.
 #[derive(Deserialize)]
-struct Wire {
-    #[serde(rename = "Event-Name")]
-    event_name: String,
-    #[serde(rename = "Event-Subclass")]
-    event_subclass: Option<String>,
-    #[serde(rename = "Core-UUID")]
-    core_uuid: Option<String>,
-    #[serde(rename = "FreeSWITCH-Switchname")]
-    switchname: Option<String>,
-    #[serde(rename = "Event-Sequence")]
-    event_sequence: Option<String>,
-    #[serde(rename = "Event-Date-Timestamp")]
-    event_date_timestamp: Option<String>,
-    #[serde(rename = "Gateway")]
-    gateway: Option<String>,
-    #[serde(rename = "profile-name")]
-    profile_name: Option<String>,
-    #[serde(rename = "State")]
-    state: Option<String>,
-    #[serde(rename = "Ping-Status")]
-    ping_status: Option<String>,
-    #[serde(rename = "Status")]
-    status: Option<String>,
-    #[serde(rename = "Phrase")]
-    phrase: Option<String>,
+struct Wire<'a> {
+    #[serde(rename = "Event-Name", borrow)]
+    event_name: Text<'a>,
+    #[serde(rename = "Event-Subclass", borrow)]
+    event_subclass: Option<Text<'a>>,
+    #[serde(rename = "Core-UUID", borrow)]
+    core_uuid: Option<Text<'a>>,
+    #[serde(rename = "FreeSWITCH-Switchname", borrow)]
+    switchname: Option<Text<'a>>,
+    #[serde(rename = "Event-Sequence", borrow)]
+    event_sequence: Option<Text<'a>>,
+    #[serde(rename = "Event-Date-Timestamp", borrow)]
+    event_date_timestamp: Option<Text<'a>>,
+    #[serde(rename = "Gateway", borrow)]
+    gateway: Option<Text<'a>>,
+    #[serde(rename = "profile-name", borrow)]
+    profile_name: Option<Text<'a>>,
+    #[serde(rename = "State", borrow)]
+    state: Option<Text<'a>>,
+    #[serde(rename = "Ping-Status", borrow)]
+    ping_status: Option<Text<'a>>,
+    #[serde(rename = "Status", borrow)]
+    status: Option<Text<'a>>,
+    #[serde(rename = "Phrase", borrow)]
+    phrase: Option<Text<'a>>,
+}
+
+/// A string of JSON, copied only where something in it is escaped.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl From<Text<'_>> for String {
+    fn from(text: Text<'_>) -> Self {
+        text.0.into_owned()
+    }
 }
 
 #[cfg(test)]

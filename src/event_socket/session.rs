@@ -110,22 +110,24 @@ impl Session {
         })
     }
 
-    /// The next event; an error once either connection is over. When it is the commands' that ended, what the other one still brings comes
+    /// Waits for events and appends what is there, at most so many; an error once either connection is over. When it is the commands' that ended, what the other one still brings comes
     /// first, for a moment: a switch that shuts down closes both, and its last events tell of it. Cancel-safe.
     ///
     /// # Errors
     /// Why it is over.
-    pub async fn next(&mut self) -> Result<Bytes, Lost> {
+    pub async fn next(&mut self, events: &mut Vec<Bytes>, most: usize) -> Result<(), Lost> {
         loop {
             let over = async {
                 match self.over_at {
                     Some(at) => sleep_until(at).await,
-                    None => drop(self.commands_end.next().await),
+                    None => self.commands_end.ended().await,
                 }
             };
             tokio::select! {
                 biased;
-                event = self.events.next() => return event.ok_or_else(|| self.events.lost()),
+                came = self.events.next(events, most) => {
+                    return if came > 0 { Ok(()) } else { Err(self.events.lost()) };
+                }
                 () = over => {}
             }
             match self.over_at {

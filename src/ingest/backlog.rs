@@ -1,10 +1,10 @@
 //! Events on their way to Redis. Bounded: with Redis away for long, the channel and the list lose the oldest events, which are counted; the
-//! hashes lose nothing, since the newest event of each gateway stays.
+//! hashes lose nothing, since the newest event of each gateway stays. Where there is no channel and no list, that is all that ever waits.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use indexmap::IndexMap;
+use bytes::Bytes;
 
 use crate::store::{Change, Observation};
 
@@ -15,34 +15,59 @@ pub(super) struct Entry {
     pub(super) observation: Observation,
 }
 
+impl AsRef<Observation> for Entry {
+    fn as_ref(&self) -> &Observation {
+        &self.observation
+    }
+}
+
 /// What waits, oldest first.
 #[derive(Debug)]
 pub(super) struct Backlog {
     entries: VecDeque<Entry>,
-    /// The newest change of each gateway whose event had to leave `entries`: for the hashes alone, and older than all of `entries`.
-    overflow: IndexMap<Arc<str>, Entry>,
+    /// For the hashes alone, and older than all of `entries`.
+    newest: Newest,
     limit: usize,
+    /// Whether there is a channel or a list, that every event goes to.
+    announces: bool,
     dropped: u64,
+}
+
+/// The newest change of each gateway, in the order in which the gateways came.
+#[derive(Debug, Default)]
+struct Newest {
+    order: VecDeque<Arc<str>>,
+    of: HashMap<Arc<str>, Entry>,
 }
 
 impl Backlog {
     /// Keeps up to `limit` events whole.
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize, announces: bool) -> Self {
         Self {
             entries: VecDeque::new(),
-            overflow: IndexMap::new(),
+            newest: Newest::default(),
             limit,
+            announces,
             dropped: 0,
         }
     }
 
     pub(super) fn push(&mut self, entry: Entry) {
-        self.entries.push_back(entry);
-        self.shed();
+        if self.announces || entry.observation.change == Change::Nothing {
+            self.entries.push_back(entry);
+            self.shed();
+        } else {
+            self.newest.push(entry);
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries.len() + self.overflow.len()
+        self.entries.len() + self.newest.of.len()
+    }
+
+    /// How many more events find room before others are dropped for them.
+    pub(super) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.entries.len())
     }
 
     /// How many events the channel and the list lost since this was last asked.
@@ -52,19 +77,13 @@ impl Backlog {
 
     /// Up to `most` events of one run, oldest first; give them back with [`Backlog::put_back`] if they could not be written.
     pub(super) fn take(&mut self, most: usize) -> Vec<Entry> {
-        let mut batch: Vec<Entry> = Vec::new();
+        let mut batch: Vec<Entry> = Vec::with_capacity(most.min(self.len()));
         while batch.len() < most {
-            let front = self.overflow.first().map(|(_, entry)| entry).or(self.entries.front());
-            match front {
+            match self.newest.front().or(self.entries.front()) {
                 Some(entry) if batch.first().is_none_or(|first| first.core_uuid == entry.core_uuid) => {}
                 _ => break,
             }
-            let taken = self
-                .overflow
-                .shift_remove_index(0)
-                .map(|(_, entry)| entry)
-                .or_else(|| self.entries.pop_front());
-            batch.extend(taken);
+            batch.extend(self.newest.pop_front().or_else(|| self.entries.pop_front()));
         }
         batch
     }
@@ -72,10 +91,14 @@ impl Backlog {
     /// Puts a batch that was taken back in front.
     pub(super) fn put_back(&mut self, batch: Vec<Entry>) {
         for entry in batch.into_iter().rev() {
-            if entry.observation.announce {
+            let is_whole = match entry.observation.change {
+                Change::Nothing => true,
+                _ => self.announces && entry.observation.announce,
+            };
+            if is_whole {
                 self.entries.push_front(entry);
             } else {
-                self.overflow.entry(entry.observation.gateway.clone()).or_insert(entry);
+                self.newest.put_back(entry);
             }
         }
         self.shed();
@@ -86,30 +109,64 @@ impl Backlog {
             let Some(mut entry) = self.entries.pop_front() else {
                 return;
             };
-            self.dropped += 1;
+            self.dropped += u64::from(self.announces);
             if entry.observation.change != Change::Nothing {
                 entry.observation.announce = false;
-                let gateway = entry.observation.gateway.clone();
-                self.overflow.shift_remove(&gateway);
-                self.overflow.insert(gateway, entry);
+                self.newest.push(entry);
             }
+        }
+    }
+}
+
+impl Newest {
+    fn push(&mut self, mut entry: Entry) {
+        match self.of.get_mut(&entry.observation.gateway) {
+            // Of one run, the mark says what is newer: a late event may come last.
+            Some(known) if known.core_uuid == entry.core_uuid && known.observation.mark > entry.observation.mark => {}
+            known => {
+                // Else the whole read buffer that it is a part of would stay with it.
+                entry.observation.json = Bytes::copy_from_slice(&entry.observation.json);
+                match known {
+                    Some(known) => *known = entry,
+                    None => {
+                        let gateway = entry.observation.gateway.clone();
+                        self.order.push_back(gateway.clone());
+                        self.of.insert(gateway, entry);
+                    }
+                }
+            }
+        }
+    }
+
+    fn front(&self) -> Option<&Entry> {
+        self.of.get(self.order.front()?)
+    }
+
+    fn pop_front(&mut self) -> Option<Entry> {
+        self.of.remove(&self.order.pop_front()?)
+    }
+
+    /// A newer one that came meanwhile stands.
+    fn put_back(&mut self, entry: Entry) {
+        let gateway = entry.observation.gateway.clone();
+        if !self.of.contains_key(&gateway) {
+            self.order.push_front(gateway.clone());
+            self.of.insert(gateway, entry);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
 
     fn entry(sequence: u64, gateway: &str, core: &str) -> Entry {
-        let change = Change::Set(format!("row {sequence}"));
         let observation = Observation {
             sequence,
             gateway: gateway.into(),
-            change,
+            change: Change::Delete,
             mark: sequence,
             json: Bytes::new(),
             announce: true,
@@ -122,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_batch_never_mixes_two_runs() {
-        let mut backlog = Backlog::new(10);
+        let mut backlog = Backlog::new(10, true);
         for (sequence, core) in [(7, "a"), (8, "a"), (1, "b")] {
             backlog.push(entry(sequence, "g", core));
         }
@@ -130,6 +187,23 @@ mod tests {
             .map(|b| b.len())
             .collect();
         assert_eq!(sizes, [2, 1]);
+    }
+
+    #[test]
+    fn with_no_channel_and_no_list_the_newest_of_each_gateway_waits_and_nothing_is_dropped() {
+        let mut backlog = Backlog::new(2, false);
+        for sequence in 1..=100 {
+            backlog.push(entry(sequence, ["a", "b", "c"][sequence as usize % 3], "core"));
+        }
+        let mut late = entry(50, "a", "core");
+        late.observation.mark = 50;
+        backlog.push(late);
+        let batch = backlog.take(10);
+        backlog.put_back(batch);
+        backlog.push(entry(101, "c", "core"));
+        let sequences: Vec<_> = backlog.take(10).iter().map(|e| e.observation.sequence).collect();
+        assert_eq!(sequences, [100, 101, 99]);
+        assert_eq!(backlog.take_dropped(), 0);
     }
 
     proptest! {
@@ -140,7 +214,7 @@ mod tests {
             steps in proptest::collection::vec((0u8..4, 0u8..5, 1usize..7), 1..200),
             limit in 1usize..20,
         ) {
-            let mut backlog = Backlog::new(limit);
+            let mut backlog = Backlog::new(limit, true);
             let (mut written, mut newest, mut pushed, mut dropped) = (Vec::new(), std::collections::HashMap::new(), 0u64, 0u64);
             for (kind, gateway, size) in steps {
                 match kind {

@@ -31,7 +31,7 @@ pub(super) struct View {
 
 #[derive(Debug)]
 struct Live {
-    row: Row,
+    row: Arc<Row>,
     /// Killed gateways of the same name that are not deleted yet: their deletes and their DOWN are not this one's.
     predecessors: usize,
     /// The `gateway_delete` events of predecessors, so that one delivered twice counts once.
@@ -71,7 +71,7 @@ impl View {
             }
             let instance = self.new_instance();
             self.live.entry(name.into()).or_insert(Live {
-                row,
+                row: row.into(),
                 predecessors: 0,
                 deleted: Vec::new(),
                 revision_is_known: false,
@@ -110,7 +110,7 @@ impl View {
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = (&Arc<str>, &Row)> {
-        self.live.iter().map(|(name, live)| (name, &live.row))
+        self.live.iter().map(|(name, live)| (name, &*live.row))
     }
 
     /// Whether an event newer than the last snapshot decided what the gateway's row is, or that there is none.
@@ -119,7 +119,7 @@ impl View {
     }
 
     pub(super) fn row(&self, name: &str) -> Option<&Row> {
-        self.live.get(name).map(|live| &live.row)
+        self.live.get(name).map(|live| &*live.row)
     }
 
     /// Notes what the switch answered when it was asked for the revision of this instance of a gateway. Answers whether Redis lacks
@@ -129,7 +129,7 @@ impl View {
             return false;
         };
         live.revision_is_untold |= live.row.revision != revision;
-        live.row.revision = revision;
+        Arc::make_mut(&mut live.row).revision = revision;
         live.revision_is_known = true;
         live.revision_is_untold
     }
@@ -239,7 +239,7 @@ impl View {
         if predecessors > 0 && event.state == Some(State::Down) {
             return None;
         }
-        let before = before.map(|before| &before.row);
+        let before = before.map(|before| &*before.row);
         if before.is_none() {
             self.unsettled = true;
         }
@@ -266,23 +266,27 @@ impl View {
     }
 
     fn set(&mut self, event: &GatewayEvent, row: Row, predecessors: usize, mark: u64) -> Meaning {
-        let change = Change::Set(row.to_json());
-        let is_same = event.subclass == Subclass::State;
-        let before = self.live.remove(&event.gateway);
-        let deleted = before.as_ref().map(|live| live.deleted.clone()).unwrap_or_default();
-        let (revision_is_known, instance) = match before.filter(|_| is_same) {
-            Some(live) => (live.revision_is_known, live.instance),
-            None => (false, self.new_instance()),
-        };
-        let live = Live {
-            row,
-            predecessors,
-            deleted,
-            revision_is_known,
-            revision_is_untold: false,
-            instance,
-        };
-        self.live.insert(event.gateway.clone(), live);
+        let row = Arc::new(row);
+        let change = Change::Set(row.clone());
+        match self.live.get_mut(&event.gateway) {
+            Some(live) if event.subclass == Subclass::State => {
+                live.row = row;
+                live.predecessors = predecessors;
+                live.revision_is_untold = false;
+            }
+            before => {
+                let deleted = before.map(|live| std::mem::take(&mut live.deleted)).unwrap_or_default();
+                let live = Live {
+                    row,
+                    predecessors,
+                    deleted,
+                    revision_is_known: false,
+                    revision_is_untold: false,
+                    instance: self.new_instance(),
+                };
+                self.live.insert(event.gateway.clone(), live);
+            }
+        }
         self.marks.insert(
             event.gateway.clone(),
             Mark {
@@ -318,14 +322,15 @@ impl View {
             if newer(&self.marks, name) {
                 match self.live.get_mut(name) {
                     Some(live) => {
-                        live.row.profile.get_or_insert_with(|| entries[0].profile.clone());
+                        let row = Arc::make_mut(&mut live.row);
+                        row.profile.get_or_insert_with(|| entries[0].profile.clone());
                     }
                     // Listed, and deleted by a newer event: of this one, or of a predecessor that nobody told us of?
                     None => self.unsettled = true,
                 }
                 continue;
             }
-            let before = self.live.get(name).map(|live| &live.row);
+            let before = self.live.get(name).map(|live| &*live.row);
             // A name in a second profile is a ghost, which no event speaks of (FACTS 18): stay with the profile that is known.
             let known = before.and_then(|row| row.profile.as_deref());
             let status = entries
@@ -333,7 +338,7 @@ impl View {
                 .find(|entry| Some(entry.profile.as_str()) == known)
                 .unwrap_or(&entries[0]);
             let predecessors = entries.iter().filter(|entry| entry.profile == status.profile).count() - 1;
-            let row = observed(before, status, now);
+            let row = observed(before, status, now).into();
             for ghost in entries.iter().filter(|entry| entry.profile != status.profile) {
                 ghosts.push((Arc::from(name), ghost.profile.clone()));
             }

@@ -1,13 +1,13 @@
 //! What the switches' gateways are doing, as it is written to Redis. What to write is decided by `ingest`; that it has one effect, however
 //! many trunkd write it, by the scripts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use redis::ScriptInvocation;
+use redis::{Cmd, ErrorKind, ServerErrorKind};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -18,6 +18,8 @@ use crate::registration::{PingStatus, State};
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Items in one script call, so that Redis's other clients wait a few milliseconds at most.
 const SCRIPT_CHUNK: usize = 500;
+/// Sequences in one bitmap of those that had their effect.
+const SEEN_BITS: u64 = 65_536;
 
 /// The observed state of one switch, in Redis.
 #[derive(Clone)]
@@ -63,8 +65,7 @@ impl Row {
 /// What an event does to the hashes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// The row, as JSON.
-    Set(String),
+    Set(Arc<Row>),
     Delete,
     /// The event says nothing of the gateway's state.
     Nothing,
@@ -79,8 +80,14 @@ pub struct Observation {
     /// The newest sequence that the change reflects; see `ingest::view`.
     pub mark: u64,
     pub json: Bytes,
-    /// Whether the event goes to the channel and the list; not when it had to be dropped there while Redis was away.
+    /// Whether the event goes to the channel and the list, once; not when it had to be dropped there while Redis was away.
     pub announce: bool,
+}
+
+impl AsRef<Self> for Observation {
+    fn as_ref(&self) -> &Self {
+        self
+    }
 }
 
 /// What a batch did.
@@ -175,26 +182,18 @@ impl Observed {
         .await
     }
 
+    /// Whether events go to a channel or a list, beside the hashes.
+    pub fn announces(&self) -> bool {
+        self.keys.channel.is_some() || self.keys.list.is_some()
+    }
+
     /// Writes a batch of events, in order; safe to repeat.
-    pub async fn apply(&self, core_uuid: &str, batch: &[Observation]) -> Result<Applied, StoreError> {
+    pub async fn apply(&self, core_uuid: &str, batch: &[impl AsRef<Observation>]) -> Result<Applied, StoreError> {
         let seen = keys::seen_prefix(&self.switch, core_uuid);
         let (applied, older, repeated, of_other_run): (i64, u64, u64, bool) = self
             .run("apply", script!("apply"), |call| {
                 call.arg(core_uuid).arg(&seen);
-                for observation in batch {
-                    let (op, row) = match &observation.change {
-                        Change::Set(row) => ("S", row.as_str()),
-                        Change::Delete => ("D", ""),
-                        Change::Nothing => ("N", ""),
-                    };
-                    call.arg(observation.sequence)
-                        .arg(&*observation.gateway)
-                        .arg(op)
-                        .arg(observation.mark);
-                    call.arg(row)
-                        .arg(&observation.json[..])
-                        .arg(u8::from(observation.announce));
-                }
+                Packed::new(batch, self.announces()).write(call);
             })
             .await?;
         match u64::try_from(applied) {
@@ -316,24 +315,130 @@ impl Observed {
         &self,
         operation: &'static str,
         script: &'static redis::Script,
-        arguments: impl FnOnce(&mut ScriptInvocation<'_>),
+        arguments: impl FnOnce(&mut Cmd),
     ) -> Result<T, StoreError> {
-        let mut call = script.prepare_invoke();
-        call.key(&self.keys.hash)
-            .key(self.keys.list.as_deref().unwrap_or_default());
-        call.key(keys::status(&self.switch))
-            .key(keys::meta(&self.switch))
-            .key(keys::marks(&self.switch));
+        let keys = [
+            self.keys.hash.clone(),
+            self.keys.list.clone().unwrap_or_default(),
+            keys::status(&self.switch),
+            keys::meta(&self.switch),
+            keys::marks(&self.switch),
+        ];
+        // Not by `redis::ScriptInvocation`, which has an allocation for each argument.
+        let mut call = redis::cmd("EVALSHA");
+        call.arg(script.get_hash()).arg(keys.len()).arg(&keys);
         call.arg(&*self.switch).arg(&*self.switch_field);
         call.arg(self.keys.channel.as_deref().unwrap_or_default())
             .arg(self.keys.list_max);
         arguments(&mut call);
         self.store
             .write(operation, WRITE_TIMEOUT, async |connection| {
-                call.invoke_async(connection).await
+                match call.query_async(connection).await {
+                    Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                        script.load_async(connection).await?;
+                        call.query_async(connection).await
+                    }
+                    answer => answer,
+                }
             })
             .await
     }
+}
+
+/// A batch as `apply.lua` takes it, which says what is what.
+struct Packed<'a> {
+    touched: Vec<u8>,
+    events: Vec<u8>,
+    names: Vec<&'a str>,
+    values: Vec<&'a [u8]>,
+    rows: Vec<String>,
+}
+
+impl<'a> Packed<'a> {
+    fn new(batch: &'a [impl AsRef<Observation>], announces: bool) -> Self {
+        let mut packed = Self {
+            touched: Vec::new(),
+            events: Vec::new(),
+            names: Vec::new(),
+            values: Vec::with_capacity(batch.len()),
+            rows: Vec::new(),
+        };
+        let announced = batch.iter().map(AsRef::as_ref).filter(|event| event.announce);
+        let mut bytes: BTreeMap<_, u16> = announced.map(|event| (place(event.sequence).0, 0)).collect();
+        for (number, ((bitmap, byte), of)) in (1..).zip(&mut bytes) {
+            *of = number;
+            packed.touched.extend(lua_number(*bitmap));
+            packed.touched.extend(byte.to_le_bytes());
+        }
+        let mut numbers: HashMap<&str, u16> = HashMap::new();
+        for (event, replaced) in batch.iter().map(AsRef::as_ref).zip(replaced(batch)) {
+            let op: u8 = match &event.change {
+                Change::Set(row) if !replaced => {
+                    packed.rows.push(row.to_json());
+                    1
+                }
+                Change::Delete => 2,
+                Change::Set(_) | Change::Nothing => 0,
+            };
+            let which = match op {
+                0 => 0,
+                _ => *numbers.entry(&event.gateway).or_insert_with(|| {
+                    packed.names.push(&event.gateway);
+                    u16::try_from(packed.names.len()).unwrap_or(u16::MAX)
+                }),
+            };
+            let (byte, bit) = place(event.sequence);
+            let byte = if event.announce { bytes[&byte] } else { 0 };
+            packed.events.extend(lua_number(event.sequence));
+            packed.events.extend(lua_number(event.mark));
+            packed.events.extend(which.to_le_bytes());
+            packed.events.push(op);
+            packed.events.extend(byte.to_le_bytes());
+            packed.events.push(bit);
+            let goes_somewhere = op == 1 || (event.announce && announces);
+            packed.values.push(if goes_somewhere { &event.json } else { &[] });
+        }
+        packed
+    }
+
+    fn write(&self, call: &mut Cmd) {
+        call.arg(&self.touched).arg(&self.events).arg(self.names.len());
+        call.arg(&self.names).arg(&self.values).arg(&self.rows);
+    }
+}
+
+/// Where a sequence has its bit: the bitmap, the byte in it, and the bit, as SETBIT counts.
+fn place(sequence: u64) -> ((u64, u16), u8) {
+    let byte = u16::try_from(sequence % SEEN_BITS / 8).unwrap_or_default();
+    ((sequence / SEEN_BITS, byte), 0x80 >> (sequence % 8))
+}
+
+/// Exact up to 2^53, as all numbers are in Lua.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a switch that fires a million events a second comes so far in 285 years"
+)]
+fn lua_number(number: u64) -> [u8; 8] {
+    (number as f64).to_le_bytes()
+}
+
+/// Which rows of a batch a later one replaces: the hashes need only that one.
+fn replaced(batch: &[impl AsRef<Observation>]) -> Vec<bool> {
+    let mut replaced = vec![false; batch.len()];
+    let mut later: HashMap<&str, u64> = HashMap::with_capacity(batch.len());
+    for (index, observation) in batch.iter().map(AsRef::as_ref).enumerate().rev() {
+        match observation.change {
+            Change::Set(_) => {
+                let mark = later.entry(&observation.gateway).or_default();
+                replaced[index] = *mark >= observation.mark;
+                *mark = observation.mark.max(*mark);
+            }
+            // What stands before it decides whose value it finds.
+            Change::Delete => drop(later.remove(&*observation.gateway)),
+            Change::Nothing => {}
+        }
+    }
+    replaced
 }
 
 impl Store {
@@ -400,4 +505,47 @@ fn texts(pairs: Pairs) -> HashMap<String, String> {
 /// RFC 3339 with milliseconds.
 fn stamp(at: Timestamp) -> String {
     format!("{at:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_rows_of_a_gateway_the_newest_is_written() {
+        let row = Row {
+            profile: None,
+            state: None,
+            ping: None,
+            status: None,
+            phrase: None,
+            since: Timestamp::UNIX_EPOCH,
+            seen: Timestamp::UNIX_EPOCH,
+            revision: None,
+            stale: false,
+        };
+        let set = || Change::Set(Arc::new(row.clone()));
+        let batch = [
+            ("a", 1, set()),
+            ("b", 2, set()),
+            ("a", 3, set()),
+            ("a", 4, Change::Nothing),
+            ("c", 6, set()),
+            ("c", 5, set()),
+            ("d", 7, set()),
+            ("d", 8, Change::Delete),
+            ("d", 8, set()),
+        ];
+        let batch = batch.map(|(gateway, mark, change)| Observation {
+            sequence: mark,
+            gateway: gateway.into(),
+            change,
+            mark,
+            json: Bytes::new(),
+            announce: true,
+        });
+        let replaced = replaced(&batch);
+        let left: Vec<_> = (0..batch.len()).filter(|index| !replaced[*index]).collect();
+        assert_eq!(left, [1, 2, 3, 4, 5, 6, 7, 8], "all but the first");
+    }
 }

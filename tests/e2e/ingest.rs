@@ -774,3 +774,61 @@ async fn a_state_of_a_switch_that_is_out_of_reach_takes_no_place_as_if_it_were_t
     let value = other.wait_for("gateways", "a", "/FreeSWITCH-Switchname", "fs2").await;
     assert_eq!(value["trunkd-Source"], "disconnected");
 }
+
+#[tokio::test]
+async fn a_burst_is_listed_whole_in_order_and_once_though_it_comes_twice() {
+    let (_redis, switch, _app, other) = registered(EVERYTHING).await;
+    let gateways: Vec<_> = (0..50).map(|number| format!("burst{number}")).collect();
+    let burst = switch.prepare_burst(5000, &gateways);
+    let end = switch.prepare_burst(1, &gateways);
+    for burst in [&burst, &burst, &end] {
+        assert_eq!(switch.fire_burst(burst), 1);
+    }
+    let of_switch = |list: &[serde_json::Value]| -> Vec<u64> {
+        let events = list.iter().filter(|event| event["trunkd-Source"].is_null());
+        let sequences = events.map(|event| event["Event-Sequence"].as_str().unwrap().parse().unwrap());
+        sequences
+            .filter(|sequence| (burst.last_sequence - 4999..=end.last_sequence).contains(sequence))
+            .collect()
+    };
+    let list = eventually(
+        "the last is listed",
+        || other.list("gateway-list"),
+        |list| of_switch(list).last() == Some(&end.last_sequence),
+    )
+    .await;
+    assert!(
+        of_switch(&list)
+            .into_iter()
+            .eq(burst.last_sequence - 4999..=end.last_sequence)
+    );
+}
+
+#[tokio::test]
+async fn of_a_burst_the_hash_has_the_newest_of_each_gateway() {
+    let (_redis, switch, _app, other) = registered("").await;
+    let gateways: Vec<_> = (0..50).map(|number| format!("burst{number}")).collect();
+    let xml = gateways
+        .iter()
+        .map(|name| format!(r#"<gateway name="{name}"><param name="register" value="false"/></gateway>"#));
+    switch.add_gateways("external", &xml.collect::<String>());
+    other.wait_for("gateways", "burst49", "/State", "NOREG").await;
+    let burst = switch.prepare_burst(5000, &gateways);
+    switch.fire_burst(&burst);
+    eventually(
+        "the last event is written",
+        || other.field("trunkd:ingest:fs1", "newest"),
+        |newest| newest.as_ref().and_then(|newest| newest.as_u64()) >= Some(burst.last_sequence),
+    )
+    .await;
+    let hash = other.hash("gateways").await;
+    for (place, gateway) in (1..).zip(&gateways) {
+        let value = &hash[gateway.as_str()];
+        let last = (burst.last_sequence - 50 + place).to_string();
+        // A snapshot knows better: the burst is made up.
+        assert!(
+            value["Event-Sequence"] == last || value["trunkd-Source"] == "snapshot",
+            "{value}"
+        );
+    }
+}

@@ -34,13 +34,25 @@ local function seen_ms(but_for)
   return latest
 end
 
-local function announce(value)
-  if channel ~= '' then redis.call('PUBLISH', channel, value) end
-  if list ~= '' then redis.call('RPUSH', list, value) end
+-- Lua can hand over some thousands of arguments at once. Divisible by 2, 3 and 4, so that no group is torn.
+local function in_parts(arguments, call)
+  for first = 1, #arguments, 3000 do
+    call(unpack(arguments, first, math.min(first + 2999, #arguments)))
+  end
 end
 
-local function trim_list()
-  if list ~= '' then redis.call('LTRIM', list, -list_max, -1) end
+-- What goes to the list, until write_list: each script calls that at its end.
+local listed = {}
+
+local function announce(value)
+  if channel ~= '' then redis.call('PUBLISH', channel, value) end
+  if list ~= '' then listed[#listed + 1] = value end
+end
+
+local function write_list()
+  if list == '' then return end
+  in_parts(listed, function(...) redis.call('RPUSH', list, ...) end)
+  redis.call('LTRIM', list, -list_max, -1)
 end
 
 local function text(value)

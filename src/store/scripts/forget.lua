@@ -12,5 +12,5 @@ for i = 1, #stored, 2 do
   end
 end
 redis.call('DEL', status, meta, marks)
-trim_list()
+write_list()
 return redis.call('HDEL', 'trunkd:switches', switch)

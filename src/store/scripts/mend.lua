@@ -37,5 +37,5 @@ if last == '1' then
     if tonumber(stored[i + 1]) <= sequence then redis.call('HDEL', marks, stored[i]) end
   end
 end
-trim_list()
+write_list()
 return mended

@@ -16,5 +16,5 @@ for i = 6, #ARGV, 5 do
     announce(value)
   end
 end
-trim_list()
+write_list()
 return marked
