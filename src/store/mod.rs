@@ -249,9 +249,7 @@ impl Store {
         };
         match (&before, &reason, kind) {
             (None, Some(reason), Kind::Read) => {
-                tracing::error!(
-                    "Redis cannot be read; what was read before goes on being served, if it ever was: {reason}"
-                );
+                tracing::error!("Redis cannot be read: {reason}");
             }
             (None, Some(reason), Kind::Write) => {
                 tracing::error!("Redis takes no writes; the switches' events are kept until it does: {reason}");
