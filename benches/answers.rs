@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use common::{Program, Times, account, is_quick, machine, mib, ms, number, request};
+use common::{Program, Times, account, is_quick, machine, mib, ms, number, redis_benchmark, request};
 use support::app::Other;
 use support::redis::RedisServer;
 
@@ -252,24 +252,10 @@ fn wrk(url: &str, script: &str) -> f64 {
         .unwrap_or_else(|| panic!("wrk says no rate: {said}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// The median of HGETALL in milliseconds, by redis-benchmark, which is hiredis.
+/// The median of HGETALL in milliseconds.
 fn hgetall(redis: &RedisServer) -> f64 {
     let rounds = if is_quick() { "50" } else { "200" };
-    let output = Command::new("redis-benchmark")
-        .args([
-            "-p",
-            &redis.port().to_string(),
-            "-c",
-            "1",
-            "-n",
-            rounds,
-            "--csv",
-            "HGETALL",
-            "cti_gateway@default",
-        ])
-        .output()
-        .expect("redis-benchmark comes with redis-server");
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = redis_benchmark(redis.port(), &["-n", rounds, "--csv", "HGETALL", "cti_gateway@default"]);
     // "test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms",…
     let median = said.lines().last().and_then(|line| line.split(',').nth(4));
     median

@@ -12,7 +12,6 @@ mod support;
 mod common;
 
 use std::env;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -23,7 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use common::{Program, is_quick, machine, mib, number};
+use common::{Program, is_quick, machine, mib, number, redis_benchmark};
 use support::app::{Other, eventually, switch_toml};
 use support::fake_switch::{Burst, FakeSwitch};
 use support::redis::RedisServer;
@@ -109,7 +108,7 @@ async fn measure(case: &Case, size: &Size) -> String {
     for _ in 0..size.rounds {
         let burst = scene.switch.prepare_burst(size.events, &size.gateways);
         let value = scene.value().await;
-        most_sets = most_sets.max(redis_benchmark(&scene.redis, &value, size.gateways.len()));
+        most_sets = most_sets.max(most_writes(&scene.redis, &value, size.gateways.len()));
         scene.forget_list().await;
         heard.store(0, Ordering::Relaxed);
         scene.trunkd.forget_peak();
@@ -308,30 +307,11 @@ impl Scene {
 }
 
 /// How many HSET of such a value Redis takes in a second.
-fn redis_benchmark(redis: &RedisServer, value: &str, gateways: usize) -> f64 {
-    let output = Command::new("redis-benchmark")
-        .args([
-            "-p",
-            &redis.port().to_string(),
-            "-c",
-            "1",
-            "-P",
-            "100",
-            "-n",
-            "400000",
-            "-q",
-        ])
-        .args([
-            "-r",
-            &gateways.to_string(),
-            "HSET",
-            "benchmark",
-            "gw:__rand_int__",
-            value,
-        ])
-        .output()
-        .expect("redis-benchmark runs");
-    let text = String::from_utf8_lossy(&output.stdout);
+fn most_writes(redis: &RedisServer, value: &str, gateways: usize) -> f64 {
+    let fields = gateways.to_string();
+    let how = ["-P", "100", "-n", "400000", "-q", "-r", &fields];
+    let what = ["HSET", "benchmark", "gw:__rand_int__", value];
+    let text = redis_benchmark(redis.port(), &[&how[..], &what].concat());
     let before = text.rsplit_once(" requests per second").map(|(before, _)| before);
     let rate = before.and_then(|before| before.rsplit_once(' ')?.1.parse().ok());
     rate.unwrap_or_else(|| panic!("redis-benchmark says {text:?}"))

@@ -151,3 +151,13 @@ pub fn request(more: &str) -> Vec<u8> {
     )
     .into_bytes()
 }
+
+/// What redis-benchmark says, which is hiredis, on one connection.
+pub fn redis_benchmark(port: u16, arguments: &[&str]) -> String {
+    let output = Command::new("redis-benchmark")
+        .args(["-p", &port.to_string(), "-c", "1"])
+        .args(arguments)
+        .output()
+        .expect("redis-benchmark comes with redis-server");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

@@ -183,15 +183,6 @@ enum Outcome {
     Yielded,
 }
 
-/// The lease is no longer ours.
-struct Lost;
-
-impl From<Lost> for Outcome {
-    fn from(_: Lost) -> Self {
-        Self::Yielded
-    }
-}
-
 impl<S: Switch, W: Wanting> Executor<S, W> {
     pub fn new(switch: Arc<S>, shared: Shared<W>, settings: &ReconcileSettings, timing: Timing) -> Self {
         let lease = Lease::new(shared.store.clone(), switch.name(), shared.holder, timing.lease);
@@ -478,8 +469,8 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
         let before = self.switch.instance(action.gateway()).unwrap_or_default();
         if let Some(from) = action.from() {
-            if let Err(lost) = self.may_change() {
-                return lost.into();
+            if !self.may_change() {
+                return Outcome::Yielded;
             }
             match changes.kill(&from.profile, action.gateway()).await {
                 Ok(Killed::Marked) => {}
@@ -498,9 +489,9 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     }
 
     /// Asked right before each command that changes the switch: whatever kept us since the last one, another trunkd may do it by now.
-    fn may_change(&self) -> Result<(), Lost> {
+    fn may_change(&self) -> bool {
         let term = self.lease.term();
-        (term.is_some() && term == self.memory.term).then_some(()).ok_or(Lost)
+        term.is_some() && term == self.memory.term
     }
 
     /// Waits for a killed gateway's `gateway_delete`.
@@ -555,8 +546,8 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let answers = self.served.answers(self.switch.name());
         {
             let _alone = self.reload.lock().await;
-            if let Err(lost) = self.may_change() {
-                return lost.into();
+            if !self.may_change() {
+                return Outcome::Yielded;
             }
             if let Err(error) = changes.start(&to.profile, gateway).await {
                 return Outcome::Failed(error.to_string());
@@ -587,7 +578,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let answers = self.served.answers(self.switch.name());
         let started = {
             let _alone = self.reload.lock().await;
-            if self.may_change().is_err() {
+            if !self.may_change() {
                 return actions.into_iter().map(|action| (action, Outcome::Yielded)).collect();
             }
             self.served

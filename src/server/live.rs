@@ -108,11 +108,8 @@ impl LiveSource {
         loop {
             changes.mark_unchanged();
             let accepted = self.accepted(store, switches, &mut order).await;
-            let is_accepted =
-                |desired: &Arc<Desired>| accepted.as_ref().is_some_and(|accepted| Arc::ptr_eq(accepted, desired));
-            let good = self.catalog.to_keep().filter(|(desired, _)| is_accepted(desired));
-            let is_kept = |desired: &Arc<Desired>| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, desired));
-            if let Some((desired, good)) = good.filter(|(desired, _)| !is_kept(desired)) {
+            let good = self.catalog.to_keep().filter(|(desired, _)| is(&accepted, desired));
+            if let Some((desired, good)) = good.filter(|(desired, _)| !is(&kept, desired)) {
                 let folder = data_dir.to_owned();
                 let stored = tokio::task::spawn_blocking(move || good.store(&folder)).await;
                 match stored.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
@@ -129,8 +126,7 @@ impl LiveSource {
                 }
             }
             // What several readers read at once is told apart though it is the same: one of it is kept at the next look.
-            let is_kept = |desired: &Arc<Desired>| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, desired));
-            if accepted.is_none_or(|desired| is_kept(&desired)) || told.is_some() {
+            if accepted.is_none_or(|desired| is(&kept, &desired)) || told.is_some() {
                 let _ = changes.changed().await;
             }
             sleep(KEEP_AFTER).await;
@@ -144,16 +140,17 @@ impl LiveSource {
         let served = &self.served;
         let control = store.read_control().await.unwrap_or_default();
         if let Some(order) = control.orders.get(OTHER_SWITCHES) {
+            let is_current = order.is_current(Timestamp::now());
             // For each trunkd once, whichever is the first.
-            if order.is_current(Timestamp::now()) && known.as_ref() != Some(&order.id) {
+            if is_current && known.as_ref() != Some(&order.id) {
                 served.release_others(switches);
                 *known = Some(order.id.clone());
             }
-            let _ = match order.done_at {
-                None => store.order_done(OTHER_SWITCHES, order).await,
-                Some(_) if order.is_current(Timestamp::now()) => Ok(()),
-                Some(_) => store.drop_order(OTHER_SWITCHES, &order.id).await,
-            };
+            if order.done_at.is_none() {
+                let _ = store.order_done(OTHER_SWITCHES, order).await;
+            } else if !is_current {
+                let _ = store.drop_order(OTHER_SWITCHES, &order.id).await;
+            }
         }
         for switch in switches.iter().chain(&served.switches()) {
             served.decide(switch, &current.desired);
@@ -218,6 +215,11 @@ impl LiveSource {
         drop(fresh);
         read
     }
+}
+
+/// Whether the one that is known is this very state.
+fn is(known: &Option<Arc<Desired>>, desired: &Arc<Desired>) -> bool {
+    known.as_ref().is_some_and(|known| Arc::ptr_eq(known, desired))
 }
 
 impl xml_curl::Source for LiveSource {
