@@ -122,7 +122,13 @@ impl TemplateFile {
             reason,
             mend: mend.to_owned(),
         };
-        let unreadable = |error: io::Error| unusable(format!("the file can't be read: {error}"), "make it readable");
+        let unreadable = |error: io::Error| {
+            let mend = match error.kind() {
+                io::ErrorKind::NotFound => "put it there, or name the folder that has it: templates.dir, --templates",
+                _ => "make it readable",
+            };
+            unusable(format!("the file can't be read: {error}"), mend)
+        };
         let size = fs::metadata(path).map_err(unreadable)?.len();
         if size > MAX_FILE_BYTES {
             return Err(unusable(
