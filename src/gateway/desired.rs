@@ -3,14 +3,16 @@
 //! Invalid is not removed: while a value is bad, its last valid version counts. Only a field or key that is gone,
 //! `enabled: false`, and another `profile` or `nodes` take a gateway away.
 
-use std::collections::btree_map::Entry as MapEntry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::ops::{Add, Sub};
 use std::sync::Arc;
+
+use imbl::OrdMap;
 
 use super::finding::shown;
 use super::parse::{parse_name, parse_value};
-use super::{Fields, Finding, Gateway, GatewayName, RawDomain, RawDomains, Rules, Severity};
+use super::{FieldChange, Fields, Finding, Gateway, GatewayName, RawDomain, RawDomains, Rules, Severity};
 
 /// A gateway that is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,17 +37,30 @@ pub struct Counts {
     pub shadowed: usize,
 }
 
-/// The gateways FreeSWITCH is to have, and everything there is to say about the others. Cheap to share in an `Arc`.
+impl Counts {
+    fn each(self, other: Self, of: impl Fn(usize, usize) -> usize) -> Self {
+        Self {
+            valid: of(self.valid, other.valid),
+            kept: of(self.kept, other.kept),
+            invalid: of(self.invalid, other.invalid),
+            disabled: of(self.disabled, other.disabled),
+            shadowed: of(self.shadowed, other.shadowed),
+        }
+    }
+}
+
+/// The gateways FreeSWITCH is to have, and everything there is to say about the others. Cheap to clone, and two that follow each other share what did
+/// not change.
 #[derive(Clone, Default)]
 pub struct Desired {
     rules: Option<Arc<Rules>>,
     domains: BTreeMap<Arc<str>, Arc<Domain>>,
-    served: BTreeMap<GatewayName, Arc<Entry>>,
+    served: OrdMap<GatewayName, Arc<Entry>>,
     refused: BTreeMap<GatewayName, Refused>,
-    findings: Vec<Finding>,
+    findings: Arc<[Finding]>,
     counts: BTreeMap<String, Counts>,
-    /// The switches that some served gateway names.
-    nodes: BTreeSet<String>,
+    /// The switches that some served gateway names, and how many do.
+    nodes: BTreeMap<String, usize>,
 }
 
 /// A name of which nothing is served, since the field that it belongs to is refused and no valid version of it is known.
@@ -62,11 +77,11 @@ struct Domain {
     /// As they were read, to know what changes; `None` when the key could not be read.
     fields: Option<Arc<Fields>>,
     /// Of the fields whose name is a gateway's.
-    slots: BTreeMap<GatewayName, Arc<Slot>>,
-    /// About the key itself, and about fields whose name is refused.
-    findings: Vec<Finding>,
-    /// How many those fields are.
-    bad_names: usize,
+    slots: OrdMap<GatewayName, Arc<Slot>>,
+    /// What is wrong with the names of the others, by field.
+    bad_names: BTreeMap<Box<[u8]>, Finding>,
+    /// About the key itself.
+    finding: Option<Finding>,
     /// The key is no hash, and what it held before is not known.
     is_unreadable: bool,
 }
@@ -99,18 +114,23 @@ impl Desired {
         let rules = same_rules.map_or_else(|| Arc::new(rules.clone()), Arc::clone);
 
         let mut domains = BTreeMap::new();
+        let mut changed = BTreeSet::new();
         for (name, raw) in raw {
             let (name, before) = match previous.and_then(|p| p.domains.get_key_value(name.as_str())) {
                 Some((name, domain)) => (Arc::clone(name), Some(domain)),
                 None => (Arc::from(name.as_str()), None),
             };
             let domain = match raw {
-                RawDomain::Hash(fields) => known.read_hash(&name, fields, before),
-                RawDomain::WrongType(kind) => Arc::new(keep_all(&name, kind, before.map(|before| &**before))),
+                RawDomain::Hash(fields) => known.read_hash(&name, fields, before, &mut changed),
+                RawDomain::WrongType(kind) => keep_all(&name, kind, before, &mut changed),
             };
             domains.insert(name, domain);
         }
-        decide(domains, rules)
+        let before = previous.filter(|_| known.unchanged_rules);
+        match before {
+            Some(before) => before.with(domains, changed, &rules),
+            None => Desired::decide(domains, rules),
+        }
     }
 
     /// The gateway of that name, if it is served.
@@ -119,7 +139,7 @@ impl Desired {
     }
 
     /// Every gateway that is served, by name.
-    pub fn served(&self) -> &BTreeMap<GatewayName, Arc<Entry>> {
+    pub fn served(&self) -> &OrdMap<GatewayName, Arc<Entry>> {
         &self.served
     }
 
@@ -144,7 +164,7 @@ impl Desired {
 
     /// Whether a gateway that is served names this switch. All that none names get the same gateways.
     pub fn names_node(&self, node: &str) -> bool {
-        self.nodes.contains(node)
+        self.nodes.contains_key(node)
     }
 
     /// Sorted by place, each once.
@@ -163,16 +183,113 @@ impl Desired {
         self.domains
             .iter()
             .map(|(name, domain)| {
+                let values = domain.values();
                 let fields = domain.slots.iter().filter_map(|(gateway, slot)| {
+                    let gateway = gateway.as_str().as_bytes();
                     let value = match &slot.valid.as_ref()?.older {
                         Some(older) => older.to_vec(),
-                        None => domain.value(gateway)?.to_vec(),
+                        None => values.get(gateway)?.to_vec(),
                     };
-                    Some((gateway.as_str().as_bytes().to_vec(), value))
+                    Some((gateway.to_vec(), value))
                 });
                 (name.to_string(), RawDomain::hash(fields))
             })
             .collect()
+    }
+
+    /// Decides about every name.
+    fn decide(domains: BTreeMap<Arc<str>, Arc<Domain>>, rules: Arc<Rules>) -> Self {
+        let mut decision = Decision::of(&rules);
+        for (name, domain) in &domains {
+            for (gateway, slot) in &domain.slots {
+                decision.take(name, gateway, slot);
+            }
+        }
+        let own = domains.values().flat_map(|domain| domain.findings());
+        let findings = sorted(own.cloned().chain(decision.findings));
+        let mut nodes = BTreeMap::new();
+        for entry in decision.served.values() {
+            count_nodes(&mut nodes, entry, |count| count + 1);
+        }
+        let counts = domains.iter().map(|(name, domain)| {
+            let mut counts = decision.counts.get(name).copied().unwrap_or_default();
+            counts.invalid += domain.bad_names.len();
+            (name.to_string(), counts)
+        });
+        let counts = counts.collect();
+        Self {
+            served: decision.served.into_iter().collect(),
+            refused: decision.refused,
+            findings,
+            counts,
+            nodes,
+            rules: Some(rules),
+            domains,
+        }
+    }
+
+    /// The state after this one, in which these names may be another's, or another thing, in any of the domains.
+    fn with(
+        &self,
+        domains: BTreeMap<Arc<str>, Arc<Domain>>,
+        mut changed: BTreeSet<GatewayName>,
+        rules: &Arc<Rules>,
+    ) -> Self {
+        let gone = self.domains.iter().filter(|(name, _)| !domains.contains_key(*name));
+        changed.extend(gone.flat_map(|(_, domain)| domain.slots.keys().cloned()));
+        // A look at each name in each domain is dearer than a walk over all that there are.
+        if changed.len() * domains.len() > self.served.len() {
+            return Self::decide(domains, Arc::clone(rules));
+        }
+        let about = |domains: &BTreeMap<Arc<str>, Arc<Domain>>| {
+            let mut decision = Decision::of(rules);
+            for (name, domain) in domains {
+                for gateway in &changed {
+                    if let Some((gateway, slot)) = domain.slots.get_key_value(gateway) {
+                        decision.take(name, gateway, slot);
+                    }
+                }
+            }
+            decision
+        };
+        let (old, new) = (about(&self.domains), about(&domains));
+        let mut next = self.clone();
+        for (gateway, entry) in &old.served {
+            next.served.remove(gateway);
+            count_nodes(&mut next.nodes, entry, |count| count - 1);
+        }
+        for (gateway, entry) in &new.served {
+            next.served.insert(gateway.clone(), Arc::clone(entry));
+            count_nodes(&mut next.nodes, entry, |count| count + 1);
+        }
+        next.refused.retain(|gateway, _| !old.refused.contains_key(gateway));
+        next.refused.extend(new.refused);
+        let changed = |domains: &BTreeMap<Arc<str>, Arc<Domain>>, others: &BTreeMap<Arc<str>, Arc<Domain>>| {
+            let is_other = |name, domain| others.get(name).is_none_or(|other| !Arc::ptr_eq(other, domain));
+            let changed = domains.iter().filter(|(name, domain)| is_other(*name, *domain));
+            changed.flat_map(|(_, domain)| domain.findings().cloned()).collect::<Vec<_>>()
+        };
+        let mut gone = changed(&self.domains, &domains);
+        let mut come = changed(&domains, &self.domains);
+        gone.extend(old.findings);
+        come.extend(new.findings);
+        if gone != come {
+            let gone: BTreeSet<_> = gone.iter().collect();
+            let stayed = self.findings.iter().filter(|finding| !gone.contains(finding)).cloned();
+            next.findings = sorted(stayed.chain(come));
+        }
+        let counts = domains.iter().map(|(name, domain)| {
+            let of = |counts: &BTreeMap<Arc<str>, Counts>| counts.get(name).copied().unwrap_or_default();
+            let bad_names_before = self.domains.get(name).map_or(0, |before| before.bad_names.len());
+            let mut counts = self.counts.get(&**name).copied().unwrap_or_default();
+            counts.invalid += domain.bad_names.len();
+            counts = counts + of(&new.counts) - of(&old.counts);
+            counts.invalid -= bad_names_before;
+            (name.to_string(), counts)
+        });
+        next.counts = counts.collect();
+        next.domains = domains;
+        next
     }
 }
 
@@ -195,63 +312,69 @@ struct Known<'a> {
 }
 
 impl Known<'_> {
-    fn read_hash(&self, domain: &Arc<str>, fields: &Arc<Fields>, before: Option<&Arc<Domain>>) -> Arc<Domain> {
+    /// Adds the names of which something changed to `changed`.
+    fn read_hash(
+        &self,
+        domain: &Arc<str>,
+        fields: &Arc<Fields>,
+        before: Option<&Arc<Domain>>,
+        changed: &mut BTreeSet<GatewayName>,
+    ) -> Arc<Domain> {
         let fields_before = before.and_then(|before| before.fields.as_ref());
-        if let Some(before) = before
-            && self.unchanged_rules
-            && fields_before.is_some_and(|before| Arc::ptr_eq(before, fields))
-        {
-            return Arc::clone(before);
-        }
-        let mut now = Domain {
-            fields: Some(Arc::clone(fields)),
-            ..Domain::default()
+        let changes = match (before, fields_before) {
+            (Some(before), Some(known)) if self.unchanged_rules && Arc::ptr_eq(known, fields) => {
+                return Arc::clone(before);
+            }
+            (Some(_), Some(known)) if self.unchanged_rules => fields.changes(known),
+            _ => all_fields(fields, before.map(|before| &**before)),
         };
-        let mut found = Vec::with_capacity(fields.len());
-        // All are sorted by the bytes of the name: one walk over them, without a search for each.
-        let mut known = before.iter().flat_map(|before| &before.slots).peekable();
-        let mut old_values = fields_before.iter().flat_map(|fields| fields.iter()).peekable();
-        for (field, value) in &**fields {
-            while known
-                .next_if(|(name, _)| name.as_str().as_bytes() < &field[..])
-                .is_some()
-            {}
-            while old_values.next_if(|(old, _)| *old < field).is_some() {}
-            let old_value = old_values.next_if(|(old, _)| *old == field).map(|(_, value)| value);
+        let mut now = before.map(|before| Domain::clone(before)).unwrap_or_default();
+        now.fields = Some(Arc::clone(fields));
+        now.finding = None;
+        now.is_unreadable = false;
+        let mut found = Vec::with_capacity(changes.len());
+        for change in changes {
             // A name that was there before needs no second check.
-            if let Some((name, slot)) = known.next_if(|(name, _)| name.as_str().as_bytes() == &field[..]) {
-                let before = Before {
-                    slot,
-                    value: old_value.map(Vec::as_slice),
-                };
-                found.push((name.clone(), value, Some(before)));
-                continue;
-            }
-            match parse_name(domain, field) {
-                Ok(name) => found.push((name, value, None)),
-                Err(finding) => {
-                    now.findings.push(*finding);
-                    now.bad_names += 1;
+            let slot = std::str::from_utf8(change.name).ok().and_then(|name| now.slots.get_key_value(name));
+            let known = slot.map(|(name, slot)| (name.clone(), Arc::clone(slot)));
+            now.bad_names.remove(change.name);
+            match (change.now, known) {
+                (Some(value), Some((name, slot))) => {
+                    let value_before = change.before;
+                    found.push((name, value, Some(Before { slot, value: value_before })));
                 }
+                (Some(value), None) => match parse_name(domain, change.name) {
+                    Ok(name) => found.push((name, value, None)),
+                    Err(finding) => {
+                        now.bad_names.insert(change.name.into(), *finding);
+                    }
+                },
+                (None, Some((name, _))) => {
+                    now.slots.remove(&name);
+                    changed.insert(name);
+                }
+                (None, None) => {}
             }
         }
-        let read = |(name, value, before): &(GatewayName, &Vec<u8>, Option<Before<'_>>)| {
-            (name.clone(), self.read_field(domain, name, value, *before))
-        };
-        now.slots = match before {
-            Some(_) => found.iter().map(read).collect(),
-            // The first reading: ten thousand values take a core a tenth of a second.
-            None => on_all_cores(&found, read).into_iter().collect(),
-        };
+        // The first reading: ten thousand values take a core a tenth of a second.
+        let read = on_all_cores(&found, |(name, value, before)| {
+            self.read_field(domain, name, value, before.as_ref())
+        });
+        for ((name, _, before), slot) in found.into_iter().zip(read) {
+            if before.is_none_or(|before| !Arc::ptr_eq(&before.slot, &slot)) {
+                now.slots.insert(name.clone(), slot);
+                changed.insert(name);
+            }
+        }
         Arc::new(now)
     }
 
-    fn read_field(&self, domain: &Arc<str>, name: &GatewayName, value: &[u8], before: Option<Before<'_>>) -> Arc<Slot> {
+    fn read_field(&self, domain: &Arc<str>, name: &GatewayName, value: &[u8], before: Option<&Before<'_>>) -> Arc<Slot> {
         if let Some(before) = before
             && self.unchanged_rules
             && before.value == Some(value)
         {
-            return Arc::clone(before.slot);
+            return Arc::clone(&before.slot);
         }
         let parsed = parse_value(domain, name, value, self.rules);
         let valid_before = before.and_then(|before| Some((before.slot.valid.as_ref()?, before.value)));
@@ -278,16 +401,42 @@ impl Known<'_> {
 }
 
 /// What was known of a field, and its value then; `None` when that could not be read.
-#[derive(Clone, Copy)]
 struct Before<'a> {
-    slot: &'a Arc<Slot>,
+    slot: Arc<Slot>,
     value: Option<&'a [u8]>,
 }
 
+/// Every field as if it had changed, and those that are gone, by name.
+fn all_fields<'a>(fields: &'a Fields, before: Option<&'a Domain>) -> Vec<FieldChange<'a>> {
+    let mut all = BTreeMap::new();
+    let of = |name| FieldChange {
+        name,
+        before: None,
+        now: None,
+    };
+    if let Some(before) = before {
+        let values = before.values();
+        let names = before.slots.keys().map(|name| name.as_str().as_bytes());
+        for name in names.chain(before.bad_names.keys().map(|name| &**name)) {
+            let value = values.get(name).copied();
+            all.insert(name, FieldChange { before: value, ..of(name) });
+        }
+    }
+    for (name, value) in fields.iter() {
+        all.entry(name).or_insert(of(name)).now = Some(value);
+    }
+    all.into_values().collect()
+}
+
 impl Domain {
-    fn value(&self, gateway: &GatewayName) -> Option<&[u8]> {
-        let value = self.fields.as_ref()?.get(gateway.as_str().as_bytes())?;
-        Some(value)
+    /// What the fields held when they were read last.
+    fn values(&self) -> HashMap<&[u8], &[u8]> {
+        self.fields.iter().flat_map(|fields| fields.iter()).collect()
+    }
+
+    /// About the key, and about names that are none.
+    fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.finding.iter().chain(self.bad_names.values())
     }
 }
 
@@ -340,16 +489,36 @@ fn first_error(findings: &[Finding]) -> String {
     }
 }
 
-/// A key that is no hash takes nothing away: all that was valid in it goes on.
-fn keep_all(domain: &Arc<str>, kind: &str, before: Option<&Domain>) -> Domain {
+/// A key that is no hash takes nothing away: all that was valid in it goes on. Adds the names of which something changed to `changed`.
+fn keep_all(
+    domain: &Arc<str>,
+    kind: &str,
+    before: Option<&Arc<Domain>>,
+    changed: &mut BTreeSet<GatewayName>,
+) -> Arc<Domain> {
     let reason = format!(
         "the key of domain {} is of Redis type '{}', not a hash",
         shown(domain),
         shown(kind)
     );
+    let finding = Some(Finding {
+        domain: domain.to_string(),
+        gateway: None,
+        field: None,
+        severity: Severity::Error,
+        reason: reason.clone(),
+        mend: "delete the key, or store it as a hash; until then its gateways stay as they were".to_owned(),
+    });
+    if let Some(before) = before
+        && before.finding == finding
+    {
+        return Arc::clone(before);
+    }
+    let values = before.map(|before| before.values()).unwrap_or_default();
     let known = before.into_iter().flat_map(|before| &before.slots);
     let slots = known.filter_map(|(name, slot)| {
-        let value = before.and_then(|before| before.value(name));
+        changed.insert(name.clone());
+        let value = values.get(name.as_str().as_bytes()).copied();
         let valid = slot.valid.as_ref()?.keep(reason.clone(), value);
         Some((
             name.clone(),
@@ -359,98 +528,113 @@ fn keep_all(domain: &Arc<str>, kind: &str, before: Option<&Domain>) -> Domain {
             }),
         ))
     });
-    Domain {
+    Arc::new(Domain {
         fields: None,
         slots: slots.collect(),
+        bad_names: BTreeMap::new(),
+        finding,
         is_unreadable: before.is_none_or(|before| before.is_unreadable),
-        findings: vec![Finding {
-            domain: domain.to_string(),
-            gateway: None,
-            field: None,
-            severity: Severity::Error,
-            reason: reason.clone(),
-            mend: "delete the key, or store it as a hash; until then its gateways stay as they were".to_owned(),
-        }],
-        bad_names: 0,
-    }
+    })
 }
 
 /// Who gets a name: a template before all domains, then the first domain by name. Gateways that are disabled claim nothing; one that is
 /// refused and never was valid claims its name all the same, so that no typo, and no restart after it, sends its calls to another carrier.
-fn decide(domains: BTreeMap<Arc<str>, Arc<Domain>>, rules: Arc<Rules>) -> Desired {
-    let of_templates: BTreeSet<&GatewayName> = rules.profiles.values().flat_map(|facts| &facts.gateways).collect();
-    let mut served: BTreeMap<GatewayName, Arc<Entry>> = BTreeMap::new();
-    let mut refused: BTreeMap<GatewayName, Refused> = BTreeMap::new();
-    let mut findings = Vec::new();
-    let mut counts = BTreeMap::new();
-    for (domain_name, domain) in &domains {
-        let mut count = Counts {
-            invalid: domain.bad_names,
-            ..Counts::default()
-        };
-        findings.extend(domain.findings.iter().cloned());
-        for (name, slot) in &domain.slots {
-            findings.extend(slot.findings.iter().cloned());
-            let Some(Valid { entry, .. }) = &slot.valid else {
-                count.invalid += 1;
-                if !of_templates.contains(name) && !served.contains_key(name) {
-                    refused.entry(name.clone()).or_insert_with(|| Refused {
-                        domain: Arc::clone(domain_name),
-                        reason: first_error(&slot.findings),
-                    });
-                }
-                continue;
-            };
-            let mut shadowed = false;
-            if entry.gateway.enabled {
-                let owner = if of_templates.contains(name) {
-                    Some("a template".to_owned())
-                } else if let Some(before) = refused.get(name) {
-                    Some(format!("domain {}, by a value that is refused,", shown(&before.domain)))
-                } else {
-                    match served.entry(name.clone()) {
-                        MapEntry::Vacant(place) => {
-                            place.insert(Arc::clone(entry));
-                            None
-                        }
-                        MapEntry::Occupied(place) => Some(format!("domain {}", shown(&place.get().gateway.domain))),
-                    }
-                };
-                if let Some(owner) = owner {
-                    shadowed = true;
-                    findings.push(Finding {
-                        domain: domain_name.to_string(),
-                        gateway: Some(name.to_string()),
-                        field: None,
-                        severity: Severity::Error,
-                        reason: format!(
-                            "{owner} has a gateway of this name, and FreeSWITCH knows a name once, over all profiles"
-                        ),
-                        mend: "rename one of the two".to_owned(),
-                    });
-                }
+///
+/// What becomes of a name has nothing to do with other names: so some can be decided again, and the rest stands.
+struct Decision<'a> {
+    of_templates: BTreeSet<&'a GatewayName>,
+    served: BTreeMap<GatewayName, Arc<Entry>>,
+    refused: BTreeMap<GatewayName, Refused>,
+    findings: Vec<Finding>,
+    counts: BTreeMap<Arc<str>, Counts>,
+}
+
+impl<'a> Decision<'a> {
+    fn of(rules: &'a Rules) -> Self {
+        Self {
+            of_templates: rules.profiles.values().flat_map(|facts| &facts.gateways).collect(),
+            served: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            findings: Vec::new(),
+            counts: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a field in. Of one name, those of earlier domains come first.
+    fn take(&mut self, domain: &Arc<str>, name: &GatewayName, slot: &Slot) {
+        let counts = self.counts.entry(Arc::clone(domain)).or_default();
+        self.findings.extend(slot.findings.iter().cloned());
+        let Some(Valid { entry, .. }) = &slot.valid else {
+            counts.invalid += 1;
+            if !self.of_templates.contains(name) && !self.served.contains_key(name) {
+                self.refused.entry(name.clone()).or_insert_with(|| Refused {
+                    domain: Arc::clone(domain),
+                    reason: first_error(&slot.findings),
+                });
             }
-            match (&entry.kept, entry.gateway.enabled, shadowed) {
-                (Some(_), _, _) => count.kept += 1,
-                (None, false, _) => count.disabled += 1,
-                (None, true, true) => count.shadowed += 1,
-                (None, true, false) => count.valid += 1,
+            return;
+        };
+        let mut owner = None;
+        if entry.gateway.enabled {
+            if self.of_templates.contains(name) {
+                owner = Some("a template".to_owned());
+            } else if let Some(before) = self.refused.get(name) {
+                owner = Some(format!("domain {}, by a value that is refused,", shown(&before.domain)));
+            } else if let Some(before) = self.served.get(name) {
+                owner = Some(format!("domain {}", shown(&before.gateway.domain)));
+            } else {
+                self.served.insert(name.clone(), Arc::clone(entry));
             }
         }
-        counts.insert(domain_name.to_string(), count);
+        match (&entry.kept, entry.gateway.enabled, &owner) {
+            (Some(_), _, _) => counts.kept += 1,
+            (None, false, _) => counts.disabled += 1,
+            (None, true, Some(_)) => counts.shadowed += 1,
+            (None, true, None) => counts.valid += 1,
+        }
+        if let Some(owner) = owner {
+            self.findings.push(Finding {
+                domain: domain.to_string(),
+                gateway: Some(name.to_string()),
+                field: None,
+                severity: Severity::Error,
+                reason: format!("{owner} has a gateway of this name, and FreeSWITCH knows a name once, over all profiles"),
+                mend: "rename one of the two".to_owned(),
+            });
+        }
     }
+}
+
+fn sorted(findings: impl Iterator<Item = Finding>) -> Arc<[Finding]> {
+    let mut findings: Vec<_> = findings.collect();
     findings.sort_unstable();
     findings.dedup();
-    let nodes = served.values().filter_map(|entry| entry.gateway.nodes.as_ref());
-    let nodes = nodes.flatten().cloned().collect();
-    Desired {
-        rules: Some(Arc::clone(&rules)),
-        domains,
-        served,
-        refused,
-        findings,
-        counts,
-        nodes,
+    findings.into()
+}
+
+/// Counts the switches that an entry names, one by one; what comes to nothing is forgotten.
+fn count_nodes(nodes: &mut BTreeMap<String, usize>, entry: &Entry, count: impl Fn(usize) -> usize) {
+    for node in entry.gateway.nodes.iter().flatten() {
+        let known = nodes.remove(node).unwrap_or_default();
+        if let counted @ 1.. = count(known) {
+            nodes.insert(node.clone(), counted);
+        }
+    }
+}
+
+impl Add for Counts {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        self.each(more, usize::add)
+    }
+}
+
+impl Sub for Counts {
+    type Output = Self;
+
+    fn sub(self, less: Self) -> Self {
+        self.each(less, usize::sub)
     }
 }
 

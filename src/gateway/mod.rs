@@ -4,6 +4,7 @@
 
 mod check;
 mod desired;
+mod fields;
 mod finding;
 mod freeswitch;
 mod json;
@@ -15,6 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use desired::{Counts, Desired, Entry, Refused};
+pub use fields::{FieldChange, Fields, Span};
 pub(crate) use finding::shown;
 pub use finding::{Finding, Severity};
 pub use freeswitch::is_true;
@@ -47,9 +49,6 @@ pub enum RawDomain {
     /// The key exists but is no hash: its Redis type.
     WrongType(String),
 }
-
-/// field → value, as the bytes that Redis holds.
-pub type Fields = BTreeMap<Vec<u8>, Vec<u8>>;
 
 impl RawDomain {
     pub fn hash(fields: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Self {

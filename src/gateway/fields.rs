@@ -1,0 +1,273 @@
+//! The fields of one key as Redis holds them.
+//!
+//! A domain may have ten thousand, and Redis tells that it changed, not which of them: it is read whole, and what is the same as before must cost
+//! next to nothing. So all of it is one piece of memory, as it came, and two of these are compared from both ends.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::Bytes;
+
+/// field → value, in the order in which Redis gave them. Each field is there once.
+#[derive(Clone, Default)]
+pub struct Fields {
+    bytes: Bytes,
+    places: Box<[Place]>,
+}
+
+/// Some of the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    len: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    name: Span,
+    value: Span,
+}
+
+/// A field that is not what it was before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct FieldChange<'a> {
+    pub name: &'a [u8],
+    /// `None`: it is new.
+    pub before: Option<&'a [u8]>,
+    /// `None`: it is gone.
+    pub now: Option<&'a [u8]>,
+}
+
+impl Fields {
+    /// Fields that stand somewhere in `bytes`: the name of one, its value, the name of the next, in this order. `None` when that is not so.
+    pub fn within(bytes: Bytes, spans: &[Span]) -> Option<Self> {
+        let (pairs, []) = spans.as_chunks::<2>() else {
+            return None;
+        };
+        let mut end = 0;
+        for span in spans {
+            if span.start < end || span.end() as usize > bytes.len() {
+                return None;
+            }
+            end = span.end();
+        }
+        let places = pairs.iter().map(|&[name, value]| Place { name, value });
+        Some(Self {
+            bytes,
+            places: places.collect(),
+        })
+    }
+
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// name and value of each, as they came.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.places.iter().map(|place| self.at(*place))
+    }
+
+    /// What differs from `before`, by name.
+    pub fn changes<'a>(&'a self, before: &'a Fields) -> Vec<FieldChange<'a>> {
+        let common = common_prefix(&self.bytes, &before.bytes);
+        let both = self.places.iter().zip(&before.places);
+        let first = both.take_while(|(now, old)| now == old && now.end() <= common).count();
+        let (now, old) = (&self.places[first..], &before.places[first..]);
+
+        let common = common_suffix(&self.bytes, &before.bytes);
+        let both = now.iter().rev().zip(old.iter().rev());
+        let is_same = |now: &Place, old: &Place| {
+            let (now, old) = (now.from_end(self.bytes.len()), old.from_end(before.bytes.len()));
+            now == old && now[0] <= common
+        };
+        let last = both.take_while(|(now, old)| is_same(now, old)).count();
+        self.compare(&now[..now.len() - last], before, &old[..old.len() - last])
+    }
+
+    /// What differs among some of these and some of those before.
+    fn compare<'a>(&'a self, now: &[Place], before: &'a Fields, old: &[Place]) -> Vec<FieldChange<'a>> {
+        let mut now: Vec<_> = now.iter().map(|place| self.at(*place)).collect();
+        let mut old: Vec<_> = old.iter().map(|place| before.at(*place)).collect();
+        now.sort_unstable_by_key(|(name, _)| *name);
+        old.sort_unstable_by_key(|(name, _)| *name);
+        let (mut now, mut old) = (now.into_iter().peekable(), old.into_iter().peekable());
+        let mut changes = Vec::new();
+        loop {
+            let order = match (now.peek(), old.peek()) {
+                (None, None) => return changes,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((now, _)), Some((old, _))) => now.cmp(old),
+            };
+            let of_now = if order.is_le() { now.next() } else { None };
+            let of_old = if order.is_ge() { old.next() } else { None };
+            let change = FieldChange {
+                name: of_now.or(of_old).map_or(&[][..], |(name, _)| name),
+                before: of_old.map(|(_, value)| value),
+                now: of_now.map(|(_, value)| value),
+            };
+            if change.before != change.now {
+                changes.push(change);
+            }
+        }
+    }
+
+    fn at(&self, place: Place) -> (&[u8], &[u8]) {
+        let of = |span: Span| &self.bytes[span.start as usize..span.end() as usize];
+        (of(place.name), of(place.value))
+    }
+}
+
+impl FromIterator<(Vec<u8>, Vec<u8>)> for Fields {
+    /// Of two with one name the later counts.
+    fn from_iter<T: IntoIterator<Item = (Vec<u8>, Vec<u8>)>>(fields: T) -> Self {
+        let fields: BTreeMap<_, _> = fields.into_iter().collect();
+        let mut bytes = Vec::with_capacity(fields.iter().map(|(name, value)| name.len() + value.len()).sum());
+        let mut push = |part: &[u8]| {
+            let start = bytes.len();
+            bytes.extend_from_slice(part);
+            Span::new(start, part.len())
+        };
+        let places = fields.iter().map_while(|(name, value)| {
+            Some(Place {
+                name: push(name)?,
+                value: push(value)?,
+            })
+        });
+        let places = places.collect();
+        Self {
+            bytes: bytes.into(),
+            places,
+        }
+    }
+}
+
+impl PartialEq for Fields {
+    /// In whatever order they came.
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.changes(other).is_empty()
+    }
+}
+
+impl Eq for Fields {}
+
+impl fmt::Debug for Fields {
+    /// Says how much there is, never what: values hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} fields", self.len())
+    }
+}
+
+impl Span {
+    /// `None` when it ends beyond 4 GiB.
+    pub fn new(start: usize, len: usize) -> Option<Self> {
+        u32::try_from(start + len).ok()?;
+        Some(Self {
+            start: u32::try_from(start).ok()?,
+            len: u32::try_from(len).ok()?,
+        })
+    }
+
+    fn end(self) -> u32 {
+        self.start + self.len
+    }
+}
+
+impl Place {
+    fn end(&self) -> usize {
+        self.value.end() as usize
+    }
+
+    /// How far before the end of all its parts begin, and how long they are.
+    fn from_end(&self, all: usize) -> [usize; 4] {
+        let [name, value] = [self.name, self.value].map(|span| (all - span.start as usize, span.len as usize));
+        [name.0, name.1, value.0, value.1]
+    }
+}
+
+/// What is compared at once.
+const BLOCK: usize = 4096;
+
+fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    let blocks = a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK));
+    let whole = blocks.take_while(|(a, b)| a == b).count() * BLOCK;
+    let rest = a[whole..].iter().zip(&b[whole..]);
+    whole + rest.take_while(|(a, b)| a == b).count()
+}
+
+fn common_suffix(a: &[u8], b: &[u8]) -> usize {
+    let blocks = a.rchunks_exact(BLOCK).zip(b.rchunks_exact(BLOCK));
+    let whole = blocks.take_while(|(a, b)| a == b).count() * BLOCK;
+    let (a, b) = (&a[..a.len() - whole], &b[..b.len() - whole]);
+    let rest = a.iter().rev().zip(b.iter().rev());
+    whole + rest.take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As in a reply of Redis: with something between them.
+    fn fields(fields: &[(Vec<u8>, Vec<u8>)]) -> Fields {
+        let (mut bytes, mut spans) = (Vec::new(), Vec::new());
+        for part in fields.iter().flat_map(|(name, value)| [name, value]) {
+            bytes.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
+            spans.push(Span::new(bytes.len(), part.len()).unwrap());
+            bytes.extend_from_slice(part);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        Fields::within(bytes.into(), &spans).unwrap()
+    }
+
+    fn pairs() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
+        let name = "[a-c]{1,2}".prop_map(String::into_bytes);
+        let value = prop_oneof![Just(vec![b'v'; 5000]), vec(prop_oneof![Just(b'$'), Just(b'\r'), Just(b'1')], 0..6)];
+        // In an order of its own, and each name once.
+        proptest::collection::hash_map(name, value, 0..9).prop_map(|map| map.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn what_differs_is_what_differs_by_name(mut before in pairs(), now in pairs(), shared in 0..4usize) {
+            for (at, field) in now.iter().enumerate().take(shared) {
+                before.retain(|(name, _)| *name != field.0);
+                before.insert(at.min(before.len()), field.clone());
+            }
+            let map = |pairs: &[(Vec<u8>, Vec<u8>)]| pairs.iter().cloned().collect::<BTreeMap<_, _>>();
+            let (by_name_before, by_name) = (map(&before), map(&now));
+            let names = by_name_before.keys().chain(by_name.keys()).collect::<std::collections::BTreeSet<_>>();
+            let expected: Vec<_> = names
+                .into_iter()
+                .map(|name| FieldChange {
+                    name,
+                    before: by_name_before.get(name).map(Vec::as_slice),
+                    now: by_name.get(name).map(Vec::as_slice),
+                })
+                .filter(|change| change.before != change.now)
+                .collect();
+            let (before, now) = (fields(&before), fields(&now));
+            prop_assert!(now.changes(&before) == expected);
+            prop_assert_eq!(now == before, expected.is_empty());
+            let other_bytes: Fields = now.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+            prop_assert!(other_bytes == now);
+        }
+    }
+
+    #[test]
+    fn spans_that_are_no_fields_are_refused() {
+        let span = |start, len| Span { start, len };
+        let within = |spans: &[Span]| Fields::within(Bytes::from_static(b"abcd"), spans).is_some();
+        assert!(within(&[span(0, 2), span(2, 2)]) && within(&[]));
+        assert!(!within(&[span(0, 1)]), "a name without a value");
+        assert!(!within(&[span(0, 1), span(2, 3)]), "beyond the end");
+        assert!(!within(&[span(2, 1), span(0, 1)]), "not in order");
+    }
+}
