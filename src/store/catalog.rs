@@ -11,11 +11,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rand::Rng;
-use redis::Value;
+use redis::{ErrorKind, RedisError, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::link::Role;
-use super::pool::Connection;
+use super::bulk::Bulk;
+use super::pool::Pooled;
 use super::tracking::{Dirty, Fence, Mark, Tracking};
 use super::{GatewayKeys, Kind, LastGood, Store, StoreError, keys};
 use crate::gateway::{Desired, Finding, RawDomain, RawDomains, Rules, Severity};
@@ -486,13 +487,13 @@ struct Raw {
 impl Store {
     async fn read_gateways(&self, wanted: &Wanted<'_>, limit: Duration) -> Result<Raw, StoreError> {
         const OPERATION: &str = "read gateways";
-        let read = self.read(OPERATION, limit, async |connection| {
+        let read = self.read_bulk(OPERATION, limit, async |bulk| {
             let domains = match wanted {
                 Wanted::Domains(domains) => domains.to_vec(),
-                Wanted::All | Wanted::Gateway(_) => self.domains(connection).await?,
+                Wanted::All | Wanted::Gateway(_) => self.domains(bulk).await?,
             };
             let mut pipe = redis::pipe();
-            pipe.ignore_errors().get(keys::REVISION_KEY);
+            pipe.get(keys::REVISION_KEY);
             for (_, key) in &domains {
                 match wanted {
                     Wanted::Gateway(gateway) => pipe.hget(key, gateway),
@@ -502,36 +503,36 @@ impl Store {
             }
             // Last: a server that is a master then was one all along.
             pipe.cmd("ROLE");
-            let mut replies = pipe.query_async::<Vec<Value>>(connection).await?.into_iter();
-            let mut next = || replies.next().unwrap_or(Value::Nil);
-            let key = redis::from_redis_value(next().extract_error()?)?;
+            let mut replies = bulk.ask(&pipe).await?.into_iter();
+            let mut next = || replies.next().ok_or_else(|| RedisError::from((ErrorKind::Parse, "a reply is missing")));
+            let key = redis::from_redis_value(next()?.value()?)?;
             let mut raw = Raw {
                 domains: RawDomains::new(),
                 key,
                 doubt: None,
             };
             for (domain, _) in domains {
-                let (content, kind) = (next(), next());
-                let kind: String = redis::from_redis_value(kind.extract_error()?)?;
+                let (content, kind) = (next()?, next()?);
+                let kind: String = redis::from_redis_value(kind.value()?)?;
                 let read = match (kind.as_str(), wanted) {
                     // It went between SCAN and here, or its going is the change.
                     ("none", _) => continue,
                     ("hash", Wanted::Gateway(name)) => {
-                        let value: Option<Vec<u8>> = redis::from_redis_value(content.extract_error()?)?;
+                        let value: Option<Vec<u8>> = redis::from_redis_value(content.value()?)?;
                         RawDomain::hash(value.map(|value| (name.as_bytes().to_vec(), value)))
                     }
-                    ("hash", _) => match redis::from_redis_value::<Vec<_>>(content.extract_error()?)? {
+                    ("hash", _) => match content.into_fields()? {
                         // Redis keeps no empty hash: it came between the two, and its coming is a change of its own.
                         fields if fields.is_empty() => continue,
-                        fields => RawDomain::hash(fields),
+                        fields => RawDomain::Hash(Arc::new(fields)),
                     },
                     _ => RawDomain::WrongType(kind),
                 };
                 raw.domains.insert(domain, read);
             }
-            let role = Role::of(&next().extract_error()?);
+            let role = Role::of(&next()?.value()?);
             if role != Role::Master {
-                connection.discard();
+                bulk.discard();
             }
             Ok((raw, role))
         });
@@ -552,7 +553,7 @@ impl Store {
     }
 
     /// domain and key of each, by name.
-    async fn domains(&self, connection: &mut Connection) -> Result<Vec<(String, Vec<u8>)>, redis::RedisError> {
+    async fn domains(&self, bulk: &mut Bulk) -> Result<Vec<(String, Vec<u8>)>, RedisError> {
         let pattern = match &self.gateway_keys {
             GatewayKeys::Domains { domains, .. } => {
                 return Ok(domains
@@ -564,14 +565,14 @@ impl Store {
         };
         let (mut cursor, mut found) = (0u64, BTreeMap::new());
         loop {
-            let (next, keys): (u64, Vec<Vec<u8>>) = redis::cmd("SCAN")
-                .arg(cursor)
-                .arg("MATCH")
-                .arg(pattern)
-                .arg("COUNT")
-                .arg(SCAN_COUNT)
-                .query_async(connection)
-                .await?;
+            let mut scan = redis::pipe();
+            let arguments = scan.cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern);
+            arguments.arg("COUNT").arg(SCAN_COUNT);
+            let mut keys = Vec::new();
+            let mut next = 0;
+            for reply in bulk.ask(&scan).await? {
+                (next, keys) = redis::from_redis_value::<(u64, Vec<Vec<u8>>)>(reply.value()?)?;
+            }
             for key in keys {
                 if let Some(domain) = self.gateway_keys.domain(&String::from_utf8_lossy(&key)) {
                     found.insert(domain.to_owned(), key.clone());

@@ -3,18 +3,22 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, ProtocolVersion, RedisError, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, ProtocolVersion, RedisConnectionInfo, RedisError,
+    ServerErrorKind, Value,
 };
+use rustls::ClientConfig;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::StoreError;
+use super::bulk::{self, Stream};
 use super::options::{SentinelOptions, Way};
 use super::sentinel::{Named, NoMaster, Patience, Sentinels};
 use crate::settings::HostPort;
@@ -24,6 +28,8 @@ const OLD_NEWS: Duration = Duration::from_secs(10);
 
 pub(super) struct Link {
     way: Source,
+    /// Of `rediss://` and the like.
+    tls: Option<Arc<ClientConfig>>,
     /// For what is asked of a new connection before it is used.
     limit: Duration,
     master: Mutex<Master>,
@@ -55,6 +61,14 @@ pub(super) struct Connected {
     pub(super) role: Result<Role, RedisError>,
 }
 
+/// A server to connect to.
+struct Target {
+    info: ConnectionInfo,
+    generation: u64,
+    /// What the Sentinels call it and say of it, and why none says anything newer.
+    named: Option<(String, Named, Option<NoMaster>)>,
+}
+
 /// What a server says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Role {
@@ -73,8 +87,9 @@ pub(super) enum ConnectError {
 }
 
 impl Link {
-    pub(super) fn new(way: &Way, limit: Duration) -> Self {
+    pub(super) fn new(way: &Way, tls: Option<Arc<ClientConfig>>, limit: Duration) -> Self {
         Self {
+            tls,
             way: match way {
                 Way::Fixed(info) => Source::Fixed(info.clone()),
                 Way::Sentinel(options) => Source::Sentinel(options.clone(), Sentinels::new(options)),
@@ -97,22 +112,55 @@ impl Link {
         config: &AsyncConnectionConfig,
         protocol: Option<ProtocolVersion>,
     ) -> Result<Connected, ConnectError> {
-        let connected = match &self.way {
-            Source::Fixed(info) => self.open(info, 0, config, protocol).await?,
+        let target = self.target().await?;
+        let opened = self.open(&target.info, target.generation, config, protocol).await;
+        let opened = match self.has_sentinels() {
+            true => opened.and_then(check_master),
+            false => opened,
+        };
+        self.reached(target, opened)
+    }
+
+    /// The same without the client library: a stream on which nothing was said yet, as whom to greet, and its generation.
+    pub(super) async fn open_stream(&self) -> Result<(Box<dyn Stream>, RedisConnectionInfo, u64), ConnectError> {
+        let target = self.target().await?;
+        let opened = timeout(self.limit, bulk::open(&target.info, self.tls.as_ref())).await;
+        let opened = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let user = target.info.redis_settings().clone();
+        let opened = opened.map(|stream| (stream, user, target.generation));
+        self.reached(target, opened.map_err(|error| ConnectError::Redis(error.into())))
+    }
+
+    /// Where the server is at the moment.
+    async fn target(&self) -> Result<Target, ConnectError> {
+        match &self.way {
+            Source::Fixed(info) => Ok(Target {
+                info: info.clone(),
+                generation: 0,
+                named: None,
+            }),
             Source::Sentinel(options, sentinels) => {
                 let (named, generation, none) = self.named(sentinels).await?;
-                let info = options.server_at(&named.address);
-                let opened = self.open(&info, generation, config, protocol).await;
-                let opened = opened.and_then(check_master);
-                let connected = opened.map_err(|error| match none {
-                    Some(none) => ConnectError::Said(none.to_string()),
-                    None => error.at(&options.master, &named.address),
-                })?;
-                self.tell(&options.master, &named.address);
-                connected
+                Ok(Target {
+                    info: options.server_at(&named.address),
+                    generation,
+                    named: Some((options.master.clone(), named, none)),
+                })
             }
+        }
+    }
+
+    /// What came of connecting there.
+    fn reached<C>(&self, target: Target, opened: Result<C, ConnectError>) -> Result<C, ConnectError> {
+        let connected = match (opened, &target.named) {
+            (Err(_), Some((.., Some(none)))) => return Err(ConnectError::Said(none.to_string())),
+            (Err(error), Some((master, named, None))) => return Err(error.at(master, &named.address)),
+            (opened, _) => opened?,
         };
-        if self.is_current(connected.generation) && self.is_lost.swap(false, Ordering::Relaxed) {
+        if let Some((master, named, _)) = &target.named {
+            self.tell(master, &named.address);
+        }
+        if self.is_current(target.generation) && self.is_lost.swap(false, Ordering::Relaxed) {
             self.found.send_modify(|found| *found += 1);
         }
         Ok(connected)
@@ -381,37 +429,47 @@ fn check_master(connected: Connected) -> Result<Connected, ConnectError> {
 
 /// Asks a server what it is, by commands that a restricted user has.
 async fn identify(connection: &mut MultiplexedConnection) -> Result<Result<Role, RedisError>, ConnectError> {
-    const CLUSTER: &str = "Redis Cluster is not supported, since Redis tells of changes, and runs scripts, on each node by itself: use a standalone \
-                           Redis, or one with replicas and Sentinel (redis.sentinel)";
     let (hello, role): (Value, Value) = redis::pipe()
         .ignore_errors()
         .cmd("HELLO")
         .cmd("ROLE")
         .query_async(connection)
         .await?;
-    let hello = hello
-        .extract_error()
-        .and_then(|hello| Ok(redis::from_redis_value::<HashMap<String, Value>>(hello)?));
-    let mode = match &hello {
-        Ok(hello) => hello
-            .get("mode")
-            .and_then(|mode| redis::from_redis_value_ref::<String>(mode).ok()),
+    let mode = match hello.extract_error() {
+        Ok(hello) => mode_of(hello),
         // Before Redis 6 there is no HELLO.
         Err(_) => {
             let info: Result<String, RedisError> = redis::cmd("INFO").arg("cluster").query_async(connection).await;
-            let is_cluster = info.is_ok_and(|info| info.contains("cluster_enabled:1"));
-            is_cluster.then(|| "cluster".to_owned())
+            mode_by_info(info.ok())
         }
     };
-    match mode.as_deref() {
-        Some("cluster") => return Err(ConnectError::Unsupported(CLUSTER.to_owned())),
-        Some("sentinel") => {
-            let reason = "this is a Sentinel, which holds no gateways: name it in redis.sentinel.nodes, and its master in redis.sentinel.master";
-            return Err(ConnectError::Unsupported(reason.to_owned()));
-        }
-        _ => {}
-    }
+    refuse(mode.as_deref())?;
     Ok(role.extract_error().map(|role| Role::of(&role)))
+}
+
+/// Of HELLO's answer: `standalone`, or something else.
+pub(super) fn mode_of(hello: Value) -> Option<String> {
+    let hello: HashMap<String, Value> = redis::from_redis_value(hello).ok()?;
+    redis::from_redis_value_ref(hello.get("mode")?).ok()
+}
+
+/// Of the answer to INFO, where there is no HELLO.
+pub(super) fn mode_by_info(info: Option<String>) -> Option<String> {
+    let is_cluster = info.is_some_and(|info| info.contains("cluster_enabled:1"));
+    is_cluster.then(|| "cluster".to_owned())
+}
+
+/// # Errors
+/// Of what mode trunkd cannot work with, and why.
+pub(super) fn refuse(mode: Option<&str>) -> Result<(), ConnectError> {
+    const CLUSTER: &str = "Redis Cluster is not supported, since Redis tells of changes, and runs scripts, on each node by itself: use a standalone \
+                           Redis, or one with replicas and Sentinel (redis.sentinel)";
+    const SENTINEL: &str = "this is a Sentinel, which holds no gateways: name it in redis.sentinel.nodes, and its master in redis.sentinel.master";
+    match mode {
+        Some("cluster") => Err(ConnectError::Unsupported(CLUSTER.to_owned())),
+        Some("sentinel") => Err(ConnectError::Unsupported(SENTINEL.to_owned())),
+        _ => Ok(()),
+    }
 }
 
 /// What is usually wrong when TLS fails.

@@ -2,6 +2,7 @@
 //!
 //! The only room with Redis commands and key names. Knows nothing of XML, HTTP or the event socket.
 
+mod bulk;
 mod catalog;
 mod control;
 mod data_dir;
@@ -21,7 +22,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deadpool::managed::PoolError;
+use deadpool::managed::{self, PoolError};
 use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -38,8 +39,9 @@ pub use options::Options;
 
 use crate::health::{self, Health, Part};
 use crate::metrics;
+use bulk::{Bulk, BulkManager, BulkPool};
 use link::{ConnectError, Link, Role};
-use pool::{Connection, Manager, Pool};
+use pool::{Connection, Manager, Pool, Pooled};
 
 /// Connections that may be open at once, of each kind.
 const POOL_SIZE: usize = 16;
@@ -52,6 +54,8 @@ pub struct Store {
     /// Apart, so that slow writes of many switches leave connections for answering FreeSWITCH.
     reads: Pool,
     writes: Pool,
+    /// For reading whole hashes.
+    bulks: BulkPool,
     link: Arc<Link>,
     timeout: Duration,
     gateway_keys: GatewayKeys,
@@ -105,7 +109,7 @@ impl Store {
     /// [`StoreError::Settings`] when the address makes no sense.
     pub fn new(options: Options, health: Arc<Health>) -> Result<Self, StoreError> {
         let limit = options.timeout.max(Duration::from_secs(1));
-        let link = Arc::new(Link::new(&options.way, limit));
+        let link = Arc::new(Link::new(&options.way, options.tls.clone(), limit));
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(limit))
             // Each operation has its own limit; this one only frees a connection that will never answer.
@@ -114,9 +118,11 @@ impl Store {
             let pool = Pool::builder(Manager::new(link.clone(), config.clone())).max_size(POOL_SIZE);
             pool.build().map_err(|error| StoreError::Settings(error.to_string()))
         };
+        let bulks = BulkPool::builder(BulkManager::new(link.clone())).max_size(POOL_SIZE);
         Ok(Self {
             reads: pool()?,
             writes: pool()?,
+            bulks: bulks.build().map_err(|error| StoreError::Settings(error.to_string()))?,
             link: link.clone(),
             timeout: options.timeout,
             gateway_keys: options.gateway_keys.clone(),
@@ -172,8 +178,9 @@ impl Store {
         let dropping = async {
             while moves.changed().await.is_ok() {
                 for pool in [&self.reads, &self.writes] {
-                    pool.retain(|connection, _| self.link.is_current(connection.generation));
+                    pool.retain(|connection, _| self.link.is_current(connection.generation()));
                 }
+                self.bulks.retain(|bulk, _| self.link.is_current(bulk.generation()));
             }
         };
         tokio::join!(looking, dropping);
@@ -193,7 +200,6 @@ impl Store {
         self.run(Kind::Write, operation, limit, work).await
     }
 
-    /// Runs one operation on a pooled connection within `limit`, and notes how it went.
     async fn run<T, F>(&self, kind: Kind, operation: &'static str, limit: Duration, work: F) -> Result<T, StoreError>
     where
         F: AsyncFnOnce(&mut Connection) -> Result<T, RedisError>,
@@ -202,10 +208,34 @@ impl Store {
             Kind::Read => &self.reads,
             Kind::Write => &self.writes,
         };
+        self.run_on(pool, kind, operation, limit, work).await
+    }
+
+    /// As [`Store::read`], where the whole of what is read is large.
+    async fn read_bulk<T, F>(&self, operation: &'static str, limit: Duration, work: F) -> Result<T, StoreError>
+    where
+        F: AsyncFnOnce(&mut Bulk) -> Result<T, RedisError>,
+    {
+        self.run_on(&self.bulks, Kind::Read, operation, limit, work).await
+    }
+
+    /// Runs one operation on a pooled connection within `limit`, and notes how it went.
+    async fn run_on<M, T, F>(
+        &self,
+        pool: &managed::Pool<M>,
+        kind: Kind,
+        operation: &'static str,
+        limit: Duration,
+        work: F,
+    ) -> Result<T, StoreError>
+    where
+        M: managed::Manager<Error = ConnectError, Type: Pooled>,
+        F: AsyncFnOnce(&mut M::Type) -> Result<T, RedisError>,
+    {
         let attempt = async {
             let connection = pool.get().await;
             let mut connection = connection.map_err(|error| self.unwrap_pool(operation, &error))?;
-            let generation = connection.generation;
+            let generation = connection.generation();
             let result = tokio::select! {
                 result = work(&mut connection) => result,
                 // It may hang for as long as it likes.

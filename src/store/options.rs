@@ -1,18 +1,23 @@
 //! The settings' `[redis]`, as the connections need it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, TlsCertificates};
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Embedded, GatewayKeys, StoreError, tls};
+use super::tls::Tls;
+use super::{Embedded, GatewayKeys, StoreError};
 use crate::settings::{HostPort, RedisSettings, SentinelSettings};
 
 /// How to reach Redis.
 #[derive(Clone)]
 pub struct Options {
     pub(super) way: Way,
+    /// For where it goes by TLS.
+    pub(super) tls: Option<Arc<ClientConfig>>,
     /// The limit of one read on behalf of a request, connection included.
     pub timeout: Duration,
     pub gateway_keys: GatewayKeys,
@@ -42,10 +47,11 @@ impl Options {
     /// # Errors
     /// [`StoreError::Settings`] when the URL makes no sense, a certificate's file cannot be used, or there is no way to a Redis.
     pub fn from_settings(redis: &RedisSettings, data_dir: &Path) -> Result<Self, StoreError> {
+        let tls = Tls::read(redis.tls.as_ref())?;
         let way = match (&redis.url, &redis.sentinel) {
             _ if redis.embedded => Way::Fixed(Embedded::connection(data_dir)),
-            (Some(url), _) => Way::Fixed(by_url(url, redis)?),
-            (None, Some(sentinel)) => Way::Sentinel(by_sentinel(sentinel, redis)?),
+            (Some(url), _) => Way::Fixed(by_url(url, redis, &tls)?),
+            (None, Some(sentinel)) => Way::Sentinel(by_sentinel(sentinel, redis, &tls)?),
             (None, None) => {
                 return Err(StoreError::Settings(
                     "set redis.url, redis.sentinel, or redis.embedded = true".to_owned(),
@@ -60,6 +66,7 @@ impl Options {
             },
         };
         Ok(Self {
+            tls: way.goes_by_tls().then_some(tls.config),
             way,
             timeout: redis.timeout,
             gateway_keys,
@@ -86,7 +93,17 @@ impl SentinelOptions {
     }
 }
 
-fn by_url(url: &SecretString, redis: &RedisSettings) -> Result<ConnectionInfo, StoreError> {
+impl Way {
+    fn goes_by_tls(&self) -> bool {
+        let server = match self {
+            Self::Fixed(info) => info,
+            Self::Sentinel(options) => &options.server,
+        };
+        matches!(server.addr(), ConnectionAddr::TcpTls { .. })
+    }
+}
+
+fn by_url(url: &SecretString, redis: &RedisSettings, tls: &Tls) -> Result<ConnectionInfo, StoreError> {
     let info = url.expose_secret().into_connection_info();
     // The library's error could quote the URL, and with it a password.
     let info =
@@ -96,14 +113,10 @@ fn by_url(url: &SecretString, redis: &RedisSettings) -> Result<ConnectionInfo, S
         redis.username.as_deref(),
         redis.password.as_ref(),
     );
-    with_certificates(
-        info.set_redis_settings(user),
-        redis.tls.as_ref().map(tls::certificates).transpose()?.as_ref(),
-    )
+    with_certificates(info.set_redis_settings(user), tls)
 }
 
-fn by_sentinel(sentinel: &SentinelSettings, redis: &RedisSettings) -> Result<SentinelOptions, StoreError> {
-    let certificates = redis.tls.as_ref().map(tls::certificates).transpose()?;
+fn by_sentinel(sentinel: &SentinelSettings, redis: &RedisSettings, tls: &Tls) -> Result<SentinelOptions, StoreError> {
     let at = |address: &HostPort, user: RedisConnectionInfo| {
         let (host, port) = (address.host.clone(), address.port);
         let address = match sentinel.tls {
@@ -118,7 +131,7 @@ fn by_sentinel(sentinel: &SentinelSettings, redis: &RedisSettings) -> Result<Sen
         let info = address.into_connection_info().map_err(|error| {
             StoreError::Settings(format!("redis.sentinel.nodes: {error}")) // an address holds no secret
         })?;
-        with_certificates(info.set_redis_settings(user), certificates.as_ref())
+        with_certificates(info.set_redis_settings(user), tls)
     };
     let nodes = sentinel.nodes.iter().map(|address| {
         let user = with_user(
@@ -157,11 +170,8 @@ fn with_user(
 }
 
 /// A connection without TLS has no use for any.
-fn with_certificates(
-    info: ConnectionInfo,
-    certificates: Option<&TlsCertificates>,
-) -> Result<ConnectionInfo, StoreError> {
-    match (info.addr(), certificates) {
+fn with_certificates(info: ConnectionInfo, tls: &Tls) -> Result<ConnectionInfo, StoreError> {
+    match (info.addr(), &tls.certificates) {
         (ConnectionAddr::TcpTls { .. }, Some(certificates)) => {
             let client = Client::build_with_tls(info, certificates.clone());
             // The library's error could quote a key.

@@ -14,6 +14,14 @@ use super::link::{ConnectError, Connected, Link};
 
 pub(super) type Pool = managed::Pool<Manager>;
 
+/// What every kind of connection that is kept has.
+pub(super) trait Pooled {
+    fn generation(&self) -> u64;
+
+    /// It is not used again: another one may lead to a better server.
+    fn discard(&mut self);
+}
+
 pub(super) struct Manager {
     link: Arc<Link>,
     config: AsyncConnectionConfig,
@@ -22,7 +30,7 @@ pub(super) struct Manager {
 
 pub(super) struct Connection {
     inner: MultiplexedConnection,
-    pub(super) generation: u64,
+    generation: u64,
     is_spent: bool,
 }
 
@@ -36,9 +44,12 @@ impl Manager {
     }
 }
 
-impl Connection {
-    /// It is not used again: another one may lead to a better server.
-    pub(super) fn discard(&mut self) {
+impl Pooled for Connection {
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn discard(&mut self) {
         self.is_spent = true;
     }
 }

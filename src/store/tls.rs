@@ -1,29 +1,60 @@
 //! The certificate files of `redis.tls`. Every error names the file and the mend, and none shows what a file holds.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use redis::{ClientTlsConfig, TlsCertificates};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::client::WantsClientCert;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 
 use super::StoreError;
 use crate::settings::RedisTlsSettings;
 
-/// Reads the files, and sees that they can be used.
-pub(super) fn certificates(tls: &RedisTlsSettings) -> Result<TlsCertificates, StoreError> {
-    let root_cert = tls.ca.as_deref().map(authorities).transpose()?;
-    let client_tls = match (&tls.cert, &tls.key) {
-        (Some(cert), Some(key)) => Some(shown(cert, key)?),
-        _ => None,
-    };
-    Ok(TlsCertificates { client_tls, root_cert })
+/// The certificates, for the client library and for connections of our own.
+pub(super) struct Tls {
+    pub(super) certificates: Option<TlsCertificates>,
+    pub(super) config: Arc<ClientConfig>,
 }
 
-fn authorities(path: &Path) -> Result<Vec<u8>, StoreError> {
-    let bytes = read("ca", path)?;
+impl Tls {
+    /// Reads the files, and sees that they can be used. Without any the server's certificate is checked against the well-known authorities.
+    pub(super) fn read(tls: Option<&RedisTlsSettings>) -> Result<Self, StoreError> {
+        let ca = tls.and_then(|tls| tls.ca.as_deref());
+        let ca = ca.map(|path| Ok((path, read("ca", path)?))).transpose()?;
+        let roots = match &ca {
+            Some((path, bytes)) => authorities(path, bytes)?,
+            None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
+        };
+        let config = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| StoreError::Settings(format!("redis.tls: {error}")))?
+            .with_root_certificates(roots);
+        let (config, client_tls) = match tls.map(|tls| (&tls.cert, &tls.key)) {
+            Some((Some(cert), Some(key))) => {
+                let client = ClientTlsConfig {
+                    client_cert: read("cert", cert)?,
+                    client_key: read("key", key)?,
+                };
+                (shown(config, cert, key, &client)?, Some(client))
+            }
+            _ => (config.with_no_client_auth(), None),
+        };
+        let certificates = tls.map(|_| TlsCertificates {
+            client_tls,
+            root_cert: ca.map(|(_, bytes)| bytes),
+        });
+        Ok(Self {
+            certificates,
+            config: config.into(),
+        })
+    }
+}
+
+fn authorities(path: &Path, bytes: &[u8]) -> Result<RootCertStore, StoreError> {
     let mut roots = RootCertStore::empty();
-    for certificate in chain("ca", path, &bytes)? {
+    for certificate in chain("ca", path, bytes)? {
         roots.add(certificate).map_err(|error| {
             refused(
                 "ca",
@@ -32,14 +63,16 @@ fn authorities(path: &Path) -> Result<Vec<u8>, StoreError> {
             )
         })?;
     }
-    Ok(bytes)
+    Ok(roots)
 }
 
-fn shown(cert: &Path, key: &Path) -> Result<ClientTlsConfig, StoreError> {
-    let client = ClientTlsConfig {
-        client_cert: read("cert", cert)?,
-        client_key: read("key", key)?,
-    };
+/// Tried at start and not at each connection: a key may be another certificate's.
+fn shown(
+    config: ConfigBuilder<ClientConfig, WantsClientCert>,
+    cert: &Path,
+    key: &Path,
+    client: &ClientTlsConfig,
+) -> Result<ClientConfig, StoreError> {
     let chain = chain("cert", cert, &client.client_cert)?;
     let private = PrivateKeyDer::from_pem_slice(&client.client_key).map_err(|_| {
         refused(
@@ -48,21 +81,14 @@ fn shown(cert: &Path, key: &Path) -> Result<ClientTlsConfig, StoreError> {
             "holds no private key that is ready to use: it must be PEM, and not encrypted",
         )
     })?;
-    // Tried here, so that a key that is another certificate's is told at start and not at each connection.
-    let config = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| StoreError::Settings(format!("redis.tls: {error}")))?
-        .with_root_certificates(RootCertStore::empty())
-        .with_client_auth_cert(chain, private);
-    config.map_err(|error| {
+    config.with_client_auth_cert(chain, private).map_err(|error| {
         let cert = cert.display();
         refused(
             "key",
             key,
             &format!("is not the key of the first certificate in {cert}: {error}"),
         )
-    })?;
-    Ok(client)
+    })
 }
 
 fn read(key: &str, path: &Path) -> Result<Vec<u8>, StoreError> {
