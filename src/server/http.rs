@@ -36,6 +36,7 @@ use super::tls::{self, TlsError};
 use crate::health::Health;
 use crate::metrics::{HTTP_REFUSED, XML_CURL_BYTES, XML_CURL_OVERSIZED, XML_CURL_REQUESTS, XML_CURL_SECONDS};
 use crate::settings::HttpSettings;
+use crate::sofia_conf::Text;
 use crate::xml_curl::{
     self, Answer, Documents, FREESWITCH_MAX_BYTES, Gateway, Kind, Outcome, Request, SofiaConf, Source,
 };
@@ -296,23 +297,27 @@ fn respond(answer: Answer) -> HttpResponse {
         Outcome::MethodNotAllowed => response.insert_header((header::ALLOW, "GET, HEAD, POST")),
         _ => &mut response,
     };
-    response.body(SharedBody(answer.body))
+    response.body(SharedBody { text: answer.body, piece: 0 })
 }
 
 /// A body that many answers share. It is taken piece by piece: the server copies what it is given into a buffer of the connection, and a thousand
 /// slow clients must not mean a thousand copies.
-struct SharedBody(Bytes);
+struct SharedBody {
+    text: Text,
+    piece: usize,
+}
 
 impl MessageBody for SharedBody {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
-        self.0.size()
+        BodySize::Sized(self.text.len() as u64)
     }
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        let piece = self.0.len().min(PIECE_BYTES);
-        Poll::Ready((piece > 0).then(|| Ok(self.0.split_to(piece))))
+        let piece = self.text.pieces().get(self.piece).cloned();
+        self.piece += 1;
+        Poll::Ready(piece.map(Ok))
     }
 }
 
@@ -373,7 +378,7 @@ impl Record<'_> {
     /// Of what is no request for `sofia.conf`, only refusals are worth a line.
     fn log_refusal(&self, answer: &Answer) {
         let outcome = answer.outcome.as_str();
-        let reason = String::from_utf8_lossy(&answer.body);
+        let reason = answer.body.to_string();
         let (peer, reason) = (Peer(self.peer), reason.trim_end());
         match answer.outcome {
             Outcome::Served | Outcome::NotFound => trace!(%peer, outcome, "not sofia.conf"),
@@ -423,7 +428,7 @@ fn log(asked: &SofiaConf, answer: &Answer, elapsed: Duration) {
             "sofia.conf: the handler panicked; FreeSWITCH takes its XML on disk"
         ),
         _ => {
-            let reason = String::from_utf8_lossy(&answer.body);
+            let reason = answer.body.to_string();
             line!(
                 warn,
                 "sofia.conf: {}; FreeSWITCH takes its XML on disk",

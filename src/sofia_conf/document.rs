@@ -1,18 +1,16 @@
 //! Which part of the configuration is asked for, and the document that answers.
 
-use std::cell::RefCell;
-use std::cmp::Ordering;
-use std::iter::Peekable;
-use std::slice;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 
+use super::blocks::{Block, Changed, Place, Text, Writer, next_blocks};
 use super::escape::push_attribute;
 use super::render::push_gateway;
 use super::templates::{Part, Profile};
 use super::{RevisionKey, Templates};
-use crate::gateway::{Desired, Entry, Gateway};
+use crate::gateway::{Desired, Entry, Gateway, GatewayName};
 
 /// The constant answer to everything trunkd doesn't serve (FACTS 7).
 pub const NOT_FOUND: &str = r#"<document type="freeswitch/xml">
@@ -49,19 +47,35 @@ pub enum GatewayQuery<'a> {
 /// A document in which every gateway of ours can be found again, so that the next one is made from it.
 #[derive(Debug)]
 pub struct Document {
-    pub text: Bytes,
-    /// In the order of the text.
-    pieces: Vec<Piece>,
+    text: Text,
+    blocks: Vec<Arc<Block>>,
+    /// What it was made from.
+    served: OrdMap<GatewayName, Arc<Entry>>,
 }
 
-/// Where a gateway stands.
-#[derive(Debug)]
-struct Piece {
-    /// The number of its profile, in the order of the templates.
-    profile: usize,
-    entry: Arc<Entry>,
-    start: usize,
-    end: usize,
+impl Document {
+    pub fn text(&self) -> &Text {
+        &self.text
+    }
+
+    fn new(blocks: Vec<Arc<Block>>, served: &OrdMap<GatewayName, Arc<Entry>>) -> Self {
+        Self {
+            text: blocks.iter().map(|block| block.text()).collect(),
+            blocks,
+            served: served.clone(),
+        }
+    }
+
+    /// Whether there are gateways of these profiles, by number.
+    fn has_gateways(&self, profiles: usize) -> Vec<bool> {
+        let mut has = vec![false; profiles];
+        for profile in self.blocks.iter().flat_map(|block| block.profiles()) {
+            if let Some(has) = has.get_mut(profile) {
+                *has = true;
+            }
+        }
+        has
+    }
 }
 
 impl Templates {
@@ -71,8 +85,7 @@ impl Templates {
     /// settings too: FreeSWITCH sets some of them back to its defaults whenever it reads a profile (`config_sofia` in
     /// sofia.c).
     pub fn document(&self, desired: &Desired, key: &RevisionKey, query: &Query<'_>) -> Option<String> {
-        let (text, _) = self.write(desired, key, query, None)?;
-        Some(text)
+        Some(self.next_document(desired, key, query, None)?.text.to_string())
     }
 
     /// As [`Templates::document`]. Of what did not change since `before`, the text is taken from there: that must be of these templates, under this key, and
@@ -84,20 +97,6 @@ impl Templates {
         query: &Query<'_>,
         before: Option<&Document>,
     ) -> Option<Document> {
-        let (text, pieces) = self.write(desired, key, query, before)?;
-        Some(Document {
-            text: text.into(),
-            pieces,
-        })
-    }
-
-    fn write(
-        &self,
-        desired: &Desired,
-        key: &RevisionKey,
-        query: &Query<'_>,
-        before: Option<&Document>,
-    ) -> Option<(String, Vec<Piece>)> {
         let asked = match query.profile {
             Some(name) => Some(self.find_profile(name)?),
             None => None,
@@ -106,16 +105,57 @@ impl Templates {
             desired,
             key,
             query,
-            before: RefCell::new(before.map_or(&[][..], |before| &before.pieces).iter().peekable()),
-            before_text: before.map_or(&[], |before| &before.text),
-            pieces: RefCell::new(Vec::with_capacity(before.map_or(0, |before| before.pieces.len()))),
+            asked,
         };
-        let capacity = before.map_or(0, |before| before.text.len() + GATEWAY_BYTES);
-        let text = match query.gateway {
-            GatewayQuery::None => self.with_settings(&answer, asked, capacity),
-            GatewayQuery::One(_) | GatewayQuery::All => self.gateways_only(&answer, asked, capacity),
+        if let Some(next) = before.and_then(|before| self.change(&answer, before)) {
+            return Some(next);
+        }
+        let blocks = match query.gateway {
+            GatewayQuery::None => self.with_settings(&answer),
+            GatewayQuery::One(_) | GatewayQuery::All => self.gateways_only(&answer),
         };
-        Some((text, answer.pieces.into_inner()))
+        Some(Document::new(blocks, desired.served()))
+    }
+
+    /// Writes those gateways alone that are others than before. `None` when that is not enough.
+    fn change(&self, answer: &Answer<'_>, before: &Document) -> Option<Document> {
+        if matches!(answer.query.gateway, GatewayQuery::One(_)) {
+            return None;
+        }
+        let place = |name: &GatewayName, entry: &Entry| {
+            let (profile, _) = self.profiles().enumerate().find(|(_, profile)| answer.is_of(entry, profile))?;
+            Some(Place {
+                profile,
+                name: name.clone(),
+            })
+        };
+        let mut changes: Vec<Changed<'_>> = Vec::new();
+        for item in before.served.diff(answer.desired.served()) {
+            let (old, new) = match item {
+                DiffItem::Add(name, new) => (None, Some((name, new))),
+                DiffItem::Remove(name, old) => (Some((name, old)), None),
+                DiffItem::Update { old, new } => (Some(old), Some(new)),
+            };
+            let old = old.and_then(|(name, entry)| place(name, entry));
+            let new = new.and_then(|(name, entry)| Some((place(name, entry)?, entry)));
+            if let Some(old) = old.filter(|old| new.as_ref().is_none_or(|(new, _)| new != old)) {
+                changes.push((old, None));
+            }
+            changes.extend(new.map(|(place, entry)| (place, Some(entry))));
+        }
+        changes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let profiles: Vec<_> = self.profiles().collect();
+        let blocks = next_blocks(&before.blocks, changes, |text, place, entry| {
+            let indent = profiles.get(place.profile).map_or("", |profile| match answer.query.gateway {
+                GatewayQuery::None => &profile.indent,
+                _ => INDENT,
+            });
+            push_gateway(text, &entry.gateway, answer.key, indent);
+        })?;
+        let next = Document::new(blocks, answer.desired.served());
+        // A profile without any gateway of ours stands as it is in its template.
+        let has = |document: &Document| document.has_gateways(profiles.len());
+        (has(&next) == has(before)).then_some(next)
     }
 
     /// FreeSWITCH compares profile names in any case.
@@ -125,22 +165,25 @@ impl Templates {
     }
 
     /// The templates as they stand, with our gateways at `<gateways>`.
-    fn with_settings(&self, answer: &Answer<'_>, asked: Option<&Profile>, capacity: usize) -> String {
-        let mut out = String::with_capacity(capacity.max(self.text_bytes() + 256));
+    fn with_settings(&self, answer: &Answer<'_>) -> Vec<Arc<Block>> {
+        let mut out = Writer::new(self.text_bytes() + 2 * GATEWAY_BYTES);
         out.push_str("<document type=\"freeswitch/xml\">\n<section name=\"configuration\">\n");
         out.push_str(&self.head);
-        for (number, part) in self.parts.iter().enumerate() {
+        let mut number = 0;
+        for part in &self.parts {
             match part {
                 Part::Text(text) => out.push_str(text),
-                Part::Profile(profile) if asked.is_none_or(|asked| asked.name == profile.name) => {
-                    answer.push_profile(&mut out, number, profile);
+                Part::Profile(profile) => {
+                    if answer.asked.is_none_or(|asked| asked.name == profile.name) {
+                        answer.push_profile(&mut out, number, profile);
+                    }
+                    number += 1;
                 }
-                Part::Profile(_) => {}
             }
         }
         out.push_str(&self.tail);
         out.push_str("</section>\n</document>\n");
-        out
+        out.finish()
     }
 
     /// The profiles without our gateways: what FreeSWITCH keeps on its disk for when trunkd is away (FACTS 7), as
@@ -164,33 +207,27 @@ impl Templates {
     }
 
     /// Profile → gateways → gateway, which is all that `startgw` reads (FACTS 17).
-    fn gateways_only(&self, answer: &Answer<'_>, asked: Option<&Profile>, capacity: usize) -> String {
-        let mut out = String::with_capacity(capacity.max(2 * GATEWAY_BYTES));
+    fn gateways_only(&self, answer: &Answer<'_>) -> Vec<Arc<Block>> {
+        let mut out = Writer::new(2 * GATEWAY_BYTES);
         out.push_str(concat!(
             "<document type=\"freeswitch/xml\">\n",
             "  <section name=\"configuration\">\n",
             "    <configuration name=\"sofia.conf\" description=\"sofia Endpoint\">\n",
             "      <profiles>\n",
         ));
-        for (number, profile) in self
-            .profiles()
-            .enumerate()
-            .filter(|(_, p)| asked.is_none_or(|asked| asked.name == p.name))
-        {
-            let before = out.len();
-            out.push_str("        <profile name=\"");
-            push_attribute(&mut out, profile.name.as_str());
-            out.push_str("\">\n          <gateways>\n");
-            let inside = out.len();
-            answer.push_gateways_only(&mut out, number, profile);
-            if out.len() == inside && asked.is_none() {
-                out.truncate(before);
+        let asked = answer.asked;
+        for (number, profile) in self.profiles().enumerate().filter(|(_, p)| asked.is_none_or(|asked| asked.name == p.name)) {
+            if asked.is_none() && !answer.has_any(profile) {
                 continue;
             }
+            out.push_str("        <profile name=\"");
+            push_attribute(out.text(), profile.name.as_str());
+            out.push_str("\">\n          <gateways>\n");
+            answer.push_gateways_only(&mut out, number, profile);
             out.push_str("          </gateways>\n        </profile>\n");
         }
         out.push_str("      </profiles>\n    </configuration>\n  </section>\n</document>\n");
-        out
+        out.finish()
     }
 }
 
@@ -208,92 +245,105 @@ struct Answer<'a> {
     desired: &'a Desired,
     key: &'a RevisionKey,
     query: &'a Query<'a>,
-    /// What is left of the document before, and its text.
-    before: RefCell<Peekable<slice::Iter<'a, Piece>>>,
-    before_text: &'a [u8],
-    /// What was written so far.
-    pieces: RefCell<Vec<Piece>>,
+    asked: Option<&'a Profile>,
 }
 
-impl Answer<'_> {
-    fn push_profile(&self, out: &mut String, number: usize, profile: &Profile) {
+/// Of the gateways of a document that is not a profile's own.
+const INDENT: &str = "            ";
+
+impl<'a> Answer<'a> {
+    fn push_profile(&self, out: &mut Writer, number: usize, profile: &Profile) {
         let mut ours = self.ours(profile).peekable();
         if ours.peek().is_none() {
             return out.push_str(&profile.untouched);
         }
         out.push_str(&profile.before);
-        for entry in ours {
-            self.push_entry(out, number, entry, &profile.indent);
-        }
+        self.push_gateways(out, number, ours, &profile.indent);
         out.push_str(&profile.after);
     }
 
-    fn push_gateways_only(&self, out: &mut String, number: usize, profile: &Profile) {
-        const INDENT: &str = "            ";
+    fn push_gateways_only(&self, out: &mut Writer, number: usize, profile: &Profile) {
         match self.query.gateway {
-            GatewayQuery::One(name) => {
-                if let Some(gateway) = self.one(name).filter(|gateway| gateway.profile == profile.name) {
-                    push_gateway(out, gateway, self.key, INDENT);
-                } else if let Some((_, text)) = profile.own_gateways.iter().find(|(own, _)| own.as_str() == name) {
-                    out.push_str(text);
-                } else if profile.own_section_has_more && self.desired.get(name).is_none() {
-                    // It may be in a file on FreeSWITCH's disk; of what it gets, FreeSWITCH takes the one it wants.
-                    out.push_str(&profile.own_section);
+            GatewayQuery::One(name) => match self.one(name, profile) {
+                Some(One::Ours(gateway)) => {
+                    push_gateway(out.text(), gateway, self.key, INDENT);
                 }
-            }
+                Some(One::Own(text)) => out.push_str(text),
+                None => {}
+            },
             GatewayQuery::All | GatewayQuery::None => {
                 out.push_str(&profile.own_section);
-                for entry in self.ours(profile) {
-                    self.push_entry(out, number, entry, INDENT);
-                }
+                self.push_gateways(out, number, self.ours(profile), INDENT);
             }
         }
     }
 
-    /// Appends a gateway, from the document before if it did not change.
-    fn push_entry(&self, out: &mut String, profile: usize, entry: &Arc<Entry>, indent: &str) {
-        let start = out.len();
-        match self.written_before(profile, entry) {
-            Some(text) => out.push_str(text),
-            None => {
-                push_gateway(out, &entry.gateway, self.key, indent);
-            }
+    fn push_gateways<'e>(
+        &self,
+        out: &mut Writer,
+        profile: usize,
+        entries: impl Iterator<Item = &'e Arc<Entry>>,
+        indent: &str,
+    ) {
+        for entry in entries {
+            let place = Place {
+                profile,
+                name: entry.gateway.name.clone(),
+            };
+            out.gateway(place, |text| {
+                push_gateway(text, &entry.gateway, self.key, indent);
+            });
         }
-        self.pieces.borrow_mut().push(Piece {
-            profile,
-            entry: Arc::clone(entry),
-            start,
-            end: out.len(),
-        });
     }
 
-    /// Both documents have their gateways in one order: one walk over them, without a search for each.
-    fn written_before(&self, profile: usize, entry: &Arc<Entry>) -> Option<&str> {
-        let mut before = self.before.borrow_mut();
-        loop {
-            let piece = before.peek()?;
-            let order = (piece.profile, &piece.entry.gateway.name).cmp(&(profile, &entry.gateway.name));
-            match order {
-                Ordering::Greater => return None,
-                Ordering::Less => {
-                    before.next();
-                }
-                Ordering::Equal => {
-                    let piece = before.next().filter(|piece| Arc::ptr_eq(&piece.entry, entry))?;
-                    return std::str::from_utf8(self.before_text.get(piece.start..piece.end)?).ok();
-                }
+    /// Whether anything would stand in a profile that holds gateways alone.
+    fn has_any(&self, profile: &'a Profile) -> bool {
+        match self.query.gateway {
+            GatewayQuery::One(name) => self.one(name, profile).is_some_and(|one| !one.is_empty()),
+            GatewayQuery::All | GatewayQuery::None => {
+                !profile.own_section.is_empty() || self.ours(profile).next().is_some()
             }
         }
     }
 
-    fn one(&self, name: &str) -> Option<&Gateway> {
-        let entry = self.desired.get(name)?;
-        Some(&entry.gateway).filter(|gateway| gateway.serves(self.query.node))
+    /// The one gateway that is asked for, if the profile has it.
+    fn one(&self, name: &str, profile: &'a Profile) -> Option<One<'a>> {
+        let desired = self.desired;
+        let ours = desired.get(name).filter(|entry| self.is_of(entry, profile));
+        if let Some(entry) = ours {
+            return Some(One::Ours(&entry.gateway));
+        }
+        if let Some((_, text)) = profile.own_gateways.iter().find(|(own, _)| own.as_str() == name) {
+            return Some(One::Own(text));
+        }
+        // It may be in a file on FreeSWITCH's disk; of what it gets, FreeSWITCH takes the one it wants.
+        let may_be_there = profile.own_section_has_more && desired.get(name).is_none();
+        may_be_there.then_some(One::Own(&profile.own_section))
     }
 
     /// Our gateways of a profile.
-    fn ours(&self, profile: &Profile) -> impl Iterator<Item = &Arc<Entry>> {
+    fn ours(&self, profile: &'a Profile) -> impl Iterator<Item = &'a Arc<Entry>> {
         let entries = self.desired.served().values();
-        entries.filter(|entry| entry.gateway.profile == profile.name && entry.gateway.serves(self.query.node))
+        entries.filter(move |entry| self.is_of(entry, profile))
+    }
+
+    /// Whether the gateway is to stand in that profile of this document.
+    fn is_of(&self, entry: &Entry, profile: &Profile) -> bool {
+        entry.gateway.profile == profile.name
+            && entry.gateway.serves(self.query.node)
+            && self.asked.is_none_or(|asked| asked.name == profile.name)
+    }
+}
+
+/// A gateway that is asked for by name.
+enum One<'a> {
+    Ours(&'a Gateway),
+    /// Text of the template.
+    Own(&'a str),
+}
+
+impl One<'_> {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Own(""))
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of the network, Redis or the clock.
 
+mod blocks;
 mod document;
 mod escape;
 mod outline;
@@ -10,6 +11,7 @@ mod render;
 mod template_file;
 mod templates;
 
+pub use blocks::Text;
 pub use document::{Document, GatewayQuery, NOT_FOUND, Query};
 pub use render::{KeyError, RenderedGateway, RevisionKey, render_gateway, revision};
 pub use templates::{TemplateError, TemplateWarning, Templates};

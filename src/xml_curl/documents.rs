@@ -4,14 +4,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, Shared};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use super::Current;
 use crate::gateway::Desired;
-use crate::sofia_conf::{Document, GatewayQuery, Query, RevisionKey, Templates};
+use crate::sofia_conf::{Document, GatewayQuery, Query, RevisionKey, Templates, Text};
 
 /// States of which documents are kept: the present one, the one before it, for when writing is slow, and what a held switch is served.
 const GENERATIONS: usize = 3;
@@ -30,7 +29,7 @@ pub struct Documents {
 
 /// A document, and since when it is not the newest, if it is not.
 pub(super) struct Found {
-    pub(super) document: Option<Bytes>,
+    pub(super) document: Option<Text>,
     pub(super) outdated_since: Option<Timestamp>,
 }
 
@@ -87,7 +86,7 @@ impl Documents {
             Ok(Err(NotWritten)) | Err(_) => match self.older(&generation, &kind) {
                 Some(document) => {
                     return Ok(Found {
-                        document: Some(document.text.clone()),
+                        document: Some(document.text().clone()),
                         outdated_since: Some(generation.began),
                     });
                 }
@@ -95,7 +94,7 @@ impl Documents {
             },
         };
         written.map(|document| Found {
-            document: document.map(|document| document.text.clone()),
+            document: document.map(|document| document.text().clone()),
             outdated_since: None,
         })
     }
@@ -205,7 +204,7 @@ impl Generation {
 fn size(document: Option<&Option<Arc<Document>>>) -> usize {
     document
         .and_then(Option::as_ref)
-        .map_or(0, |document| document.text.len())
+        .map_or(0, |document| document.text().len())
 }
 
 impl std::fmt::Debug for Generation {
@@ -250,7 +249,7 @@ mod tests {
         }
     }
 
-    async fn get(documents: &Documents, current: &Current, query: &Query<'_>) -> (Bytes, bool) {
+    async fn get(documents: &Documents, current: &Current, query: &Query<'_>) -> (Text, bool) {
         let found = documents.get(current, query, Instant::now()).await.unwrap();
         (found.document.unwrap(), found.outdated_since.is_some())
     }
@@ -269,14 +268,14 @@ mod tests {
         };
         let (first, _) = get(&documents, &current, &of("fs1")).await;
         let (again, _) = get(&documents, &current, &of("fs1")).await;
-        assert_eq!(first.as_ptr(), again.as_ptr());
+        assert!(first.is_same(&again));
         let (other, _) = get(&documents, &current, &of("fs2")).await;
         let (third, _) = get(&documents, &current, &of("fs3")).await;
-        assert_eq!(other.as_ptr(), third.as_ptr(), "no gateway tells these two apart");
+        assert!(other.is_same(&third), "no gateway tells these two apart");
         let (without_settings, _) = get(&documents, &current, &all).await;
         for (query, found) in [(of("fs1"), first), (of("fs2"), other), (all, without_settings)] {
             let expected = templates.document(&current.desired, &current.key, &query).unwrap();
-            assert_eq!(found, expected.as_bytes());
+            assert_eq!(found.to_string(), expected);
         }
     }
 
@@ -298,13 +297,14 @@ mod tests {
             // Nothing else is written meanwhile.
             let (release, released) = mpsc::channel::<()>();
             let busy = tokio::task::spawn_blocking(move || released.recv());
-            assert_eq!(get(&documents, &after, &EXTERNAL).await, (old, true));
+            let (document, is_outdated) = get(&documents, &after, &EXTERNAL).await;
+            assert!(document.is_same(&old) && is_outdated);
             drop(release);
             let _ = busy.await;
             loop {
                 let (document, outdated) = get(&documents, &after, &EXTERNAL).await;
                 if !outdated {
-                    assert!(String::from_utf8_lossy(&document).contains("after"));
+                    assert!(document.to_string().contains("after"));
                     break;
                 }
                 tokio::task::yield_now().await;

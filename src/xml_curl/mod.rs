@@ -12,12 +12,11 @@ mod request;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::gateway::Desired;
-use crate::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates};
+use crate::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates, Text};
 use documents::{Found, NotWritten};
 
 pub use documents::Documents;
@@ -57,7 +56,7 @@ pub struct Unavailable(pub String);
 pub struct Answer {
     pub outcome: Outcome,
     /// XML with status 200, else a reason in plain text.
-    pub body: Bytes,
+    pub body: Text,
     /// See [`Current::stale_since`].
     pub stale_since: Option<Timestamp>,
 }
@@ -119,7 +118,7 @@ impl Outcome {
 impl Answer {
     /// The constant answer to everything that trunkd does not serve.
     pub fn not_found() -> Self {
-        Self::new(Outcome::NotFound, Bytes::from_static(NOT_FOUND.as_bytes()))
+        Self::new(Outcome::NotFound, NOT_FOUND.into())
     }
 
     /// Refuses with a reason that names the mend and no secret.
@@ -129,7 +128,7 @@ impl Answer {
         Self::new(outcome, reason.into())
     }
 
-    fn new(outcome: Outcome, body: Bytes) -> Self {
+    fn new(outcome: Outcome, body: Text) -> Self {
         Self {
             outcome,
             body,
@@ -169,9 +168,9 @@ pub async fn answer(source: &impl Source, documents: &Documents, request: &Sofia
     let found = match request.gateway {
         Gateway::NotAsked | Gateway::All if !current.is_for_one => documents.get(&current, &query, asked).await,
         _ => {
-            let document = current.templates.document(&current.desired, &current.key, &query);
+            let document = current.templates.next_document(&current.desired, &current.key, &query, None);
             Ok(Found {
-                document: document.map(Bytes::from),
+                document: document.map(|document| document.text().clone()),
                 outdated_since: None,
             })
         }
