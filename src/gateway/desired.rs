@@ -9,6 +9,7 @@ use std::ops::{Add, Sub};
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 
 use super::finding::shown;
 use super::parse::{parse_name, parse_value};
@@ -20,6 +21,40 @@ pub struct Entry {
     pub gateway: Gateway,
     /// Why this is an older version than the one in Redis, when it is: `new value refused, param.username: …`.
     pub kept: Option<String>,
+}
+
+/// Every gateway that is served, by name. Two of states that follow each other share what did not change, and are compared by what did.
+pub type Entries = OrdMap<GatewayName, Arc<Entry>>;
+
+/// A gateway that is not served as it was, or not served any more.
+#[derive(Clone, Copy)]
+pub struct EntryChange<'a> {
+    pub name: &'a GatewayName,
+    pub before: Option<&'a Arc<Entry>>,
+    pub now: Option<&'a Arc<Entry>>,
+}
+
+impl<'a> EntryChange<'a> {
+    /// In the order of the names.
+    pub fn between(before: &'a Entries, now: &'a Entries) -> impl Iterator<Item = Self> {
+        before.diff(now).map(|item| match item {
+            DiffItem::Add(name, now) => Self {
+                name,
+                before: None,
+                now: Some(now),
+            },
+            DiffItem::Update { old, new } => Self {
+                name: new.0,
+                before: Some(old.1),
+                now: Some(new.1),
+            },
+            DiffItem::Remove(name, before) => Self {
+                name,
+                before: Some(before),
+                now: None,
+            },
+        })
+    }
 }
 
 /// How many fields of a domain are what; each field is counted once.
@@ -55,7 +90,7 @@ impl Counts {
 pub struct Desired {
     rules: Option<Arc<Rules>>,
     domains: BTreeMap<Arc<str>, Arc<Domain>>,
-    served: OrdMap<GatewayName, Arc<Entry>>,
+    served: Entries,
     refused: BTreeMap<GatewayName, Refused>,
     findings: Arc<[Finding]>,
     counts: BTreeMap<String, Counts>,
@@ -139,7 +174,7 @@ impl Desired {
     }
 
     /// Every gateway that is served, by name.
-    pub fn served(&self) -> &OrdMap<GatewayName, Arc<Entry>> {
+    pub fn served(&self) -> &Entries {
         &self.served
     }
 
@@ -182,18 +217,7 @@ impl Desired {
     pub fn last_valid(&self) -> RawDomains {
         self.domains
             .iter()
-            .map(|(name, domain)| {
-                let values = domain.values();
-                let fields = domain.slots.iter().filter_map(|(gateway, slot)| {
-                    let gateway = gateway.as_str().as_bytes();
-                    let value = match &slot.valid.as_ref()?.older {
-                        Some(older) => older.to_vec(),
-                        None => values.get(gateway)?.to_vec(),
-                    };
-                    Some((gateway.to_vec(), value))
-                });
-                (name.to_string(), RawDomain::hash(fields))
-            })
+            .map(|(name, domain)| (name.to_string(), RawDomain::Hash(domain.last_valid())))
             .collect()
     }
 
@@ -429,6 +453,26 @@ fn all_fields<'a>(fields: &'a Fields, before: Option<&'a Domain>) -> Vec<FieldCh
 }
 
 impl Domain {
+    fn last_valid(&self) -> Arc<Fields> {
+        let is_newest = |slot: &Slot| slot.valid.as_ref().is_some_and(|valid| valid.older.is_none());
+        if let Some(fields) = &self.fields
+            && fields.len() == self.slots.len()
+            && self.slots.values().all(|slot| is_newest(slot))
+        {
+            return Arc::clone(fields);
+        }
+        let values = self.values();
+        let fields = self.slots.iter().filter_map(|(gateway, slot)| {
+            let gateway = gateway.as_str().as_bytes();
+            let value = match &slot.valid.as_ref()?.older {
+                Some(older) => older.to_vec(),
+                None => values.get(gateway)?.to_vec(),
+            };
+            Some((gateway.to_vec(), value))
+        });
+        Arc::new(fields.collect())
+    }
+
     /// What the fields held when they were read last.
     fn values(&self) -> HashMap<&[u8], &[u8]> {
         self.fields.iter().flat_map(|fields| fields.iter()).collect()

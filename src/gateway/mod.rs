@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-pub use desired::{Counts, Desired, Entry, Refused};
+pub use desired::{Counts, Desired, Entries, Entry, EntryChange, Refused};
 pub use fields::{FieldChange, Fields, Span};
 pub(crate) use finding::shown;
 pub use finding::{Finding, Severity};

@@ -1,9 +1,7 @@
 //! Carries out the plans of one switch: one plan at a time, one reload at a time, paced, each action verified and told once.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
-use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +18,7 @@ use super::plan_text::form;
 use super::served::Served;
 use crate::backoff::Backoff;
 use crate::event_socket::{Changes, Commands, Killed, QueryError};
-use crate::gateway::{Desired, GatewayName, ProfileName};
+use crate::gateway::{Desired, Entries, EntryChange, GatewayName, ProfileName};
 use crate::health::{self, Health, Part};
 use crate::metrics;
 use crate::settings::{ReconcileMode, ReconcileSettings};
@@ -366,25 +364,21 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         {
             return;
         }
-        let mut made = std::mem::take(&mut memory.wants).into_iter().peekable();
-        let mut old = before.iter().flat_map(|before| before.served()).peekable();
-        let ours = wanted
-            .desired
-            .served()
-            .iter()
-            .filter(|(_, entry)| entry.gateway.serves(Some(switch)));
-        // All three are sorted by name: one walk over them, without a search for each.
-        let wants = ours.map(|(name, entry)| {
-            let made = at(&mut made, |(known, _)| known.cmp(name)).map(|(_, want)| want);
-            let old = at(&mut old, |(known, _)| (*known).cmp(name)).map(|(_, entry)| entry);
-            let want = made.filter(|_| old.is_some_and(|old| Arc::ptr_eq(old, entry)));
-            let want = want.unwrap_or_else(|| {
-                memory.unwritten.insert(name.clone());
-                Want::of(&entry.gateway, &wanted.key)
-            });
-            (name.clone(), want)
-        });
-        memory.wants = wants.collect();
+        let none = Entries::new();
+        let known = before.as_ref().map_or(&none, |before| before.served());
+        if before.is_none() {
+            memory.wants.clear();
+        }
+        for change in EntryChange::between(known, wanted.desired.served()) {
+            match change.now.filter(|entry| entry.gateway.serves(Some(switch))) {
+                Some(entry) => {
+                    memory.unwritten.insert(change.name.clone());
+                    let want = Want::of(&entry.gateway, &wanted.key);
+                    memory.wants.insert(change.name.clone(), want);
+                }
+                None => drop(memory.wants.remove(change.name)),
+            }
+        }
     }
 
     fn judge(&self, actual: &Actual, plan: &Plan, desired: &Desired, approved: &BTreeSet<GatewayName>) -> Option<Hold> {
@@ -812,12 +806,6 @@ async fn hold<S: Switch>(lease: Arc<Lease>, switch: Arc<S>) {
             let _ = changed.changed().await;
         }
     }
-}
-
-/// The item of a sorted iterator that a comparison calls equal; passes over those that it calls less.
-fn at<I: Iterator>(items: &mut Peekable<I>, compare: impl Fn(&I::Item) -> Ordering) -> Option<I::Item> {
-    while items.next_if(|item| compare(item) == Ordering::Less).is_some() {}
-    items.next_if(|item| compare(item) == Ordering::Equal)
 }
 
 /// What FreeSWITCH has under a name after it was started, against what it was to have.

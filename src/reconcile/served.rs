@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::guard::{Hold, Limits, Verdict, judge};
-use crate::gateway::{Desired, GatewayName, ProfileName};
+use crate::gateway::{Desired, Entry, EntryChange, GatewayName, ProfileName};
 
 /// Switches that are remembered. Any name can be asked for; those beyond are served what Redis wants.
 const MOST_SWITCHES: usize = 4096;
@@ -191,17 +191,10 @@ impl Served {
 
 /// The gateways of a switch that it would lose.
 fn gone<'a>(before: &'a Desired, now: &'a Desired, switch: &str) -> impl Iterator<Item = &'a GatewayName> {
-    let mut next = now.served().iter().peekable();
-    // Both are sorted by name: one walk over them, without a search for each.
-    let lost = before.served().iter().filter(move |(name, entry)| {
-        while next.next_if(|(known, _)| known < name).is_some() {}
-        match next.next_if(|(known, _)| known == name) {
-            Some((_, now)) => !Arc::ptr_eq(now, entry) && !now.gateway.serves(Some(switch)),
-            None => true,
-        }
-    });
-    lost.filter(|(_, entry)| entry.gateway.serves(Some(switch)))
-        .map(|(name, _)| name)
+    let serves = move |entry: Option<&Arc<Entry>>| entry.is_some_and(|entry| entry.gateway.serves(Some(switch)));
+    EntryChange::between(before.served(), now.served())
+        .filter(move |change| serves(change.before) && !serves(change.now))
+        .map(|change| change.name)
 }
 
 /// The gateways of a switch.

@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
-use imbl::ordmap::DiffItem;
-
 use super::blocks::{Block, Changed, Place, Text, Writer, next_blocks};
 use super::escape::push_attribute;
 use super::render::push_gateway;
 use super::templates::{Part, Profile};
 use super::{RevisionKey, Templates};
-use crate::gateway::{Desired, Entry, Gateway, GatewayName};
+use crate::gateway::{Desired, Entries, Entry, EntryChange, Gateway, GatewayName};
 
 /// The constant answer to everything trunkd doesn't serve (FACTS 7).
 pub const NOT_FOUND: &str = r#"<document type="freeswitch/xml">
@@ -50,7 +47,7 @@ pub struct Document {
     text: Text,
     blocks: Vec<Arc<Block>>,
     /// What it was made from.
-    served: OrdMap<GatewayName, Arc<Entry>>,
+    served: Entries,
 }
 
 impl Document {
@@ -58,7 +55,7 @@ impl Document {
         &self.text
     }
 
-    fn new(blocks: Vec<Arc<Block>>, served: &OrdMap<GatewayName, Arc<Entry>>) -> Self {
+    fn new(blocks: Vec<Arc<Block>>, served: &Entries) -> Self {
         Self {
             text: blocks.iter().map(|block| block.text()).collect(),
             blocks,
@@ -130,14 +127,9 @@ impl Templates {
             })
         };
         let mut changes: Vec<Changed<'_>> = Vec::new();
-        for item in before.served.diff(answer.desired.served()) {
-            let (old, new) = match item {
-                DiffItem::Add(name, new) => (None, Some((name, new))),
-                DiffItem::Remove(name, old) => (Some((name, old)), None),
-                DiffItem::Update { old, new } => (Some(old), Some(new)),
-            };
-            let old = old.and_then(|(name, entry)| place(name, entry));
-            let new = new.and_then(|(name, entry)| Some((place(name, entry)?, entry)));
+        for change in EntryChange::between(&before.served, answer.desired.served()) {
+            let old = change.before.and_then(|entry| place(change.name, entry));
+            let new = change.now.and_then(|entry| Some((place(change.name, entry)?, entry)));
             if let Some(old) = old.filter(|old| new.as_ref().is_none_or(|(new, _)| new != old)) {
                 changes.push((old, None));
             }

@@ -3,21 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::gateway::{RawDomain, RawDomains};
+use crate::gateway::{Fields, RawDomain, RawDomains};
 use crate::sofia_conf::RevisionKey;
 
 /// In the data directory.
 const FILE: &str = "last-good";
 /// Begins the file: what it is, and the version of its form.
 const MAGIC: &str = "trunkd-last-good 1";
+
+/// What is written to the disk at a time.
+const WRITE_BYTES: usize = 64 * 1024;
 
 /// What is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,12 +44,39 @@ pub enum LastGoodError {
     Write { path: PathBuf, source: std::io::Error },
 }
 
-#[derive(Serialize, Deserialize)]
+/// As it is read.
+#[derive(Deserialize)]
 struct Body {
     at: Timestamp,
     key: String,
     /// domain → gateway → value.
     domains: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// As it is written: the same, from where it lies.
+#[derive(Serialize)]
+struct Kept<'a> {
+    at: Timestamp,
+    key: String,
+    #[serde(serialize_with = "write_domains")]
+    domains: &'a RawDomains,
+}
+
+fn write_domains<S: Serializer>(domains: &RawDomains, serializer: S) -> Result<S::Ok, S::Error> {
+    struct Gateways<'a>(&'a Fields);
+
+    impl Serialize for Gateways<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            // Values that are no text are never valid, and so not among these.
+            let text = String::from_utf8_lossy;
+            serializer.collect_map(self.0.iter().map(|(name, value)| (text(name), text(value))))
+        }
+    }
+
+    serializer.collect_map(domains.iter().filter_map(|(domain, raw)| match raw {
+        RawDomain::Hash(fields) => Some((domain, Gateways(fields))),
+        RawDomain::WrongType(_) => None,
+    }))
 }
 
 impl LastGood {
@@ -101,21 +131,11 @@ impl LastGood {
             path: path.clone(),
             source,
         };
-        // Values that are no text are never valid, and so not among these.
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let domains = self.domains.iter().filter_map(|(domain, raw)| match raw {
-            RawDomain::Hash(fields) => {
-                let gateways = fields.iter().map(|(name, value)| (text(name), text(value)));
-                Some((domain.clone(), gateways.collect()))
-            }
-            RawDomain::WrongType(_) => None,
-        });
-        let body = Body {
+        let body = Kept {
             at: self.at,
             key: self.key.to_hex(),
-            domains: domains.collect(),
+            domains: &self.domains,
         };
-        let body = serde_json::to_vec(&body).map_err(|error| failed(error.into()))?;
         fs::create_dir_all(data_dir).map_err(failed)?;
         let new = data_dir.join(format!("{FILE}.new"));
         let mut file = OpenOptions::new()
@@ -125,10 +145,14 @@ impl LastGood {
             .mode(0o600)
             .open(&new)
             .map_err(failed)?;
-        let head = format!("{MAGIC} {}\n", checksum(&body));
-        file.write_all(head.as_bytes())
-            .and_then(|()| file.write_all(&body))
-            .map_err(failed)?;
+        // Megabytes: they are not put together before they are written, and the sum of them goes where room was left.
+        let head = |sum: &str| format!("{MAGIC} {sum}\n");
+        file.write_all(head(&checksum(b"")).as_bytes()).map_err(failed)?;
+        let mut summing = BufWriter::with_capacity(WRITE_BYTES, Summing::new(&mut file));
+        serde_json::to_writer(&mut summing, &body).map_err(|error| failed(error.into()))?;
+        let sum = summing.into_inner().map_err(|error| failed(error.into_error()))?.finish();
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        file.write_all(head(&sum).as_bytes()).map_err(failed)?;
         file.sync_all().map_err(failed)?;
         fs::rename(&new, &path).map_err(failed)?;
         // So that the name, too, outlives a loss of power.
@@ -139,7 +163,39 @@ impl LastGood {
 }
 
 fn checksum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes on, and makes the checksum of what it wrote.
+struct Summing<W> {
+    to: W,
+    sum: Sha256,
+}
+
+impl<W: Write> Summing<W> {
+    fn new(to: W) -> Self {
+        Self { to, sum: Sha256::new() }
+    }
+
+    fn finish(self) -> String {
+        hex(&self.sum.finalize())
+    }
+}
+
+impl<W: Write> Write for Summing<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.sum.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
+    }
 }
 
 #[cfg(test)]
