@@ -1,0 +1,76 @@
+//! Connections are taken as they come, as many at once as there may be; those beyond wait in the socket's queue.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::throttle::Throttle;
+
+/// Before the next try when the system gives no connection: one that is closed meanwhile may have been what it lacked.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Serves each connection in a task of its own on this thread, until `stop`. A connection has one of the `permits` for as long as it lasts.
+pub(super) async fn connections<F: Future<Output = ()> + 'static>(
+    listener: std::net::TcpListener,
+    permits: Arc<Semaphore>,
+    stop: CancellationToken,
+    serve: impl Fn(TcpStream, SocketAddr) -> F,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let told = Throttle::default();
+    let accepting = async {
+        loop {
+            let Ok(permit) = permits.clone().acquire_owned().await else {
+                return;
+            };
+            match listener.accept().await {
+                Ok((socket, peer)) => {
+                    let served = serve(socket, peer);
+                    tokio::task::spawn_local(async move {
+                        served.await;
+                        drop(permit);
+                    });
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    if let Some(held) = told.pass(Instant::now()) {
+                        let mend = mend(&error);
+                        error!(held, "no connection can be taken, trying on: {error}{mend}");
+                    }
+                    drop(permit);
+                    sleep(RETRY).await;
+                }
+            }
+        }
+    };
+    stop.run_until_cancelled(accepting).await;
+    Ok(())
+}
+
+/// Its client was gone before it was taken.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
+}
+
+fn mend(error: &io::Error) -> &'static str {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EMFILE) => {
+            "; raise the limit of open files (systemd: LimitNOFILE, shell: ulimit -Hn), or lower http.max_connections"
+        }
+        Some(Errno::ENFILE) => "; raise the system's limit of open files (sysctl fs.file-max)",
+        Some(Errno::ENOMEM | Errno::ENOBUFS) => "; the system has no memory left for it",
+        _ => "",
+    }
+}
