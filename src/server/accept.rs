@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -26,12 +27,13 @@ pub(super) async fn connections<F: Future<Output = ()> + 'static>(
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let told = Throttle::default();
+    let mut tick = Tick::new();
     let accepting = async {
         loop {
             let Ok(permit) = permits.clone().acquire_owned().await else {
                 return;
             };
-            match listener.accept().await {
+            match tick.beside(listener.accept()).await {
                 Ok((socket, peer)) => {
                     let served = serve(socket, peer);
                     tokio::task::spawn_local(async move {
@@ -53,6 +55,51 @@ pub(super) async fn connections<F: Future<Output = ()> + 'static>(
     };
     stop.run_until_cancelled(accepting).await;
     Ok(())
+}
+
+/// A timer that is always the next to fire while there are connections. Setting one that fires before all others costs tokio two calls to the system,
+/// to wake a thread that may not know of it; and each request sets some, of a few hundred milliseconds and more.
+struct Tick {
+    next: Pin<Box<Sleep>>,
+    is_set: bool,
+    has_come: bool,
+}
+
+impl Tick {
+    const EVERY: Duration = Duration::from_millis(100);
+
+    fn new() -> Self {
+        Self {
+            next: Box::pin(sleep(Self::EVERY)),
+            is_set: false,
+            has_come: false,
+        }
+    }
+
+    /// Waits for a connection. With none between two ticks there are no more of these.
+    async fn beside<T>(&mut self, connection: impl Future<Output = T>) -> T {
+        let mut connection = pin!(connection);
+        loop {
+            tokio::select! {
+                biased;
+                come = &mut connection => {
+                    if !self.is_set {
+                        self.is_set = true;
+                        self.next.as_mut().reset(tokio::time::Instant::now() + Self::EVERY);
+                    }
+                    self.has_come = true;
+                    return come;
+                }
+                () = &mut self.next, if self.is_set => {
+                    self.is_set = self.has_come;
+                    self.has_come = false;
+                    if self.is_set {
+                        self.next.as_mut().reset(tokio::time::Instant::now() + Self::EVERY);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Its client was gone before it was taken.

@@ -142,7 +142,9 @@ impl<S: Source> Server<S> {
             let (listener, site, tls) = (listener.clone(), site.clone(), tls.clone());
             serve(listener, site, tls, permits.clone(), stop.clone())
         });
-        let serving = serving.into_iter().map(async |worker| Ok::<_, ServeError>(worker.await??));
+        let serving = serving
+            .into_iter()
+            .map(async |worker| Ok::<_, ServeError>(worker.await??));
         try_join_all(serving).await?;
         if timeout(SHUTDOWN_TIMEOUT, of_all.acquire_many(most)).await.is_err() {
             let connections = most as usize - of_all.available_permits();

@@ -117,7 +117,10 @@ impl AsyncWrite for Wire {
             return this.io.poll_write(cx, head);
         }
         let piece = &bytes[..bytes.len().min(MOST_AT_ONCE)];
-        let sent = ready!(this.io.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(piece)]))?;
+        let sent = ready!(
+            this.io
+                .poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(piece)])
+        )?;
         bytes.advance(sent.saturating_sub(head.len()));
         Poll::Ready(Ok(sent.min(head.len())))
     }

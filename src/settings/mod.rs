@@ -412,7 +412,7 @@ impl Default for HttpSettings {
             request_timeout: Duration::from_secs(5),
             // A fleet of a thousand that restarts asks all at once, each with a few connections.
             max_connections: 4096,
-            workers: 2,
+            workers: 1,
         }
     }
 }
