@@ -1,6 +1,6 @@
 //! Answers: trunkd beside nginx with a static file of the same bytes, and beside reading the hash with a C client; all in one run.
 //!
-//! trunkd is `trunkd serve` as a process, Redis a `redis-server`, nginx has as many workers as trunkd; each on loopback, every request on a connection of its own, as
+//! trunkd is `trunkd serve` as a process, Redis a `redis-server`, nginx has two workers, trunkd its default of one; each on loopback, every request on a connection of its own, as
 //! FreeSWITCH does it. `make bench` runs it; `docs/benchmarks.md` says how to read what it prints.
 //!
 //! `QUICK=1` leaves out 10,000 gateways and measures less; `GATEWAYS="10 1000"` chooses the sizes.

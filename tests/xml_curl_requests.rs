@@ -9,9 +9,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use actix_web::dev::ServerHandle;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
@@ -21,10 +20,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use trunkd::gateway::{Desired, ProfileName, RawDomain};
 use trunkd::health::{Health, Part, State};
 use trunkd::metrics;
 use trunkd::server::http;
+use trunkd::server::workers::Workers;
 use trunkd::settings::{Credential, HttpSettings, TlsSettings};
 use trunkd::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates};
 use trunkd::xml_curl::{Current, Documents, Request, Source, Unavailable};
@@ -498,14 +499,164 @@ async fn a_stop_lets_the_request_that_is_being_answered_end() {
     let (address, request) = (site.address, recorded("rescan"));
     let answer = tokio::spawn(async move { exchange(address, &request).await });
     until("the source is asked", || site.source.asked() == 1).await;
-    let stop = tokio::spawn(site.handle.stop(true));
+    site.stop.cancel();
     until("no new connection is taken", || {
         std::net::TcpStream::connect(address).is_err()
     })
     .await;
     site.source.released.add_permits(1);
     assert_eq!(answer.await.unwrap().status, 200);
-    stop.await.unwrap();
+    site.server.await.unwrap().unwrap();
+}
+
+// ---- Large answers, many of them, and clients that take their time
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_every_byte() {
+    let site = TestSite::start(|_| {}).await;
+    let document = site.grown(20_000);
+    let mut connection = site.slow_client(32 * 1024);
+    connection.write_all(&recorded("rescan")).await.unwrap();
+    let (began, mut answer, mut piece) = (Instant::now(), Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        match connection.read(&mut piece).await.unwrap() {
+            0 => break,
+            read => answer.extend_from_slice(&piece[..read]),
+        }
+        // Longer in all than a connection may take to close.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(began.elapsed() > Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_is_answer(&answer, &document);
+}
+
+#[tokio::test]
+async fn tls_carries_a_large_answer_whole() {
+    let authority = Authority::new();
+    let site = TestSite::start(|settings| settings.tls = Some(authority.server_files(false))).await;
+    let document = site.grown(20_000);
+    let url = format!(
+        "https://localhost:{}/xml_curl?{SOFIA_CONF}&profile=external",
+        site.address.port()
+    );
+    let response = authority.client(None).get(&url).send().await.unwrap();
+    assert!(response.text().await.unwrap() == document);
+}
+
+#[tokio::test]
+async fn more_clients_than_there_may_be_connections_all_get_whole_answers() {
+    const CLIENTS: usize = 40;
+    let site = TestSite::start(|settings| (settings.workers, settings.max_connections) = (2, 4)).await;
+    let document = site.grown(2_000);
+    site.source.hold.store(true, Ordering::SeqCst);
+    let (address, request) = (site.address, recorded("rescan"));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let request = request.clone();
+            tokio::spawn(async move { exchange(address, &request).await })
+        })
+        .collect();
+    until("as many are let in as may be", || site.source.asked() == 4).await;
+    site.source.released.add_permits(CLIENTS);
+    for client in clients {
+        let response = client.await.unwrap();
+        assert_eq!(response.status, 200);
+        assert!(response.body == document);
+    }
+    assert_eq!(site.source.most_at_once.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn two_requests_that_came_together_are_answered_one_after_the_other() {
+    let site = TestSite::start(|_| {}).await;
+    let document = site.grown(20_000);
+    let mut connection = site.slow_client(4096);
+    let two = [recorded("rescan"), recorded("startup-acl")].concat();
+    connection.write_all(&two).await.unwrap();
+    let mut answers = Vec::new();
+    connection.read_to_end(&mut answers).await.unwrap();
+    let first = answers
+        .windows(document.len())
+        .position(|bytes| bytes == document.as_bytes());
+    let (first, second) = answers.split_at(first.unwrap() + document.len());
+    assert_is_answer(first, &document);
+    assert_is_answer(second, NOT_FOUND);
+}
+
+#[tokio::test]
+async fn each_request_is_logged_once_however_it_ends() {
+    let site = TestSite::start(|_| {}).await;
+    site.grown(30_000);
+    let form = |node: &str| {
+        post(
+            SOFIA_CONF
+                .replace("hostname=vm", &format!("hostname={node}"))
+                .as_bytes(),
+        )
+    };
+
+    site.exchange(&form("log-answered")).await;
+    // Gone in the middle of its answer.
+    let mut connection = site.slow_client(4096);
+    connection.write_all(&form("log-gone")).await.unwrap();
+    connection.read_exact(&mut [0; 1000]).await.unwrap();
+    drop(connection);
+    site.source.panics.store(true, Ordering::SeqCst);
+    site.exchange(&form("log-panic")).await;
+    // Gone before there is an answer.
+    site.source.hold.store(true, Ordering::SeqCst);
+    let asked = site.source.asked();
+    let mut connection = TcpStream::connect(site.address).await.unwrap();
+    connection.write_all(&form("log-abandoned")).await.unwrap();
+    until("the source is asked", || site.source.asked() > asked).await;
+    connection.set_zero_linger().unwrap();
+    drop(connection);
+
+    let lines = |node: &str| {
+        let mark = format!("node=\"{node}\"");
+        logged()
+            .lines()
+            .filter(|line| line.contains(&mark))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let ends = [
+        ("log-answered", "outcome=\"served\""),
+        ("log-gone", "outcome=\"served\""),
+        ("log-panic", "outcome=\"failed\""),
+        ("log-abandoned", "outcome=\"abandoned\""),
+    ];
+    for (node, _) in ends {
+        until(node, || !lines(node).is_empty()).await;
+    }
+    site.stop.cancel();
+    site.server.await.unwrap().unwrap();
+    for (node, outcome) in ends {
+        let lines = lines(node);
+        assert!(matches!(&lines[..], [line] if line.contains(outcome)), "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_lets_the_answer_that_is_on_its_way_end() {
+    let site = TestSite::start(|_| {}).await;
+    let document = site.grown(30_000);
+    let mut connection = site.slow_client(4096);
+    connection.write_all(&recorded("rescan")).await.unwrap();
+    let mut answer = vec![0; 1000];
+    connection.read_exact(&mut answer).await.unwrap();
+    // Another that has asked nothing keeps nobody waiting.
+    let mut idle = TcpStream::connect(site.address).await.unwrap();
+    site.stop.cancel();
+    let address = site.address;
+    until("no new connection is taken", || {
+        std::net::TcpStream::connect(address).is_err()
+    })
+    .await;
+    let _ = idle.read(&mut [0]).await;
+    assert!(!site.server.is_finished());
+    connection.read_to_end(&mut answer).await.unwrap();
+    assert_is_answer(&answer, &document);
     site.server.await.unwrap().unwrap();
 }
 
@@ -554,7 +705,8 @@ async fn credentials_open_xml_curl_and_are_asked_for_when_missing_or_wrong() {
         assert!(!logged().contains(secret), "{secret} in the log");
         assert!(!site.metrics().await.text.contains(secret), "{secret} in the metrics");
     }
-    assert!(logged().contains("profile=\"external\""), "{}", logged());
+    // The line is written when the client has its answer.
+    until("the answer is logged", || logged().contains("profile=\"external\"")).await;
 }
 
 #[tokio::test]
@@ -741,8 +893,8 @@ struct TestSite {
     address: SocketAddr,
     source: Arc<Fixed>,
     health: Arc<Health>,
-    handle: ServerHandle,
-    server: JoinHandle<std::io::Result<()>>,
+    stop: CancellationToken,
+    server: JoinHandle<Result<(), http::ServeError>>,
 }
 
 impl TestSite {
@@ -766,17 +918,39 @@ impl TestSite {
             metrics::install(),
         )
         .unwrap();
+        let workers = Workers::start(settings.workers).unwrap();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
         Self {
             address,
             source,
             health,
-            handle: server.handle(),
-            server: tokio::spawn(server),
+            stop,
+            server: tokio::spawn(async move { server.run(&workers, stopped).await }),
         }
     }
 
     async fn exchange(&self, request: &[u8]) -> Response {
         exchange(self.address, request).await
+    }
+
+    /// Makes the answer to "rescan" a large one, and returns it.
+    fn grown(&self, gateways: usize) -> String {
+        self.source.grow(gateways);
+        self.source.document(&Query {
+            profile: Some("external"),
+            gateway: GatewayQuery::None,
+            node: Some("vm"),
+        })
+    }
+
+    /// One that takes little at a time.
+    fn slow_client(&self, receive_buffer: usize) -> TcpStream {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(receive_buffer).unwrap();
+        socket.connect(&self.address.into()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        TcpStream::from_std(socket.into()).unwrap()
     }
 
     async fn metrics(&self) -> Metrics {
@@ -800,6 +974,8 @@ fn settings() -> HttpSettings {
 struct Fixed {
     current: Mutex<Result<Current, Unavailable>>,
     asked: AtomicUsize,
+    at_once: AtomicUsize,
+    most_at_once: AtomicUsize,
     panics: AtomicBool,
     hold: AtomicBool,
     released: Semaphore,
@@ -809,9 +985,12 @@ impl Source for Fixed {
     async fn desired(&self, _asked: &trunkd::xml_curl::SofiaConf) -> Result<Current, Unavailable> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         assert!(!self.panics.swap(false, Ordering::SeqCst), "as told by the test");
+        let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
         if self.hold.load(Ordering::SeqCst) {
             self.released.acquire().await.unwrap().forget();
         }
+        self.at_once.fetch_sub(1, Ordering::SeqCst);
         self.current.lock().unwrap().clone()
     }
 }
@@ -831,6 +1010,8 @@ impl Fixed {
                 gateways.map(|(name, value)| (name.to_owned(), value)).into(),
             ))),
             asked: AtomicUsize::new(0),
+            at_once: AtomicUsize::new(0),
+            most_at_once: AtomicUsize::new(0),
             panics: AtomicBool::new(false),
             hold: AtomicBool::new(false),
             released: Semaphore::new(0),
@@ -1056,6 +1237,16 @@ async fn exchange(address: SocketAddr, request: &[u8]) -> Response {
         body: body.to_owned(),
         raw: raw.clone(),
     }
+}
+
+fn assert_is_answer(bytes: &[u8], body: &str) {
+    let head = bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    let (head, rest) = bytes.split_at(head + 4);
+    let head = String::from_utf8_lossy(head);
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
+    // Megabytes are no help in a message.
+    assert!(rest == body.as_bytes(), "{} bytes, not {}", rest.len(), body.len());
 }
 
 async fn until(what: &str, condition: impl Fn() -> bool) {

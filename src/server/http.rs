@@ -4,55 +4,53 @@
 //! anyway (FACTS 10): on a connection that is kept alive the server would time only the first request's head, and a client could
 //! hold it open for ever with the second.
 
-use std::any::Any;
-use std::convert::Infallible;
-use std::fmt;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use ::metrics::{counter, histogram};
-use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::body::{BodySize, MessageBody};
-use actix_web::dev::{Extensions, Server, ServiceRequest, ServiceResponse};
+use ::metrics::counter;
+use actix_http::{HttpService, Protocol};
+use actix_service::{Service, ServiceFactory, map_config};
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
 use actix_web::error::{Error, ErrorInternalServerError};
 use actix_web::http::{KeepAlive, Method, StatusCode, header};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::rt::net::TcpStream as TcpConnection;
-use actix_web::rt::task::JoinHandle;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use bytes::Bytes;
+use actix_web::{App, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
+use futures_util::future::try_join_all;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tracing::{debug, error, info, trace, warn};
+use tokio::sync::Semaphore;
+use tokio::sync::oneshot::error::RecvError;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
 
+use super::accept;
+use super::record::{Peer, Record, Throttles};
 use super::security::{AllowList, Credentials, Verdict};
-use super::throttle::Throttle;
 use super::tls::{self, TlsError};
+use super::wire::{Body, Exchange, Io, Wire};
+use super::workers::Workers;
 use crate::health::Health;
-use crate::metrics::{HTTP_REFUSED, XML_CURL_BYTES, XML_CURL_OVERSIZED, XML_CURL_REQUESTS, XML_CURL_SECONDS};
+use crate::metrics::HTTP_REFUSED;
 use crate::settings::HttpSettings;
 use crate::sofia_conf::Text;
-use crate::xml_curl::{
-    self, Answer, Documents, FREESWITCH_MAX_BYTES, Gateway, Kind, Outcome, Request, SofiaConf, Source,
-};
+use crate::xml_curl::{self, Answer, Documents, Outcome, Request, Source};
 
-/// How long the workers wait for requests that are being answered; the stop of trunkd itself waits less.
-const SHUTDOWN_TIMEOUT_SECONDS: u64 = 5;
+/// How long requests that are being answered are waited for; the stop of trunkd itself waits less.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may take to close once all is said.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// For how many times `http.request_timeout` a client may take no byte of its answer.
 const STALLED_REQUEST_TIMEOUTS: u32 = 4;
-/// For how many times `http.request_timeout` a connection may last: two minutes by default, time enough for any answer.
+/// For how many times `http.request_timeout` a connection may last, whatever state it is in: two minutes by default, time enough for any answer.
+/// Without, it could be held for ever by who does not send the rest of a request that was refused.
 const CONNECTION_REQUEST_TIMEOUTS: u32 = 24;
-/// What a connection's buffer takes of a body at a time.
-const PIECE_BYTES: usize = 64 * 1024;
-/// A name out of a form is logged to this length; what is longer is no name.
-const LOGGED_NAME_CHARS: usize = 255;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -62,7 +60,24 @@ pub enum BindError {
     Socket(#[from] io::Error),
 }
 
-/// Serves on a socket that listens already; the caller awaits the [`Server`] and stops it by its handle.
+/// Why nobody is answered any more.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("an HTTP worker panicked, which is a bug of trunkd; the panic's own message stands above")]
+    Panicked(#[from] RecvError),
+    #[error("an HTTP worker cannot use the listening socket: {0}")]
+    Socket(#[from] io::Error),
+}
+
+/// An HTTP server on a socket that listens already.
+pub struct Server<S> {
+    listener: TcpListener,
+    site: Arc<Site<S>>,
+    tls: Option<TlsAcceptor>,
+    max_connections: usize,
+}
+
+/// Makes all that can be made before it serves.
 ///
 /// # Errors
 /// A TLS file that cannot be used, or the socket.
@@ -73,47 +88,33 @@ pub fn bind<S: Source>(
     documents: Documents,
     health: Arc<Health>,
     prometheus: PrometheusHandle,
-) -> Result<Server, BindError> {
-    let site = web::Data::new(Site {
-        source,
-        documents,
-        health,
-        prometheus,
-        credentials: Credentials::new(&settings.credentials),
-        allow: AllowList::new(settings.allow.iter().copied()),
-        max_body: settings.max_body,
-        request_timeout: settings.request_timeout,
-        throttles: Throttles::default(),
-    });
+) -> Result<Server<S>, BindError> {
     bound_stalled_readers(&listener, settings.request_timeout * STALLED_REQUEST_TIMEOUTS)?;
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(site.clone())
-            .wrap(from_fn(guard::<S, _>))
-            .route("/xml_curl", web::to(xml_curl::<S>))
-            .service(web::resource("/health").get(show_health::<S>).head(show_health::<S>))
-            .service(web::resource("/health/live").get(show_live).head(show_live))
-            .service(web::resource("/metrics").get(show_metrics::<S>).head(show_metrics::<S>))
-            .default_service(web::to(nothing_here))
-    })
-    .on_connect(end_after(settings.request_timeout * CONNECTION_REQUEST_TIMEOUTS))
-    .workers(settings.workers)
-    // The server counts connections a worker.
-    .max_connections(settings.max_connections.div_ceil(settings.workers))
-    .keep_alive(KeepAlive::Disabled)
-    .client_request_timeout(settings.request_timeout)
-    .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-    .tls_handshake_timeout(settings.request_timeout)
-    .shutdown_timeout(SHUTDOWN_TIMEOUT_SECONDS)
-    .disable_signals();
-    let server = match &settings.tls {
+    listener.set_nonblocking(true)?;
+    let tls = match &settings.tls {
         Some(files) => {
-            let tls = tls::server_config(&files.cert, &files.key, files.client_ca.as_deref())?;
-            server.listen_rustls_0_23(listener, tls)?
+            let mut tls = tls::server_config(&files.cert, &files.key, files.client_ca.as_deref())?;
+            tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+            Some(TlsAcceptor::from(Arc::new(tls)))
         }
-        None => server.listen(listener)?,
+        None => None,
     };
-    Ok(server.run())
+    Ok(Server {
+        listener,
+        site: Arc::new(Site {
+            source,
+            documents,
+            health,
+            prometheus,
+            credentials: Credentials::new(&settings.credentials),
+            allow: AllowList::new(settings.allow.iter().copied()),
+            max_body: settings.max_body,
+            request_timeout: settings.request_timeout,
+            throttles: Arc::default(),
+        }),
+        tls,
+        max_connections: settings.max_connections,
+    })
 }
 
 /// Has the kernel end a connection whose client takes nothing of what was written: the server itself waits for such a client
@@ -126,32 +127,93 @@ fn bound_stalled_readers(listener: &TcpListener, limit: Duration) -> io::Result<
     Ok(())
 }
 
-/// Ends every connection after `limit`, whatever state it is in: the server may wait for ever for the rest of a request that it has refused.
-fn end_after(limit: Duration) -> impl Fn(&dyn Any, &mut Extensions) + Clone {
-    move |connection, data| {
-        let tls = connection
-            .downcast_ref::<TlsStream<TcpConnection>>()
-            .map(|tls| tls.get_ref().0);
-        let Some(connection) = tls.or_else(|| connection.downcast_ref::<TcpConnection>()) else {
-            return;
-        };
-        if let Ok(socket) = socket2::SockRef::from(connection).try_clone() {
-            let end = actix_web::rt::spawn(async move {
-                actix_web::rt::time::sleep(limit).await;
-                let _ = socket.shutdown(Shutdown::Both);
-            });
-            data.insert(OnlyWhileOpen(end));
+impl<S: Source> Server<S> {
+    /// Serves until `stop`, and returns when every request is answered that was being answered then. What takes too long for that is left to
+    /// `workers`, and ends with them.
+    ///
+    /// # Errors
+    /// [`ServeError`], as soon as one of the workers serves no more.
+    pub async fn run(self, workers: &Workers, stop: CancellationToken) -> Result<(), ServeError> {
+        let most = u32::try_from(self.max_connections).unwrap_or(u32::MAX);
+        let permits = Arc::new(Semaphore::new(most as usize));
+        let (listener, site, tls) = (Arc::new(self.listener), self.site, self.tls);
+        let of_all = permits.clone();
+        let serving = workers.run(move || {
+            let (listener, site, tls) = (listener.clone(), site.clone(), tls.clone());
+            serve(listener, site, tls, permits.clone(), stop.clone())
+        });
+        let serving = serving
+            .into_iter()
+            .map(async |worker| Ok::<_, ServeError>(worker.await??));
+        try_join_all(serving).await?;
+        if timeout(SHUTDOWN_TIMEOUT, of_all.acquire_many(most)).await.is_err() {
+            let connections = most as usize - of_all.available_permits();
+            warn!(connections, "they did not end in time, and are cut");
         }
+        Ok(())
     }
 }
 
-/// What the server drops with the connection.
-struct OnlyWhileOpen(JoinHandle<()>);
-
-impl Drop for OnlyWhileOpen {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// What one worker does.
+async fn serve<S: Source>(
+    listener: Arc<TcpListener>,
+    site: Arc<Site<S>>,
+    tls: Option<TlsAcceptor>,
+    permits: Arc<Semaphore>,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let own = listener.try_clone()?;
+    // Nobody else may keep it open when this one stops.
+    drop(listener);
+    let (request_timeout, address) = (site.request_timeout, own.local_addr()?);
+    let app = App::new()
+        .app_data(web::Data::from(site))
+        .wrap(from_fn(guard::<S, _>))
+        .route("/xml_curl", web::to(xml_curl::<S>))
+        .service(web::resource("/health").get(show_health::<S>).head(show_health::<S>))
+        .service(web::resource("/health/live").get(show_live).head(show_live))
+        .service(web::resource("/metrics").get(show_metrics::<S>).head(show_metrics::<S>))
+        .default_service(web::to(nothing_here));
+    let stopping = stop.clone();
+    let service = HttpService::build()
+        .keep_alive(KeepAlive::Disabled)
+        .client_request_timeout(request_timeout)
+        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+        .local_addr(address)
+        // It has the head alone, and is to let that go before it looks at the body again.
+        .h1_write_buffer_size(1)
+        .graceful_shutdown_signal(move || stopping.clone().cancelled_owned())
+        .on_connect_ext(|wire: &Wire, data| {
+            data.insert(wire.exchange().clone());
+        })
+        .finish(map_config(app, |()| AppConfig::default()))
+        .new_service(())
+        .await
+        .map_err(|()| io::Error::other("the routes cannot be made"))?;
+    let service = Rc::new(service);
+    accept::connections(own, permits, stop, move |socket, peer| {
+        let (service, tls) = (service.clone(), tls.clone());
+        async move {
+            let exchange = Rc::<Exchange>::default();
+            let io = match tls {
+                None => Io::Plain(socket),
+                Some(tls) => match timeout(request_timeout, tls.accept(socket)).await {
+                    Ok(Ok(io)) => Io::Tls(Box::new(io)),
+                    Ok(Err(error)) => return debug!(peer = %Peer(Some(peer)), %error, "no TLS"),
+                    Err(_) => return debug!(peer = %Peer(Some(peer)), "the TLS handshake took too long"),
+                },
+            };
+            let answering = service.call((Wire::new(io, exchange.clone()), Protocol::Http1, Some(peer)));
+            match timeout(request_timeout * CONNECTION_REQUEST_TIMEOUTS, answering).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => debug!(peer = %Peer(Some(peer)), %error, "a connection failed"),
+                Err(_) => debug!(peer = %Peer(Some(peer)), "a connection took too long, and is cut"),
+            }
+            // The client has its answer: now there is time for the log.
+            drop(exchange);
+        }
+    })
+    .await
 }
 
 /// What every request is answered from; one for all workers.
@@ -164,14 +226,7 @@ struct Site<S> {
     allow: AllowList,
     max_body: usize,
     request_timeout: Duration,
-    throttles: Throttles,
-}
-
-#[derive(Default)]
-struct Throttles {
-    not_allowed: Throttle,
-    refused: [Throttle; Outcome::COUNT],
-    oversized: [Throttle; Kind::COUNT],
+    throttles: Arc<Throttles>,
 }
 
 /// Around every path: turns away who is in no allowed network, and makes a panic one failed request instead of a lost
@@ -210,14 +265,12 @@ async fn guard<S: Source, B: MessageBody + 'static>(
     }
 }
 
-async fn xml_curl<S: Source>(request: HttpRequest, payload: web::Payload, site: web::Data<Site<S>>) -> HttpResponse {
-    let mut record = Record {
-        started: Instant::now(),
-        throttles: &site.throttles,
-        peer: request.peer_addr(),
-        asked: None,
-        answer: None,
-    };
+async fn xml_curl<S: Source>(
+    request: HttpRequest,
+    payload: web::Payload,
+    site: web::Data<Site<S>>,
+) -> Result<HttpResponse<Body>, Error> {
+    let mut record = Record::new(site.throttles.clone(), request.peer_addr());
     let answer = match site.read(&request, payload).await {
         Ok(Request::Other) => Answer::not_found(),
         Ok(Request::SofiaConf(asked)) => {
@@ -225,8 +278,12 @@ async fn xml_curl<S: Source>(request: HttpRequest, payload: web::Payload, site: 
         }
         Err(refusal) => refusal,
     };
-    record.answer = Some(answer.clone());
-    respond(answer)
+    record.answered(&answer);
+    let exchange = request
+        .conn_data::<Rc<Exchange>>()
+        .ok_or_else(|| ErrorInternalServerError("a connection of no worker\n"))?;
+    exchange.keep(record);
+    respond(&request, answer, exchange.clone())
 }
 
 impl<S: Source> Site<S> {
@@ -283,7 +340,7 @@ const NOT_GIVEN: &str =
 const WRONG: &str =
     "the credentials are not among http.credentials: compare gateway-credentials in the xml_curl binding";
 
-fn respond(answer: Answer) -> HttpResponse {
+fn respond(request: &HttpRequest, answer: Answer, exchange: Rc<Exchange>) -> Result<HttpResponse<Body>, Error> {
     let status = StatusCode::from_u16(answer.outcome.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     match answer.outcome {
@@ -297,151 +354,12 @@ fn respond(answer: Answer) -> HttpResponse {
         Outcome::MethodNotAllowed => response.insert_header((header::ALLOW, "GET, HEAD, POST")),
         _ => &mut response,
     };
-    response.body(SharedBody { text: answer.body, piece: 0 })
-}
-
-/// A body that many answers share. It is taken piece by piece: the server copies what it is given into a buffer of the connection, and a thousand
-/// slow clients must not mean a thousand copies.
-struct SharedBody {
-    text: Text,
-    piece: usize,
-}
-
-impl MessageBody for SharedBody {
-    type Error = Infallible;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.text.len() as u64)
-    }
-
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        let piece = self.text.pieces().get(self.piece).cloned();
-        self.piece += 1;
-        Poll::Ready(piece.map(Ok))
-    }
-}
-
-/// Counts and logs a request to `/xml_curl` when it is dropped, which is however the request ends: also when the handler
-/// panicked or the client went away before there was an answer.
-struct Record<'a> {
-    started: Instant,
-    throttles: &'a Throttles,
-    peer: Option<SocketAddr>,
-    asked: Option<SofiaConf>,
-    answer: Option<Answer>,
-}
-
-impl Drop for Record<'_> {
-    fn drop(&mut self) {
-        let kind = self.asked.as_ref().map_or(Kind::Other, SofiaConf::kind);
-        let unanswered = if std::thread::panicking() {
-            Outcome::Failed
-        } else {
-            Outcome::Abandoned
-        };
-        let answer = self.answer.take().unwrap_or_else(|| Answer::refused(unanswered, ""));
-        let elapsed = self.started.elapsed();
-
-        let labels = [("kind", kind.as_str()), ("outcome", answer.outcome.as_str())];
-        counter!(XML_CURL_REQUESTS, &labels).increment(1);
-        histogram!(XML_CURL_SECONDS, "kind" => kind.as_str()).record(elapsed);
-        if answer.outcome == Outcome::Served {
-            histogram!(XML_CURL_BYTES, "kind" => kind.as_str()).record(answer.body.len() as f64);
-            self.warn_of_size(kind, answer.body.len());
-        }
-        match &self.asked {
-            Some(asked) => log(asked, &answer, elapsed),
-            None => self.log_refusal(&answer),
-        }
-    }
-}
-
-impl Record<'_> {
-    fn warn_of_size(&self, kind: Kind, bytes: usize) {
-        if bytes <= FREESWITCH_MAX_BYTES {
-            return;
-        }
-        counter!(XML_CURL_OVERSIZED).increment(1);
-        if let Some(held) = self.throttles.oversized[kind as usize].pass(Instant::now()) {
-            // Room to grow, and never beyond what FreeSWITCH reads with atoi.
-            let room = bytes.saturating_mul(4).next_power_of_two().min(1 << 30);
-            warn!(
-                kind = kind.as_str(),
-                bytes,
-                held,
-                "the answer is over 1 MiB: FreeSWITCH throws it away (\"Oversized file detected\") unless its xml_curl binding \
-                 has <param name=\"response-max-bytes\" value=\"{room}\"/>"
-            );
-        }
-    }
-
-    /// Of what is no request for `sofia.conf`, only refusals are worth a line.
-    fn log_refusal(&self, answer: &Answer) {
-        let outcome = answer.outcome.as_str();
-        let reason = answer.body.to_string();
-        let (peer, reason) = (Peer(self.peer), reason.trim_end());
-        match answer.outcome {
-            Outcome::Served | Outcome::NotFound => trace!(%peer, outcome, "not sofia.conf"),
-            // Every request begins so where the binding's auth-scheme is `any`.
-            Outcome::Challenged => debug!(%peer, outcome, "asked for credentials"),
-            _ => {
-                if let Some(held) = self.throttles.refused[answer.outcome as usize].pass(Instant::now()) {
-                    warn!(%peer, outcome, held, "refused: {reason}");
-                }
-            }
-        }
-    }
-}
-
-/// One line for each request for `sofia.conf`. Never its headers: they hold credentials.
-fn log(asked: &SofiaConf, answer: &Answer, elapsed: Duration) {
-    macro_rules! line {
-        ($level:ident, $($message:tt)+) => {
-            $level!(
-                kind = asked.kind().as_str(),
-                profile = asked.profile.as_deref().map(clip),
-                gateway = match &asked.gateway {
-                    Gateway::NotAsked => None,
-                    Gateway::All => Some("_all_"),
-                    Gateway::One(name) => Some(clip(name)),
-                },
-                node = clip(&asked.node),
-                outcome = answer.outcome.as_str(),
-                bytes = answer.body.len(),
-                ms = elapsed.as_secs_f64() * 1e3,
-                stale_since = answer.stale_since.map(tracing::field::display),
-                $($message)+
-            )
-        };
-    }
-    match answer.outcome {
-        // One for each gateway that changes: a line a piece is for who looks for it.
-        Outcome::Served if asked.kind() == Kind::Startgw => line!(debug, "sofia.conf"),
-        Outcome::Served => line!(info, "sofia.conf"),
-        Outcome::NotFound => line!(
-            info,
-            "sofia.conf: no template is for this profile; FreeSWITCH takes its XML on disk"
-        ),
-        Outcome::Abandoned => line!(warn, "sofia.conf: the client went away before it had its answer"),
-        Outcome::Failed => line!(
-            error,
-            "sofia.conf: the handler panicked; FreeSWITCH takes its XML on disk"
-        ),
-        _ => {
-            let reason = answer.body.to_string();
-            line!(
-                warn,
-                "sofia.conf: {}; FreeSWITCH takes its XML on disk",
-                reason.trim_end()
-            )
-        }
-    }
-}
-
-fn clip(name: &str) -> &str {
-    name.char_indices()
-        .nth(LOGGED_NAME_CHARS)
-        .map_or(name, |(end, _)| &name[..end])
+    response.no_chunking(answer.body.len() as u64);
+    let body = match *request.method() {
+        Method::HEAD => Text::default(),
+        _ => answer.body,
+    };
+    response.message_body(Body::new(exchange, body))
 }
 
 async fn show_health<S: Source>(site: web::Data<Site<S>>) -> HttpResponse {
@@ -475,16 +393,4 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 
 fn plain(status: StatusCode, text: &'static str) -> HttpResponse {
     HttpResponse::build(status).content_type(PLAIN).body(text)
-}
-
-/// The socket's peer as logs show it: without the `::ffff:` that a dual-stack socket puts before an IPv4 address.
-struct Peer(Option<SocketAddr>);
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(peer) => write!(f, "{}", peer.ip().to_canonical()),
-            None => f.write_str("unknown"),
-        }
-    }
 }

@@ -1,18 +1,21 @@
 //! Builds the parts, starts them, and stops them together. No rule about gateways or switches lives here.
 
+mod accept;
 pub mod http;
 mod live;
+mod record;
 pub mod security;
 mod tasks;
 mod throttle;
 pub mod tls;
+mod wire;
+pub mod workers;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::dev::Server;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use socket2::{Domain, Socket, Type};
@@ -38,6 +41,7 @@ pub use tasks::EndedEarly;
 
 use live::{LiveSource, LiveSwitch, TemplateFiles};
 use tasks::Tasks;
+use workers::Workers;
 
 /// From the signal to the end. Requests and tasks have what [`Embedded::STOP_LIMIT`] leaves of it: they need Redis, so it stops last.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -52,6 +56,7 @@ pub struct Timing {
 /// A trunkd that is built and listens, but does nothing yet.
 pub struct Application {
     listener: TcpListener,
+    workers: Arc<Workers>,
     embedded: Option<Embedded>,
     parts: Parts,
 }
@@ -86,6 +91,8 @@ pub enum ServerError {
     Http(#[from] http::BindError),
     #[error("cannot listen on {address}: {source}; choose another http.listen, or stop what listens there")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot start the HTTP workers: {0}; http.workers says how many")]
+    Workers(io::Error),
     #[error(transparent)]
     EndedEarly(#[from] EndedEarly),
 }
@@ -126,8 +133,10 @@ impl Application {
         )?;
         store.meet().await?;
         let rules = templates.current.load().rules(&templates.default_profile)?;
+        let workers = Workers::start(settings.http.workers).map_err(ServerError::Workers)?;
         let tracking = CancellationToken::new();
-        let catalog = Arc::new(Catalog::tracking(store.clone(), rules, tracking.clone()));
+        let catalog = Catalog::tracking(store.clone(), rules, workers.first(), tracking.clone());
+        let catalog = Arc::new(catalog);
         let limits = reconcile::Limits {
             max_removals: settings.reconcile.max_removals,
         };
@@ -155,6 +164,7 @@ impl Application {
         let timing = Timing { ingest, ..timing };
         Ok(Self {
             listener,
+            workers: Arc::new(workers),
             embedded,
             parts: Parts {
                 settings,
@@ -185,6 +195,7 @@ impl Application {
     pub async fn run_until_stopped(self, stop: CancellationToken) -> Result<(), ServerError> {
         let Self {
             listener,
+            workers,
             embedded,
             parts,
         } = self;
@@ -203,7 +214,13 @@ impl Application {
             redis.spawn("embedded Redis", |stop| embedded.supervise(stop));
         }
         let mut tasks = Tasks::new(stop.child_token());
-        tasks.spawn("HTTP server", |stop| serve_http(server, stop));
+        // They last until all has ended: reconcilers ask Redis by way of them.
+        let serving = workers.clone();
+        tasks.spawn("HTTP server", |stop| async move {
+            if let Err(error) = server.run(&serving, stop).await {
+                tracing::error!("the HTTP server ended: {error}");
+            }
+        });
         parts.spawn(&mut tasks);
         tell_systemd(&[NotifyState::Ready]);
 
@@ -330,18 +347,6 @@ fn instance() -> Arc<str> {
     let host = nix::unistd::gethostname().unwrap_or_default();
     let (host, process) = (host.to_string_lossy(), std::process::id());
     format!("{host}/{process}/{:08x}", rand::random::<u32>()).into()
-}
-
-/// Ends when every request is answered that was there at the `stop`.
-async fn serve_http(server: Server, stop: CancellationToken) {
-    let handle = server.handle();
-    let mut server = std::pin::pin!(server);
-    tokio::select! {
-        ended = &mut server => tracing::error!("the HTTP server ended: {ended:?}"),
-        () = stop.cancelled() => {
-            let _ = tokio::join!(handle.stop(true), server);
-        }
-    }
 }
 
 /// Says to systemd how far we are, if it started us with `Type=notify`.

@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rand::Rng;
 use redis::{ErrorKind, RedisError, Value};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::link::Role;
@@ -93,14 +94,14 @@ impl Catalog {
         }
     }
 
-    /// A catalog that Redis tells of changes, until `stop`.
-    pub fn tracking(store: Store, rules: Rules, stop: CancellationToken) -> Self {
+    /// A catalog that Redis tells of changes, until `stop`. Best on the runtime of those who ask most: a question then wakes no other thread.
+    pub fn tracking(store: Store, rules: Rules, runtime: &Handle, stop: CancellationToken) -> Self {
         let prefixes = vec![
             store.gateway_keys.prefix().to_owned(),
             keys::REVISION_KEY.to_owned(),
             keys::CONTROL.to_owned(),
         ];
-        let tracking = Tracking::start(store.link.clone(), prefixes, store.timeout, stop.clone());
+        let tracking = Tracking::start(runtime, store.link.clone(), prefixes, store.timeout, stop.clone());
         if store.link.has_sentinels() {
             let store = store.clone();
             tokio::spawn(async move { stop.run_until_cancelled(store.follow_master()).await });

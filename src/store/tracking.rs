@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, PushKind, Value};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -82,8 +83,14 @@ struct State {
 }
 
 impl Tracking {
-    /// Starts the connection; it is opened again whenever it ends, until `stop`.
-    pub(super) fn start(link: Arc<Link>, prefixes: Vec<String>, limit: Duration, stop: CancellationToken) -> Self {
+    /// Starts the connection on the `runtime`; it is opened again whenever it ends, until `stop`.
+    pub(super) fn start(
+        runtime: &Handle,
+        link: Arc<Link>,
+        prefixes: Vec<String>,
+        limit: Duration,
+        stop: CancellationToken,
+    ) -> Self {
         let (fences, asked) = mpsc::channel(1024);
         let marks = Arc::new(Marks::default());
         let worker = Worker {
@@ -93,7 +100,7 @@ impl Tracking {
             marks: marks.clone(),
             asked,
         };
-        tokio::spawn(async move { stop.run_until_cancelled(worker.run()).await });
+        runtime.spawn(async move { stop.run_until_cancelled(worker.run()).await });
         Self { marks, fences }
     }
 

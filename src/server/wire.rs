@@ -1,0 +1,232 @@
+//! A connection as actix-http writes to it, with a way around it for the body.
+//!
+//! actix-http copies a body into a buffer of the connection. Ours are shared by all who ask, and may be megabytes: so actix-http writes the head
+//! alone, and the [`Wire`] appends the [`Body`] from where it lies, head and body in one call to the system.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use actix_web::body::{BodySize, MessageBody};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use super::record::Record;
+use crate::sofia_conf::Text;
+
+/// What a connection may be sent in one go: a client that reads as fast as we write must not keep the others of its thread waiting.
+const MOST_AT_ONCE: usize = 2 << 20;
+
+/// Pieces of a body that one call to the system is given.
+const MOST_SLICES: usize = 64;
+
+/// The connection's own socket, plain or with TLS.
+pub(super) enum Io {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+pub(super) struct Wire {
+    io: Io,
+    exchange: Rc<Exchange>,
+}
+
+/// What the handler leaves for its connection.
+#[derive(Default)]
+pub(super) struct Exchange {
+    /// What is left to be sent of the body of the answer that is on its way.
+    left: RefCell<Left>,
+    /// actix-http waits for the end of those.
+    is_awaited: Cell<bool>,
+    /// Of the answer. It is dropped, and so logged, when the connection has ended.
+    record: Cell<Option<Record>>,
+}
+
+/// What is left of a text.
+#[derive(Default)]
+struct Left {
+    text: Text,
+    /// The number of the piece that is next, and how much of it is sent.
+    piece: usize,
+    sent: usize,
+}
+
+impl Exchange {
+    pub(super) fn keep(&self, record: Record) {
+        self.record.set(Some(record));
+    }
+}
+
+/// Stands for the body of an answer in actix-http, which sends none of it; it ends when the last byte is sent, so that a
+/// next answer comes after it.
+pub(super) struct Body(Rc<Exchange>);
+
+impl Body {
+    /// To be made when nothing is waited for any more before the answer: from here on, the bytes follow what actix-http writes next.
+    pub(super) fn new(exchange: Rc<Exchange>, text: Text) -> Self {
+        exchange.left.replace(Left::of(text));
+        Self(exchange)
+    }
+}
+
+impl MessageBody for Body {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let is_sent = self.0.left.borrow().is_empty();
+        // One task does all of a connection, so `Wire` wakes it.
+        self.0.is_awaited.set(!is_sent);
+        if is_sent { Poll::Ready(None) } else { Poll::Pending }
+    }
+}
+
+impl Wire {
+    pub(super) fn new(io: Io, exchange: Rc<Exchange>) -> Self {
+        Self { io, exchange }
+    }
+
+    pub(super) fn exchange(&self) -> &Rc<Exchange> {
+        &self.exchange
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut left = self.exchange.left.borrow_mut();
+        let mut room = MOST_AT_ONCE;
+        while !left.is_empty() {
+            if room == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let mut slices = [IoSlice::new(&[]); MOST_SLICES];
+            let count = left.slices(&mut slices, room);
+            match ready!(self.io.poll_write_vectored(cx, &slices[..count]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => {
+                    left.advance(sent);
+                    room -= sent;
+                }
+            }
+        }
+        if self.exchange.is_awaited.take() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Left {
+    fn of(text: Text) -> Self {
+        Self {
+            text,
+            piece: 0,
+            sent: 0,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.piece >= self.text.pieces().len()
+    }
+
+    /// Puts the next bytes in as far as there is place, `most` of them. Answers how many slices they are.
+    fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>], mut most: usize) -> usize {
+        let pieces = self.text.pieces().iter().skip(self.piece);
+        let mut start = self.sent;
+        let mut count = 0;
+        for (slice, piece) in slices.iter_mut().zip(pieces) {
+            if most == 0 {
+                break;
+            }
+            let end = piece.len().min(start + most);
+            *slice = IoSlice::new(&piece[start..end]);
+            most -= end - start;
+            start = 0;
+            count += 1;
+        }
+        count
+    }
+
+    fn advance(&mut self, mut sent: usize) {
+        while let Some(piece) = self.text.pieces().get(self.piece) {
+            let rest = piece.len() - self.sent;
+            if sent < rest {
+                self.sent += sent;
+                return;
+            }
+            sent -= rest;
+            self.piece += 1;
+            self.sent = 0;
+        }
+        // It may be the last to hold an old document.
+        self.text = Text::default();
+        self.piece = 0;
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, head: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let mut left = this.exchange.left.borrow_mut();
+        if left.is_empty() {
+            return this.io.poll_write(cx, head);
+        }
+        let mut slices = [IoSlice::new(&[]); MOST_SLICES];
+        slices[0] = IoSlice::new(head);
+        let count = 1 + left.slices(&mut slices[1..], MOST_AT_ONCE);
+        let sent = ready!(this.io.poll_write_vectored(cx, &slices[..count]))?;
+        left.advance(sent.saturating_sub(head.len()));
+        Poll::Ready(Ok(sent.min(head.len())))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_send(cx))?;
+        match &mut this.io {
+            Io::Plain(_) => Poll::Ready(Ok(())),
+            Io::Tls(io) => Pin::new(io).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_send(cx))?;
+        match &mut this.io {
+            // It is closed next, which says the same.
+            Io::Plain(_) => Poll::Ready(Ok(())),
+            Io::Tls(io) => Pin::new(io).poll_shutdown(cx),
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().io {
+            Io::Plain(io) => Pin::new(io).poll_read(cx, buffer),
+            Io::Tls(io) => Pin::new(io).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl Io {
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Io::Plain(io) => Pin::new(io).poll_write(cx, bytes),
+            Io::Tls(io) => Pin::new(io).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, bytes: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Io::Plain(io) => Pin::new(io).poll_write_vectored(cx, bytes),
+            Io::Tls(io) => Pin::new(io).poll_write_vectored(cx, bytes),
+        }
+    }
+}
