@@ -39,7 +39,7 @@ pub(super) struct Exchange {
     bytes: RefCell<Bytes>,
     /// actix-http waits for the end of those.
     is_awaited: Cell<bool>,
-    /// Of the answer. It is dropped, and so logged, when the connection has ended.
+    /// Of the answer. It is dropped, and so logged, when the connection has ended or has to wait for its client: then there is time for it.
     record: Cell<Option<Record>>,
 }
 
@@ -94,13 +94,15 @@ impl Wire {
                 return Poll::Pending;
             }
             let piece = &bytes[..bytes.len().min(room)];
-            match ready!(self.io.poll_write(cx, piece))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                sent => {
-                    bytes.advance(sent);
-                    room -= sent;
-                }
+            let Poll::Ready(sent) = self.io.poll_write(cx, piece)? else {
+                drop(self.exchange.record.take());
+                return Poll::Pending;
+            };
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            bytes.advance(sent);
+            room -= sent;
         }
         if self.exchange.is_awaited.take() {
             cx.waker().wake_by_ref();
