@@ -595,11 +595,19 @@ async fn each_request_is_logged_once_however_it_ends() {
         )
     };
 
+    let lines = |node: &str| {
+        let mark = format!("node=\"{node}\"");
+        let logged = logged();
+        let lines = logged.lines().filter(|line| line.contains(&mark));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+
     site.exchange(&form("log-answered")).await;
-    // Gone in the middle of its answer.
+    // Takes its time, and is gone in the middle of its answer.
     let mut connection = site.slow_client(4096);
     connection.write_all(&form("log-gone")).await.unwrap();
     connection.read_exact(&mut [0; 1000]).await.unwrap();
+    until("a line that waits for no client", || !lines("log-gone").is_empty()).await;
     drop(connection);
     site.source.panics.store(true, Ordering::SeqCst);
     site.exchange(&form("log-panic")).await;
@@ -612,14 +620,6 @@ async fn each_request_is_logged_once_however_it_ends() {
     connection.set_zero_linger().unwrap();
     drop(connection);
 
-    let lines = |node: &str| {
-        let mark = format!("node=\"{node}\"");
-        logged()
-            .lines()
-            .filter(|line| line.contains(&mark))
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
     let ends = [
         ("log-answered", "outcome=\"served\""),
         ("log-gone", "outcome=\"served\""),

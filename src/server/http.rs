@@ -209,7 +209,7 @@ async fn serve<S: Source>(
                 Ok(Err(error)) => debug!(peer = %Peer(Some(peer)), %error, "a connection failed"),
                 Err(_) => debug!(peer = %Peer(Some(peer)), "a connection took too long, and is cut"),
             }
-            // The client has its answer: now there is time for the log.
+            // With it goes the record of an answer that was sent at once.
             drop(exchange);
         }
     })

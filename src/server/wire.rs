@@ -43,7 +43,7 @@ pub(super) struct Exchange {
     left: RefCell<Left>,
     /// actix-http waits for the end of those.
     is_awaited: Cell<bool>,
-    /// Of the answer. It is dropped, and so logged, when the connection has ended.
+    /// Of the answer. It is dropped, and so logged, when the connection has ended or has to wait for its client: then there is time for it.
     record: Cell<Option<Record>>,
 }
 
@@ -108,13 +108,15 @@ impl Wire {
             }
             let mut slices = [IoSlice::new(&[]); MOST_SLICES];
             let count = left.slices(&mut slices, room);
-            match ready!(self.io.poll_write_vectored(cx, &slices[..count]))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                sent => {
-                    left.advance(sent);
-                    room -= sent;
-                }
+            let Poll::Ready(sent) = self.io.poll_write_vectored(cx, &slices[..count])? else {
+                drop(self.exchange.record.take());
+                return Poll::Pending;
+            };
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            left.advance(sent);
+            room -= sent;
         }
         if self.exchange.is_awaited.take() {
             cx.waker().wake_by_ref();
