@@ -15,7 +15,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use trunkd::gateway::{
     Desired, Direction, Gateway, GatewayName, ProfileName, REVISION_VARIABLE, RawDomain, RawDomains, Severity,
-    Variable, parse,
+    parse,
 };
 use trunkd::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates, render_gateway};
 
@@ -756,11 +756,10 @@ proptest! {
             profile: ProfileName::parse("external").unwrap(),
             enabled: true,
             nodes: None,
-            params: params.clone().into_iter().collect(),
+            params: params.iter().collect(),
             variables: variables
-                .clone()
-                .into_iter()
-                .map(|(name, value)| Variable { name, value, direction: Direction::Both })
+                .iter()
+                .map(|(name, value)| (name, value, Direction::Both))
                 .collect(),
         };
         let rendered = render_gateway(&gateway, &KEY);

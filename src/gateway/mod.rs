@@ -9,6 +9,7 @@ mod finding;
 mod freeswitch;
 mod json;
 mod name;
+mod pairs;
 mod parse;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ pub(crate) use finding::shown;
 pub use finding::{Finding, Severity};
 pub use freeswitch::is_true;
 pub use name::{GatewayName, NameError, ProfileName};
+pub use pairs::{Pairs, Variable, Variables};
 pub use parse::{Parsed, parse};
 
 /// The variable that carries a gateway's revision on the switch, and is reserved for that.
@@ -77,11 +79,11 @@ pub struct Gateway {
     pub profile: ProfileName,
     pub enabled: bool,
     /// The switchnames that are to have it; `None` is every switch.
-    pub nodes: Option<Vec<String>>,
+    pub nodes: Option<Box<[String]>>,
     /// `<param>` name → value, sorted by name, each name once.
-    pub params: Vec<(String, String)>,
+    pub params: Pairs,
     /// Sorted by name, each name once.
-    pub variables: Vec<Variable>,
+    pub variables: Variables,
 }
 
 impl Gateway {
@@ -97,8 +99,8 @@ impl Gateway {
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params
             .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
     }
 
     /// Whether FreeSWITCH registers it at the carrier (FACTS 13: a missing `register` means true).
@@ -116,26 +118,9 @@ impl fmt::Debug for Gateway {
             .field("profile", &self.profile)
             .field("enabled", &self.enabled)
             .field("nodes", &self.nodes)
-            .field("params", &self.params.iter().map(|(name, _)| name).collect::<Vec<_>>())
-            .field("variables", &self.variables.iter().map(|v| &v.name).collect::<Vec<_>>())
+            .field("params", &self.params)
+            .field("variables", &self.variables)
             .finish()
-    }
-}
-
-/// A `<variable>` of a gateway.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Variable {
-    pub name: String,
-    pub value: String,
-    pub direction: Direction,
-}
-
-impl fmt::Debug for Variable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Variable")
-            .field("name", &self.name)
-            .field("direction", &self.direction)
-            .finish_non_exhaustive()
     }
 }
 

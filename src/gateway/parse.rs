@@ -9,7 +9,7 @@ use super::check::{Param, Params, check_params};
 use super::finding::{Report, shown};
 use super::freeswitch::{PARAMS, is_false, is_true, meant_param};
 use super::json::{Json, items, members};
-use super::{Direction, Finding, Gateway, GatewayName, ProfileName, REVISION_VARIABLE, Rules, Severity, Variable};
+use super::{Direction, Finding, Gateway, GatewayName, ProfileName, REVISION_VARIABLE, Rules, Severity, Variables};
 
 /// The largest value that is read, in bytes. A gateway takes some 700; FreeSWITCH's preprocessor splits a line at 1
 /// MiB, and the longest escape makes six bytes of one.
@@ -193,11 +193,11 @@ fn read_gateway(
         name: name.clone(),
         profile: profile.unwrap_or_else(|| rules.default_profile.clone()),
         enabled,
-        nodes,
+        nodes: nodes.map(Vec::into_boxed_slice),
         params: params
             .set
-            .into_iter()
-            .map(|(name, param)| (name, param.value))
+            .iter()
+            .map(|(name, param)| (name, &param.value))
             .collect(),
         variables,
     }
@@ -454,7 +454,7 @@ fn read_params(report: &mut Report<'_>, spellings: [Option<(&'static str, Json<'
     params
 }
 
-fn read_variables(report: &mut Report<'_>, spellings: [Option<(&'static str, Json<'_>)>; 2]) -> Vec<Variable> {
+fn read_variables(report: &mut Report<'_>, spellings: [Option<(&'static str, Json<'_>)>; 2]) -> Variables {
     let mut variables = Vec::new();
     for (name, (place, json)) in merge(report, spellings).members {
         if !carried(report, &place, "the name", &name) {
@@ -479,9 +479,9 @@ fn read_variables(report: &mut Report<'_>, spellings: [Option<(&'static str, Jso
         let Some(value) = scalar(report, &place, json) else {
             continue;
         };
-        variables.push(Variable { name, value, direction });
+        variables.push((name, value, direction));
     }
-    variables
+    variables.into_iter().collect()
 }
 
 /// The value of a variable and the calls that get it; `None` when it isn't set or is refused.

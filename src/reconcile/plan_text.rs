@@ -39,10 +39,10 @@ pub fn form(gateway: &Gateway, key: &RevisionKey) -> BTreeMap<String, String> {
 /// Field → value, unmasked: not to be shown.
 fn fields(gateway: &Gateway) -> BTreeMap<String, String> {
     let mut fields = BTreeMap::new();
-    for (name, value) in &gateway.params {
-        fields.insert(format!("param.{name}"), value.clone());
+    for (name, value) in gateway.params.iter() {
+        fields.insert(format!("param.{name}"), value.to_owned());
     }
-    for variable in &gateway.variables {
+    for variable in gateway.variables.iter() {
         let field = format!("variables.{}", variable.name);
         let direction = match variable.direction {
             Direction::Both => None,
@@ -52,7 +52,7 @@ fn fields(gateway: &Gateway) -> BTreeMap<String, String> {
         if let Some(direction) = direction {
             fields.insert(format!("{field} direction"), direction.to_owned());
         }
-        fields.insert(field, variable.value.clone());
+        fields.insert(field, variable.value.to_owned());
     }
     fields
 }
@@ -270,7 +270,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::gateway::{ProfileName, Variable};
+    use crate::gateway::{ProfileName};
     use crate::reconcile::{Actual, Have, HoldReason, Limits, Verdict, Want, diff, judge};
 
     fn gateway(name: &str) -> GatewayName {
@@ -456,25 +456,16 @@ mod tests {
 
     #[test]
     fn what_differs_between_two_versions_of_a_gateway_is_named_as_in_its_json() {
-        let old = Gateway {
+        let version = |password, direction| Gateway {
             domain: Arc::from("acme"),
             name: gateway("gw"),
             profile: profile("external"),
             enabled: true,
             nodes: None,
-            params: vec![
-                ("password".to_owned(), "hunter2".to_owned()),
-                ("realm".to_owned(), "a".to_owned()),
-            ],
-            variables: vec![Variable {
-                name: "codecs".to_owned(),
-                value: "PCMA".to_owned(),
-                direction: Direction::Both,
-            }],
+            params: [("password", password), ("realm", "a")].into_iter().collect(),
+            variables: [("codecs", "PCMA", direction)].into_iter().collect(),
         };
-        let mut new = old.clone();
-        new.params[0].1 = "hunter3".to_owned();
-        new.variables[0].direction = Direction::Inbound;
+        let (old, new) = (version("hunter2", Direction::Both), version("hunter3", Direction::Inbound));
         let told: Vec<_> = changed_fields(&old, &new).iter().map(change_text).collect();
         assert_eq!(
             told,

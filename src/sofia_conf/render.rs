@@ -125,7 +125,7 @@ fn write_gateway(out: &mut String, gateway: &Gateway, revision: Option<&str>, in
         out,
         &[Plain("<gateway name=\""), Value(gateway.name.as_str()), Plain("\">")],
     );
-    for (name, value) in &gateway.params {
+    for (name, value) in gateway.params.iter() {
         line(
             out,
             &[
@@ -156,8 +156,8 @@ fn write_gateway(out: &mut String, gateway: &Gateway, revision: Option<&str>, in
                 ],
             );
         };
-        for v in &gateway.variables {
-            variable(out, &v.name, &v.value, v.direction);
+        for v in gateway.variables.iter() {
+            variable(out, v.name, v.value, v.direction);
         }
         if let Some(revision) = revision {
             // One direction is enough to read it back (FACTS 26), and keeps it out of outbound calls.
