@@ -18,6 +18,9 @@ const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
 /// With time for a new connection on a busy machine.
 const APPLY: &str = "[redis]\ntimeout = \"1s\"\n[reconcile]\nmode = \"apply\"\n";
 
+/// Edits after a failover, each of which must be in the answer to the next question.
+const FRESH_ROUNDS: usize = 700;
+
 fn account(password: &str) -> String {
     format!(r#"{{"param":{{"realm":"sip.example.net","username":"u","password":"{password}"}}}}"#)
 }
@@ -184,7 +187,7 @@ async fn fails_over(what: &str, how: impl AsyncFnOnce(&mut Group, usize)) {
     let other = Other {
         connection: group.connection(new).await,
     };
-    for round in 0..50 {
+    for round in 0..FRESH_ROUNDS {
         let password = format!("after-{round}-");
         other.set_gateway("default", "edited", &account(&password)).await;
         let (status, body) = app.ask("profile=external").await;
@@ -198,7 +201,7 @@ async fn fails_over(what: &str, how: impl AsyncFnOnce(&mut Group, usize)) {
     switch
         .wait_until("the last edit is on the switch", |view| {
             view.gateway("edited")
-                .is_some_and(|gateway| gateway.password == "after-49-")
+                .is_some_and(|gateway| gateway.password == format!("after-{}-", FRESH_ROUNDS - 1))
         })
         .await;
 

@@ -537,7 +537,7 @@ async fn answers_are_fresh_with_many_writers_at_once_and_while_tracking_is_lost(
                 let client = redis::Client::open(redis).unwrap();
                 let mut connection = client.get_multiplexed_async_connection().await.unwrap();
                 let (domain, name) = (format!("cti_gateway@domain{}", writer % 3), format!("gw{writer}"));
-                for round in 0..100 {
+                for round in 0..400 {
                     let password = format!("{writer}-{round}-");
                     connection
                         .hset::<_, _, _, ()>(&domain, &name, account(&password))
