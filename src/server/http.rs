@@ -203,7 +203,8 @@ async fn serve<S: Source>(
                     Err(_) => return debug!(peer = %Peer(Some(peer)), "the TLS handshake took too long"),
                 },
             };
-            let answering = service.call((Wire::new(io, exchange.clone()), Protocol::Http1, Some(peer)));
+            // Boxed, for it is kilobytes that would be copied into each future around it.
+            let answering = Box::pin(service.call((Wire::new(io, exchange.clone()), Protocol::Http1, Some(peer))));
             match timeout(request_timeout * CONNECTION_REQUEST_TIMEOUTS, answering).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => debug!(peer = %Peer(Some(peer)), %error, "a connection failed"),
