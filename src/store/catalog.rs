@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use rand::Rng;
 use redis::{ErrorKind, RedisError, Value};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::link::Role;
@@ -290,7 +291,9 @@ impl Catalog {
     ) -> Result<Current, StoreError> {
         let domains: Vec<_> = changed.iter().filter_map(|key| self.store.domain_of(key)).collect();
         let read = self.reads.fetch_add(1, Ordering::Relaxed);
+        let began = Instant::now();
         let raw = self.store.read_gateways(&Wanted::Domains(&domains), FULL_READ).await?;
+        let read_ms = ms(began);
         if let Some(doubt) = raw.doubt {
             return Err(doubt);
         }
@@ -298,7 +301,15 @@ impl Catalog {
         let unchanged = known.iter().filter(|(name, _)| !changed.contains(name));
         let mut all: RawDomains = unchanged.map(|(name, raw)| (name.clone(), raw.clone())).collect();
         all.extend(raw.domains);
-        Ok(self.adopt(read, all, key, mark, None))
+        let began = Instant::now();
+        let current = self.adopt(read, all, key, mark, None);
+        tracing::debug!(
+            domains = domains.len(),
+            read_ms,
+            decided_ms = ms(began),
+            "what changed is read again"
+        );
+        Ok(current)
     }
 
     /// What a server that is no master holds is served when nothing better is known, and never counts as fresh.
@@ -432,6 +443,10 @@ impl Catalog {
         // The value is replaced whole, so a panic elsewhere cannot have left half of one.
         self.good.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn ms(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
 }
 
 fn new_key() -> RevisionKey {

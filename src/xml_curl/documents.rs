@@ -185,7 +185,14 @@ impl Generation {
                 // One that no gateway names gets those that name nobody.
                 node: Some(kind.node.as_deref().unwrap_or_default()),
             };
+            let began = Instant::now();
             let document = templates.next_document(&desired, &key, &query, before.as_deref());
+            tracing::debug!(
+                bytes = document.as_ref().map(|document| document.text().len()),
+                anew = before.is_none(),
+                ms = began.elapsed().as_secs_f64() * 1e3,
+                "document written"
+            );
             document.map(Arc::new)
         });
         writing.map(|done| done.map_err(|_| NotWritten)).boxed().shared()
