@@ -1,13 +1,16 @@
 //! The fields of one key as Redis holds them.
 //!
 //! A domain may have ten thousand, and Redis tells that it changed, not which of them: it is read whole, and what is the same as before must cost
-//! next to nothing. So all of it is one piece of memory, as it came, and two of these are compared from both ends.
+//! next to nothing. So all of it is one piece of memory, as it came, and two of these are compared as bytes.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
+
+/// How far a field that is not where it was is looked for before it counts as changed, and is compared by name.
+const LOOK_AHEAD: usize = 16;
 
 /// field → value, in the order in which Redis gave them. Each field is there once.
 #[derive(Clone, Default)]
@@ -74,19 +77,49 @@ impl Fields {
 
     /// What differs from `before`, by name.
     pub fn changes<'a>(&'a self, before: &'a Fields) -> Vec<FieldChange<'a>> {
-        let common = common_prefix(&self.bytes, &before.bytes);
-        let both = self.places.iter().zip(&before.places);
-        let first = both.take_while(|(now, old)| now == old && now.end() <= common).count();
-        let (now, old) = (&self.places[first..], &before.places[first..]);
+        let (mut now, mut old) = (&self.places[..], &before.places[..]);
+        let (mut others, mut old_others) = (Vec::new(), Vec::new());
+        loop {
+            let same = self.common_run(now, before, old);
+            (now, old) = (&now[same..], &old[same..]);
+            let ([first, ..], [old_first, ..]) = (now, old) else {
+                others.extend(now);
+                old_others.extend(old);
+                return self.compare(&others, before, &old_others);
+            };
+            let (name, old_name) = (self.name(first), before.name(old_first));
+            // While a hash that grew is moved into its larger table, Redis moves a few of its fields at each command: the order is nearly as it was.
+            let ahead = (1..=LOOK_AHEAD).find_map(|step| {
+                let is_in_old = old.get(step).is_some_and(|place| before.name(place) == name);
+                let is_in_new = now.get(step).is_some_and(|place| self.name(place) == old_name);
+                match (is_in_old, is_in_new) {
+                    (true, _) => Some((0, step)),
+                    (false, true) => Some((step, 0)),
+                    (false, false) => None,
+                }
+            });
+            let (skipped, old_skipped) = match ahead {
+                Some(skipped) if name != old_name => skipped,
+                _ => (1, 1),
+            };
+            others.extend(&now[..skipped]);
+            old_others.extend(&old[..old_skipped]);
+            (now, old) = (&now[skipped..], &old[old_skipped..]);
+        }
+    }
 
-        let common = common_suffix(&self.bytes, &before.bytes);
-        let both = now.iter().rev().zip(old.iter().rev());
-        let is_same = |now: &Place, old: &Place| {
-            let (now, old) = (now.from_end(self.bytes.len()), old.from_end(before.bytes.len()));
-            now == old && now[0] <= common
+    /// How many of these are the same, one after the other, as those before.
+    fn common_run(&self, now: &[Place], before: &Fields, old: &[Place]) -> usize {
+        let ([first, ..], [old_first, ..]) = (now, old) else {
+            return 0;
         };
-        let last = both.take_while(|(now, old)| is_same(now, old)).count();
-        self.compare(&now[..now.len() - last], before, &old[..old.len() - last])
+        let (start, old_start) = (first.name.start as usize, old_first.name.start as usize);
+        let common = common_prefix(&self.bytes[start..], &before.bytes[old_start..]);
+        let is_same = |(now, old): &(&Place, &Place)| {
+            let now = now.from(start);
+            now == old.from(old_start) && now[2] + now[3] <= common
+        };
+        now.iter().zip(old).take_while(is_same).count()
     }
 
     /// What differs among some of these and some of those before.
@@ -115,6 +148,10 @@ impl Fields {
                 changes.push(change);
             }
         }
+    }
+
+    fn name(&self, place: &Place) -> &[u8] {
+        self.at(*place).0
     }
 
     fn at(&self, place: Place) -> (&[u8], &[u8]) {
@@ -179,32 +216,20 @@ impl Span {
 }
 
 impl Place {
-    fn end(&self) -> usize {
-        self.value.end() as usize
-    }
-
-    /// How far before the end of all its parts begin, and how long they are.
-    fn from_end(&self, all: usize) -> [usize; 4] {
-        let [name, value] = [self.name, self.value].map(|span| (all - span.start as usize, span.len as usize));
+    /// Where its parts begin, counted from `start`, and how long they are.
+    fn from(&self, start: usize) -> [usize; 4] {
+        let [name, value] = [self.name, self.value].map(|span| (span.start as usize - start, span.len as usize));
         [name.0, name.1, value.0, value.1]
     }
 }
 
-/// What is compared at once.
+/// What is compared at once, in bytes.
 const BLOCK: usize = 4096;
 
 fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     let blocks = a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK));
     let whole = blocks.take_while(|(a, b)| a == b).count() * BLOCK;
     let rest = a[whole..].iter().zip(&b[whole..]);
-    whole + rest.take_while(|(a, b)| a == b).count()
-}
-
-fn common_suffix(a: &[u8], b: &[u8]) -> usize {
-    let blocks = a.rchunks_exact(BLOCK).zip(b.rchunks_exact(BLOCK));
-    let whole = blocks.take_while(|(a, b)| a == b).count() * BLOCK;
-    let (a, b) = (&a[..a.len() - whole], &b[..b.len() - whole]);
-    let rest = a.iter().rev().zip(b.iter().rev());
     whole + rest.take_while(|(a, b)| a == b).count()
 }
 

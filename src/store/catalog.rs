@@ -38,6 +38,8 @@ pub struct Catalog {
     /// Nothing is written: where Redis has no key, revisions are made under one that is thrown away.
     read_only: bool,
     rules: ArcSwap<Rules>,
+    /// For what takes its time.
+    runtime: Handle,
     /// `None` for a subcommand that asks once.
     tracking: Option<Tracking>,
     /// One refresh at a time: who waits for it mostly finds it done.
@@ -86,6 +88,7 @@ impl Catalog {
             store,
             read_only: true,
             rules: ArcSwap::from_pointee(rules),
+            runtime: Handle::current(),
             tracking: None,
             refreshing: tokio::sync::Mutex::default(),
             // What is restored counts as the reading before the first.
@@ -231,7 +234,8 @@ impl Catalog {
             return Ok(current);
         }
         let catalog = self.clone();
-        let reading = tokio::spawn(async move {
+        // On no thread that answers others meanwhile.
+        let reading = self.runtime.spawn(async move {
             let _alone = catalog.refreshing.lock().await;
             // Whoever was before us began to read after its marks were taken, and so after what our fence saw.
             match catalog.exact() {
