@@ -4,6 +4,7 @@
 //! [`ingest`] → [`store`] → Redis. `ARCHITECTURE.md` names what each room holds and never holds; `tests/layering.rs` reads
 //! the `use crate::` lines and fails on an arrow that points back.
 
+mod all_cores;
 pub mod backoff;
 pub mod cli;
 pub mod event_socket;

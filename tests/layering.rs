@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["sofia_conf"],
     &["gateway", "registration"],
     &["telemetry"],
-    &["settings", "metrics", "health", "backoff"],
+    &["settings", "metrics", "health", "backoff", "all_cores"],
 ];
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::Severity;
-use super::finding::Report;
+use super::finding::{Report, shown};
 use super::freeswitch::{
     BOOLEAN_PARAMS, MAX_CREDENTIALS_BYTES, MIN_SECONDS, SECONDS_PARAMS, Transport, atoi, is_false, is_true, transport,
 };
@@ -20,10 +20,22 @@ pub(super) struct Params {
     pub(super) incomplete: bool,
 }
 
-/// A param that is set, and where it stands.
+/// A param that is set, and under which spelling of `param`.
 pub(super) struct Param {
     pub(super) value: String,
-    pub(super) place: String,
+    pub(super) key: &'static str,
+}
+
+impl Param {
+    /// Where it stands.
+    fn place(&self, name: &str) -> String {
+        place(self.key, name)
+    }
+}
+
+/// Where a member of `param` or `variables` stands. Asked for only when there is something to say about it.
+pub(super) fn place(key: &str, name: &str) -> String {
+    format!("{key}.{}", shown(name))
 }
 
 /// FreeSWITCH's rules over the params as a whole. `tls` is what is known of the profile, if the profile is known.
@@ -36,11 +48,11 @@ pub(super) fn check_params(report: &mut Report<'_>, params: &Params, tls: Option
     for (name, param) in set {
         if param.value.trim() != param.value {
             let reason = "begins or ends with white space, which FreeSWITCH passes on";
-            report.warn(param.place.clone(), reason, "remove it unless the carrier wants it");
+            report.warn(param.place(name), reason, "remove it unless the carrier wants it");
         }
         if BOOLEAN_PARAMS.contains(&name.as_str()) && !is_true(&param.value) && !is_false(&param.value) {
             report.warn(
-                param.place.clone(),
+                param.place(name),
                 "is neither true nor false; FreeSWITCH takes it for false",
                 "write true or false",
             );
@@ -57,11 +69,11 @@ pub(super) fn check_params(report: &mut Report<'_>, params: &Params, tls: Option
         && !refused.contains("reg-id")
     {
         let reason = "is true without a reg-id; FreeSWITCH would send ';reg-id=(null)'";
-        report.warn(set["rfc-5626"].place.clone(), reason, "set reg-id, 1 for instance");
+        report.warn(set["rfc-5626"].place("rfc-5626"), reason, "set reg-id, 1 for instance");
     }
     if let (Some(_), Some(typo)) = (set.get("retry-seconds"), set.get("retry_seconds")) {
         report.warn(
-            typo.place.clone(),
+            typo.place("retry_seconds"),
             "is given beside retry-seconds, and counts",
             "leave out retry_seconds",
         );
@@ -75,10 +87,10 @@ fn check_numbers(report: &mut Report<'_>, params: &BTreeMap<String, Param>) {
         let Some(param) = params.get(name) else { continue };
         if atoi(&param.value) < MIN_SECONDS {
             let reason = format!("is under {MIN_SECONDS} or not a number; FreeSWITCH takes {default} instead");
-            report.warn(param.place.clone(), reason, format!("write {MIN_SECONDS} or more"));
+            report.warn(param.place(name), reason, format!("write {MIN_SECONDS} or more"));
         } else if !is_plain_number(&param.value) {
             let reason = format!("is not a plain number; FreeSWITCH reads it as {}", atoi(&param.value));
-            report.warn(param.place.clone(), reason, "write digits only");
+            report.warn(param.place(name), reason, "write digits only");
         }
     }
     if let Some(param) = params.get("ping") {
@@ -88,13 +100,13 @@ fn check_numbers(report: &mut Report<'_>, params: &BTreeMap<String, Param>) {
         } else if seconds < MIN_SECONDS {
             let reason = format!("is under {MIN_SECONDS} or not a number; FreeSWITCH does not ping");
             report.warn(
-                param.place.clone(),
+                param.place("ping"),
                 reason,
                 format!("write {MIN_SECONDS} or more, 25 for instance, or leave it out"),
             );
         } else if !is_plain_number(&param.value) {
             let reason = format!("is not a plain number; FreeSWITCH reads it as {seconds}");
-            report.warn(param.place.clone(), reason, "write digits only");
+            report.warn(param.place("ping"), reason, "write digits only");
         }
     }
 }
@@ -111,18 +123,18 @@ fn check_transport(report: &mut Report<'_>, params: &BTreeMap<String, Param>, tl
     match (transport(&param.value), tls) {
         (None, _) => {
             let reason = "is no transport of FreeSWITCH's; it would drop the gateway";
-            report.error(param.place.clone(), reason, "write udp, tcp, tls or sctp");
+            report.error(param.place("register-transport"), reason, "write udp, tcp, tls or sctp");
         }
         (Some(Transport::Tls), Some(Some(false))) => {
             let reason = "is TLS, and the profile has none; FreeSWITCH would drop the gateway";
             let mend = "set the profile's param tls to true in its template, or write udp or tcp";
-            report.error(param.place.clone(), reason, mend);
+            report.error(param.place("register-transport"), reason, mend);
         }
         (Some(Transport::Tls), Some(None)) => {
             let reason =
                 "is TLS, and a FreeSWITCH global decides whether the profile has it; without, the gateway is dropped";
             report.warn(
-                param.place.clone(),
+                param.place("register-transport"),
                 reason,
                 "make sure that the switch has TLS on for this profile",
             );
@@ -137,18 +149,18 @@ fn check_credentials(report: &mut Report<'_>, params: &Params) {
         return; // once that is mended, there is something to check
     }
     let value = |name: &str| params.set.get(name).map(|param| param.value.as_str());
-    let place = |name: &str| {
+    let place_of = |name: &str| {
         params
             .set
             .get(name)
-            .map_or_else(|| format!("param.{name}"), |param| param.place.clone())
+            .map_or_else(|| place("param", name), |param| param.place(name))
     };
     let registers = value("register").is_none_or(is_true);
     if registers {
         for name in ["username", "password"] {
             if value(name).is_none() && !params.refused.contains(name) {
                 let reason = "is not set, and register is true (its default); FreeSWITCH would drop the gateway";
-                report.error(place(name), reason, "set it, or set register to false");
+                report.error(place_of(name), reason, "set it, or set register to false");
             }
         }
     }
@@ -164,7 +176,7 @@ fn check_credentials(report: &mut Report<'_>, params: &Params) {
         let reason = "holds a ':', which ends the name in FreeSWITCH's digest credentials".to_owned();
         report.push(
             severity,
-            Some(place(auth_name)),
+            Some(place_of(auth_name)),
             reason,
             "use an account name without ':'".to_owned(),
         );
@@ -175,15 +187,18 @@ fn check_credentials(report: &mut Report<'_>, params: &Params) {
     // The carrier's challenge names the realm; until then this is what FreeSWITCH itself takes for it (FACTS 14).
     let realm = value("realm").or_else(|| value("proxy")).unwrap_or(report.gateway);
     let bytes = scheme.len() + realm.len() + auth_username.len() + password.len() + 3;
+    if bytes + 2 <= MAX_CREDENTIALS_BYTES {
+        return;
+    }
     let mut reason =
         format!("scheme:realm:username:password make {bytes} bytes; FreeSWITCH cuts them at {MAX_CREDENTIALS_BYTES}");
     let mend = format!("a shorter password: these four, with three ':', must fit in {MAX_CREDENTIALS_BYTES} bytes");
     if bytes > MAX_CREDENTIALS_BYTES {
         let _ = write!(reason, " and authentication fails");
-        report.push(severity, Some(place("password")), reason, mend);
-    } else if bytes + 2 > MAX_CREDENTIALS_BYTES {
+        report.push(severity, Some(place_of("password")), reason, mend);
+    } else {
         // The realm of a challenge is passed on with its quotes (sofia_reg.c).
         let _ = write!(reason, ", and the quotes around the realm are two more");
-        report.push(Severity::Warning, Some(place("password")), reason, mend);
+        report.push(Severity::Warning, Some(place_of("password")), reason, mend);
     }
 }

@@ -14,6 +14,7 @@ use imbl::ordmap::DiffItem;
 use super::finding::shown;
 use super::parse::{parse_name, parse_value};
 use super::{FieldChange, Fields, Finding, Gateway, GatewayName, RawDomain, RawDomains, Rules, Severity};
+use crate::all_cores::on_all_cores;
 
 /// A gateway that is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -381,10 +382,13 @@ impl Known<'_> {
             }
         }
         // The first reading: ten thousand values take a core a tenth of a second.
-        let read = on_all_cores(&found, |(name, value, before)| {
-            self.read_field(domain, name, value, before.as_ref())
+        let read = on_all_cores(&found, |part| {
+            let read = |(name, value, before): &(GatewayName, &[u8], Option<Before<'_>>)| {
+                self.read_field(domain, name, value, before.as_ref())
+            };
+            part.iter().map(read).collect::<Vec<_>>()
         });
-        for ((name, _, before), slot) in found.into_iter().zip(read) {
+        for ((name, _, before), slot) in found.into_iter().zip(read.into_iter().flatten()) {
             if before.is_none_or(|before| !Arc::ptr_eq(&before.slot, &slot)) {
                 now.slots.insert(name.clone(), slot);
                 changed.insert(name);
@@ -482,28 +486,6 @@ impl Domain {
     fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.finding.iter().chain(self.bad_names.values())
     }
-}
-
-/// Does the work for each item, in their order.
-fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    /// Fewer are done before another thread has begun.
-    const A_CORE: usize = 500;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = items.len().div_ceil(cores).max(A_CORE);
-    let Some((first, others)) = items.split_at_checked(share) else {
-        return items.iter().map(work).collect();
-    };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = others
-            .chunks(share)
-            .map(|part| scope.spawn(|| part.iter().map(&work).collect::<Vec<_>>()))
-            .collect();
-        let mut done: Vec<R> = first.iter().map(&work).collect();
-        for part in others {
-            done.extend(part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        done
-    })
 }
 
 impl Valid {

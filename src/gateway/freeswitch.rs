@@ -1,5 +1,8 @@
 //! How FreeSWITCH reads a gateway's values: its words for true, its numbers, its param names, its limits.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 /// Whether FreeSWITCH takes a value for true (FACTS 13; `switch_true` in switch_utils.h).
 pub fn is_true(value: &str) -> bool {
     const WORDS: [&str; 7] = ["yes", "on", "true", "t", "enabled", "active", "allow"];
@@ -46,7 +49,7 @@ pub(super) fn atoi(value: &str) -> i32 {
 }
 
 /// Every `<param>` of a gateway that FreeSWITCH reads, by its exact name (FACTS 12; `parse_gateways` in sofia.c).
-pub(super) const PARAMS: [&str; 34] = [
+const PARAMS: [&str; 34] = [
     "register",
     "scheme",
     "realm",
@@ -82,6 +85,12 @@ pub(super) const PARAMS: [&str; 34] = [
     "register-transport",
     "gw-auth-acl",
 ];
+
+/// Whether FreeSWITCH knows a param.
+pub(super) fn is_param(name: &str) -> bool {
+    static NAMES: LazyLock<HashSet<&str>> = LazyLock::new(|| PARAMS.into());
+    NAMES.contains(name)
+}
 
 /// The params that FreeSWITCH reads as true or false.
 pub(super) const BOOLEAN_PARAMS: [&str; 7] = [

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::check::{Param, Params, check_params};
+use super::check::{Param, Params, check_params, place};
 use super::finding::{Report, shown};
-use super::freeswitch::{PARAMS, is_false, is_true, meant_param};
+use super::freeswitch::{is_false, is_param, is_true, meant_param};
 use super::json::{Json, items, members};
 use super::{Direction, Finding, Gateway, GatewayName, ProfileName, REVISION_VARIABLE, Rules, Severity, Variables};
 
@@ -307,8 +307,8 @@ fn read_nodes(report: &mut Report<'_>, json: Option<Json<'_>>) -> Option<Vec<Str
 /// Members of one object that may come in two spellings.
 #[derive(Default)]
 struct Merged<'a> {
-    /// name → (where it stands, value)
-    members: BTreeMap<String, (String, Json<'a>)>,
+    /// name → (which spelling it stands under, value)
+    members: BTreeMap<String, (&'static str, Json<'a>)>,
     /// Whether one of the two could not be read.
     incomplete: bool,
 }
@@ -338,18 +338,17 @@ fn merge<'a>(report: &mut Report<'_>, spellings: [Option<(&'static str, Json<'a>
             continue;
         }
         for name in &object.repeated {
-            warn_repeated(report, format!("{key}.{}", shown(name)));
+            warn_repeated(report, place(key, name));
         }
         for (name, value) in object.members {
             if matches!(value, Json::Null) {
                 continue; // not set
             }
-            let place = format!("{key}.{}", shown(&name));
             if let Some((winner, _)) = merged.members.get(&name) {
-                let reason = format!("is given as {winner} too, which counts");
-                report.warn(place, reason, "give it once");
+                let reason = format!("is given as {} too, which counts", place(winner, &name));
+                report.warn(place(key, &name), reason, "give it once");
             } else {
-                merged.members.insert(name, (place, value));
+                merged.members.insert(name, (key, value));
             }
         }
     }
@@ -372,7 +371,7 @@ fn object_of<'a>(report: &mut Report<'_>, key: &str, json: &Json<'a>) -> Result<
 }
 
 /// A string, number or boolean as the text FreeSWITCH gets; an error for anything else.
-fn scalar(report: &mut Report<'_>, place: &str, json: Json<'_>) -> Option<String> {
+fn scalar(report: &mut Report<'_>, place: impl Fn() -> String, json: Json<'_>) -> Option<String> {
     let text = match json {
         Json::String(text) => text,
         Json::Bool(true) => "true".to_owned(),
@@ -380,7 +379,7 @@ fn scalar(report: &mut Report<'_>, place: &str, json: Json<'_>) -> Option<String
         Json::Number(digits) if !digits.contains(['e', 'E']) => digits.to_owned(),
         Json::Number(_) => {
             let reason = "is a number with an exponent, which FreeSWITCH would cut off";
-            report.error(place.to_owned(), reason, "write all its digits, or a string");
+            report.error(place(), reason, "write all its digits, or a string");
             return None;
         }
         other => {
@@ -388,7 +387,7 @@ fn scalar(report: &mut Report<'_>, place: &str, json: Json<'_>) -> Option<String
                 "is {}; only a string, a number, true or false can be passed on",
                 other.kind()
             );
-            report.error(place.to_owned(), reason, "write a string");
+            report.error(place(), reason, "write a string");
             return None;
         }
     };
@@ -396,7 +395,10 @@ fn scalar(report: &mut Report<'_>, place: &str, json: Json<'_>) -> Option<String
 }
 
 /// Whether XML and SIP can carry a text (FACTS 9). Says where not, never what.
-fn carried(report: &mut Report<'_>, place: &str, what: &str, text: &str) -> bool {
+fn carried(report: &mut Report<'_>, place: impl Fn() -> String, what: &str, text: &str) -> bool {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return true;
+    }
     let Some((at, c)) = text.chars().enumerate().find(|(_, c)| is_forbidden(*c)) else {
         return true;
     };
@@ -406,7 +408,7 @@ fn carried(report: &mut Report<'_>, place: &str, what: &str, text: &str) -> bool
         at + 1
     );
     report.error(
-        place.to_owned(),
+        place(),
         reason,
         "remove it: it would end up inside SIP messages",
     );
@@ -424,22 +426,22 @@ fn read_params(report: &mut Report<'_>, spellings: [Option<(&'static str, Json<'
         incomplete: merged.incomplete,
         ..Params::default()
     };
-    for (name, (place, json)) in merged.members {
-        if !carried(report, &place, "the name", &name) {
+    for (name, (key, json)) in merged.members {
+        if !carried(report, || place(key, &name), "the name", &name) {
             continue;
         }
-        if !PARAMS.contains(&name.as_str()) {
+        if !is_param(&name) {
             let mend = match meant_param(&name) {
                 Some(meant) => format!("did you mean {meant}?"),
                 None => "correct the name, or leave it out".to_owned(),
             };
             report.warn(
-                place.clone(),
+                place(key, &name),
                 "FreeSWITCH does not know this param and ignores it in silence",
                 mend,
             );
         }
-        let Some(mut value) = scalar(report, &place, json) else {
+        let Some(mut value) = scalar(report, || place(key, &name), json) else {
             params.refused.insert(name);
             continue;
         };
@@ -449,34 +451,35 @@ fn read_params(report: &mut Report<'_>, spellings: [Option<(&'static str, Json<'
             }
             "false".clone_into(&mut value);
         }
-        params.set.insert(name, Param { value, place });
+        params.set.insert(name, Param { value, key });
     }
     params
 }
 
 fn read_variables(report: &mut Report<'_>, spellings: [Option<(&'static str, Json<'_>)>; 2]) -> Variables {
     let mut variables = Vec::new();
-    for (name, (place, json)) in merge(report, spellings).members {
-        if !carried(report, &place, "the name", &name) {
+    for (name, (key, json)) in merge(report, spellings).members {
+        let place = || place(key, &name);
+        if !carried(report, place, "the name", &name) {
             continue;
         }
         if name.is_empty() {
-            report.error(place, "the variable has no name", "give it one, or leave it out");
+            report.error(place(), "the variable has no name", "give it one, or leave it out");
             continue;
         }
         // Variables are looked up in any case (switch_event_get_header).
         if name.eq_ignore_ascii_case(REVISION_VARIABLE) {
             report.error(
-                place,
+                place(),
                 "trunkd keeps this variable for itself",
                 "rename it, or leave it out",
             );
             continue;
         }
-        let Some((json, direction)) = read_direction(report, &place, json) else {
+        let Some((json, direction)) = read_direction(report, place, json) else {
             continue;
         };
-        let Some(value) = scalar(report, &place, json) else {
+        let Some(value) = scalar(report, place, json) else {
             continue;
         };
         variables.push((name, value, direction));
@@ -485,13 +488,18 @@ fn read_variables(report: &mut Report<'_>, spellings: [Option<(&'static str, Jso
 }
 
 /// The value of a variable and the calls that get it; `None` when it isn't set or is refused.
-fn read_direction<'a>(report: &mut Report<'_>, place: &str, json: Json<'a>) -> Option<(Json<'a>, Direction)> {
+fn read_direction<'a>(
+    report: &mut Report<'_>,
+    place: impl Fn() -> String,
+    json: Json<'a>,
+) -> Option<(Json<'a>, Direction)> {
     let Json::Object(raw) = json else {
         return Some((json, Direction::Both));
     };
+    let place = place();
     let Some(object) = members(raw) else {
         report.error(
-            place.to_owned(),
+            place,
             "a key has an escape that stands for no character",
             "write it in plain UTF-8",
         );
@@ -531,7 +539,7 @@ fn read_direction<'a>(report: &mut Report<'_>, place: &str, json: Json<'a>) -> O
         Some(value) => Some((value, direction)),
         None => {
             report.error(
-                place.to_owned(),
+                place,
                 "the variable has no value",
                 "write {\"value\": …, \"direction\": …}",
             );

@@ -1,5 +1,6 @@
 //! The parts as the other rooms see them: what answers and plans are made from, and a switch as the executor needs it.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::ServerError;
 use crate::event_socket::{Changes, Commands, QueryError};
@@ -23,8 +24,9 @@ use crate::xml_curl::{self, Gateway, SofiaConf};
 
 /// Stands for a switch that is in no gateway's `nodes`.
 const ANY_SWITCH: &str = "";
-/// Edits come in bursts, and each is a file written whole.
-const KEEP_AFTER: Duration = Duration::from_millis(200);
+/// Edits come in bursts, and each is a file written whole: for as many times as long as that takes there is no other.
+const KEEP_AFTER: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(2);
+const KEEP_SHARE: u32 = 20;
 
 /// The templates on disk, and the last good reading of them.
 pub(super) struct TemplateFiles {
@@ -105,15 +107,20 @@ impl LiveSource {
     pub(super) async fn keep(&self, store: &Store, data_dir: &Path, switches: &[String]) {
         let mut changes = self.changes.subscribe();
         let (mut kept, mut told, mut order) = (None, None, None);
+        let mut took = Duration::ZERO;
         loop {
             changes.mark_unchanged();
             let accepted = self.accepted(store, switches, &mut order).await;
             let good = self.catalog.to_keep().filter(|(desired, _)| is(&accepted, desired));
             if let Some((desired, good)) = good.filter(|(desired, _)| !is(&kept, desired)) {
                 let folder = data_dir.to_owned();
+                let began = Instant::now();
                 let stored = tokio::task::spawn_blocking(move || good.store(&folder)).await;
                 match stored.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
-                    Ok(()) => (kept, told) = (Some(desired), None),
+                    Ok(()) => {
+                        took = began.elapsed();
+                        (kept, told) = (Some(desired), None);
+                    }
                     Err(error) => {
                         let error = error.to_string();
                         if told.as_ref() != Some(&error) {
@@ -129,7 +136,7 @@ impl LiveSource {
             if accepted.is_none_or(|desired| is(&kept, &desired)) || told.is_some() {
                 let _ = changes.changed().await;
             }
-            sleep(KEEP_AFTER).await;
+            sleep((took * KEEP_SHARE).clamp(*KEEP_AFTER.start(), *KEEP_AFTER.end())).await;
         }
     }
 

@@ -135,6 +135,14 @@ impl Writer {
         self.end_if_long();
     }
 
+    /// Blocks that were written by another.
+    pub(super) fn append(&mut self, blocks: Vec<Arc<Block>>) {
+        if !self.text.is_empty() {
+            self.end();
+        }
+        self.ended.extend(blocks);
+    }
+
     pub(super) fn finish(mut self) -> Vec<Arc<Block>> {
         if !self.text.is_empty() {
             self.end();

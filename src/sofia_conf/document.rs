@@ -7,6 +7,7 @@ use super::escape::push_attribute;
 use super::render::push_gateway;
 use super::templates::{Part, Profile};
 use super::{RevisionKey, Templates};
+use crate::all_cores::on_all_cores;
 use crate::gateway::{Desired, Entries, Entry, EntryChange, Gateway, GatewayName};
 
 /// The constant answer to everything trunkd doesn't serve (FACTS 7).
@@ -19,6 +20,9 @@ pub const NOT_FOUND: &str = r#"<document type="freeswitch/xml">
 
 /// About what a gateway takes in a document, in bytes.
 const GATEWAY_BYTES: usize = 1024;
+
+/// So many are written on all cores.
+const MANY: usize = 1000;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -277,14 +281,28 @@ impl<'a> Answer<'a> {
         entries: impl Iterator<Item = &'e Arc<Entry>>,
         indent: &str,
     ) {
-        for entry in entries {
-            let place = Place {
-                profile,
-                name: entry.gateway.name.clone(),
-            };
-            out.gateway(place, |text| {
-                push_gateway(text, &entry.gateway, self.key, indent);
-            });
+        let write = |out: &mut Writer, entries: &[&Arc<Entry>]| {
+            for entry in entries {
+                let place = Place {
+                    profile,
+                    name: entry.gateway.name.clone(),
+                };
+                out.gateway(place, |text| {
+                    push_gateway(text, &entry.gateway, self.key, indent);
+                });
+            }
+        };
+        let entries: Vec<_> = entries.collect();
+        if entries.len() < MANY {
+            return write(out, &entries);
+        }
+        let parts = on_all_cores(&entries, |part| {
+            let mut out = Writer::new(MANY * GATEWAY_BYTES);
+            write(&mut out, part);
+            out.finish()
+        });
+        for part in parts {
+            out.append(part);
         }
     }
 

@@ -297,7 +297,7 @@ impl Catalog {
         let read = self.reads.fetch_add(1, Ordering::Relaxed);
         let began = Instant::now();
         let raw = self.store.read_gateways(&Wanted::Domains(&domains), FULL_READ).await?;
-        let read_ms = ms(began);
+        let read_in = began.elapsed();
         if let Some(doubt) = raw.doubt {
             return Err(doubt);
         }
@@ -305,27 +305,21 @@ impl Catalog {
         let unchanged = known.iter().filter(|(name, _)| !changed.contains(name));
         let mut all: RawDomains = unchanged.map(|(name, raw)| (name.clone(), raw.clone())).collect();
         all.extend(raw.domains);
-        let began = Instant::now();
-        let current = self.adopt(read, all, key, mark, None);
-        tracing::debug!(
-            domains = domains.len(),
-            read_ms,
-            decided_ms = ms(began),
-            "what changed is read again"
-        );
-        Ok(current)
+        Ok(self.adopt(read, (all, read_in), key, mark, None))
     }
 
     /// What a server that is no master holds is served when nothing better is known, and never counts as fresh.
     async fn read_all(&self, limit: Duration, mark: Option<Mark>) -> Result<Current, StoreError> {
         let read = self.reads.fetch_add(1, Ordering::Relaxed);
+        let began = Instant::now();
         let raw = self.store.read_gateways(&Wanted::All, limit).await?;
+        let read_in = began.elapsed();
         match raw.doubt {
             Some(doubt) if self.has_good() => Err(doubt),
             _ => {
                 let key = self.key(&raw).await;
                 let mark = mark.filter(|_| raw.doubt.is_none());
-                Ok(self.adopt(read, raw.domains, key, mark, raw.doubt))
+                Ok(self.adopt(read, (raw.domains, read_in), key, mark, raw.doubt))
             }
         }
     }
@@ -333,11 +327,12 @@ impl Catalog {
     fn adopt(
         &self,
         read: u64,
-        domains: RawDomains,
+        (domains, read_in): (RawDomains, Duration),
         key: RevisionKey,
         mark: Option<Mark>,
         doubt: Option<StoreError>,
     ) -> Current {
+        let began = Instant::now();
         let (before, rules) = (self.lock().clone(), self.rules.load_full());
         let desired = match &before {
             // Not worth a look where Redis told of a change.
@@ -350,6 +345,13 @@ impl Catalog {
                 before.as_ref().map(|good| &*good.desired),
             )),
         };
+        tracing::debug!(
+            read_ms = ms(read_in),
+            decided_ms = ms(began.elapsed()),
+            domains = domains.len(),
+            served = desired.served().len(),
+            "gateways read"
+        );
         let good = Good {
             rules,
             domains: Arc::new(domains),
@@ -449,8 +451,8 @@ impl Catalog {
     }
 }
 
-fn ms(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1e3
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 fn new_key() -> RevisionKey {

@@ -227,7 +227,8 @@ impl Worker {
     async fn run(mut self) {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         let mut told = false;
-        loop {
+        // Until nobody can ask any more.
+        while !self.asked.is_closed() {
             let wait = match self.connect().await {
                 Ok(connection) => {
                     tracing::debug!("Redis tells of changes");
