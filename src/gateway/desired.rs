@@ -292,9 +292,7 @@ impl Desired {
         let changed = |domains: &BTreeMap<Arc<str>, Arc<Domain>>, others: &BTreeMap<Arc<str>, Arc<Domain>>| {
             let is_other = |name, domain| others.get(name).is_none_or(|other| !Arc::ptr_eq(other, domain));
             let changed = domains.iter().filter(|(name, domain)| is_other(*name, *domain));
-            changed
-                .flat_map(|(_, domain)| domain.findings().cloned())
-                .collect::<Vec<_>>()
+            changed.flat_map(|(_, domain)| domain.findings().cloned()).collect::<Vec<_>>()
         };
         let mut gone = changed(&self.domains, &domains);
         let mut come = changed(&domains, &self.domains);
@@ -362,22 +360,13 @@ impl Known<'_> {
         let mut found = Vec::with_capacity(changes.len());
         for change in changes {
             // A name that was there before needs no second check.
-            let slot = std::str::from_utf8(change.name)
-                .ok()
-                .and_then(|name| now.slots.get_key_value(name));
+            let slot = std::str::from_utf8(change.name).ok().and_then(|name| now.slots.get_key_value(name));
             let known = slot.map(|(name, slot)| (name.clone(), Arc::clone(slot)));
             now.bad_names.remove(change.name);
             match (change.now, known) {
                 (Some(value), Some((name, slot))) => {
                     let value_before = change.before;
-                    found.push((
-                        name,
-                        value,
-                        Some(Before {
-                            slot,
-                            value: value_before,
-                        }),
-                    ));
+                    found.push((name, value, Some(Before { slot, value: value_before })));
                 }
                 (Some(value), None) => match parse_name(domain, change.name) {
                     Ok(name) => found.push((name, value, None)),
@@ -408,13 +397,7 @@ impl Known<'_> {
         Arc::new(now)
     }
 
-    fn read_field(
-        &self,
-        domain: &Arc<str>,
-        name: &GatewayName,
-        value: &[u8],
-        before: Option<&Before<'_>>,
-    ) -> Arc<Slot> {
+    fn read_field(&self, domain: &Arc<str>, name: &GatewayName, value: &[u8], before: Option<&Before<'_>>) -> Arc<Slot> {
         if let Some(before) = before
             && self.unchanged_rules
             && before.value == Some(value)
@@ -464,13 +447,7 @@ fn all_fields<'a>(fields: &'a Fields, before: Option<&'a Domain>) -> Vec<FieldCh
         let names = before.slots.keys().map(|name| name.as_str().as_bytes());
         for name in names.chain(before.bad_names.keys().map(|name| &**name)) {
             let value = values.get(name).copied();
-            all.insert(
-                name,
-                FieldChange {
-                    before: value,
-                    ..of(name)
-                },
-            );
+            all.insert(name, FieldChange { before: value, ..of(name) });
         }
     }
     for (name, value) in fields.iter() {
@@ -647,9 +624,7 @@ impl<'a> Decision<'a> {
                 gateway: Some(name.to_string()),
                 field: None,
                 severity: Severity::Error,
-                reason: format!(
-                    "{owner} has a gateway of this name, and FreeSWITCH knows a name once, over all profiles"
-                ),
+                reason: format!("{owner} has a gateway of this name, and FreeSWITCH knows a name once, over all profiles"),
                 mend: "rename one of the two".to_owned(),
             });
         }

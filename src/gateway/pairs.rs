@@ -126,10 +126,7 @@ mod tests {
         assert_ne!(pairs, other);
         let direction = [Direction::Both, Direction::Inbound, Direction::Outbound];
         let given = given.into_iter().zip(direction);
-        let variables: Variables = given
-            .clone()
-            .map(|((name, value), direction)| (name, value, direction))
-            .collect();
+        let variables: Variables = given.clone().map(|((name, value), direction)| (name, value, direction)).collect();
         let got = variables.iter().map(|v| ((v.name, v.value), v.direction));
         assert!(got.eq(given));
         assert!(!format!("{pairs:?} {variables:?}").contains("hunter2"));

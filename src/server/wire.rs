@@ -15,23 +15,15 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
-#[cfg(target_os = "linux")]
-use {
-    nix::{libc, sys::sendfile::sendfile},
-    socket2::SockRef,
-    tokio::io::Interest,
-};
 
 use super::record::Record;
-use crate::sofia_conf::{Piece, Stretch, Text};
+use crate::sofia_conf::Text;
 
 /// What a connection may be sent in one go: a client that reads as fast as we write must not keep the others of its thread waiting.
 const MOST_AT_ONCE: usize = 2 << 20;
 
 /// Pieces of a body that one call to the system is given.
 const MOST_SLICES: usize = 64;
-/// What TLS takes of a file at a time.
-const TLS_BYTES: usize = 16 * 1024;
 
 /// The connection's own socket, plain or with TLS.
 pub(super) enum Io {
@@ -114,7 +106,9 @@ impl Wire {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let Poll::Ready(sent) = self.io.poll_send(cx, &left, room)? else {
+            let mut slices = [IoSlice::new(&[]); MOST_SLICES];
+            let count = left.slices(&mut slices, room);
+            let Poll::Ready(sent) = self.io.poll_write_vectored(cx, &slices[..count])? else {
                 drop(self.exchange.record.take());
                 return Poll::Pending;
             };
@@ -144,21 +138,12 @@ impl Left {
         self.piece >= self.text.pieces().len()
     }
 
-    /// What is next of a file, if it is one.
-    fn stretch(&self) -> Option<&Stretch> {
-        match self.text.pieces().get(self.piece)? {
-            Piece::File(stretch) => Some(stretch),
-            Piece::Bytes(_) => None,
-        }
-    }
-
-    /// Puts the next bytes in as far as there is place, `most` of them, and up to the next file. Answers how many slices they are.
+    /// Puts the next bytes in as far as there is place, `most` of them. Answers how many slices they are.
     fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>], mut most: usize) -> usize {
         let pieces = self.text.pieces().iter().skip(self.piece);
         let mut start = self.sent;
         let mut count = 0;
         for (slice, piece) in slices.iter_mut().zip(pieces) {
-            let Piece::Bytes(piece) = piece else { break };
             if most == 0 {
                 break;
             }
@@ -194,9 +179,6 @@ impl AsyncWrite for Wire {
         let mut left = this.exchange.left.borrow_mut();
         if left.is_empty() {
             return this.io.poll_write(cx, head);
-        }
-        if left.stretch().is_some() {
-            return this.io.poll_write_more(cx, head);
         }
         let mut slices = [IoSlice::new(&[]); MOST_SLICES];
         slices[0] = IoSlice::new(head);
@@ -236,36 +218,6 @@ impl AsyncRead for Wire {
 }
 
 impl Io {
-    /// Sends what is next, `most` of it.
-    fn poll_send(&mut self, cx: &mut Context<'_>, left: &Left, most: usize) -> Poll<io::Result<usize>> {
-        let Some(stretch) = left.stretch() else {
-            let mut slices = [IoSlice::new(&[]); MOST_SLICES];
-            let count = left.slices(&mut slices, most);
-            return self.poll_write_vectored(cx, &slices[..count]);
-        };
-        let rest = (stretch.len() - left.sent).min(most);
-        match self {
-            Io::Plain(socket) => poll_send_file(cx, socket, stretch, left.sent, rest),
-            Io::Tls(io) => {
-                let mut bytes = [0; TLS_BYTES];
-                let bytes = &mut bytes[..rest.min(TLS_BYTES)];
-                stretch.read_at(bytes, left.sent)?;
-                Pin::new(io).poll_write(cx, bytes)
-            }
-        }
-    }
-
-    /// More comes at once: on a plain connection it may go out together.
-    fn poll_write_more(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        #[cfg(target_os = "linux")]
-        if let Io::Plain(socket) = self {
-            return poll_io(cx, socket, |socket| {
-                SockRef::from(socket).send_with_flags(bytes, libc::MSG_MORE | libc::MSG_NOSIGNAL)
-            });
-        }
-        self.poll_write(cx, bytes)
-    }
-
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Io::Plain(io) => Pin::new(io).poll_write(cx, bytes),
@@ -277,44 +229,6 @@ impl Io {
         match self {
             Io::Plain(io) => Pin::new(io).poll_write_vectored(cx, bytes),
             Io::Tls(io) => Pin::new(io).poll_write_vectored(cx, bytes),
-        }
-    }
-}
-
-/// Has the kernel send from the file itself.
-#[cfg(target_os = "linux")]
-fn poll_send_file(
-    cx: &mut Context<'_>,
-    socket: &TcpStream,
-    stretch: &Stretch,
-    from: usize,
-    most: usize,
-) -> Poll<io::Result<usize>> {
-    let at = stretch.start() + from as u64;
-    poll_io(cx, socket, |socket| {
-        let mut at = i64::try_from(at).map_err(io::Error::other)?;
-        Ok(sendfile(socket, stretch.file(), Some(&mut at), most)?)
-    })
-}
-
-/// There are no such files.
-#[cfg(not(target_os = "linux"))]
-fn poll_send_file(_: &mut Context<'_>, _: &TcpStream, _: &Stretch, _: usize, _: usize) -> Poll<io::Result<usize>> {
-    Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
-}
-
-#[cfg(target_os = "linux")]
-fn poll_io(
-    cx: &mut Context<'_>,
-    socket: &TcpStream,
-    call: impl Fn(&TcpStream) -> io::Result<usize>,
-) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(socket.poll_write_ready(cx))?;
-        match socket.try_io(Interest::WRITABLE, || call(socket)) {
-            // It was ready no more.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            done => return Poll::Ready(done),
         }
     }
 }

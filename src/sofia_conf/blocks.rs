@@ -2,31 +2,20 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::memory_file::{MemoryFile, Stretch};
 use crate::gateway::{Entry, GatewayName};
 
 /// A block is ended when it is this long.
 const BLOCK_BYTES: usize = 64 * 1024;
-/// Blocks that are not in a file and together are this long, are put into one.
-const FILE_BYTES: usize = 4 * BLOCK_BYTES;
 
 /// A text in pieces that other texts may share. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Text {
-    pieces: Arc<[Piece]>,
+    pieces: Arc<[Bytes]>,
     len: usize,
-}
-
-/// Where some of a text lies.
-#[derive(Clone)]
-pub enum Piece {
-    Bytes(Bytes),
-    File(Stretch),
 }
 
 impl Text {
@@ -45,74 +34,37 @@ impl Text {
     }
 
     /// One after the other they are the text; none is empty.
-    pub fn pieces(&self) -> &[Piece] {
+    pub fn pieces(&self) -> &[Bytes] {
         &self.pieces
     }
 }
 
-impl Piece {
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Bytes(bytes) => bytes.len(),
-            Self::File(stretch) => stretch.len(),
-        }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// # Errors
-    /// The system's, about a file.
-    pub fn to_bytes(&self) -> io::Result<Bytes> {
-        match self {
-            Self::Bytes(bytes) => Ok(bytes.clone()),
-            Self::File(stretch) => Ok(stretch.to_vec()?.into()),
-        }
-    }
-}
-
-impl FromIterator<Piece> for Text {
-    fn from_iter<T: IntoIterator<Item = Piece>>(pieces: T) -> Self {
-        let mut joined: Vec<Piece> = Vec::new();
-        for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
-            let both = match (joined.last(), &piece) {
-                (Some(Piece::File(last)), Piece::File(next)) => last.join(next),
-                _ => None,
-            };
-            match (both, joined.last_mut()) {
-                (Some(both), Some(last)) => *last = Piece::File(both),
-                _ => joined.push(piece),
-            }
-        }
-        Self {
-            len: joined.iter().map(Piece::len).sum(),
-            pieces: joined.into(),
-        }
+impl FromIterator<Bytes> for Text {
+    fn from_iter<T: IntoIterator<Item = Bytes>>(pieces: T) -> Self {
+        let pieces: Arc<[Bytes]> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+        let len = pieces.iter().map(Bytes::len).sum();
+        Self { pieces, len }
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        [Piece::Bytes(text.into())].into_iter().collect()
+        [Bytes::from(text)].into_iter().collect()
     }
 }
 
 impl From<&'static str> for Text {
     fn from(text: &'static str) -> Self {
-        [Piece::Bytes(Bytes::from_static(text.as_bytes()))]
-            .into_iter()
-            .collect()
+        [Bytes::from_static(text.as_bytes())].into_iter().collect()
     }
 }
 
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A piece ends where a gateway does.
-        self.pieces.iter().try_for_each(|piece| {
-            let bytes = piece.to_bytes().map_err(|_| fmt::Error)?;
-            f.write_str(&String::from_utf8_lossy(&bytes))
-        })
+        self.pieces
+            .iter()
+            .try_for_each(|piece| f.write_str(&String::from_utf8_lossy(piece)))
     }
 }
 
@@ -131,8 +83,9 @@ pub(super) struct Place {
 }
 
 /// Some gateways, and whatever stands between them.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Block {
-    text: Piece,
+    text: Bytes,
     gateways: Vec<Written>,
 }
 
@@ -153,8 +106,6 @@ pub(super) struct Writer {
     ended: Vec<Arc<Block>>,
     text: String,
     gateways: Vec<Written>,
-    /// Of the blocks that are ended, once there is one.
-    file: Option<MemoryFile>,
 }
 
 impl Writer {
@@ -164,7 +115,6 @@ impl Writer {
             ended: Vec::new(),
             text: String::with_capacity(capacity.min(BLOCK_BYTES)),
             gateways: Vec::new(),
-            file: None,
         }
     }
 
@@ -201,56 +151,22 @@ impl Writer {
     }
 
     fn end_if_long(&mut self) {
-        if self.text.len() < self.limit {
-            return;
-        }
-        if self.file.is_none() {
-            self.file = MemoryFile::create().ok();
-        }
-        let stretch = self.file.as_mut().map(|file| file.append(self.text.as_bytes()));
-        match stretch {
-            Some(Ok(stretch)) => {
-                self.text.clear();
-                self.push(Piece::File(stretch));
-            }
-            Some(Err(_)) | None => self.end(),
+        if self.text.len() >= self.limit {
+            self.end();
         }
     }
 
     fn end(&mut self) {
-        let mut text = std::mem::take(&mut self.text);
+        // Another one will be about as long.
+        let next = String::with_capacity(self.text.capacity());
+        let mut text = std::mem::replace(&mut self.text, next);
         text.shrink_to_fit();
-        self.push(Piece::Bytes(text.into()));
-    }
-
-    fn push(&mut self, text: Piece) {
         let mut gateways = std::mem::take(&mut self.gateways);
         gateways.shrink_to_fit();
-        self.ended.push(Arc::new(Block { text, gateways }));
-    }
-}
-
-/// Puts the blocks into a file that are in none, if they are many.
-pub(super) fn gather(blocks: &mut [Arc<Block>]) {
-    let bytes = |block: &Arc<Block>| match &block.text {
-        Piece::Bytes(bytes) => Some(bytes.clone()),
-        Piece::File(_) => None,
-    };
-    if blocks.iter().filter_map(bytes).map(|bytes| bytes.len()).sum::<usize>() < FILE_BYTES {
-        return;
-    }
-    let Ok(mut file) = MemoryFile::create() else {
-        return;
-    };
-    for block in blocks {
-        if let Some(text) = bytes(block)
-            && let Ok(stretch) = file.append(&text)
-        {
-            *block = Arc::new(Block {
-                text: Piece::File(stretch),
-                gateways: block.gateways.clone(),
-            });
-        }
+        self.ended.push(Arc::new(Block {
+            text: text.into(),
+            gateways,
+        }));
     }
 }
 
@@ -283,8 +199,7 @@ pub(super) fn next_blocks(
             continue;
         }
         let written = block.with(of_block, &write)?;
-        // What stands after its last gateway may be a block by itself; what stood before its first must not.
-        if written.first().is_none_or(|block| block.gateways.is_empty()) {
+        if written.iter().any(|block| block.gateways.is_empty()) {
             return None;
         }
         next.extend(written);
@@ -293,7 +208,7 @@ pub(super) fn next_blocks(
 }
 
 impl Block {
-    pub(super) fn text(&self) -> Piece {
+    pub(super) fn text(&self) -> Bytes {
         self.text.clone()
     }
 
@@ -303,8 +218,7 @@ impl Block {
     }
 
     fn with(&self, changes: Vec<Changed<'_>>, write: impl Fn(&mut String, &Place, &Entry)) -> Option<Vec<Arc<Block>>> {
-        let text = self.text.to_bytes().ok()?;
-        let text = std::str::from_utf8(&text).ok()?;
+        let text = std::str::from_utf8(&self.text).ok()?;
         let mut writer = Writer {
             // Gateways that are added one by one should not make a short block each.
             limit: 2 * BLOCK_BYTES,
@@ -344,7 +258,15 @@ impl Block {
         for (place, entry) in changes {
             put(&mut writer, place, entry);
         }
-        writer.push_str(text.get(copied..)?);
+        // What ends the document or the profile stays with its last gateways.
+        match (text.get(copied..)?, writer.ended.last_mut()) {
+            ("", _) => {}
+            (rest, Some(last)) if writer.text.is_empty() => {
+                let last = Arc::make_mut(last);
+                last.text = [&last.text, rest.as_bytes()].concat().into();
+            }
+            (rest, _) => writer.push_str(rest),
+        }
         Some(writer.finish())
     }
 }

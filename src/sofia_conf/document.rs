@@ -1,9 +1,8 @@
 //! Which part of the configuration is asked for, and the document that answers.
 
-use std::fmt;
 use std::sync::Arc;
 
-use super::blocks::{Block, Changed, Place, Text, Writer, gather, next_blocks};
+use super::blocks::{Block, Changed, Place, Text, Writer, next_blocks};
 use super::escape::push_attribute;
 use super::render::push_gateway;
 use super::templates::{Part, Profile};
@@ -47,6 +46,7 @@ pub enum GatewayQuery<'a> {
 }
 
 /// A document in which every gateway of ours can be found again, so that the next one is made from it.
+#[derive(Debug)]
 pub struct Document {
     text: Text,
     blocks: Vec<Arc<Block>>,
@@ -54,20 +54,12 @@ pub struct Document {
     served: Entries,
 }
 
-impl fmt::Debug for Document {
-    /// Without its gateways, which have passwords.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.text.fmt(f)
-    }
-}
-
 impl Document {
     pub fn text(&self) -> &Text {
         &self.text
     }
 
-    fn new(mut blocks: Vec<Arc<Block>>, served: &Entries) -> Self {
-        gather(&mut blocks);
+    fn new(blocks: Vec<Arc<Block>>, served: &Entries) -> Self {
         Self {
             text: blocks.iter().map(|block| block.text()).collect(),
             blocks,
@@ -132,10 +124,7 @@ impl Templates {
             return None;
         }
         let place = |name: &GatewayName, entry: &Entry| {
-            let (profile, _) = self
-                .profiles()
-                .enumerate()
-                .find(|(_, profile)| answer.is_of(entry, profile))?;
+            let (profile, _) = self.profiles().enumerate().find(|(_, profile)| answer.is_of(entry, profile))?;
             Some(Place {
                 profile,
                 name: name.clone(),
@@ -153,12 +142,10 @@ impl Templates {
         changes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let profiles: Vec<_> = self.profiles().collect();
         let blocks = next_blocks(&before.blocks, changes, |text, place, entry| {
-            let indent = profiles
-                .get(place.profile)
-                .map_or("", |profile| match answer.query.gateway {
-                    GatewayQuery::None => &profile.indent,
-                    _ => INDENT,
-                });
+            let indent = profiles.get(place.profile).map_or("", |profile| match answer.query.gateway {
+                GatewayQuery::None => &profile.indent,
+                _ => INDENT,
+            });
             push_gateway(text, &entry.gateway, answer.key, indent);
         })?;
         let next = Document::new(blocks, answer.desired.served());
@@ -225,11 +212,7 @@ impl Templates {
             "      <profiles>\n",
         ));
         let asked = answer.asked;
-        for (number, profile) in self
-            .profiles()
-            .enumerate()
-            .filter(|(_, p)| asked.is_none_or(|asked| asked.name == p.name))
-        {
+        for (number, profile) in self.profiles().enumerate().filter(|(_, p)| asked.is_none_or(|asked| asked.name == p.name)) {
             if asked.is_none() && !answer.has_any(profile) {
                 continue;
             }

@@ -5,15 +5,13 @@
 mod blocks;
 mod document;
 mod escape;
-mod memory_file;
 mod outline;
 mod preprocessor;
 mod render;
 mod template_file;
 mod templates;
 
-pub use blocks::{Piece, Text};
+pub use blocks::Text;
 pub use document::{Document, GatewayQuery, NOT_FOUND, Query};
-pub use memory_file::Stretch;
 pub use render::{KeyError, RenderedGateway, RevisionKey, render_gateway, revision};
 pub use templates::{TemplateError, TemplateWarning, Templates};
