@@ -11,10 +11,7 @@ pub(crate) fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) ->
         return vec![work(items)];
     };
     std::thread::scope(|scope| {
-        let others: Vec<_> = others
-            .chunks(share)
-            .map(|part| scope.spawn(|| work(part)))
-            .collect();
+        let others: Vec<_> = others.chunks(share).map(|part| scope.spawn(|| work(part))).collect();
         let mut done = vec![work(first)];
         for part in others {
             done.push(part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));

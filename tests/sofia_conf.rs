@@ -14,8 +14,7 @@ use std::sync::OnceLock;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use trunkd::gateway::{
-    Desired, Direction, Gateway, GatewayName, ProfileName, REVISION_VARIABLE, RawDomain, RawDomains, Severity,
-    parse,
+    Desired, Direction, Gateway, GatewayName, ProfileName, REVISION_VARIABLE, RawDomain, RawDomains, Severity, parse,
 };
 use trunkd::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates, render_gateway};
 
@@ -629,7 +628,8 @@ fn a_document_shares_with_the_one_before_what_did_not_change() {
     let state = |changed: u32| {
         let fields = (0..500).map(|number| {
             let realm = if number == changed { "other" } else { "same" };
-            let value = format!(r#"{{"param":{{"register":"false","realm":"{realm}"}},"variables":{{"v":"{number:0500}"}}}}"#);
+            let value =
+                format!(r#"{{"param":{{"register":"false","realm":"{realm}"}},"variables":{{"v":"{number:0500}"}}}}"#);
             (format!("gw{number:03}").into_bytes(), value.into_bytes())
         });
         let raw: RawDomains = [("acme".to_owned(), RawDomain::hash(fields))].into();
@@ -637,8 +637,16 @@ fn a_document_shares_with_the_one_before_what_did_not_change() {
     };
     let query = query(Some("external"), GatewayQuery::None);
     let before = templates.next_document(&state(7), &KEY, &query, None).unwrap();
-    let next = templates.next_document(&state(350), &KEY, &query, Some(&before)).unwrap();
-    let is_there = |piece: &&bytes::Bytes| before.text().pieces().iter().any(|known| known.as_ptr() == piece.as_ptr());
+    let next = templates
+        .next_document(&state(350), &KEY, &query, Some(&before))
+        .unwrap();
+    let is_there = |piece: &&bytes::Bytes| {
+        before
+            .text()
+            .pieces()
+            .iter()
+            .any(|known| known.as_ptr() == piece.as_ptr())
+    };
     let pieces = next.text().pieces();
     assert!(pieces.len() > 4, "{:?}", next.text());
     assert_eq!(pieces.iter().filter(is_there).count(), pieces.len() - 2);

@@ -113,7 +113,7 @@ struct Domain {
     /// As they were read, to know what changes; `None` when the key could not be read.
     fields: Option<Arc<Fields>>,
     /// Of the fields whose name is a gateway's.
-    slots: OrdMap<GatewayName, Arc<Slot>>,
+    slots: OrdMap<GatewayName, Slot>,
     /// What is wrong with the names of the others, by field.
     bad_names: BTreeMap<Box<[u8]>, Finding>,
     /// About the key itself.
@@ -122,10 +122,51 @@ struct Domain {
     is_unreadable: bool,
 }
 
-/// What is known of one field.
-struct Slot {
+/// What is known of one field. Cheap to clone.
+#[derive(Clone)]
+enum Slot {
+    /// Of ten thousand nearly all: the gateway is as Redis has it, and there is nothing to say about it.
+    Plain(Arc<Entry>),
+    Other(Arc<Other>),
+}
+
+struct Other {
     valid: Option<Valid>,
     findings: Vec<Finding>,
+}
+
+impl Slot {
+    fn new(valid: Option<Valid>, findings: Vec<Finding>) -> Self {
+        match valid {
+            Some(Valid { older: None, entry }) if findings.is_empty() => Self::Plain(entry),
+            valid => Self::Other(Arc::new(Other { valid, findings })),
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plain(one), Self::Plain(other)) => Arc::ptr_eq(one, other),
+            (Self::Other(one), Self::Other(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    fn valid(&self) -> Option<Valid> {
+        match self {
+            Self::Plain(entry) => Some(Valid {
+                older: None,
+                entry: Arc::clone(entry),
+            }),
+            Self::Other(other) => other.valid.clone(),
+        }
+    }
+
+    fn findings(&self) -> &[Finding] {
+        match self {
+            Self::Plain(_) => &[],
+            Self::Other(other) => &other.findings,
+        }
+    }
 }
 
 /// The last valid version of a field's value.
@@ -292,7 +333,9 @@ impl Desired {
         let changed = |domains: &BTreeMap<Arc<str>, Arc<Domain>>, others: &BTreeMap<Arc<str>, Arc<Domain>>| {
             let is_other = |name, domain| others.get(name).is_none_or(|other| !Arc::ptr_eq(other, domain));
             let changed = domains.iter().filter(|(name, domain)| is_other(*name, *domain));
-            changed.flat_map(|(_, domain)| domain.findings().cloned()).collect::<Vec<_>>()
+            changed
+                .flat_map(|(_, domain)| domain.findings().cloned())
+                .collect::<Vec<_>>()
         };
         let mut gone = changed(&self.domains, &domains);
         let mut come = changed(&domains, &self.domains);
@@ -360,13 +403,22 @@ impl Known<'_> {
         let mut found = Vec::with_capacity(changes.len());
         for change in changes {
             // A name that was there before needs no second check.
-            let slot = std::str::from_utf8(change.name).ok().and_then(|name| now.slots.get_key_value(name));
-            let known = slot.map(|(name, slot)| (name.clone(), Arc::clone(slot)));
+            let slot = std::str::from_utf8(change.name)
+                .ok()
+                .and_then(|name| now.slots.get_key_value(name));
+            let known = slot.map(|(name, slot)| (name.clone(), slot.clone()));
             now.bad_names.remove(change.name);
             match (change.now, known) {
                 (Some(value), Some((name, slot))) => {
                     let value_before = change.before;
-                    found.push((name, value, Some(Before { slot, value: value_before })));
+                    found.push((
+                        name,
+                        value,
+                        Some(Before {
+                            slot,
+                            value: value_before,
+                        }),
+                    ));
                 }
                 (Some(value), None) => match parse_name(domain, change.name) {
                     Ok(name) => found.push((name, value, None)),
@@ -389,7 +441,7 @@ impl Known<'_> {
             part.iter().map(read).collect::<Vec<_>>()
         });
         for ((name, _, before), slot) in found.into_iter().zip(read.into_iter().flatten()) {
-            if before.is_none_or(|before| !Arc::ptr_eq(&before.slot, &slot)) {
+            if before.is_none_or(|before| !before.slot.is(&slot)) {
                 now.slots.insert(name.clone(), slot);
                 changed.insert(name);
             }
@@ -397,15 +449,15 @@ impl Known<'_> {
         Arc::new(now)
     }
 
-    fn read_field(&self, domain: &Arc<str>, name: &GatewayName, value: &[u8], before: Option<&Before<'_>>) -> Arc<Slot> {
+    fn read_field(&self, domain: &Arc<str>, name: &GatewayName, value: &[u8], before: Option<&Before<'_>>) -> Slot {
         if let Some(before) = before
             && self.unchanged_rules
             && before.value == Some(value)
         {
-            return Arc::clone(&before.slot);
+            return before.slot.clone();
         }
         let parsed = parse_value(domain, name, value, self.rules);
-        let valid_before = before.and_then(|before| Some((before.slot.valid.as_ref()?, before.value)));
+        let valid_before = before.and_then(|before| Some((before.slot.valid()?, before.value)));
         let valid = match parsed.gateway {
             Some(gateway) => {
                 let entry = Entry { gateway, kept: None };
@@ -421,16 +473,13 @@ impl Known<'_> {
                 before.keep(reason, value)
             }),
         };
-        Arc::new(Slot {
-            valid,
-            findings: parsed.findings,
-        })
+        Slot::new(valid, parsed.findings)
     }
 }
 
 /// What was known of a field, and its value then; `None` when that could not be read.
 struct Before<'a> {
-    slot: Arc<Slot>,
+    slot: Slot,
     value: Option<&'a [u8]>,
 }
 
@@ -447,7 +496,13 @@ fn all_fields<'a>(fields: &'a Fields, before: Option<&'a Domain>) -> Vec<FieldCh
         let names = before.slots.keys().map(|name| name.as_str().as_bytes());
         for name in names.chain(before.bad_names.keys().map(|name| &**name)) {
             let value = values.get(name).copied();
-            all.insert(name, FieldChange { before: value, ..of(name) });
+            all.insert(
+                name,
+                FieldChange {
+                    before: value,
+                    ..of(name)
+                },
+            );
         }
     }
     for (name, value) in fields.iter() {
@@ -458,7 +513,7 @@ fn all_fields<'a>(fields: &'a Fields, before: Option<&'a Domain>) -> Vec<FieldCh
 
 impl Domain {
     fn last_valid(&self) -> Arc<Fields> {
-        let is_newest = |slot: &Slot| slot.valid.as_ref().is_some_and(|valid| valid.older.is_none());
+        let is_newest = |slot: &Slot| slot.valid().is_some_and(|valid| valid.older.is_none());
         if let Some(fields) = &self.fields
             && fields.len() == self.slots.len()
             && self.slots.values().all(|slot| is_newest(slot))
@@ -468,7 +523,7 @@ impl Domain {
         let values = self.values();
         let fields = self.slots.iter().filter_map(|(gateway, slot)| {
             let gateway = gateway.as_str().as_bytes();
-            let value = match &slot.valid.as_ref()?.older {
+            let value = match slot.valid()?.older {
                 Some(older) => older.to_vec(),
                 None => values.get(gateway)?.to_vec(),
             };
@@ -545,14 +600,8 @@ fn keep_all(
     let slots = known.filter_map(|(name, slot)| {
         changed.insert(name.clone());
         let value = values.get(name.as_str().as_bytes()).copied();
-        let valid = slot.valid.as_ref()?.keep(reason.clone(), value);
-        Some((
-            name.clone(),
-            Arc::new(Slot {
-                valid: Some(valid),
-                findings: Vec::new(),
-            }),
-        ))
+        let valid = slot.valid()?.keep(reason.clone(), value);
+        Some((name.clone(), Slot::new(Some(valid), Vec::new())))
     });
     Arc::new(Domain {
         fields: None,
@@ -589,13 +638,13 @@ impl<'a> Decision<'a> {
     /// Takes a field in. Of one name, those of earlier domains come first.
     fn take(&mut self, domain: &Arc<str>, name: &GatewayName, slot: &Slot) {
         let counts = self.counts.entry(Arc::clone(domain)).or_default();
-        self.findings.extend(slot.findings.iter().cloned());
-        let Some(Valid { entry, .. }) = &slot.valid else {
+        self.findings.extend(slot.findings().iter().cloned());
+        let Some(Valid { entry, .. }) = slot.valid() else {
             counts.invalid += 1;
             if !self.of_templates.contains(name) && !self.served.contains_key(name) {
                 self.refused.entry(name.clone()).or_insert_with(|| Refused {
                     domain: Arc::clone(domain),
-                    reason: first_error(&slot.findings),
+                    reason: first_error(slot.findings()),
                 });
             }
             return;
@@ -609,7 +658,7 @@ impl<'a> Decision<'a> {
             } else if let Some(before) = self.served.get(name) {
                 owner = Some(format!("domain {}", shown(&before.gateway.domain)));
             } else {
-                self.served.insert(name.clone(), Arc::clone(entry));
+                self.served.insert(name.clone(), Arc::clone(&entry));
             }
         }
         match (&entry.kept, entry.gateway.enabled, &owner) {
@@ -624,7 +673,9 @@ impl<'a> Decision<'a> {
                 gateway: Some(name.to_string()),
                 field: None,
                 severity: Severity::Error,
-                reason: format!("{owner} has a gateway of this name, and FreeSWITCH knows a name once, over all profiles"),
+                reason: format!(
+                    "{owner} has a gateway of this name, and FreeSWITCH knows a name once, over all profiles"
+                ),
                 mend: "rename one of the two".to_owned(),
             });
         }

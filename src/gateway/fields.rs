@@ -254,7 +254,10 @@ mod tests {
 
     fn pairs() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
         let name = "[a-c]{1,2}".prop_map(String::into_bytes);
-        let value = prop_oneof![Just(vec![b'v'; 5000]), vec(prop_oneof![Just(b'$'), Just(b'\r'), Just(b'1')], 0..6)];
+        let value = prop_oneof![
+            Just(vec![b'v'; 5000]),
+            vec(prop_oneof![Just(b'$'), Just(b'\r'), Just(b'1')], 0..6)
+        ];
         // In an order of its own, and each name once.
         proptest::collection::hash_map(name, value, 0..9).prop_map(|map| map.into_iter().collect())
     }

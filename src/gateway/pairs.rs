@@ -16,6 +16,7 @@ pub struct Pairs {
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Variables {
     pairs: Pairs,
+    /// None where all have the usual one.
     directions: Box<[Direction]>,
 }
 
@@ -83,11 +84,11 @@ impl Variables {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = Variable<'_>> {
-        let pairs = self.pairs.iter().zip(&self.directions);
-        pairs.map(|((name, value), direction)| Variable {
+        let pairs = self.pairs.iter().enumerate();
+        pairs.map(|(at, (name, value))| Variable {
             name,
             value,
-            direction: *direction,
+            direction: self.directions.get(at).copied().unwrap_or_default(),
         })
     }
 }
@@ -99,8 +100,12 @@ impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V, Direction)> for Variables
             directions.push(direction);
             (name, value)
         });
+        let pairs = pairs.collect();
+        if directions.iter().all(|direction| *direction == Direction::default()) {
+            directions = Vec::new();
+        }
         Self {
-            pairs: pairs.collect(),
+            pairs,
             directions: directions.into(),
         }
     }
@@ -126,7 +131,10 @@ mod tests {
         assert_ne!(pairs, other);
         let direction = [Direction::Both, Direction::Inbound, Direction::Outbound];
         let given = given.into_iter().zip(direction);
-        let variables: Variables = given.clone().map(|((name, value), direction)| (name, value, direction)).collect();
+        let variables: Variables = given
+            .clone()
+            .map(|((name, value), direction)| (name, value, direction))
+            .collect();
         let got = variables.iter().map(|v| ((v.name, v.value), v.direction));
         assert!(got.eq(given));
         assert!(!format!("{pairs:?} {variables:?}").contains("hunter2"));

@@ -194,11 +194,7 @@ fn read_gateway(
         profile: profile.unwrap_or_else(|| rules.default_profile.clone()),
         enabled,
         nodes: nodes.map(Vec::into_boxed_slice),
-        params: params
-            .set
-            .iter()
-            .map(|(name, param)| (name, &param.value))
-            .collect(),
+        params: params.set.iter().map(|(name, param)| (name, &param.value)).collect(),
         variables,
     }
 }
@@ -407,11 +403,7 @@ fn carried(report: &mut Report<'_>, place: impl Fn() -> String, what: &str, text
         u32::from(c),
         at + 1
     );
-    report.error(
-        place(),
-        reason,
-        "remove it: it would end up inside SIP messages",
-    );
+    report.error(place(), reason, "remove it: it would end up inside SIP messages");
     false
 }
 

@@ -270,7 +270,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::gateway::{ProfileName};
+    use crate::gateway::ProfileName;
     use crate::reconcile::{Actual, Have, HoldReason, Limits, Verdict, Want, diff, judge};
 
     fn gateway(name: &str) -> GatewayName {
@@ -465,7 +465,10 @@ mod tests {
             params: [("password", password), ("realm", "a")].into_iter().collect(),
             variables: [("codecs", "PCMA", direction)].into_iter().collect(),
         };
-        let (old, new) = (version("hunter2", Direction::Both), version("hunter3", Direction::Inbound));
+        let (old, new) = (
+            version("hunter2", Direction::Both),
+            version("hunter3", Direction::Inbound),
+        );
         let told: Vec<_> = changed_fields(&old, &new).iter().map(change_text).collect();
         assert_eq!(
             told,

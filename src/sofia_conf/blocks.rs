@@ -93,8 +93,8 @@ pub(super) struct Block {
 #[derive(Debug, Clone)]
 struct Written {
     place: Place,
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
 }
 
 /// What becomes of a gateway: `None`, it goes.
@@ -128,9 +128,9 @@ impl Writer {
     }
 
     pub(super) fn gateway(&mut self, place: Place, write: impl FnOnce(&mut String)) {
-        let start = self.text.len();
+        let start = offset(self.text.len());
         write(&mut self.text);
-        let end = self.text.len();
+        let end = offset(self.text.len());
         self.gateways.push(Written { place, start, end });
         self.end_if_long();
     }
@@ -168,6 +168,11 @@ impl Writer {
             gateways,
         }));
     }
+}
+
+/// Of a block, which is ended long before there is one beyond 4 GiB.
+fn offset(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 /// The blocks after these, with the changes, which are in order. `None` where that cannot be done block by block: a profile's first gateway may come with
@@ -237,20 +242,20 @@ impl Block {
             while let Some((place, entry)) = changes.next_if(|(place, _)| *place < gateway.place) {
                 // Else it comes right after the one before, which is of its profile.
                 if place.profile == gateway.place.profile {
-                    writer.push_str(text.get(copied..gateway.start)?);
-                    copied = gateway.start;
+                    writer.push_str(text.get(copied..gateway.start as usize)?);
+                    copied = gateway.start as usize;
                 }
                 put(&mut writer, place, entry);
             }
-            writer.push_str(text.get(copied..gateway.start)?);
-            copied = gateway.end;
+            writer.push_str(text.get(copied..gateway.start as usize)?);
+            copied = gateway.end as usize;
             match changes.peek().map(|(place, _)| place.cmp(&gateway.place)) {
                 Some(Ordering::Equal) => {
                     let (place, entry) = changes.next()?;
                     put(&mut writer, place, entry);
                 }
                 _ => {
-                    let same = text.get(gateway.start..gateway.end)?;
+                    let same = text.get(gateway.start as usize..gateway.end as usize)?;
                     writer.gateway(gateway.place.clone(), |text| text.push_str(same));
                 }
             }

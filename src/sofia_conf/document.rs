@@ -124,7 +124,10 @@ impl Templates {
             return None;
         }
         let place = |name: &GatewayName, entry: &Entry| {
-            let (profile, _) = self.profiles().enumerate().find(|(_, profile)| answer.is_of(entry, profile))?;
+            let (profile, _) = self
+                .profiles()
+                .enumerate()
+                .find(|(_, profile)| answer.is_of(entry, profile))?;
             Some(Place {
                 profile,
                 name: name.clone(),
@@ -142,10 +145,12 @@ impl Templates {
         changes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let profiles: Vec<_> = self.profiles().collect();
         let blocks = next_blocks(&before.blocks, changes, |text, place, entry| {
-            let indent = profiles.get(place.profile).map_or("", |profile| match answer.query.gateway {
-                GatewayQuery::None => &profile.indent,
-                _ => INDENT,
-            });
+            let indent = profiles
+                .get(place.profile)
+                .map_or("", |profile| match answer.query.gateway {
+                    GatewayQuery::None => &profile.indent,
+                    _ => INDENT,
+                });
             push_gateway(text, &entry.gateway, answer.key, indent);
         })?;
         let next = Document::new(blocks, answer.desired.served());
@@ -212,7 +217,11 @@ impl Templates {
             "      <profiles>\n",
         ));
         let asked = answer.asked;
-        for (number, profile) in self.profiles().enumerate().filter(|(_, p)| asked.is_none_or(|asked| asked.name == p.name)) {
+        for (number, profile) in self
+            .profiles()
+            .enumerate()
+            .filter(|(_, p)| asked.is_none_or(|asked| asked.name == p.name))
+        {
             if asked.is_none() && !answer.has_any(profile) {
                 continue;
             }

@@ -259,7 +259,8 @@ impl Scan {
                                 return Ok(None);
                             }
                             let span = Span::new(after - self.start, len);
-                            self.spans.push(span.ok_or_else(|| malformed("it is longer than 4 GiB"))?);
+                            self.spans
+                                .push(span.ok_or_else(|| malformed("it is longer than 4 GiB"))?);
                             (end, 0)
                         }
                         (_, items) => (after, items),
@@ -288,7 +289,9 @@ pub(super) async fn open(info: &ConnectionInfo, tls: Option<&Arc<ClientConfig>>)
         (ConnectionAddr::Tcp(host, port), _) => Ok(Box::new(tcp(host, *port).await?)),
         (ConnectionAddr::TcpTls { host, port, .. }, Some(tls)) => {
             let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-            let stream = TlsConnector::from(tls.clone()).connect(name, tcp(host, *port).await?).await?;
+            let stream = TlsConnector::from(tls.clone())
+                .connect(name, tcp(host, *port).await?)
+                .await?;
             Ok(Box::new(stream))
         }
         (ConnectionAddr::Unix(path), _) => Ok(Box::new(UnixStream::connect(path).await?)),

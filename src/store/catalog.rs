@@ -16,8 +16,8 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::link::Role;
 use super::bulk::Bulk;
+use super::link::Role;
 use super::pool::Pooled;
 use super::tracking::{Dirty, Fence, Mark, Tracking};
 use super::{GatewayKeys, Kind, LastGood, Store, StoreError, keys};
@@ -526,7 +526,11 @@ impl Store {
             // Last: a server that is a master then was one all along.
             pipe.cmd("ROLE");
             let mut replies = bulk.ask(&pipe).await?.into_iter();
-            let mut next = || replies.next().ok_or_else(|| RedisError::from((ErrorKind::Parse, "a reply is missing")));
+            let mut next = || {
+                replies
+                    .next()
+                    .ok_or_else(|| RedisError::from((ErrorKind::Parse, "a reply is missing")))
+            };
             let key = redis::from_redis_value(next()?.value()?)?;
             let mut raw = Raw {
                 domains: RawDomains::new(),

@@ -150,7 +150,10 @@ impl LastGood {
         file.write_all(head(&checksum(b"")).as_bytes()).map_err(failed)?;
         let mut summing = BufWriter::with_capacity(WRITE_BYTES, Summing::new(&mut file));
         serde_json::to_writer(&mut summing, &body).map_err(|error| failed(error.into()))?;
-        let sum = summing.into_inner().map_err(|error| failed(error.into_error()))?.finish();
+        let sum = summing
+            .into_inner()
+            .map_err(|error| failed(error.into_error()))?
+            .finish();
         file.seek(SeekFrom::Start(0)).map_err(failed)?;
         file.write_all(head(&sum).as_bytes()).map_err(failed)?;
         file.sync_all().map_err(failed)?;

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use redis::{ClientTlsConfig, TlsCertificates};
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::client::WantsClientCert;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 
 use super::StoreError;

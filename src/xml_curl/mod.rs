@@ -168,7 +168,9 @@ pub async fn answer(source: &impl Source, documents: &Documents, request: &Sofia
     let found = match request.gateway {
         Gateway::NotAsked | Gateway::All if !current.is_for_one => documents.get(&current, &query, asked).await,
         _ => {
-            let document = current.templates.next_document(&current.desired, &current.key, &query, None);
+            let document = current
+                .templates
+                .next_document(&current.desired, &current.key, &query, None);
             Ok(Found {
                 document: document.map(|document| document.text().clone()),
                 outdated_since: None,

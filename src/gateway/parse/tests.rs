@@ -140,10 +140,7 @@ fn an_empty_param_is_not_set_and_an_empty_register_is_false() {
 #[test]
 fn other_spellings_are_taken_and_the_contracts_wins() {
     let gateway = clean(r#"{"params":{"register":"false","realm":"r"},"variable":{"a":"1"}}"#);
-    assert_eq!(
-        (gateway.param("realm"), first(&gateway).value),
-        (Some("r"), "1")
-    );
+    assert_eq!((gateway.param("realm"), first(&gateway).value), (Some("r"), "1"));
     let gateway = warned(
         r#"{"params":{"register":"false","realm":"other"},"param":{"realm":"ours"}}"#,
         "params.realm: is given as param.realm too, which counts",
@@ -170,10 +167,7 @@ fn a_variable_has_a_direction() {
         (r#"{"value":"1","direction":"OUTBOUND"}"#, Direction::Outbound),
     ] {
         let gateway = clean(&json(value));
-        assert_eq!(
-            (first(&gateway).value, first(&gateway).direction),
-            ("1", direction)
-        );
+        assert_eq!((first(&gateway).value, first(&gateway).direction), ("1", direction));
     }
     assert!(
         clean(&json(r#"{"value":null,"direction":"inbound"}"#))
