@@ -516,7 +516,7 @@ impl Domain {
         let is_newest = |slot: &Slot| slot.valid().is_some_and(|valid| valid.older.is_none());
         if let Some(fields) = &self.fields
             && fields.len() == self.slots.len()
-            && self.slots.values().all(|slot| is_newest(slot))
+            && self.slots.values().all(is_newest)
         {
             return Arc::clone(fields);
         }

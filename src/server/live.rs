@@ -108,6 +108,8 @@ impl LiveSource {
         let mut changes = self.changes.subscribe();
         let (mut kept, mut told, mut order) = (None, None, None);
         let mut took = Duration::ZERO;
+        // At a start the first answer comes first.
+        sleep(*KEEP_AFTER.start()).await;
         loop {
             changes.mark_unchanged();
             let accepted = self.accepted(store, switches, &mut order).await;
