@@ -177,8 +177,12 @@ impl Bulk {
         if count > 1 {
             self.expected.store(received.len() + READ_BYTES, Ordering::Relaxed);
         }
-        let mut all = received.freeze();
-        let len = all.len();
+        let len = received.len();
+        // What is kept is not to hold much more than it is.
+        let mut all = match received.capacity() > len + len / 4 + READ_BYTES {
+            true => Bytes::copy_from_slice(&received),
+            false => received.freeze(),
+        };
         let replies = ends.into_iter().scan(0, |start, (end, spans)| {
             let bytes = all.split_to(end - *start);
             *start = end;
