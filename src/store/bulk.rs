@@ -282,7 +282,7 @@ fn malformed(what: &'static str) -> RedisError {
     RedisError::from((ErrorKind::Parse, "a reply cannot be read", what.to_owned()))
 }
 
-/// Connects to an address, and says as whom to greet it.
+/// Connects to an address; nothing is said yet.
 pub(super) async fn open(info: &ConnectionInfo, tls: Option<&Arc<ClientConfig>>) -> io::Result<Box<dyn Stream>> {
     let tcp = async |host: &str, port: u16| {
         let stream = TcpStream::connect((host, port)).await?;

@@ -19,7 +19,7 @@ const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
 const APPLY: &str = "[redis]\ntimeout = \"1s\"\n[reconcile]\nmode = \"apply\"\n";
 
 /// Edits after a failover, each of which must be in the answer to the next question.
-const FRESH_ROUNDS: usize = 700;
+const FRESH_ROUNDS: usize = 250;
 
 fn account(password: &str) -> String {
     format!(r#"{{"param":{{"realm":"sip.example.net","username":"u","password":"{password}"}}}}"#)
