@@ -14,10 +14,11 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::link::{self, ConnectError, Link};
-use super::pool::Pooled;
+use super::pool::{JUST_NOW, Pooled};
 use crate::gateway::{Fields, Span};
 
 /// What is read at a time, at least.
@@ -38,6 +39,7 @@ pub(super) struct Bulk {
     generation: u64,
     /// No question is under way, and the connection is to be used again.
     is_idle: bool,
+    answered: Option<Instant>,
 }
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -71,6 +73,7 @@ impl managed::Manager for BulkManager {
             expected: self.expected.clone(),
             generation,
             is_idle: true,
+            answered: None,
         };
         bulk.greet(&user).await?;
         Ok(bulk)
@@ -79,6 +82,9 @@ impl managed::Manager for BulkManager {
     async fn recycle(&self, bulk: &mut Bulk, _: &Metrics) -> RecycleResult<ConnectError> {
         if !bulk.is_idle || !self.link.is_current(bulk.generation) {
             return Err(RecycleError::message("it is to be used no more"));
+        }
+        if bulk.answered.is_some_and(|at| at.elapsed() < JUST_NOW) {
+            return Ok(());
         }
         let generation = bulk.generation;
         let mut ping = redis::pipe();
@@ -106,6 +112,10 @@ impl Pooled for Bulk {
 
     fn discard(&mut self) {
         self.is_idle = false;
+    }
+
+    fn used(&mut self, is_answered: bool) {
+        self.answered = is_answered.then(Instant::now);
     }
 }
 

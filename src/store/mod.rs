@@ -244,6 +244,7 @@ impl Store {
                     return Err(StoreError::Redis { operation, reason });
                 }
             };
+            connection.used(result.is_ok());
             if let Err(error) = &result
                 && error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
             {

@@ -5,10 +5,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisFuture, Value};
+use tokio::time::Instant;
 
 use super::link::{ConnectError, Connected, Link};
 
@@ -20,7 +22,13 @@ pub(super) trait Pooled {
 
     /// It is not used again: another one may lead to a better server.
     fn discard(&mut self);
+
+    /// Whether what it was used for last was answered.
+    fn used(&mut self, is_answered: bool);
 }
+
+/// What answered so lately is not asked whether it lives: batch after batch, each costs one round trip.
+pub(super) const JUST_NOW: Duration = Duration::from_millis(20);
 
 pub(super) struct Manager {
     link: Arc<Link>,
@@ -32,6 +40,7 @@ pub(super) struct Connection {
     inner: MultiplexedConnection,
     generation: u64,
     is_spent: bool,
+    answered: Option<Instant>,
 }
 
 impl Manager {
@@ -52,6 +61,10 @@ impl Pooled for Connection {
     fn discard(&mut self) {
         self.is_spent = true;
     }
+
+    fn used(&mut self, is_answered: bool) {
+        self.answered = is_answered.then(Instant::now);
+    }
 }
 
 impl managed::Manager for Manager {
@@ -66,6 +79,7 @@ impl managed::Manager for Manager {
             inner: connection,
             generation,
             is_spent: false,
+            answered: None,
         })
     }
 
@@ -74,6 +88,10 @@ impl managed::Manager for Manager {
             return Err(RecycleError::message("it is to be used no more"));
         }
         let generation = connection.generation;
+        let answered_lately = connection.answered.is_some_and(|at| at.elapsed() < JUST_NOW);
+        if answered_lately && self.link.is_current(generation) {
+            return Ok(());
+        }
         let number = self.pings.fetch_add(1, Ordering::Relaxed).to_string();
         let mut ping = redis::cmd("PING");
         // Both at once: the question whether it lives costs a round trip anyhow.
