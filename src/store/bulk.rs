@@ -188,8 +188,8 @@ impl Bulk {
             self.expected.store(received.len() + READ_BYTES, Ordering::Relaxed);
         }
         let len = received.len();
-        // What is kept is not to hold much more than it is.
-        let mut all = match received.capacity() > len + len / 4 + READ_BYTES {
+        // What is kept is not to hold much more than it is, when it was expected to be longer. What it grew into by itself was never touched.
+        let mut all = match received.capacity() > 2 * len + 2 * READ_BYTES {
             true => Bytes::copy_from_slice(&received),
             false => received.freeze(),
         };
