@@ -132,34 +132,30 @@ impl Writer {
         write(&mut self.text);
         let end = offset(self.text.len());
         self.gateways.push(Written { place, start, end });
-        self.end_if_long();
+        if self.text.len() >= self.limit {
+            // Another one will be about as long.
+            let next = String::with_capacity(self.text.capacity());
+            self.end();
+            self.text = next;
+        }
     }
 
     /// Blocks that were written by another.
     pub(super) fn append(&mut self, blocks: Vec<Arc<Block>>) {
-        if !self.text.is_empty() {
-            self.end();
-        }
+        self.end();
         self.ended.extend(blocks);
     }
 
     pub(super) fn finish(mut self) -> Vec<Arc<Block>> {
-        if !self.text.is_empty() {
-            self.end();
-        }
+        self.end();
         self.ended
     }
 
-    fn end_if_long(&mut self) {
-        if self.text.len() >= self.limit {
-            self.end();
-        }
-    }
-
     fn end(&mut self) {
-        // Another one will be about as long.
-        let next = String::with_capacity(self.text.capacity());
-        let mut text = std::mem::replace(&mut self.text, next);
+        if self.text.is_empty() {
+            return;
+        }
+        let mut text = std::mem::take(&mut self.text);
         text.shrink_to_fit();
         let mut gateways = std::mem::take(&mut self.gateways);
         gateways.shrink_to_fit();
