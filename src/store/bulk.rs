@@ -8,17 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use deadpool::managed::{self, Metrics, RecycleResult};
 use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline, RedisConnectionInfo, RedisError, RedisResult, Value};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::link::{self, ConnectError, Link};
-use super::pool::{JUST_NOW, Pooled};
+use super::pool::{Kept, Pooled};
 use crate::gateway::{Fields, Span};
 
 /// What is read at a time, at least.
@@ -36,10 +35,8 @@ pub(super) struct BulkManager {
 pub(super) struct Bulk {
     stream: Box<dyn Stream>,
     expected: Arc<AtomicUsize>,
-    generation: u64,
-    /// No question is under way, and the connection is to be used again.
-    is_idle: bool,
-    answered: Option<Instant>,
+    /// Spent while a question is under way: whoever gives up in the middle leaves replies behind.
+    kept: Kept,
 }
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -71,51 +68,30 @@ impl managed::Manager for BulkManager {
         let mut bulk = Bulk {
             stream,
             expected: self.expected.clone(),
-            generation,
-            is_idle: true,
-            answered: None,
+            kept: Kept::new(generation),
         };
         bulk.greet(&user).await?;
         Ok(bulk)
     }
 
     async fn recycle(&self, bulk: &mut Bulk, _: &Metrics) -> RecycleResult<ConnectError> {
-        if !bulk.is_idle || !self.link.is_current(bulk.generation) {
-            return Err(RecycleError::message("it is to be used no more"));
-        }
-        if bulk.answered.is_some_and(|at| at.elapsed() < JUST_NOW) {
-            return Ok(());
-        }
-        let generation = bulk.generation;
-        let mut ping = redis::pipe();
-        ping.cmd("PING");
-        let asked = async { tokio::join!(bulk.ask(&ping), self.link.confirm()).0 };
-        let answer = tokio::select! {
-            answer = asked => answer,
-            () = self.link.moved(generation) => return Err(RecycleError::message("the master moved")),
+        let kept = bulk.kept;
+        let ping = async {
+            let mut ping = redis::pipe();
+            ping.cmd("PING");
+            bulk.ask(&ping).await.map(|_| true)
         };
-        match answer {
-            Ok(_) if self.link.is_current(generation) => Ok(()),
-            Ok(_) => Err(RecycleError::message("the master moved")),
-            Err(error) => {
-                self.link.lose();
-                Err(RecycleError::Backend(error.into()))
-            }
-        }
+        kept.check(&self.link, ping).await
     }
 }
 
 impl Pooled for Bulk {
-    fn generation(&self) -> u64 {
-        self.generation
+    fn kept(&self) -> &Kept {
+        &self.kept
     }
 
-    fn discard(&mut self) {
-        self.is_idle = false;
-    }
-
-    fn used(&mut self, is_answered: bool) {
-        self.answered = is_answered.then(Instant::now);
+    fn kept_mut(&mut self) -> &mut Kept {
+        &mut self.kept
     }
 }
 
@@ -158,12 +134,11 @@ impl Bulk {
 
     /// Sends all commands at once, and waits for the reply of each. Of a reply that says no, [`Reply`] tells.
     pub(super) async fn ask(&mut self, commands: &Pipeline) -> RedisResult<Vec<Reply>> {
-        // Whoever gives up in the middle leaves replies behind.
-        let was_idle = std::mem::replace(&mut self.is_idle, false);
+        let was_spent = std::mem::replace(&mut self.kept.is_spent, true);
         self.stream.write_all(&commands.get_packed_pipeline()).await?;
         self.stream.flush().await?;
         let replies = self.receive(commands.len()).await?;
-        self.is_idle = was_idle;
+        self.kept.is_spent = was_spent;
         Ok(replies)
     }
 

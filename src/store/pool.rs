@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisFuture, Value};
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisFuture, RedisResult, Value};
 use tokio::time::Instant;
 
 use super::link::{ConnectError, Connected, Link};
@@ -18,17 +18,35 @@ pub(super) type Pool = managed::Pool<Manager>;
 
 /// What every kind of connection that is kept has.
 pub(super) trait Pooled {
-    fn generation(&self) -> u64;
+    fn kept(&self) -> &Kept;
+
+    fn kept_mut(&mut self) -> &mut Kept;
+
+    fn generation(&self) -> u64 {
+        self.kept().generation
+    }
 
     /// It is not used again: another one may lead to a better server.
-    fn discard(&mut self);
+    fn discard(&mut self) {
+        self.kept_mut().is_spent = true;
+    }
 
     /// Whether what it was used for last was answered.
-    fn used(&mut self, is_answered: bool);
+    fn used(&mut self, is_answered: bool) {
+        self.kept_mut().answered = is_answered.then(Instant::now);
+    }
+}
+
+/// What is known of a connection while it is kept.
+#[derive(Clone, Copy)]
+pub(super) struct Kept {
+    generation: u64,
+    pub(super) is_spent: bool,
+    answered: Option<Instant>,
 }
 
 /// What answered so lately is not asked whether it lives: batch after batch, each costs one round trip.
-pub(super) const JUST_NOW: Duration = Duration::from_millis(20);
+const JUST_NOW: Duration = Duration::from_millis(20);
 
 pub(super) struct Manager {
     link: Arc<Link>,
@@ -38,9 +56,7 @@ pub(super) struct Manager {
 
 pub(super) struct Connection {
     inner: MultiplexedConnection,
-    generation: u64,
-    is_spent: bool,
-    answered: Option<Instant>,
+    kept: Kept,
 }
 
 impl Manager {
@@ -53,17 +69,52 @@ impl Manager {
     }
 }
 
+impl Kept {
+    pub(super) fn new(generation: u64) -> Self {
+        Self {
+            generation,
+            is_spent: false,
+            answered: None,
+        }
+    }
+
+    /// Whether it may be used again. It is asked by `ping`, which says whether the answer was the right one, unless it answered just now.
+    pub(super) async fn check(
+        self,
+        link: &Link,
+        ping: impl Future<Output = RedisResult<bool>>,
+    ) -> RecycleResult<ConnectError> {
+        if self.is_spent {
+            return Err(RecycleError::message("it is to be used no more"));
+        }
+        let answered_lately = self.answered.is_some_and(|at| at.elapsed() < JUST_NOW);
+        if answered_lately && link.is_current(self.generation) {
+            return Ok(());
+        }
+        // Both at once: the question whether it lives costs a round trip anyhow.
+        let asked = async { tokio::join!(ping, link.confirm()).0 };
+        let answer = tokio::select! {
+            answer = asked => answer,
+            () = link.moved(self.generation) => return Err(RecycleError::message("the master moved")),
+        };
+        match answer {
+            Ok(true) if link.is_current(self.generation) => Ok(()),
+            Ok(_) => Err(RecycleError::message("it answers something else, or the master moved")),
+            Err(error) => {
+                link.lose();
+                Err(RecycleError::Backend(error.into()))
+            }
+        }
+    }
+}
+
 impl Pooled for Connection {
-    fn generation(&self) -> u64 {
-        self.generation
+    fn kept(&self) -> &Kept {
+        &self.kept
     }
 
-    fn discard(&mut self) {
-        self.is_spent = true;
-    }
-
-    fn used(&mut self, is_answered: bool) {
-        self.answered = is_answered.then(Instant::now);
+    fn kept_mut(&mut self) -> &mut Kept {
+        &mut self.kept
     }
 }
 
@@ -77,37 +128,18 @@ impl managed::Manager for Manager {
         } = self.link.connect(&self.config, None).await?;
         Ok(Connection {
             inner: connection,
-            generation,
-            is_spent: false,
-            answered: None,
+            kept: Kept::new(generation),
         })
     }
 
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<ConnectError> {
-        if connection.is_spent {
-            return Err(RecycleError::message("it is to be used no more"));
-        }
-        let generation = connection.generation;
-        let answered_lately = connection.answered.is_some_and(|at| at.elapsed() < JUST_NOW);
-        if answered_lately && self.link.is_current(generation) {
-            return Ok(());
-        }
         let number = self.pings.fetch_add(1, Ordering::Relaxed).to_string();
-        let mut ping = redis::cmd("PING");
-        // Both at once: the question whether it lives costs a round trip anyhow.
-        let asked = async { tokio::join!(ping.arg(&number).query_async::<String>(connection), self.link.confirm()).0 };
-        let answer = tokio::select! {
-            answer = asked => answer,
-            () = self.link.moved(generation) => return Err(RecycleError::message("the master moved")),
+        let kept = connection.kept;
+        let ping = async {
+            let answer: String = redis::cmd("PING").arg(&number).query_async(connection).await?;
+            Ok(answer == number)
         };
-        match answer {
-            Ok(answer) if answer == number && self.link.is_current(generation) => Ok(()),
-            Ok(_) => Err(RecycleError::message("it answers something else")),
-            Err(error) => {
-                self.link.lose();
-                Err(RecycleError::Backend(error.into()))
-            }
-        }
+        kept.check(&self.link, ping).await
     }
 }
 
