@@ -15,7 +15,7 @@ use super::diff::{Action, Actual, Plan, Want};
 use super::guard::{Hold, Limits, Verdict, judge};
 use super::known::Known;
 use super::plan_text::form;
-use super::served::Served;
+use super::served::{Given, Served, Start};
 use crate::backoff::Backoff;
 use crate::event_socket::{Changes, Commands, Killed, QueryError};
 use crate::gateway::{Desired, Entries, EntryChange, GatewayName, ProfileName};
@@ -31,6 +31,9 @@ const AT_ONCE: usize = 64;
 const BATCH_FROM: usize = 16;
 /// The most gateways in such an answer: 1 MiB is the most that FreeSWITCH reads by itself (FACTS 5).
 const BATCH_MOST: usize = 500;
+/// FreeSWITCH is believed that it does not take a version when it refused it so many times in a row: an answer that it gave up waiting for, or
+/// could not read, looks the same.
+const REFUSALS: u32 = 3;
 /// An order that nobody began within this time is nobody's wish any more. Long enough for clocks that differ.
 const ORDER_LASTS: SignedDuration = SignedDuration::from_mins(10);
 /// Nor is one that was begun so long ago, whatever kept it from its end.
@@ -166,7 +169,9 @@ struct Trouble {
     /// Of the version that failed: another one is tried at once.
     revision: Option<String>,
     reason: String,
-    /// `None`: FreeSWITCH refused it, so this version is not tried again.
+    /// How many times in a row FreeSWITCH refused it.
+    refusals: u32,
+    /// `None`: this version is not tried again.
     again: Option<Instant>,
     backoff: Backoff,
 }
@@ -537,20 +542,22 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         changes: &Changes,
         before: Option<u64>,
     ) -> Outcome {
-        let answers = self.served.answers(self.switch.name());
-        {
+        let (started, given) = {
             let _alone = self.reload.lock().await;
             if !self.may_change() {
                 return Outcome::Yielded;
             }
-            if let Err(error) = changes.start(&to.profile, gateway).await {
-                return Outcome::Failed(error.to_string());
-            }
+            let name = self.switch.name();
+            self.served.begin_start(name, &to.profile, Start::One(gateway.clone()));
+            let started = changes.start(&to.profile, gateway).await;
+            (started, self.served.end_start(name))
+        };
+        if let Err(error) = started {
+            return Outcome::Failed(error.to_string());
         }
-        let was_asked = self.served.answers(self.switch.name()) != answers;
         self.appeared(&[(gateway, before)]).await;
         match self.switch.ask_revisions(commands, std::slice::from_ref(gateway)).await {
-            Ok(found) => verified(found.into_iter().next().flatten(), to, was_asked),
+            Ok(found) => verified(gateway, found.into_iter().next().flatten(), to, given.as_ref()),
             Err(error) => Outcome::Failed(error.to_string()),
         }
     }
@@ -569,19 +576,16 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             .filter(|action| action.to().is_some_and(|to| to.registers))
             .count();
         self.pace.lock().await.take(registering).await;
-        let answers = self.served.answers(self.switch.name());
-        let started = {
+        let (started, given) = {
             let _alone = self.reload.lock().await;
             if !self.may_change() {
                 return actions.into_iter().map(|action| (action, Outcome::Yielded)).collect();
             }
-            self.served
-                .limit_batch(self.switch.name(), profile, names.iter().cloned().collect());
+            let (name, batch) = (self.switch.name(), Arc::new(names.iter().cloned().collect()));
+            self.served.begin_start(name, profile, Start::Many(batch));
             let started = changes.start_all(profile).await;
-            self.served.end_batch(self.switch.name());
-            started
+            (started, self.served.end_start(name))
         };
-        let was_asked = self.served.answers(self.switch.name()) != answers;
         let found = match started {
             Ok(()) => {
                 let new: Vec<_> = names.iter().map(|name| (name, None)).collect();
@@ -594,7 +598,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             Ok(found) => actions
                 .iter()
                 .zip(found)
-                .filter_map(|(action, found)| Some(verified(found, action.to()?, was_asked)))
+                .filter_map(|(action, found)| Some(verified(action.gateway(), found, action.to()?, given.as_ref())))
                 .collect(),
             Err(error) => actions.iter().map(|_| Outcome::Failed(error.to_string())).collect(),
         };
@@ -628,13 +632,15 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let trouble = self.memory.troubles.entry(gateway.clone()).or_insert_with(|| Trouble {
             revision: None,
             reason: String::new(),
+            refusals: 0,
             again: None,
             backoff: Backoff::new(self.timing.first_retry, self.timing.most_retry),
         });
         let delay = trouble.backoff.delay();
-        if refused {
+        trouble.refusals = if refused { trouble.refusals + 1 } else { 0 };
+        if trouble.refusals >= REFUSALS {
             trouble.again = None;
-            tracing::error!(%switch, %gateway, domain, "could not {word}: {reason}");
+            tracing::error!(%switch, %gateway, domain, "could not {word}, and it is not tried again until it is edited, or until `trunkd apply`: {reason}");
         } else {
             trouble.again = Some(Instant::now() + delay);
             if trouble.reason != reason {
@@ -809,18 +815,22 @@ async fn hold<S: Switch>(lease: Arc<Lease>, switch: Arc<S>) {
 }
 
 /// What FreeSWITCH has under a name after it was started, against what it was to have.
-fn verified(found: Option<String>, to: &Want, was_asked: bool) -> Outcome {
+fn verified(gateway: &GatewayName, found: Option<String>, to: &Want, given: Option<&Given>) -> Outcome {
+    let given = given.map(|given| given.holds(gateway, to));
     match found {
         Some(found) if found == to.revision => Outcome::Done,
         // By an edit in between, of which the next plan knows; or by another trunkd that wants something else.
         Some(found) => Outcome::Failed(format!(
             "FreeSWITCH was served another version of it, revision {found}: an edit came between, or its xml_curl binding asks another trunkd"
         )),
-        None if was_asked => Outcome::Refused(
+        None if given == Some(true) => Outcome::Refused(
             "FreeSWITCH does not have it after startgw, though it asked: either its log says why it was refused, or a gateway of this name that \
              is not ours, on its disk or in the template, came first"
                 .to_owned(),
         ),
+        None if given.is_some() => {
+            Outcome::Failed("FreeSWITCH asked for it when this trunkd served another version of it, or none: an edit came between".to_owned())
+        }
         None => Outcome::Failed(
             "FreeSWITCH did not ask this trunkd for it: see its log, and the gateway-url, the credentials and the time-out of its xml_curl binding"
                 .to_owned(),

@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::diff::Want;
 use super::guard::{Hold, Limits, Verdict, judge};
 use crate::gateway::{Desired, Entry, EntryChange, GatewayName, ProfileName};
+use crate::sofia_conf::RevisionKey;
 
 /// Switches that are remembered. Any name can be asked for; those beyond are served what Redis wants.
 const MOST_SWITCHES: usize = 4096;
@@ -28,16 +30,37 @@ struct Standing {
     held: Option<(Arc<Desired>, Hold)>,
     /// Removals that somebody asked for by `trunkd apply`.
     approved: BTreeSet<GatewayName>,
-    /// Counts the answers that it got.
-    answers: u64,
-    /// What the next answer to `startgw _all_` is to hold: see [`Served::limit_batch`].
-    batch: Option<Batch>,
+    starting: Option<Starting>,
 }
 
-#[derive(Clone)]
-struct Batch {
+/// A start that FreeSWITCH was told and asks for.
+struct Starting {
     profile: ProfileName,
-    gateways: Arc<BTreeSet<GatewayName>>,
+    what: Start,
+    given: Option<Given>,
+}
+
+/// What FreeSWITCH is told to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// `startgw G`
+    One(GatewayName),
+    /// `startgw _all_`
+    Many(Arc<BTreeSet<GatewayName>>),
+}
+
+/// What FreeSWITCH was answered when it asked for what it had been told to start.
+pub struct Given {
+    desired: Arc<Desired>,
+    key: RevisionKey,
+}
+
+impl Given {
+    /// Whether the gateway was in it, as it is wanted.
+    pub fn holds(&self, gateway: &GatewayName, want: &Want) -> bool {
+        let entry = self.desired.served().get(gateway);
+        entry.is_some_and(|entry| Want::of(&entry.gateway, &self.key) == *want)
+    }
 }
 
 impl Served {
@@ -144,48 +167,69 @@ impl Served {
         self.lock().keys().cloned().collect()
     }
 
-    /// `switch` asked, and is answered.
-    pub fn note_answer(&self, switch: &str) {
-        if let Some(standing) = self.lock().get_mut(switch) {
-            standing.answers += 1;
-        }
-    }
-
-    /// How many answers `switch` got.
-    pub fn answers(&self, switch: &str) -> u64 {
-        self.lock().get(switch).map_or(0, |standing| standing.answers)
-    }
-
-    /// Until [`Served::end_batch`], answers to `startgw _all_` of this switch and profile hold these gateways alone, so that a batch of ours is
-    /// no larger than its pace.
-    pub fn limit_batch(&self, switch: &str, profile: &ProfileName, gateways: BTreeSet<GatewayName>) {
-        let batch = Batch {
+    /// Until [`Served::end_start`] it is remembered what `switch` is given when it asks for this. Answers to `startgw _all_` hold these
+    /// gateways alone then, so that a batch of ours is no larger than its pace.
+    pub fn begin_start(&self, switch: &str, profile: &ProfileName, what: Start) {
+        let starting = Starting {
             profile: profile.clone(),
-            gateways: Arc::new(gateways),
+            what,
+            given: None,
         };
-        self.lock().entry(switch.to_owned()).or_default().batch = Some(batch);
+        self.lock().entry(switch.to_owned()).or_default().starting = Some(starting);
     }
 
-    pub fn end_batch(&self, switch: &str) {
-        if let Some(standing) = self.lock().get_mut(switch) {
-            standing.batch = None;
-        }
+    /// What it was given; `None` when it did not ask.
+    pub fn end_start(&self, switch: &str) -> Option<Given> {
+        self.lock().get_mut(switch)?.starting.take()?.given
     }
 
     /// The gateways that the answer to `startgw _all_` is limited to, if it is.
     pub fn batch(&self, switch: &str, profile: &str) -> Option<Arc<BTreeSet<GatewayName>>> {
         let switches = self.lock();
-        let batch = switches.get(switch)?.batch.as_ref()?;
-        batch
-            .profile
-            .as_str()
-            .eq_ignore_ascii_case(profile)
-            .then(|| batch.gateways.clone())
+        let starting = switches.get(switch)?.starting.as_ref()?;
+        match &starting.what {
+            Start::Many(gateways) if starting.is_of(profile) => Some(gateways.clone()),
+            Start::Many(_) | Start::One(_) => None,
+        }
+    }
+
+    /// `switch` is answered `desired`, asked for one gateway or, without one, for `_all_`. Whoever else asks in its name meanwhile, and FreeSWITCH
+    /// for any other reason, asks for something else.
+    pub fn note_given(
+        &self,
+        switch: &str,
+        profile: &str,
+        gateway: Option<&str>,
+        desired: &Arc<Desired>,
+        key: &RevisionKey,
+    ) {
+        let mut switches = self.lock();
+        let starting = switches.get_mut(switch).and_then(|standing| standing.starting.as_mut());
+        let Some(starting) = starting.filter(|one| one.is_of(profile)) else {
+            return;
+        };
+        let is_it = match &starting.what {
+            Start::One(name) => gateway == Some(name.as_str()),
+            Start::Many(_) => gateway.is_none(),
+        };
+        if is_it {
+            starting.given = Some(Given {
+                desired: desired.clone(),
+                key: key.clone(),
+            });
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Standing>> {
         // Each field is replaced whole.
         self.switches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Starting {
+    /// As FreeSWITCH compares the names of profiles
+    fn is_of(&self, profile: &str) -> bool {
+        self.profile.as_str().eq_ignore_ascii_case(profile)
     }
 }
 
@@ -313,10 +357,40 @@ mod tests {
     fn a_batch_is_for_its_switch_and_profile_alone() {
         let served = Served::new(Some(Limits::default()), None);
         let profile = ProfileName::parse("external").unwrap();
-        served.limit_batch("fs1", &profile, [GatewayName::parse("a").unwrap()].into());
+        let batch = Start::Many(Arc::new([GatewayName::parse("a").unwrap()].into()));
+        served.begin_start("fs1", &profile, batch);
         assert_eq!(served.batch("fs1", "EXTERNAL").unwrap().len(), 1);
         assert!(served.batch("fs1", "internal").is_none() && served.batch("fs2", "external").is_none());
-        served.end_batch("fs1");
+        assert!(served.end_start("fs1").is_none(), "it did not ask");
         assert!(served.batch("fs1", "external").is_none());
+    }
+
+    #[test]
+    fn given_is_what_was_asked_for_by_that_start_alone() {
+        let served = Served::new(None, None);
+        let (profile, key) = (ProfileName::parse("external").unwrap(), RevisionKey::new([7; 32]));
+        let (names, now) = (some(2), desired(&some(2), ""));
+        let name = |index: usize| GatewayName::parse(&names[index]).unwrap();
+        let want = |index| Want::of(&now.served()[&name(index)].gateway, &key);
+        let start = |what: Start, asked: [Option<&str>; 2], given: &Arc<Desired>| {
+            served.begin_start("fs1", &profile, what);
+            for (switch, profile) in [("fs1", "external"), ("fs2", "external"), ("fs1", "internal")] {
+                let asked = asked[usize::from((switch, profile) != ("fs1", "external"))];
+                served.note_given(switch, profile, asked, given, &key);
+            }
+            served.end_start("fs1")
+        };
+        let (one, all) = (Start::One(name(0)), Start::Many(Arc::new([name(0), name(1)].into())));
+        let other = Some(names[1].as_str());
+        let this = Some(names[0].as_str());
+        assert!(start(one.clone(), [other, this], &now).is_none(), "asked for another");
+        assert!(start(one.clone(), [None, this], &now).is_none(), "asked for all");
+        assert!(start(all.clone(), [this, None], &now).is_none(), "asked for one");
+        let given = start(one.clone(), [this, other], &now).unwrap();
+        assert!(given.holds(&name(0), &want(0)) && !given.holds(&name(0), &want(1)));
+        let given = start(all, [None, this], &now).unwrap();
+        assert!(given.holds(&name(0), &want(0)) && given.holds(&name(1), &want(1)));
+        let given = start(one, [this, other], &desired(&[], "")).unwrap();
+        assert!(!given.holds(&name(0), &want(0)), "it was not in what was given");
     }
 }

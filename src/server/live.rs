@@ -251,7 +251,15 @@ impl xml_curl::Source for LiveSource {
             desired = Arc::new(desired.only(&batch));
             is_for_one = true;
         }
-        self.served.note_answer(&asked.node);
+        let asked_to_start = match &asked.gateway {
+            Gateway::NotAsked => None,
+            Gateway::All => Some(None),
+            Gateway::One(gateway) => Some(Some(gateway.as_str())),
+        };
+        if let (Some(gateway), Some(profile)) = (asked_to_start, &asked.profile) {
+            self.served
+                .note_given(&asked.node, profile, gateway, &desired, &current.key);
+        }
         Ok(xml_curl::Current {
             desired,
             key: current.key,

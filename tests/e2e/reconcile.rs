@@ -412,7 +412,12 @@ async fn a_gateway_that_freeswitch_refuses_is_told_and_not_tried_for_ever() {
         "{told}"
     );
     let refused = r#"trunkd_reconcile_actions_total{switch="fs1",action="start",outcome="refused"}"#;
-    eventually("it is counted", || app.metric(refused), |count| *count >= Some(1.0)).await;
+    eventually(
+        "it is refused three times",
+        || app.metric(refused),
+        |count| *count >= Some(3.0),
+    )
+    .await;
     let tried = switch.view(changes).len();
     other.set_gateway("default", "marker", IP_TRUNK).await;
     switch.wait_for_state("marker", "NOREG").await;
@@ -435,9 +440,23 @@ async fn a_gateway_that_freeswitch_did_not_ask_for_is_tried_again_until_it_does(
     let empty = RedisServer::start().await;
     let elsewhere = TestApp::start(&empty, "").await;
     switch.set_binding(Some(Binding::new(elsewhere.xml_curl_url())));
-    other.set_gateway("default", "gw", IP_TRUNK).await;
-    let told = trouble(&other).await;
-    assert!(told.contains("did not ask this trunkd for it"), "{told}");
+    // For other reasons it asks us, which is no sign that it refused anything.
+    let asking = async {
+        loop {
+            app.ask("&profile=external").await;
+        }
+    };
+    let tried = async {
+        other.set_gateway("default", "gw", IP_TRUNK).await;
+        let told = trouble(&other).await;
+        assert!(told.contains("did not ask this trunkd for it"), "{told}");
+        let failed = r#"trunkd_reconcile_actions_total{switch="fs1",action="start",outcome="failed"}"#;
+        eventually("it is tried again", || app.metric(failed), |count| *count >= Some(4.0)).await;
+    };
+    tokio::select! {
+        () = asking => {}
+        () = tried => {}
+    }
     switch.set_binding(Some(Binding::new(app.xml_curl_url())));
     switch.wait_for_state("gw", "NOREG").await;
     eventually(
