@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use divan::{Bencher, black_box};
 use trunkd::gateway::{Desired, ProfileName, RawDomain, RawDomains, Rules};
-use trunkd::reconcile::{Known, Listed, wants};
+use trunkd::reconcile::{Differences, Known, Listed, wants};
 use trunkd::registration::State;
 use trunkd::sofia_conf::{GatewayQuery, Query, RevisionKey, Templates};
 
@@ -76,7 +76,10 @@ fn diff(bencher: Bencher<'_, '_>, gateways: usize) {
     let known = Known::new(["external"], std::iter::empty(), listed);
     let desired = Desired::build(&raw(gateways, 1), &rules, None);
     let wants = wants(&desired, &KEY, "fs1");
-    bencher.bench(|| known.plan(black_box(&desired), &wants, &Default::default()));
+    bencher.bench(|| {
+        let differences = Differences::between(black_box(&wants), &known.actual);
+        known.plan(&differences, &desired, &wants, &Default::default())
+    });
 }
 
 fn templates() -> Arc<Templates> {

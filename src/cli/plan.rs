@@ -12,7 +12,8 @@ use super::{Shared, catalog, print, read_all, store, templates, unknown_switch, 
 use crate::event_socket::{self, ConnectError, OpenError, SwitchAddress};
 use crate::gateway::{Gateway, GatewayName, shown};
 use crate::reconcile::{
-    Conflict, FieldChange, Hold, Known, Limits, Plan, Verdict, differing_fields, form, judge, look, plan_text, wants,
+    Conflict, Differences, FieldChange, Hold, Known, Limits, Plan, Verdict, differing_fields, form, judge, look,
+    plan_text, wants,
 };
 use crate::settings::{Flags, Settings, SwitchSettings};
 use crate::store::{Current, OTHER_SWITCHES, Report, Store};
@@ -188,13 +189,14 @@ impl SwitchPlan {
     ) -> Result<(), crate::store::StoreError> {
         let desired = &current.desired;
         let wants = wants(desired, &current.key, &self.switch);
-        let mut plan = known.plan(desired, &wants, &BTreeSet::new());
+        let differences = Differences::between(&wants, &known.actual);
+        let mut plan = known.plan(&differences, desired, &wants, &BTreeSet::new());
         if adopt {
             let not_ours = plan.conflicts.iter().filter_map(|conflict| match conflict {
                 Conflict::NotOurs { gateway, .. } => Some(gateway.clone()),
                 Conflict::Ghost { .. } | Conflict::ProfileNotRunning { .. } => None,
             });
-            plan = known.plan(desired, &wants, &not_ours.collect());
+            plan = known.plan(&differences, desired, &wants, &not_ours.collect());
         }
         let limits = Limits {
             max_removals: settings.reconcile.max_removals,

@@ -30,7 +30,7 @@ use crate::registration::State;
 use crate::store::{Applied, Observation, Observed, Row, StoreError};
 use backlog::{Backlog, Entry};
 use snapshot::Identity;
-use view::View;
+use view::{Changed, View};
 
 /// Events that wait whole while Redis is away, a switch: about 25 MB.
 const BACKLOG: usize = 20_000;
@@ -100,10 +100,13 @@ pub struct Ingest {
     version: watch::Sender<u64>,
 }
 
-/// What runs on a switch.
+/// What runs on a switch, or what changed of it since it was asked for last.
 #[derive(Debug, Clone)]
 pub struct Running {
+    /// Whether there are no gateways but these; else all others are as they were.
+    pub is_all: bool,
     pub gateways: Vec<RunningGateway>,
+    pub gone: Vec<Arc<str>>,
     /// The profiles that run.
     pub profiles: BTreeSet<String>,
     /// Second gateways of a name, with the other profile that they are in (FACTS 18).
@@ -191,31 +194,52 @@ impl Ingest {
         &self.switch.name
     }
 
-    /// What runs on the switch, as far as a snapshot and the events since tell; `None` while it is not connected, or not read yet.
-    pub fn running(&self) -> Option<Running> {
-        let shared = self.lock();
-        let profiles = shared
-            .profiles
-            .clone()
-            .filter(|_| matches!(shared.link, Link::Up { .. }))?;
-        let gateways = shared.view.rows().map(|(name, row)| RunningGateway {
-            name: name.clone(),
-            profile: row.profile.clone(),
-            state: row.state.clone(),
-            revision: shared.view.revision_is_known(name).then(|| row.revision.clone()),
-        });
+    /// Whether what runs on the switch is known: it is connected, and was read.
+    pub fn is_known(&self) -> bool {
+        self.lock().is_known()
+    }
+
+    /// What runs on the switch, as far as a snapshot and the events since tell; `None` while that is not known. For one reader, who keeps it:
+    /// what was told once is not told again.
+    pub fn news(&self) -> Option<Running> {
+        let mut shared = self.lock();
+        if !shared.is_known() {
+            return None;
+        }
+        let profiles = shared.profiles.clone()?;
+        let ghosts = shared.view.ghosts().to_vec();
+        let (is_all, names) = match shared.view.take_changed() {
+            Changed::All => (
+                true,
+                shared.view.rows().map(|(name, _)| name.clone()).collect::<Vec<_>>(),
+            ),
+            Changed::Only(names) => (false, names.into_iter().collect()),
+        };
+        let (mut gateways, mut gone) = (Vec::with_capacity(names.len()), Vec::new());
+        for name in names {
+            match shared.view.row(&name) {
+                Some(row) => gateways.push(RunningGateway {
+                    profile: row.profile.clone(),
+                    state: row.state.clone(),
+                    revision: shared.view.revision_is_known(&name).then(|| row.revision.clone()),
+                    name,
+                }),
+                None => gone.push(name),
+            }
+        }
         Some(Running {
-            gateways: gateways.collect(),
+            is_all,
+            gateways,
+            gone,
             profiles,
-            ghosts: shared.view.ghosts().to_vec(),
+            ghosts,
         })
     }
 
-    /// Which live gateway of that name the switch has, if any: a number that its successor does not share. `None` as for [`Ingest::running`].
+    /// Which live gateway of that name the switch has, if any: a number that its successor does not share. `None` as for [`Ingest::news`].
     pub fn instance(&self, gateway: &str) -> Option<Option<u64>> {
         let shared = self.lock();
-        let is_known = matches!(shared.link, Link::Up { .. }) && shared.profiles.is_some();
-        is_known.then(|| shared.view.instance(gateway))
+        shared.is_known().then(|| shared.view.instance(gateway))
     }
 
     /// The connection for commands, and the run of FreeSWITCH that it is to.
@@ -260,7 +284,7 @@ impl Ingest {
         self.survey_within(self.timing.settle);
     }
 
-    /// Tells of every change of what [`Ingest::running`] answers.
+    /// Tells whenever [`Ingest::news`] may have any.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }
@@ -872,6 +896,10 @@ impl Ingest {
 }
 
 impl Shared {
+    fn is_known(&self) -> bool {
+        matches!(self.link, Link::Up { .. }) && self.profiles.is_some()
+    }
+
     /// Whether this is still the run that we are connected to.
     fn is_run(&self, core: &str) -> bool {
         matches!(&self.link, Link::Up { identity, .. } if identity.core_uuid == core)

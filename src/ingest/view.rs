@@ -4,7 +4,7 @@
 //! while nobody listened is lost (FACTS 33). So each gateway has a mark, the newest sequence that its row reflects; a snapshot counts as of a
 //! sequence, the floor, and leaves gateways with a newer mark alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -27,6 +27,25 @@ pub(super) struct View {
     /// Second gateways of a name in another profile, as the last snapshot listed them (FACTS 18).
     ghosts: Vec<(Arc<str>, String)>,
     instances: u64,
+    changed: Changed,
+}
+
+/// Which gateways may be others, or otherwise, than when it was asked last.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Changed {
+    #[default]
+    All,
+    Only(HashSet<Arc<str>>),
+}
+
+impl Changed {
+    fn add(&mut self, name: &Arc<str>) {
+        if let Self::Only(names) = self
+            && !names.contains(name)
+        {
+            names.insert(name.clone());
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -65,6 +84,7 @@ impl View {
     /// Takes over what was known before this run was connected to, so that a state that goes on keeps its `since`.
     /// What events told meanwhile stands.
     pub(super) fn seed(&mut self, rows: impl IntoIterator<Item = (String, Row)>) {
+        self.changed = Changed::All;
         for (name, row) in rows {
             if self.marks.contains_key(name.as_str()) {
                 continue;
@@ -104,6 +124,11 @@ impl View {
         }
     }
 
+    /// What [`View::rows`] and [`View::revision_is_known`] answer otherwise than when this was asked last.
+    pub(super) fn take_changed(&mut self) -> Changed {
+        std::mem::replace(&mut self.changed, Changed::Only(HashSet::new()))
+    }
+
     /// Whether a snapshot is due; asking takes the mark away.
     pub(super) fn take_unsettled(&mut self) -> bool {
         std::mem::take(&mut self.unsettled)
@@ -125,9 +150,14 @@ impl View {
     /// Notes what the switch answered when it was asked for the revision of this instance of a gateway. Answers whether Redis lacks
     /// it.
     pub(super) fn set_revision(&mut self, name: &str, instance: u64, revision: Option<String>) -> bool {
-        let Some(live) = self.live.get_mut(name).filter(|live| live.instance == instance) else {
+        let Some((name, _)) = self.live.get_key_value(name) else {
             return false;
         };
+        let name = name.clone();
+        let Some(live) = self.live.get_mut(&name).filter(|live| live.instance == instance) else {
+            return false;
+        };
+        self.changed.add(&name);
         live.revision_is_untold |= live.row.revision != revision;
         Arc::make_mut(&mut live.row).revision = revision;
         live.revision_is_known = true;
@@ -191,6 +221,7 @@ impl View {
                     nothing(true)
                 }
                 _ => {
+                    self.changed.add(&event.gateway);
                     let removed = self.live.remove(&event.gateway).is_some();
                     self.marks.insert(
                         event.gateway.clone(),
@@ -266,6 +297,7 @@ impl View {
     }
 
     fn set(&mut self, event: &GatewayEvent, row: Row, predecessors: usize, mark: u64) -> Meaning {
+        self.changed.add(&event.gateway);
         let row = Arc::new(row);
         let change = Change::Set(row.clone());
         match self.live.get_mut(&event.gateway) {
@@ -316,15 +348,22 @@ impl View {
             |marks: &HashMap<Arc<str>, Mark>, name: &str| marks.get(name).is_some_and(|mark| mark.sequence > sequence);
 
         let mut ghosts = Vec::new();
-        self.live
-            .retain(|name, _| by_name.contains_key(&**name) || newer(&self.marks, name));
+        self.live.retain(|name, _| {
+            let stays = by_name.contains_key(&**name) || newer(&self.marks, name);
+            if !stays {
+                self.changed.add(name);
+            }
+            stays
+        });
         for (name, entries) in by_name {
+            let name = &Arc::from(name);
             if newer(&self.marks, name) {
                 match self.live.get_mut(name) {
-                    Some(live) => {
-                        let row = Arc::make_mut(&mut live.row);
-                        row.profile.get_or_insert_with(|| entries[0].profile.clone());
+                    Some(live) if live.row.profile.is_none() => {
+                        Arc::make_mut(&mut live.row).profile = Some(entries[0].profile.clone());
+                        self.changed.add(name);
                     }
+                    Some(_) => {}
                     // Listed, and deleted by a newer event: of this one, or of a predecessor that nobody told us of?
                     None => self.unsettled = true,
                 }
@@ -338,20 +377,23 @@ impl View {
                 .find(|entry| Some(entry.profile.as_str()) == known)
                 .unwrap_or(&entries[0]);
             let predecessors = entries.iter().filter(|entry| entry.profile == status.profile).count() - 1;
-            let row = observed(before, status, now).into();
+            let row = observed(before, status, now);
+            if before.is_none_or(|before| before.profile != row.profile || before.state != row.state) {
+                self.changed.add(name);
+            }
             for ghost in entries.iter().filter(|entry| entry.profile != status.profile) {
-                ghosts.push((Arc::from(name), ghost.profile.clone()));
+                ghosts.push((name.clone(), ghost.profile.clone()));
             }
             let instance = self.instance(name).unwrap_or_else(|| self.new_instance());
             let live = Live {
-                row,
+                row: row.into(),
                 predecessors,
                 deleted: Vec::new(),
                 revision_is_known: self.revision_is_known(name),
                 revision_is_untold: self.live.get(name).is_some_and(|live| live.revision_is_untold),
                 instance,
             };
-            self.live.insert(name.into(), live);
+            self.live.insert(name.clone(), live);
         }
         self.ghosts = ghosts;
         self.floor = self.floor.max(sequence);
@@ -389,6 +431,8 @@ fn observed(before: Option<&Row>, status: &GatewayStatus, now: Timestamp) -> Row
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use bytes::Bytes;
     use proptest::prelude::*;
 
@@ -655,6 +699,30 @@ mod tests {
         assert_eq!(view.row("g").unwrap().since, at(61));
     }
 
+    /// What [`View::rows`] and [`View::revision_is_known`] answered when it was asked last.
+    type Followed = BTreeMap<String, (Option<String>, Option<State>, Option<Option<String>>)>;
+
+    /// Brings what was known up to date by what the view says changed.
+    fn follow(known: &mut Followed, view: &mut View) {
+        let names: Vec<Arc<str>> = match view.take_changed() {
+            Changed::All => {
+                known.clear();
+                view.rows().map(|(name, _)| name.clone()).collect()
+            }
+            Changed::Only(names) => names.into_iter().collect(),
+        };
+        for name in names {
+            let now = view.row(&name).map(|row| {
+                let revision = view.revision_is_known(&name).then(|| row.revision.clone());
+                (row.profile.clone(), row.state.clone(), revision)
+            });
+            match now {
+                Some(now) => drop(known.insert(name.to_string(), now)),
+                None => drop(known.remove(&*name)),
+            }
+        }
+    }
+
     /// mod_sofia in small: which instances of a name there are, and the events that it fires for what happens to them.
     #[derive(Debug, Clone, Default)]
     struct Truth {
@@ -705,6 +773,41 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever happens, and whenever it is asked for: who follows what changed knows what there is.
+        #[test]
+        fn what_is_said_to_have_changed_is_all_that_changed(
+            steps in proptest::collection::vec((0usize..3, 0u8..10, any::<bool>()), 1..60),
+        ) {
+            let names = ["a", "b", "c"];
+            let mut truths: [Truth; 3] = Default::default();
+            let (mut view, mut known) = (View::default(), Followed::new());
+            for (at_step, (which, what, is_asked)) in (1..).zip(&steps) {
+                match what {
+                    0..6 => if let Some((subclass, state)) = truths[*which].step(*what) {
+                        view.event(&event(subclass, names[*which], at_step, state));
+                    },
+                    6..8 => if let Some(instance) = view.instance(names[*which]) {
+                        view.set_revision(names[*which], instance, (*what == 6).then(|| format!("r{at_step}")));
+                    },
+                    8 => {
+                        let list: Vec<_> = names.iter().zip(&truths).flat_map(|(name, truth)| truth.list(name)).collect();
+                        view.absorb(&list, at_step, at(at_step));
+                    }
+                    _ => {
+                        let row = observed(None, &listed(names[*which], State::Reged), at(at_step));
+                        view.seed([(names[*which].to_owned(), row)]);
+                    }
+                }
+                if *is_asked {
+                    follow(&mut known, &mut view);
+                    let mut anew = Followed::new();
+                    view.changed = Changed::All;
+                    follow(&mut anew, &mut view);
+                    prop_assert_eq!(&known, &anew);
+                }
+            }
+        }
+
         /// Whenever the snapshot is taken, and whichever of the events around it come after it: once all have come, the view is the truth, or it
         /// says that another snapshot is due, and is the truth after that.
         #[test]

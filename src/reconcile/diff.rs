@@ -1,5 +1,7 @@
 //! Desired against actual of one switch → plan. Pure: no async, no I/O, no clock.
 //!
+//! Which gateways differ is followed as either side changes, so that a plan costs what differs, not what there is.
+//!
 //! *Ours* is a gateway that carries a revision. What is not ours is never killed nor restarted, unless somebody asked for that by name
 //! (`adopt`). Only what differs is touched: gateways cost FreeSWITCH memory until their profile restarts (FACTS 28).
 
@@ -206,66 +208,88 @@ fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error
     serializer.serialize_str(text)
 }
 
-/// Compares what this switch is to have with what it has. `adopt` are names that may be taken over from whoever made them.
-///
-/// A gateway is started, or restarted, only in a profile that runs. One of ours that nobody wants is killed in whatever profile it is: that
-/// it is listed proves that its profile runs.
-pub fn diff(desired: &BTreeMap<GatewayName, Want>, actual: &Actual, adopt: &BTreeSet<GatewayName>) -> Plan {
-    let (mut actions, mut unchanged) = (Vec::new(), 0);
-    let mut idle: BTreeMap<&ProfileName, BTreeSet<GatewayName>> = BTreeMap::new();
-    let mut not_ours = Vec::new();
-    // Both are sorted by name: one walk over them, without a search for each.
-    let mut running = actual.gateways.iter().peekable();
-    for (gateway, want) in desired {
-        while let Some((name, have)) = running.next_if(|(name, _)| *name < gateway) {
-            actions.extend(kill_if_ours(name, have));
-        }
-        let have = running.next_if(|(name, _)| *name == gateway).map(|(_, have)| have);
-        match have {
-            Some(have) if have.revision.as_ref() == Some(&want.revision) && have.profile == want.profile => {
-                unchanged += 1;
-                continue;
-            }
-            Some(have) if !have.is_ours() && !adopt.contains(gateway) => {
-                not_ours.push(Conflict::NotOurs {
-                    gateway: gateway.clone(),
-                    profile: have.profile.clone(),
-                    domain: Arc::clone(&want.domain),
-                });
-                continue;
-            }
-            _ if !actual.profiles.contains(&want.profile) => {
-                idle.entry(&want.profile).or_default().insert(gateway.clone());
-                continue;
-            }
-            _ => {}
-        }
-        let (gateway, to) = (gateway.clone(), want.clone());
-        let action = match have.cloned() {
-            Some(from) => Action::Restart { gateway, from, to },
-            None => Action::Start { gateway, to },
-        };
-        actions.push(action);
-    }
-    actions.extend(running.filter_map(|(name, have)| kill_if_ours(name, have)));
-    let idle = idle.into_iter().map(|(profile, gateways)| Conflict::ProfileNotRunning {
-        profile: profile.clone(),
-        gateways,
-    });
-    let ghosts = actual.ghosts.iter().map(|(gateway, profile)| Conflict::Ghost {
-        gateway: gateway.clone(),
-        profile: profile.clone(),
-    });
-    Plan {
-        actions,
-        unchanged,
-        conflicts: idle.chain(not_ours).chain(ghosts).collect(),
-    }
-}
+/// The gateways that are not as they are wanted. Whoever changes what is wanted or what runs says so by [`Differences::look`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Differences(BTreeSet<GatewayName>);
 
-fn kill_if_ours(gateway: &GatewayName, from: &Have) -> Option<Action> {
-    let (gateway, from) = (gateway.clone(), from.clone());
-    from.is_ours().then_some(Action::Kill { gateway, from })
+impl Differences {
+    pub fn between(wants: &BTreeMap<GatewayName, Want>, actual: &Actual) -> Self {
+        let mut differences = Self::default();
+        let unwanted = actual.gateways.keys().filter(|name| !wants.contains_key(*name));
+        for name in wants.keys().chain(unwanted) {
+            differences.look(name, wants, actual);
+        }
+        differences
+    }
+
+    /// This gateway may be another than when it was looked at last, or wanted otherwise.
+    pub fn look(&mut self, gateway: &GatewayName, wants: &BTreeMap<GatewayName, Want>, actual: &Actual) {
+        let differs = match (wants.get(gateway), actual.gateways.get(gateway)) {
+            (Some(want), Some(have)) => have.revision.as_ref() != Some(&want.revision) || have.profile != want.profile,
+            (Some(_), None) => true,
+            (None, have) => have.is_some_and(Have::is_ours),
+        };
+        if differs {
+            self.0.insert(gateway.clone());
+        } else {
+            self.0.remove(gateway);
+        }
+    }
+
+    /// What is to be done about them. `adopt` are names that may be taken over from whoever made them.
+    ///
+    /// A gateway is started, or restarted, only in a profile that runs. One of ours that nobody wants is killed in whatever profile it is: that
+    /// it is listed proves that its profile runs.
+    pub fn plan(&self, wants: &BTreeMap<GatewayName, Want>, actual: &Actual, adopt: &BTreeSet<GatewayName>) -> Plan {
+        let mut actions = Vec::new();
+        let mut idle: BTreeMap<&ProfileName, BTreeSet<GatewayName>> = BTreeMap::new();
+        let mut not_ours = Vec::new();
+        let mut unchanged = wants.len();
+        for gateway in &self.0 {
+            let have = actual.gateways.get(gateway);
+            let Some(want) = wants.get(gateway) else {
+                actions.extend(have.cloned().map(|from| Action::Kill {
+                    gateway: gateway.clone(),
+                    from,
+                }));
+                continue;
+            };
+            unchanged -= 1;
+            match have {
+                Some(have) if !have.is_ours() && !adopt.contains(gateway) => {
+                    not_ours.push(Conflict::NotOurs {
+                        gateway: gateway.clone(),
+                        profile: have.profile.clone(),
+                        domain: Arc::clone(&want.domain),
+                    });
+                    continue;
+                }
+                _ if !actual.profiles.contains(&want.profile) => {
+                    idle.entry(&want.profile).or_default().insert(gateway.clone());
+                    continue;
+                }
+                _ => {}
+            }
+            let (gateway, to) = (gateway.clone(), want.clone());
+            actions.push(match have.cloned() {
+                Some(from) => Action::Restart { gateway, from, to },
+                None => Action::Start { gateway, to },
+            });
+        }
+        let idle = idle.into_iter().map(|(profile, gateways)| Conflict::ProfileNotRunning {
+            profile: profile.clone(),
+            gateways,
+        });
+        let ghosts = actual.ghosts.iter().map(|(gateway, profile)| Conflict::Ghost {
+            gateway: gateway.clone(),
+            profile: profile.clone(),
+        });
+        Plan {
+            actions,
+            unchanged,
+            conflicts: idle.chain(not_ours).chain(ghosts).collect(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -274,6 +298,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn diff(wants: &BTreeMap<GatewayName, Want>, actual: &Actual, adopt: &BTreeSet<GatewayName>) -> Plan {
+        Differences::between(wants, actual).plan(wants, actual, adopt)
+    }
 
     /// The actions done on a FreeSWITCH that goes by its own rules: it kills by name whatever the profile [18], skips a gateway that is there [19],
     /// makes a ghost of one that is there in another profile [18], and starts nothing in a profile that doesn't run.
@@ -571,6 +599,26 @@ mod tests {
             }
             for name in after.ours() {
                 prop_assert!(d.contains_key(&name));
+            }
+        }
+
+        #[test]
+        fn differences_that_are_followed_are_those_of_now(
+            mut d in any_desired(), mut a in any_actual(), later in any_desired(), later_on in any_actual()
+        ) {
+            let mut followed = Differences::between(&d, &a);
+            for name in NAMES.map(gateway) {
+                match later.get(&name) {
+                    Some(want) => drop(d.insert(name.clone(), want.clone())),
+                    None => drop(d.remove(&name)),
+                }
+                followed.look(&name, &d, &a);
+                match later_on.gateways.get(&name) {
+                    Some(have) => drop(a.gateways.insert(name.clone(), have.clone())),
+                    None => drop(a.gateways.remove(&name)),
+                }
+                followed.look(&name, &d, &a);
+                prop_assert_eq!(&followed, &Differences::between(&d, &a));
             }
         }
 

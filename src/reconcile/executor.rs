@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::diff::{Action, Actual, Plan, Want};
+use super::diff::{Action, Actual, Differences, Plan, Want};
 use super::guard::{Hold, Limits, Verdict, judge};
 use super::known::Known;
 use super::plan_text::form;
@@ -77,11 +77,13 @@ impl Default for Timing {
 /// A switch, as the executor needs it.
 pub trait Switch: Send + Sync + 'static {
     fn name(&self) -> &str;
-    /// What runs; `None` while that is not known in full.
-    fn known(&self) -> Option<Arc<Known>>;
+    /// Whether what runs is known in full.
+    fn is_known(&self) -> bool;
+    /// Brings `known`, which is the only one that is ever brought up to date, to what runs.
+    fn learn(&self, known: &mut Known) -> Result<Learned, Unknown>;
     /// Which live gateway of that name it has, if any: a number that its successor does not share. `Err` while nobody can tell.
     fn instance(&self, gateway: &GatewayName) -> Result<Option<u64>, Unknown>;
-    /// Tells of every change of the two above.
+    /// Tells of every change of these three.
     fn changed(&self) -> watch::Receiver<u64>;
     /// The connection for commands.
     fn commands(&self) -> Option<(Commands, Changes)>;
@@ -93,6 +95,15 @@ pub trait Switch: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Option<String>>, QueryError>> + Send;
     /// Something is not as it was thought.
     fn survey_soon(&self);
+}
+
+/// What is to be looked at again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Learned {
+    /// Everything
+    Anew,
+    /// These gateways; with the profiles and the ghosts, which are few.
+    Changes(Vec<GatewayName>),
 }
 
 /// The switch is not connected, or not read yet.
@@ -143,6 +154,8 @@ pub struct Executor<S, W> {
 #[derive(Default)]
 struct Memory {
     wants: BTreeMap<GatewayName, Want>,
+    /// Between `wants` and what runs
+    differences: Differences,
     /// What `wants` were made of.
     made_of: Option<(Arc<Desired>, RevisionKey)>,
     /// Wants whose forms are not written down yet.
@@ -223,11 +236,12 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     async fn act_on_changes(mut self) {
         let (mut switch, mut wanting) = (self.switch.changed(), self.wanting.changed());
         let mut lease = self.lease.changed();
+        let mut known = Known::default();
         loop {
             switch.mark_unchanged();
             wanting.mark_unchanged();
             lease.mark_unchanged();
-            let again = self.step().await;
+            let again = self.step(&mut known).await;
             let coalesce = self.timing.coalesce;
             tokio::select! {
                 _ = wanting.changed() => {}
@@ -239,14 +253,15 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     }
 
     /// Looks, decides and acts once; answers when to look again if nothing changes.
-    async fn step(&mut self) -> Instant {
+    async fn step(&mut self, known: &mut Known) -> Instant {
         let later = Instant::now() + self.timing.interval;
         tracing::trace!(switch = self.switch.name(), "looking");
-        let Some(known) = self.switch.known() else {
+        let Ok(learned) = self.switch.learn(known) else {
             // Whatever was the matter, with a new connection it is worth another try.
             self.memory.troubles.clear();
             return later;
         };
+        self.memory.compare(&known.actual, &learned);
         let Ok(control) = self.store.read_control().await else {
             return later;
         };
@@ -272,8 +287,9 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let adopt: BTreeSet<_> = order.iter().flat_map(|order| parsed(&order.adopt)).collect();
         self.served.approve(&name, approved.clone());
 
-        self.want(&wanted, &name);
-        let plan = known.plan(&wanted.desired, &self.memory.wants, &adopt);
+        self.want(&wanted, &name, &known.actual);
+        let memory = &self.memory;
+        let plan = known.plan(&memory.differences, &wanted.desired, &memory.wants, &adopt);
         let mut unserved = self.served.decide(&name, &wanted.desired).1;
         if let (Some(hold), Some(_)) = (&unserved, approvals) {
             // What the switch does not run was in no plan that somebody could approve, and nothing is lost with it.
@@ -358,7 +374,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     }
 
     /// Brings the wants up to date; a gateway that did not change keeps its revision.
-    fn want(&mut self, wanted: &Wanted, switch: &str) {
+    fn want(&mut self, wanted: &Wanted, switch: &str, actual: &Actual) {
         let memory = &mut self.memory;
         let before = memory.made_of.take().filter(|(_, key)| *key == wanted.key);
         let before = before.map(|(desired, _)| desired);
@@ -373,6 +389,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let known = before.as_ref().map_or(&none, |before| before.served());
         if before.is_none() {
             memory.wants.clear();
+            memory.compare(actual, &Learned::Anew);
         }
         for change in EntryChange::between(known, wanted.desired.served()) {
             match change.now.filter(|entry| entry.gateway.serves(Some(switch))) {
@@ -383,6 +400,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
                 }
                 None => drop(memory.wants.remove(change.name)),
             }
+            memory.differences.look(change.name, &memory.wants, actual);
         }
     }
 
@@ -782,6 +800,18 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
 }
 
 impl Memory {
+    /// What runs is known to be something else.
+    fn compare(&mut self, actual: &Actual, learned: &Learned) {
+        match learned {
+            Learned::Anew => self.differences = Differences::between(&self.wants, actual),
+            Learned::Changes(changed) => {
+                for name in changed {
+                    self.differences.look(name, &self.wants, actual);
+                }
+            }
+        }
+    }
+
     /// From here on this trunkd changes the switch. What it remembers of its deeds may be older than another's, and what it told is overwritten.
     fn begin(&mut self, term: Option<Term>) {
         self.term = term;
@@ -801,7 +831,7 @@ async fn hold<S: Switch>(lease: Arc<Lease>, switch: Arc<S>) {
     };
     loop {
         changed.mark_unchanged();
-        if switch.known().is_some() {
+        if switch.is_known() {
             // What is wrong with Redis, the store has told.
             let _ = lease.look().await;
             gauge(&lease);

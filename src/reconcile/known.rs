@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::diff::{Action, Actual, Conflict, Have, Plan, Want, diff};
+use super::diff::{Action, Actual, Conflict, Differences, Have, Plan, Want};
 use crate::event_socket::{self, GatewayStatus, OpenError, SNAPSHOT_CHUNK, Session, SwitchAddress};
 use crate::gateway::{Desired, GatewayName, ProfileName};
 use crate::registration::State;
@@ -35,39 +35,64 @@ impl Known {
         gateways: impl IntoIterator<Item = Listed<'a>>,
     ) -> Self {
         let mut known = Self::default();
-        let profile = |name: &str| ProfileName::parse(name).ok();
-        known.actual.profiles = profiles.into_iter().filter_map(profile).collect();
-        let ghosts = ghosts.into_iter();
-        known.actual.ghosts = ghosts
-            .filter_map(|(name, other)| Some((GatewayName::parse(name).ok()?, profile(other)?)))
-            .collect();
+        known.look_around(profiles, ghosts);
         for listed in gateways {
-            let Ok(name) = GatewayName::parse(listed.name) else {
-                continue;
-            };
-            let is_going = matches!(listed.state, Some(State::Unregister | State::Down));
-            match (listed.profile.and_then(profile), listed.revision) {
-                (Some(profile), Some(revision)) => {
-                    if is_going {
-                        known.unsettled.insert(name.clone());
-                    }
-                    let have = Have {
-                        profile,
-                        revision: revision.map(str::to_owned),
-                        registers: listed.state != Some(&State::Noreg),
-                    };
-                    known.actual.gateways.insert(name, have);
-                }
-                _ => drop(known.unsettled.insert(name)),
+            if let Ok(name) = GatewayName::parse(listed.name) {
+                known.set(name, &listed);
             }
         }
         known
     }
 
-    /// What is to be done about it: [`diff()`], but what is on its way is left alone. So is what runs under a name whose value is refused: a bad
-    /// value removes nothing, even when trunkd was started after it was written and knows no valid version to keep.
-    pub fn plan(&self, desired: &Desired, wants: &BTreeMap<GatewayName, Want>, adopt: &BTreeSet<GatewayName>) -> Plan {
-        let mut plan = diff(wants, &self.actual, adopt);
+    /// These are the profiles that run, and the ghosts.
+    pub fn look_around<'a>(
+        &mut self,
+        profiles: impl IntoIterator<Item = &'a str>,
+        ghosts: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) {
+        let profile = |name: &str| ProfileName::parse(name).ok();
+        self.actual.profiles = profiles.into_iter().filter_map(profile).collect();
+        let ghosts = ghosts.into_iter();
+        self.actual.ghosts = ghosts
+            .filter_map(|(name, other)| Some((GatewayName::parse(name).ok()?, profile(other)?)))
+            .collect();
+    }
+
+    /// The gateway of that name is this one now.
+    pub fn set(&mut self, name: GatewayName, listed: &Listed<'_>) {
+        self.forget(&name);
+        let profile = listed.profile.and_then(|profile| ProfileName::parse(profile).ok());
+        let (Some(profile), Some(revision)) = (profile, listed.revision) else {
+            self.unsettled.insert(name);
+            return;
+        };
+        if matches!(listed.state, Some(State::Unregister | State::Down)) {
+            self.unsettled.insert(name.clone());
+        }
+        let have = Have {
+            profile,
+            revision: revision.map(str::to_owned),
+            registers: listed.state != Some(&State::Noreg),
+        };
+        self.actual.gateways.insert(name, have);
+    }
+
+    /// There is no gateway of that name any more.
+    pub fn forget(&mut self, name: &GatewayName) {
+        self.unsettled.remove(name);
+        self.actual.gateways.remove(name);
+    }
+
+    /// What is to be done about `differences`: [`Differences::plan`], but what is on its way is left alone. So is what runs under a name whose
+    /// value is refused: a bad value removes nothing, even when trunkd was started after it was written and knows no valid version to keep.
+    pub fn plan(
+        &self,
+        differences: &Differences,
+        desired: &Desired,
+        wants: &BTreeMap<GatewayName, Want>,
+        adopt: &BTreeSet<GatewayName>,
+    ) -> Plan {
+        let mut plan = differences.plan(wants, &self.actual, adopt);
         let is_left = |name: &GatewayName| self.unsettled.contains(name) || desired.refused().contains_key(name);
         // Of a domain that cannot be read nobody knows which gateways it has.
         let is_blind = |action: &Action| matches!(action, Action::Kill { .. }) && desired.has_unreadable_domain();
@@ -190,7 +215,9 @@ mod tests {
         let fields = [(b"refused".to_vec(), b"{".to_vec())];
         let raw = [("acme".to_owned(), RawDomain::hash(fields))].into();
         let desired = Desired::build(&raw, &rules, None);
-        let plan = known.plan(&desired, &BTreeMap::new(), &BTreeSet::new());
+        let wants = BTreeMap::new();
+        let differences = Differences::between(&wants, &known.actual);
+        let plan = known.plan(&differences, &desired, &wants, &BTreeSet::new());
         let removed: Vec<_> = plan.removals().into_iter().map(|name| name.to_string()).collect();
         assert_eq!(removed, ["stays-up"]);
     }

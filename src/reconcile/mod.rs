@@ -1,6 +1,6 @@
 //! What Redis wants against what each FreeSWITCH runs → the smallest safe change.
 //!
-//! Deciding and doing are apart. Here is what decides: [`diff()`] makes the plan of one switch, [`judge`] says whether its removals may happen,
+//! Deciding and doing are apart. Here is what decides: [`Differences`] makes the plan of one switch, [`judge`] says whether its removals may happen,
 //! [`plan_text()`] shows it to a person. These take values and return values: no async, no I/O, no clock in their files.
 
 pub mod diff;
@@ -10,8 +10,8 @@ pub mod known;
 pub mod plan_text;
 pub mod served;
 
-pub use diff::{Action, Actual, Conflict, Have, Plan, Want, diff};
-pub use executor::{Executor, Shared, Switch, Timing, Unknown, Wanted, Wanting};
+pub use diff::{Action, Actual, Conflict, Differences, Have, Plan, Want};
+pub use executor::{Executor, Learned, Shared, Switch, Timing, Unknown, Wanted, Wanting};
 pub use guard::{Hold, HoldReason, Limits, Verdict, judge};
 pub use known::{Known, Listed, look, wants};
 pub use plan_text::{FieldChange, MASK, changed_fields, differing_fields, form, plan_text};

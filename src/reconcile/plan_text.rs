@@ -271,7 +271,7 @@ mod tests {
 
     use super::*;
     use crate::gateway::ProfileName;
-    use crate::reconcile::{Actual, Have, HoldReason, Limits, Verdict, Want, diff, judge};
+    use crate::reconcile::{Actual, Differences, Have, HoldReason, Limits, Verdict, Want, judge};
 
     fn gateway(name: &str) -> GatewayName {
         GatewayName::parse(name).unwrap()
@@ -330,7 +330,7 @@ mod tests {
             ghosts: [(gateway("edited"), profile("internal"))].into(),
         };
         let desired = desired.map(|(name, want)| (gateway(name), want)).into();
-        let plan = diff(&desired, &actual, &[gateway("adopted")].into());
+        let plan = Differences::between(&desired, &actual).plan(&desired, &actual, &[gateway("adopted")].into());
         let changes = differing_fields(
             &map([
                 ("param.password", "hunter2"),

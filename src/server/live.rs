@@ -16,7 +16,7 @@ use crate::gateway::{Desired, GatewayName, ProfileName};
 use crate::health::{self, Health, Part};
 use crate::ingest::Ingest;
 use crate::metrics;
-use crate::reconcile::{Hold, Known, Listed, Served, Switch, Unknown, Wanted, Wanting};
+use crate::reconcile::{Hold, Known, Learned, Listed, Served, Switch, Unknown, Wanted, Wanting};
 use crate::settings::Settings;
 use crate::sofia_conf::{TemplateError, Templates};
 use crate::store::{Catalog, Current, OTHER_SWITCHES, Report, Store, Unavailable};
@@ -286,60 +286,56 @@ impl Wanting for LiveSource {
 }
 
 /// A switch as ingest knows it, for the executor.
-pub(super) struct LiveSwitch {
-    ingest: Arc<Ingest>,
-    /// What was known at this version of ingest's.
-    known: Mutex<Option<(u64, Arc<Known>)>>,
-}
-
-impl LiveSwitch {
-    pub(super) fn new(ingest: Arc<Ingest>) -> Self {
-        Self {
-            ingest,
-            known: Mutex::default(),
-        }
-    }
-}
+pub(super) struct LiveSwitch(pub(super) Arc<Ingest>);
 
 impl Switch for LiveSwitch {
     fn name(&self) -> &str {
-        self.ingest.switch()
+        self.0.switch()
     }
 
-    fn known(&self) -> Option<Arc<Known>> {
-        let mut kept = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        // Read first: what changes from here on makes another version.
-        let version = *self.ingest.changed().borrow();
-        if let Some((at, known)) = &*kept
-            && *at == version
-        {
-            return Some(known.clone());
-        }
-        *kept = None;
-        let running = self.ingest.running()?;
-        let ghosts = running.ghosts.iter().map(|(name, profile)| (&**name, profile.as_str()));
-        let gateways = running.gateways.iter().map(|gateway| Listed {
+    fn is_known(&self) -> bool {
+        self.0.is_known()
+    }
+
+    fn learn(&self, known: &mut Known) -> Result<Learned, Unknown> {
+        let news = self.0.news().ok_or(Unknown)?;
+        let ghosts = news.ghosts.iter().map(|(name, profile)| (&**name, profile.as_str()));
+        let profiles = news.profiles.iter().map(String::as_str);
+        let gateways = news.gateways.iter().map(|gateway| Listed {
             name: &gateway.name,
             profile: gateway.profile.as_deref(),
             state: gateway.state.as_ref(),
             revision: gateway.revision.as_ref().map(Option::as_deref),
         });
-        let profiles = running.profiles.iter().map(String::as_str);
-        let known = Arc::new(Known::new(profiles, ghosts, gateways));
-        *kept = Some((version, known.clone()));
-        Some(known)
+        if news.is_all {
+            *known = Known::new(profiles, ghosts, gateways);
+            return Ok(Learned::Anew);
+        }
+        known.look_around(profiles, ghosts);
+        let mut changed = Vec::with_capacity(news.gateways.len() + news.gone.len());
+        for listed in gateways {
+            if let Ok(name) = GatewayName::parse(listed.name) {
+                known.set(name.clone(), &listed);
+                changed.push(name);
+            }
+        }
+        for name in news.gone.iter().filter_map(|name| GatewayName::parse(name).ok()) {
+            known.forget(&name);
+            changed.push(name);
+        }
+        Ok(Learned::Changes(changed))
     }
 
     fn instance(&self, gateway: &GatewayName) -> Result<Option<u64>, Unknown> {
-        self.ingest.instance(gateway.as_str()).ok_or(Unknown)
+        self.0.instance(gateway.as_str()).ok_or(Unknown)
     }
 
     fn changed(&self) -> watch::Receiver<u64> {
-        self.ingest.changed()
+        self.0.changed()
     }
 
     fn commands(&self) -> Option<(Commands, Changes)> {
-        self.ingest.commands()
+        self.0.commands()
     }
 
     async fn ask_revisions(
@@ -347,10 +343,10 @@ impl Switch for LiveSwitch {
         commands: &Commands,
         gateways: &[GatewayName],
     ) -> Result<Vec<Option<String>>, QueryError> {
-        self.ingest.ask_revisions(commands, gateways).await
+        self.0.ask_revisions(commands, gateways).await
     }
 
     fn survey_soon(&self) {
-        self.ingest.survey_soon();
+        self.0.survey_soon();
     }
 }

@@ -295,7 +295,7 @@ impl Parts {
                     holder: instance.clone(),
                     health: self.health.clone(),
                 };
-                let live = Arc::new(LiveSwitch::new(ingest));
+                let live = Arc::new(LiveSwitch(ingest));
                 let timing = self.timing.reconcile.clone();
                 let executor = Executor::new(live, shared, &self.settings.reconcile, timing);
                 tasks.spawn(format_args!("reconciler of {}", switch.name), |stop| executor.run(stop));
