@@ -85,19 +85,23 @@ async fn run(marks: &Marks) {
     println!(
         "HSET of a new gateway → its startgw at the event socket, in ms; {edits} edits, each alone; gateways in {domains} domain(s)\n"
     );
-    println!("| gateways |    p50 |    p99 |    max | noticed |   read | decided |   sent | verified |");
-    println!("| -------: | -----: | -----: | -----: | ------: | -----: | ------: | -----: | -------: |");
+    println!(
+        "| gateways |    p50 |    p90 |    p99 |    max |       noticed |          read |       decided |          sent |      verified |"
+    );
+    println!(
+        "| -------: | -----: | -----: | -----: | -----: | ------------: | ------------: | ------------: | ------------: | ------------: |"
+    );
     let mut p99s = Vec::new();
     for gateways in sizes {
         let measured = measure(gateways, edits, domains, marks).await;
         let whole = Times::new(measured.iter().map(Edit::whole));
         let mut row = format!("| {gateways:8} ");
-        for time in [whole.at(50), whole.at(99), whole.at(100)] {
+        for time in [50, 90, 99, 100].map(|percent| whole.at(percent)) {
             let _ = write!(row, "| {:6.1} ", ms(time));
         }
-        for (leg, width) in [(0, 7), (1, 6), (2, 7), (3, 6), (4, 8)] {
+        for leg in 0..LEGS {
             let leg = Times::new(measured.iter().map(|edit| edit.legs[leg]));
-            let _ = write!(row, "| {:width$.1} ", ms(leg.at(50)));
+            let _ = write!(row, "| {:5.1} … {:5.1} ", ms(leg.at(50)), ms(leg.at(99)));
         }
         println!("{row}|");
         p99s.push((gateways, whole.at(99)));
@@ -194,8 +198,10 @@ fn domain(number: usize, domains: usize) -> String {
 /// What one edit took: HSET → the executor looks → it knows what Redis wants → it acts → `startgw` at the socket → the question whether it is
 /// there.
 struct Edit {
-    legs: [Duration; 5],
+    legs: [Duration; LEGS],
 }
+
+const LEGS: usize = 5;
 
 impl Edit {
     async fn watch(switch: &FakeSwitch, name: &str, sent: Instant, marks: &Marks) -> Self {
@@ -220,7 +226,7 @@ impl Edit {
         let knows = last(KNOWS, acts);
         let looks = last(LOOKS, knows).max(sent);
         let times = [sent, looks, knows, acts, wire, verified];
-        let mut legs = [Duration::ZERO; 5];
+        let mut legs = [Duration::ZERO; LEGS];
         for (leg, pair) in legs.iter_mut().zip(times.windows(2)) {
             *leg = pair[1].saturating_duration_since(pair[0]);
         }

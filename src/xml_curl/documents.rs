@@ -1,7 +1,7 @@
 //! Documents that were written once and are shared by all who ask for the same: a fleet that restarts asks for one document a thousand times.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, Shared};
@@ -37,9 +37,10 @@ pub(super) struct Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotWritten;
 
-/// What one state of the gateways and templates looks like.
+/// What one state of the gateways and templates looks like. Does not keep the gateways, which are read and kept elsewhere for as long as they
+/// are served.
 struct Generation {
-    desired: Arc<Desired>,
+    desired: Weak<Desired>,
     templates: Arc<Templates>,
     key: RevisionKey,
     began: Timestamp,
@@ -79,7 +80,7 @@ impl Documents {
                 .map(str::to_owned),
         };
         let generation = self.generation(current);
-        let writing = generation.document(&kind, || self.like(&generation, &kind));
+        let writing = generation.document(&current.desired, &kind, || self.like(&generation, &kind));
         let written = match timeout_at(asked + self.limit, writing.clone()).await {
             Ok(Ok(document)) => Ok(document),
             // In time or not: an older one is better than none.
@@ -104,7 +105,7 @@ impl Documents {
         let known = generations.iter().position(|generation| generation.is_of(current));
         let generation = known.and_then(|at| generations.remove(at)).unwrap_or_else(|| {
             Arc::new(Generation {
-                desired: current.desired.clone(),
+                desired: Arc::downgrade(&current.desired),
                 templates: current.templates.clone(),
                 key: current.key.clone(),
                 began: Timestamp::now(),
@@ -143,18 +144,24 @@ impl Documents {
 
 impl Generation {
     fn is_of(&self, current: &Current) -> bool {
-        Arc::ptr_eq(&self.desired, &current.desired)
+        std::ptr::eq(self.desired.as_ptr(), Arc::as_ptr(&current.desired))
             && Arc::ptr_eq(&self.templates, &current.templates)
             && self.key == current.key
     }
 
     fn is_written_like(&self, other: &Generation) -> bool {
-        !Arc::ptr_eq(&self.desired, &other.desired)
+        !self.desired.ptr_eq(&other.desired)
             && Arc::ptr_eq(&self.templates, &other.templates)
             && self.key == other.key
     }
 
-    fn document(&self, kind: &Kind, before: impl FnOnce() -> Option<Arc<Document>>) -> Writing {
+    /// `desired` is what this is the generation of.
+    fn document(
+        &self,
+        desired: &Arc<Desired>,
+        kind: &Kind,
+        before: impl FnOnce() -> Option<Arc<Document>>,
+    ) -> Writing {
         if let Some(writing) = self.lock().get(kind) {
             return writing.clone();
         }
@@ -164,7 +171,7 @@ impl Generation {
         if let Some(writing) = documents.get(kind) {
             return writing.clone();
         }
-        let writing = self.write(kind.clone(), before);
+        let writing = self.write(desired.clone(), kind.clone(), before);
         let bytes = |writing: &Writing| writing.peek().map_or(0, |done| size(done.as_ref().ok()));
         if documents.len() < MOST_DOCUMENTS && documents.values().map(bytes).sum::<usize>() < MOST_BYTES {
             documents.insert(kind.clone(), writing.clone());
@@ -173,8 +180,8 @@ impl Generation {
     }
 
     /// Ten thousand gateways are megabytes to write: not on a thread that other connections wait for. Goes on though nobody waits any more.
-    fn write(&self, kind: Kind, before: Option<Arc<Document>>) -> Writing {
-        let (desired, templates, key) = (self.desired.clone(), self.templates.clone(), self.key.clone());
+    fn write(&self, desired: Arc<Desired>, kind: Kind, before: Option<Arc<Document>>) -> Writing {
+        let (templates, key) = (self.templates.clone(), self.key.clone());
         let writing = tokio::task::spawn_blocking(move || {
             let query = Query {
                 profile: kind.profile.as_deref(),
