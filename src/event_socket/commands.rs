@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::connection::{Client, CommandError};
-use super::xmlstatus::{GatewayStatus, StatusError, parse_gateways, parse_profiles};
+use super::xmlstatus::{GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles};
 use crate::gateway::{GatewayName, ProfileName};
 
 /// For questions that FreeSWITCH answers from memory.
@@ -58,6 +58,12 @@ impl Commands {
         Ok(parse_gateways(
             &self.client.api("sofia xmlstatus gateway", LIST).await?,
         )?)
+    }
+
+    /// One gateway, of the predecessors of its name none; `None` when it is not there, or is being deleted. It is looked up, and no list made.
+    pub async fn gateway(&self, name: &GatewayName) -> Result<Option<GatewayStatus>, QueryError> {
+        let command = format!("sofia xmlstatus gateway {name}");
+        Ok(parse_gateway(&self.client.api(&command, QUICK).await?)?)
     }
 
     /// The profiles that run.

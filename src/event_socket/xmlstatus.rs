@@ -34,7 +34,22 @@ pub enum StatusError {
 /// [`StatusError`] when the reply is anything but a whole list.
 pub fn parse_gateways(reply: &[u8]) -> Result<Vec<GatewayStatus>, StatusError> {
     let text = String::from_utf8_lossy(reply);
-    let text = whole(&text, "gateways")?;
+    gateways_in(whole(&text, "gateways")?)
+}
+
+/// Reads the answer to the question for one gateway; `None` when there is none of the name that is not being deleted.
+///
+/// # Errors
+/// [`StatusError`] when the reply is anything but that.
+pub fn parse_gateway(reply: &[u8]) -> Result<Option<GatewayStatus>, StatusError> {
+    let text = String::from_utf8_lossy(reply);
+    if text.trim() == "Invalid Gateway!" {
+        return Ok(None);
+    }
+    Ok(gateways_in(whole(&text, "gateway")?)?.pop())
+}
+
+fn gateways_in(text: &str) -> Result<Vec<GatewayStatus>, StatusError> {
     let (mut gateways, mut current) = (Vec::new(), None);
     for line in text.lines().map(str::trim) {
         match line {
@@ -131,6 +146,19 @@ fn element(line: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_recorded_answers_for_one_gateway() {
+        let one = parse_gateway(&recording("sofia-xmlstatus-gateway-gw_ok"))
+            .unwrap()
+            .unwrap();
+        assert_eq!((one.name.as_str(), one.profile.as_str()), ("gw_ok", "external"));
+        assert_eq!((one.state, one.ping), (State::Reged, PingStatus::Up));
+        assert_eq!(parse_gateway(&recording("sofia-xmlstatus-gateway-nope")).unwrap(), None);
+        assert!(parse_gateway(b"-ERR no such command\n").is_err() && parse_gateway(b"").is_err());
+        let cut = recording("sofia-xmlstatus-gateway-gw_ok");
+        assert!(parse_gateway(&cut[..cut.len() - 20]).is_err());
+    }
 
     fn recording(name: &str) -> Vec<u8> {
         std::fs::read(format!(

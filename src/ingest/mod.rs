@@ -43,6 +43,8 @@ const STUCK: Duration = Duration::from_secs(1);
 /// A switch that sends more than a busy Redis takes is held back so long at a time. FreeSWITCH keeps 100,000 events for a listener that is behind
 /// (FACTS 33): more than 10,000 gateways tell in this time when all of them register anew.
 const MOST_HELD: Duration = Duration::from_secs(30);
+/// So many gateways are asked for by name, before a list of all is cheaper.
+const FEW: usize = 32;
 /// What is still unwritten when trunkd stops gets so long.
 const LAST_FLUSH: Duration = Duration::from_secs(3);
 
@@ -150,6 +152,13 @@ enum Link {
         since: Instant,
         marked: bool,
     },
+}
+
+/// What the switch is to be asked for.
+enum Due {
+    /// All its gateways
+    All,
+    Some(Vec<Arc<str>>),
 }
 
 /// What a snapshot brought.
@@ -593,13 +602,23 @@ impl Ingest {
     async fn surveyor(&self) {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
         loop {
-            self.survey_due().await;
-            self.moved_survey(self.timing.resync_interval);
+            let due = self.survey_due().await;
             let up = match &self.lock().link {
                 Link::Up { commands, identity, .. } => Some((commands.clone(), identity.clone())),
                 Link::Down { .. } => None,
             };
-            let Some((commands, identity)) = up else { continue };
+            let Some((commands, identity)) = up else {
+                self.moved_survey(self.timing.resync_interval);
+                continue;
+            };
+            if let Due::Some(names) = due {
+                if self.inspect(&commands, &identity, names).await.is_err() {
+                    // Which tells what is the matter.
+                    self.survey_within(self.timing.settle);
+                }
+                continue;
+            }
+            self.moved_survey(self.timing.resync_interval);
             match self.survey(&commands, identity).await {
                 Ok(()) => {
                     backoff.reset();
@@ -634,20 +653,23 @@ impl Ingest {
         std::future::pending().await
     }
 
-    async fn survey_due(&self) {
+    async fn survey_due(&self) -> Due {
         loop {
             let due = {
                 let mut shared = self.lock();
                 let now = Instant::now();
                 if shared.look_at.is_some_and(|at| at <= now) {
                     shared.look_at = None;
-                    if !shared.view.is_complete() || shared.view.has_untold() {
+                    let open: Vec<_> = shared.view.open().take(FEW + 1).cloned().collect();
+                    if open.len() > FEW || shared.profiles.is_none() {
                         shared.survey_at = shared.survey_at.min(now);
+                    } else if !open.is_empty() {
+                        return Due::Some(open);
                     }
                 }
                 let at = shared.survey_at.max(shared.quiet_until);
                 if at <= now {
-                    return;
+                    return Due::All;
                 }
                 shared.look_at.map_or(at, |look| look.min(at))
             };
@@ -699,10 +721,16 @@ impl Ingest {
                     .seed(rows.map(|(name, row)| (name, Row { revision: None, ..row })));
             }
             shared.view.absorb(&survey.listed, survey.sequence, now);
-            let unasked = shared.view.unasked();
-            unasked
-                .filter_map(|(name, _)| GatewayName::parse(name).ok())
-                .collect::<Vec<_>>()
+            let unasked = shared.view.unasked().map(|(name, instance)| (name.clone(), instance));
+            let mut names = Vec::new();
+            for (name, instance) in unasked.collect::<Vec<_>>() {
+                match GatewayName::parse(&name) {
+                    Ok(name) => names.push(name),
+                    // It cannot be ours.
+                    Err(_) => drop(shared.view.set_revision(&name, instance, None)),
+                }
+            }
+            names
         };
         self.bump();
         for names in unasked.chunks(SNAPSHOT_CHUNK) {
@@ -717,6 +745,63 @@ impl Ingest {
         }
         self.bump();
         self.mend(&survey, now).await
+    }
+
+    /// Asks the switch for a few gateways, each by its name, and has Redis say what it answers.
+    async fn inspect(&self, commands: &Commands, identity: &Identity, names: Vec<Arc<str>>) -> Result<(), SurveyError> {
+        let failed = |error: QueryError| SurveyError::Switch(error.to_string());
+        let sequence = self.lock().view.newest();
+        let mut answers = Vec::with_capacity(names.len());
+        for name in names {
+            // Of a name that no command may carry only a list tells.
+            let gateway = GatewayName::parse(&name).map_err(|error| SurveyError::Switch(error.to_string()))?;
+            answers.push((name, commands.gateway(&gateway).await.map_err(failed)?));
+        }
+        let now = Timestamp::now();
+        let (taken, unasked) = {
+            let mut shared = self.lock();
+            if !shared.is_run(&identity.core_uuid) {
+                return Ok(());
+            }
+            let taken = shared.view.absorb_some(&answers, sequence, now);
+            let unasked = taken.iter().filter(|name| !shared.view.revision_is_known(name));
+            let unasked: Vec<_> = unasked.filter_map(|name| GatewayName::parse(name).ok()).collect();
+            (taken, unasked)
+        };
+        self.bump();
+        self.ask_revisions(commands, &unasked).await.map_err(failed)?;
+        if taken.is_empty() {
+            self.look_again();
+            return Ok(());
+        }
+        // Events that the answers reflect go first, so that they are not taken for differences.
+        while self.flush().await == Flushed::More {}
+        let stored = self.observed.read_some(&taken).await?;
+        let mends: Vec<_> = {
+            let mut shared = self.lock();
+            if !shared.is_run(&identity.core_uuid) {
+                return Ok(());
+            }
+            let taken: Vec<_> = taken
+                .into_iter()
+                .filter(|name| shared.view.is_as_of(name, sequence))
+                .collect();
+            shared.view.told_of(&taken);
+            let row = |name: &Arc<str>| Some((name.clone(), shared.view.row(name)?));
+            let rows = taken.iter().filter_map(row);
+            rows.map(|(name, row)| snapshot::set_right(&stored, &name, row, identity, sequence, now))
+                .collect()
+        };
+        let mended = self.observed.mend_some(&identity.core_uuid, sequence, &mends).await?;
+        let mended = mended.ok_or(SurveyError::Outdated)?;
+        tracing::debug!(
+            switch = self.name(),
+            asked = answers.len(),
+            mended,
+            "gateways looked at by name"
+        );
+        self.look_again();
+        Ok(())
     }
 
     async fn mend(&self, survey: &Survey, now: Timestamp) -> Result<(), SurveyError> {
@@ -744,17 +829,22 @@ impl Ingest {
             );
             ::metrics::counter!(metrics::SNAPSHOT_CORRECTIONS, "switch" => self.label()).increment(mended);
         }
-        let (unsettled, has_untold) = {
+        self.look_again();
+        Ok(())
+    }
+
+    /// What was looked at may have changed meanwhile.
+    fn look_again(&self) {
+        let (unsettled, is_open) = {
             let view = &mut self.lock().view;
-            (view.take_unsettled(), view.has_untold())
+            (view.take_unsettled(), view.open().next().is_some())
         };
         if unsettled {
             self.survey_within(self.timing.settle);
         }
-        if has_untold {
+        if is_open {
             self.look_within(self.timing.settle);
         }
-        Ok(())
     }
 
     /// A snapshot is due within `wait`, or sooner if one is due sooner already.
@@ -768,8 +858,8 @@ impl Ingest {
         }
     }
 
-    /// A snapshot is due within `wait` unless events and answers have told everything, and Redis too, by then: the list is made under a lock that call set-up
-    /// needs.
+    /// Unless events and answers have told everything, and Redis too, by then, the switch is asked for what is missing within `wait`: by name, or
+    /// where it is much, for a snapshot, since the list is made under a lock that call set-up needs.
     fn look_within(&self, wait: Duration) {
         let at = Instant::now() + wait;
         let mut shared = self.lock();

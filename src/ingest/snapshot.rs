@@ -48,18 +48,7 @@ pub(super) fn differences(
 ) -> Vec<Mend> {
     let mut mends = Vec::new();
     for (name, row) in view.rows().filter(|(name, _)| !view.is_newer(name)) {
-        let old_value = stored.values.get(&**name).map_or("", String::as_str);
-        let value = (!says(old_value, row, identity, stored))
-            .then(|| event_shaped(Subclass::State, name, row, identity, sequence, now));
-        mends.push(Mend {
-            gateway: name.to_string(),
-            op: MendOp::Set {
-                row: row.to_json(),
-                value,
-            },
-            old_row: stored.rows.get(&**name).cloned().unwrap_or_default(),
-            old_value: old_value.to_owned(),
-        });
+        mends.push(set_right(stored, name, row, identity, sequence, now));
     }
     let ours = |value: &str| parse(value).is_some_and(|value| value.switchname == identity.switchname);
     let mut gone: Vec<_> = stored.rows.keys().collect();
@@ -87,6 +76,29 @@ pub(super) fn differences(
     }
     mends.sort_by(|a, b| a.gateway.cmp(&b.gateway));
     mends
+}
+
+/// What must change so that Redis says this of the gateway.
+pub(super) fn set_right(
+    stored: &Stored,
+    name: &str,
+    row: &Row,
+    identity: &Identity,
+    sequence: u64,
+    now: Timestamp,
+) -> Mend {
+    let old_value = stored.values.get(name).map_or("", String::as_str);
+    let value = (!says(old_value, row, identity, stored))
+        .then(|| event_shaped(Subclass::State, name, row, identity, sequence, now));
+    Mend {
+        gateway: name.to_owned(),
+        op: MendOp::Set {
+            row: row.to_json(),
+            value,
+        },
+        old_row: stored.rows.get(name).cloned().unwrap_or_default(),
+        old_value: old_value.to_owned(),
+    }
 }
 
 /// The rows and values of a switch that is out of reach, as they are to be marked. Those that are marked already are left out.

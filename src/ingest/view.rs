@@ -105,22 +105,29 @@ impl View {
         self.newest
     }
 
-    /// Whether every gateway's state and revision are known. FreeSWITCH may never tell the state of one that does not register (FACTS 31).
-    pub(super) fn is_complete(&self) -> bool {
-        self.live
-            .values()
-            .all(|live| live.row.state.is_some() && live.revision_is_known)
-    }
-
-    /// Whether Redis lacks a revision that is known: the switch answered after the gateway's last event.
-    pub(super) fn has_untold(&self) -> bool {
-        self.live.values().any(|live| live.revision_is_untold)
+    /// The gateways of which something is not known: the state, which FreeSWITCH may never tell of one that does not register (FACTS 31), or the
+    /// revision; or not in Redis, since the switch answered after the gateway's last event.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Arc<str>> {
+        let open = self
+            .live
+            .iter()
+            .filter(|(_, live)| live.row.state.is_none() || !live.revision_is_known || live.revision_is_untold);
+        open.map(|(name, _)| name)
     }
 
     /// The rows of gateways without a newer event are on their way to Redis, with a snapshot.
     pub(super) fn told(&mut self) {
         for (_, live) in self.live.iter_mut().filter(|(name, _)| !self.marks.contains_key(*name)) {
             live.revision_is_untold = false;
+        }
+    }
+
+    /// The rows of these are.
+    pub(super) fn told_of(&mut self, names: &[Arc<str>]) {
+        for name in names {
+            if let Some(live) = self.live.get_mut(name) {
+                live.revision_is_untold = false;
+            }
         }
     }
 
@@ -141,6 +148,11 @@ impl View {
     /// Whether an event newer than the last snapshot decided what the gateway's row is, or that there is none.
     pub(super) fn is_newer(&self, name: &str) -> bool {
         self.marks.contains_key(name)
+    }
+
+    /// Whether the newest that is known of the gateway is what it answered as of `sequence`.
+    pub(super) fn is_as_of(&self, name: &str, sequence: u64) -> bool {
+        self.marks.get(name).is_some_and(|mark| mark.sequence == sequence)
     }
 
     pub(super) fn row(&self, name: &str) -> Option<&Row> {
@@ -402,6 +414,39 @@ impl View {
     }
 }
 
+impl View {
+    /// Takes in what the switch answered to the question for single gateways, which counts as of `sequence`. Answers of which of them the row is
+    /// what is true now; of the others an event told since, or only a snapshot can tell.
+    pub(super) fn absorb_some(
+        &mut self,
+        answers: &[(Arc<str>, Option<GatewayStatus>)],
+        sequence: u64,
+        now: Timestamp,
+    ) -> Vec<Arc<str>> {
+        let mut taken = Vec::with_capacity(answers.len());
+        for (name, status) in answers {
+            let is_newer = self.marks.get(name).is_some_and(|mark| mark.sequence > sequence);
+            let live = self.live.get_mut(name).filter(|_| !is_newer && self.floor <= sequence);
+            let Some(live) = live else { continue };
+            let is_known_as = |profile: &str| live.row.profile.as_deref().is_none_or(|known| known == profile);
+            let Some(status) = status.as_ref().filter(|status| is_known_as(&status.profile)) else {
+                self.unsettled = true;
+                continue;
+            };
+            live.row = Arc::new(observed(Some(&live.row), status, now));
+            self.changed.add(name);
+            // What was fired before the question is in the answer.
+            let mark = Mark {
+                sequence,
+                removed: false,
+            };
+            self.marks.insert(name.clone(), mark);
+            taken.push(name.clone());
+        }
+        taken
+    }
+}
+
 /// The states between two tries follow a FAILED by themselves and carry no answer: keep the one that led there, it is what an operator wants
 /// to know.
 fn kept_answer(before: Option<&Row>, state: Option<&State>) -> (Option<String>, Option<String>) {
@@ -582,29 +627,68 @@ mod tests {
             let instance = view.instance("g").unwrap();
             view.set_revision("g", instance, Some(revision.to_owned()))
         };
-        assert!(asked(&mut view, "r1") && view.has_untold());
+        let is_open = |view: &View| view.open().count() == 1;
+        assert!(asked(&mut view, "r1") && is_open(&view));
         view.told();
-        assert!(view.has_untold(), "the event is newer than the snapshot");
+        assert!(is_open(&view), "the event is newer than the snapshot");
         view.event(&state("g", 3, State::Trying));
-        assert!(!view.has_untold());
+        assert!(!is_open(&view));
         assert!(!asked(&mut view, "r1"), "nothing new");
         assert!(asked(&mut view, "r2"));
         view.absorb(&[listed("g", State::Trying)], 3, at(3));
-        assert!(view.has_untold());
+        assert!(is_open(&view));
         view.told();
-        assert!(!view.has_untold());
+        assert!(!is_open(&view));
+        assert!(asked(&mut view, "r3"));
+        let taken = view.absorb_some(&[("g".into(), Some(listed("g", State::Trying)))], 3, at(4));
+        view.told_of(&taken);
+        assert!(!is_open(&view));
     }
 
     #[test]
     fn a_gateway_is_complete_with_its_state_and_its_revision() {
         let mut view = view_of(&[add("g", 1)]);
+        let is_complete = |view: &View| view.open().next().is_none();
         let instance = view.instance("g").unwrap();
         view.set_revision("g", instance, None);
-        assert!(!view.is_complete());
+        assert!(!is_complete(&view));
         view.event(&state("g", 2, State::Trying));
-        assert!(view.is_complete());
+        assert!(is_complete(&view));
         view.event(&add("g", 3));
-        assert!(!view.is_complete(), "its successor was not asked");
+        assert!(!is_complete(&view), "its successor was not asked");
+    }
+
+    #[test]
+    fn a_gateway_that_was_asked_for_is_as_answered_unless_an_event_is_newer() {
+        let mut view = view_of(&[add("ip", 1), add("carrier", 2), state("carrier", 7, State::Reged)]);
+        let answers = [
+            ("ip".into(), Some(listed("ip", State::Noreg))),
+            ("carrier".into(), Some(listed("carrier", State::Trying))),
+        ];
+        assert_eq!(view.absorb_some(&answers, 5, at(6)), [Arc::from("ip")]);
+        assert_eq!(state_of(&view, "ip"), Some(State::Noreg));
+        assert_eq!(state_of(&view, "carrier"), Some(State::Reged));
+        let late = view.event(&state("ip", 4, State::Trying));
+        assert_eq!(
+            (late.change, late.older),
+            (Change::Nothing, true),
+            "it was in the answer"
+        );
+        assert!(!view.take_unsettled());
+        let gone = view.absorb_some(&[("ip".into(), None)], 8, at(9));
+        assert!(
+            gone.is_empty() && view.take_unsettled(),
+            "only a snapshot tells that it is gone"
+        );
+        let moved = GatewayStatus {
+            profile: "internal".into(),
+            ..listed("carrier", State::Reged)
+        };
+        let answers = [("carrier".into(), Some(moved))];
+        assert!(
+            view.absorb_some(&answers, 8, at(9)).is_empty() && view.take_unsettled(),
+            "a ghost, perhaps"
+        );
     }
 
     #[test]
@@ -759,6 +843,11 @@ mod tests {
             }
         }
 
+        /// What is answered to the question for this one.
+        fn one(&self, name: &str) -> Option<GatewayStatus> {
+            self.live.clone().map(|state| listed(name, state))
+        }
+
         fn list(&self, name: &str) -> Vec<GatewayStatus> {
             let killed = self
                 .killed
@@ -776,7 +865,7 @@ mod tests {
         /// Whatever happens, and whenever it is asked for: who follows what changed knows what there is.
         #[test]
         fn what_is_said_to_have_changed_is_all_that_changed(
-            steps in proptest::collection::vec((0usize..3, 0u8..10, any::<bool>()), 1..60),
+            steps in proptest::collection::vec((0usize..3, 0u8..11, any::<bool>()), 1..60),
         ) {
             let names = ["a", "b", "c"];
             let mut truths: [Truth; 3] = Default::default();
@@ -790,6 +879,10 @@ mod tests {
                         view.set_revision(names[*which], instance, (*what == 6).then(|| format!("r{at_step}")));
                     },
                     8 => {
+                        let name = names[*which];
+                        view.absorb_some(&[(name.into(), truths[*which].one(name))], at_step, at(at_step));
+                    }
+                    9 => {
                         let list: Vec<_> = names.iter().zip(&truths).flat_map(|(name, truth)| truth.list(name)).collect();
                         view.absorb(&list, at_step, at(at_step));
                     }
@@ -808,13 +901,14 @@ mod tests {
             }
         }
 
-        /// Whenever the snapshot is taken, and whichever of the events around it come after it: once all have come, the view is the truth, or it
+        /// Whenever the snapshot is taken, or the gateways are asked for one by one, and whichever of the events around it come after it: once all have come, the view is the truth, or it
         /// says that another snapshot is due, and is the truth after that.
         #[test]
         fn events_and_a_snapshot_at_any_moment_end_in_the_truth(
             steps in proptest::collection::vec((0usize..2, 0u8..6), 1..60),
             taken in 0usize..60,
             known_when_asked in 0usize..60,
+            is_single: bool,
         ) {
             let names = ["a", "b"];
             let mut truths = [Truth::default(), Truth::default()];
@@ -822,17 +916,22 @@ mod tests {
             for (index, (which, what)) in steps.iter().enumerate() {
                 if index == taken.min(steps.len() - 1) {
                     let list: Vec<_> = names.iter().zip(&truths).flat_map(|(name, truth)| truth.list(name)).collect();
-                    snapshot = Some((events.len(), list));
+                    let single = names.iter().zip(&truths).map(|(name, truth)| (Arc::from(*name), truth.one(name)));
+                    snapshot = Some((events.len(), list, single.collect::<Vec<_>>()));
                 }
                 if let Some((subclass, state)) = truths[*which].step(*what) {
                     events.push(event(subclass, names[*which], events.len() as u64 + 1, state));
                 }
             }
-            let (fired, list) = snapshot.unwrap();
+            let (fired, list, single) = snapshot.unwrap();
             let known = known_when_asked.min(fired);
             let mut view = view_of(&events[..known]);
             // The answer comes when all that it reflects was fired; what was not known when it was asked for comes after it.
-            view.absorb(&list, known as u64, at(100));
+            if is_single {
+                view.absorb_some(&single, known as u64, at(100));
+            } else {
+                view.absorb(&list, known as u64, at(100));
+            }
             for event in &events[known..] {
                 view.event(event);
             }

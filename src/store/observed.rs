@@ -220,14 +220,39 @@ impl Observed {
                     .await
             })
             .await?;
-        let switches = switches
-            .iter()
-            .map(|name| String::from_utf8_lossy(name).into_owned())
-            .collect();
         Ok(Stored {
             rows: texts(rows),
             values: texts(values),
-            switches,
+            switches: switches.into_iter().map(text).collect(),
+        })
+    }
+
+    /// Reads of these gateways, at least one, what [`Observed::read`] reads of all.
+    pub async fn read_some(&self, gateways: &[Arc<str>]) -> Result<Stored, StoreError> {
+        type Found = Vec<Option<Vec<u8>>>;
+        let names: Vec<&str> = gateways.iter().map(|name| &**name).collect();
+        let (rows, values, switches) = self
+            .store
+            .read("read status", WRITE_TIMEOUT, async |connection| {
+                redis::pipe()
+                    .hmget(keys::status(&self.switch), &names)
+                    .hmget(&self.keys.hash, &names)
+                    .hkeys(keys::SWITCHES)
+                    .query_async::<(Found, Found, Vec<Vec<u8>>)>(connection)
+                    .await
+            })
+            .await?;
+        let pairs = |found: Found| {
+            let names = names.iter().map(|name| name.as_bytes().to_vec());
+            names
+                .zip(found)
+                .filter_map(|(name, value)| Some((name, value?)))
+                .collect()
+        };
+        Ok(Stored {
+            rows: texts(pairs(rows)),
+            values: texts(pairs(values)),
+            switches: switches.into_iter().map(text).collect(),
         })
     }
 
@@ -239,29 +264,47 @@ impl Observed {
         loop {
             let part = parts.next().unwrap_or_default();
             let last = parts.peek().is_none();
-            let done: i64 = self
-                .run("mend", script!("mend"), |call| {
-                    call.arg(core_uuid).arg(sequence).arg(u8::from(last));
-                    for item in part {
-                        let (op, row, value) = match &item.op {
-                            MendOp::Set { row, value } => ("S", row.as_str(), value.as_deref().unwrap_or_default()),
-                            MendOp::Delete { value } => ("D", "", value.as_str()),
-                        };
-                        call.arg(&item.gateway)
-                            .arg(op)
-                            .arg(&item.old_row)
-                            .arg(row)
-                            .arg(&item.old_value)
-                            .arg(value);
-                    }
-                })
-                .await?;
-            let Ok(done) = u64::try_from(done) else { return Ok(None) };
+            let what = if last { "last" } else { "part" };
+            let Some(done) = self.mend_part(core_uuid, sequence, what, part).await? else {
+                return Ok(None);
+            };
             mended += done;
             if last {
                 return Ok(Some(mended));
             }
         }
+    }
+
+    /// The same of a few gateways that were asked for one by one.
+    pub async fn mend_some(&self, core_uuid: &str, sequence: u64, items: &[Mend]) -> Result<Option<u64>, StoreError> {
+        self.mend_part(core_uuid, sequence, "some", items).await
+    }
+
+    async fn mend_part(
+        &self,
+        core_uuid: &str,
+        sequence: u64,
+        what: &str,
+        items: &[Mend],
+    ) -> Result<Option<u64>, StoreError> {
+        let done: i64 = self
+            .run("mend", script!("mend"), |call| {
+                call.arg(core_uuid).arg(sequence).arg(what);
+                for item in items {
+                    let (op, row, value) = match &item.op {
+                        MendOp::Set { row, value } => ("S", row.as_str(), value.as_deref().unwrap_or_default()),
+                        MendOp::Delete { value } => ("D", "", value.as_str()),
+                    };
+                    call.arg(&item.gateway)
+                        .arg(op)
+                        .arg(&item.old_row)
+                        .arg(row)
+                        .arg(&item.old_value)
+                        .arg(value);
+                }
+            })
+            .await?;
+        Ok(u64::try_from(done).ok())
     }
 
     /// Notes that the switch is connected, or no longer; another trunkd that sees it keeps it connected. Answers whether Redis still knows the
@@ -493,13 +536,14 @@ impl Store {
 type Pairs = HashMap<Vec<u8>, Vec<u8>>;
 
 fn texts(pairs: Pairs) -> HashMap<String, String> {
-    let text = |bytes: Vec<u8>| {
-        String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
-    };
     pairs
         .into_iter()
         .map(|(name, value)| (text(name), text(value)))
         .collect()
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 /// RFC 3339 with milliseconds.

@@ -150,18 +150,11 @@ impl Generation {
     }
 
     fn is_written_like(&self, other: &Generation) -> bool {
-        !self.desired.ptr_eq(&other.desired)
-            && Arc::ptr_eq(&self.templates, &other.templates)
-            && self.key == other.key
+        !self.desired.ptr_eq(&other.desired) && Arc::ptr_eq(&self.templates, &other.templates) && self.key == other.key
     }
 
     /// `desired` is what this is the generation of.
-    fn document(
-        &self,
-        desired: &Arc<Desired>,
-        kind: &Kind,
-        before: impl FnOnce() -> Option<Arc<Document>>,
-    ) -> Writing {
+    fn document(&self, desired: &Arc<Desired>, kind: &Kind, before: impl FnOnce() -> Option<Arc<Document>>) -> Writing {
         if let Some(writing) = self.lock().get(kind) {
             return writing.clone();
         }

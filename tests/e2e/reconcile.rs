@@ -431,6 +431,34 @@ async fn a_gateway_that_freeswitch_refuses_is_told_and_not_tried_for_ever() {
 }
 
 #[tokio::test]
+async fn what_a_new_gateway_leaves_open_is_asked_for_by_its_name_and_not_by_a_list_of_all() {
+    let (_redis, switch, _app, other) = pair(&[("gw", &account("p")), ("ip", IP_TRUNK)], "").await;
+    let told = async |name: &str, state: &str| {
+        let look = || other.field("trunkd:status:fs1", name);
+        eventually(&format!("{name} is {state}, with its revision"), look, |row| {
+            row.as_ref()
+                .is_some_and(|row| row["state"] == state && row["revision"].is_string())
+        })
+        .await;
+    };
+    told("gw", "REGED").await;
+    told("ip", "NOREG").await;
+    let lists = |view: &View| {
+        view.commands()
+            .iter()
+            .filter(|line| line.ends_with("xmlstatus gateway"))
+            .count()
+    };
+    let before = switch.view(lists);
+    // FreeSWITCH tells by no event that it does not register.
+    other.set_gateway("default", "another", IP_TRUNK).await;
+    told("another", "NOREG").await;
+    other.wait_for("gateways", "another", "/State", "NOREG").await;
+    assert_eq!(switch.view(lists), before, "no list of all");
+    assert!(switch.view(|view| view.commands().contains(&"api sofia xmlstatus gateway another")));
+}
+
+#[tokio::test]
 async fn a_gateway_that_freeswitch_did_not_ask_for_is_tried_again_until_it_does() {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let other = Other::new(&redis).await;

@@ -1,9 +1,10 @@
 -- Sets right what a snapshot of the switch found different from what is stored. The snapshot counts as of a sequence: a gateway with a newer
 -- event is left alone, and so is whatever changed since it was compared.
--- ARGV from 5: Core-UUID, sequence, '1' for the snapshot's last part, then six an item:
+-- ARGV from 5: Core-UUID, sequence, what this is: a 'part' of the snapshot, its 'last' part, or 'some' for gateways that were asked for one by one;
+-- then six an item:
 --   gateway, 'S' set | 'D' delete, the row compared with, the new row, the value compared with, the new value ('' = only the row changes)
 -- Answers how many values were mended, or -1 when the run or the snapshot is no longer the newest.
-local core, sequence, last = ARGV[5], tonumber(ARGV[6]), ARGV[7]
+local core, sequence, what = ARGV[5], tonumber(ARGV[6]), ARGV[7]
 if redis.call('HGET', meta, 'core') ~= core then return -1 end
 if (tonumber(redis.call('HGET', meta, 'floor')) or 0) > sequence then return -1 end
 local mended = 0
@@ -12,6 +13,7 @@ for i = 8, #ARGV, 6 do
   local gateway, op, old_row, row, old_value, value = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local newer = (tonumber(redis.call('HGET', marks, gateway)) or 0) > sequence
   if not newer and (redis.call('HGET', status, gateway) or '') == old_row then
+    if what == 'some' then redis.call('HSET', marks, gateway, string.format('%d', sequence)) end
     if op == 'S' then
       redis.call('HSET', status, gateway, row)
       if value ~= '' and (redis.call('HGET', gateways, gateway) or '') == old_value then
@@ -30,7 +32,7 @@ for i = 8, #ARGV, 6 do
   end
 end
 
-if last == '1' then
+if what == 'last' then
   redis.call('HSET', meta, 'floor', string.format('%d', sequence))
   local stored = redis.call('HGETALL', marks)
   for i = 1, #stored, 2 do
