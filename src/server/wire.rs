@@ -22,6 +22,15 @@ use crate::sofia_conf::Text;
 /// What a connection may be sent in one go: a client that reads as fast as we write must not keep the others of its thread waiting.
 const MOST_AT_ONCE: usize = 2 << 20;
 
+/// What one call to the system is given of the only body that its thread sends: what a call takes goes out in full only when the call ends, and the
+/// client waits for it meanwhile. Of several bodies there is always one to be read, and fewer calls are more answers.
+const MOST_OF_THE_ONLY: usize = 128 << 10;
+
+thread_local! {
+    /// How many bodies this thread sends.
+    static SENDING: Cell<usize> = const { Cell::new(0) };
+}
+
 /// Pieces of a body that one call to the system is given.
 const MOST_SLICES: usize = 64;
 
@@ -54,6 +63,32 @@ struct Left {
     /// The number of the piece that is next, and how much of it is sent.
     piece: usize,
     sent: usize,
+    /// `None` when it is empty.
+    _sending: Option<Sending>,
+}
+
+/// One of the bodies that its thread sends.
+struct Sending;
+
+impl Sending {
+    fn begin() -> Self {
+        SENDING.set(SENDING.get() + 1);
+        Self
+    }
+
+    /// How much of one of them a call is given.
+    fn most() -> usize {
+        match SENDING.get() {
+            0 | 1 => MOST_OF_THE_ONLY,
+            _ => MOST_AT_ONCE,
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        SENDING.set(SENDING.get() - 1);
+    }
 }
 
 impl Exchange {
@@ -107,7 +142,7 @@ impl Wire {
                 return Poll::Pending;
             }
             let mut slices = [IoSlice::new(&[]); MOST_SLICES];
-            let count = left.slices(&mut slices, room);
+            let count = left.slices(&mut slices, room.min(Sending::most()));
             let Poll::Ready(sent) = self.io.poll_write_vectored(cx, &slices[..count])? else {
                 drop(self.exchange.record.take());
                 return Poll::Pending;
@@ -128,6 +163,7 @@ impl Wire {
 impl Left {
     fn of(text: Text) -> Self {
         Self {
+            _sending: (!text.pieces().is_empty()).then(Sending::begin),
             text,
             piece: 0,
             sent: 0,
@@ -168,8 +204,7 @@ impl Left {
             self.sent = 0;
         }
         // It may be the last to hold an old document.
-        self.text = Text::default();
-        self.piece = 0;
+        *self = Self::default();
     }
 }
 
@@ -182,7 +217,7 @@ impl AsyncWrite for Wire {
         }
         let mut slices = [IoSlice::new(&[]); MOST_SLICES];
         slices[0] = IoSlice::new(head);
-        let count = 1 + left.slices(&mut slices[1..], MOST_AT_ONCE);
+        let count = 1 + left.slices(&mut slices[1..], Sending::most());
         let sent = ready!(this.io.poll_write_vectored(cx, &slices[..count]))?;
         left.advance(sent.saturating_sub(head.len()));
         Poll::Ready(Ok(sent.min(head.len())))
