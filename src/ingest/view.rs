@@ -412,9 +412,7 @@ impl View {
         self.newest = self.newest.max(sequence);
         self.marks.retain(|_, mark| mark.sequence > sequence);
     }
-}
 
-impl View {
     /// Takes in what the switch answered to the question for single gateways, which counts as of `sequence`. Answers of which of them the row is
     /// what is true now; of the others an event told since, or only a snapshot can tell.
     pub(super) fn absorb_some(

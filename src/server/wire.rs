@@ -267,3 +267,29 @@ impl Io {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_given_less_of_the_only_body_than_of_one_of_several() {
+        let text = || Text::from_iter([Bytes::from(vec![b'x'; 3 * MOST_AT_ONCE])]);
+        let taken = |left: &Left| {
+            let mut slices = [IoSlice::new(&[]); MOST_SLICES];
+            let count = left.slices(&mut slices, Sending::most());
+            slices[..count].iter().map(|slice| slice.len()).sum::<usize>()
+        };
+        let mut only = Left::of(text());
+        assert_eq!(taken(&only), MOST_OF_THE_ONLY);
+        let another = Left::of(text());
+        assert_eq!((taken(&only), taken(&another)), (MOST_AT_ONCE, MOST_AT_ONCE));
+        // One whose client went away
+        drop(another);
+        assert_eq!(taken(&only), MOST_OF_THE_ONLY);
+        only.advance(3 * MOST_AT_ONCE);
+        assert!(only.is_empty() && SENDING.get() == 0);
+        let empty = Left::of(Text::default());
+        assert!(empty.is_empty() && SENDING.get() == 0);
+    }
+}
