@@ -476,7 +476,7 @@ async fn a_gateway_that_freeswitch_did_not_ask_for_is_tried_again_until_it_does(
     // For other reasons it asks us, which is no sign that it refused anything.
     let asking = async {
         loop {
-            app.ask("&profile=external").await;
+            app.ask("profile=external").await;
         }
     };
     let tried = async {
