@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rand::Rng;
+use rand::RngExt;
 
 /// Delays that double from `first` to `most`, each shortened by up to half at random so that a fleet of clients does not come back in step.
 #[derive(Debug, Clone)]

@@ -16,7 +16,15 @@ const FLOORS: &[&[&str]] = &[
     &["sofia_conf"],
     &["gateway", "registration"],
     &["telemetry"],
-    &["settings", "metrics", "health", "backoff", "all_cores"],
+    &[
+        "settings",
+        "metrics",
+        "health",
+        "backoff",
+        "all_cores",
+        "shown",
+        "throttle",
+    ],
 ];
 
 #[test]

@@ -283,7 +283,7 @@ impl Switch {
         }
         let mut table = Table::new();
         table
-            .load_preset(presets::NOTHING)
+            .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header([
             "GATEWAY", "PROFILE", "STATE", "PING", "SINCE", "DESIRED", "APPLIED", "OBSERVED", "NOTE",
@@ -363,8 +363,8 @@ fn coloured(word: &str, grey: bool, colour: Color) -> Cell {
 fn when(at: Option<Timestamp>) -> String {
     let Some(at) = at else { return "?".to_owned() };
     let (at, now) = (
-        at.to_zoned(TimeZone::system()),
-        Timestamp::now().to_zoned(TimeZone::system()),
+        at.to_zoned_datetime(TimeZone::system()),
+        Timestamp::now().to_zoned_datetime(TimeZone::system()),
     );
     let format = if at.date() == now.date() {
         "%H:%M:%S"

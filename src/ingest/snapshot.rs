@@ -174,8 +174,8 @@ fn event_shaped(
     sequence: u64,
     now: Timestamp,
 ) -> String {
-    let local = now.to_zoned(TimeZone::system());
-    let gmt = now.to_zoned(TimeZone::UTC);
+    let local = now.to_zoned_datetime(TimeZone::system());
+    let gmt = now.to_zoned_datetime(TimeZone::UTC);
     let mut fields = Map::new();
     let mut add = |name: &str, value: &str| drop(fields.insert(name.to_owned(), value.into()));
     add("Event-Subclass", subclass.as_str());

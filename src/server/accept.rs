@@ -13,7 +13,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::throttle::Throttle;
+use crate::throttle::Throttle;
 
 /// Before the next try when the system gives no connection: one that is closed meanwhile may have been what it lacked.
 const RETRY: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@ mod live;
 mod record;
 pub mod security;
 mod tasks;
-mod throttle;
+
 pub mod tls;
 mod wire;
 pub mod workers;

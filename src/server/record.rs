@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use ::metrics::{counter, histogram};
 use tracing::{debug, error, info, trace, warn};
 
-use super::throttle::Throttle;
 use crate::metrics::{XML_CURL_BYTES, XML_CURL_OVERSIZED, XML_CURL_REQUESTS, XML_CURL_SECONDS};
+use crate::throttle::Throttle;
 use crate::xml_curl::{Answer, FREESWITCH_MAX_BYTES, Gateway, Kind, Outcome, SofiaConf};
 
 /// A name out of a form is logged to this length; what is longer is no name.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use rand::Rng;
+use rand::RngExt;
 use redis::{ErrorKind, RedisError, Value};
 use tokio::runtime::Handle;
 use tokio::time::Instant;

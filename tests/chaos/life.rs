@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;

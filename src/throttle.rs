@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
-pub(super) struct Throttle(Mutex<State>);
+pub struct Throttle(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -16,7 +16,7 @@ struct State {
 
 impl Throttle {
     /// `Some(held)` when the line is due: how many were held back since the last one.
-    pub(super) fn pass(&self, now: Instant) -> Option<u64> {
+    pub fn pass(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state
             .passed

@@ -1,0 +1,106 @@
+//! Text from outside, made safe to show: on a terminal, in a log line, on a page.
+//!
+//! A carrier's reason phrase, a gateway's name, a reply of Redis or a header of an HTTP client can hold
+//! escape sequences, characters that reorder or hide text, and any amount of it. Store such text whole;
+//! show it through [`shown`].
+
+use std::fmt::{self, Display, Formatter, Write as _};
+
+/// The most that is shown of one text, in bytes of the original. A reason phrase, a host name or an
+/// error fits; a hostile megabyte does not fill the terminal or the log.
+pub const MAX_SHOWN_BYTES: usize = 256;
+
+/// Displays `text` on one line: control, formatting and invisible characters become `\u{…}`, and what is
+/// longer than [`MAX_SHOWN_BYTES`] is cut and ends in `… (N bytes)`.
+pub fn shown(text: &str) -> Shown<'_> {
+    Shown(text)
+}
+
+/// See [`shown`].
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a>(&'a str);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let text = self.0;
+        let cut = text.floor_char_boundary(MAX_SHOWN_BYTES);
+        for c in text[..cut].chars() {
+            if is_harmless(c) {
+                f.write_char(c)?;
+            } else {
+                write!(f, "{}", c.escape_default())?;
+            }
+        }
+        if cut < text.len() {
+            write!(f, "… ({} bytes)", text.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a terminal shows the character as itself, in its place.
+fn is_harmless(c: char) -> bool {
+    !c.is_control() && !is_format(c) && (c == ' ' || !c.is_whitespace())
+}
+
+/// Characters that are invisible or change how their neighbours are shown: bidi controls, zero-width
+/// characters, joiners, variation selectors, tags, the soft hyphen, fillers and annotations.
+fn is_format(c: char) -> bool {
+    matches!(c,
+        '\u{00AD}' | '\u{034F}' | '\u{0600}'..='\u{0605}' | '\u{061C}' | '\u{06DD}' | '\u{070F}'
+        | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'
+        | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+        | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}'
+        | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn plain_text_is_shown_as_it_is() {
+        for text in ["", "403 Forbidden", "顶顶通 密码", "naïve – “quoted” & <b>", "مرحبا"] {
+            assert_eq!(shown(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_acts_on_a_terminal_is_escaped() {
+        let cases = [
+            ("\x1b]0;owned\x07", "\\u{1b}]0;owned\\u{7}"),
+            ("a\r\nb\tc", "a\\r\\nb\\tc"),
+            ("\u{9b}31m", "\\u{9b}31m"),
+            ("abc\u{202e}fed", "abc\\u{202e}fed"),
+            ("zero\u{200b}width\u{feff}", "zero\\u{200b}width\\u{feff}"),
+            ("line\u{2028}break\u{a0}space", "line\\u{2028}break\\u{a0}space"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(shown(text).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn long_text_is_cut_between_characters_and_says_how_long_it_is() {
+        let text = "é".repeat(3_000);
+        let short = shown(&text).to_string();
+        assert!(short.ends_with("é… (6000 bytes)"), "{short}");
+        assert_eq!(short.chars().filter(|c| *c == 'é').count(), MAX_SHOWN_BYTES / 2);
+        let odd = format!("a{text}");
+        assert_eq!(
+            shown(&odd).to_string().chars().filter(|c| *c == 'é').count(),
+            (MAX_SHOWN_BYTES - 1) / 2
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_is_shown_acts_on_a_terminal(text in any::<String>()) {
+            let text = shown(&text).to_string();
+            prop_assert!(text.chars().all(is_harmless));
+            prop_assert!(text.len() <= 10 * MAX_SHOWN_BYTES + 32);
+        }
+    }
+}
