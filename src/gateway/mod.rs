@@ -2,6 +2,7 @@
 //!
 //! Pure: no I/O, no XML, no Redis keys, no clock.
 
+mod canonical;
 mod check;
 mod desired;
 mod fields;
@@ -11,6 +12,7 @@ mod json;
 mod name;
 mod pairs;
 mod parse;
+mod revision;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,6 +26,7 @@ pub use freeswitch::is_true;
 pub use name::{GatewayName, NameError, ProfileName};
 pub use pairs::{Pairs, Variable, Variables};
 pub use parse::{Parsed, parse};
+pub use revision::{KeyError, RevisionKey, former_revisions, revision};
 
 /// The variable that carries a gateway's revision on the switch, and is reserved for that.
 pub const REVISION_VARIABLE: &str = "trunkd_revision";
