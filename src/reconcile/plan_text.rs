@@ -289,6 +289,7 @@ mod tests {
         Want {
             profile: profile(in_profile),
             revision: revision.repeat(32),
+            former: Box::default(),
             registers: true,
             domain: Arc::from("acme"),
         }

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use rand::RngExt;
-use redis::{ErrorKind, RedisError, Value};
+use redis::{ErrorKind, RedisError};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::bulk::Bulk;
 use super::link::Role;
 use super::pool::Pooled;
+use super::revision_key::{MAX_FORMER_KEYS, StoredKey};
 use super::tracking::{Dirty, Fence, Mark, Tracking};
 use super::{GatewayKeys, Kind, LastGood, Store, StoreError, keys};
 use crate::gateway::{Desired, Finding, RawDomain, RawDomains, Rules, Severity};
@@ -261,7 +261,9 @@ impl Catalog {
             .as_ref()
             .map(|good| (good.domains.clone(), good.key.clone()));
         let done = match (&dirty, known) {
-            (Dirty::Keys(keys), Some((domains, key))) if !keys.contains(keys::REVISION_KEY.as_bytes()) => {
+            (Dirty::Keys(keys), Some((domains, key)))
+                if !keys.iter().any(|key| key.starts_with(keys::REVISION_KEY.as_bytes())) =>
+            {
                 self.read_some(keys, &domains, key, mark).await
             }
             _ => self.read_all(FULL_READ, mark).await,
@@ -413,36 +415,12 @@ impl Catalog {
         }
     }
 
-    /// The key behind the revisions: what Redis holds; a new one where there is none, or ours put back if Redis lost it.
+    /// The key behind the revisions: what Redis holds; a new one where there is none, or ours put back if
+    /// Redis lost it.
     async fn key(&self, raw: &Raw) -> RevisionKey {
         let known = self.lock().as_ref().map(|good| good.key.clone());
-        match &raw.key {
-            Some(stored) => match std::str::from_utf8(stored)
-                .ok()
-                .and_then(|hex| RevisionKey::from_hex(hex).ok())
-            {
-                Some(key) => key,
-                None => {
-                    let name = keys::REVISION_KEY;
-                    tracing::error!(
-                        "{name} in Redis is not 64 hex digits; revisions hold only until trunkd stops: delete it, and a new one is made"
-                    );
-                    known.unwrap_or_else(new_key)
-                }
-            },
-            None if self.read_only || raw.doubt.is_some() => known.unwrap_or_else(new_key),
-            None => {
-                let ours = known.unwrap_or_else(new_key);
-                match self.store.keep_key(&ours).await {
-                    Ok(Some(kept)) => RevisionKey::from_hex(&kept).unwrap_or(ours),
-                    Ok(None) => ours,
-                    Err(error) => {
-                        tracing::warn!(%error, "the key of the revisions cannot be stored; they hold only until trunkd stops");
-                        ours
-                    }
-                }
-            }
-        }
+        let may_write = !self.read_only && raw.doubt.is_none();
+        self.store.revision_key(&raw.key, known, may_write).await
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Good>> {
@@ -453,10 +431,6 @@ impl Catalog {
 
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
-}
-
-fn new_key() -> RevisionKey {
-    RevisionKey::new(rand::rng().random())
 }
 
 /// Logs what is newly wrong and what is mended, once a change.
@@ -501,7 +475,7 @@ enum Wanted<'a> {
 /// The domains as they were read, and the stored key.
 struct Raw {
     domains: RawDomains,
-    key: Option<Vec<u8>>,
+    key: StoredKey,
     /// Why all this may be old, if the server is no master.
     doubt: Option<StoreError>,
 }
@@ -516,6 +490,7 @@ impl Store {
             };
             let mut pipe = redis::pipe();
             pipe.get(keys::REVISION_KEY);
+            pipe.lrange(keys::FORMER_REVISION_KEYS, 0, MAX_FORMER_KEYS - 1);
             for (_, key) in &domains {
                 match wanted {
                     Wanted::Gateway(gateway) => pipe.hget(key, gateway),
@@ -531,7 +506,7 @@ impl Store {
                     .next()
                     .ok_or_else(|| RedisError::from((ErrorKind::Parse, "a reply is missing")))
             };
-            let key = redis::from_redis_value(next()?.value()?)?;
+            let key = StoredKey::read(next()?.value(), next()?.value())?;
             let mut raw = Raw {
                 domains: RawDomains::new(),
                 key,
@@ -609,23 +584,6 @@ impl Store {
             }
             cursor = next;
         }
-    }
-
-    /// Stores the key unless there is one; answers what is stored then.
-    async fn keep_key(&self, key: &RevisionKey) -> Result<Option<String>, StoreError> {
-        let hex = key.to_hex();
-        self.write("store the revision key", self.timeout, async |connection| {
-            let (_, kept): (Value, Option<String>) = redis::pipe()
-                .cmd("SET")
-                .arg(keys::REVISION_KEY)
-                .arg(&hex)
-                .arg("NX")
-                .get(keys::REVISION_KEY)
-                .query_async(connection)
-                .await?;
-            Ok(kept)
-        })
-        .await
     }
 
     /// Whether Redis holds the key behind the revisions: else those of a read-only catalog are nobody else's.

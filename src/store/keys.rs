@@ -13,6 +13,8 @@ pub enum GatewayKeys {
 
 /// The secret behind the revisions.
 pub(super) const REVISION_KEY: &str = "trunkd:key";
+/// LIST: keys that were replaced, the latest first.
+pub(super) const FORMER_REVISION_KEYS: &str = "trunkd:key:former";
 /// HASH: what operators ask of the changing of switches.
 pub(super) const CONTROL: &str = "trunkd:control";
 /// HASH: switchname → what its reconciler says.

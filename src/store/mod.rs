@@ -14,10 +14,13 @@ mod link;
 mod observed;
 mod options;
 mod pool;
+mod revision_key;
 mod sentinel;
 mod tls;
 mod tracking;
+mod wrong_type;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,6 +45,7 @@ use crate::metrics;
 use bulk::{Bulk, BulkManager, BulkPool};
 use link::{ConnectError, Link, Role};
 use pool::{Connection, Manager, Pool, Pooled};
+use wrong_type::SetKey;
 
 /// Connections that may be open at once, of each kind.
 const POOL_SIZE: usize = 16;
@@ -61,6 +65,8 @@ pub struct Store {
     gateway_keys: GatewayKeys,
     health: Arc<Health>,
     standing: Arc<Mutex<Standing>>,
+    /// Keys that the settings name, and of what type they are.
+    set_keys: Arc<Mutex<Vec<SetKey>>>,
 }
 
 /// What an operation needs: a Redis that is out of memory, or a replica, still reads.
@@ -79,6 +85,8 @@ struct Standing {
     role: Option<String>,
     /// No Sentinel can be asked. Redis itself may be well.
     sentinels: Option<String>,
+    /// Keys of ours that hold what they must not, and how to fix that; by key or by the operation that met it.
+    keys: BTreeMap<&'static str, String>,
 }
 
 impl Standing {
@@ -95,6 +103,9 @@ pub enum StoreError {
     Timeout { operation: &'static str, limit: Duration },
     #[error("Redis ({operation}): {reason}")]
     Redis { operation: &'static str, reason: String },
+    /// A key of ours holds another type. Names it, and what to do.
+    #[error("{reason}")]
+    WrongType { operation: &'static str, reason: String },
     #[error("Redis settings: {0}")]
     Settings(String),
     /// Redis answers, and will never do.
@@ -128,6 +139,7 @@ impl Store {
             gateway_keys: options.gateway_keys.clone(),
             health,
             standing: Arc::default(),
+            set_keys: Arc::default(),
         })
     }
 
@@ -250,13 +262,22 @@ impl Store {
             {
                 connection.discard();
             }
-            result.map_err(|error| StoreError::Redis {
-                operation,
-                reason: self.link.describe(&error),
-            })
+            match result {
+                Ok(result) => Ok(result),
+                Err(error) if wrong_type::is_wrong_type(&error) => {
+                    drop(connection);
+                    Err(self.wrong_type(operation).await)
+                }
+                Err(error) => Err(StoreError::Redis {
+                    operation,
+                    reason: self.link.describe(&error),
+                }),
+            }
         };
         let result = within(operation, limit, attempt).await;
-        self.note(kind, result.as_ref().err());
+        let error = result.as_ref().err();
+        self.note_wrong_type(operation, error);
+        self.note(kind, error.filter(|error| !error.is_of_a_key()));
         result
     }
 
@@ -327,10 +348,30 @@ impl Store {
         self.publish(&standing);
     }
 
+    /// Says that a key of ours holds what it must not, or no longer; `what` is the key, or the operation that met it.
+    fn note_key(&self, what: &'static str, reason: Option<String>) {
+        let mut standing = self.standing();
+        let before = match reason.clone() {
+            Some(reason) => standing.keys.insert(what, reason),
+            None => standing.keys.remove(what),
+        };
+        if before == reason {
+            return;
+        }
+        match reason {
+            Some(reason) => tracing::error!("{reason}"),
+            None => tracing::info!("no longer so: {}", before.unwrap_or_default()),
+        }
+        self.publish(&standing);
+    }
+
     fn publish(&self, standing: &Standing) {
         let down = standing.down();
         ::metrics::gauge!(metrics::REDIS_UP).set(if down.is_none() { 1.0 } else { 0.0 });
-        let worst = down.or(standing.sentinels.as_ref()).cloned();
+        let worst = down
+            .or(standing.sentinels.as_ref())
+            .or(standing.keys.values().next())
+            .cloned();
         let state = match worst {
             None => health::State::Ok,
             Some(_) => health::State::Degraded,
@@ -352,7 +393,9 @@ impl Store {
 impl StoreError {
     fn operation(&self) -> &'static str {
         match self {
-            Self::Timeout { operation, .. } | Self::Redis { operation, .. } => operation,
+            Self::Timeout { operation, .. } | Self::Redis { operation, .. } | Self::WrongType { operation, .. } => {
+                operation
+            }
             Self::Settings(_) => "settings",
             Self::Unsupported(_) => "connect",
         }

@@ -156,6 +156,10 @@ pub struct SwitchState {
 impl Observed {
     pub fn new(store: Store, keys: Arc<StatusKeys>, switch: &str, instance: Arc<str>) -> Self {
         let name = serde_json::Value::from(switch).to_string();
+        store.expect_type(&keys.hash, "hash", "status.hash");
+        if let Some(list) = &keys.list {
+            store.expect_type(list, "list", "status.list");
+        }
         Self {
             store,
             keys,

@@ -5,6 +5,7 @@
 mod support;
 
 mod ingest;
+mod keys;
 mod lease;
 mod program;
 mod reconcile;
