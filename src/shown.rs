@@ -23,7 +23,7 @@ pub struct Shown<'a>(&'a str);
 impl Display for Shown<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let text = self.0;
-        let cut = text.floor_char_boundary(MAX_SHOWN_BYTES);
+        let cut = cut(text);
         for c in text[..cut].chars() {
             if is_harmless(c) {
                 f.write_char(c)?;
@@ -36,6 +36,15 @@ impl Display for Shown<'_> {
         }
         Ok(())
     }
+}
+
+/// Where what is shown ends: between two characters.
+fn cut(text: &str) -> usize {
+    let end = text.len().min(MAX_SHOWN_BYTES);
+    (0..=end)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or_default()
 }
 
 /// Whether a terminal shows the character as itself, in its place.
