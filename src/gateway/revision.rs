@@ -161,7 +161,7 @@ mod tests {
         let key = b.after(&[a.clone(), b.clone(), a.clone()]);
         assert!(key.can_tell(&by(&a)) && key.can_tell(&by(&b)) && !key.can_tell(&by(&c)));
         assert!(!a.can_tell(&by(&b)) && !a.can_tell("") && !a.can_tell("made by hand"));
-        assert_eq!(key.former(), [a.clone()]);
+        assert_eq!(key.former(), std::slice::from_ref(&a));
         assert_ne!(key, b);
         assert_eq!(key.to_hex(), b.to_hex());
         assert_ne!(by(&a)[..MAC_DIGITS], by(&b)[..MAC_DIGITS]);

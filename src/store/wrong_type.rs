@@ -93,7 +93,7 @@ impl Store {
             let is = type_of(&mut *connection, key.as_bytes()).await?;
             if is != *kind && is != "none" {
                 found.push(format!(
-                    "{0} in Redis is a {is}, and {setting} names it for a {kind}: delete or rename it, or set {setting} to another name",
+                    "{0} is a {is} in Redis, and {setting} names it for a {kind}: delete or rename it, or set {setting} to another name",
                     shown(key)
                 ));
             }
@@ -117,7 +117,7 @@ impl Store {
                 if is != kind && is != "none" {
                     let name = shown(&name);
                     found.push(format!(
-                        "{name} in Redis is a {is}, where trunkd keeps a {kind}: delete it (redis-cli DEL {name}); {then}"
+                        "{name} is a {is} in Redis, where trunkd keeps a {kind}: delete it (redis-cli DEL {name}); {then}"
                     ));
                 }
             }
