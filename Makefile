@@ -9,10 +9,11 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The development profile: its first build takes a fraction of the release one's time. For real use: cargo build --release.
-run: ## build trunkd and run it on its own Redis, with a sample gateway (ARGS="--config my.toml" adds flags)
+# The development profile: its first build takes a fraction of the release one's time. For real use: cargo install (README).
+# It reads dev.toml, so that a trunkd.toml for a real FreeSWITCH doesn't change what it does.
+run: ## build trunkd and run it on its own Redis, with a sample gateway (CONFIG=my.toml: with your settings; ARGS adds flags)
 	@scripts/setup.sh cargo cc curl redis-server
-	@cargo run --bin trunkd -- serve --embedded --sample $(ARGS)
+	@cargo run --bin trunkd -- serve --config $(if $(CONFIG),"$(CONFIG)",dev.toml --sample) $(ARGS)
 
 test: ## run every test (ARGS="--test settings" picks some)
 	@scripts/setup.sh cargo cc redis-server

@@ -1,10 +1,19 @@
-//! What goes into packages: the image's build and the systemd unit.
+//! How trunkd is built and started: the image, the systemd unit, `make run`.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// For a trunkd on a busy machine to say something.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -129,4 +138,49 @@ fn the_unit_allows_no_core_dump() {
     let unit = text_of("packaging/trunkd.service");
     let service = unit.split("[Service]").nth(1).unwrap().split("[Install]").next().unwrap();
     assert!(service.lines().any(|line| line == "LimitCORE=0"));
+}
+
+/// The arguments that `make run` gives to trunkd, as `make -n` shows them.
+fn arguments_of_make_run() -> Vec<String> {
+    let output = Command::new("make").args(["-n", "run"]).current_dir(root()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = text.lines().find(|line| line.contains("cargo run")).unwrap();
+    let arguments = line.split_once(" -- ").unwrap().1;
+    arguments.split_whitespace().map(str::to_owned).collect()
+}
+
+/// README has its readers write a trunkd.toml in the clone.
+#[test]
+fn make_run_works_beside_a_trunkd_toml_of_your_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let mine = "nonsense = true\n[http]\nlisten = \"192.0.2.1:1\"\n[redis]\nurl = \"redis://192.0.2.1\"\n";
+    fs::write(folder.path().join("trunkd.toml"), mine).unwrap();
+    for file in ["dev.toml", "templates/sofia.conf.xml", "templates/sip_profiles/external.xml"] {
+        let to = folder.path().join(file);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(root().join(file), to).unwrap();
+    }
+    let mut trunkd = Command::new(env!("CARGO_BIN_EXE_trunkd"))
+        .args(arguments_of_make_run())
+        .args(["--listen", "127.0.0.1:0"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    let (sender, printed) = mpsc::channel();
+    let out = BufReader::new(trunkd.stdout.take().unwrap());
+    std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    // What to try is printed once it serves. Pasted, that must read the same settings.
+    let mut lines = Vec::new();
+    while let Ok(line) = printed.recv_timeout(PATIENCE) {
+        lines.push(line);
+        if lines.last().unwrap().contains("--config dev.toml") {
+            break;
+        }
+    }
+    let _ = kill(Pid::from_raw(trunkd.id().cast_signed()), Signal::SIGTERM);
+    let ended = trunkd.wait().unwrap();
+    assert!(ended.success(), "{lines:#?}");
+    assert!(lines.last().unwrap().contains("--config dev.toml"), "{lines:#?}");
 }
