@@ -183,4 +183,6 @@ fn make_run_works_beside_a_trunkd_toml_of_your_own() {
     let ended = trunkd.wait().unwrap();
     assert!(ended.success(), "{lines:#?}");
     assert!(lines.last().unwrap().contains("--config dev.toml"), "{lines:#?}");
+    // A trunkd with that trunkd.toml may run at the same time, on the default data_dir.
+    assert!(!folder.path().join("data").exists());
 }
