@@ -230,7 +230,12 @@ fn the_documented_edit_puts_mod_xml_curl_before_mod_sofia_and_touches_nothing_el
         ("there already", &[CONSOLE, CURL, SOFIA, LOOPBACK]),
         (
             "mod_sofia also in a comment",
-            &["<!-- <load module=\"mod_sofia\"/> -->", CONSOLE, "\t<load  module='mod_sofia' />", LOOPBACK],
+            &[
+                "<!-- <load module=\"mod_sofia\"/> -->",
+                CONSOLE,
+                "\t<load  module='mod_sofia' />",
+                LOOPBACK,
+            ],
         ),
     ];
     for (case, lines) in cases {
@@ -288,7 +293,8 @@ fn the_check_passes_a_folder_in_which_every_step_was_done() {
     assert!(!text.contains("FIX"), "{text}");
     assert!(text.contains("http://127.0.0.1:8080/xml_curl"), "{text}");
     // What vanilla has is fine.
-    let pgsql = r#"<configuration name="pre_load_modules.conf"><modules><load module="mod_pgsql"/></modules></configuration>"#;
+    let pgsql =
+        r#"<configuration name="pre_load_modules.conf"><modules><load module="mod_pgsql"/></modules></configuration>"#;
     write(&conf, "pre_load_modules.conf.xml", pgsql);
     assert!(check(&conf).status.success());
 }
@@ -296,27 +302,45 @@ fn the_check_passes_a_folder_in_which_every_step_was_done() {
 #[test]
 fn the_check_names_each_step_that_is_missing() {
     let with_gateway = PROFILES.replace("<gateways>", "<gateways>\n<gateway name=\"old\"/>");
-    let includes = PROFILES.replace("<profiles>", "<profiles>\n<X-PRE-PROCESS cmd=\"include\" data=\"../sip_profiles/*.xml\"/>");
+    let includes = PROFILES.replace(
+        "<profiles>",
+        "<profiles>\n<X-PRE-PROCESS cmd=\"include\" data=\"../sip_profiles/*.xml\"/>",
+    );
     let curl = text_of("xml_curl.conf.xml");
     let without = |name: &str| -> String {
         let lines = curl.lines().filter(|line| !line.contains(name));
         lines.collect::<Vec<_>>().join("\n")
     };
     let below = modules_conf(&[r#"<load module="mod_sofia"/>"#, r#"<load module="mod_xml_curl"/>"#]);
-    let in_comment = modules_conf(&[r#"<!-- <load module="mod_xml_curl"/> -->"#, r#"<load module="mod_sofia"/>"#]);
+    let in_comment = modules_conf(&[
+        r#"<!-- <load module="mod_xml_curl"/> -->"#,
+        r#"<load module="mod_sofia"/>"#,
+    ]);
     let preloaded = r#"<configuration name="pre_load_modules.conf"><modules>
         <load module="mod_xml_curl"/></modules></configuration>"#;
     let cases: [(&str, &str, &str); 10] = [
         ("modules.conf.xml", &below, "above"),
         ("modules.conf.xml", &in_comment, "does not load mod_xml_curl"),
         ("pre_load_modules.conf.xml", preloaded, "crashes"),
-        ("xml_curl.conf.xml", "<configuration name=\"xml_curl.conf\"/>", "no gateway-url"),
+        (
+            "xml_curl.conf.xml",
+            "<configuration name=\"xml_curl.conf\"/>",
+            "no gateway-url",
+        ),
         ("xml_curl.conf.xml", &without("\"timeout\""), "timeout"),
-        ("xml_curl.conf.xml", &without("response-max-bytes"), "response-max-bytes"),
+        (
+            "xml_curl.conf.xml",
+            &without("response-max-bytes"),
+            "response-max-bytes",
+        ),
         ("sofia.conf.xml", "", "holds no profile"),
         ("sofia.conf.xml", &with_gateway, "holds gateways"),
         ("sofia.conf.xml", &includes, "sip_profiles"),
-        ("event_socket.conf.xml", "<configuration name=\"event_socket.conf\"/>", "password"),
+        (
+            "event_socket.conf.xml",
+            "<configuration name=\"event_socket.conf\"/>",
+            "password",
+        ),
     ];
     for (file, text, said) in cases {
         let conf = joined();
@@ -326,7 +350,10 @@ fn the_check_names_each_step_that_is_missing() {
         assert_eq!(output.status.code(), Some(1), "{file}: {shown}");
         let fixes: Vec<&str> = shown.lines().filter(|line| line.starts_with("FIX")).collect();
         assert_eq!(fixes.len(), 1, "{file}: {shown}");
-        assert!(fixes[0].contains(file) && fixes[0].contains(said), "{file}, {said}: {shown}");
+        assert!(
+            fixes[0].contains(file) && fixes[0].contains(said),
+            "{file}, {said}: {shown}"
+        );
     }
 }
 
@@ -334,12 +361,20 @@ fn the_check_names_each_step_that_is_missing() {
 fn the_check_names_files_that_are_not_there() {
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(check(&empty).status.code(), Some(2), "no configuration folder");
-    for file in ["modules.conf.xml", "xml_curl.conf.xml", "event_socket.conf.xml", "sofia.conf.xml"] {
+    for file in [
+        "modules.conf.xml",
+        "xml_curl.conf.xml",
+        "event_socket.conf.xml",
+        "sofia.conf.xml",
+    ] {
         let conf = joined();
         fs::remove_file(conf.path().join("autoload_configs").join(file)).unwrap();
         let output = check(&conf);
         let shown = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(1), "{file}: {shown}");
-        assert!(shown.lines().any(|line| line.starts_with("FIX") && line.contains(file)), "{shown}");
+        assert!(
+            shown.lines().any(|line| line.starts_with("FIX") && line.contains(file)),
+            "{shown}"
+        );
     }
 }

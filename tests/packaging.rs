@@ -97,7 +97,10 @@ fn everything_the_dockerfile_copies_is_in_the_build_context() {
         assert!(!copies.is_empty());
         for source in copies.iter().flat_map(|copy| &copy.sources) {
             let to = folder.path().join(stage.to_string()).join(source);
-            assert!(copy_from_context(Path::new(source), &to), "{source} is left out by .dockerignore");
+            assert!(
+                copy_from_context(Path::new(source), &to),
+                "{source} is left out by .dockerignore"
+            );
         }
     }
 }
@@ -136,13 +139,23 @@ fn host() -> String {
 #[test]
 fn the_unit_allows_no_core_dump() {
     let unit = text_of("packaging/trunkd.service");
-    let service = unit.split("[Service]").nth(1).unwrap().split("[Install]").next().unwrap();
+    let service = unit
+        .split("[Service]")
+        .nth(1)
+        .unwrap()
+        .split("[Install]")
+        .next()
+        .unwrap();
     assert!(service.lines().any(|line| line == "LimitCORE=0"));
 }
 
 /// The arguments that `make run` gives to trunkd, as `make -n` shows them.
 fn arguments_of_make_run() -> Vec<String> {
-    let output = Command::new("make").args(["-n", "run"]).current_dir(root()).output().unwrap();
+    let output = Command::new("make")
+        .args(["-n", "run"])
+        .current_dir(root())
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let line = text.lines().find(|line| line.contains("cargo run")).unwrap();
     let arguments = line.split_once(" -- ").unwrap().1;
@@ -155,7 +168,11 @@ fn make_run_works_beside_a_trunkd_toml_of_your_own() {
     let folder = tempfile::tempdir().unwrap();
     let mine = "nonsense = true\n[http]\nlisten = \"192.0.2.1:1\"\n[redis]\nurl = \"redis://192.0.2.1\"\n";
     fs::write(folder.path().join("trunkd.toml"), mine).unwrap();
-    for file in ["dev.toml", "templates/sofia.conf.xml", "templates/sip_profiles/external.xml"] {
+    for file in [
+        "dev.toml",
+        "templates/sofia.conf.xml",
+        "templates/sip_profiles/external.xml",
+    ] {
         let to = folder.path().join(file);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::copy(root().join(file), to).unwrap();
