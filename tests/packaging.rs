@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -71,14 +71,12 @@ fn is_ignored(path: &Path) -> bool {
 fn copy_from_context(path: &Path, to: &Path) -> bool {
     let from = root().join(path);
     if from.is_dir() {
-        let names: Vec<PathBuf> = fs::read_dir(&from)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into())
-            .collect();
-        return names
-            .iter()
-            .map(|name| copy_from_context(&path.join(name), &to.join(name)))
-            .fold(false, |any, copied| any || copied);
+        let mut copied = false;
+        for entry in fs::read_dir(&from).unwrap() {
+            let name = entry.unwrap().file_name();
+            copied |= copy_from_context(&path.join(&name), &to.join(&name));
+        }
+        return copied;
     }
     if is_ignored(path) {
         return false;
