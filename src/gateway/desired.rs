@@ -588,7 +588,7 @@ fn keep_all(
         field: None,
         severity: Severity::Error,
         reason: reason.clone(),
-        mend: "delete the key, or store it as a hash; until then its gateways stay as they were".to_owned(),
+        fix: "delete the key, or store it as a hash; until then its gateways stay as they were".to_owned(),
     });
     if let Some(before) = before
         && before.finding == finding
@@ -676,7 +676,7 @@ impl<'a> Decision<'a> {
                 reason: format!(
                     "{owner} has a gateway of this name, and FreeSWITCH knows a name once, over all profiles"
                 ),
-                mend: "rename one of the two".to_owned(),
+                fix: "rename one of the two".to_owned(),
             });
         }
     }
@@ -728,13 +728,10 @@ mod tests {
     fn rules(of_template: &[&str]) -> Rules {
         let external = ProfileName::parse("external").unwrap();
         let facts = ProfileFacts {
-            tls: None,
             gateways: of_template.iter().map(|gateway| name(gateway)).collect(),
+            ..ProfileFacts::default()
         };
-        Rules {
-            default_profile: external.clone(),
-            profiles: [(external, facts)].into(),
-        }
+        Rules::new(external.clone(), [(external, facts)].into())
     }
 
     /// A domain of IP trunks with these realms and nodes.

@@ -1,4 +1,4 @@
-//! What is wrong with a gateway, where, and what mends it.
+//! What is wrong with a gateway, where, and how to fix it.
 
 use std::fmt;
 
@@ -32,11 +32,11 @@ pub struct Finding {
     pub field: Option<String>,
     pub severity: Severity,
     pub reason: String,
-    pub mend: String,
+    pub fix: String,
 }
 
 impl fmt::Display for Finding {
-    /// One line: `error: domain acme, gateway gw1, param.realm: reason; mend`.
+    /// One line: `error: domain acme, gateway gw1, param.realm: reason; fix`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: domain {}", self.severity, shown(&self.domain))?;
         if let Some(gateway) = &self.gateway {
@@ -45,7 +45,7 @@ impl fmt::Display for Finding {
         if let Some(field) = &self.field {
             write!(f, ", {field}")?;
         }
-        write!(f, ": {}; {}", self.reason, self.mend)
+        write!(f, ": {}; {}", self.reason, self.fix)
     }
 }
 
@@ -61,28 +61,23 @@ impl Report<'_> {
         &mut self,
         field: impl Into<Option<String>>,
         reason: impl Into<String>,
-        mend: impl Into<String>,
+        fix: impl Into<String>,
     ) {
-        self.push(Severity::Error, field.into(), reason.into(), mend.into());
+        self.push(Severity::Error, field.into(), reason.into(), fix.into());
     }
 
-    pub(super) fn warn(
-        &mut self,
-        field: impl Into<Option<String>>,
-        reason: impl Into<String>,
-        mend: impl Into<String>,
-    ) {
-        self.push(Severity::Warning, field.into(), reason.into(), mend.into());
+    pub(super) fn warn(&mut self, field: impl Into<Option<String>>, reason: impl Into<String>, fix: impl Into<String>) {
+        self.push(Severity::Warning, field.into(), reason.into(), fix.into());
     }
 
-    pub(super) fn push(&mut self, severity: Severity, field: Option<String>, reason: String, mend: String) {
+    pub(super) fn push(&mut self, severity: Severity, field: Option<String>, reason: String, fix: String) {
         self.findings.push(Finding {
             domain: self.domain.to_string(),
             gateway: Some(self.gateway.to_string()),
             field,
             severity,
             reason,
-            mend,
+            fix,
         });
     }
 }

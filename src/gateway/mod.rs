@@ -33,6 +33,8 @@ pub const REVISION_VARIABLE: &str = "trunkd_revision";
 pub struct ProfileFacts {
     /// Whether the profile has TLS: `None` when the template leaves it to a FreeSWITCH global.
     pub tls: Option<bool>,
+    /// Whether the profile has `enable-rfc-5626`: `None` when the template leaves it to a FreeSWITCH global.
+    pub rfc_5626: Option<bool>,
     /// Gateways that stand in the template itself, which own their names (FACTS 18).
     pub gateways: BTreeSet<GatewayName>,
 }
@@ -42,6 +44,41 @@ pub struct ProfileFacts {
 pub struct Rules {
     pub default_profile: ProfileName,
     pub profiles: BTreeMap<ProfileName, ProfileFacts>,
+    pub policy: Policy,
+}
+
+impl Rules {
+    pub fn new(default_profile: ProfileName, profiles: BTreeMap<ProfileName, ProfileFacts>) -> Self {
+        Self {
+            default_profile,
+            profiles,
+            policy: Policy::default(),
+        }
+    }
+
+    /// The same, with what the settings say about gateways.
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+}
+
+/// What the settings say about gateways.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// The switches in the settings: what `nodes` may name. With none, nothing is known and any name may be right.
+    pub switches: BTreeSet<String>,
+    /// The variables that may execute something on the switch.
+    pub hooks: AllowedHooks,
+}
+
+/// Which variables that execute something are allowed in a gateway ([`Policy::hooks`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum AllowedHooks {
+    #[default]
+    None,
+    All,
+    /// These names alone, in lower case.
+    Names(BTreeSet<String>),
 }
 
 /// One `cti_gateway@<domain>` key as it was read. Cheap to clone.

@@ -41,14 +41,14 @@ pub fn parse(domain: &str, field: &[u8], value: &[u8], rules: &Rules) -> Parsed 
 
 /// The name, from the hash field. The error names the rule that it breaks.
 pub(super) fn parse_name(domain: &str, field: &[u8]) -> Result<GatewayName, Box<Finding>> {
-    let finding = |reason: String, mend: &str| {
+    let finding = |reason: String, fix: &str| {
         Box::new(Finding {
             domain: domain.to_owned(),
             gateway: Some(shown(&String::from_utf8_lossy(field))),
             field: None,
             severity: Severity::Error,
             reason,
-            mend: mend.to_owned(),
+            fix: fix.to_owned(),
         })
     };
     let text = std::str::from_utf8(field).map_err(|_| {
