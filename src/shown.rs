@@ -39,7 +39,7 @@ impl Display for Shown<'_> {
 }
 
 /// Whether a terminal shows the character as itself, in its place.
-fn is_harmless(c: char) -> bool {
+pub(crate) fn is_harmless(c: char) -> bool {
     !c.is_control() && !is_format(c) && (c == ' ' || !c.is_whitespace())
 }
 

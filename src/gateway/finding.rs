@@ -1,5 +1,6 @@
 //! What is wrong with a gateway, where, and how to fix it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
@@ -47,6 +48,40 @@ impl fmt::Display for Finding {
         }
         write!(f, ": {}; {}", self.reason, self.fix)
     }
+}
+
+/// What is wrong with a text, whatever param it stands in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) reason: Cow<'static, str>,
+    pub(super) fix: Cow<'static, str>,
+}
+
+impl Fault {
+    pub(super) fn new(reason: impl Into<Cow<'static, str>>, fix: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            reason: reason.into(),
+            fix: fix.into(),
+        }
+    }
+
+    /// The same, about the value of a param.
+    pub(super) fn at(self, severity: Severity, param: impl Into<Cow<'static, str>>) -> Note {
+        Note {
+            severity,
+            param: param.into(),
+            fault: self,
+        }
+    }
+}
+
+/// A finding about a param, whoever the gateway is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) severity: Severity,
+    /// The param's name.
+    pub(super) param: Cow<'static, str>,
+    pub(super) fault: Fault,
 }
 
 /// Collects what there is to say of one gateway.

@@ -359,7 +359,7 @@ fn what_xml_and_sip_cannot_carry_is_refused() {
         refused(&variable("a", c), "variables.a: the value holds");
         refused(&variable(c, "a"), "the name holds");
     }
-    clean(&account(r#""from-user":"顶顶通密码 \"'<&>$${x}\\\u0041""#));
+    clean(r#"{"param":{"realm":"r","username":"u","password":"顶顶通密码 \"'<&>$${x}\\\u0041"}}"#);
 }
 
 #[test]

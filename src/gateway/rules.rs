@@ -1,0 +1,456 @@
+//! FreeSWITCH's rules over several params of a gateway. Each is a function of its own that reads values and says what
+//! is wrong, and each was checked with FreeSWITCH's source, most with a running FreeSWITCH too (**seen**).
+
+use std::collections::BTreeSet;
+
+use super::ProfileFacts;
+use super::check::{Params, is_plain_number, named};
+use super::finding::{Fault, Note, Severity};
+use super::freeswitch::{MAX_CREDENTIALS_BYTES, Transport, atoi, is_true, transport};
+use super::host::{Host, compared, is_comparable, split_scheme};
+use super::params::Kind;
+
+/// What the rules read.
+pub(super) struct Values<'a> {
+    gateway: &'a str,
+    params: &'a Params,
+    /// Those that hold a placeholder: once that is replaced there is something to check.
+    placeholders: BTreeSet<&'a str>,
+    profile: Option<&'a ProfileFacts>,
+}
+
+/// Everything that several params together say about a gateway.
+pub(super) fn check(values: &Values<'_>) -> Vec<Note> {
+    let always = [register_transport, host_transports, request_host, challenges];
+    let whole = [
+        account,
+        digest,
+        user_in_from_and_to,
+        user_in_contact,
+        destination_prefix,
+        pings,
+        rfc_5626,
+        retry_seconds_twice,
+    ];
+    let mut notes: Vec<_> = always.iter().flat_map(|rule| rule(values)).collect();
+    // What is missing can be told only when everything could be read.
+    if !values.params.incomplete {
+        notes.extend(whole.iter().flat_map(|rule| rule(values)));
+    }
+    notes
+}
+
+impl<'a> Values<'a> {
+    pub(super) fn new(
+        gateway: &'a str,
+        params: &'a Params,
+        placeholders: BTreeSet<&'a str>,
+        profile: Option<&'a ProfileFacts>,
+    ) -> Self {
+        Self {
+            gateway,
+            params,
+            placeholders,
+            profile,
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.params.set.get(name).map(|param| param.value.as_str())
+    }
+
+    /// The value, unless something is still to be filled in.
+    fn known(&self, name: &str) -> Option<&'a str> {
+        self.get(name).filter(|_| !self.placeholders.contains(name))
+    }
+
+    /// Whether there is a value, if only one that is refused.
+    fn is_set(&self, name: &str) -> bool {
+        self.params.set.contains_key(name) || self.params.refused.contains(name)
+    }
+
+    fn is_true(&self, name: &str) -> bool {
+        self.get(name).is_some_and(is_true)
+    }
+
+    fn registers(&self) -> bool {
+        self.get("register").is_none_or(is_true)
+    }
+
+    fn pings(&self) -> bool {
+        self.get("ping").is_some_and(|ping| atoi(ping) >= LEAST_PING)
+    }
+
+    /// Whether From is made of from-user or username, and of from-domain or proxy (`register_from` in sofia.c): calls may
+    /// have the caller in it instead.
+    fn uses_from(&self) -> bool {
+        self.registers() || !self.is_true("caller-id-in-from")
+    }
+
+    /// The param that says where requests go: proxy, or realm where there is none.
+    fn request_param(&self) -> &'static str {
+        if self.is_set("proxy") { "proxy" } else { "realm" }
+    }
+
+    /// The hosts that requests go by, in words of params: those of REGISTER, if any is sent, and those of calls. The
+    /// first one says where, the request's own URI what the first leaves open.
+    fn routes(&self) -> impl Iterator<Item = [Option<&'static str>; 2]> {
+        let request = self.request_param();
+        let route = |name: &'static str| [self.is_set(name).then_some(name), Some(request)];
+        [
+            self.registers().then(|| route("register-proxy")),
+            Some(route("outbound-proxy")),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// The host of a param, if it is well formed.
+    fn host(&self, name: &str) -> Option<Host<'a>> {
+        Host::parse(self.known(name)?, kind_of_host(name)).ok()
+    }
+}
+
+/// FreeSWITCH ignores a ping below this many seconds (FACTS 15).
+const LEAST_PING: i32 = 5;
+
+fn kind_of_host(name: &str) -> Kind {
+    match name {
+        "proxy" | "realm" => Kind::Host,
+        _ => Kind::Route,
+    }
+}
+
+fn warning(param: &'static str, reason: impl Into<String>, fix: impl Into<String>) -> Note {
+    Fault::new(reason.into(), fix.into()).at(Severity::Warning, param)
+}
+
+/// What a registration needs (FACTS 13).
+fn account(values: &Values<'_>) -> Vec<Note> {
+    if values.params.refused.contains("register") || !values.registers() {
+        return Vec::new();
+    }
+    ["username", "password"]
+        .into_iter()
+        .filter(|name| !values.is_set(name))
+        .map(|name| {
+            let reason = "is not set, and register is true (its default); FreeSWITCH would drop the gateway";
+            Fault::new(reason, "set it, or set register to false").at(Severity::Error, name)
+        })
+        .collect()
+}
+
+/// What digest credentials can carry (FACTS 15). What spoils them is an error where they are needed.
+fn digest(values: &Values<'_>) -> Vec<Note> {
+    if values.params.refused.contains("register") {
+        return Vec::new(); // once that is fixed, there is something to check
+    }
+    let mut notes = Vec::new();
+    let needed = if values.registers() { Severity::Error } else { Severity::Warning };
+    let name_param = if values.params.set.contains_key("auth-username") {
+        "auth-username"
+    } else {
+        "username"
+    };
+    let name = values.get(name_param).unwrap_or("FreeSWITCH");
+    if name.contains(':') {
+        let reason = "holds a ':', which ends the name in FreeSWITCH's digest credentials";
+        notes.push(Fault::new(reason, "use an account name without ':'").at(needed, name_param));
+    }
+    if name.contains('"') {
+        let reason = "holds a quotation mark, which ends the name in the Authorization header";
+        notes.push(warning(name_param, reason, "use an account name without '\"'"));
+    }
+    let Some(password) = values.get("password") else { return notes };
+    let scheme = values.get("scheme").unwrap_or("Digest");
+    // The carrier's challenge names the realm; until then this is what FreeSWITCH itself takes for it (FACTS 14).
+    let realm = values.get("realm").or_else(|| values.get("proxy")).unwrap_or(values.gateway);
+    let bytes = scheme.len() + realm.len() + name.len() + password.len() + 3;
+    // The realm of a challenge is passed on with its quotes (sofia_reg.c).
+    let (severity, consequence) = match bytes {
+        _ if bytes > MAX_CREDENTIALS_BYTES => (needed, " and authentication fails"),
+        _ if bytes + 2 > MAX_CREDENTIALS_BYTES => (
+            Severity::Warning,
+            ", and the quotes around the realm are two more",
+        ),
+        _ => return notes,
+    };
+    let reason = format!(
+        "scheme:realm:username:password make {bytes} bytes; FreeSWITCH cuts them at {MAX_CREDENTIALS_BYTES}{consequence}"
+    );
+    let fix = format!("a shorter password: these four, with three ':', must fit in {MAX_CREDENTIALS_BYTES} bytes");
+    notes.push(Fault::new(reason, fix).at(severity, "password"));
+    notes
+}
+
+/// An unknown transport drops the gateway, and so does TLS on a profile without it (FACTS 15).
+fn register_transport(values: &Values<'_>) -> Vec<Note> {
+    const NAME: &str = "register-transport";
+    let Some(value) = values.get(NAME) else { return Vec::new() };
+    let tls = values.profile.map(|profile| profile.tls);
+    let error = |reason, fix| vec![Fault::new(reason, fix).at(Severity::Error, NAME)];
+    match (transport(value), tls) {
+        (None, _) => error(
+            "is no transport of FreeSWITCH's; it would drop the gateway",
+            "write udp, tcp, tls or sctp",
+        ),
+        (Some(Transport::Tls), Some(Some(false))) => error(
+            "is TLS, and the profile has none; FreeSWITCH would drop the gateway",
+            "set the profile's param tls to true in its template, or write udp or tcp",
+        ),
+        (Some(Transport::Tls), Some(None)) => vec![warning(
+            NAME,
+            "is TLS, and a FreeSWITCH global decides whether the profile has it; without, the gateway is dropped",
+            "make sure that the switch has TLS on for this profile",
+        )],
+        _ => Vec::new(),
+    }
+}
+
+/// `;transport=` in a host decides how a request is sent, register-transport what the Contact says (**seen**).
+fn host_transports(values: &Values<'_>) -> Vec<Note> {
+    let contact = match values.get("register-transport") {
+        Some(text) => transport(text),
+        None => Some(Transport::Udp),
+    };
+    let has_tls = values.profile.is_none_or(|profile| profile.tls != Some(false));
+    values
+        .routes()
+        .filter_map(|route| {
+            // The first host that names one decides.
+            let named = route.into_iter().flatten().find_map(|param| {
+                let host = values.host(param)?;
+                let word = if host.is_sips { "tls" } else { host.transport()? };
+                Some((param, word))
+            });
+            let (param, word) = named?;
+            let Some(used) = Transport::of_word(word) else {
+                let reason = "has a ;transport= that is no transport of FreeSWITCH's: nothing is sent (503)";
+                return Some(warning(param, reason, "write udp, tcp, tls or sctp"));
+            };
+            if used == Transport::Tls && !has_tls {
+                let reason = "says TLS, and the profile has no TLS: nothing is sent (503)";
+                let fix = "set the profile's param tls to true in its template, or take another transport";
+                return Some(warning(param, reason, fix));
+            }
+            (contact.is_some() && contact != Some(used)).then(|| {
+                let reason = format!(
+                    "requests go by {used}, and the Contact says {}: the carrier may send calls where nobody listens",
+                    contact.unwrap_or_default()
+                );
+                let fix = format!("set register-transport to {}", used.word());
+                warning(param, reason, fix)
+            })
+        })
+        .collect()
+}
+
+/// proxy, or realm in its place, is put behind `sip:` as it stands: with `sip:` before it neither REGISTER nor ping leaves,
+/// and From is broken too unless it needs no proxy (**seen**). A realm beside a proxy is any text.
+fn request_host(values: &Values<'_>) -> Vec<Note> {
+    let param = values.request_param();
+    let Some(text) = values.known(param) else { return Vec::new() };
+    let from_is_without = values.is_set("from-domain") || values.is_true("caller-id-in-from");
+    let only_calls = !values.registers() && !values.pings();
+    let text = match split_scheme(text) {
+        (Some("sip"), rest) if only_calls && from_is_without => rest,
+        _ => text,
+    };
+    let fault = Host::parse(text, Kind::Host).err();
+    fault
+        .map(|fault| fault.at(Severity::Warning, param))
+        .into_iter()
+        .collect()
+}
+
+/// Since 1.10.7 a challenge is answered only if its sender is one of the hosts of proxy, register-proxy and
+/// outbound-proxy, which FreeSWITCH compares without its last `:` and what follows, or is in gw-auth-acl
+/// (`is_legitimate_gateway` in sofia_reg.c; **seen**).
+fn challenges(values: &Values<'_>) -> Vec<Note> {
+    if values.is_set("gw-auth-acl") {
+        return Vec::new();
+    }
+    let texts = [values.request_param(), "register-proxy", "outbound-proxy"].map(|name| values.get(name).map(compared));
+    let is_known = |host: &Host<'_>| {
+        let known = texts.iter().flatten();
+        known.clone().any(|text| is_comparable(text) && text.eq_ignore_ascii_case(host.name))
+    };
+    values
+        .routes()
+        .filter_map(|route| {
+            let param = route.into_iter().flatten().next()?;
+            let (host, text) = (values.host(param)?, values.known(param)?);
+            if is_comparable(compared(text)) || is_known(&host) {
+                return None;
+            }
+            if host.is_ipv6() {
+                // The fix is work, and without a password there is nothing to answer with.
+                let reason = "is an IPv6 address, which FreeSWITCH never finds equal to the sender of a challenge: \
+                              no 401 and no 407 is answered";
+                let fix = "set gw-auth-acl to the carrier's network, such as 2001:db8::/64";
+                let answers = values.registers() || values.is_set("password");
+                return answers.then(|| warning(param, reason, fix));
+            }
+            let reason = "is compared with the sender of a challenge as it stands, parameters included: \
+                          no 401 and no 407 is answered";
+            let fix = "write the port before the ';' (host:5060;…) and no user part, or set gw-auth-acl to the carrier's network";
+            Some(warning(param, reason, fix))
+        })
+        .collect()
+}
+
+/// The user name in To and From. A REGISTER has `username@proxy` in To, without angle brackets, whatever from-user is;
+/// From has from-user, or else username, in brackets (**seen**).
+fn user_in_from_and_to(values: &Values<'_>) -> Vec<Note> {
+    let username = values.known("username");
+    if values.registers()
+        && let Some(c) = username.and_then(|name| first_of(name, &[' ', ',', ';', '?']))
+    {
+        let reason = format!("has a {}: no REGISTER is ever sent with it in To", named(c));
+        let fix = format!("write the account name without it, or as its escape, {}", escape(c));
+        return vec![warning("username", reason, fix)];
+    }
+    let param = if values.is_set("from-user") { "from-user" } else { "username" };
+    let Some(user) = values.known(param).filter(|_| values.uses_from()) else {
+        return Vec::new();
+    };
+    let note = match first_of(user, &['@', ' ', '<', '>', '"']) {
+        None => return Vec::new(),
+        Some('@') => warning(
+            param,
+            "has an '@', so that From has two '@', which carriers refuse",
+            "set from-user to what is before the '@', and from-domain to what is behind it",
+        ),
+        Some(c) => {
+            let reason = format!("has a {}, which the user in From can't hold", named(c));
+            warning(param, reason, format!("remove it, or write its escape, {}", escape(c)))
+        }
+    };
+    vec![note]
+}
+
+/// With extension-in-contact the Contact's user is extension, or else username.
+fn user_in_contact(values: &Values<'_>) -> Vec<Note> {
+    const AUTO: &str = "auto_to_user";
+    let mut notes = Vec::new();
+    let in_contact = values.is_true("extension-in-contact");
+    if let Some(extension) = values.known("extension") {
+        let lower = extension.to_ascii_lowercase();
+        if in_contact && lower == "auto" {
+            // Elsewhere it works: `auto` takes To's user from a call to `gw+name@…`, and else the number as it came.
+            let reason = "means the number that was dialled, and with extension-in-contact that is 'auto' itself";
+            notes.push(warning("extension", reason, format!("write {AUTO}, which takes it from To")));
+        } else if lower.len() <= AUTO.len() + 2 && (1..=2).contains(&strsim::osa_distance(&lower, AUTO)) {
+            let reason = "is taken as it stands: every call goes to an extension of that name";
+            notes.push(warning("extension", reason, format!("did you mean {AUTO}?")));
+        }
+    }
+    let param = if values.is_set("extension") { "extension" } else { "username" };
+    if let Some(user) = values.known(param).filter(|_| in_contact)
+        && let Some(c) = first_of(user, &['@', ' ', '<', '>', '"'])
+    {
+        let reason = format!("has a {}, which the user in Contact can't hold", named(c));
+        notes.push(warning(param, reason, "set extension to a number or a plain name"));
+    }
+    notes
+}
+
+fn destination_prefix(values: &Values<'_>) -> Vec<Note> {
+    const NAME: &str = "destination-prefix";
+    let wrong = values
+        .known(NAME)
+        .and_then(|prefix| first_of(prefix, &['@', ' ', '<', '>', '"']));
+    let note = wrong.map(|c| {
+        let reason = format!("has a {}, which can't stand before a called number", named(c));
+        warning(NAME, reason, "write the digits of the prefix alone")
+    });
+    note.into_iter().collect()
+}
+
+/// The first of these characters in a text that goes into a SIP URI, or a `%` that begins no escape.
+fn first_of(text: &str, wrong: &[char]) -> Option<char> {
+    text.char_indices()
+        .find(|(at, c)| wrong.contains(c) || (*c == '%' && !begins_escape(&text[*at..])))
+        .map(|(_, c)| c)
+}
+
+fn begins_escape(text: &str) -> bool {
+    text.as_bytes()
+        .get(1..3)
+        .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// How a SIP URI writes the character.
+fn escape(c: char) -> String {
+    format!("%{:02X}", u32::from(c))
+}
+
+/// The count of answers goes up to ping-max and down to 0; UP needs ping-min of them, and fewer are DOWN
+/// (`sofia_handle_sip_r_options` in sofia.c; **seen**).
+fn pings(values: &Values<'_>) -> Vec<Note> {
+    if !values.pings() {
+        return Vec::new();
+    }
+    let read = |name| values.known(name).map_or((1, true), |text| (atoi(text), is_plain_number(text)));
+    let ((min, min_is_plain), (max, max_is_plain)) = (read("ping-min"), read("ping-max"));
+    let down = if values.registers() {
+        "once a ping is lost it is DOWN until it registers again"
+    } else {
+        "once a ping is lost it is DOWN for ever"
+    };
+    let what = |number: i32, is_plain: bool| match (number, is_plain) {
+        (0, false) => "is not a number, which FreeSWITCH reads as 0".to_owned(),
+        (_, false) => format!("is not a plain number; FreeSWITCH reads it as {number}"),
+        _ => format!("is {number}"),
+    };
+    let mut notes = Vec::new();
+    if max < 1 {
+        let reason = format!("{}: no answer is ever counted, and {down}", what(max, max_is_plain));
+        notes.push(warning("ping-max", reason, "write 1 or more, and not less than ping-min"));
+    } else if !max_is_plain {
+        notes.push(warning("ping-max", what(max, max_is_plain), "write digits only"));
+    }
+    if min < 1 {
+        let reason = format!("{}: lost pings never make it DOWN", what(min, min_is_plain));
+        notes.push(warning("ping-min", reason, "write 1 or more, and not more than ping-max"));
+    } else if max >= 1 && min > max {
+        let reason = format!("is more than ping-max, which is {max}: {down}");
+        notes.push(warning("ping-min", reason, "write 1, or set ping-max to this or more"));
+    } else if !min_is_plain {
+        notes.push(warning("ping-min", what(min, min_is_plain), "write digits only"));
+    }
+    notes
+}
+
+/// RFC 5626 is switched on in the profile, too.
+fn rfc_5626(values: &Values<'_>) -> Vec<Note> {
+    const NAME: &str = "rfc-5626";
+    if !values.is_true(NAME) {
+        return Vec::new();
+    }
+    if values.profile.is_some_and(|profile| profile.rfc_5626 == Some(false)) {
+        let reason = "does nothing: the profile has no enable-rfc-5626";
+        let fix = "set the profile's param enable-rfc-5626 to true in its template, or leave rfc-5626 out";
+        return vec![warning(NAME, reason, fix)];
+    }
+    if values.is_set("reg-id") {
+        return Vec::new();
+    }
+    let reason = "is true without a reg-id; FreeSWITCH would send ';reg-id=(null)'";
+    vec![warning(NAME, reason, "set reg-id, 1 for instance")]
+}
+
+/// Of the two spellings the later one in the document counts, and params are written by name.
+fn retry_seconds_twice(values: &Values<'_>) -> Vec<Note> {
+    let is_twice = ["retry-seconds", "retry_seconds"]
+        .iter()
+        .all(|name| values.get(name).is_some());
+    let note = is_twice.then(|| {
+        warning(
+            "retry_seconds",
+            "is given beside retry-seconds, and counts",
+            "leave out retry_seconds",
+        )
+    });
+    note.into_iter().collect()
+}
