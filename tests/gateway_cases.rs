@@ -119,7 +119,10 @@ fn a_host_with_parameters_and_no_port_never_has_its_challenge_answered() {
     );
     // A colon or a bracket behind the port moves the cut.
     for host in ["192.0.2.1:5060;x=a:b", "192.0.2.1:5060;x=[::1]"] {
-        warned(&account(&format!(r#""proxy":"{host}""#)), &[("param.proxy", UNANSWERED)]);
+        warned(
+            &account(&format!(r#""proxy":"{host}""#)),
+            &[("param.proxy", UNANSWERED)],
+        );
     }
     // A user part is in the way as well.
     warned(

@@ -34,7 +34,9 @@ impl<'a> Host<'a> {
             Some(_) => return Err(user_fault(kind)),
             None => rest,
         };
-        let (host_port, parameters) = rest.split_once(';').map_or((rest, None), |(host, more)| (host, Some(more)));
+        let (host_port, parameters) = rest
+            .split_once(';')
+            .map_or((rest, None), |(host, more)| (host, Some(more)));
         let (name, port) = split_port(host_port)?;
         check_name(name, kind)?;
         check_port(port)?;
@@ -112,7 +114,9 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), Fault> {
     if text.contains(['[', ']']) || text.parse::<Ipv6Addr>().is_ok() {
         return Err(brackets());
     }
-    Ok(text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port))))
+    Ok(text
+        .split_once(':')
+        .map_or((text, None), |(name, port)| (name, Some(port))))
 }
 
 fn check_port(port: Option<&str>) -> Result<(), Fault> {
@@ -273,7 +277,11 @@ mod tests {
             ("2001:db8::1", "2001:db8:", false),
             ("", "", false),
         ] {
-            assert_eq!((compared(text), is_comparable(compared(text))), (expected, comparable), "{text}");
+            assert_eq!(
+                (compared(text), is_comparable(compared(text))),
+                (expected, comparable),
+                "{text}"
+            );
         }
     }
 
@@ -283,6 +291,9 @@ mod tests {
         assert_eq!((host.name, host.is_sips, host.is_ipv6()), ("[2001:db8::1]", true, true));
         assert_eq!(host.transport(), Some("tls"));
         let host = Host::parse("sip.example.net.", Kind::Host).unwrap();
-        assert_eq!((host.name, host.is_sips, host.transport()), ("sip.example.net.", false, None));
+        assert_eq!(
+            (host.name, host.is_sips, host.transport()),
+            ("sip.example.net.", false, None)
+        );
     }
 }

@@ -256,7 +256,7 @@ pub const PARAMS: [ParamSpec; 34] = [
         "gw-auth-acl",
         Kind::Networks,
         Is("the hosts of `proxy`, `register-proxy`, `outbound-proxy`"),
-        "The only senders whose challenges are answered: networks, or the name of an access list.",
+        "The senders whose challenges (401, 407) are answered: networks with commas between, or the name of an access list.",
         "Needed for IPv6, and where the carrier answers from other addresses; a single address needs its `/32`.",
     ),
     spec(
@@ -368,7 +368,7 @@ pub const PARAMS: [ParamSpec; 34] = [
         "retry-seconds",
         seconds(30),
         Value("30"),
-        "The wait after a refused registration, times the refusals in a row without a limit; after a 503 or a time-out always this, at least 5.",
+        "The wait after a refused registration, at least 5: it is multiplied by the refusals in a row, without a limit, but for a 503 or a time-out.",
         "",
     ),
     spec(
@@ -400,15 +400,15 @@ pub const PARAMS: [ParamSpec; 34] = [
         "ping",
         number(LEAST_SECONDS, Below::Without("does not ping")),
         Is("no pings"),
-        "Seconds between OPTIONS, at least 5. On a gateway that registers, the first lost ping makes it FAILED, whatever `ping-max` is.",
-        "25 for IP trunks: the only way to know that they live. From has no user and the host of `from-domain`, else `proxy`: a few carriers ban that.",
+        "Seconds between OPTIONS, at least 5; a gateway that registers is FAILED at its first lost ping, whatever `ping-max` is.",
+        "25 for IP trunks, whose only sign of life it is; From has no user, only the host of `from-domain` or else `proxy`, which a few carriers ban.",
     ),
     spec(
         Pings,
         "ping-min",
         number(1, Below::Keeps),
         Value("1"),
-        "An answer counts one up, to `ping-max` at most, a lost ping one down: UP needs this count, and less is DOWN.",
+        "The count of answers that UP needs: an answer adds one, up to `ping-max`, a lost ping takes one away, and below this the gateway is DOWN.",
         "At least 1, at most `ping-max`.",
     ),
     spec(
@@ -416,7 +416,7 @@ pub const PARAMS: [ParamSpec; 34] = [
         "ping-max",
         number(1, Below::Keeps),
         Value("1"),
-        "The highest count of answers: with `ping-min` 1, the lost pings in a row until an IP trunk is DOWN.",
+        "The most answers that count: with `ping-min` 1, so many lost pings in a row make an IP trunk DOWN.",
         "3 to forgive two lost pings.",
     ),
     spec(

@@ -450,7 +450,11 @@ fn read_params(report: &mut Report<'_>, spellings: [Option<(&'static str, Json<'
         if name == "ping-user-agent" {
             // `gateway->options_user_agent` in sofia.c is a pointer into the answer's XML, which mod_xml_curl frees.
             let reason = "is left out: over mod_xml_curl FreeSWITCH would send freed memory to the carrier";
-            report.warn(place(key, &name), reason, "set user-agent-string in the profile's template");
+            report.warn(
+                place(key, &name),
+                reason,
+                "set user-agent-string in the profile's template",
+            );
             continue;
         }
         params.set.insert(name, Param { value, key });
@@ -508,7 +512,10 @@ fn unexpanded(name: &str) -> (&'static str, &'static str) {
     let fix = "write the value itself, or set the variable in the dialplan";
     match caller_profile_field(name) {
         Some(_) => ("holds ${…}, which is not expanded: the text is used as it stands", fix),
-        None => ("holds ${…}, and FreeSWITCH does not set a gateway's variable to such a value", fix),
+        None => (
+            "holds ${…}, and FreeSWITCH does not set a gateway's variable to such a value",
+            fix,
+        ),
     }
 }
 

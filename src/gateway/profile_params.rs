@@ -79,7 +79,11 @@ mod tests {
     #[test]
     fn the_names_are_sorted_and_none_is_a_gateways() {
         assert!(PROFILE_PARAMS.is_sorted());
-        assert!(PROFILE_PARAMS.iter().all(|name| super::super::params::param(name).is_none()));
+        assert!(
+            PROFILE_PARAMS
+                .iter()
+                .all(|name| super::super::params::param(name).is_none())
+        );
         assert!(is_profile_param("dtmf-type") && !is_profile_param("realm"));
     }
 }

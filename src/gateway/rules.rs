@@ -146,7 +146,11 @@ fn digest(values: &Values<'_>) -> Vec<Note> {
         return Vec::new(); // once that is fixed, there is something to check
     }
     let mut notes = Vec::new();
-    let needed = if values.registers() { Severity::Error } else { Severity::Warning };
+    let needed = if values.registers() {
+        Severity::Error
+    } else {
+        Severity::Warning
+    };
     let name_param = if values.params.set.contains_key("auth-username") {
         "auth-username"
     } else {
@@ -161,18 +165,20 @@ fn digest(values: &Values<'_>) -> Vec<Note> {
         let reason = "holds a quotation mark, which ends the name in the Authorization header";
         notes.push(warning(name_param, reason, "use an account name without '\"'"));
     }
-    let Some(password) = values.get("password") else { return notes };
+    let Some(password) = values.get("password") else {
+        return notes;
+    };
     let scheme = values.get("scheme").unwrap_or("Digest");
     // The carrier's challenge names the realm; until then this is what FreeSWITCH itself takes for it (FACTS 14).
-    let realm = values.get("realm").or_else(|| values.get("proxy")).unwrap_or(values.gateway);
+    let realm = values
+        .get("realm")
+        .or_else(|| values.get("proxy"))
+        .unwrap_or(values.gateway);
     let bytes = scheme.len() + realm.len() + name.len() + password.len() + 3;
     // The realm of a challenge is passed on with its quotes (sofia_reg.c).
     let (severity, consequence) = match bytes {
         _ if bytes > MAX_CREDENTIALS_BYTES => (needed, " and authentication fails"),
-        _ if bytes + 2 > MAX_CREDENTIALS_BYTES => (
-            Severity::Warning,
-            ", and the quotes around the realm are two more",
-        ),
+        _ if bytes + 2 > MAX_CREDENTIALS_BYTES => (Severity::Warning, ", and the quotes around the realm are two more"),
         _ => return notes,
     };
     let reason = format!(
@@ -186,7 +192,9 @@ fn digest(values: &Values<'_>) -> Vec<Note> {
 /// An unknown transport drops the gateway, and so does TLS on a profile without it (FACTS 15).
 fn register_transport(values: &Values<'_>) -> Vec<Note> {
     const NAME: &str = "register-transport";
-    let Some(value) = values.get(NAME) else { return Vec::new() };
+    let Some(value) = values.get(NAME) else {
+        return Vec::new();
+    };
     let tls = values.profile.map(|profile| profile.tls);
     let error = |reason, fix| vec![Fault::new(reason, fix).at(Severity::Error, NAME)];
     match (transport(value), tls) {
@@ -249,7 +257,9 @@ fn host_transports(values: &Values<'_>) -> Vec<Note> {
 /// and From is broken too unless it needs no proxy (**seen**). A realm beside a proxy is any text.
 fn request_host(values: &Values<'_>) -> Vec<Note> {
     let param = values.request_param();
-    let Some(text) = values.known(param) else { return Vec::new() };
+    let Some(text) = values.known(param) else {
+        return Vec::new();
+    };
     let from_is_without = values.is_set("from-domain") || values.is_true("caller-id-in-from");
     let only_calls = !values.registers() && !values.pings();
     let text = match split_scheme(text) {
@@ -273,7 +283,9 @@ fn challenges(values: &Values<'_>) -> Vec<Note> {
     let texts = [values.request_param(), "register-proxy", "outbound-proxy"].map(|name| values.get(name).map(compared));
     let is_known = |host: &Host<'_>| {
         let known = texts.iter().flatten();
-        known.clone().any(|text| is_comparable(text) && text.eq_ignore_ascii_case(host.name))
+        known
+            .clone()
+            .any(|text| is_comparable(text) && text.eq_ignore_ascii_case(host.name))
     };
     values
         .routes()
@@ -310,7 +322,11 @@ fn user_in_from_and_to(values: &Values<'_>) -> Vec<Note> {
         let fix = format!("write the account name without it, or as its escape, {}", escape(c));
         return vec![warning("username", reason, fix)];
     }
-    let param = if values.is_set("from-user") { "from-user" } else { "username" };
+    let param = if values.is_set("from-user") {
+        "from-user"
+    } else {
+        "username"
+    };
     let Some(user) = values.known(param).filter(|_| values.uses_from()) else {
         return Vec::new();
     };
@@ -339,13 +355,21 @@ fn user_in_contact(values: &Values<'_>) -> Vec<Note> {
         if in_contact && lower == "auto" {
             // Elsewhere it works: `auto` takes To's user from a call to `gw+name@…`, and else the number as it came.
             let reason = "means the number that was dialled, and with extension-in-contact that is 'auto' itself";
-            notes.push(warning("extension", reason, format!("write {AUTO}, which takes it from To")));
+            notes.push(warning(
+                "extension",
+                reason,
+                format!("write {AUTO}, which takes it from To"),
+            ));
         } else if lower.len() <= AUTO.len() + 2 && (1..=2).contains(&strsim::osa_distance(&lower, AUTO)) {
             let reason = "is taken as it stands: every call goes to an extension of that name";
             notes.push(warning("extension", reason, format!("did you mean {AUTO}?")));
         }
     }
-    let param = if values.is_set("extension") { "extension" } else { "username" };
+    let param = if values.is_set("extension") {
+        "extension"
+    } else {
+        "username"
+    };
     if let Some(user) = values.known(param).filter(|_| in_contact)
         && let Some(c) = first_of(user, &['@', ' ', '<', '>', '"'])
     {
@@ -391,7 +415,11 @@ fn pings(values: &Values<'_>) -> Vec<Note> {
     if !values.pings() {
         return Vec::new();
     }
-    let read = |name| values.known(name).map_or((1, true), |text| (atoi(text), is_plain_number(text)));
+    let read = |name| {
+        values
+            .known(name)
+            .map_or((1, true), |text| (atoi(text), is_plain_number(text)))
+    };
     let ((min, min_is_plain), (max, max_is_plain)) = (read("ping-min"), read("ping-max"));
     let down = if values.registers() {
         "once a ping is lost it is DOWN until it registers again"
@@ -406,13 +434,21 @@ fn pings(values: &Values<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
     if max < 1 {
         let reason = format!("{}: no answer is ever counted, and {down}", what(max, max_is_plain));
-        notes.push(warning("ping-max", reason, "write 1 or more, and not less than ping-min"));
+        notes.push(warning(
+            "ping-max",
+            reason,
+            "write 1 or more, and not less than ping-min",
+        ));
     } else if !max_is_plain {
         notes.push(warning("ping-max", what(max, max_is_plain), "write digits only"));
     }
     if min < 1 {
         let reason = format!("{}: lost pings never make it DOWN", what(min, min_is_plain));
-        notes.push(warning("ping-min", reason, "write 1 or more, and not more than ping-max"));
+        notes.push(warning(
+            "ping-min",
+            reason,
+            "write 1 or more, and not more than ping-max",
+        ));
     } else if max >= 1 && min > max {
         let reason = format!("is more than ping-max, which is {max}: {down}");
         notes.push(warning("ping-min", reason, "write 1, or set ping-max to this or more"));
