@@ -25,6 +25,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::settings::{AllowHooks, Settings};
+
 pub use desired::{Counts, Desired, Entries, Entry, EntryChange, Refused};
 pub use fields::{FieldChange, Fields, Span};
 pub(crate) use finding::shown;
@@ -78,6 +80,20 @@ pub struct Policy {
     pub switches: BTreeSet<String>,
     /// The variables that may execute something on the switch.
     pub hooks: AllowedHooks,
+}
+
+impl Policy {
+    pub fn of(settings: &Settings) -> Self {
+        let hooks = match &settings.gateways.allow_hooks {
+            AllowHooks::No => AllowedHooks::None,
+            AllowHooks::Yes => AllowedHooks::All,
+            AllowHooks::Names(names) => AllowedHooks::Names(names.iter().cloned().collect()),
+        };
+        Self {
+            switches: settings.switches.iter().map(|switch| switch.name.clone()).collect(),
+            hooks,
+        }
+    }
 }
 
 /// Which variables that execute something are allowed in a gateway ([`Policy::hooks`]).

@@ -17,9 +17,12 @@ fn placeholder_length(text: &str) -> Option<usize> {
     for (open, close) in [("$${", "}"), ("${", "}"), ("{{", "}}"), ("%", "%")] {
         let Some(rest) = text.strip_prefix(open) else { continue };
         // A name of reasonable length: so a value full of openings stays linear.
-        let window = &rest[..rest.floor_char_boundary(LONGEST_NAME)];
-        let Some(end) = window.find(close) else { continue };
-        let name = window[..end].trim();
+        let window = &rest.as_bytes()[..rest.len().min(LONGEST_NAME)];
+        let close = close.as_bytes();
+        let Some(end) = window.windows(close.len()).position(|bytes| bytes == close) else {
+            continue;
+        };
+        let name = rest[..end].trim();
         if is_name(name) && !(open == "%" && is_no_name(name)) {
             return Some(open.len() + end + close.len());
         }
