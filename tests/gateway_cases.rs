@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use trunkd::gateway::{Parsed, ProfileFacts, ProfileName, Rules, parse};
+use trunkd::gateway::{
+    AllowedHooks, Desired, Parsed, Policy, ProfileFacts, ProfileName, RawDomain, Rules, Severity, parse,
+};
 
 /// `external` has neither TLS nor RFC 5626, `secure` has both, `internal` leaves both to FreeSWITCH globals.
 fn rules() -> Rules {
@@ -735,6 +737,132 @@ fn what_was_seen_to_work_is_not_reported() {
         r#"{"param":{"register":false,"realm":"192.0.2.1"},"variables":{"a":{"value":"int.example.net","direction":"inbound"}}}"#,
     );
     silent(&account(r#""realm":"192.0.2.1","extension-in-contact":true"#));
+}
+
+fn policy(switches: &[&str], hooks: AllowedHooks) -> Policy {
+    Policy {
+        switches: switches.iter().map(|name| (*name).to_owned()).collect(),
+        hooks,
+    }
+}
+
+#[test]
+fn nodes_that_name_no_known_switch_are_reported() {
+    // 41
+    let said = |nodes: &str, switches: &[&str]| {
+        let json = format!(r#"{{"param":{{"register":false,"realm":"192.0.2.1"}},"nodes":{nodes}}}"#);
+        let rules = rules().with_policy(policy(switches, AllowedHooks::None));
+        let parsed = parse("acme", b"gw", json.as_bytes(), &rules);
+        assert!(parsed.gateway.is_some(), "{}", said(&parsed));
+        said(&parsed)
+    };
+    for nodes in [r#"["FS1"]"#, r#"["fs2"]"#, r#"["fs2","fs3"]"#] {
+        let said = said(nodes, &["fs1"]);
+        assert!(said.contains("nodes: ") && said.contains("on no switch"), "{said}");
+    }
+    assert!(said(r#"["FS1"]"#, &["fs1"]).contains("did you mean 'fs1'?"));
+    let partly = said(r#"["fs1","fs2"]"#, &["fs1"]);
+    assert!(partly.contains("'fs2'") && !partly.contains("on no switch"), "{partly}");
+    assert_eq!(said(r#"["fs1"]"#, &["fs1", "fs2"]), "");
+    assert_eq!(said("null", &["fs1"]), "");
+    // With no switch in the settings any name may be right.
+    assert_eq!(said(r#"["fs9"]"#, &[]), "");
+}
+
+#[test]
+fn a_variable_that_executes_is_refused_unless_the_settings_allow_it() {
+    let json = |variables: &str| {
+        format!(r#"{{"param":{{"register":false,"realm":"192.0.2.1"}},"variables":{{{variables}}}}}"#)
+    };
+    let under = |variables: &str, hooks: AllowedHooks| {
+        let rules = rules().with_policy(policy(&[], hooks));
+        parse("acme", b"gw", json(variables).as_bytes(), &rules)
+    };
+    for variables in [
+        r#""api_hangup_hook":"system touch /tmp/x""#,
+        r#""api_on_originate":{"value":"system touch /tmp/x","direction":"outbound"}"#,
+        r#""execute_on_answer":{"value":"system touch /tmp/x","direction":"inbound"}"#,
+        r#""hold_music":"system::touch /tmp/x""#,
+    ] {
+        let parsed = under(variables, AllowedHooks::None);
+        assert_eq!(
+            (parsed.gateway.is_none(), parsed.findings.len()),
+            (true, 1),
+            "{}",
+            said(&parsed)
+        );
+        let finding = &parsed.findings[0];
+        assert_eq!(finding.severity, Severity::Error);
+        assert!(finding.field.as_deref().unwrap().starts_with("variables."), "{finding}");
+        assert!(
+            finding.fix.contains("gateways.allow_hooks") && !finding.to_string().contains("touch"),
+            "{finding}"
+        );
+        let parsed = under(variables, AllowedHooks::All);
+        assert!(
+            parsed.gateway.is_some() && parsed.findings.is_empty(),
+            "{}",
+            said(&parsed)
+        );
+    }
+    let one = AllowedHooks::Names(["api_hangup_hook".to_owned()].into());
+    assert!(
+        under(r#""api_hangup_hook":"lua cdr.lua""#, one.clone())
+            .gateway
+            .is_some()
+    );
+    assert!(
+        under(r#""api_hangup_hook":"lua cdr.lua","api_on_answer":"x""#, one)
+            .gateway
+            .is_none()
+    );
+}
+
+#[test]
+fn a_hook_that_is_written_into_a_gateway_leaves_its_last_valid_version() {
+    let build = |variables: &str, previous: Option<&Desired>| {
+        let value = format!(r#"{{"param":{{"register":false,"realm":"192.0.2.1"}},"variables":{{{variables}}}}}"#);
+        let domains = [(
+            "acme".to_owned(),
+            RawDomain::hash([(b"gw".to_vec(), value.into_bytes())]),
+        )]
+        .into();
+        Desired::build(&domains, &rules(), previous)
+    };
+    let before = build(r#""sip_sticky_contact":"true""#, None);
+    let after = build(
+        r#""sip_sticky_contact":"true","api_hangup_hook":"system x""#,
+        Some(&before),
+    );
+    let entry = after.get("gw").unwrap();
+    assert_eq!(entry.gateway, before.get("gw").unwrap().gateway);
+    assert!(entry.kept.as_ref().unwrap().contains("variables.api_hangup_hook"));
+    // Nothing valid was known: nothing is served.
+    assert!(build(r#""api_hangup_hook":"system x""#, None).get("gw").is_none());
+}
+
+#[test]
+fn many_unknown_names_make_short_findings() {
+    let members = |count: usize| -> String {
+        let members: Vec<_> = (0..count).map(|n| format!(r#""unknown-param-{n}":"x""#)).collect();
+        members.join(",")
+    };
+    let parsed = read(&ip(&members(900)));
+    assert_eq!(parsed.findings.len(), 900);
+    let nodes: Vec<_> = (0..1000).map(|n| format!("\"node{n}\"")).collect();
+    let switches: Vec<_> = (0..1000).map(|n| format!("switch{n}")).collect();
+    let switches: BTreeSet<_> = switches.into_iter().collect();
+    let rules = rules().with_policy(Policy {
+        switches,
+        hooks: AllowedHooks::None,
+    });
+    let json = format!(
+        r#"{{"param":{{"register":false,"realm":"192.0.2.1"}},"nodes":[{}]}}"#,
+        nodes.join(",")
+    );
+    let parsed = parse("acme", b"gw", json.as_bytes(), &rules);
+    assert_eq!(parsed.findings.len(), 1);
+    assert!(parsed.findings[0].to_string().len() < 400, "{}", parsed.findings[0]);
 }
 
 #[test]
