@@ -91,7 +91,9 @@ fn check_value(spec: &ParamSpec, value: &str) -> Option<Fault> {
 
 /// What came along unseen when a value was copied.
 fn check_white_space(value: &str) -> Option<Fault> {
-    if let Some((at, c)) = value.chars().enumerate().find(|(_, c)| !is_harmless(*c)) {
+    let is_plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let invisible = || value.chars().enumerate().find(|(_, c)| !is_harmless(*c));
+    if let Some((at, c)) = (!is_plain).then(invisible).flatten() {
         let reason = format!(
             "holds the invisible character U+{:04X} (character {})",
             u32::from(c),

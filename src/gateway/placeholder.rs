@@ -4,6 +4,9 @@
 /// Whether a value holds `$${name}`, `${name}`, `{{name}}` or `%NAME%`. A secret may well hold such characters: it must be
 /// nothing else.
 pub(super) fn holds_placeholder(value: &str, is_secret: bool) -> bool {
+    if !value.bytes().any(|byte| matches!(byte, b'$' | b'{' | b'%')) {
+        return false; // nearly always
+    }
     let is_hit = |length: Option<usize>, at: usize| {
         length.is_some_and(|length| !is_secret || (at == 0 && length == value.len()))
     };
