@@ -317,10 +317,11 @@ fn hosts_copied_from_somewhere_are_reported() {
         ("a\\\"b", "'\"'"),
     ] {
         for name in ["proxy", "realm"] {
-            warned(
-                &ip(&format!(r#""{name}":"{host}""#)),
-                &[(&format!("param.{name}"), words)],
-            );
+            let trunk = ip(&format!(r#""{name}":"{host}""#));
+            match host {
+                "192.0.2.1;" => silent(&trunk), // it keeps REGISTER alone from being sent
+                _ => warned(&trunk, &[(&format!("param.{name}"), words)]),
+            }
             warned(
                 &account(&format!(r#""{name}":"{host}""#)),
                 &[(&format!("param.{name}"), words)],
@@ -668,7 +669,10 @@ fn the_transport_of_a_host_must_be_that_of_the_contact() {
         &ip(r#""realm":"192.0.2.1","outbound-proxy":"192.0.2.1:5060;transport=tcp""#),
         &[("param.outbound-proxy", "register-transport")],
     );
-    // Where a request goes by another host, that host's transport counts.
+    // Where a request goes by another host, the proxy's transport counts no more.
+    silent(&account(
+        r#""proxy":"192.0.2.1:5060;transport=tcp","register-proxy":"192.0.2.2","outbound-proxy":"192.0.2.2""#,
+    ));
     silent(&account(
         r#""proxy":"192.0.2.1:5060;transport=udp","register-transport":"tcp",
         "register-proxy":"192.0.2.1:5060;transport=tcp","outbound-proxy":"192.0.2.1:5060;transport=tcp""#,
@@ -686,6 +690,17 @@ fn the_transport_of_a_host_must_be_that_of_the_contact() {
         &ip(r#""realm":"192.0.2.1","outbound-proxy":"sips:192.0.2.1:5061""#),
         &[("param.outbound-proxy", "has no TLS")],
     );
+    // Pings, too: an IP trunk whose pings are lost is DOWN, and no call gets by.
+    warned(
+        &ip(r#""proxy":"192.0.2.1:5061;transport=tls","outbound-proxy":"192.0.2.1","ping":25"#),
+        &[("param.proxy", "has no TLS")],
+    );
+    for proxy in [
+        r#""proxy":"192.0.2.1:5061;transport=tls""#,
+        r#""proxy":"192.0.2.1;transport=tcp","ping":25"#,
+    ] {
+        silent(&ip(&format!(r#"{proxy},"outbound-proxy":"192.0.2.1""#)));
+    }
     let secure = |params: &str| account(params).replace("{\"param\"", "{\"profile\":\"secure\",\"param\"");
     warned(
         &secure(r#""proxy":"192.0.2.1:5061;transport=tls""#),

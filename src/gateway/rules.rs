@@ -92,17 +92,23 @@ impl<'a> Values<'a> {
         if self.is_set("proxy") { "proxy" } else { "realm" }
     }
 
-    /// The hosts that requests go by, in words of params: those of REGISTER, if any is sent, and those of calls. The
-    /// first one says where, the request's own URI what the first leaves open.
-    fn routes(&self) -> impl Iterator<Item = [Option<&'static str>; 2]> {
-        let request = self.request_param();
-        let route = |name: &'static str| [self.is_set(name).then_some(name), Some(request)];
-        [
-            self.registers().then(|| route("register-proxy")),
-            Some(route("outbound-proxy")),
-        ]
-        .into_iter()
-        .flatten()
+    /// The params with the hosts that requests with a Contact are sent to: REGISTER, if any is, and calls.
+    fn targets(&self) -> impl Iterator<Item = &'static str> {
+        let registrar = self.registers().then(|| self.registrar());
+        registrar.into_iter().chain([self.target("outbound-proxy")])
+    }
+
+    /// The param with the host that REGISTER and pings are sent to.
+    fn registrar(&self) -> &'static str {
+        self.target("register-proxy")
+    }
+
+    fn target(&self, proxy: &'static str) -> &'static str {
+        if self.is_set(proxy) {
+            proxy
+        } else {
+            self.request_param()
+        }
     }
 
     /// The host of a param, if it is well formed.
@@ -215,23 +221,22 @@ fn register_transport(values: &Values<'_>) -> Vec<Note> {
     }
 }
 
-/// `;transport=` in a host decides how a request is sent, register-transport what the Contact says (**seen**).
+/// `;transport=` in a host decides how a request is sent to it, register-transport what the Contact says, and how what
+/// names no transport is sent (**seen**).
 fn host_transports(values: &Values<'_>) -> Vec<Note> {
     let contact = match values.get("register-transport") {
         Some(text) => transport(text),
         None => Some(Transport::Udp),
     };
     let has_tls = values.profile.is_none_or(|profile| profile.tls != Some(false));
-    values
-        .routes()
-        .filter_map(|route| {
-            // The first host that names one decides.
-            let named = route.into_iter().flatten().find_map(|param| {
-                let host = values.host(param)?;
-                let word = if host.is_sips { "tls" } else { host.transport()? };
-                Some((param, word))
-            });
-            let (param, word) = named?;
+    // What a lost ping makes of the gateway, no call gets by.
+    let pinged = values.pings().then(|| (values.registrar(), false));
+    let targets = values.targets().map(|param| (param, true));
+    targets
+        .chain(pinged)
+        .filter_map(|(param, has_contact)| {
+            let host = values.host(param)?;
+            let word = if host.is_sips { "tls" } else { host.transport()? };
             let Some(used) = Transport::of_word(word) else {
                 let reason = "has a ;transport= that is no transport of FreeSWITCH's: nothing is sent (503)";
                 return Some(warning(param, reason, "write udp, tcp, tls or sctp"));
@@ -241,7 +246,7 @@ fn host_transports(values: &Values<'_>) -> Vec<Note> {
                 let fix = "set the profile's param tls to true in its template, or take another transport";
                 return Some(warning(param, reason, fix));
             }
-            (contact.is_some() && contact != Some(used)).then(|| {
+            (has_contact && contact.is_some() && contact != Some(used)).then(|| {
                 let reason = format!(
                     "requests go by {used}, and the Contact says {}: the carrier may send calls where nobody listens",
                     contact.unwrap_or_default()
@@ -266,6 +271,11 @@ fn request_host(values: &Values<'_>) -> Vec<Note> {
         (Some("sip"), rest) if only_calls && from_is_without => rest,
         _ => text,
     };
+    // An empty parameter at the end keeps a REGISTER from being sent, and nothing else.
+    let text = match text.strip_suffix(';') {
+        Some(rest) if !values.registers() && !rest.is_empty() => rest,
+        _ => text,
+    };
     let fault = Host::parse(text, Kind::Host).err();
     fault
         .map(|fault| fault.at(Severity::Warning, param))
@@ -288,9 +298,8 @@ fn challenges(values: &Values<'_>) -> Vec<Note> {
             .any(|text| is_comparable(text) && text.eq_ignore_ascii_case(host.name))
     };
     values
-        .routes()
-        .filter_map(|route| {
-            let param = route.into_iter().flatten().next()?;
+        .targets()
+        .filter_map(|param| {
             let (host, text) = (values.host(param)?, values.known(param)?);
             if is_comparable(compared(text)) || is_known(&host) {
                 return None;
