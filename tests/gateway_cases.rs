@@ -82,7 +82,6 @@ const UNANSWERED: &str = "challenge";
 
 #[test]
 fn a_host_with_parameters_and_no_port_never_has_its_challenge_answered() {
-    // 1
     warned(
         &ip(r#""proxy":"192.0.2.5:5061","outbound-proxy":"192.0.2.9;lr","username":"u","password":"p""#),
         &[("param.outbound-proxy", UNANSWERED)],
@@ -98,7 +97,6 @@ fn a_host_with_parameters_and_no_port_never_has_its_challenge_answered() {
     silent(&ip(
         r#""proxy":"192.0.2.5:5061","outbound-proxy":"192.0.2.9;lr","gw-auth-acl":"192.0.2.0/24""#,
     ));
-    // 2
     warned(
         &account(r#""proxy":"sip.example.net;transport=udp""#),
         &[("param.proxy", UNANSWERED)],
@@ -109,12 +107,11 @@ fn a_host_with_parameters_and_no_port_never_has_its_challenge_answered() {
     );
     silent(&account(r#""proxy":"sip.example.net""#));
     silent(&account(r#""proxy":"sip.example.net:5060;transport=udp""#));
-    // 3
     silent(&account(r#""realm":"carrier.invalid","register-proxy":"192.0.2.1""#));
     silent(&account(
         r#""realm":"carrier.invalid","register-proxy":"192.0.2.1:5060;transport=udp""#,
     ));
-    // 4: calls go to the realm, which is a name that may resolve.
+    // Calls go to the realm, which is a name that may resolve.
     warned(
         &account(r#""realm":"carrier.invalid","register-proxy":"192.0.2.1;transport=udp""#),
         &[("param.register-proxy", UNANSWERED)],
@@ -149,7 +146,6 @@ fn a_host_that_is_compared_in_another_param_may_look_as_it_likes() {
 
 #[test]
 fn an_ipv6_address_never_has_its_challenge_answered() {
-    // 6
     for host in [
         "[2001:db8::1]:5060",
         "[2001:db8::1]",
@@ -190,7 +186,6 @@ fn an_acl_takes_networks_and_names_of_lists() {
 
 #[test]
 fn a_scheme_before_a_host_is_one_too_many() {
-    // 7
     for scheme in ["sip:", "SIP:", "sips:"] {
         for name in ["proxy", "realm"] {
             let host = format!(r#""{name}":"{scheme}us1.sip.example.net""#);
@@ -207,7 +202,7 @@ fn a_scheme_before_a_host_is_one_too_many() {
     // Calls are all that such a trunk does, and From doesn't need the proxy: seen to work.
     silent(&ip(r#""proxy":"sip:192.0.2.1:5060","from-domain":"example.net""#));
     silent(&ip(r#""proxy":"sip:192.0.2.1:5060","caller-id-in-from":true"#));
-    // 27: FreeSWITCH takes it off.
+    // FreeSWITCH takes it off.
     silent(&account(r#""realm":"192.0.2.1","register-proxy":"sip:192.0.2.1:5060""#));
     silent(&account(
         r#""realm":"192.0.2.1","outbound-proxy":"SIP:192.0.2.1:5060;lr""#,
@@ -223,7 +218,6 @@ fn a_scheme_before_a_host_is_one_too_many() {
 
 #[test]
 fn placeholders_that_nothing_fills_in_are_reported() {
-    // 8, 9
     for placeholder in [
         "$${local_ip_v4}:6060",
         "${PROVIDER_HOST}",
@@ -252,7 +246,7 @@ fn placeholders_that_nothing_fills_in_are_reported() {
             &[("param.username", "placeholder"), ("param.password", "placeholder")],
         );
     }
-    // 33: what only looks like one, in a password or an escape.
+    // What only looks like one, in a password or an escape.
     for password in ["& \\\" < > $ !", "a$${b", "x${y}z", "a%b%c", "100%", "{{", "p}}{{q"] {
         silent(&trunk(&format!(
             r#""realm":"192.0.2.1","username":"u","password":"{password}""#
@@ -272,7 +266,6 @@ fn placeholders_that_nothing_fills_in_are_reported() {
 
 #[test]
 fn hosts_copied_from_somewhere_are_reported() {
-    // 10
     for (host, words) in [
         ("sip example net", "space"),
         (" 192.0.2.1", "space"),
@@ -347,7 +340,6 @@ fn hosts_copied_from_somewhere_are_reported() {
     ] {
         silent(&account(&format!(r#""proxy":"{host}""#)));
     }
-    // 28
     silent(&account(
         r#""realm":"example.net","from-domain":"example.net","register-proxy":"sip.example.net:35090","outbound-proxy":"sip.example.net:35090""#,
     ));
@@ -397,7 +389,6 @@ fn a_user_name_must_fit_where_it_goes() {
             r#""realm":"192.0.2.1","username":"{name}","password":"p"{more}"#
         ))
     };
-    // 11
     warned(&user("+15550100@ims.example.net", ""), &[("param.username", "two '@'")]);
     silent(&user(
         "+15550100@ims.example.net",
@@ -405,7 +396,7 @@ fn a_user_name_must_fit_where_it_goes() {
     ));
     silent(&user("a@b", r#","from-user":"a""#));
     silent(&user("a%40b", ""));
-    // 12: it stands in To as well, whatever from-user is.
+    // It stands in To as well, whatever from-user is.
     for name in ["u 1", "u,1", "u;1", "u?1", "u%1"] {
         warned(&user(name, ""), &[("param.username", "REGISTER")]);
         warned(&user(name, r#","from-user":"a""#), &[("param.username", "REGISTER")]);
@@ -479,7 +470,6 @@ fn a_user_name_must_fit_where_it_goes() {
 
 #[test]
 fn params_of_another_name_get_the_right_one() {
-    // 14, 15
     let named = |name: &str| read(&ip(&format!(r#""realm":"192.0.2.1","{name}":"x""#)));
     for (name, words) in [
         ("sip_cid_type", "variables.sip_cid_type"),
@@ -524,7 +514,6 @@ fn params_of_another_name_get_the_right_one() {
         );
         assert!(finding.fix.contains(words), "{name}: {finding}");
     }
-    // 37
     warned(
         r#"{"param":{"register":false,"realm":"192.0.2.1"},"subscriptions":[{"event":"message-summary"}]}"#,
         &[("subscriptions", "does not serve subscriptions")],
@@ -532,6 +521,7 @@ fn params_of_another_name_get_the_right_one() {
     for (key, words) in [
         ("parm", "did you mean param?"),
         ("node", "did you mean nodes?"),
+        ("hostname", "did you mean nodes?"),
         ("realm", "under param"),
     ] {
         warned(
@@ -543,7 +533,6 @@ fn params_of_another_name_get_the_right_one() {
 
 #[test]
 fn the_user_agent_of_pings_is_left_out_since_freeswitch_sends_freed_memory() {
-    // 16
     let parsed = read(&ip(r#""realm":"192.0.2.1","ping":5,"ping-user-agent":"Example SBC""#));
     assert_eq!(parsed.findings.len(), 1, "{}", said(&parsed));
     let finding = &parsed.findings[0];
@@ -562,13 +551,11 @@ fn the_user_agent_of_pings_is_left_out_since_freeswitch_sends_freed_memory() {
 #[test]
 fn pings_must_be_able_to_count_to_what_they_need() {
     let ping = |params: &str| ip(&format!(r#""realm":"192.0.2.1","ping":5,{params}"#));
-    // 17
     warned(&ping(r#""ping-min":3"#), &[("param.ping-min", "DOWN")]);
     warned(&ping(r#""ping-min":3,"ping-max":2"#), &[("param.ping-min", "DOWN")]);
     warned(&ping(r#""ping-max":0"#), &[("param.ping-max", "DOWN")]);
     warned(&ping(r#""ping-max":"-1""#), &[("param.ping-max", "DOWN")]);
     warned(&ping(r#""ping-max":"three""#), &[("param.ping-max", "not a number")]);
-    // 18
     warned(&ping(r#""ping-min":0"#), &[("param.ping-min", "never")]);
     warned(&ping(r#""ping-min":"-1""#), &[("param.ping-min", "never")]);
     warned(&ping(r#""ping-min":"one""#), &[("param.ping-min", "not a number")]);
@@ -579,7 +566,6 @@ fn pings_must_be_able_to_count_to_what_they_need() {
     // Without a ping nothing is counted.
     silent(&ip(r#""realm":"192.0.2.1","ping-min":3"#));
     silent(&ip(r#""realm":"192.0.2.1","ping":0,"ping-min":3"#));
-    // 19, 21
     silent(&account(r#""realm":"192.0.2.1","ping":5,"ping-max":3"#));
     silent(&ip(r#""realm":"192.0.2.1","ping":25"#));
 }
@@ -603,7 +589,6 @@ fn seconds_that_freeswitch_cannot_read_are_reported() {
 
 #[test]
 fn the_contact_has_one_transport_and_one_gateway() {
-    // 22
     for params in ["transport=udp", ";Transport=tcp", "tport=tls;transport=udp"] {
         warned(
             &account(&format!(r#""realm":"192.0.2.1","contact-params":"{params}""#)),
@@ -620,7 +605,6 @@ fn the_contact_has_one_transport_and_one_gateway() {
             &[("param.contact-params", "Contact")],
         );
     }
-    // 23
     for params in ["tport=tls", ";a=b", "ob", "expires=60", "a=b;"] {
         silent(&account(&format!(r#""realm":"192.0.2.1","contact-params":"{params}""#)));
     }
@@ -628,7 +612,6 @@ fn the_contact_has_one_transport_and_one_gateway() {
 
 #[test]
 fn rfc_5626_needs_its_profile() {
-    // 24
     let on = |profile: &str, params: &str| {
         format!(r#"{{"profile":"{profile}","param":{{"register":false,"realm":"192.0.2.1","rfc-5626":true{params}}}}}"#)
     };
@@ -643,7 +626,6 @@ fn rfc_5626_needs_its_profile() {
 
 #[test]
 fn the_transport_of_a_host_must_be_that_of_the_contact() {
-    // 25
     warned(
         &account(r#""proxy":"192.0.2.1:5060;transport=tcp""#),
         &[("param.proxy", "register-transport")],
@@ -712,7 +694,6 @@ fn the_transport_of_a_host_must_be_that_of_the_contact() {
     silent(&secure(
         r#""realm":"192.0.2.1","outbound-proxy":"sips:192.0.2.1:5061","register-transport":"tls""#,
     ));
-    // 26
     let internal = account(r#""proxy":"voice.example.net","register-transport":"tls""#);
     warned(
         &internal.replace("{\"param\"", "{\"profile\":\"internal\",\"param\""),
@@ -722,12 +703,11 @@ fn the_transport_of_a_host_must_be_that_of_the_contact() {
 
 #[test]
 fn what_was_seen_to_work_is_not_reported() {
-    // 13
     silent(&account(
         r#""realm":"ims.example.net","register-proxy":"192.0.2.1","outbound-proxy":"192.0.2.1""#,
     ));
     silent(&account(r#""realm":"ims.example.net","proxy":"192.0.2.1""#));
-    // 29: a number but 0 is true.
+    // A number but 0 is true.
     silent(&ip(r#""realm":"192.0.2.1","caller-id-in-from":15550100"#));
     // 30: `auto` takes the dialled number, as `auto_to_user` does.
     silent(&ip(r#""realm":"192.0.2.1","extension":"auto_to_user""#));
@@ -747,7 +727,6 @@ fn what_was_seen_to_work_is_not_reported() {
             &[("param.extension", "auto_to_user")],
         );
     }
-    // 31, 32
     silent(
         r#"{"param":{"register":false,"realm":"192.0.2.1"},"variables":{"a":{"value":"int.example.net","direction":"inbound"}}}"#,
     );
@@ -763,7 +742,6 @@ fn policy(switches: &[&str], hooks: AllowedHooks) -> Policy {
 
 #[test]
 fn nodes_that_name_no_known_switch_are_reported() {
-    // 41
     let said = |nodes: &str, switches: &[&str]| {
         let json = format!(r#"{{"param":{{"register":false,"realm":"192.0.2.1"}},"nodes":{nodes}}}"#);
         let rules = rules().with_policy(policy(switches, AllowedHooks::None));

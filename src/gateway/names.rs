@@ -39,6 +39,10 @@ pub(super) fn fix_for_key(key: &str) -> String {
     if let Some(known) = nearest(key, KEYS) {
         return format!("did you mean {known}?");
     }
+    let plain = plain(key);
+    if let Some((_, Meant::Key(known))) = OTHER_NAMES.iter().find(|(other, _)| *other == plain) {
+        return format!("did you mean {known}?");
+    }
     if param(key).is_some() {
         return "put it under param".to_owned();
     }

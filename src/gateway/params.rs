@@ -1,7 +1,7 @@
 //! The catalog of params: every `<param>` of a gateway that FreeSWITCH reads, where its value goes, and what to tell an
 //! operator about it.
 //!
-//! The checks of values ([`super::check`]), the suggestions for misspelt names and the README's tables come from here.
+//! The checks of values (`check.rs`), the suggestions for misspelt names and the README's tables come from here.
 //! Source: `parse_gateways` in sofia.c (FACTS 12).
 
 use std::fmt;
