@@ -709,7 +709,7 @@ fn what_was_seen_to_work_is_not_reported() {
     silent(&account(r#""realm":"ims.example.net","proxy":"192.0.2.1""#));
     // A number but 0 is true.
     silent(&ip(r#""realm":"192.0.2.1","caller-id-in-from":15550100"#));
-    // 30: `auto` takes the dialled number, as `auto_to_user` does.
+    // `auto` takes the dialled number, as `auto_to_user` does.
     silent(&ip(r#""realm":"192.0.2.1","extension":"auto_to_user""#));
     silent(&ip(r#""realm":"192.0.2.1","extension":"AUTO_TO_USER""#));
     silent(&ip(r#""realm":"192.0.2.1","extension":"auto""#));
@@ -872,4 +872,24 @@ fn no_finding_repeats_a_value() {
         "{}",
         said(&parsed)
     );
+}
+
+proptest::proptest! {
+    /// Whatever stands in them, the params that FreeSWITCH reads are checked to the end, and in few words.
+    #[test]
+    fn any_values_are_checked(values in proptest::collection::vec("[ -~顶\u{200b}é１]{0,24}|(sip:)?[a-z@]{0,3}[0-9.:\\[\\]]{0,12}[;=:a-z]{0,12}|[$%{}a-z(){} \\\\]{0,16}", 34)) {
+        let names = trunkd::gateway::params::PARAMS.iter().map(|spec| spec.name.to_owned());
+        let params: serde_json::Map<_, _> = names.zip(values.iter().cloned().map(serde_json::Value::from)).collect();
+        let variables = serde_json::json!({"p:a": values[0], "hold_music": values[1], "transfer_on_fail": values[2]});
+        let parsed = read(&serde_json::json!({"param": params, "variables": variables}).to_string());
+        proptest::prop_assert!(parsed.findings.len() < 80);
+        for finding in &parsed.findings {
+            proptest::prop_assert!(finding.to_string().len() < 500, "{finding}");
+            proptest::prop_assert_eq!(finding.to_string().lines().count(), 1);
+        }
+        proptest::prop_assert_eq!(
+            parsed.gateway.is_none(),
+            parsed.findings.iter().any(|finding| finding.severity == Severity::Error)
+        );
+    }
 }
