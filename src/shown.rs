@@ -48,7 +48,7 @@ fn cut(text: &str) -> usize {
 }
 
 /// Whether a terminal shows the character as itself, in its place.
-fn is_harmless(c: char) -> bool {
+pub(crate) fn is_harmless(c: char) -> bool {
     !c.is_control() && !is_format(c) && (c == ' ' || !c.is_whitespace())
 }
 

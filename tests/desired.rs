@@ -18,20 +18,19 @@ fn profile(name: &str) -> ProfileName {
 /// Two profiles; a template of the second has these gateways of its own.
 fn rules(own: &[&str]) -> Rules {
     let gateways: BTreeSet<_> = own.iter().map(|name| GatewayName::parse(name).unwrap()).collect();
-    Rules {
-        default_profile: profile("external"),
-        profiles: [
+    let internal = ProfileFacts {
+        tls: Some(false),
+        gateways,
+        ..ProfileFacts::default()
+    };
+    Rules::new(
+        profile("external"),
+        [
             (profile("external"), ProfileFacts::default()),
-            (
-                profile("internal"),
-                ProfileFacts {
-                    tls: Some(false),
-                    gateways,
-                },
-            ),
+            (profile("internal"), internal),
         ]
         .into(),
-    }
+    )
 }
 
 fn hash(fields: &[(&str, &str)]) -> RawDomain {

@@ -20,10 +20,7 @@ struct Pinned {
 
 fn rules() -> Rules {
     let external = ProfileName::parse("external").unwrap();
-    Rules {
-        default_profile: external.clone(),
-        profiles: [(external, ProfileFacts::default())].into(),
-    }
+    Rules::new(external.clone(), [(external, ProfileFacts::default())].into())
 }
 
 #[test]

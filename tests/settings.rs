@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use trunkd::settings::{Flags, LogFormat, Origin, ReconcileMode, Settings, SettingsError, Sources};
+use trunkd::settings::{AllowHooks, Flags, LogFormat, Origin, ReconcileMode, Settings, SettingsError, Sources};
 
 /// A secret of every kind that the settings have, none of which may show anywhere.
 const SECRET: &str = "s3cret-that-must-not-show";
@@ -321,6 +321,31 @@ fn a_wrong_value_is_named_with_its_place_and_what_to_write() {
         ),
     ] {
         assert_says(&Given::file(text).error(), parts);
+    }
+}
+
+#[test]
+fn hooks_are_allowed_all_or_by_name_and_not_by_default() {
+    let allowed = |given: &Given| given.load().unwrap().gateways.allow_hooks;
+    let names = |names: &[&str]| AllowHooks::Names(names.iter().map(|name| (*name).to_owned()).collect());
+    let file = |value: &str| Given::file(&format!("[gateways]\nallow_hooks = {value}\n"));
+    let variable = |value: &str| Given::nothing().variable("TRUNKD_GATEWAYS__ALLOW_HOOKS", value);
+    assert_eq!(allowed(&Given::nothing()), AllowHooks::No);
+    assert_eq!(allowed(&file("false")), AllowHooks::No);
+    assert_eq!(allowed(&file("true")), AllowHooks::Yes);
+    assert_eq!(allowed(&file(r#"["API_hangup_hook"]"#)), names(&["api_hangup_hook"]));
+    assert_eq!(allowed(&file(r#""api_hangup_hook""#)), names(&["api_hangup_hook"]));
+    assert_eq!(allowed(&file("[]")), names(&[]));
+    assert_eq!(allowed(&variable("true")), AllowHooks::Yes);
+    assert_eq!(allowed(&variable("false")), AllowHooks::No);
+    assert_eq!(
+        allowed(&variable("api_hangup_hook, exec")),
+        names(&["api_hangup_hook", "exec"])
+    );
+    assert_eq!(allowed(&variable(r#"["a", "b"]"#)), names(&["a", "b"]));
+    for wrong in ["1", "[1]", r#"[""]"#, r#""a b""#, r#"["a*"]"#, "{}"] {
+        let error = file(wrong).error();
+        assert_says(&error, &["`gateways.allow_hooks`"]);
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::gateway::ProfileName;
+use crate::gateway::{Policy, ProfileName};
 use crate::health::Health;
 use crate::settings::{Flags, Settings};
 use crate::sofia_conf::Templates;
@@ -152,7 +152,8 @@ fn templates(settings: &Settings) -> anyhow::Result<Templates> {
 fn catalog(settings: &Settings, store: &Store, templates: &Templates) -> anyhow::Result<Arc<Catalog>> {
     let default =
         ProfileName::parse(&settings.templates.default_profile).map_err(while_doing("templates.default_profile"))?;
-    Ok(Arc::new(Catalog::read_only(store.clone(), templates.rules(&default)?)))
+    let rules = templates.rules(&default)?.with_policy(Policy::of(settings));
+    Ok(Arc::new(Catalog::read_only(store.clone(), rules)))
 }
 
 /// Every desired gateway; says so when that may be old.

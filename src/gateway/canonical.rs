@@ -11,7 +11,7 @@
 
 use std::fmt::Write as _;
 
-use super::freeswitch::{MIN_SECONDS, atoi, is_true};
+use super::freeswitch::{atoi, is_true};
 use super::{Direction, Gateway};
 
 /// Stands first in the form.
@@ -52,6 +52,10 @@ struct Ping {
     contact: bool,
     monitoring: bool,
 }
+
+/// Seconds under this are replaced by a default, and pings under it don't happen. Part of the form, and
+/// so not shared with the catalog of params.
+const MIN_SECONDS: i32 = 5;
 
 /// FreeSWITCH's defaults.
 const EXPIRE_SECONDS: &str = "3600";

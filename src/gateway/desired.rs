@@ -244,6 +244,19 @@ impl Desired {
         self.nodes.contains_key(node)
     }
 
+    /// What is served and none of these switches gets, by name: `nodes` names others alone, or none at all. Where no switch is
+    /// known, any that is named may be one.
+    pub fn on_no_switch(&self, switches: &[impl AsRef<str>]) -> Vec<&Arc<Entry>> {
+        let switches: BTreeSet<_> = switches.iter().map(AsRef::as_ref).collect();
+        let is_nowhere = |nodes: &[String]| {
+            nodes.is_empty() || !switches.is_empty() && !nodes.iter().any(|node| switches.contains(node.as_str()))
+        };
+        let entries = self.served.values();
+        entries
+            .filter(|entry| entry.gateway.nodes.as_deref().is_some_and(is_nowhere))
+            .collect()
+    }
+
     /// Sorted by place, each once.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
@@ -588,7 +601,7 @@ fn keep_all(
         field: None,
         severity: Severity::Error,
         reason: reason.clone(),
-        mend: "delete the key, or store it as a hash; until then its gateways stay as they were".to_owned(),
+        fix: "delete the key, or store it as a hash; until then its gateways stay as they were".to_owned(),
     });
     if let Some(before) = before
         && before.finding == finding
@@ -676,7 +689,7 @@ impl<'a> Decision<'a> {
                 reason: format!(
                     "{owner} has a gateway of this name, and FreeSWITCH knows a name once, over all profiles"
                 ),
-                mend: "rename one of the two".to_owned(),
+                fix: "rename one of the two".to_owned(),
             });
         }
     }
@@ -728,13 +741,10 @@ mod tests {
     fn rules(of_template: &[&str]) -> Rules {
         let external = ProfileName::parse("external").unwrap();
         let facts = ProfileFacts {
-            tls: None,
             gateways: of_template.iter().map(|gateway| name(gateway)).collect(),
+            ..ProfileFacts::default()
         };
-        Rules {
-            default_profile: external.clone(),
-            profiles: [(external, facts)].into(),
-        }
+        Rules::new(external.clone(), [(external, facts)].into())
     }
 
     /// A domain of IP trunks with these realms and nodes.
@@ -753,5 +763,24 @@ mod tests {
         let some = all.only(&["a", "unknown"].map(name).into());
         assert!(Arc::ptr_eq(some.get("a").unwrap(), all.get("a").unwrap()));
         assert_eq!(some.served().len(), 1);
+    }
+
+    #[test]
+    fn what_no_switch_gets_can_be_listed() {
+        let gateways = [
+            ("all", "1", "null"),
+            ("none", "1", "[]"),
+            ("one", "1", r#"["fs1"]"#),
+            ("upper", "1", r#"["FS1"]"#),
+            ("either", "1", r#"["fs1","fs9"]"#),
+        ];
+        let desired = build(&gateways, &rules(&[]), None);
+        let names = |switches: &[&str]| -> Vec<String> {
+            let entries = desired.on_no_switch(switches);
+            entries.iter().map(|entry| entry.gateway.name.to_string()).collect()
+        };
+        assert_eq!(names(&["fs1", "fs2"]), ["none", "upper"]);
+        assert_eq!(names(&["fs2"]), ["either", "none", "one", "upper"]);
+        assert_eq!(names(&[]), ["none"]);
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::ServerError;
 use crate::event_socket::{Changes, Commands, QueryError};
-use crate::gateway::{Desired, GatewayName, ProfileName};
+use crate::gateway::{Desired, GatewayName, Policy, ProfileName, Rules};
 use crate::health::{self, Health, Part};
 use crate::ingest::Ingest;
 use crate::metrics;
@@ -32,6 +32,7 @@ const KEEP_SHARE: u32 = 20;
 pub(super) struct TemplateFiles {
     pub(super) dir: PathBuf,
     pub(super) default_profile: ProfileName,
+    policy: Policy,
     pub(super) current: ArcSwap<Templates>,
 }
 
@@ -45,8 +46,14 @@ impl TemplateFiles {
         Ok(Self {
             dir: settings.templates.dir.clone(),
             default_profile,
+            policy: Policy::of(settings),
             current: ArcSwap::from_pointee(templates),
         })
+    }
+
+    /// What gateways are checked against, with these templates.
+    pub(super) fn rules(&self, templates: &Templates) -> Result<Rules, TemplateError> {
+        Ok(templates.rules(&self.default_profile)?.with_policy(self.policy.clone()))
     }
 }
 
@@ -74,7 +81,7 @@ impl LiveSource {
     /// Reads the templates again; broken ones are refused, and the last good ones stay.
     pub(super) fn reload(&self) {
         let read = read_templates(&self.templates.dir)
-            .and_then(|templates| Ok((templates.rules(&self.templates.default_profile)?, templates)));
+            .and_then(|templates| Ok((self.templates.rules(&templates)?, templates)));
         match read {
             Ok((rules, templates)) => {
                 let profiles = templates.profile_names().count();

@@ -132,7 +132,7 @@ impl Application {
             health.clone(),
         )?;
         store.meet().await?;
-        let rules = templates.current.load().rules(&templates.default_profile)?;
+        let rules = templates.rules(&templates.current.load())?;
         let workers = Workers::start(settings.http.workers).map_err(ServerError::Workers)?;
         let tracking = CancellationToken::new();
         let catalog = Catalog::tracking(store.clone(), rules, workers.first(), tracking.clone());

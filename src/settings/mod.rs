@@ -36,6 +36,7 @@ pub struct Settings {
     pub redis: RedisSettings,
     pub status: StatusSettings,
     pub templates: TemplateSettings,
+    pub gateways: GatewaySettings,
     /// Each `[[switch]]` table: one FreeSWITCH. In the environment one list of inline tables, which takes the place of the file's:
     /// `TRUNKD_SWITCH='[{name="fs1", address="127.0.0.1:8021", password="ClueCon"}]'`.
     #[serde(rename = "switch")]
@@ -192,6 +193,25 @@ pub struct TemplateSettings {
     pub dir: PathBuf,
     /// The profile of a gateway that names none. `TRUNKD_TEMPLATES__DEFAULT_PROFILE`.
     pub default_profile: String,
+}
+
+/// `[gateways]`: what a gateway in Redis may do.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewaySettings {
+    /// Variables that make FreeSWITCH execute something. `TRUNKD_GATEWAYS__ALLOW_HOOKS` (`true`, or `api_hangup_hook,api_on_answer`).
+    #[serde(deserialize_with = "text::hooks")]
+    pub allow_hooks: AllowHooks,
+}
+
+/// Which variables that execute something a gateway may have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum AllowHooks {
+    #[default]
+    No,
+    Yes,
+    /// These names alone, in lower case.
+    Names(Vec<String>),
 }
 
 /// One `[[switch]]`: a FreeSWITCH whose event socket trunkd connects to.
@@ -390,6 +410,7 @@ impl Default for Settings {
             redis: RedisSettings::default(),
             status: StatusSettings::default(),
             templates: TemplateSettings::default(),
+            gateways: GatewaySettings::default(),
             switches: Vec::new(),
             reconcile: ReconcileSettings::default(),
             log: LogSettings::default(),

@@ -555,7 +555,8 @@ impl TemplateFile {
             _ => (Vec::new(), String::new(), false),
         };
         let facts = ProfileFacts {
-            tls: tls_of(surviving, element.open.start, directives),
+            tls: switched_on("tls", surviving, element.open.start, directives),
+            rfc_5626: switched_on("enable-rfc-5626", surviving, element.open.start, directives),
             gateways: own_gateways
                 .iter()
                 .map(|(name, _): &(GatewayName, String)| name.clone())
@@ -606,9 +607,9 @@ fn place(text: &str, at: usize) -> (usize, usize) {
     )
 }
 
-/// Whether a profile has TLS (`config_sofia` in sofia.c: the last `tls` of its settings, in any case, decides, and
-/// without one there is none). `None` when a FreeSWITCH global decides, or text that a directive brings in.
-fn tls_of(outline: &Outline, profile_start: usize, directives: &[Directive]) -> Option<bool> {
+/// Whether a param of a profile is on (`config_sofia` in sofia.c: the last one of that name, in any case, decides, and
+/// without one it is off). `None` when a FreeSWITCH global decides, or text that a directive brings in.
+fn switched_on(wanted: &str, outline: &Outline, profile_start: usize, directives: &[Directive]) -> Option<bool> {
     let inserted = |span: Range<usize>| directives.iter().any(|d| d.inserts() && span.contains(&d.at));
     let (profile, element) = outline
         .elements
@@ -624,7 +625,7 @@ fn tls_of(outline: &Outline, profile_start: usize, directives: &[Directive]) -> 
         .filter(|(_, param)| {
             param
                 .attribute("name")
-                .is_some_and(|name| name.eq_ignore_ascii_case("tls"))
+                .is_some_and(|name| name.eq_ignore_ascii_case(wanted))
         })
         .last();
     let from = last.map_or(settings.open.end, |(_, param)| param.open.end);

@@ -152,10 +152,7 @@ impl Templates {
             .map(|profile| (profile.name.clone(), profile.facts.clone()))
             .collect();
         if profiles.contains_key(default_profile) {
-            return Ok(Rules {
-                default_profile: default_profile.clone(),
-                profiles,
-            });
+            return Ok(Rules::new(default_profile.clone(), profiles));
         }
         let known: Vec<_> = profiles.keys().map(ProfileName::as_str).collect();
         Err(TemplateError {

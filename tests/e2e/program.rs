@@ -200,6 +200,40 @@ async fn check_names_what_is_wrong_and_exits_with_1() {
 }
 
 #[tokio::test]
+async fn check_knows_the_switches_and_the_hooks_of_the_settings() {
+    let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
+    let other = Other::new(&redis).await;
+    let put = async |name: &str, more: &str| {
+        let value = format!(r#"{{"param":{{"realm":"sip.example.net","register":"false"}},{more}}}"#);
+        other.set_gateway("default", name, &value).await;
+    };
+    put("nowhere", r#""nodes":["FS1"]"#).await;
+    put("hook", r#""variables":{"api_hangup_hook":"lua x.lua"}"#).await;
+    let check = |more: &str| {
+        write_settings(folder.path(), &redis);
+        let path = folder.path().join("trunkd.toml");
+        let settings = std::fs::read_to_string(&path).unwrap();
+        let switch = "[[switch]]\nname = \"fs1\"\naddress = \"127.0.0.1:1\"\npassword = \"x\"\n";
+        std::fs::write(&path, format!("{settings}\n{switch}{more}")).unwrap();
+        let output = trunkd(folder.path(), &["check"]);
+        (output.status.code(), text(&output.stdout))
+    };
+    let (status, said) = check("");
+    assert_eq!(status, Some(1), "{said}");
+    for words in [
+        "gateway nowhere, nodes: names no switch of the settings ('FS1')",
+        "did you mean 'fs1'?",
+        "gateway hook, variables.api_hangup_hook: makes FreeSWITCH execute",
+        "gateways served: 1; errors: 1; warnings: 1",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    let (status, said) = check("[gateways]\nallow_hooks = [\"api_hangup_hook\"]\n");
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("gateways served: 2; errors: 0; warnings: 1"), "{said}");
+}
+
+#[tokio::test]
 async fn render_prints_what_freeswitch_would_get() {
     let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
     let other = Other::new(&redis).await;

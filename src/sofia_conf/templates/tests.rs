@@ -536,6 +536,21 @@ fn whether_a_profile_has_tls_is_read_from_its_settings() {
 }
 
 #[test]
+fn whether_a_profile_has_rfc_5626_is_read_from_its_settings() {
+    let rfc_5626 = |params: &str| {
+        facts(&format!(
+            "<profile name=\"a\">\n<settings>\n<param name=\"tls\" value=\"true\"/>\n{params}\n</settings>\n</profile>"
+        ))
+        .rfc_5626
+    };
+    let param = |value: &str| format!("<param name=\"Enable-RFC-5626\" value=\"{value}\"/>");
+    assert_eq!(rfc_5626(""), Some(false));
+    assert_eq!(rfc_5626(&param("true")), Some(true));
+    assert_eq!(rfc_5626(&param("false")), Some(false));
+    assert_eq!(rfc_5626(&param("$${rfc_5626}")), None);
+}
+
+#[test]
 fn gateways_of_a_template_own_their_names_and_are_found_by_them() {
     let own = "    <gateway name=\"own\">\n      <param name=\"realm\" value=\"x\"/>\n    </gateway>\n";
     let profile = format!(
