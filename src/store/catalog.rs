@@ -17,11 +17,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::bulk::Bulk;
+use super::finding_log::log_changes;
 use super::link::Role;
 use super::pool::Pooled;
 use super::tracking::{Dirty, Fence, Mark, Tracking};
 use super::{GatewayKeys, Kind, LastGood, Store, StoreError, keys};
-use crate::gateway::{Desired, Finding, RawDomain, RawDomains, Rules, Severity};
+use crate::gateway::{Desired, RawDomain, RawDomains, Rules};
 use crate::metrics::{self, GatewayGauges};
 use crate::sofia_conf::RevisionKey;
 
@@ -373,10 +374,7 @@ impl Catalog {
                 .as_ref()
                 .is_none_or(|known| !Arc::ptr_eq(&known.desired, &desired))
             {
-                tell(
-                    known.as_ref().map_or(&[], |good| good.desired.findings()),
-                    desired.findings(),
-                );
+                log_changes(known.as_ref().map(|good| good.desired.findings()), desired.findings());
                 self.gauges
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -457,22 +455,6 @@ fn ms(time: Duration) -> f64 {
 
 fn new_key() -> RevisionKey {
     RevisionKey::new(rand::rng().random())
-}
-
-/// Logs what is newly wrong and what is mended, once a change.
-fn tell(known: &[Finding], now: &[Finding]) {
-    for finding in now.iter().filter(|finding| !known.contains(finding)) {
-        match finding.severity {
-            Severity::Error => tracing::error!("{finding}"),
-            Severity::Warning => tracing::warn!("{finding}"),
-        }
-    }
-    for finding in known
-        .iter()
-        .filter(|finding| finding.severity == Severity::Error && !now.contains(finding))
-    {
-        tracing::info!("no longer so: {finding}");
-    }
 }
 
 /// domain, validity and count of each.

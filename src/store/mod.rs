@@ -7,6 +7,7 @@ mod catalog;
 mod control;
 mod data_dir;
 mod embedded;
+mod finding_log;
 mod keys;
 mod last_good;
 mod lease;
