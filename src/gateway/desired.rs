@@ -13,7 +13,9 @@ use imbl::ordmap::DiffItem;
 
 use super::finding::shown;
 use super::parse::{parse_name, parse_value};
-use super::{FieldChange, Fields, Finding, Findings, Gateway, GatewayName, RawDomain, RawDomains, Rules, Severity};
+use super::{
+    DomainName, FieldChange, Fields, Finding, Findings, Gateway, GatewayName, RawDomain, RawDomains, Rules, Severity,
+};
 use crate::all_cores::on_all_cores;
 
 /// A gateway that is served.
@@ -90,7 +92,7 @@ impl Counts {
 #[derive(Clone, Default)]
 pub struct Desired {
     rules: Option<Arc<Rules>>,
-    domains: BTreeMap<Arc<str>, Arc<Domain>>,
+    domains: Domains,
     served: Entries,
     refused: RefusedNames,
     findings: Findings,
@@ -109,6 +111,9 @@ pub struct Refused {
     /// `param.realm: it is empty`.
     pub reason: String,
 }
+
+/// What is known of each domain's key. The first by name comes first.
+type Domains = BTreeMap<DomainName, Arc<Domain>>;
 
 /// What is known of one domain's key.
 #[derive(Clone, Default)]
@@ -196,15 +201,12 @@ impl Desired {
         let mut domains = BTreeMap::new();
         let mut changed = BTreeSet::new();
         for (name, raw) in raw {
-            let (name, before) = match previous.and_then(|p| p.domains.get_key_value(name.as_str())) {
-                Some((name, domain)) => (Arc::clone(name), Some(domain)),
-                None => (Arc::from(name.as_str()), None),
-            };
+            let before = previous.and_then(|previous| previous.domains.get(name));
             let domain = match raw {
-                RawDomain::Hash(fields) => known.read_hash(&name, fields, before, &mut changed),
-                RawDomain::WrongType(kind) => keep_all(&name, kind, before, &mut changed),
+                RawDomain::Hash(fields) => known.read_hash(name.text(), fields, before, &mut changed),
+                RawDomain::WrongType(kind) => keep_all(name.text(), kind, before, &mut changed),
             };
-            domains.insert(name, domain);
+            domains.insert(name.clone(), domain);
         }
         let before = previous.filter(|_| known.unchanged_rules);
         match before {
@@ -262,16 +264,16 @@ impl Desired {
     pub fn last_valid(&self) -> RawDomains {
         self.domains
             .iter()
-            .map(|(name, domain)| (name.to_string(), RawDomain::Hash(domain.last_valid())))
+            .map(|(name, domain)| (name.clone(), RawDomain::Hash(domain.last_valid())))
             .collect()
     }
 
     /// Decides about every name.
-    fn decide(domains: BTreeMap<Arc<str>, Arc<Domain>>, rules: Arc<Rules>) -> Self {
+    fn decide(domains: Domains, rules: Arc<Rules>) -> Self {
         let mut decision = Decision::of(&rules);
         for (name, domain) in &domains {
             for (gateway, slot) in &domain.slots {
-                decision.take(name, gateway, slot);
+                decision.take(name.text(), gateway, slot);
             }
         }
         let mut findings = Findings::default();
@@ -282,7 +284,7 @@ impl Desired {
             count_nodes(&mut nodes, entry, |count| count + 1);
         }
         let counts = domains.iter().map(|(name, domain)| {
-            let mut counts = decision.counts.get(name).copied().unwrap_or_default();
+            let mut counts = decision.counts.get(name.text()).copied().unwrap_or_default();
             counts.invalid += domain.bad_names.len();
             (name.to_string(), counts)
         });
@@ -299,12 +301,7 @@ impl Desired {
     }
 
     /// The state after this one, in which these names may be another's, or another thing, in any of the domains.
-    fn with(
-        &self,
-        domains: BTreeMap<Arc<str>, Arc<Domain>>,
-        mut changed: BTreeSet<GatewayName>,
-        rules: &Arc<Rules>,
-    ) -> Self {
+    fn with(&self, domains: Domains, mut changed: BTreeSet<GatewayName>, rules: &Arc<Rules>) -> Self {
         let gone = self.domains.iter().filter(|(name, _)| !domains.contains_key(*name));
         changed.extend(gone.flat_map(|(_, domain)| domain.slots.keys().cloned()));
         // A look at each name in each domain costs more than a walk over all that there are.
@@ -312,12 +309,12 @@ impl Desired {
         if changed.len() * domains.len() > fields {
             return Self::decide(domains, Arc::clone(rules));
         }
-        let about = |domains: &BTreeMap<Arc<str>, Arc<Domain>>| {
+        let about = |domains: &Domains| {
             let mut decision = Decision::of(rules);
             for (name, domain) in domains {
                 for gateway in &changed {
                     if let Some((gateway, slot)) = domain.slots.get_key_value(gateway) {
-                        decision.take(name, gateway, slot);
+                        decision.take(name.text(), gateway, slot);
                     }
                 }
             }
@@ -364,16 +361,11 @@ impl Desired {
     }
 
     /// What is counted once some names are decided anew.
-    fn counts_with(
-        &self,
-        domains: &BTreeMap<Arc<str>, Arc<Domain>>,
-        old: &Decision<'_>,
-        new: &Decision<'_>,
-    ) -> BTreeMap<String, Counts> {
+    fn counts_with(&self, domains: &Domains, old: &Decision<'_>, new: &Decision<'_>) -> BTreeMap<String, Counts> {
         let counts = domains.iter().map(|(name, domain)| {
-            let of = |counts: &BTreeMap<Arc<str>, Counts>| counts.get(name).copied().unwrap_or_default();
+            let of = |counts: &BTreeMap<Arc<str>, Counts>| counts.get(name.text()).copied().unwrap_or_default();
             let bad_names_before = self.domains.get(name).map_or(0, |before| before.bad_names.len());
-            let mut counts = self.counts.get(&**name).copied().unwrap_or_default();
+            let mut counts = self.counts.get(&**name.text()).copied().unwrap_or_default();
             counts.invalid += domain.bad_names.len();
             counts = counts + of(&new.counts) - of(&old.counts);
             counts.invalid -= bad_names_before;

@@ -4,6 +4,7 @@
 
 mod check;
 mod desired;
+mod domain;
 mod fields;
 mod finding;
 mod findings;
@@ -18,6 +19,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use desired::{Counts, Desired, Entries, Entry, EntryChange, Refused, RefusedNames};
+pub use domain::{DomainName, RawDomains};
 pub use fields::{FieldChange, Fields, Span};
 pub(crate) use finding::shown;
 pub use finding::{Finding, Severity};
@@ -69,9 +71,6 @@ impl fmt::Debug for RawDomain {
         }
     }
 }
-
-/// domain → what its key holds.
-pub type RawDomains = BTreeMap<String, RawDomain>;
 
 /// A gateway that FreeSWITCH would take, in the form it is served in.
 #[derive(Clone, PartialEq, Eq)]

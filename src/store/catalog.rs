@@ -22,7 +22,7 @@ use super::link::Role;
 use super::pool::Pooled;
 use super::tracking::{Dirty, Fence, Mark, Tracking};
 use super::{GatewayKeys, Kind, LastGood, Store, StoreError, keys};
-use crate::gateway::{Desired, RawDomain, RawDomains, Rules};
+use crate::gateway::{Desired, DomainName, RawDomain, RawDomains, Rules};
 use crate::metrics::{self, GatewayGauges};
 use crate::sofia_conf::RevisionKey;
 
@@ -477,7 +477,7 @@ enum Wanted<'a> {
     /// Of each domain this field alone.
     Gateway(&'a str),
     /// These domains, each with its key.
-    Domains(&'a [(String, Vec<u8>)]),
+    Domains(&'a [(DomainName, Vec<u8>)]),
 }
 
 /// The domains as they were read, and the stored key.
@@ -550,23 +550,22 @@ impl Store {
     }
 
     /// The domain of a key that changed, with the key; `None` when it holds no gateways that are served.
-    fn domain_of(&self, key: &[u8]) -> Option<(String, Vec<u8>)> {
-        let name = String::from_utf8_lossy(key);
-        let domain = self.gateway_keys.domain(&name)?;
+    fn domain_of(&self, key: &[u8]) -> Option<(DomainName, Vec<u8>)> {
+        let domain = self.gateway_keys.domain(key)?;
         let served = match &self.gateway_keys {
             GatewayKeys::Pattern(_) => true,
-            GatewayKeys::Domains { domains, .. } => domains.iter().any(|known| known == domain),
+            GatewayKeys::Domains { domains, .. } => domains.iter().any(|known| known.as_bytes() == domain.as_bytes()),
         };
-        served.then(|| (domain.to_owned(), key.to_vec()))
+        served.then(|| (domain, key.to_vec()))
     }
 
     /// domain and key of each, by name.
-    async fn domains(&self, bulk: &mut Bulk) -> Result<Vec<(String, Vec<u8>)>, RedisError> {
+    async fn domains(&self, bulk: &mut Bulk) -> Result<Vec<(DomainName, Vec<u8>)>, RedisError> {
         let pattern = match &self.gateway_keys {
             GatewayKeys::Domains { domains, .. } => {
+                let domains = domains.iter().map(|name| DomainName::from(name.as_str()));
                 return Ok(domains
-                    .iter()
-                    .map(|name| (name.clone(), self.gateway_keys.key(name).into_bytes()))
+                    .map(|name| (name.clone(), self.gateway_keys.key(&name)))
                     .collect());
             }
             GatewayKeys::Pattern(pattern) => pattern,
@@ -582,8 +581,8 @@ impl Store {
                 (next, keys) = redis::from_redis_value::<(u64, Vec<Vec<u8>>)>(reply.value()?)?;
             }
             for key in keys {
-                if let Some(domain) = self.gateway_keys.domain(&String::from_utf8_lossy(&key)) {
-                    found.insert(domain.to_owned(), key.clone());
+                if let Some(domain) = self.gateway_keys.domain(&key) {
+                    found.insert(domain, key);
                 }
             }
             if next == 0 {
@@ -635,7 +634,7 @@ impl Store {
         if !raw.domains.is_empty() {
             return Ok(false);
         }
-        let key = self.gateway_keys.key(domain);
+        let key = self.gateway_keys.key(&DomainName::from(domain));
         self.write("store the sample gateway", self.timeout, async |connection| {
             redis::cmd("HSETNX")
                 .arg(key)

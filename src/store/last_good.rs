@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::gateway::{Fields, RawDomain, RawDomains};
+use crate::gateway::{DomainName, Fields, RawDomain, RawDomains};
 use crate::sofia_conf::RevisionKey;
 
 /// In the data directory.
@@ -49,7 +49,7 @@ pub enum LastGoodError {
 struct Body {
     at: Timestamp,
     key: String,
-    /// domain → gateway → value.
+    /// domain, as its text, → gateway → value.
     domains: BTreeMap<String, BTreeMap<String, String>>,
 }
 
@@ -74,7 +74,7 @@ fn write_domains<S: Serializer>(domains: &RawDomains, serializer: S) -> Result<S
     }
 
     serializer.collect_map(domains.iter().filter_map(|(domain, raw)| match raw {
-        RawDomain::Hash(fields) => Some((domain, Gateways(fields))),
+        RawDomain::Hash(fields) => Some((&**domain.text(), Gateways(fields))),
         RawDomain::WrongType(_) => None,
     }))
 }
@@ -112,7 +112,7 @@ impl LastGood {
             let fields = gateways
                 .into_iter()
                 .map(|(name, value)| (name.into_bytes(), value.into_bytes()));
-            (domain, RawDomain::hash(fields))
+            (DomainName::from_text(&domain), RawDomain::hash(fields))
         });
         Ok(Some(Self {
             at: body.at,
