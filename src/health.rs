@@ -18,6 +18,8 @@ pub enum Part {
     /// Whether what is served is what Redis holds, and how old it is if not.
     Gateways,
     Templates,
+    /// Whether what must outlive trunkd can be kept.
+    DataDir,
     /// A switch, by its `[[switch]] name`.
     Switch(String),
     /// What is being changed on a switch, by its name.
@@ -31,6 +33,7 @@ impl Part {
             Part::Redis => Cow::Borrowed("redis"),
             Part::Gateways => Cow::Borrowed("gateways"),
             Part::Templates => Cow::Borrowed("templates"),
+            Part::DataDir => Cow::Borrowed("data_dir"),
             Part::Switch(name) => Cow::Owned(format!("switch:{name}")),
             Part::Reconcile(name) => Cow::Owned(format!("reconcile:{name}")),
         }

@@ -1,16 +1,24 @@
 //! What stays bounded, whatever Redis, a file or an operator holds in store for trunkd.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
+use serde_json::Value;
 
 use crate::program::{Serving, TEMPLATES};
-use crate::support::app::{TestApp, eventually, quick};
+use crate::support::app::{TestApp, eventually, http, quick};
 use crate::support::redis::{Data, RedisServer};
 
 const IP_TRUNK: &str = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
 
 /// `trunkd serve` in `folder`, on this Redis.
-fn serve(folder: &std::path::Path, redis: &RedisServer, toml: &str) -> Serving {
+fn serve(folder: &Path, redis: &RedisServer, toml: &str) -> Serving {
     let settings = format!("{toml}\n[redis]\nurl = \"{}\"\n", redis.url());
     std::fs::write(folder.join("trunkd.toml"), settings).unwrap();
     Serving::start(folder, &["--templates", TEMPLATES, "--data-dir", "data"])
@@ -112,4 +120,82 @@ async fn domains_whose_names_are_no_text_stay_apart() {
         |served| *served == ["back", "gw2", "gw3"],
     )
     .await;
+}
+
+fn fifo(path: impl AsRef<Path>) {
+    mkfifo(path.as_ref(), Mode::from_bits_truncate(0o600)).unwrap();
+}
+
+/// A folder with a data directory as trunkd makes it.
+fn folder_with_data() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(folder.path().join("data"))
+        .unwrap();
+    folder
+}
+
+#[tokio::test]
+async fn a_fifo_in_the_place_of_the_last_good_state_or_the_lock_holds_nothing_up() {
+    let redis = RedisServer::start().await;
+    for (file, words) in [
+        ("last-good", "last-good cannot be read: it is a FIFO"),
+        ("lock", "its lock cannot be opened: it is a FIFO"),
+    ] {
+        let folder = folder_with_data();
+        fifo(folder.path().join("data").join(file));
+        let mut serving = serve(folder.path(), &redis, "[log]\nformat = \"json\"\n");
+        serving.wait_for(words).await;
+        serving.wait_for("\"serving\"").await;
+        serving.signal(Signal::SIGTERM);
+        assert!(serving.ended().await.success(), "{}", serving.log());
+    }
+}
+
+#[tokio::test]
+async fn a_data_directory_that_cannot_be_written_shows_in_health_until_it_can() {
+    let redis = RedisServer::start().await;
+    let app = TestApp::start(&redis, "").await;
+    let mut connection = redis.connection().await;
+    let _: () = connection.hset("cti_gateway@default", "gw", IP_TRUNK).await.unwrap();
+    let kept = || async { std::fs::read_to_string(app.folder().join("last-good")).unwrap_or_default() };
+    eventually("it is kept", kept, |kept| kept.contains("gw")).await;
+    assert_eq!(app.part("data_dir").await["state"], "ok");
+
+    // Not even root can write there.
+    std::fs::remove_file(app.folder().join("last-good")).unwrap();
+    std::fs::create_dir(app.folder().join("last-good")).unwrap();
+    let _: () = connection.hset("cti_gateway@default", "gw2", IP_TRUNK).await.unwrap();
+    let part = app
+        .wait_for_reason("data_dir", &["last-good", "cannot be written"])
+        .await;
+    assert_eq!(part["state"], "degraded");
+
+    std::fs::remove_dir(app.folder().join("last-good")).unwrap();
+    let _: () = connection.hset("cti_gateway@default", "gw3", IP_TRUNK).await.unwrap();
+    eventually("it is kept again", kept, |kept| kept.contains("gw3")).await;
+    eventually("/health says so", || app.part("data_dir"), |part| part["state"] == "ok").await;
+}
+
+#[tokio::test]
+async fn a_data_directory_that_others_may_write_to_is_not_used() {
+    let redis = RedisServer::start().await;
+    let folder = folder_with_data();
+    let data = folder.path().join("data");
+    std::fs::set_permissions(&data, Permissions::from_mode(0o777)).unwrap();
+    let serving = serve(folder.path(), &redis, "[log]\nformat = \"json\"\n");
+    serving.wait_for("data_dir data is not safe: its mode is 0777").await;
+    let health = serving.url("/health").await;
+    let health = http().get(health).send().await.unwrap().text().await.unwrap();
+    let health: Value = serde_json::from_str(&health).unwrap();
+    let part = health["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|part| part["name"] == "data_dir")
+        .cloned();
+    let reason = part.expect("a part")["reason"].to_string();
+    assert!(reason.contains("chmod go-w"), "{reason}");
+    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "nothing is put there");
 }

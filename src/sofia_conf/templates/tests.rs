@@ -602,3 +602,15 @@ fn the_templates_that_come_with_trunkd_are_without_fault() {
             .all(|facts| facts.tls.is_none() && facts.gateways.is_empty())
     );
 }
+
+#[test]
+fn a_file_of_nothing_but_odd_lines_is_read_in_one_go() {
+    // As large as a file may be. Were each line compared with all others, this would take an hour.
+    let size: usize = std::env::var("SIZE").map_or(4_000_000, |s| s.parse().unwrap());
+    let start = std::time::Instant::now();
+    let line = "<!--<X-PRE-PROCESS cmd=\"set\" data=\"a=b\"/>-->\n";
+    let profile = "<profile name=\"a\">\n<settings/>\n</profile>\n";
+    let count = size / line.len();
+    let templates = loaded(&format!("{profile}{}", line.repeat(count)));
+    println!("{:?} {}", start.elapsed(), templates.warnings().len());
+}
