@@ -649,7 +649,7 @@ fn keep_all(
 ///
 /// What becomes of a name has nothing to do with other names: so some can be decided again, and the rest stands.
 struct Decision<'a> {
-    of_templates: BTreeSet<&'a GatewayName>,
+    rules: &'a Rules,
     served: BTreeMap<GatewayName, Arc<Entry>>,
     refused: BTreeMap<GatewayName, Arc<Refused>>,
     findings: Vec<Arc<Finding>>,
@@ -659,12 +659,16 @@ struct Decision<'a> {
 impl<'a> Decision<'a> {
     fn of(rules: &'a Rules) -> Self {
         Self {
-            of_templates: rules.profiles.values().flat_map(|facts| &facts.gateways).collect(),
+            rules,
             served: BTreeMap::new(),
             refused: BTreeMap::new(),
             findings: Vec::new(),
             counts: BTreeMap::new(),
         }
+    }
+
+    fn is_of_template(&self, name: &GatewayName) -> bool {
+        self.rules.profiles.values().any(|facts| facts.gateways.contains(name))
     }
 
     /// Takes a field in. Of one name, those of earlier domains come first.
@@ -673,7 +677,7 @@ impl<'a> Decision<'a> {
         self.findings.extend(slot.findings().iter().cloned());
         let Some(Valid { entry, .. }) = slot.valid() else {
             counts.invalid += 1;
-            if !self.of_templates.contains(name) && !self.served.contains_key(name) {
+            if !self.is_of_template(name) && !self.served.contains_key(name) {
                 self.refused.entry(name.clone()).or_insert_with(|| {
                     Arc::new(Refused {
                         domain: Arc::clone(domain),
@@ -685,7 +689,7 @@ impl<'a> Decision<'a> {
         };
         let mut owner = None;
         if entry.gateway.enabled {
-            if self.of_templates.contains(name) {
+            if self.is_of_template(name) {
                 owner = Some("a template".to_owned());
             } else if let Some(before) = self.refused.get(name) {
                 owner = Some(format!("domain {}, by a value that is refused,", shown(&before.domain)));
