@@ -673,11 +673,12 @@ impl<'a> Decision<'a> {
 
     /// Takes a field in. Of one name, those of earlier domains come first.
     fn take(&mut self, domain: &Arc<str>, name: &GatewayName, slot: &Slot) {
+        let is_of_template = self.is_of_template(name);
         let counts = self.counts.entry(Arc::clone(domain)).or_default();
         self.findings.extend(slot.findings().iter().cloned());
         let Some(Valid { entry, .. }) = slot.valid() else {
             counts.invalid += 1;
-            if !self.is_of_template(name) && !self.served.contains_key(name) {
+            if !is_of_template && !self.served.contains_key(name) {
                 self.refused.entry(name.clone()).or_insert_with(|| {
                     Arc::new(Refused {
                         domain: Arc::clone(domain),
@@ -689,7 +690,7 @@ impl<'a> Decision<'a> {
         };
         let mut owner = None;
         if entry.gateway.enabled {
-            if self.is_of_template(name) {
+            if is_of_template {
                 owner = Some("a template".to_owned());
             } else if let Some(before) = self.refused.get(name) {
                 owner = Some(format!("domain {}, by a value that is refused,", shown(&before.domain)));
