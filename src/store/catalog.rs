@@ -21,11 +21,13 @@ use super::finding_log::log_changes;
 use super::link::Role;
 use super::pool::Pooled;
 use super::tracking::{Dirty, Fence, Mark, Tracking};
-use super::{GatewayKeys, Kind, LastGood, Store, StoreError, keys};
+use super::{Cause, GatewayKeys, Kind, LastGood, Store, StoreError, keys};
 use crate::gateway::{Desired, DomainName, RawDomain, RawDomains, Rules};
 use crate::metrics::{self, GatewayGauges};
 use crate::sofia_conf::RevisionKey;
 
+/// What reading gateways is called in messages.
+const READ: &str = "read gateways";
 /// Keys that one step of SCAN looks at: Redis's other clients wait some milliseconds for it.
 const SCAN_COUNT: usize = 10_000;
 /// A reading that no answer waits for. A Redis with millions of keys takes seconds to look through them all.
@@ -177,11 +179,8 @@ impl Catalog {
         let read = match tokio::time::timeout(limit, fresh).await {
             Ok(read) => read,
             Err(_) => {
-                let late = StoreError::Timeout {
-                    operation: "read gateways",
-                    limit,
-                };
-                self.store.note(Kind::Read, Some(&late));
+                let late = self.store.link.late(READ, limit);
+                self.store.note(Kind::Read, READ, Some(&late));
                 Err(late)
             }
         };
@@ -244,9 +243,14 @@ impl Catalog {
                 None => catalog.read_marked().await,
             }
         });
-        reading
-            .await
-            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        reading.await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down.
+            Err(_) => {
+                let reason = "trunkd is stopping".to_owned();
+                Err(self.store.link.redis_error(READ, Cause::Broken, reason))
+            }
+        })
     }
 
     async fn read_marked(&self) -> Result<Current, StoreError> {
@@ -490,8 +494,7 @@ struct Raw {
 
 impl Store {
     async fn read_gateways(&self, wanted: &Wanted<'_>, limit: Duration) -> Result<Raw, StoreError> {
-        const OPERATION: &str = "read gateways";
-        let read = self.read_bulk(OPERATION, limit, async |bulk| {
+        let read = self.read_bulk(READ, limit, async |bulk| {
             let domains = match wanted {
                 Wanted::Domains(domains) => domains.to_vec(),
                 Wanted::All | Wanted::Gateway(_) => self.domains(bulk).await?,
@@ -545,7 +548,7 @@ impl Store {
             Ok((raw, role))
         });
         let (raw, role) = read.await?;
-        let doubt = self.note_role(OPERATION, &role);
+        let doubt = self.note_role(READ, &role);
         Ok(Raw { doubt, ..raw })
     }
 

@@ -1,8 +1,11 @@
 //! What stays bounded, whatever Redis, a file or an operator holds in store for trunkd.
 
 use std::fs::Permissions;
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
@@ -11,8 +14,12 @@ use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 
-use crate::program::{Serving, TEMPLATES};
-use crate::support::app::{TestApp, eventually, http, quick};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+use crate::program::{SOFIA_CONF, Serving, TEMPLATES};
+use crate::support::app::{TestApp, eventually, http, quick, switch_toml};
+use crate::support::fake_switch::{Binding, FakeSwitch};
 use crate::support::redis::{Data, RedisServer};
 
 const IP_TRUNK: &str = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
@@ -198,4 +205,128 @@ async fn a_data_directory_that_others_may_write_to_is_not_used() {
     let reason = part.expect("a part")["reason"].to_string();
     assert!(reason.contains("chmod go-w"), "{reason}");
     assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "nothing is put there");
+}
+
+/// What is no Redis: it sends `first`, and then `rest` for as long as anybody takes it, on each connection.
+struct Junk {
+    address: SocketAddr,
+    /// The most that was taken on one connection.
+    most: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Junk {
+    async fn start(first: &'static [u8], rest: &'static [u8]) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let junk = Self {
+            address: listener.local_addr().unwrap(),
+            most: Arc::default(),
+            connections: Arc::default(),
+        };
+        let (most, connections) = (junk.most.clone(), junk.connections.clone());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                connections.fetch_add(1, Ordering::Relaxed);
+                let most = most.clone();
+                tokio::spawn(async move {
+                    let rest = rest.repeat(64 * 1024 / rest.len().max(1));
+                    let (mut sent, mut part) = (0, first);
+                    while stream.write_all(part).await.is_ok() && !rest.is_empty() {
+                        sent += part.len();
+                        most.fetch_max(sent, Ordering::Relaxed);
+                        part = &rest;
+                    }
+                });
+            }
+        });
+        junk
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_sends_junk_is_cut_off_and_named_and_not_hammered() {
+    // What the kernel takes on both sides of a connection before anybody reads it.
+    const BUFFERED: usize = 16 * 1024 * 1024;
+    let shapes: [(&[u8], &[u8], &str); 6] = [
+        (b"$9000000000000000000\r\n", b"a", "too many bytes"),
+        (b"$-2\r\n", b"a", "less than nothing"),
+        (b"*4000000000\r\n", b":1\r\n", "too many values"),
+        (b"+", b"a", "a line is longer"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", "begins with"),
+        (b"*1\r\n", b"*1\r\n", "nested"),
+    ];
+    for (first, rest, words) in shapes {
+        let junk = Junk::start(first, rest).await;
+        let folder = folder_with_data();
+        let settings = format!(
+            "[log]\nformat = \"json\"\n[redis]\nurl = \"redis://{}\"\n",
+            junk.address
+        );
+        std::fs::write(folder.path().join("trunkd.toml"), settings).unwrap();
+        let serving = Serving::start(folder.path(), &["--templates", TEMPLATES, "--data-dir", "data"]);
+        let health = serving.url("/health").await;
+        let address = junk.address.to_string();
+        let told = || async {
+            let health = http().get(&health).send().await.unwrap().text().await.unwrap();
+            let health: Value = serde_json::from_str(&health).unwrap();
+            let part = health["parts"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|part| part["name"] == "redis")
+                .cloned();
+            part.unwrap_or_default()["reason"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        eventually("/health names it", told, |told| {
+            told.contains(&address) && told.contains(words)
+        })
+        .await;
+        // It goes on trying.
+        let before = junk.connections.load(Ordering::Relaxed);
+        let tries = || async { junk.connections.load(Ordering::Relaxed) };
+        eventually("it tries again", tries, |tries| *tries > before + 2).await;
+        let most = junk.most.load(Ordering::Relaxed);
+        assert!(most < BUFFERED, "{most} bytes were taken of {}", first.escape_ascii());
+        let log = serving.log();
+        assert_eq!(lines_with(&log, "disconnected from Redis at"), 1, "{log}");
+        assert!(lines_with(&log, &address) < 8, "{log}");
+    }
+}
+
+#[tokio::test]
+async fn what_redis_refuses_again_and_again_is_logged_once() {
+    let (redis, folder) = (RedisServer::start().await, folder_with_data());
+    let mut connection = redis.connection().await;
+    let _: () = connection.set("trunkd:control", "no hash").await.unwrap();
+    let switch = FakeSwitch::builder().start().await;
+    let toml = format!("[log]\nformat = \"json\"\n{}", switch_toml(&switch, "fs1"));
+    let serving = serve(folder.path(), &redis, &toml);
+    switch.set_binding(Some(Binding::new(serving.url("/xml_curl").await)));
+    for n in 0..5 {
+        // Each edit is read, and looked at by the reconciler, which asks for what it refuses.
+        let gateway = format!("gw{n}");
+        put(&mut connection, &[(gateway.clone(), IP_TRUNK.to_owned())]).await;
+        let body = || fetch(&serving);
+        eventually("it is served", body, |body| body.contains(&gateway)).await;
+    }
+    let log = serving.log();
+    assert!(
+        lines_with(&log, "Redis cannot be read") <= 1 && lines_with(&log, "can be read again") <= 1,
+        "{log}"
+    );
+}
+
+async fn fetch(serving: &Serving) -> String {
+    let url = format!("{}?{SOFIA_CONF}", serving.url("/xml_curl").await);
+    http()
+        .get(url)
+        .send()
+        .await
+        .expect("an answer")
+        .text()
+        .await
+        .expect("a body")
 }
