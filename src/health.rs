@@ -24,6 +24,10 @@ pub enum Part {
     Switch(String),
     /// What is being changed on a switch, by its name.
     Reconcile(String),
+    /// What operators ask of the changing of switches: only once something was wrong with it.
+    Control,
+    /// The lease on a switch, by its name: only once something was wrong with it.
+    Lease(String),
 }
 
 impl Part {
@@ -36,6 +40,8 @@ impl Part {
             Part::DataDir => Cow::Borrowed("data_dir"),
             Part::Switch(name) => Cow::Owned(format!("switch:{name}")),
             Part::Reconcile(name) => Cow::Owned(format!("reconcile:{name}")),
+            Part::Control => Cow::Borrowed("control"),
+            Part::Lease(name) => Cow::Owned(format!("lease:{name}")),
         }
     }
 }

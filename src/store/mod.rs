@@ -5,6 +5,7 @@
 mod bulk;
 mod catalog;
 mod control;
+mod control_fields;
 mod data_dir;
 mod embedded;
 mod failures;
@@ -85,6 +86,8 @@ struct Standing {
     role: Option<String>,
     /// No Sentinel can be asked. Redis itself may be well.
     sentinels: Option<String>,
+    /// There are more orders and pauses than can be.
+    is_control_overfull: bool,
 }
 
 impl Standing {

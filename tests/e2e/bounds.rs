@@ -330,3 +330,34 @@ async fn fetch(serving: &Serving) -> String {
         .await
         .expect("a body")
 }
+
+#[tokio::test]
+async fn a_million_fields_among_the_orders_hold_no_edit_up_and_hide_no_pause() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let mut connection = redis.local_connection(None).await;
+    let fill = redis::Script::new(
+        "for first = 1, 1000000, 1000 do
+           local fields = {}
+           for n = first, first + 999 do fields[#fields + 1] = 'apply:nobody' .. n; fields[#fields + 1] = '{}' end
+           redis.call('HSET', KEYS[1], unpack(fields))
+         end",
+    );
+    let _: () = fill.key("trunkd:control").invoke_async(&mut connection).await.unwrap();
+    let _: () = connection.hset("trunkd:control", b"\xff", b"\xff").await.unwrap();
+    let app = TestApp::with_switch(&redis, &switch, "[reconcile]\nmode = \"apply\"\n").await;
+    put(&mut connection, &[("gw1".to_owned(), IP_TRUNK.to_owned())]).await;
+    switch.wait_for_state("gw1", "NOREG").await;
+    app.wait_for_reason("control", &["trunkd:control has 1000001 fields", "delete all but"])
+        .await;
+
+    let _: () = connection
+        .hset("trunkd:control", "paused:fs1", "2026-11-25T12:00:00Z")
+        .await
+        .unwrap();
+    app.wait_for_reason("reconcile:fs1", &["paused"]).await;
+    let _: () = connection.hdel("trunkd:control", "paused:fs1").await.unwrap();
+    put(&mut connection, &[("gw2".to_owned(), IP_TRUNK.to_owned())]).await;
+    switch.wait_for_state("gw2", "NOREG").await;
+    let _: () = connection.unlink("trunkd:control").await.unwrap();
+    eventually("all is well", || app.part("control"), |part| part["state"] == "ok").await;
+}
