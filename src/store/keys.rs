@@ -113,4 +113,19 @@ mod tests {
             b"gw@d"
         );
     }
+
+    #[test]
+    fn keys_of_ours_begin_as_the_settings_keep_free() {
+        let own = [REVISION_KEY, CONTROL, RECONCILE, FORMS, SWITCHES].map(str::to_owned);
+        let of_switch = [
+            lease("fs1"),
+            status("fs1"),
+            meta("fs1"),
+            marks("fs1"),
+            seen_prefix("fs1", "uuid"),
+        ];
+        for key in own.into_iter().chain(of_switch) {
+            assert!(key.starts_with(crate::settings::OWN_KEYS), "{key}");
+        }
+    }
 }
