@@ -527,7 +527,7 @@ proptest! {
                     }
                 }
             }
-            prop_assert!(desired.findings().is_sorted());
+            prop_assert!(desired.findings().iter().is_sorted());
 
             // Nothing of it depends on what could be reused: neither a second time, nor when all is decided anew, nor after a restart.
             let facts = |d: &Desired| {

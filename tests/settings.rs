@@ -319,6 +319,25 @@ fn a_wrong_value_is_named_with_its_place_and_what_to_write() {
             "[status]\nhash = 'cti_gateway@x'",
             &["`status.hash`", "redis.gateway_keys"],
         ),
+        (
+            "[redis]\ngateway_keys = 't*'",
+            &["`redis.gateway_keys`", "`trunkd:`", "cti_gateway@*"],
+        ),
+        (
+            "[redis]\ngateway_keys = 'trunkd:*'",
+            &["`redis.gateway_keys`", "`trunkd:`"],
+        ),
+        (
+            "[redis]\ngateway_keys = 'trunkd*'\ndomains = ['x']",
+            &["`redis.gateway_keys`", "`trunkd:`"],
+        ),
+        ("[status]\nhash = 'trunkd:key'", &["`status.hash`", "`trunkd:`"]),
+        ("[status]\nlist = 'trunkd:forms'", &["`status.list`", "`trunkd:`"]),
+        ("[status]\nchannel = 'trunkd:x'", &["`status.channel`", "`trunkd:`"]),
+        (
+            "[status]\nchannel = '__redis__:invalidate'",
+            &["`status.channel`", "Redis itself"],
+        ),
     ] {
         assert_says(&Given::file(text).error(), parts);
     }
@@ -346,6 +365,20 @@ fn hooks_are_allowed_all_or_by_name_and_not_by_default() {
     for wrong in ["1", "[1]", r#"[""]"#, r#""a b""#, r#"["a*"]"#, "{}"] {
         let error = file(wrong).error();
         assert_says(&error, &["`gateways.allow_hooks`"]);
+    }
+}
+
+#[test]
+fn no_pattern_of_gateway_keys_matches_a_key_of_trunkds_own() {
+    use trunkd::settings::OWN_KEYS;
+    let load = |prefix: &str| Given::file(&format!("[redis]\ngateway_keys = '{prefix}*'")).load();
+    let own = format!("{OWN_KEYS}status:fs1");
+    for end in 1..=own.len() {
+        let error = load(&own[..end]).expect_err("it would read keys of trunkd's own");
+        assert_says(&shown(&error), &["`redis.gateway_keys`", "trunkd's own"]);
+    }
+    for other in ["trunk", "trunkd", "trunkd:"].map(|begin| format!("{begin}-gateways@")) {
+        assert_eq!(load(&other).is_ok(), !other.starts_with(OWN_KEYS), "{other}");
     }
 }
 

@@ -1048,7 +1048,7 @@ fn current(gateways: Vec<(String, &str)>) -> Current {
     let fields = gateways
         .into_iter()
         .map(|(name, value)| (name.into_bytes(), value.as_bytes().to_vec()));
-    let domains = BTreeMap::from([("default".to_owned(), RawDomain::hash(fields))]);
+    let domains = [("default".to_owned(), RawDomain::hash(fields))].into();
     Current {
         desired: Arc::new(Desired::build(&domains, &rules, None)),
         key: RevisionKey::new([7; 32]),

@@ -5,8 +5,10 @@
 mod canonical;
 mod check;
 mod desired;
+mod domain;
 mod fields;
 mod finding;
+mod findings;
 mod freeswitch;
 mod hooks;
 mod host;
@@ -29,10 +31,12 @@ use std::sync::Arc;
 
 use crate::settings::{AllowHooks, Settings};
 
-pub use desired::{Counts, Desired, Entries, Entry, EntryChange, Refused};
+pub use desired::{Counts, Desired, Entries, Entry, EntryChange, Refused, RefusedNames};
+pub use domain::{DomainName, RawDomains};
 pub use fields::{FieldChange, Fields, Span};
 pub(crate) use finding::shown;
 pub use finding::{Finding, Severity};
+pub use findings::{FindingChanges, Findings};
 pub use freeswitch::is_true;
 pub use name::{GatewayName, NameError, ProfileName};
 pub use pairs::{Pairs, Variable, Variables};
@@ -132,9 +136,6 @@ impl fmt::Debug for RawDomain {
         }
     }
 }
-
-/// domain → what its key holds.
-pub type RawDomains = BTreeMap<String, RawDomain>;
 
 /// A gateway that FreeSWITCH would take, in the form it is served in.
 #[derive(Clone, PartialEq, Eq)]

@@ -278,6 +278,8 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         if term.is_none() {
             // Another trunkd's to tell.
             self.memory.troubles.clear();
+            // And to write: whoever gets the lease begins with all of them.
+            self.memory.unwritten.clear();
         }
         let order = self.order(&name, &control, term).await;
         // Whoever carries an order out, it was approved for all.
@@ -398,7 +400,10 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
                     let want = Want::of(&entry.gateway, &wanted.key);
                     memory.wants.insert(change.name.clone(), want);
                 }
-                None => drop(memory.wants.remove(change.name)),
+                None => {
+                    memory.wants.remove(change.name);
+                    memory.unwritten.remove(change.name);
+                }
             }
             memory.differences.look(change.name, &memory.wants, actual);
         }

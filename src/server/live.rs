@@ -128,10 +128,13 @@ impl LiveSource {
                 match stored.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
                     Ok(()) => {
                         took = began.elapsed();
+                        self.health.set(Part::DataDir, health::State::Ok, None);
                         (kept, told) = (Some(desired), None);
                     }
                     Err(error) => {
                         let error = error.to_string();
+                        self.health
+                            .set(Part::DataDir, health::State::Degraded, Some(error.clone()));
                         if told.as_ref() != Some(&error) {
                             tracing::error!(
                                 "{error}; a trunkd that starts while Redis is away will have nothing to serve"

@@ -115,10 +115,14 @@ impl Application {
         let listener =
             listen(address, settings.http.max_connections).map_err(|source| ServerError::Listen { address, source })?;
         let data_dir = match DataDir::lock(&settings.data_dir).await {
-            Ok(data_dir) => Some(data_dir),
+            Ok(data_dir) => {
+                health.set(Part::DataDir, health::State::Ok, None);
+                Some(data_dir)
+            }
             // What it keeps is for another day; today there are switches to serve.
-            Err(error @ DataDirError::Unusable { .. }) if !settings.redis.embedded => {
+            Err(error) if !error.is_taken() && !settings.redis.embedded => {
                 tracing::error!("{error}; a trunkd that starts while Redis is away will have nothing to serve");
+                health.set(Part::DataDir, health::State::Degraded, Some(error.to_string()));
                 None
             }
             Err(error) => return Err(error.into()),

@@ -23,6 +23,9 @@ pub use error::{Origin, SettingsError};
 pub use sources::{Flags, Sources};
 pub use text::{Credential, HostPort};
 
+/// What the names of all keys begin with that trunkd keeps for itself.
+pub const OWN_KEYS: &str = "trunkd:";
+
 /// Everything an operator can set. `trunkd.example.toml` has each key with its default.
 ///
 /// Relative paths are taken from the working directory, whichever file or variable they stand in.

@@ -5,6 +5,7 @@
 mod blocks;
 mod document;
 mod escape;
+mod lines;
 mod outline;
 mod preprocessor;
 mod render;

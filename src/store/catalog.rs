@@ -16,15 +16,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::bulk::Bulk;
+use super::finding_log::log_changes;
 use super::link::Role;
 use super::pool::Pooled;
 use super::revision_key::{MAX_FORMER_KEYS, StoredKey};
 use super::tracking::{Dirty, Fence, Mark, Tracking};
-use super::{GatewayKeys, Kind, LastGood, Store, StoreError, keys};
-use crate::gateway::{Desired, Finding, RawDomain, RawDomains, Rules, Severity};
+use super::{Cause, GatewayKeys, Kind, LastGood, Store, StoreError, keys};
+use crate::gateway::{Desired, DomainName, RawDomain, RawDomains, Rules};
 use crate::metrics::{self, GatewayGauges};
 use crate::sofia_conf::RevisionKey;
 
+/// What reading gateways is called in messages.
+const READ: &str = "read gateways";
 /// Keys that one step of SCAN looks at: Redis's other clients wait some milliseconds for it.
 const SCAN_COUNT: usize = 10_000;
 /// A reading that no answer waits for. A Redis with millions of keys takes seconds to look through them all.
@@ -176,11 +179,8 @@ impl Catalog {
         let read = match tokio::time::timeout(limit, fresh).await {
             Ok(read) => read,
             Err(_) => {
-                let late = StoreError::Timeout {
-                    operation: "read gateways",
-                    limit,
-                };
-                self.store.note(Kind::Read, Some(&late));
+                let late = self.store.link.late(READ, limit);
+                self.store.note(Kind::Read, READ, Some(&late));
                 Err(late)
             }
         };
@@ -243,9 +243,14 @@ impl Catalog {
                 None => catalog.read_marked().await,
             }
         });
-        reading
-            .await
-            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        reading.await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down.
+            Err(_) => {
+                let reason = "trunkd is stopping".to_owned();
+                Err(self.store.link.redis_error(READ, Cause::Broken, reason))
+            }
+        })
     }
 
     async fn read_marked(&self) -> Result<Current, StoreError> {
@@ -375,10 +380,7 @@ impl Catalog {
                 .as_ref()
                 .is_none_or(|known| !Arc::ptr_eq(&known.desired, &desired))
             {
-                tell(
-                    known.as_ref().map_or(&[], |good| good.desired.findings()),
-                    desired.findings(),
-                );
+                log_changes(known.as_ref().map(|good| good.desired.findings()), desired.findings());
                 self.gauges
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -433,22 +435,6 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Logs what is newly wrong and what is mended, once a change.
-fn tell(known: &[Finding], now: &[Finding]) {
-    for finding in now.iter().filter(|finding| !known.contains(finding)) {
-        match finding.severity {
-            Severity::Error => tracing::error!("{finding}"),
-            Severity::Warning => tracing::warn!("{finding}"),
-        }
-    }
-    for finding in known
-        .iter()
-        .filter(|finding| finding.severity == Severity::Error && !now.contains(finding))
-    {
-        tracing::info!("no longer so: {finding}");
-    }
-}
-
 /// domain, validity and count of each.
 fn by_validity(desired: &Desired) -> impl Iterator<Item = (&str, &'static str, u64)> {
     desired.counts().iter().flat_map(|(domain, counts)| {
@@ -469,7 +455,7 @@ enum Wanted<'a> {
     /// Of each domain this field alone.
     Gateway(&'a str),
     /// These domains, each with its key.
-    Domains(&'a [(String, Vec<u8>)]),
+    Domains(&'a [(DomainName, Vec<u8>)]),
 }
 
 /// The domains as they were read, and the stored key.
@@ -482,8 +468,7 @@ struct Raw {
 
 impl Store {
     async fn read_gateways(&self, wanted: &Wanted<'_>, limit: Duration) -> Result<Raw, StoreError> {
-        const OPERATION: &str = "read gateways";
-        let read = self.read_bulk(OPERATION, limit, async |bulk| {
+        let read = self.read_bulk(READ, limit, async |bulk| {
             let domains = match wanted {
                 Wanted::Domains(domains) => domains.to_vec(),
                 Wanted::All | Wanted::Gateway(_) => self.domains(bulk).await?,
@@ -538,28 +523,27 @@ impl Store {
             Ok((raw, role))
         });
         let (raw, role) = read.await?;
-        let doubt = self.note_role(OPERATION, &role);
+        let doubt = self.note_role(READ, &role);
         Ok(Raw { doubt, ..raw })
     }
 
     /// The domain of a key that changed, with the key; `None` when it holds no gateways that are served.
-    fn domain_of(&self, key: &[u8]) -> Option<(String, Vec<u8>)> {
-        let name = String::from_utf8_lossy(key);
-        let domain = self.gateway_keys.domain(&name)?;
+    fn domain_of(&self, key: &[u8]) -> Option<(DomainName, Vec<u8>)> {
+        let domain = self.gateway_keys.domain(key)?;
         let served = match &self.gateway_keys {
             GatewayKeys::Pattern(_) => true,
-            GatewayKeys::Domains { domains, .. } => domains.iter().any(|known| known == domain),
+            GatewayKeys::Domains { domains, .. } => domains.iter().any(|known| known.as_bytes() == domain.as_bytes()),
         };
-        served.then(|| (domain.to_owned(), key.to_vec()))
+        served.then(|| (domain, key.to_vec()))
     }
 
     /// domain and key of each, by name.
-    async fn domains(&self, bulk: &mut Bulk) -> Result<Vec<(String, Vec<u8>)>, RedisError> {
+    async fn domains(&self, bulk: &mut Bulk) -> Result<Vec<(DomainName, Vec<u8>)>, RedisError> {
         let pattern = match &self.gateway_keys {
             GatewayKeys::Domains { domains, .. } => {
+                let domains = domains.iter().map(|name| DomainName::from(name.as_str()));
                 return Ok(domains
-                    .iter()
-                    .map(|name| (name.clone(), self.gateway_keys.key(name).into_bytes()))
+                    .map(|name| (name.clone(), self.gateway_keys.key(&name)))
                     .collect());
             }
             GatewayKeys::Pattern(pattern) => pattern,
@@ -575,8 +559,8 @@ impl Store {
                 (next, keys) = redis::from_redis_value::<(u64, Vec<Vec<u8>>)>(reply.value()?)?;
             }
             for key in keys {
-                if let Some(domain) = self.gateway_keys.domain(&String::from_utf8_lossy(&key)) {
-                    found.insert(domain.to_owned(), key.clone());
+                if let Some(domain) = self.gateway_keys.domain(&key) {
+                    found.insert(domain, key);
                 }
             }
             if next == 0 {
@@ -611,7 +595,7 @@ impl Store {
         if !raw.domains.is_empty() {
             return Ok(false);
         }
-        let key = self.gateway_keys.key(domain);
+        let key = self.gateway_keys.key(&DomainName::from(domain));
         self.write("store the sample gateway", self.timeout, async |connection| {
             redis::cmd("HSETNX")
                 .arg(key)

@@ -100,11 +100,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn read_control(&self) -> Result<Control, StoreError> {
-        let fields: BTreeMap<String, String> = self
-            .read("read control", self.timeout, async |connection| {
-                redis::cmd("HGETALL").arg(keys::CONTROL).query_async(connection).await
-            })
-            .await?;
+        let fields = self.read_control_fields().await?;
         let mut control = Control::default();
         for (field, value) in fields {
             if field == PAUSED {
@@ -304,6 +300,12 @@ impl Store {
 
 /// What a gateway was rendered from: `param.realm` → its value, a secret's as a hash.
 pub type Form = BTreeMap<String, String>;
+
+/// The names of all fields that say anything of these switches, or of all.
+pub(super) fn fields_of(switches: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    let each = switches.flat_map(|switch| [pause_field(Some(&switch)), format!("{ORDER}{switch}")]);
+    std::iter::once(pause_field(None)).chain(each)
+}
 
 fn pause_field(switch: Option<&str>) -> String {
     switch.map_or_else(|| PAUSED.to_owned(), |switch| format!("{PAUSED_SWITCH}{switch}"))

@@ -2,22 +2,29 @@
 //! checksum.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::gateway::{Fields, RawDomain, RawDomains};
+use super::data_dir::{self, DataDirError};
+use crate::files::{self, FileError};
+use crate::gateway::{DomainName, Fields, RawDomain, RawDomains};
 use crate::sofia_conf::RevisionKey;
 
 /// In the data directory.
 const FILE: &str = "last-good";
 /// Begins the file: what it is, and the version of its form.
 const MAGIC: &str = "trunkd-last-good 1";
+
+/// Between these a file that is not whole yet has a random name.
+const NEW_PREFIX: &str = "last-good.";
+const NEW_SUFFIX: &str = ".new";
+/// No state is longer: as many bytes are read of Redis at most, and JSON escapes some of them.
+const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// What is written to the disk at a time.
 const WRITE_BYTES: usize = 64 * 1024;
@@ -34,14 +41,18 @@ pub struct LastGood {
 /// Why a file is not used. Never quotes it: it holds passwords.
 #[derive(Debug, thiserror::Error)]
 pub enum LastGoodError {
-    #[error("the last good state in {path} cannot be read: {source}")]
-    Read { path: PathBuf, source: std::io::Error },
+    #[error(
+        "the last good state in {path} cannot be read: {source}; it is ignored, and replaced at the next good read of Redis"
+    )]
+    Read { path: PathBuf, source: FileError },
     #[error(
         "the last good state in {path} is damaged ({what}); it is ignored, and replaced at the next good read of Redis"
     )]
     Damaged { path: PathBuf, what: &'static str },
     #[error("the last good state cannot be written to {path}: {source}")]
     Write { path: PathBuf, source: std::io::Error },
+    #[error("the last good state cannot be written: {0}")]
+    Folder(#[from] DataDirError),
 }
 
 /// As it is read.
@@ -49,7 +60,7 @@ pub enum LastGoodError {
 struct Body {
     at: Timestamp,
     key: String,
-    /// domain → gateway → value.
+    /// domain, as its text, → gateway → value.
     domains: BTreeMap<String, BTreeMap<String, String>>,
 }
 
@@ -74,7 +85,7 @@ fn write_domains<S: Serializer>(domains: &RawDomains, serializer: S) -> Result<S
     }
 
     serializer.collect_map(domains.iter().filter_map(|(domain, raw)| match raw {
-        RawDomain::Hash(fields) => Some((domain, Gateways(fields))),
+        RawDomain::Hash(fields) => Some((&**domain.text(), Gateways(fields))),
         RawDomain::WrongType(_) => None,
     }))
 }
@@ -86,9 +97,9 @@ impl LastGood {
     /// [`LastGoodError`] names the file.
     pub fn load(data_dir: &Path) -> Result<Option<Self>, LastGoodError> {
         let path = data_dir.join(FILE);
-        let bytes = match fs::read(&path) {
+        let bytes = match files::read_own(&path, MAX_BYTES) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(FileError::Io(error)) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(LastGoodError::Read { path, source }),
         };
         let damaged = |what| LastGoodError::Damaged {
@@ -112,7 +123,7 @@ impl LastGood {
             let fields = gateways
                 .into_iter()
                 .map(|(name, value)| (name.into_bytes(), value.into_bytes()));
-            (domain, RawDomain::hash(fields))
+            (DomainName::from_text(&domain), RawDomain::hash(fields))
         });
         Ok(Some(Self {
             at: body.at,
@@ -136,14 +147,12 @@ impl LastGood {
             key: self.key.to_hex(),
             domains: &self.domains,
         };
-        fs::create_dir_all(data_dir).map_err(failed)?;
-        let new = data_dir.join(format!("{FILE}.new"));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&new)
+        data_dir::make_folder(data_dir)?;
+        // Readable by its owner alone, and new: what somebody planted under a name that can be guessed is not used.
+        let mut file = tempfile::Builder::new()
+            .prefix(NEW_PREFIX)
+            .suffix(NEW_SUFFIX)
+            .tempfile_in(data_dir)
             .map_err(failed)?;
         // Megabytes: they are not put together before they are written, and the sum of them goes where room was left.
         let head = |sum: &str| format!("{MAGIC} {sum}\n");
@@ -156,12 +165,22 @@ impl LastGood {
             .finish();
         file.seek(SeekFrom::Start(0)).map_err(failed)?;
         file.write_all(head(&sum).as_bytes()).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        fs::rename(&new, &path).map_err(failed)?;
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist(&path).map_err(|error| failed(error.error))?;
         // So that the name, too, outlives a loss of power.
         File::open(data_dir)
             .and_then(|folder| folder.sync_all())
             .map_err(failed)
+    }
+}
+
+/// Removes what a trunkd left that was killed while it wrote. Called by whoever has the folder's lock.
+pub(super) fn remove_leftovers(data_dir: &Path) {
+    let files = fs::read_dir(data_dir).into_iter().flatten().flatten();
+    let is_leftover = |name: &str| name.starts_with(NEW_PREFIX) && name.ends_with(NEW_SUFFIX);
+    for file in files.filter(|file| file.file_name().to_str().is_some_and(is_leftover)) {
+        // One that stays takes room, and does no other harm.
+        let _ = fs::remove_file(file.path());
     }
 }
 
@@ -203,7 +222,7 @@ impl<W: Write> Write for Summing<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
     use super::*;
 
@@ -249,5 +268,44 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn what_somebody_planted_is_neither_followed_nor_left_in_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = folder.path().join("elsewhere");
+        fs::write(&elsewhere, "theirs").unwrap();
+        let data_dir = folder.path().join("data");
+        fs::DirBuilder::new().mode(0o700).create(&data_dir).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, data_dir.join("last-good.new")).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, data_dir.join(FILE)).unwrap();
+        let error = LastGood::load(&data_dir).unwrap_err().to_string();
+        assert!(error.contains("it is a symbolic link"), "{error}");
+
+        example().store(&data_dir).unwrap();
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "theirs");
+        assert_eq!(LastGood::load(&data_dir).unwrap(), Some(example()));
+        let meta = fs::symlink_metadata(data_dir.join(FILE)).unwrap();
+        assert!(meta.is_file() && meta.permissions().mode() & 0o777 == 0o600, "{meta:?}");
+    }
+
+    #[test]
+    fn a_file_that_others_may_write_and_one_that_is_too_large_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        example().store(folder.path()).unwrap();
+        let path = folder.path().join(FILE);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o602)).unwrap();
+        let error = LastGood::load(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("its mode is 0602"), "{error}");
+
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(1 << 40)
+            .unwrap();
+        let error = LastGood::load(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("1099511627776 bytes"), "{error}");
     }
 }

@@ -80,7 +80,7 @@ impl Store {
             true => format!("a key that trunkd uses is of another type than it keeps there ({operation})"),
             false => found.join("; "),
         };
-        StoreError::WrongType { operation, reason }
+        StoreError::WrongType(reason)
     }
 
     async fn find_wrong_types(&self) -> Result<Vec<String>, RedisError> {
@@ -127,15 +127,6 @@ impl Store {
             cursor = next;
         }
     }
-
-    /// An operation met a key of a wrong type, or went well.
-    pub(super) fn note_wrong_type(&self, operation: &'static str, error: Option<&StoreError>) {
-        match error {
-            Some(StoreError::WrongType { reason, .. }) => self.note_key(operation, Some(reason.clone())),
-            Some(_) => {}
-            None => self.note_key(operation, None),
-        }
-    }
 }
 
 fn expected(name: &str) -> Option<(&'static str, &'static str, &'static str)> {
@@ -148,13 +139,6 @@ fn expected(name: &str) -> Option<(&'static str, &'static str, &'static str)> {
 
 async fn type_of(connection: &mut impl redis::aio::ConnectionLike, key: &[u8]) -> Result<String, RedisError> {
     redis::cmd("TYPE").arg(key).query_async(connection).await
-}
-
-impl StoreError {
-    /// Whether Redis itself is well: only a key holds what it must not.
-    pub(super) fn is_of_a_key(&self) -> bool {
-        matches!(self, Self::WrongType { .. })
-    }
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use crate::support::app::{Other, eventually, http, switch_toml};
 use crate::support::fake_switch::{Binding, FakeSwitch, View};
 use crate::support::redis::{Group, RedisServer};
 
-const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
-const SOFIA_CONF: &str =
+pub(super) const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
+pub(super) const SOFIA_CONF: &str =
     "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&profile=external";
 const SECRET: &str = "s3cret-of-a-carrier";
 
@@ -36,13 +36,13 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// `trunkd serve`, and what it says on standard error.
-struct Serving {
+pub(super) struct Serving {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Serving {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
+    pub(super) fn start(folder: &Path, arguments: &[&str]) -> Self {
         Self::start_from(Command::new(env!("CARGO_BIN_EXE_trunkd")), folder, arguments)
     }
 
@@ -66,11 +66,11 @@ impl Serving {
         Self { child, log }
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
     }
 
-    async fn wait_for(&self, words: &str) -> Value {
+    pub(super) async fn wait_for(&self, words: &str) -> Value {
         let log = eventually(
             &format!("it says {words:?}"),
             || async { self.log() },
@@ -81,16 +81,16 @@ impl Serving {
         serde_json::from_str(line).unwrap_or_default()
     }
 
-    async fn url(&self, path: &str) -> String {
+    pub(super) async fn url(&self, path: &str) -> String {
         let line = self.wait_for("\"serving\"").await;
         format!("http://{}{path}", line["address"].as_str().unwrap())
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
-    async fn ended(&mut self) -> std::process::ExitStatus {
+    pub(super) async fn ended(&mut self) -> std::process::ExitStatus {
         for _ in 0..2000 {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
