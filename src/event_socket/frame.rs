@@ -147,8 +147,14 @@ mod tests {
             let path = entry.unwrap().path();
             let bytes = std::fs::read(&path).unwrap();
             let whole = frames(&bytes, bytes.len());
-            assert!(whole.len() > 2, "{}", path.display());
-            assert_eq!(whole[0].kind, Kind::AuthRequest, "{}", path.display());
+            // Some recordings hold a whole connection, the others the events of one alone.
+            if bytes.starts_with(b"Content-Type: auth/request") {
+                assert!(whole.len() > 2, "{}", path.display());
+                assert_eq!(whole[0].kind, Kind::AuthRequest, "{}", path.display());
+            } else {
+                let events = whole.iter().all(|frame| frame.kind == Kind::EventJson);
+                assert!(!whole.is_empty() && events, "{}", path.display());
+            }
             assert_eq!(whole, frames(&bytes, 1), "{}", path.display());
         }
     }
