@@ -7,6 +7,10 @@ const MAX_HEADERS_BYTES: usize = 64 * 1024;
 /// The longest body that is read: `sofia xmlstatus gateway` of 100,000 gateways takes 93 MB (FACTS 21).
 const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
 
+/// The longest event that is read. Real ones are under 1 KiB; a carrier's reason phrase, which UDP bounds, is in some.
+/// One that is longer is passed over, so that no carrier can end the connection.
+pub(super) const MAX_EVENT_BYTES: usize = 64 * 1024;
+
 /// What a frame is, by its `Content-Type`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {

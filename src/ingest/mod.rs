@@ -436,7 +436,7 @@ impl Ingest {
                 return Some(format!("it now calls itself {:?}", event.switchname));
             }
             Ok(Event::Gateway(event)) => events.push(event),
-            Ok(Event::Heartbeat | Event::Other(_)) => {}
+            Ok(Event::Heartbeat { .. } | Event::Other(_)) => {}
             Ok(Event::ProfileStart) => self.survey_within(self.timing.settle),
             Err(error) => {
                 tracing::error!(switch = self.name(), %error, "an event could not be read; a snapshot makes up for it");

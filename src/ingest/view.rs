@@ -493,6 +493,7 @@ mod tests {
             state,
             status: None,
             phrase: None,
+            realm: None,
             core_uuid: "core".into(),
             switchname: "fs1".into(),
             sequence,
