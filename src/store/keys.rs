@@ -86,9 +86,10 @@ pub(super) fn marks(switch: &str) -> String {
     format!("trunkd:marks:{switch}")
 }
 
-/// Bitmaps of the sequences that had their effect, 65,536 a key, each kept for an hour after its last event.
-pub(super) fn seen_prefix(switch: &str, core_uuid: &str) -> String {
-    format!("trunkd:seen:{switch}:{core_uuid}:")
+/// HASH: block of sequences → bits of those that had their effect. Kept for an hour after its last event, bounded by
+/// `apply.lua`, which keeps the blocks before those under the same name with `:before`.
+pub(super) fn seen(switch: &str, core_uuid: &str) -> String {
+    format!("trunkd:seen:{switch}:{core_uuid}")
 }
 
 #[cfg(test)]
