@@ -1326,3 +1326,236 @@ async fn metrics_and_health_count_the_gateways_that_are_usable_and_those_that_ar
     .await;
     assert_eq!(part["state"], "ok", "the switch itself is well");
 }
+
+/// A `gateway_state` event of `carrier1`, as the switch would send it, with any sequence.
+fn state_event(switch: &FakeSwitch, sequence: &str, state: &str, phrase: &str) -> String {
+    let core = switch.view(|view| view.core_uuid().to_owned());
+    json!({"Event-Subclass": "sofia::gateway_state", "Event-Name": "CUSTOM", "Core-UUID": core,
+        "FreeSWITCH-Switchname": "fs1", "Event-Date-Timestamp": "1795401216148003", "Event-Sequence": sequence,
+        "Gateway": "carrier1", "State": state, "Ping-Status": "UP", "Phrase": phrase, "Status": "403"})
+    .to_string()
+}
+
+/// The id of the connection that trunkd hears events on.
+fn connection(switch: &FakeSwitch) -> u64 {
+    let listens = |line: &String| line.starts_with("event json");
+    switch.view(|view| {
+        let connections = view.connections();
+        let listening = connections
+            .iter()
+            .find(|connection| connection.commands.iter().any(listens));
+        listening.unwrap().id
+    })
+}
+
+#[tokio::test]
+async fn an_event_beyond_its_bound_is_passed_over_and_made_up_for() {
+    let (_redis, switch, _app, other) = registered(EVERYTHING).await;
+    let (before, next) = (connection(&switch), switch.view(|view| view.sequence() + 1));
+    let long = "x".repeat(200_000);
+    switch.inject_event(&state_event(&switch, &next.to_string(), "DOWN", &long));
+    // A comparison tells the truth, though nothing was due.
+    let seen = row(&other, "carrier1").await["seen"].clone();
+    wait_for_row(&other, "carrier1", "a comparison", |row| row["seen"] != seen).await;
+    switch.inject_event(&state_event(&switch, &(next + 1).to_string(), "REGED", "after it"));
+    other.wait_for("gateways", "carrier1", "/Phrase", "after it").await;
+    assert_eq!(connection(&switch), before, "no carrier ends the connection");
+    let list = other.list("gateway-list").await;
+    assert!(
+        list.iter()
+            .all(|event| event["Event-Sequence"] != next.to_string().as_str())
+    );
+}
+
+#[tokio::test]
+async fn a_switch_that_sends_nonsense_is_cut_off_and_named() {
+    let (_redis, switch, _app, other) = registered("").await;
+    let nonsense = [
+        (
+            "more than the",
+            "Content-Length: 250000000\nContent-Type: text/event-json\n\n{".to_owned(),
+        ),
+        ("not a number", "Content-Length: -1\n\n".to_owned()),
+        ("longer than", "x".repeat(100_000)),
+        (
+            "100 events in a row",
+            "Content-Length: 2\nContent-Type: text/event-json\n\n{]".repeat(100),
+        ),
+    ];
+    for (words, bytes) in nonsense {
+        let before = connection(&switch);
+        switch.refuse_connections(true).await;
+        switch.inject_bytes(bytes);
+        let named = eventually(
+            words,
+            || other.field("trunkd:switches", "fs1"),
+            |state| {
+                let reason = state.as_ref().and_then(|state| state["reason"].as_str());
+                reason.is_some_and(|reason| reason.contains(words))
+            },
+        );
+        named.await;
+        switch.refuse_connections(false).await;
+        switch
+            .wait_until("it listens again", |view| {
+                view.listeners() == 1 && connection_is_new(view, before)
+            })
+            .await;
+        other.wait_for("trunkd:switches", "fs1", "/connected", true).await;
+    }
+    // One event that cannot be read, now and then, is none.
+    let before = connection(&switch);
+    for number in 0..200 {
+        switch.inject_bytes("Content-Length: 2\nContent-Type: text/event-json\n\n{]");
+        let sequence = switch.view(|view| view.sequence()) + 1 + number;
+        switch.inject_event(&state_event(
+            &switch,
+            &sequence.to_string(),
+            "REGED",
+            &number.to_string(),
+        ));
+    }
+    other.wait_for("gateways", "carrier1", "/Phrase", "199").await;
+    assert_eq!(connection(&switch), before);
+}
+
+fn connection_is_new(view: &View, before: u64) -> bool {
+    view.connections().iter().all(|connection| connection.id > before)
+}
+
+#[tokio::test]
+async fn a_sequence_beyond_all_reason_changes_nothing_and_later_events_count() {
+    let (_redis, switch, _app, other) = registered(EVERYTHING).await;
+    let next = switch.view(|view| view.sequence()) + 1;
+    let inject = |sequence: u64, state: &str, phrase: &str| {
+        switch.inject_event(&state_event(&switch, &sequence.to_string(), state, phrase));
+    };
+    inject(next, "REGED", "first");
+    other.wait_for("gateways", "carrier1", "/Phrase", "first").await;
+    for odd in ["18446744073709551615", "9007199254740991", "-5", "1000000000000"] {
+        switch.inject_event(&state_event(&switch, odd, "DOWN", "odd"));
+    }
+    for (sequence, state) in [(next + 1, "FAILED"), (next + 2, "FAIL_WAIT"), (next + 3, "REGED")] {
+        inject(sequence, state, state);
+        other.wait_for("gateways", "carrier1", "/State", state).await;
+        other.wait_for("trunkd:status:fs1", "carrier1", "/state", state).await;
+    }
+    let odd = other.list("gateway-list").await;
+    let odd: Vec<_> = odd.iter().filter(|event| event["Phrase"] == "odd").collect();
+    assert_eq!(odd.len(), 2, "what can be told apart is listed: {odd:#?}");
+}
+
+#[tokio::test]
+async fn sequences_that_leap_take_little_of_redis_and_each_is_listed_once() {
+    let (redis, switch, _app, other) = registered(&format!("{EVERYTHING}list_max = 100000\n")).await;
+    let _second = TestApp::start(
+        &redis,
+        &format!("{}\n{EVERYTHING}list_max = 100000\n", switch_toml(&switch, "fs1")),
+    )
+    .await;
+    switch.wait_until("both listen", |view| view.listeners() == 2).await;
+    const EVENTS: u64 = 5_000;
+    const LEAP: u64 = 100_000;
+    let first = switch.view(|view| view.sequence());
+    let frames = |numbers: std::ops::RangeInclusive<u64>| {
+        let frame = |number: u64| {
+            let event = state_event(&switch, &(first + number * LEAP).to_string(), "REGED", "leaping");
+            format!(
+                "Content-Length: {}\nContent-Type: text/event-json\n\n{event}",
+                event.len()
+            )
+        };
+        numbers.map(frame).collect::<String>()
+    };
+    // In pieces, so that the switch gives a sign of life between them.
+    for start in (1..=EVENTS).step_by(500) {
+        switch.inject_bytes(frames(start..=start + 499));
+        switch.wait_for_delivery().await;
+    }
+    let last = (first + EVENTS * LEAP).to_string();
+    other
+        .wait_for("gateways", "carrier1", "/Event-Sequence", last.as_str())
+        .await;
+    let leaping = |list: &[serde_json::Value]| {
+        let leaping = list
+            .iter()
+            .filter(|event| event["Phrase"] == "leaping" && event["trunkd-Source"].is_null());
+        leaping.count() as u64
+    };
+    let list = eventually(
+        "all are listed",
+        || other.list("gateway-list"),
+        |list| leaping(list) >= EVENTS,
+    )
+    .await;
+    assert_eq!(leaping(&list), EVENTS);
+    let mut connection = other.connection.clone();
+    let keys: Vec<String> = connection.keys("trunkd:seen:*").await.unwrap();
+    assert!(keys.len() <= 2, "{keys:?}");
+    let mut bytes = 0;
+    for key in keys {
+        let usage: u64 = redis::cmd("MEMORY")
+            .arg("USAGE")
+            .arg(&key)
+            .arg("SAMPLES")
+            .arg("0")
+            .query_async(&mut connection)
+            .await
+            .unwrap();
+        bytes += usage;
+    }
+    assert!(bytes < 4 * 1024 * 1024, "{bytes} bytes");
+}
+
+#[tokio::test]
+async fn a_switch_whose_name_is_a_megabyte_is_told_in_a_few_words() {
+    let redis = RedisServer::start().await;
+    let name = "\u{1b}[31m".to_owned() + &"x".repeat(1_000_000);
+    let switch = FakeSwitch::builder().switchname(&name).start().await;
+    let app = TestApp::start(&redis, &switch_toml(&switch, "fs1")).await;
+    let part = app.wait_for_reason("switch:fs1", &["switchname"]).await;
+    let reason = part["reason"].as_str().unwrap();
+    assert!(reason.len() < 1024 && !reason.contains('\u{1b}'), "{reason}");
+    let other = Other::new(&redis).await;
+    let state = eventually(
+        "the reason is in Redis",
+        || other.field("trunkd:switches", "fs1"),
+        |state| state.as_ref().is_some_and(|state| state["reason"].is_string()),
+    );
+    assert!(state.await.unwrap()["reason"].as_str().unwrap().len() < 1024);
+}
+
+#[tokio::test]
+async fn a_first_sequence_beyond_all_reason_is_outvoted_by_those_that_follow() {
+    let (_redis, switch, _app, other) = registered(EVERYTHING).await;
+    // Nothing has been heard on the new connection.
+    let before = connection(&switch);
+    switch.drop_connections();
+    switch
+        .wait_until("it listens again", |view| {
+            view.listeners() == 1 && connection_is_new(view, before)
+        })
+        .await;
+    let next = switch.view(|view| view.sequence()) + 1;
+    switch.inject_event(&state_event(&switch, "1000000000000", "DOWN", "odd"));
+    eventually(
+        "it is listed",
+        || other.list("gateway-list"),
+        |list| list.iter().any(|event| event["Phrase"] == "odd"),
+    )
+    .await;
+    // A comparison sets that right, as of that sequence.
+    other.wait_for("trunkd:status:fs1", "carrier1", "/state", "REGED").await;
+    for number in 0..4 {
+        switch.inject_event(&state_event(&switch, &(next + number).to_string(), "FAIL_WAIT", "true"));
+    }
+    other
+        .wait_for("gateways", "carrier1", "/Event-Sequence", (next + 3).to_string())
+        .await;
+    for (sequence, state) in [(next + 4, "TRYING"), (next + 5, "REGED")] {
+        switch.inject_event(&state_event(&switch, &sequence.to_string(), state, state));
+        other.wait_for("trunkd:status:fs1", "carrier1", "/state", state).await;
+    }
+    let newest = other.field("trunkd:ingest:fs1", "newest").await.unwrap();
+    assert!(newest.as_u64().unwrap() <= next + 5, "{newest}");
+}
