@@ -5,6 +5,7 @@ use std::time::Duration;
 use redis::AsyncCommands;
 use serde_json::json;
 
+use crate::program::{Serving, TEMPLATES};
 use crate::support::app::{Other, TestApp, eventually, quick, switch_toml};
 use crate::support::fake_switch::{Binding, Event, FORBIDDEN, FakeSwitch, Method, Outcome, View};
 use crate::support::redis::{Data, RedisServer};
@@ -1558,4 +1559,117 @@ async fn a_first_sequence_beyond_all_reason_is_outvoted_by_those_that_follow() {
     }
     let newest = other.field("trunkd:ingest:fs1", "newest").await.unwrap();
     assert!(newest.as_u64().unwrap() <= next + 5, "{newest}");
+}
+
+/// The program, on a switch that has `carrier1`.
+async fn program(redis: &RedisServer, switch: &FakeSwitch) -> (Serving, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = format!(
+        "[redis]\nurl = \"{}\"\n{}{EVERYTHING}",
+        redis.url(),
+        switch_toml(switch, "fs1")
+    );
+    std::fs::write(folder.path().join("trunkd.toml"), toml).unwrap();
+    let serving = Serving::start(folder.path(), &["--templates", TEMPLATES]);
+    switch.wait_until("it listens", |view| view.listeners() == 1).await;
+    (serving, folder)
+}
+
+fn frame(event: &str) -> String {
+    format!(
+        "Content-Length: {}\nContent-Type: text/event-json\n\n{event}",
+        event.len()
+    )
+}
+
+#[tokio::test]
+async fn neither_a_switch_nor_a_carrier_fills_the_log_or_acts_on_a_terminal() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    switch.add_gateways("external", &NOT_PINGED.replace("\"ip\"", "\"carrier1\""));
+    let (serving, _folder) = program(&redis, &switch).await;
+    other.wait_for("trunkd:status:fs1", "carrier1", "/state", "NOREG").await;
+    let hostile = "\u{1b}]0;owned\u{7}\u{202e}\n".repeat(2_000);
+    let core = switch.view(|view| view.core_uuid().to_owned());
+    let next = switch.view(|view| view.sequence()) + 1;
+    let challenge = |number: u64| {
+        json!({"Event-Subclass": "sofia::gateway_invalid_digest_req", "Event-Name": "CUSTOM", "Core-UUID": core,
+            "FreeSWITCH-Switchname": "fs1", "Event-Date-Timestamp": "1795401216148003", "Gateway": "carrier1",
+            "Event-Sequence": (next + number).to_string(), "realm": hostile})
+    };
+    for number in 0..200 {
+        let unreadable = json!({"Event-Name": "CUSTOM", "Event-Subclass": "sofia::gateway_state", "Gateway": hostile});
+        let not_json = format!("{{\"Event-Name\":\"CUSTOM\",\"{hostile}");
+        let frames = frame(&unreadable.to_string()) + &frame(&not_json) + &frame(&challenge(number).to_string());
+        switch.inject_bytes(frames);
+        switch.wait_for_delivery().await;
+    }
+    let at = jiff::Timestamp::from_microsecond(1_795_401_216_148_003)
+        .unwrap()
+        .to_string();
+    other
+        .wait_for("trunkd:status:fs1", "carrier1", "/challenge/at", at)
+        .await;
+    let row = row(&other, "carrier1").await;
+    assert_eq!(row["challenge"]["realm"], hostile, "whole in Redis");
+    let log = serving.log();
+    assert_eq!(log.matches("could not be read").count(), 1, "{log}");
+    assert_eq!(log.matches("did not answer a carrier's challenge").count(), 1, "{log}");
+    assert!(log.lines().all(|line| line.len() < 4096), "{log}");
+    for acts in ["\u{1b}", "\\u001b", "\u{7}", "\u{202e}"] {
+        assert!(!log.contains(acts), "{acts:?}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_switch_cannot_fill_the_memory_while_redis_takes_nothing() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    switch.add_gateways("external", &NOT_PINGED.replace("\"ip\"", "\"carrier1\""));
+    let (serving, _folder) = program(&redis, &switch).await;
+    other.wait_for("trunkd:status:fs1", "carrier1", "/state", "NOREG").await;
+    let before = serving.peak();
+    redis.sigstop();
+    let phrase = "x".repeat(60_000);
+    let next = switch.view(|view| view.sequence()) + 1;
+    // 125 MB of one gateway, and 25 MB of made-up ones; rows hold the phrases too.
+    for number in 0..2_500_u64 {
+        let event = state_event(&switch, &(next + number).to_string(), "REGED", &phrase);
+        let made_up = format!("made-up-{number}");
+        let is_made_up = number % 6 == 0;
+        let event = if is_made_up {
+            event.replace("carrier1", &made_up)
+        } else {
+            event
+        };
+        switch.inject_bytes(frame(&event));
+        if number % 50 == 0 {
+            switch.wait_for_delivery().await;
+        }
+    }
+    switch.wait_for_delivery().await;
+    let dropped = r#"trunkd_events_dropped_total{switch="fs1",target="channel_and_list"}"#;
+    let url = serving.url("/metrics").await;
+    eventually(
+        "all were read, and what found no room was counted",
+        async || {
+            let text = crate::support::app::http()
+                .get(&url)
+                .send()
+                .await
+                .unwrap()
+                .text()
+                .await
+                .unwrap();
+            text.lines()
+                .find_map(|line| line.strip_prefix(dropped)?.trim().parse::<f64>().ok())
+        },
+        |dropped| *dropped >= Some(1_500.0),
+    )
+    .await;
+    let took = serving.peak() - before;
+    redis.sigcont();
+    assert!(took < 180 * 1024 * 1024, "{} MiB", took / 1024 / 1024);
+    let last = (next + 2_499).to_string();
+    other.wait_for("gateways", "carrier1", "/Event-Sequence", last).await;
 }
