@@ -71,6 +71,17 @@ struct Standing {
     state: State,
     since: Timestamp,
     reason: Option<String>,
+    gateways: Option<GatewayCounts>,
+}
+
+/// How many gateways of a switch are usable. A carrier that is down does not make trunkd or its switch unwell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct GatewayCounts {
+    pub usable: u32,
+    pub not_usable: u32,
+    pub unknown: u32,
+    /// Of all of these, those whose ping no longer says anything.
+    pub ping_stuck: u32,
 }
 
 impl Health {
@@ -86,11 +97,26 @@ impl Health {
     /// `reason` is shown to whoever may ask `/health`: it names the thing and the mend, and never a secret.
     pub fn set(&self, part: Part, state: State, reason: Option<String>) {
         let mut parts = self.lock();
-        let since = match parts.get(&part) {
+        let before = parts.get(&part);
+        let since = match before {
             Some(standing) if standing.state == state => standing.since,
             _ => Timestamp::now(),
         };
-        parts.insert(part, Standing { state, since, reason });
+        let gateways = before.and_then(|standing| standing.gateways);
+        let standing = Standing {
+            state,
+            since,
+            reason,
+            gateways,
+        };
+        parts.insert(part, standing);
+    }
+
+    /// Says how the gateways of a switch that reported are; `None` while nobody knows.
+    pub fn set_gateways(&self, part: &Part, gateways: Option<GatewayCounts>) {
+        if let Some(standing) = self.lock().get_mut(part) {
+            standing.gateways = gateways;
+        }
     }
 
     /// Says whether every profile that the templates know could be answered now: false makes `/health` a 503.
@@ -107,6 +133,7 @@ impl Health {
                 state: standing.state,
                 since: standing.since,
                 reason: standing.reason.clone(),
+                gateways: standing.gateways,
             })
             .collect();
         let serving = self.serving.load(Ordering::Relaxed);
@@ -143,6 +170,9 @@ pub struct PartReport {
     /// When `state` last changed (RFC 3339, UTC).
     pub since: Timestamp,
     pub reason: Option<String>,
+    /// Of a switch that is connected and known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateways: Option<GatewayCounts>,
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ pub const EVENTS: &str = "trunkd_events_total";
 pub const EVENTS_STORED: &str = "trunkd_events_stored_total";
 /// Counter: events older than what is stored, or seen before. `switch`.
 pub const EVENTS_STALE: &str = "trunkd_events_stale_total";
-/// Counter: events that could not be kept for lack of room. `switch`, `target` (`hash`, `channel`, `list`, `queue`).
+/// Counter: events that could not be kept for lack of room. `switch`, `target` (`hash`, `channel_and_list`; `unreadable` for those that
+/// could not be read, or were too long).
 pub const EVENTS_DROPPED: &str = "trunkd_events_dropped_total";
 /// Gauge: events read from a switch and not yet in Redis. `switch`.
 pub const INGEST_BACKLOG: &str = "trunkd_ingest_backlog";
@@ -42,6 +43,12 @@ pub const SWITCH_CONNECTED: &str = "trunkd_switch_connected";
 pub const SWITCH_CONNECTS: &str = "trunkd_switch_connects_total";
 /// Gauge: gateways that a switch runs. `switch`, `state` (of [`state_label`]).
 pub const SWITCH_GATEWAYS: &str = "trunkd_switch_gateways";
+/// Gauge: gateways that a switch runs, by whether calls can go over them. `switch`, `usable` (of [`USABLE_LABELS`]).
+pub const SWITCH_USABLE: &str = "trunkd_switch_usable";
+/// Gauge: gateways whose ping has been under way for longer than one can take, so that its state says nothing. `switch`.
+pub const SWITCH_PINGS_STUCK: &str = "trunkd_switch_pings_stuck";
+/// Gauge: gateways whose carrier's challenge was not answered, for want of gw-auth-acl. `switch`.
+pub const SWITCH_CHALLENGES: &str = "trunkd_switch_challenges";
 /// Counter: comparisons of a switch's own list with what is stored. `switch`, `outcome`.
 pub const SNAPSHOTS: &str = "trunkd_snapshots_total";
 /// Counter: stored states that a comparison set right. `switch`.
@@ -167,6 +174,18 @@ pub fn describe() {
     describe_gauge!(SWITCH_CONNECTED, "1 while a switch's event socket is connected");
     describe_counter!(SWITCH_CONNECTS, "Tries to connect to a switch, by outcome");
     describe_gauge!(SWITCH_GATEWAYS, "Gateways that a switch runs, by state");
+    describe_gauge!(
+        SWITCH_USABLE,
+        "Gateways that a switch runs, by whether calls can go over them"
+    );
+    describe_gauge!(
+        SWITCH_PINGS_STUCK,
+        "Gateways whose ping has been under way for longer than one can take"
+    );
+    describe_gauge!(
+        SWITCH_CHALLENGES,
+        "Gateways whose carrier's challenge FreeSWITCH did not answer"
+    );
     describe_counter!(
         SNAPSHOTS,
         "Comparisons of a switch's own list of gateways with what is stored, by outcome"
@@ -225,6 +244,9 @@ pub const STATE_LABELS: [&str; 12] = [
     "TIMEOUT",
     "other",
 ];
+
+/// The label `usable`: `unknown` for a gateway that neither registers nor is pinged.
+pub const USABLE_LABELS: [&str; 3] = ["yes", "no", "unknown"];
 
 /// A gateway's state as a label, one of [`STATE_LABELS`].
 pub fn state_label(state: &str) -> &'static str {

@@ -94,9 +94,77 @@ words! {
     }
 }
 
+/// Whether FreeSWITCH pings a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pinged {
+    Yes,
+    No,
+    /// Only a snapshot tells.
+    Unknown,
+}
+
+/// Whether calls can go over a gateway; `None` when nobody knows. `before` is what was known before.
+///
+/// A registration that is made anew goes through UNREGED, TRYING and REGISTER with the ping status UP, which is what
+/// FreeSWITCH looks at when a call is to go out: it is no outage (FACTS 39).
+pub fn is_usable(state: &State, ping: Option<&PingStatus>, pinged: Pinged, before: Option<bool>) -> Option<bool> {
+    let is_up = ping == Some(&PingStatus::Up);
+    match state {
+        State::Reged => Some(true),
+        State::Noreg => match pinged {
+            Pinged::Yes => Some(is_up),
+            Pinged::No | Pinged::Unknown => None,
+        },
+        State::Unreged | State::Trying | State::Register => Some(is_up && before != Some(false)),
+        State::Unregister | State::Failed | State::FailWait | State::Expired | State::Down | State::Timeout => {
+            Some(false)
+        }
+        State::Unknown(_) => None,
+    }
+}
+
+/// A gateway's calls since it was started (FACTS 41).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calls {
+    #[serde(rename = "in")]
+    pub inbound: u64,
+    #[serde(rename = "out")]
+    pub outbound: u64,
+    pub failed_in: u64,
+    pub failed_out: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_usable() {
+        let (up, down) = (Some(&PingStatus::Up), Some(&PingStatus::Down));
+        let (yes, no, unknown) = (Some(true), Some(false), None);
+        let is = |state, ping, before| is_usable(&state, ping, Pinged::Unknown, before);
+        assert_eq!(is(State::Reged, up, no), yes);
+        for state in [State::Unreged, State::Trying, State::Register] {
+            assert_eq!(is(state.clone(), up, yes), yes, "{state} of a healthy gateway");
+            assert_eq!(is(state.clone(), down, yes), no, "{state} after a ping was lost");
+            assert_eq!(
+                is(state.clone(), up, no),
+                no,
+                "{state} after an unregister by hand (FACTS 38)"
+            );
+            assert_eq!(is(state.clone(), up, unknown), yes, "{state} of one that nobody knows");
+            assert_eq!(is(state.clone(), down, unknown), no, "{state} for the first time");
+        }
+        for state in ["UNREGISTER", "FAILED", "FAIL_WAIT", "EXPIRED", "DOWN", "TIMEOUT"] {
+            assert_eq!(is(state.into(), up, yes), no, "{state}");
+        }
+        assert_eq!(is("REG_NEW".into(), up, yes), unknown);
+        let trunk = |ping, pinged| is_usable(&State::Noreg, ping, pinged, yes);
+        assert_eq!(trunk(up, Pinged::Yes), yes);
+        assert_eq!(trunk(down, Pinged::Yes), no);
+        assert_eq!(trunk(up, Pinged::No), unknown);
+        assert_eq!(trunk(up, Pinged::Unknown), unknown);
+    }
 
     #[test]
     fn each_word_is_read_and_written_as_itself() {

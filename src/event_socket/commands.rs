@@ -5,11 +5,14 @@ use std::time::Duration;
 use super::connection::{Client, CommandError};
 use super::xmlstatus::{GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles};
 use crate::gateway::{GatewayName, ProfileName};
+use crate::shown::shown;
 
 /// For questions that FreeSWITCH answers from memory.
 const QUICK: Duration = Duration::from_secs(5);
 /// `sofia xmlstatus gateway` takes 0.1 s at 10,000 gateways (FACTS 21), and waits for a lock that call set-up holds too.
 const LIST: Duration = Duration::from_secs(30);
+/// The longest name or UUID that a switch may have: each becomes part of a key.
+const MAX_WORD_BYTES: usize = 255;
 /// Gateways asked for in one `eval`: 1,000 take 92 ms (FACTS 26), so a chunk does not hold up the connection.
 pub const SNAPSHOT_CHUNK: usize = 1000;
 
@@ -29,7 +32,7 @@ pub enum QueryError {
     Command(#[from] CommandError),
     #[error(transparent)]
     Status(#[from] StatusError),
-    #[error("`{command}` was answered by {reply:?}")]
+    #[error("`{command}` was answered by \"{}\"", shown(reply))]
     Reply { command: &'static str, reply: String },
 }
 
@@ -98,7 +101,8 @@ impl Commands {
     async fn word(&self, command: &'static str) -> Result<String, QueryError> {
         let reply = self.client.api(command, QUICK).await?;
         let reply = String::from_utf8_lossy(&reply).trim().to_owned();
-        if reply.is_empty() || reply.starts_with("-ERR") || reply.contains('\n') {
+        let is_word = (1..=MAX_WORD_BYTES).contains(&reply.len()) && !reply.contains(char::is_control);
+        if !is_word || reply.starts_with("-ERR") {
             return Err(QueryError::Reply { command, reply });
         }
         Ok(reply)

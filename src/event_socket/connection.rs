@@ -13,8 +13,9 @@ use tokio::time::{Instant, timeout};
 
 use super::frame::{Decoder, Frame, FrameError, Kind};
 
-/// Events that may wait for the reader before the socket is held back. The reader never waits for Redis, so this only rides out a scheduling gap.
-const EVENT_QUEUE: usize = 4096;
+/// Events that may wait for the reader before the socket is held back: 32 MiB of the longest. The reader never waits for Redis, so this only rides
+/// out a scheduling gap.
+const EVENT_QUEUE: usize = 512;
 /// Commands that may wait to be written.
 const COMMAND_QUEUE: usize = 256;
 /// Small enough to be cheap for a quiet switch; grows by itself for long replies.

@@ -1,21 +1,34 @@
-//! The events that are subscribed to, typed; the bytes stay as FreeSWITCH sent them.
+//! The events that are subscribed to, typed; the bytes stay as FreeSWITCH sent them. A carrier has a say in some of
+//! them: its reason phrase can make a header a list (FACTS 50).
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
+use super::frame::MAX_EVENT_BYTES;
 use crate::registration::{PingStatus, State};
+
+/// Numbers are exact in Redis's scripts up to here. A switch that fires a million events a second gets there in 285
+/// years, so what is beyond it was not counted by FreeSWITCH.
+pub const MAX_SEQUENCE: u64 = (1 << 53) - 1;
+/// Longer than any name that an operator types, and short enough to be a key.
+const MAX_GATEWAY_BYTES: usize = 1024;
 
 /// What a subscribed event is (FACTS 30).
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "nearly all of them are the large one")]
 pub enum Event {
     Gateway(GatewayEvent),
-    /// `HEARTBEAT`: the switch is alive. Carries nothing that is kept.
-    Heartbeat,
+    /// `HEARTBEAT`: the switch is alive, and how far its sequence is.
+    Heartbeat {
+        sequence: Option<u64>,
+    },
     /// `sofia::profile_start`: a profile came up, and its gateways with it (FACTS 29).
     ProfileStart,
     /// Anything else, by its `Event-Name`.
@@ -28,7 +41,8 @@ pub enum Subclass {
     Add,
     State,
     Delete,
-    /// A registrar's challenge that FreeSWITCH could not use; says nothing of the gateway's state.
+    /// A challenge that FreeSWITCH did not answer, since its sender is none of the gateway's hosts (FACTS 45). Says
+    /// nothing of the state.
     InvalidDigestReq,
 }
 
@@ -60,6 +74,8 @@ pub struct GatewayEvent {
     /// The SIP answer that led here, on the event that follows one (FACTS 31).
     pub status: Option<String>,
     pub phrase: Option<String>,
+    /// Of the challenge, on [`Subclass::InvalidDigestReq`]; the sender's address is in no header.
+    pub realm: Option<String>,
     pub core_uuid: String,
     pub switchname: String,
     /// Rises by one an event within one run of FreeSWITCH (FACTS 32).
@@ -71,6 +87,8 @@ pub struct GatewayEvent {
 /// Why an event could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
+    #[error("an event is longer than {MAX_EVENT_BYTES} bytes and was not read")]
+    TooLong,
     #[error("an event is not the JSON that FreeSWITCH sends: {0}")]
     Json(#[from] serde_json::Error),
     #[error("a {subclass} event has no usable {field}")]
@@ -84,8 +102,12 @@ impl Event {
     /// Reads the body of a `text/event-json` frame.
     ///
     /// # Errors
-    /// [`EventError`] when it is no JSON object of strings, or a gateway event lacks what orders it.
+    /// [`EventError`] when it is no JSON object, or a gateway event lacks what orders it.
     pub fn parse(json: Bytes) -> Result<Self, EventError> {
+        // What the decoder leaves of an event beyond its bound.
+        if json.is_empty() {
+            return Err(EventError::TooLong);
+        }
         let replaced;
         let (json, text) = match std::str::from_utf8(&json) {
             Ok(text) => (json.clone(), text),
@@ -94,88 +116,136 @@ impl Event {
                 (Bytes::copy_from_slice(replaced.as_bytes()), &*replaced)
             }
         };
-        let wire: Wire = serde_json::from_str(text)?;
-        match &*wire.event_name.0 {
-            "HEARTBEAT" => return Ok(Self::Heartbeat),
+        let [name, subclass, sequence, rest @ ..] = headers(text, HEADERS)?;
+        let sequence = sequence
+            .and_then(|text| text.parse().ok())
+            .filter(|&number| number <= MAX_SEQUENCE);
+        match name.as_deref().unwrap_or_default() {
+            "HEARTBEAT" => return Ok(Self::Heartbeat { sequence }),
             "CUSTOM" => {}
             other => return Ok(Self::Other(other.to_owned())),
         }
-        let subclass = wire.event_subclass.as_ref().map_or("", |subclass| &*subclass.0);
-        if subclass == "sofia::profile_start" {
-            return Ok(Self::ProfileStart);
+        match subclass.as_deref().unwrap_or_default() {
+            "sofia::profile_start" => Ok(Self::ProfileStart),
+            subclass => match Subclass::ALL.into_iter().find(|known| known.as_str() == subclass) {
+                Some(subclass) => Ok(Self::Gateway(gateway_event(json.clone(), subclass, sequence, rest)?)),
+                None => Ok(Self::Other(subclass.to_owned())),
+            },
         }
-        let Some(subclass) = Subclass::ALL.into_iter().find(|known| known.as_str() == subclass) else {
-            return Ok(Self::Other(subclass.to_owned()));
-        };
-        let missing = |field| EventError::Field {
-            subclass: subclass.as_str(),
-            field,
-        };
-        let gateway = wire
-            .gateway
-            .filter(|name| !name.0.is_empty())
-            .ok_or(missing("Gateway"))?;
-        let sequence = wire
-            .event_sequence
-            .and_then(|text| text.0.parse().ok())
-            .ok_or(missing("Event-Sequence"))?;
-        let at = wire
-            .event_date_timestamp
-            .and_then(|text| Timestamp::from_microsecond(text.0.parse().ok()?).ok())
-            .ok_or(missing("Event-Date-Timestamp"))?;
-        Ok(Self::Gateway(GatewayEvent {
-            subclass,
-            gateway: gateway.0.into(),
-            profile: wire.profile_name.map(Text::into),
-            state: wire.state.map(|word| State::from(&*word.0)),
-            ping: wire.ping_status.map(|word| PingStatus::from(&*word.0)),
-            status: wire.status.map(Text::into),
-            phrase: wire.phrase.map(Text::into),
-            core_uuid: wire.core_uuid.ok_or(missing("Core-UUID"))?.into(),
-            switchname: wire.switchname.ok_or(missing("FreeSWITCH-Switchname"))?.into(),
-            sequence,
-            at,
-            json,
-        }))
     }
 }
 
-/// The fields that decide; the others are only passed on.
-#[derive(Deserialize)]
-struct Wire<'a> {
-    #[serde(rename = "Event-Name", borrow)]
-    event_name: Text<'a>,
-    #[serde(rename = "Event-Subclass", borrow)]
-    event_subclass: Option<Text<'a>>,
-    #[serde(rename = "Core-UUID", borrow)]
-    core_uuid: Option<Text<'a>>,
-    #[serde(rename = "FreeSWITCH-Switchname", borrow)]
-    switchname: Option<Text<'a>>,
-    #[serde(rename = "Event-Sequence", borrow)]
-    event_sequence: Option<Text<'a>>,
-    #[serde(rename = "Event-Date-Timestamp", borrow)]
-    event_date_timestamp: Option<Text<'a>>,
-    #[serde(rename = "Gateway", borrow)]
-    gateway: Option<Text<'a>>,
-    #[serde(rename = "profile-name", borrow)]
-    profile_name: Option<Text<'a>>,
-    #[serde(rename = "State", borrow)]
-    state: Option<Text<'a>>,
-    #[serde(rename = "Ping-Status", borrow)]
-    ping_status: Option<Text<'a>>,
-    #[serde(rename = "Status", borrow)]
-    status: Option<Text<'a>>,
-    #[serde(rename = "Phrase", borrow)]
-    phrase: Option<Text<'a>>,
+/// The headers that decide; the others are only passed on. Those of every event stand first.
+const HEADERS: [&str; 13] = [
+    "Event-Name",
+    "Event-Subclass",
+    "Event-Sequence",
+    "Core-UUID",
+    "FreeSWITCH-Switchname",
+    "Event-Date-Timestamp",
+    "Gateway",
+    "profile-name",
+    "State",
+    "Ping-Status",
+    "Status",
+    "Phrase",
+    "realm",
+];
+
+fn gateway_event(
+    json: Bytes,
+    subclass: Subclass,
+    sequence: Option<u64>,
+    headers: [Option<Cow<'_, str>>; 10],
+) -> Result<GatewayEvent, EventError> {
+    let missing = |field| EventError::Field {
+        subclass: subclass.as_str(),
+        field,
+    };
+    let [
+        core_uuid,
+        switchname,
+        at,
+        gateway,
+        profile,
+        state,
+        ping,
+        status,
+        phrase,
+        realm,
+    ] = headers;
+    let gateway = gateway.filter(|name| (1..=MAX_GATEWAY_BYTES).contains(&name.len()));
+    let at = at.and_then(|text| Timestamp::from_microsecond(text.parse().ok()?).ok());
+    Ok(GatewayEvent {
+        subclass,
+        gateway: gateway.ok_or(missing("Gateway"))?.into(),
+        sequence: sequence.ok_or(missing("Event-Sequence"))?,
+        at: at.ok_or(missing("Event-Date-Timestamp"))?,
+        profile: profile.map(Cow::into_owned),
+        state: state.map(|word| State::from(&*word)),
+        ping: ping.map(|word| PingStatus::from(&*word)),
+        status: status.map(Cow::into_owned),
+        phrase: phrase.map(Cow::into_owned),
+        realm: realm.map(Cow::into_owned),
+        core_uuid: core_uuid.ok_or(missing("Core-UUID"))?.into_owned(),
+        switchname: switchname.ok_or(missing("FreeSWITCH-Switchname"))?.into_owned(),
+        json,
+    })
+}
+
+/// The text of these headers of an event in JSON, in the order of their names. Of one that comes twice the first
+/// counts, as in FreeSWITCH. A list is FreeSWITCH's `ARRAY::one|:two` (FACTS 50).
+///
+/// # Errors
+/// When the text is no JSON object.
+pub fn headers<'a, const N: usize>(
+    json: &'a str,
+    names: [&str; N],
+) -> Result<[Option<Cow<'a, str>>; N], serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let found = reader.deserialize_map(Headers(names))?;
+    reader.end()?;
+    Ok(found)
+}
+
+struct Headers<'n, const N: usize>([&'n str; N]);
+
+impl<'de, const N: usize> Visitor<'de> for Headers<'_, N> {
+    type Value = [Option<Cow<'de, str>>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of headers")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = [const { None }; N];
+        while let Some(Text(name)) = map.next_key()? {
+            match self.0.iter().position(|known| *known == name) {
+                Some(at) if found[at].is_none() => found[at] = text_of(map.next_value()?),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// A string of JSON, copied only where something in it is escaped.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl From<Text<'_>> for String {
-    fn from(text: Text<'_>) -> Self {
-        text.0.into_owned()
+/// The text of a header's value; `None` for what FreeSWITCH never sends.
+fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
+    fn string(value: &RawValue) -> Option<Cow<'_, str>> {
+        Some(serde_json::from_str::<Text<'_>>(value.get()).ok()?.0)
+    }
+    if !value.get().starts_with('[') {
+        return string(value);
+    }
+    let items: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
+    let mut texts: Vec<_> = items.into_iter().map(|item| string(item).unwrap_or_default()).collect();
+    match texts.len() {
+        1 => texts.pop(),
+        _ => Some(format!("ARRAY::{}", texts.join("|:")).into()),
     }
 }
 
@@ -216,7 +286,11 @@ mod tests {
     #[test]
     fn what_is_no_gateway_event_is_told_apart() {
         for (json, expected) in [
-            (r#"{"Event-Name":"HEARTBEAT"}"#, Event::Heartbeat),
+            (
+                r#"{"Event-Name":"HEARTBEAT","Event-Sequence":"7"}"#,
+                Event::Heartbeat { sequence: Some(7) },
+            ),
+            (r#"{"Event-Name":"HEARTBEAT"}"#, Event::Heartbeat { sequence: None }),
             (
                 r#"{"Event-Name":"CUSTOM","Event-Subclass":"sofia::profile_start"}"#,
                 Event::ProfileStart,
@@ -237,6 +311,75 @@ mod tests {
             r#"{"Event-Name":"CUSTOM","Event-Subclass":"sofia::gateway_add","Gateway":"g","Event-Sequence":"x"}"#;
         let error = Event::parse(Bytes::from(json)).unwrap_err().to_string();
         assert_eq!(error, "a sofia::gateway_add event has no usable Event-Sequence");
+    }
+
+    fn gateway_event(json: &str) -> GatewayEvent {
+        match Event::parse(Bytes::copy_from_slice(json.as_bytes())) {
+            Ok(Event::Gateway(event)) => event,
+            other => panic!("{json}: {other:?}"),
+        }
+    }
+
+    /// The recorded event with a phrase and a status.
+    fn with_phrase(phrase: &str) -> String {
+        let json = String::from_utf8(seed("event-gateway_state").to_vec()).unwrap();
+        let phrase = format!(",\"Phrase\":{phrase},\"Status\":\"403\"}}");
+        json.strip_suffix('}').unwrap().to_owned() + &phrase
+    }
+
+    #[test]
+    fn a_header_that_is_a_list_is_the_text_that_freeswitch_has_for_it() {
+        for (list, text) in [
+            (r#"["one","two"]"#, "ARRAY::one|:two"),
+            (r#"["one"]"#, "one"),
+            (r#"["a\"b","","c"]"#, "ARRAY::a\"b|:|:c"),
+        ] {
+            let json = with_phrase(list);
+            let event = gateway_event(&json);
+            assert_eq!(event.phrase.as_deref(), Some(text));
+            assert_eq!(event.status.as_deref(), Some("403"));
+            assert_eq!(event.json, json.as_bytes(), "stored as it came");
+        }
+    }
+
+    #[test]
+    fn of_a_header_that_comes_twice_the_first_counts_as_in_freeswitch() {
+        let json = with_phrase(r#""Forbidden","Phrase":"No","X-Other":"1","X-Other":["2"],"State":"DOWN""#);
+        let event = gateway_event(&json);
+        assert_eq!(event.phrase.as_deref(), Some("Forbidden"));
+        assert_eq!(event.state, Some(State::Reged));
+        assert_eq!(event.json, json.as_bytes());
+    }
+
+    #[test]
+    fn a_value_that_freeswitch_never_sends_costs_its_header_alone() {
+        let event = gateway_event(&with_phrase(r#"null,"X-Number":1.5,"X-Object":{"a":[1]}"#));
+        assert_eq!((event.phrase, event.status.as_deref()), (None, Some("403")));
+        let deep = format!("{}1{}", "[".repeat(30_000), "]".repeat(30_000));
+        let _ = Event::parse(with_phrase(&deep).into());
+        let _ = Event::parse(with_phrase(&format!("\"\",\"X\":{deep}")).into());
+    }
+
+    #[test]
+    fn a_sequence_or_a_name_beyond_all_reason_is_refused_by_its_field() {
+        let json = String::from_utf8(seed("event-gateway_state").to_vec()).unwrap();
+        let with = |sequence: &str| {
+            json.replace(
+                r#""Event-Sequence":"680""#,
+                &format!(r#""Event-Sequence":"{sequence}""#),
+            )
+        };
+        for sequence in ["18446744073709551615", "-1", "9007199254740992", "1e3", ""] {
+            let error = Event::parse(with(sequence).into()).unwrap_err().to_string();
+            assert_eq!(
+                error, "a sofia::gateway_state event has no usable Event-Sequence",
+                "{sequence}"
+            );
+        }
+        assert_eq!(gateway_event(&with("9007199254740991")).sequence, MAX_SEQUENCE);
+        let name = "g".repeat(MAX_GATEWAY_BYTES + 1);
+        let error = Event::parse(json.replace(r#""default""#, &format!("{name:?}")).into()).unwrap_err();
+        assert!(error.to_string().ends_with("no usable Gateway"), "{error}");
     }
 
     #[test]

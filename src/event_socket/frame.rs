@@ -2,10 +2,19 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::shown::shown;
+
 /// The longest header block that is read; real ones are under 200 bytes.
-const MAX_HEADERS_BYTES: usize = 64 * 1024;
-/// The longest body that is read: `sofia xmlstatus gateway` of 100,000 gateways takes 93 MB (FACTS 21).
+const MAX_HEADERS_BYTES: usize = 8 * 1024;
+/// The longest answer to a command that is read: `sofia xmlstatus gateway` of 100,000 gateways takes 93 MB (FACTS 21).
 const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
+/// The longest event that is read. Real ones are under 1 KiB; a carrier's reason phrase is in some.
+pub(super) const MAX_EVENT_BYTES: usize = 64 * 1024;
+/// One up to here is passed over, so that no carrier can end the connection: the SIP stack takes messages of 2 MiB, of
+/// which JSON makes 12 at most. What is longer is not FreeSWITCH's.
+const MAX_SKIPPED_BYTES: usize = 16 * 1024 * 1024;
+/// The longest body of every other kind; real ones are under 1 KiB.
+const MAX_SMALL_BYTES: usize = 64 * 1024;
 
 /// What a frame is, by its `Content-Type`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +41,9 @@ pub(super) struct Frame {
 pub(super) enum FrameError {
     #[error("the headers of a frame are longer than {MAX_HEADERS_BYTES} bytes: this is not a FreeSWITCH event socket")]
     HeadersTooLong,
-    #[error("a frame announces {0} bytes, more than the {MAX_BODY_BYTES} that are read")]
-    BodyTooLong(usize),
-    #[error("a frame has the Content-Length {0:?}, which is not a number")]
+    #[error("a frame ({kind}) announces {length} bytes, more than the {most} that are read")]
+    BodyTooLong { kind: String, length: usize, most: usize },
+    #[error("a frame has the Content-Length \"{0}\", which is not a number")]
     BadLength(String),
 }
 
@@ -43,13 +52,21 @@ pub(super) enum FrameError {
 pub(super) struct Decoder {
     /// Headers that are already parsed, and the body length still to wait for.
     pending: Option<(Kind, Option<String>, usize)>,
+    /// What is left of an event that is too long to be read.
+    skipped: usize,
     /// Where the search for the blank line goes on, so that a slow sender costs no second look at the same bytes.
     searched: usize,
 }
 
 impl Decoder {
-    /// The next whole frame, or `None` until more bytes are there.
+    /// The next whole frame, or `None` until more bytes are there. An event that is too long comes without its body.
     pub(super) fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+        let skipped = self.skipped.min(buffer.len());
+        buffer.advance(skipped);
+        self.skipped -= skipped;
+        if self.skipped > 0 {
+            return Ok(None);
+        }
         if self.pending.is_none() {
             // FreeSWITCH ends some bodies with a line feed that its length does not count.
             while self.searched == 0 && buffer.first() == Some(&b'\n') {
@@ -73,6 +90,16 @@ impl Decoder {
             self.pending = Some(parse_headers(&headers[..end])?);
         }
         match self.pending.take() {
+            Some((Kind::EventJson, reply_text, length)) if length > MAX_EVENT_BYTES => {
+                let skipped = length.min(buffer.len());
+                buffer.advance(skipped);
+                self.skipped = length - skipped;
+                Ok(Some(Frame {
+                    kind: Kind::EventJson,
+                    reply_text,
+                    body: Bytes::new(),
+                }))
+            }
             Some((kind, reply_text, length)) if buffer.len() >= length => {
                 let body = buffer.split_to(length).freeze();
                 Ok(Some(Frame { kind, reply_text, body }))
@@ -109,13 +136,23 @@ fn parse_headers(block: &[u8]) -> Result<(Kind, Option<String>, usize), FrameErr
             }
             "Reply-Text" => reply_text = Some(value.to_owned()),
             "Content-Length" => {
-                length = value.parse().map_err(|_| FrameError::BadLength(value.to_owned()))?;
-                if length > MAX_BODY_BYTES {
-                    return Err(FrameError::BodyTooLong(length));
-                }
+                let bad = |_| FrameError::BadLength(shown(value).to_string());
+                length = value.parse().map_err(bad)?;
             }
             _ => {}
         }
+    }
+    let most = match kind {
+        Kind::EventJson => MAX_SKIPPED_BYTES,
+        Kind::ApiResponse => MAX_BODY_BYTES,
+        _ => MAX_SMALL_BYTES,
+    };
+    if length > most {
+        let kind = match kind {
+            Kind::Other(kind) => shown(&kind).to_string(),
+            kind => format!("{kind:?}"),
+        };
+        return Err(FrameError::BodyTooLong { kind, length, most });
     }
     Ok((kind, reply_text, length))
 }
@@ -147,8 +184,14 @@ mod tests {
             let path = entry.unwrap().path();
             let bytes = std::fs::read(&path).unwrap();
             let whole = frames(&bytes, bytes.len());
-            assert!(whole.len() > 2, "{}", path.display());
-            assert_eq!(whole[0].kind, Kind::AuthRequest, "{}", path.display());
+            // Some recordings hold a whole connection, the others the events of one alone.
+            if bytes.starts_with(b"Content-Type: auth/request") {
+                assert!(whole.len() > 2, "{}", path.display());
+                assert_eq!(whole[0].kind, Kind::AuthRequest, "{}", path.display());
+            } else {
+                let events = whole.iter().all(|frame| frame.kind == Kind::EventJson);
+                assert!(!whole.is_empty() && events, "{}", path.display());
+            }
             assert_eq!(whole, frames(&bytes, 1), "{}", path.display());
         }
     }
@@ -166,6 +209,59 @@ mod tests {
             let error = Decoder::default().decode(&mut buffer).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }
+    }
+
+    #[test]
+    fn an_event_beyond_its_bound_is_passed_over_without_being_kept() {
+        let long = vec![b'x'; MAX_EVENT_BYTES * 3];
+        let mut bytes = format!("Content-Length: {}\nContent-Type: text/event-json\n\n", long.len()).into_bytes();
+        bytes.extend_from_slice(&long);
+        bytes.extend_from_slice(b"Content-Length: 2\nContent-Type: text/event-json\n\n{}");
+        let (mut decoder, mut buffer, mut found) = (Decoder::default(), BytesMut::new(), Vec::new());
+        for chunk in bytes.chunks(1000) {
+            buffer.extend_from_slice(chunk);
+            while let Some(frame) = decoder.decode(&mut buffer).unwrap() {
+                found.push(frame);
+            }
+            assert!(buffer.len() <= 1000, "{} bytes wait", buffer.len());
+        }
+        let bodies: Vec<_> = found
+            .iter()
+            .map(|frame| (frame.kind.clone(), &frame.body[..]))
+            .collect();
+        assert_eq!(bodies, [(Kind::EventJson, &b""[..]), (Kind::EventJson, &b"{}"[..])]);
+        assert!(matches!(
+            crate::event_socket::Event::parse(found[0].body.clone()),
+            Err(crate::event_socket::EventError::TooLong)
+        ));
+    }
+
+    #[test]
+    fn what_announces_more_than_its_kind_ever_has_is_refused_by_kind() {
+        for (kind, length, is_refused) in [
+            ("text/event-json", MAX_SKIPPED_BYTES, false),
+            ("text/event-json", MAX_SKIPPED_BYTES + 1, true),
+            ("api/response", MAX_BODY_BYTES, false),
+            ("api/response", MAX_BODY_BYTES + 1, true),
+            ("command/reply", MAX_SMALL_BYTES + 1, true),
+            ("text/disconnect-notice", MAX_SMALL_BYTES, false),
+            ("text/disconnect-notice", MAX_SMALL_BYTES + 1, true),
+            ("log/data", MAX_SMALL_BYTES + 1, true),
+        ] {
+            for head in [
+                format!("Content-Type: {kind}\nContent-Length: {length}\n\n"),
+                format!("Content-Length: {length}\nContent-Type: {kind}\n\n"),
+            ] {
+                let answer = Decoder::default().decode(&mut BytesMut::from(head.as_bytes()));
+                assert_eq!(answer.is_err(), is_refused, "{head}");
+            }
+        }
+        let kind = "x".repeat(5000);
+        let head = format!("Content-Type: {kind}\nContent-Length: 99999\n\n");
+        let error = Decoder::default()
+            .decode(&mut BytesMut::from(head.as_bytes()))
+            .unwrap_err();
+        assert!(error.to_string().len() < 500, "{error}");
     }
 
     #[test]

@@ -16,6 +16,6 @@ mod xmlstatus;
 
 pub use commands::{Changes, Commands, Killed, QueryError, SNAPSHOT_CHUNK};
 pub use connection::{Client, CommandError, ConnectError, Events, Lost, Timing, connect};
-pub use event::{Event, EventError, GatewayEvent, Subclass};
+pub use event::{Event, EventError, GatewayEvent, MAX_SEQUENCE, Subclass, headers};
 pub use session::{OpenError, Session, SwitchAddress};
-pub use xmlstatus::{GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles};
+pub use xmlstatus::{GatewayDetails, GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles};

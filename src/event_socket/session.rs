@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::commands::{Changes, Commands, QueryError};
 use super::connection::{CommandError, ConnectError, Events, Lost, Timing, connect};
+use crate::shown::shown;
 
 /// HEARTBEAT stands before CUSTOM: what follows that word is taken as a subclass (FACTS 34).
 const SUBSCRIBE: &str = "event json HEARTBEAT CUSTOM sofia::gateway_add sofia::gateway_state sofia::gateway_delete \
@@ -52,8 +53,8 @@ pub enum OpenError {
     #[error("the subscription failed: {0}")]
     Subscribe(#[from] CommandError),
     #[error(
-        "it answers `switchname` with {answered:?}, but this [[switch]] is named {name:?}: set `name = \"{answered}\"`, or give FreeSWITCH the \
-         name {name:?} (`switchname` in switch.conf.xml). Cloned hosts can have the same one"
+        "it answers `switchname` with \"{answered}\", but this [[switch]] is named {name:?}: set `name = \"{answered}\"`, or give FreeSWITCH the \
+         name {name:?} (`switchname` in switch.conf.xml). Cloned hosts can have the same one", answered = shown(answered)
     )]
     OtherName { name: String, answered: String },
 }

@@ -1,8 +1,9 @@
 //! `sofia xmlstatus`, read tolerantly: several of its values are not escaped, so it may be no XML at all (FACTS 25).
 
+use std::str::FromStr;
 use std::time::Duration;
 
-use crate::registration::{PingStatus, State};
+use crate::registration::{Calls, PingStatus, State};
 
 /// One gateway of the list, or a predecessor of it that waits to be deleted.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +14,23 @@ pub struct GatewayStatus {
     pub ping: PingStatus,
     /// How long it has been up; `None` when it is down.
     pub uptime: Option<Duration>,
+    pub details: GatewayDetails,
+}
+
+/// What only the list tells of a gateway.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GatewayDetails {
+    /// Seconds between two pings; 0 when none is set.
+    pub ping_every: u32,
+    /// When the next ping is, or the one under way was due: seconds since 1970 by the switch's clock.
+    pub ping_due: i64,
+    /// A ping is under way.
+    pub pinging: bool,
+    /// The round trip of the last answered ping; `None` when there is none.
+    pub ping_ms: Option<f64>,
+    pub calls: Calls,
+    /// Seconds until the next try to register, while it waits for one.
+    pub retry: Option<u32>,
 }
 
 /// A reply that is no list of gateways. It says nothing about which there are: never take it for an empty list.
@@ -105,6 +123,7 @@ struct Partial<'a> {
     state: Option<&'a str>,
     status: Option<&'a str>,
     uptime_usec: Option<&'a str>,
+    details: GatewayDetails,
 }
 
 impl<'a> Partial<'a> {
@@ -114,10 +133,14 @@ impl<'a> Partial<'a> {
         match tag {
             "name" => drop(self.name.get_or_insert(value)),
             "profile" => drop(self.profile.get_or_insert(value)),
-            "state" => self.state = Some(value),
+            "state" => {
+                self.state = Some(value);
+                // It stands behind the state, and not in every one.
+                self.details.retry = None;
+            }
             "status" => self.status = Some(value),
             "uptime-usec" => self.uptime_usec = Some(value),
-            _ => {}
+            _ => self.details.take(tag, value),
         }
     }
 
@@ -132,7 +155,29 @@ impl<'a> Partial<'a> {
             state: State::from(self.state.ok_or(StatusError::Incomplete("state"))?),
             ping: PingStatus::from(self.status.ok_or(StatusError::Incomplete("status"))?),
             uptime: uptime.map(Duration::from_micros),
+            details: self.details,
         })
+    }
+}
+
+impl GatewayDetails {
+    /// A number that a newer FreeSWITCH may write otherwise counts as none: it decides nothing.
+    fn take(&mut self, tag: &str, value: &str) {
+        fn number<T: FromStr + Default>(value: &str) -> T {
+            value.parse().unwrap_or_default()
+        }
+        match tag {
+            "pingfreq" => self.ping_every = number(value),
+            "ping" => self.ping_due = number(value),
+            "pinging" => self.pinging = number::<i64>(value) != 0,
+            "pingtime" => self.ping_ms = value.parse().ok().filter(|ms: &f64| ms.is_finite() && *ms > 0.0),
+            "calls-in" => self.calls.inbound = number(value),
+            "calls-out" => self.calls.outbound = number(value),
+            "failed-calls-in" => self.calls.failed_in = number(value),
+            "failed-calls-out" => self.calls.failed_out = number(value),
+            "retry" => self.retry = value.strip_suffix('s').and_then(|seconds| seconds.parse().ok()),
+            _ => {}
+        }
     }
 }
 
@@ -186,6 +231,40 @@ mod tests {
         );
         assert_eq!(list[3].uptime, Some(Duration::from_micros(11_759_550)));
         assert_eq!(list[1].uptime, None);
+    }
+
+    #[test]
+    fn what_only_the_list_tells_is_read() {
+        let list = parse_gateways(&recording("sofia-xmlstatus-gateway")).unwrap();
+        let details = |at: usize| &list[at].details;
+        assert_eq!(*details(0), GatewayDetails::default(), "an IP trunk without ping");
+        let pinged = GatewayDetails {
+            ping_every: 5,
+            ping_due: 1_795_401_528,
+            ..GatewayDetails::default()
+        };
+        assert_eq!(*details(1), pinged);
+        assert_eq!((details(2).retry, details(3).retry), (Some(5), None));
+
+        let calls = |name: &str| parse_gateway(&recording(name)).unwrap().unwrap().details.calls;
+        let during = calls("sofia-xmlstatus-gateway-during-a-call");
+        assert_eq!((during.outbound, during.failed_out), (1, 0));
+        assert_eq!(calls("sofia-xmlstatus-gateway-after-a-failed-call").failed_out, 1);
+        let refused = parse_gateway(&recording("sofia-xmlstatus-gateway-refused"))
+            .unwrap()
+            .unwrap();
+        assert_eq!(refused.details.retry, Some(16));
+
+        let text = String::from_utf8(recording("sofia-xmlstatus-gateway-gw_ok")).unwrap();
+        let other = text
+            .replace("<context>public</context>", "<context>x\n<retry>7s</retry>\n</context>")
+            .replace("<pingtime>0.00", "<pingtime>12.50")
+            .replace("<pinging>0", "<pinging>1");
+        let details = parse_gateway(other.as_bytes()).unwrap().unwrap().details;
+        assert_eq!(
+            (details.ping_ms, details.pinging, details.retry),
+            (Some(12.5), true, None)
+        );
     }
 
     #[test]

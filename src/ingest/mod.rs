@@ -5,10 +5,13 @@
 //! reached. Reading never waits for Redis.
 
 mod backlog;
+mod sequence;
 mod snapshot;
+mod usable;
 mod view;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Display, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,18 +27,30 @@ use crate::event_socket::{
     Subclass, SwitchAddress,
 };
 use crate::gateway::GatewayName;
-use crate::health::{self, Health, Part};
+use crate::health::{self, GatewayCounts, Health, Part};
 use crate::metrics;
 use crate::registration::State;
-use crate::store::{Applied, Observation, Observed, Row, StoreError};
-use backlog::{Backlog, Entry};
+use crate::shown::{MAX_SHOWN_BYTES, shown};
+use crate::store::{Applied, Change, Observation, Observed, Row, Sighting, StoreError, Touched};
+use crate::throttle::Throttle;
+use backlog::{Backlog, Dropped, Entry, Limits};
 use snapshot::Identity;
 use view::{Changed, View};
 
-/// Events that wait whole while Redis is away, a switch: about 25 MB.
+/// Events that wait whole while Redis is away, a switch: about 40 MB.
 const BACKLOG: usize = 20_000;
+/// Memory for them, however long they are, and for what waits for the hashes alone.
+const BACKLOG_BYTES: usize = 64 * 1024 * 1024;
+/// What an event takes of it, about.
+const EVENT_BYTES: usize = 2 * 1024;
 /// Events in one script call: Redis's other clients wait a few milliseconds at most.
 const BATCH: usize = 500;
+/// Memory in one script call: three times what so many events take.
+const BATCH_BYTES: usize = 3 * 1024 * 1024;
+/// Memory for what is known of the gateways of one switch: 100,000 of them take a third.
+const VIEW_BYTES: usize = 256 * 1024 * 1024;
+/// So many events in a row that cannot be read are not FreeSWITCH's.
+const UNREADABLE: u32 = 100;
 /// Events that are taken in at once when they come faster than one by one.
 const CHUNK: usize = 256;
 /// A batch that is on its way for longer says that Redis takes none at the moment.
@@ -47,6 +62,11 @@ const MOST_HELD: Duration = Duration::from_secs(30);
 const FEW: usize = 32;
 /// What is still unwritten when trunkd stops gets so long.
 const LAST_FLUSH: Duration = Duration::from_secs(3);
+
+const LIMITS: Limits = Limits {
+    events: BACKLOG,
+    bytes: BACKLOG_BYTES,
+};
 
 /// How often, how soon and how long. The defaults are what an operator gets; tests shorten them.
 #[derive(Debug, Clone)]
@@ -65,6 +85,8 @@ pub struct Timing {
     pub touch_interval: Duration,
     /// A switch that can't be reached for so long has its states marked stale.
     pub stale_after: Duration,
+    /// A ping that is under way for so long is stuck.
+    pub ping_limit: Duration,
 }
 
 impl Default for Timing {
@@ -78,6 +100,7 @@ impl Default for Timing {
             refused_retry: Duration::from_secs(60),
             touch_interval: Duration::from_secs(5),
             stale_after: Duration::from_secs(60),
+            ping_limit: view::PING_LIMIT,
         }
     }
 }
@@ -100,6 +123,9 @@ pub struct Ingest {
     moved: Notify,
     /// Counts changes of what is known of the switch, for [`Ingest::changed`].
     version: watch::Sender<u64>,
+    unreadable_logs: Throttle,
+    challenge_logs: Throttle,
+    odd_logs: Throttle,
 }
 
 /// What runs on a switch, or what changed of it since it was asked for last.
@@ -147,10 +173,16 @@ enum Link {
         commands: Commands,
         changes: Changes,
         identity: Identity,
+        since: Timestamp,
     },
     Down {
         since: Instant,
-        marked: bool,
+        /// The same by the clock
+        at: Timestamp,
+        /// The last error
+        reason: Option<String>,
+        /// Its states are marked stale, and nobody has seen it since this sighting.
+        marked: Option<u64>,
     },
 }
 
@@ -174,12 +206,9 @@ impl Ingest {
         let shared = Shared {
             view: View::default(),
             profiles: None,
-            backlog: Backlog::new(BACKLOG, observed.announces()),
+            backlog: Backlog::new(LIMITS, observed.announces()),
             writing_since: None,
-            link: Link::Down {
-                since: now,
-                marked: false,
-            },
+            link: Link::down(None),
             survey_at: now,
             look_at: None,
             quiet_until: now,
@@ -196,6 +225,9 @@ impl Ingest {
             survey: Notify::new(),
             moved: Notify::new(),
             version: watch::Sender::new(0),
+            unreadable_logs: Throttle::default(),
+            challenge_logs: Throttle::default(),
+            odd_logs: Throttle::default(),
         }
     }
 
@@ -319,8 +351,15 @@ impl Ingest {
         }
         let last = async {
             while self.flush().await == Flushed::More {}
-            let core = self.core_uuid().unwrap_or_default();
-            let _ = self.observed.touch(false, &core, Timestamp::now()).await;
+            let now = Timestamp::now();
+            let sighting = match self.sighting() {
+                Sighting::Connected { .. } => Sighting::Disconnected {
+                    since: now,
+                    reason: Some("trunkd was stopped".to_owned()),
+                },
+                disconnected => disconnected,
+            };
+            let _ = self.observed.touch(&sighting, now).await;
         };
         if timeout(LAST_FLUSH, last).await.is_err() {
             let waiting = self.lock().backlog.len();
@@ -357,12 +396,12 @@ impl Ingest {
                 }
                 Err(error) => {
                     self.count_connect(error.kind());
-                    let reason = error.to_string();
+                    let reason = bounded(&error);
                     if reason != told {
                         self.tell_unreachable(&error);
                         told.clone_from(&reason);
                     }
-                    self.health.set(self.part(), health::State::Degraded, Some(reason));
+                    self.unreachable(reason);
                     if error.needs_an_operator() {
                         self.timing.refused_retry
                     } else {
@@ -377,9 +416,9 @@ impl Ingest {
     fn tell_unreachable(&self, error: &OpenError) {
         let (switch, address) = (self.name(), &self.switch.address);
         if error.needs_an_operator() {
-            tracing::error!(switch, %address, "cannot use the switch: {error}");
+            tracing::error!(switch, %address, "cannot use the switch: {}", bounded(error));
         } else {
-            tracing::warn!(switch, %address, "cannot reach the switch, trying on: {error}");
+            tracing::warn!(switch, %address, "cannot reach the switch, trying on: {}", bounded(error));
         }
     }
 
@@ -393,14 +432,15 @@ impl Ingest {
         let core: Arc<str> = identity.core_uuid.as_str().into();
         tracing::info!(switch = self.name(), address = %self.switch.address, core_uuid = %core, "connected to the switch");
         self.connected(session.commands.clone(), session.changes.clone(), identity);
-        let (mut arrived, mut events, mut held_since) = (Vec::new(), Vec::new(), None);
+        let (mut arrived, mut events, mut held_since, mut unreadable) = (Vec::new(), Vec::new(), None, 0);
         loop {
             self.make_room(&mut held_since).await;
             if let Err(lost) = session.next(&mut arrived, CHUNK).await {
-                return lost.to_string();
+                return bounded(&lost);
             }
-            let end = arrived.drain(..).find_map(|json| self.read(json, &core, &mut events));
-            self.take(&core, &mut events);
+            let read = |json| self.read(json, &core, &mut events, &mut unreadable);
+            let end = arrived.drain(..).find_map(read);
+            let end = end.or(self.take(&core, &mut events));
             if let Some(reason) = end {
                 return reason;
             }
@@ -413,7 +453,7 @@ impl Ingest {
         loop {
             {
                 let shared = self.lock();
-                let room = shared.backlog.room();
+                let room = shared.backlog.room(EVENT_BYTES);
                 if room > BACKLOG / 2 {
                     *held_since = None;
                 }
@@ -428,21 +468,37 @@ impl Ingest {
         }
     }
 
-    /// Reads one event; answers why the connection is to end, if it is.
-    fn read(&self, json: Bytes, core: &str, events: &mut Vec<GatewayEvent>) -> Option<String> {
-        match Event::parse(json) {
-            Ok(Event::Gateway(event)) if event.core_uuid != core => return Some("it was restarted".to_owned()),
-            Ok(Event::Gateway(event)) if event.switchname != self.switch.name => {
-                return Some(format!("it now calls itself {:?}", event.switchname));
-            }
-            Ok(Event::Gateway(event)) => events.push(event),
-            Ok(Event::Heartbeat | Event::Other(_)) => {}
-            Ok(Event::ProfileStart) => self.survey_within(self.timing.settle),
+    /// Reads one event; answers why the connection is to end, if it is. `unreadable` counts those in a row that could not be read.
+    fn read(&self, json: Bytes, core: &str, events: &mut Vec<GatewayEvent>, unreadable: &mut u32) -> Option<String> {
+        let event = match Event::parse(json) {
+            Ok(event) => event,
             Err(error) => {
-                tracing::error!(switch = self.name(), %error, "an event could not be read; a snapshot makes up for it");
+                let error = bounded(&error);
+                if let Some(more) = self.unreadable_logs.pass(std::time::Instant::now()) {
+                    let message = "an event could not be read; a snapshot makes up for it";
+                    tracing::error!(switch = self.name(), %error, more, "{message}");
+                }
                 self.count_dropped("unreadable", 1);
                 self.survey_within(self.timing.settle);
+                *unreadable += 1;
+                let is_nonsense = *unreadable >= UNREADABLE;
+                return is_nonsense.then(|| format!("{UNREADABLE} events in a row could not be read: {error}"));
             }
+        };
+        *unreadable = 0;
+        match event {
+            Event::Gateway(event) if event.core_uuid != core => return Some("it was restarted".to_owned()),
+            Event::Gateway(event) if event.switchname != self.switch.name => {
+                return Some(format!("it now calls itself \"{}\"", shown(&event.switchname)));
+            }
+            Event::Gateway(event) => events.push(event),
+            Event::Heartbeat { sequence } => {
+                if let Some(sequence) = sequence {
+                    self.lock().view.hear(sequence);
+                }
+            }
+            Event::Other(_) => {}
+            Event::ProfileStart => self.survey_within(self.timing.settle),
         }
         None
     }
@@ -450,12 +506,13 @@ impl Ingest {
     /// Starts afresh with this run of the switch.
     fn connected(&self, commands: Commands, changes: Changes, identity: Identity) {
         let mut shared = self.lock();
-        shared.view = View::default();
+        shared.view = View::new(self.timing.ping_limit);
         shared.profiles = None;
         shared.link = Link::Up {
             commands,
             changes,
             identity,
+            since: Timestamp::now(),
         };
         shared.survey_at = Instant::now();
         shared.quiet_until = shared.survey_at;
@@ -468,10 +525,7 @@ impl Ingest {
     }
 
     fn disconnected(&self, reason: &str) {
-        self.lock().link = Link::Down {
-            since: Instant::now(),
-            marked: false,
-        };
+        self.lock().link = Link::down(Some(reason.to_owned()));
         self.health
             .set(self.part(), health::State::Degraded, Some(reason.to_owned()));
         self.bump();
@@ -479,17 +533,39 @@ impl Ingest {
         self.moved.notify_one();
     }
 
-    /// Takes events in, in the order they came.
-    fn take(&self, core: &Arc<str>, events: &mut Vec<GatewayEvent>) {
-        if events.is_empty() {
-            return;
+    /// The last error while it cannot be reached.
+    fn unreachable(&self, error: String) {
+        if let Link::Down { reason, .. } = &mut self.lock().link
+            && reason.as_ref() != Some(&error)
+        {
+            *reason = Some(error.clone());
+            self.moved.notify_one();
         }
-        let (mut of_subclass, mut older) = ([0; Subclass::ALL.len()], 0);
+        self.health.set(self.part(), health::State::Degraded, Some(error));
+    }
+
+    /// Takes events in, in the order they came; answers why the connection is to end, if it is.
+    fn take(&self, core: &Arc<str>, events: &mut Vec<GatewayEvent>) -> Option<String> {
+        if events.is_empty() {
+            return None;
+        }
+        let (mut of_subclass, mut older, mut odd) = ([0; Subclass::ALL.len()], 0, 0);
         let mut shared = self.lock();
         for event in events.drain(..) {
+            let was_challenged = shared
+                .view
+                .row(&event.gateway)
+                .is_some_and(|row| row.challenge.is_some());
             let meaning = shared.view.event(&event);
             of_subclass[event.subclass as usize] += 1;
             older += u64::from(meaning.older);
+            odd += u64::from(meaning.odd);
+            if meaning.odd {
+                self.tell_odd(&event);
+            }
+            if matches!(meaning.change, Change::Note(_)) && !was_challenged {
+                self.tell_challenge(&event);
+            }
             shared.backlog.push(Entry {
                 core_uuid: core.clone(),
                 observation: Observation {
@@ -499,10 +575,12 @@ impl Ingest {
                     mark: meaning.mark,
                     json: event.json,
                     announce: true,
+                    is_odd: meaning.odd,
                 },
             });
         }
         let (dropped, unsettled) = (shared.backlog.take_dropped(), shared.view.take_unsettled());
+        let is_too_much = shared.view.bytes() > VIEW_BYTES;
         drop(shared);
         self.work.notify_one();
         self.bump();
@@ -512,7 +590,8 @@ impl Ingest {
         if of_subclass[Subclass::Add as usize] > 0 {
             self.look_within(self.timing.settle);
         }
-        self.count_dropped("channel_and_list", dropped);
+        self.dropped(dropped);
+        self.count_dropped("hash", odd);
         ::metrics::counter!(metrics::EVENTS_STALE, "switch" => self.label()).increment(older);
         for (subclass, count) in Subclass::ALL
             .into_iter()
@@ -521,6 +600,41 @@ impl Ingest {
         {
             ::metrics::counter!(metrics::EVENTS, "switch" => self.label(), "subclass" => subclass.as_str())
                 .increment(count);
+        }
+        let reason = || format!("it tells of more gateways than {} MiB hold", VIEW_BYTES / 1024 / 1024);
+        is_too_much.then(reason)
+    }
+
+    fn dropped(&self, dropped: Dropped) {
+        self.count_dropped("channel_and_list", dropped.announcements);
+        self.count_dropped("hash", dropped.states);
+        if dropped.states > 0 {
+            self.survey_within(self.timing.settle);
+        }
+    }
+
+    fn tell_odd(&self, event: &GatewayEvent) {
+        if let Some(more) = self.odd_logs.pass(std::time::Instant::now()) {
+            tracing::warn!(
+                switch = self.name(),
+                gateway = %shown(&event.gateway),
+                sequence = event.sequence,
+                more,
+                "an event's sequence is far from those before it: it changes no state, a snapshot tells it"
+            );
+        }
+    }
+
+    fn tell_challenge(&self, event: &GatewayEvent) {
+        if let Some(more) = self.challenge_logs.pass(std::time::Instant::now()) {
+            tracing::warn!(
+                switch = self.name(),
+                gateway = %shown(&event.gateway),
+                realm = %shown(event.realm.as_deref().unwrap_or_default()),
+                more,
+                "FreeSWITCH did not answer a carrier's challenge, since its sender is none of the gateway's hosts: set \
+                 the gateway's gw-auth-acl to a list of acl.conf that holds the sender's address"
+            );
         }
     }
 
@@ -543,9 +657,12 @@ impl Ingest {
     /// Takes one batch to Redis; one at a time, so that order is kept.
     async fn flush(&self) -> Flushed {
         let _alone = self.flushing.lock().await;
+        if !self.forget_sequences().await {
+            return Flushed::Failed;
+        }
         let batch = {
             let mut shared = self.lock();
-            let batch = shared.backlog.take(BATCH);
+            let batch = shared.backlog.take(BATCH, BATCH_BYTES);
             if !batch.is_empty() {
                 shared.writing_since.get_or_insert_with(Instant::now);
             }
@@ -597,6 +714,33 @@ impl Ingest {
         Flushed::More
     }
 
+    /// When what was believed of the run's sequences is not any more, Redis has to forget it first. False when it could not.
+    async fn forget_sequences(&self) -> bool {
+        let core = {
+            let mut shared = self.lock();
+            let turned = shared.view.take_turned();
+            let Link::Up { identity, .. } = &shared.link else {
+                return true;
+            };
+            if !turned {
+                return true;
+            }
+            let (core, heard) = (identity.core_uuid.clone(), shared.view.heard());
+            shared.backlog.distrust(&core, heard);
+            core
+        };
+        tracing::warn!(
+            switch = self.name(),
+            "its events have other sequences than before: what is known of their order is forgotten"
+        );
+        let is_done = self.observed.distrust(&core).await.is_ok();
+        if !is_done {
+            self.lock().view.turn();
+        }
+        self.survey_within(self.timing.settle);
+        is_done
+    }
+
     // ---- the surveyor: snapshots → Redis
 
     async fn surveyor(&self) {
@@ -634,6 +778,7 @@ impl Ingest {
                 }
                 Err(SurveyError::Switch(error)) => {
                     self.count_snapshot("failed");
+                    let error = bounded(&error);
                     tracing::warn!(switch = self.name(), "the list of gateways could not be read: {error}");
                     self.health.set(self.part(), health::State::Degraded, Some(error));
                     self.survey_within(backoff.delay());
@@ -694,7 +839,7 @@ impl Ingest {
         }
         let reflected = begun?;
         let before = self.observed.read().await?.rows;
-        let sequence = reflected.max(self.lock().view.newest());
+        let sequence = reflected.max(self.lock().view.heard());
         let asked = Instant::now();
         let listed = commands.gateways().await.map_err(failed)?;
         let profiles = commands.profiles().await.map_err(failed)?;
@@ -716,9 +861,13 @@ impl Ingest {
                 let rows = before
                     .into_iter()
                     .filter_map(|(name, row)| Some((name, serde_json::from_str(&row).ok()?)));
-                shared
-                    .view
-                    .seed(rows.map(|(name, row)| (name, Row { revision: None, ..row })));
+                // In a run that Redis did not know yet every gateway was started anew.
+                let kept = |row: Row| Row {
+                    revision: None,
+                    challenge: row.challenge.filter(|_| reflected > 0),
+                    ..row
+                };
+                shared.view.seed(rows.map(|(name, row)| (name, kept(row))));
             }
             shared.view.absorb(&survey.listed, survey.sequence, now);
             let unasked = shared.view.unasked().map(|(name, instance)| (name.clone(), instance));
@@ -878,35 +1027,59 @@ impl Ingest {
 
     async fn keeper(&self) {
         loop {
-            let standing = match &self.lock().link {
-                Link::Up { identity, .. } => Standing::Up(identity.core_uuid.clone()),
-                Link::Down { since, marked: false } if since.elapsed() >= self.timing.stale_after => Standing::Lost,
-                Link::Down { .. } => Standing::Down,
-            };
-            match standing {
-                Standing::Up(core) => {
-                    match self.observed.touch(true, &core, Timestamp::now()).await {
-                        Ok(true) => {}
-                        Ok(false) => self.survey_within(Duration::ZERO),
-                        // Whatever Redis goes through, a comparison is due afterwards.
-                        Err(_) => self.survey_within(self.timing.settle),
-                    }
-                }
-                Standing::Down => drop(self.observed.touch(false, "", Timestamp::now()).await),
-                Standing::Lost => {
-                    if let Ok(Some(marked)) = self.mark_stale().await {
-                        self.stale(marked);
-                    }
-                }
-            }
+            self.keep().await;
             self.gauge();
             let _ = timeout(self.timing.touch_interval, self.moved.notified()).await;
         }
     }
 
-    fn stale(&self, rows: u64) {
+    async fn keep(&self) {
+        let sighting = self.sighting();
+        let touched = self.observed.touch(&sighting, Timestamp::now()).await;
+        match (sighting, touched) {
+            (Sighting::Connected { .. }, Ok(touched)) if !touched.is_known => self.survey_within(Duration::ZERO),
+            // Whatever Redis goes through, a comparison is due afterwards.
+            (Sighting::Connected { .. }, Err(_)) => self.survey_within(self.timing.settle),
+            (Sighting::Disconnected { .. }, Ok(touched)) => {
+                if self.is_to_be_marked(&touched)
+                    && let Ok(Some(rows)) = self.mark_stale().await
+                {
+                    self.stale(rows, &touched);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn sighting(&self) -> Sighting {
+        match &self.lock().link {
+            Link::Up { identity, since, .. } => Sighting::Connected {
+                core_uuid: identity.core_uuid.clone(),
+                since: *since,
+            },
+            Link::Down { at, reason, .. } => Sighting::Disconnected {
+                since: *at,
+                reason: reason.clone(),
+            },
+        }
+    }
+
+    /// Whether the switch has been out of reach for so long that its states are to be marked. While another trunkd sees it they are
+    /// that one's to write, and when it sees it no longer they are to be marked again.
+    fn is_to_be_marked(&self, touched: &Touched) -> bool {
+        let limit = self.timing.stale_after;
+        let is_seen = touched.unseen.is_some_and(|unseen| unseen < limit);
+        match &self.lock().link {
+            Link::Down { since, marked, .. } => {
+                !is_seen && since.elapsed() >= limit && *marked != Some(touched.sighted_ms.unwrap_or_default())
+            }
+            Link::Up { .. } => false,
+        }
+    }
+
+    fn stale(&self, rows: u64, touched: &Touched) {
         if let Link::Down { marked, .. } = &mut self.lock().link {
-            *marked = true;
+            *marked = Some(touched.sighted_ms.unwrap_or_default());
         }
         let seconds = self.timing.stale_after.as_secs();
         tracing::warn!(
@@ -928,29 +1101,34 @@ impl Ingest {
 
     fn gauge(&self) {
         let shared = self.lock();
-        let mut states = std::collections::BTreeMap::new();
+        let mut states = BTreeMap::<_, u32>::new();
+        let (mut counts, mut challenges) = (GatewayCounts::default(), 0_u32);
         for (_, row) in shared.view.rows() {
-            *states
-                .entry(metrics::state_label(
-                    row.state.as_ref().map_or("", |state| state.as_str()),
-                ))
-                .or_insert(0u32) += 1;
+            let state = row.state.as_ref().map_or("", |state| state.as_str());
+            *states.entry(metrics::state_label(state)).or_default() += 1;
+            *match row.usable {
+                Some(true) => &mut counts.usable,
+                Some(false) => &mut counts.not_usable,
+                None => &mut counts.unknown,
+            } += 1;
+            counts.ping_stuck += u32::from(row.ping_stuck);
+            challenges += u32::from(row.challenge.is_some());
         }
-        let waiting = shared.backlog.len();
+        let (waiting, is_known) = (shared.backlog.len(), shared.is_known());
         drop(shared);
+        self.health.set_gateways(&self.part(), is_known.then_some(counts));
         for state in metrics::STATE_LABELS {
             let count = states.get(state).copied().unwrap_or_default();
             ::metrics::gauge!(metrics::SWITCH_GATEWAYS, "switch" => self.label(), "state" => state).set(count);
         }
+        let usable = [counts.usable, counts.not_usable, counts.unknown];
+        for (word, count) in metrics::USABLE_LABELS.into_iter().zip(usable) {
+            ::metrics::gauge!(metrics::SWITCH_USABLE, "switch" => self.label(), "usable" => word).set(count);
+        }
+        ::metrics::gauge!(metrics::SWITCH_PINGS_STUCK, "switch" => self.label()).set(counts.ping_stuck);
+        ::metrics::gauge!(metrics::SWITCH_CHALLENGES, "switch" => self.label()).set(challenges);
         #[allow(clippy::cast_precision_loss, reason = "a queue's length is far below 2^52")]
         ::metrics::gauge!(metrics::INGEST_BACKLOG, "switch" => self.label()).set(waiting as f64);
-    }
-
-    fn core_uuid(&self) -> Option<String> {
-        match &self.lock().link {
-            Link::Up { identity, .. } => Some(identity.core_uuid.clone()),
-            Link::Down { .. } => None,
-        }
     }
 
     fn count_dropped(&self, target: &'static str, count: u64) {
@@ -996,10 +1174,33 @@ impl Shared {
     }
 }
 
-enum Standing {
-    Up(String),
-    Down,
-    Lost,
+impl Link {
+    fn down(reason: Option<String>) -> Self {
+        Self::Down {
+            since: Instant::now(),
+            at: Timestamp::now(),
+            reason,
+            marked: None,
+        }
+    }
+}
+
+/// An error as it is logged and shown. It may quote the switch, at any length.
+fn bounded(error: &impl Display) -> String {
+    // Our longest messages, with what they quote.
+    const MOST_CHARS: usize = 1024;
+    // Of four bytes each: what is shown whole.
+    const PIECE_CHARS: usize = MAX_SHOWN_BYTES / 4;
+    let text = error.to_string();
+    let start: Vec<char> = text.chars().take(MOST_CHARS + 1).collect();
+    let pieces = start[..start.len().min(MOST_CHARS)].chunks(PIECE_CHARS);
+    let mut out: String = pieces
+        .map(|piece| shown(&String::from_iter(piece)).to_string())
+        .collect();
+    if start.len() > MOST_CHARS {
+        let _ = write!(out, "… ({} bytes)", text.len());
+    }
+    out
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 
 use jiff::{Timestamp, tz::TimeZone};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::view::View;
-use crate::event_socket::Subclass;
+use crate::event_socket::{Subclass, headers};
 use crate::store::{Mend, MendOp, Row, StaleItem, Stored};
 
 /// Marks a value that is not an event as FreeSWITCH sent it.
@@ -24,18 +23,12 @@ pub(super) struct Identity {
 }
 
 /// What of a stored value decides whether it is still true.
-#[derive(Deserialize)]
 struct StoredValue<'a> {
-    #[serde(rename = "FreeSWITCH-Switchname", borrow, default)]
     switchname: Cow<'a, str>,
-    #[serde(rename = "Core-UUID", borrow, default)]
     core_uuid: Cow<'a, str>,
-    #[serde(rename = "State", default)]
-    state: Option<String>,
-    #[serde(rename = "Ping-Status", default)]
-    ping: Option<String>,
-    #[serde(rename = "trunkd-Source", default)]
-    source: Option<String>,
+    state: Option<Cow<'a, str>>,
+    ping: Option<Cow<'a, str>>,
+    source: Option<Cow<'a, str>>,
 }
 
 /// What must change in Redis so that it says what the view says. The view has just absorbed a snapshot that counts as of `sequence`.
@@ -64,7 +57,7 @@ pub(super) fn differences(
         .filter(|name| view.row(name).is_none() && !view.is_newer(name))
     {
         let old_row = stored.rows.get(name).cloned().unwrap_or_default();
-        let row = serde_json::from_str(&old_row).unwrap_or_else(|_| unknown(now));
+        let row = serde_json::from_str(&old_row).unwrap_or_else(|_| Row::unknown(now));
         let value = event_shaped(Subclass::Delete, name, &row, identity, sequence, now);
         let old_value = stored.values.get(name).cloned().unwrap_or_default();
         mends.push(Mend {
@@ -130,7 +123,7 @@ fn says(value: &str, row: &Row, identity: &Identity, stored: &Stored) -> bool {
     if value.switchname != identity.switchname {
         return stored.switches.iter().any(|known| *known == value.switchname);
     }
-    let same = |stored: &Option<String>, true_word: Option<&str>| stored.as_deref() == true_word;
+    let same = |stored: &Option<Cow<'_, str>>, true_word: Option<&str>| stored.as_deref() == true_word;
     value.core_uuid == identity.core_uuid
         && same(&value.state, row.state.as_ref().map(|state| state.as_str()))
         && same(&value.ping, row.ping.as_ref().map(|ping| ping.as_str()))
@@ -138,29 +131,26 @@ fn says(value: &str, row: &Row, identity: &Identity, stored: &Stored) -> bool {
 }
 
 fn parse(value: &str) -> Option<StoredValue<'_>> {
-    serde_json::from_str(value).ok()
-}
-
-fn unknown(now: Timestamp) -> Row {
-    Row {
-        profile: None,
-        state: None,
-        ping: None,
-        status: None,
-        phrase: None,
-        since: now,
-        seen: now,
-        revision: None,
-        stale: false,
-    }
+    let names = ["FreeSWITCH-Switchname", "Core-UUID", "State", "Ping-Status", SOURCE];
+    let [switchname, core_uuid, state, ping, source] = headers(value, names).ok()?;
+    Some(StoredValue {
+        switchname: switchname.unwrap_or_default(),
+        core_uuid: core_uuid.unwrap_or_default(),
+        state,
+        ping,
+        source,
+    })
 }
 
 /// The value with `"trunkd-Source": "disconnected"`; `None` when it is another switch's.
 fn disconnected(value: &str, switchname: &str) -> Option<String> {
-    let mut fields: Map<String, Value> = serde_json::from_str(value).ok()?;
-    if fields.get("FreeSWITCH-Switchname")?.as_str() != Some(switchname) {
-        return None;
+    let known = parse(value).filter(|known| known.switchname == switchname)?;
+    if known.source.is_none() {
+        // An event as FreeSWITCH sent it: lists and doubled keys stay as they are.
+        let event = value.trim_end().strip_suffix('}')?;
+        return Some(format!("{event},\"{SOURCE}\":\"{FROM_DISCONNECT}\"}}"));
     }
+    let mut fields: Map<String, Value> = serde_json::from_str(value).ok()?;
     fields.insert(SOURCE.to_owned(), FROM_DISCONNECT.into());
     serde_json::to_string(&fields).ok()
 }

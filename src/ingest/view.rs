@@ -6,22 +6,35 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::sequence::{Sequences, Verdict};
+use super::usable::{Sign, UNANSWERED_CHALLENGE, judge};
 use crate::event_socket::{GatewayEvent, GatewayStatus, Subclass};
-use crate::registration::State;
-use crate::store::{Change, Row};
+use crate::registration::{PingStatus, State};
+use crate::store::{Challenge, Change, Row};
+
+/// A ping that is not answered ends after 32 s, the SIP stack's timer B, and at one of the next ticks.
+pub(super) const PING_LIMIT: Duration = Duration::from_secs(40);
+/// A snapshot's time is that of its arrival, an event's that of the switch's clock: what differs by less is the same.
+const SAME_TIME: Duration = Duration::from_secs(5);
 
 /// The gateways of one run of a switch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct View {
     live: HashMap<Arc<str>, Live>,
     marks: HashMap<Arc<str>, Mark>,
     /// Every event up to here is reflected by a snapshot.
     floor: u64,
-    /// The highest sequence seen.
-    newest: u64,
+    sequences: Sequences,
+    /// What was believed of the sequences is not any more.
+    turned: bool,
+    /// What gateways and marks take in memory, about: the switch decides about it.
+    bytes: usize,
+    /// A ping that takes longer is stuck.
+    ping_limit: Duration,
     /// Something came in an order that events alone cannot settle: a snapshot is due.
     unsettled: bool,
     /// Second gateways of a name in another profile, as the last snapshot listed them (FACTS 18).
@@ -59,6 +72,10 @@ struct Live {
     revision_is_known: bool,
     /// No event since carried that answer to Redis.
     revision_is_untold: bool,
+    /// What is known of it comes from before this connection.
+    is_seeded: bool,
+    /// When the ping that is under way was due, by the switch's clock, and when it was first seen to be under way.
+    ping_under_way: Option<(i64, Timestamp)>,
     /// Tells this gateway from a predecessor and a successor of its name.
     instance: u64,
 }
@@ -78,31 +95,145 @@ pub(super) struct Meaning {
     pub(super) mark: u64,
     /// The event is older than what was known already.
     pub(super) older: bool,
+    /// Its sequence is not to be believed, so it changes nothing.
+    pub(super) odd: bool,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self::new(PING_LIMIT)
+    }
 }
 
 impl View {
-    /// Takes over what was known before this run was connected to, so that a state that goes on keeps its `since`.
-    /// What events told meanwhile stands.
+    pub(super) fn new(ping_limit: Duration) -> Self {
+        Self {
+            live: HashMap::new(),
+            marks: HashMap::new(),
+            floor: 0,
+            sequences: Sequences::default(),
+            turned: false,
+            bytes: 0,
+            ping_limit,
+            unsettled: false,
+            ghosts: Vec::new(),
+            instances: 0,
+            changed: Changed::All,
+        }
+    }
+
+    /// Takes over what was known before this run was connected to, so that what goes on keeps its times. What events
+    /// told meanwhile stands.
     pub(super) fn seed(&mut self, rows: impl IntoIterator<Item = (String, Row)>) {
         self.changed = Changed::All;
         for (name, row) in rows {
+            if let Some(live) = self.live.get(name.as_str()) {
+                if let Some(row) = continued(&live.row, row) {
+                    self.set_row(&name, row.into());
+                }
+                continue;
+            }
             if self.marks.contains_key(name.as_str()) {
                 continue;
             }
-            let instance = self.new_instance();
-            self.live.entry(name.into()).or_insert(Live {
+            let live = Live {
                 row: row.into(),
                 predecessors: 0,
                 deleted: Vec::new(),
                 revision_is_known: false,
                 revision_is_untold: false,
-                instance,
-            });
+                is_seeded: true,
+                ping_under_way: None,
+                instance: self.new_instance(),
+            };
+            self.put(name.into(), live);
         }
     }
 
+    /// What gateways take in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn put(&mut self, name: Arc<str>, live: Live) {
+        self.bytes += live.bytes() + name.len();
+        if let Some(before) = self.live.insert(name.clone(), live) {
+            self.bytes = self.bytes.saturating_sub(before.bytes() + name.len());
+        }
+    }
+
+    fn set_row(&mut self, name: &str, row: Arc<Row>) {
+        if let Some(live) = self.live.get_mut(name) {
+            self.bytes = self.bytes.saturating_sub(live.bytes());
+            live.row = row;
+            self.bytes += live.bytes();
+        }
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Live> {
+        let live = self.live.remove(name)?;
+        self.bytes = self.bytes.saturating_sub(live.bytes() + name.len());
+        Some(live)
+    }
+
+    fn retain_marks(&mut self, stays: impl Fn(&Mark) -> bool) {
+        let bytes = &mut self.bytes;
+        self.marks.retain(|name, mark| {
+            let stays = stays(mark);
+            if !stays {
+                *bytes = bytes.saturating_sub(mark_bytes(name));
+            }
+            stays
+        });
+    }
+
+    fn mark(&mut self, name: &Arc<str>, mark: Mark) {
+        if self.marks.insert(name.clone(), mark).is_none() {
+            self.bytes += mark_bytes(name);
+        }
+    }
+
+    /// The highest sequence that was heard.
+    pub(super) fn heard(&self) -> u64 {
+        self.sequences.newest()
+    }
+
+    /// The highest that is known.
     pub(super) fn newest(&self) -> u64 {
-        self.newest
+        self.heard().max(self.floor)
+    }
+
+    /// A heartbeat says how far the switch is.
+    pub(super) fn hear(&mut self, sequence: u64) {
+        self.judge_sequence(sequence);
+    }
+
+    /// Whether what Redis knows of this run's sequences is not to be believed; asking takes the mark away.
+    pub(super) fn take_turned(&mut self) -> bool {
+        std::mem::take(&mut self.turned)
+    }
+
+    /// Puts it back.
+    pub(super) fn turn(&mut self) {
+        self.turned = true;
+    }
+
+    /// False when the sequence is not to be believed.
+    fn judge_sequence(&mut self, sequence: u64) -> bool {
+        match self.sequences.hear(sequence) {
+            Verdict::Believed => true,
+            Verdict::Odd => {
+                self.unsettled = true;
+                false
+            }
+            Verdict::Turned => {
+                self.retain_marks(|_| false);
+                self.floor = 0;
+                self.turned = true;
+                self.unsettled = true;
+                true
+            }
+        }
     }
 
     /// The gateways of which something is not known: the state, which FreeSWITCH may never tell of one that does not register (FACTS 31), or the
@@ -196,17 +327,20 @@ impl View {
 
     /// Takes an event in.
     pub(super) fn event(&mut self, event: &GatewayEvent) -> Meaning {
-        self.newest = self.newest.max(event.sequence);
         let nothing = |older| Meaning {
             change: Change::Nothing,
             mark: event.sequence,
             older,
+            odd: false,
         };
-        if event.subclass == Subclass::InvalidDigestReq {
-            return nothing(false);
+        if !self.judge_sequence(event.sequence) {
+            return Meaning {
+                odd: true,
+                ..nothing(false)
+            };
         }
         if event.sequence <= self.floor {
-            return nothing(true);
+            return nothing(event.subclass != Subclass::InvalidDigestReq);
         }
         let mark = self.marks.get(&event.gateway).copied();
         let is_newest = mark.is_none_or(|mark| event.sequence > mark.sequence);
@@ -232,24 +366,26 @@ impl View {
                     self.unsettled = true;
                     nothing(true)
                 }
-                _ => {
-                    self.changed.add(&event.gateway);
-                    let removed = self.live.remove(&event.gateway).is_some();
-                    self.marks.insert(
-                        event.gateway.clone(),
-                        Mark {
-                            sequence: event.sequence,
-                            removed,
-                        },
-                    );
-                    Meaning {
-                        change: Change::Delete,
-                        mark: event.sequence,
-                        older: false,
-                    }
-                }
+                _ => self.deleted(event),
             },
+            Subclass::InvalidDigestReq if is_newest => self.challenged(event).unwrap_or_else(|| nothing(false)),
             Subclass::InvalidDigestReq => nothing(false),
+        }
+    }
+
+    fn deleted(&mut self, event: &GatewayEvent) -> Meaning {
+        self.changed.add(&event.gateway);
+        let removed = self.remove(&event.gateway).is_some();
+        let mark = Mark {
+            sequence: event.sequence,
+            removed,
+        };
+        self.mark(&event.gateway, mark);
+        Meaning {
+            change: Change::Delete,
+            mark: event.sequence,
+            older: false,
+            odd: false,
         }
     }
 
@@ -260,14 +396,7 @@ impl View {
             .map_or(0, |before| before.predecessors + 1);
         let row = Row {
             profile: event.profile.clone(),
-            state: None,
-            ping: None,
-            status: None,
-            phrase: None,
-            since: event.at,
-            seen: event.at,
-            revision: None,
-            stale: false,
+            ..Row::unknown(event.at)
         };
         // A snapshot may have listed this one already, and then it is its own predecessor.
         self.unsettled |= predecessors > 0;
@@ -286,26 +415,33 @@ impl View {
         if before.is_none() {
             self.unsettled = true;
         }
-        let goes_on = before.filter(|row| row.state == event.state);
-        let (status, phrase) = match &event.status {
-            Some(_) => (event.status.clone(), event.phrase.clone()),
-            None => kept_answer(before, event.state.as_ref()),
-        };
-        let row = Row {
-            profile: event
-                .profile
-                .clone()
-                .or_else(|| before.and_then(|row| row.profile.clone())),
-            state: event.state.clone(),
-            ping: event.ping.clone(),
-            status,
-            phrase,
-            since: goes_on.map_or(event.at, |row| row.since),
-            seen: event.at,
-            revision: before.and_then(|row| row.revision.clone()),
-            stale: false,
-        };
+        let row = after_event(before, event);
         Some(self.set(event, row, predecessors, event.sequence))
+    }
+
+    /// A challenge that was not answered. It says nothing of the state, so the mark stays; `None` when the gateway is not known.
+    fn challenged(&mut self, event: &GatewayEvent) -> Option<Meaning> {
+        let before = &self.live.get(&event.gateway)?.row;
+        let challenge = Challenge {
+            from: None,
+            realm: event.realm.as_deref().map(|realm| realm.trim_matches('"').to_owned()),
+            at: event.at,
+        };
+        let is_down = before.usable == Some(false);
+        let reason = is_down.then(|| UNANSWERED_CHALLENGE.to_owned());
+        let row = Arc::new(Row {
+            challenge: Some(challenge),
+            reason: reason.or_else(|| before.reason.clone()),
+            ..Row::clone(before)
+        });
+        self.set_row(&event.gateway, row.clone());
+        let mark = self.marks.get(&event.gateway);
+        Some(Meaning {
+            change: Change::Note(row),
+            mark: mark.map_or(self.floor, |mark| mark.sequence),
+            older: false,
+            odd: false,
+        })
     }
 
     fn set(&mut self, event: &GatewayEvent, row: Row, predecessors: usize, mark: u64) -> Meaning {
@@ -314,9 +450,13 @@ impl View {
         let change = Change::Set(row.clone());
         match self.live.get_mut(&event.gateway) {
             Some(live) if event.subclass == Subclass::State => {
-                live.row = row;
                 live.predecessors = predecessors;
                 live.revision_is_untold = false;
+                live.is_seeded = false;
+                if row.state == Some(State::Noreg) {
+                    live.ping_under_way = None;
+                }
+                self.set_row(&event.gateway, row);
             }
             before => {
                 let deleted = before.map(|live| std::mem::take(&mut live.deleted)).unwrap_or_default();
@@ -326,22 +466,26 @@ impl View {
                     deleted,
                     revision_is_known: false,
                     revision_is_untold: false,
+                    is_seeded: false,
+                    ping_under_way: None,
                     instance: self.new_instance(),
                 };
-                self.live.insert(event.gateway.clone(), live);
+                self.put(event.gateway.clone(), live);
             }
         }
-        self.marks.insert(
-            event.gateway.clone(),
+        let removed = false;
+        self.mark(
+            &event.gateway,
             Mark {
                 sequence: mark,
-                removed: false,
+                removed,
             },
         );
         Meaning {
             change,
             mark,
             older: false,
+            odd: false,
         }
     }
 
@@ -360,19 +504,24 @@ impl View {
             |marks: &HashMap<Arc<str>, Mark>, name: &str| marks.get(name).is_some_and(|mark| mark.sequence > sequence);
 
         let mut ghosts = Vec::new();
-        self.live.retain(|name, _| {
+        self.live.retain(|name, live| {
             let stays = by_name.contains_key(&**name) || newer(&self.marks, name);
             if !stays {
                 self.changed.add(name);
+                self.bytes = self.bytes.saturating_sub(live.bytes() + name.len());
             }
             stays
         });
         for (name, entries) in by_name {
             let name = &Arc::from(name);
             if newer(&self.marks, name) {
-                match self.live.get_mut(name) {
+                match self.live.get(name) {
                     Some(live) if live.row.profile.is_none() => {
-                        Arc::make_mut(&mut live.row).profile = Some(entries[0].profile.clone());
+                        let row = Row {
+                            profile: Some(entries[0].profile.clone()),
+                            ..Row::clone(&live.row)
+                        };
+                        self.set_row(name, row.into());
                         self.changed.add(name);
                     }
                     Some(_) => {}
@@ -389,7 +538,14 @@ impl View {
                 .find(|entry| Some(entry.profile.as_str()) == known)
                 .unwrap_or(&entries[0]);
             let predecessors = entries.iter().filter(|entry| entry.profile == status.profile).count() - 1;
-            let row = observed(before, status, now);
+            let live_before = self.live.get(name);
+            let ping_under_way = ping_under_way(live_before, status, now);
+            let row = observed(
+                live_before,
+                status,
+                self.is_stuck(live_before, ping_under_way, now),
+                now,
+            );
             if before.is_none_or(|before| before.profile != row.profile || before.state != row.state) {
                 self.changed.add(name);
             }
@@ -403,14 +559,24 @@ impl View {
                 deleted: Vec::new(),
                 revision_is_known: self.revision_is_known(name),
                 revision_is_untold: self.live.get(name).is_some_and(|live| live.revision_is_untold),
+                is_seeded: false,
+                ping_under_way,
                 instance,
             };
-            self.live.insert(name.clone(), live);
+            self.put(name.clone(), live);
         }
         self.ghosts = ghosts;
-        self.floor = self.floor.max(sequence);
-        self.newest = self.newest.max(sequence);
-        self.marks.retain(|_, mark| mark.sequence > sequence);
+        self.floor = sequence;
+        self.retain_marks(|mark| mark.sequence > sequence);
+    }
+
+    /// Whether the ping that is under way can have no answer any more.
+    fn is_stuck(&self, before: Option<&Live>, under_way: Option<(i64, Timestamp)>, now: Timestamp) -> bool {
+        under_way.is_some_and(|(due, since)| {
+            let is_that = |live: &&Live| live.ping_under_way.is_none_or(|(known, _)| known == due);
+            let was_stuck = before.filter(is_that).is_some_and(|live| live.row.ping_stuck);
+            was_stuck || is_longer(since, now, self.ping_limit)
+        })
     }
 
     /// Takes in what the switch answered to the question for single gateways, which counts as of `sequence`. Answers of which of them the row is
@@ -424,25 +590,107 @@ impl View {
         let mut taken = Vec::with_capacity(answers.len());
         for (name, status) in answers {
             let is_newer = self.marks.get(name).is_some_and(|mark| mark.sequence > sequence);
-            let live = self.live.get_mut(name).filter(|_| !is_newer && self.floor <= sequence);
+            let live = self.live.get(name).filter(|_| !is_newer && self.floor <= sequence);
             let Some(live) = live else { continue };
             let is_known_as = |profile: &str| live.row.profile.as_deref().is_none_or(|known| known == profile);
             let Some(status) = status.as_ref().filter(|status| is_known_as(&status.profile)) else {
                 self.unsettled = true;
                 continue;
             };
-            live.row = Arc::new(observed(Some(&live.row), status, now));
+            let under_way = ping_under_way(Some(live), status, now);
+            let row = observed(Some(live), status, self.is_stuck(Some(live), under_way, now), now);
+            self.set_row(name, row.into());
+            if let Some(live) = self.live.get_mut(name) {
+                live.ping_under_way = under_way;
+                live.is_seeded = false;
+            }
             self.changed.add(name);
             // What was fired before the question is in the answer.
-            let mark = Mark {
-                sequence,
-                removed: false,
-            };
-            self.marks.insert(name.clone(), mark);
+            let removed = false;
+            self.mark(name, Mark { sequence, removed });
             taken.push(name.clone());
         }
         taken
     }
+}
+
+impl Live {
+    /// What it takes in memory, about. The revision is ours, and short.
+    fn bytes(&self) -> usize {
+        const ROW_AND_ENTRY: usize = 768;
+        let row = &*self.row;
+        let challenge = row.challenge.as_ref().and_then(|challenge| challenge.realm.as_ref());
+        let texts = [&row.profile, &row.status, &row.phrase, &row.reason];
+        let texts = texts.into_iter().flatten().chain(challenge).map(String::len);
+        ROW_AND_ENTRY + texts.sum::<usize>()
+    }
+}
+
+fn mark_bytes(name: &str) -> usize {
+    const ENTRY: usize = 64;
+    ENTRY + name.len()
+}
+
+/// What an event says of a gateway.
+fn after_event(before: Option<&Row>, event: &GatewayEvent) -> Row {
+    let goes_on = before.filter(|row| row.state == event.state);
+    let (status, phrase) = match &event.status {
+        Some(_) => (event.status.clone(), event.phrase.clone()),
+        None => kept_answer(before, event.state.as_ref()),
+    };
+    let is_up = event.ping != Some(PingStatus::Down);
+    let mut row = Row {
+        profile: event.profile.clone().or_else(|| before?.profile.clone()),
+        state: event.state.clone(),
+        ping: event.ping.clone(),
+        status,
+        phrase,
+        since: goes_on.map_or(event.at, |row| row.since),
+        revision: before.and_then(|row| row.revision.clone()),
+        ping_every: before.and_then(|row| row.ping_every),
+        ping_ms: before.and_then(|row| row.ping_ms).filter(|_| is_up),
+        // Of one that does not register, it is an answered ping that fires an event.
+        ping_stuck: before.is_some_and(|row| row.ping_stuck) && event.state != Some(State::Noreg),
+        calls: before.and_then(|row| row.calls),
+        challenge: kept_challenge(before, event.state.as_ref()),
+        retry_at: goes_on.and_then(|row| row.retry_at),
+        ..Row::unknown(event.at)
+    };
+    let sign = if event.status.is_some() {
+        Sign::Answer
+    } else {
+        Sign::Event
+    };
+    judge(&mut row, before, sign);
+    row
+}
+
+fn kept_challenge(before: Option<&Row>, state: Option<&State>) -> Option<Challenge> {
+    before.filter(|_| state != Some(&State::Reged))?.challenge.clone()
+}
+
+/// The row of a gateway that was seen for the first time by an event, with what was known of it before; `None` when it
+/// knows as much by itself.
+fn continued(row: &Row, known: Row) -> Option<Row> {
+    let goes_on = row.is_first_sight && known.usable == row.usable && known.usable_since.is_some();
+    goes_on.then(|| Row {
+        usable_since: known.usable_since,
+        reason: row.reason.clone().or(known.reason),
+        challenge: row.challenge.clone().or(known.challenge),
+        is_first_sight: false,
+        ..row.clone()
+    })
+}
+
+/// When the ping that is under way was due, and when that was first seen.
+fn ping_under_way(before: Option<&Live>, status: &GatewayStatus, now: Timestamp) -> Option<(i64, Timestamp)> {
+    let due = status.details.pinging.then_some(status.details.ping_due)?;
+    let known = before.and_then(|live| live.ping_under_way);
+    known.filter(|(known, _)| *known == due).or(Some((due, now)))
+}
+
+fn is_longer(since: Timestamp, now: Timestamp, limit: Duration) -> bool {
+    Duration::try_from(now.duration_since(since)).is_ok_and(|took| took >= limit)
 }
 
 /// The states between two tries follow a FAILED by themselves and carry no answer: keep the one that led there, it is what an operator wants
@@ -454,22 +702,57 @@ fn kept_answer(before: Option<&Row>, state: Option<&State>) -> (Option<String>, 
     }
 }
 
-fn observed(before: Option<&Row>, status: &GatewayStatus, now: Timestamp) -> Row {
-    let goes_on =
-        before.filter(|row| row.state.as_ref() == Some(&status.state) && row.profile.as_ref() == Some(&status.profile));
+/// What a snapshot says of a gateway.
+fn observed(before: Option<&Live>, status: &GatewayStatus, ping_stuck: bool, now: Timestamp) -> Row {
+    let is_seeded = before.is_some_and(|live| live.is_seeded);
+    // A row that no snapshot was in yet has no profile.
+    let revision = before.and_then(|live| live.row.revision.clone());
+    let is_it = |row: &&Row| row.profile.as_ref().is_none_or(|profile| *profile == status.profile);
+    let before = before.map(|live| &*live.row).filter(is_it);
+    let goes_on = before.filter(|row| row.state.as_ref() == Some(&status.state));
     let up_since = status.uptime.and_then(|uptime| now.checked_sub(uptime).ok());
     let first_seen = before.filter(|row| row.state.is_none()).map(|row| row.since);
-    Row {
+    let (answer, phrase) = match goes_on {
+        Some(row) => (row.status.clone(), row.phrase.clone()),
+        None => kept_answer(before, Some(&status.state)),
+    };
+    let details = &status.details;
+    let waits = matches!(status.state, State::Failed | State::FailWait);
+    let retry = details
+        .retry
+        .filter(|_| waits)
+        .map(|seconds| Duration::from_secs(seconds.into()));
+    let mut row = Row {
         profile: Some(status.profile.clone()),
         state: Some(status.state.clone()),
         ping: Some(status.ping.clone()),
-        status: goes_on.and_then(|row| row.status.clone()),
-        phrase: goes_on.and_then(|row| row.phrase.clone()),
+        status: answer,
+        phrase,
         since: goes_on.map(|row| row.since).or(first_seen).or(up_since).unwrap_or(now),
-        seen: now,
-        revision: before.and_then(|row| row.revision.clone()),
-        stale: false,
+        revision,
+        ping_every: Some(details.ping_every),
+        ping_ms: details.ping_ms,
+        ping_stuck,
+        calls: Some(details.calls),
+        challenge: kept_challenge(before, Some(&status.state)),
+        retry_at: retry.and_then(|wait| now.checked_add(wait).ok()),
+        ..Row::unknown(now)
+    };
+    judge(&mut row, before, Sign::Snapshot);
+    // What Redis knew of it was taken over before the first snapshot.
+    row.is_first_sight = false;
+    let was_up_since = before
+        .filter(|before| before.usable == Some(true))
+        .and_then(|before| before.usable_since);
+    // While nobody listened it may have been down.
+    let goes_on =
+        |up_since: &Timestamp| was_up_since.is_some_and(|was| !is_seeded || !is_longer(was, *up_since, SAME_TIME));
+    if row.usable == Some(true)
+        && let Some(up_since) = up_since.filter(|up_since| !goes_on(up_since))
+    {
+        row.usable_since = Some(up_since);
     }
+    row
 }
 
 #[cfg(test)]
@@ -480,8 +763,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::event_socket::{Event, parse_gateways};
-    use crate::registration::PingStatus;
+    use crate::event_socket::{Event, GatewayDetails, parse_gateways};
 
     fn event(subclass: Subclass, gateway: &str, sequence: u64, state: Option<State>) -> GatewayEvent {
         GatewayEvent {
@@ -493,6 +775,7 @@ mod tests {
             state,
             status: None,
             phrase: None,
+            realm: None,
             core_uuid: "core".into(),
             switchname: "fs1".into(),
             sequence,
@@ -523,6 +806,7 @@ mod tests {
             state,
             ping: PingStatus::Up,
             uptime: None,
+            details: GatewayDetails::default(),
         }
     }
 
@@ -705,11 +989,283 @@ mod tests {
         assert_eq!(row.profile.as_deref(), Some("external"));
     }
 
+    /// The events of a recording.
+    fn recorded(name: &str) -> Vec<GatewayEvent> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/event_socket");
+        let recording = std::fs::read_to_string(format!("{folder}/{name}.txt")).unwrap();
+        let bodies = recording.split("Content-Type: text/event-json\n\n").skip(1);
+        let events = bodies.map(|part| {
+            let json = part[..part.find('}').unwrap() + 1].to_owned();
+            match Event::parse(json.into()).unwrap() {
+                Event::Gateway(event) => event,
+                other => panic!("{other:?}"),
+            }
+        });
+        events.collect()
+    }
+
+    fn outlook(view: &View, name: &str) -> (Option<bool>, Timestamp, Option<String>) {
+        let row = view.row(name).unwrap();
+        (row.usable, row.usable_since.unwrap(), row.reason.clone())
+    }
+
     #[test]
-    fn a_challenge_says_nothing_of_the_state() {
-        let mut view = view_of(&[add("g", 1)]);
-        let meaning = view.event(&event(Subclass::InvalidDigestReq, "g", 2, None));
-        assert_eq!((meaning.change, meaning.older), (Change::Nothing, false));
+    fn the_recorded_refusals_are_one_outage_and_a_registration_made_anew_is_none() {
+        let events = recorded("registration-refused-403-and-503-for-100-s");
+        let mut view = View::default();
+        view.absorb(&[listed("gw_ok", State::Reged)], 0, events[0].at);
+        let up = outlook(&view, "gw_ok");
+        assert_eq!(up, (Some(true), events[0].at, None));
+        let (first, refusal) = (events[2].at, |name| {
+            ["403 Forbidden", "503 Service Unavailable"][usize::from(name == "gw_busy")]
+        });
+        for event in &events {
+            view.event(event);
+            let name = &*event.gateway;
+            match (name, event.subclass) {
+                ("gw_ok", _) => assert_eq!(outlook(&view, name), up),
+                (_, Subclass::Add) => assert_eq!(outlook(&view, name), (None, event.at, None)),
+                (_, _) if event.at == first && event.status.is_none() => {
+                    assert_eq!(outlook(&view, name), (Some(false), first, None));
+                }
+                _ => assert_eq!(
+                    outlook(&view, name),
+                    (Some(false), first, Some(refusal(name).to_owned()))
+                ),
+            }
+        }
+        // Nor does a comparison know better.
+        view.absorb(&[listed("gw_refused", State::FailWait)], 10_000, at(0));
+        assert_eq!(
+            outlook(&view, "gw_refused"),
+            (Some(false), first, Some("403 Forbidden".to_owned()))
+        );
+    }
+
+    #[test]
+    fn the_recorded_register_and_unregister_by_hand() {
+        let mut view = View::default();
+        view.absorb(&[listed("gw_ok", State::Reged)], 0, at(0));
+        for event in recorded("gateway-register") {
+            view.event(&event);
+            assert_eq!(outlook(&view, "gw_ok"), (Some(true), at(0), None));
+        }
+        let down = recorded("gateway-unregister").remove(0);
+        view.event(&down);
+        let reason = Some("unregistered".to_owned());
+        assert_eq!(outlook(&view, "gw_ok"), (Some(false), down.at, reason.clone()));
+        for event in recorded("gateway-register-again") {
+            view.event(&event);
+            let expected = match event.state {
+                Some(State::Reged) => (Some(true), event.at, None),
+                // Its ping status is UP (FACTS 38), but it is not registered.
+                _ => (Some(false), down.at, reason.clone()),
+            };
+            assert_eq!(outlook(&view, "gw_ok"), expected);
+        }
+    }
+
+    #[test]
+    fn the_recorded_time_outs_and_pings_have_their_reasons() {
+        let mut view = View::default();
+        for event in recorded("options-ping-up") {
+            view.event(&event);
+        }
+        assert_eq!(outlook(&view, "gw_silent").2.as_deref(), Some("no answer"));
+        assert_eq!(outlook(&view, "gw_dead").2.as_deref(), Some("503 Service Unavailable"));
+        assert_eq!(outlook(&view, "gw_ping").0, Some(true));
+        for event in recorded("options-ping-down") {
+            view.event(&event);
+        }
+        let lost = view_of(&recorded("options-ping-down"));
+        assert_eq!(outlook(&lost, "gw_ping").2.as_deref(), Some("ping lost"));
+    }
+
+    #[test]
+    fn a_registered_gateway_whose_ping_is_lost_is_told_so() {
+        let mut view = view_of(&[add("g", 1), state("g", 2, State::Reged)]);
+        let lost = GatewayEvent {
+            status: Some("408".into()),
+            phrase: Some("Request Timeout".into()),
+            ..state("g", 3, State::Failed)
+        };
+        view.event(&lost);
+        view.event(&state("g", 4, State::FailWait));
+        assert_eq!(outlook(&view, "g"), (Some(false), at(3), Some("ping lost".to_owned())));
+    }
+
+    #[test]
+    fn a_challenge_is_noted_beside_the_state_until_the_gateway_is_registered_or_started() {
+        let challenge = |sequence| GatewayEvent {
+            realm: Some("\"sip.example.net\"".into()),
+            ..event(Subclass::InvalidDigestReq, "g", sequence, None)
+        };
+        let noted = |view: &View| view.row("g").unwrap().challenge.clone();
+        let mut view = view_of(&[add("g", 1), state("g", 2, State::Trying)]);
+        let meaning = view.event(&challenge(3));
+        assert!(
+            matches!(&meaning.change, Change::Note(row) if row.state == Some(State::Trying)),
+            "{meaning:?}"
+        );
+        assert_eq!(meaning.mark, 2, "a state that comes late is newer than the row");
+        assert_eq!(noted(&view).unwrap().realm.as_deref(), Some("sip.example.net"));
+        assert_eq!(
+            outlook(&view, "g"),
+            (Some(false), at(2), Some("challenge not answered".to_owned()))
+        );
+        view.event(&state("g", 5, State::Timeout));
+        assert_eq!(outlook(&view, "g").2.as_deref(), Some("challenge not answered"));
+        assert_eq!(view.event(&challenge(4)).change, Change::Nothing, "it came late");
+        view.absorb(&[listed("g", State::FailWait)], 5, at(6));
+        assert!(noted(&view).is_some());
+        view.event(&state("g", 7, State::Reged));
+        assert_eq!((noted(&view), outlook(&view, "g")), (None, (Some(true), at(7), None)));
+        // Of a call: the registration is well.
+        view.event(&challenge(8));
+        assert_eq!(
+            (noted(&view).is_some(), outlook(&view, "g")),
+            (true, (Some(true), at(7), None))
+        );
+        view.event(&add("g", 9));
+        assert_eq!(noted(&view), None);
+        assert_eq!(
+            view.event(&GatewayEvent {
+                gateway: "other".into(),
+                ..challenge(10)
+            })
+            .change,
+            Change::Nothing
+        );
+    }
+
+    #[test]
+    fn what_a_snapshot_fills_in_costs_no_answer() {
+        let refused = GatewayEvent {
+            status: Some("403".into()),
+            phrase: Some("Forbidden".into()),
+            ..state("g", 2, State::Failed)
+        };
+        let mut view = view_of(&[refused]);
+        // FAIL_WAIT was lost on the way.
+        for (sequence, listed) in [(2, listed("g", State::Failed)), (3, listed("g", State::FailWait))] {
+            view.absorb(&[listed], sequence, at(9));
+            let row = view.row("g").unwrap();
+            assert_eq!(row.profile.as_deref(), Some("external"));
+            assert_eq!(
+                (row.status.as_deref(), row.phrase.as_deref()),
+                (Some("403"), Some("Forbidden"))
+            );
+            assert_eq!(
+                outlook(&view, "g"),
+                (Some(false), at(2), Some("403 Forbidden".to_owned()))
+            );
+        }
+        assert_eq!(view.row("g").unwrap().since, at(9), "of the state");
+    }
+
+    #[test]
+    fn a_gateway_that_was_down_while_nobody_listened_is_up_since_it_came_back() {
+        let up = |uptime| GatewayStatus {
+            uptime: Some(Duration::from_secs(uptime)),
+            ..listed("g", State::Reged)
+        };
+        let known = view_of(&[state("g", 2, State::Reged)]).row("g").unwrap().clone();
+        let seeded = |uptime| {
+            let mut view = View::default();
+            view.seed([("g".to_owned(), known.clone())]);
+            view.absorb(&[up(uptime)], 5, at(1000));
+            outlook(&view, "g").1
+        };
+        assert_eq!(seeded(998), at(2));
+        assert_eq!(seeded(997), at(2), "the clocks are not that exact");
+        assert_eq!(seeded(10), at(990));
+        // Who listens knows better: the switch's clock may be another.
+        let mut view = view_of(&[state("g", 2, State::Reged)]);
+        view.absorb(&[up(10)], 5, at(1000));
+        assert_eq!(outlook(&view, "g").1, at(2));
+        // Of one that nobody knew, the switch knows it.
+        let mut view = View::default();
+        view.absorb(&[up(10)], 5, at(1000));
+        assert_eq!(outlook(&view, "g").1, at(990));
+    }
+
+    #[test]
+    fn what_events_told_before_redis_was_read_goes_on_from_what_it_knew() {
+        let refused = Row {
+            usable: Some(false),
+            usable_since: Some(at(1)),
+            reason: Some("403 Forbidden".to_owned()),
+            ..Row::unknown(at(1))
+        };
+        let mut view = view_of(&[state("down", 100, State::Trying), state("up", 101, State::Reged)]);
+        assert!(view.row("down").unwrap().is_first_sight);
+        view.event(&state("down", 102, State::FailWait));
+        view.seed(["down", "up"].map(|name| (name.to_owned(), refused.clone())));
+        assert_eq!(
+            outlook(&view, "down"),
+            (Some(false), at(1), Some("403 Forbidden".to_owned()))
+        );
+        assert!(!view.row("down").unwrap().is_first_sight);
+        assert_eq!(outlook(&view, "up"), (Some(true), at(101), None), "that was news");
+    }
+
+    #[test]
+    fn a_ping_is_stuck_when_the_same_one_is_under_way_for_longer_than_it_can_take() {
+        let pinged = |due, pinging| GatewayStatus {
+            details: GatewayDetails {
+                ping_every: 25,
+                ping_due: due,
+                pinging,
+                ..GatewayDetails::default()
+            },
+            ..listed("g", State::Noreg)
+        };
+        let mut view = View::default();
+        let mut look = |now, due, pinging| {
+            view.absorb(&[pinged(due, pinging)], 1, at(now));
+            let row = view.row("g").unwrap();
+            (row.ping_stuck, row.usable, row.reason.clone())
+        };
+        let (well, stuck) = ((false, Some(true), None), (true, None, Some("ping stuck".to_owned())));
+        assert_eq!(look(0, 100, true), well);
+        assert_eq!(look(60, 160, true), well, "another ping");
+        assert_eq!(look(99, 160, true), well);
+        assert_eq!(look(100, 160, true), stuck);
+        assert_eq!(look(160, 160, true), stuck);
+        assert_eq!(look(220, 260, true), well, "it ended after all");
+        assert_eq!(look(260, 260, true), stuck);
+        // After a restart of trunkd it is still the same.
+        let known = view.row("g").unwrap().clone();
+        let mut view = View::default();
+        view.seed([("g".to_owned(), known)]);
+        view.absorb(&[pinged(260, true)], 1, at(300));
+        assert!(view.row("g").unwrap().ping_stuck);
+        view.absorb(&[pinged(290, false)], 1, at(360));
+        assert_eq!(outlook(&view, "g").0, Some(true));
+    }
+
+    #[test]
+    fn one_odd_sequence_changes_nothing_and_outvotes_no_snapshot() {
+        let mut view = view_of(&[add("g", 1), state("g", 2, State::Reged)]);
+        let odd = view.event(&state("g", 1 << 30, State::Down));
+        assert_eq!((odd.change, odd.odd), (Change::Nothing, true));
+        assert!(view.take_unsettled(), "a snapshot tells");
+        view.absorb(&[listed("g", State::Reged)], view.heard(), at(3));
+        let next = view.event(&state("g", 3, State::FailWait));
+        assert!(matches!(next.change, Change::Set(_)) && !next.odd, "{next:?}");
+
+        // The first that is heard is odd, and a snapshot counts as of it.
+        let mut view = view_of(&[state("g", 1 << 30, State::Down)]);
+        view.absorb(&[listed("g", State::Reged)], view.heard(), at(3));
+        for sequence in 3..5 {
+            assert!(view.event(&state("g", sequence, State::Trying)).odd);
+        }
+        let third = view.event(&state("g", 5, State::FailWait));
+        assert!(
+            matches!(third.change, Change::Set(_)) && view.take_turned(),
+            "{third:?}"
+        );
+        assert_eq!(view.newest(), 5);
     }
 
     #[test]
@@ -885,10 +1441,13 @@ mod tests {
                         view.absorb(&list, at_step, at(at_step));
                     }
                     _ => {
-                        let row = observed(None, &listed(names[*which], State::Reged), at(at_step));
+                        let row = observed(None, &listed(names[*which], State::Reged), false, at(at_step));
                         view.seed([(names[*which].to_owned(), row)]);
                     }
                 }
+                let of_live = |(name, live): (&Arc<str>, &Live)| live.bytes() + name.len();
+                let bytes = view.live.iter().map(of_live).sum::<usize>() + view.marks.keys().map(|name| mark_bytes(name)).sum::<usize>();
+                prop_assert_eq!(view.bytes(), bytes);
                 if *is_asked {
                     follow(&mut known, &mut view);
                     let mut anew = Followed::new();

@@ -167,6 +167,7 @@ mod tests {
             state: State::Reged,
             ping: PingStatus::Up,
             uptime: None,
+            details: crate::event_socket::GatewayDetails::default(),
         }
     }
 

@@ -89,9 +89,10 @@ pub(super) fn marks(switch: &str) -> String {
     format!("trunkd:marks:{switch}")
 }
 
-/// Bitmaps of the sequences that had their effect, 65,536 a key, each kept for an hour after its last event.
-pub(super) fn seen_prefix(switch: &str, core_uuid: &str) -> String {
-    format!("trunkd:seen:{switch}:{core_uuid}:")
+/// HASH: block of sequences → bits of those that had their effect. Kept for an hour after its last event, bounded by
+/// `apply.lua`, which keeps the blocks before those under the same name with `:before`.
+pub(super) fn seen(switch: &str, core_uuid: &str) -> String {
+    format!("trunkd:seen:{switch}:{core_uuid}")
 }
 
 #[cfg(test)]
@@ -118,13 +119,13 @@ mod tests {
 
     #[test]
     fn keys_of_ours_begin_as_the_settings_keep_free() {
-        let own = [REVISION_KEY, CONTROL, RECONCILE, FORMS, SWITCHES].map(str::to_owned);
+        let own = [REVISION_KEY, FORMER_REVISION_KEYS, CONTROL, RECONCILE, FORMS, SWITCHES].map(str::to_owned);
         let of_switch = [
             lease("fs1"),
             status("fs1"),
             meta("fs1"),
             marks("fs1"),
-            seen_prefix("fs1", "uuid"),
+            seen("fs1", "uuid"),
         ];
         for key in own.into_iter().chain(of_switch) {
             assert!(key.starts_with(crate::settings::OWN_KEYS), "{key}");

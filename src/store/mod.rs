@@ -43,7 +43,10 @@ pub use failures::Cause;
 pub use keys::{GatewayKeys, StatusKeys};
 pub use last_good::{LastGood, LastGoodError};
 pub use lease::{Lease, Term};
-pub use observed::{Applied, Change, Mend, MendOp, Observation, Observed, Row, StaleItem, Stored, SwitchState};
+pub use observed::{
+    Applied, Challenge, Change, Mend, MendOp, Observation, Observed, Row, Sighting, StaleItem, Stored, SwitchState,
+    Touched,
+};
 pub use options::Options;
 
 use crate::health::{self, Health, Part};

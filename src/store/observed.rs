@@ -12,14 +12,16 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{StatusKeys, Store, StoreError, keys, script};
-use crate::registration::{PingStatus, State};
+use crate::registration::{Calls, PingStatus, State};
 
 /// A write has nobody waiting for it, so it may take longer than a request's read before it is tried again.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Items in one script call, so that Redis's other clients wait a few milliseconds at most.
 const SCRIPT_CHUNK: usize = 500;
-/// Sequences in one bitmap of those that had their effect.
-const SEEN_BITS: u64 = 65_536;
+/// The same in bytes, for rows and values that a carrier made long.
+const SCRIPT_CHUNK_BYTES: usize = 1024 * 1024;
+/// Sequences in one block of bits that say which had their effect: few enough that a lone event costs little.
+const SEEN_BITS: u64 = 512;
 
 /// The observed state of one switch, in Redis.
 #[derive(Clone)]
@@ -50,14 +52,79 @@ pub struct Row {
     pub seen: Timestamp,
     /// The `trunkd_revision` that the gateway runs with.
     pub revision: Option<String>,
+    /// Whether calls can go over it; `None` when nobody knows.
+    #[serde(default)]
+    pub usable: Option<bool>,
+    /// When that last changed; `None` in rows of a trunkd that did not tell it.
+    #[serde(default)]
+    pub usable_since: Option<Timestamp>,
+    /// Why it is not usable, if that is known.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Seconds between two pings, 0 for none; `None` until a snapshot tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ping_every: Option<u32>,
+    /// The round trip of the last answered ping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ping_ms: Option<f64>,
+    /// A ping has been under way for longer than one can take: `ping` is no longer true.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ping_stuck: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<Calls>,
+    /// The last challenge that FreeSWITCH did not answer, until the gateway is registered, or started anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Challenge>,
+    /// When FreeSWITCH tries to register again, while it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
     /// The switch is out of reach: this is its last known state.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
+    /// Who made the row knew nothing of the gateway before `usable_since`: if Redis does, that stands.
+    #[serde(skip)]
+    pub is_first_sight: bool,
+}
+
+/// A challenge that FreeSWITCH did not answer, since its sender is none of the gateway's hosts (FACTS 45).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// The sender's address, where an event tells it: FreeSWITCH 1.11 does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realm: Option<String>,
+    pub at: Timestamp,
 }
 
 impl Row {
+    /// Of a gateway of which nothing is known yet.
+    pub fn unknown(at: Timestamp) -> Self {
+        Self {
+            profile: None,
+            state: None,
+            ping: None,
+            status: None,
+            phrase: None,
+            since: at,
+            seen: at,
+            revision: None,
+            usable: None,
+            usable_since: Some(at),
+            reason: None,
+            ping_every: None,
+            ping_ms: None,
+            ping_stuck: false,
+            calls: None,
+            challenge: None,
+            retry_at: None,
+            stale: false,
+            is_first_sight: false,
+        }
+    }
+
     pub fn to_json(&self) -> String {
-        // Strings, times and booleans always serialize.
+        // Strings, numbers, times and booleans always serialize.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
@@ -66,6 +133,8 @@ impl Row {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     Set(Arc<Row>),
+    /// The row alone: the event says nothing of the state, so the value in the gateways hash stays.
+    Note(Arc<Row>),
     Delete,
     /// The event says nothing of the gateway's state.
     Nothing,
@@ -82,6 +151,8 @@ pub struct Observation {
     pub json: Bytes,
     /// Whether the event goes to the channel and the list, once; not when it had to be dropped there while Redis was away.
     pub announce: bool,
+    /// Its sequence is not to be believed: it says nothing of how far the switch is.
+    pub is_odd: bool,
 }
 
 impl AsRef<Self> for Observation {
@@ -151,6 +222,27 @@ pub struct SwitchState {
     pub since: String,
     pub core_uuid: String,
     pub last_seen: String,
+    /// Why it is not connected: the last error.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// How this trunkd stands with the switch, for `trunkd:switches`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sighting {
+    Connected { core_uuid: String, since: Timestamp },
+    Disconnected { since: Timestamp, reason: Option<String> },
+}
+
+/// What Redis knows of the switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Touched {
+    /// Redis knows a run of the switch; if not, it lost its data.
+    pub is_known: bool,
+    /// When any trunkd last saw the switch, in ms by Redis's clock; `None` when none did.
+    pub sighted_ms: Option<u64>,
+    /// How long ago that was.
+    pub unseen: Option<Duration>,
 }
 
 impl Observed {
@@ -180,8 +272,17 @@ impl Observed {
 
     /// A connection found the switch in this run. Answers the newest sequence that Redis reflects of it.
     pub async fn begin(&self, core_uuid: &str) -> Result<u64, StoreError> {
+        self.begin_run(core_uuid, false).await
+    }
+
+    /// The sequences that Redis knows of this run are not to be believed: what the rows reflect is forgotten.
+    pub async fn distrust(&self, core_uuid: &str) -> Result<(), StoreError> {
+        self.begin_run(core_uuid, true).await.map(drop)
+    }
+
+    async fn begin_run(&self, core_uuid: &str, forget: bool) -> Result<u64, StoreError> {
         self.run("begin", script!("begin"), |call| {
-            call.arg(core_uuid);
+            call.arg(core_uuid).arg(u8::from(forget));
         })
         .await
     }
@@ -193,7 +294,7 @@ impl Observed {
 
     /// Writes a batch of events, in order; safe to repeat.
     pub async fn apply(&self, core_uuid: &str, batch: &[impl AsRef<Observation>]) -> Result<Applied, StoreError> {
-        let seen = keys::seen_prefix(&self.switch, core_uuid);
+        let seen = keys::seen(&self.switch, core_uuid);
         let (applied, older, repeated, of_other_run): (i64, u64, u64, bool) = self
             .run("apply", script!("apply"), |call| {
                 call.arg(core_uuid).arg(&seen);
@@ -263,19 +364,18 @@ impl Observed {
     /// Sets right what differed from a snapshot that counts as of `sequence`. Answers how many values were mended; `None` when there is a newer
     /// snapshot, or run.
     pub async fn mend(&self, core_uuid: &str, sequence: u64, items: &[Mend]) -> Result<Option<u64>, StoreError> {
-        let mut mended = 0;
-        let mut parts = items.chunks(SCRIPT_CHUNK).peekable();
+        let (mut mended, mut rest) = (0, items);
         loop {
-            let part = parts.next().unwrap_or_default();
-            let last = parts.peek().is_none();
-            let what = if last { "last" } else { "part" };
+            let (part, after) = rest.split_at(chunk(rest));
+            let what = if after.is_empty() { "last" } else { "part" };
             let Some(done) = self.mend_part(core_uuid, sequence, what, part).await? else {
                 return Ok(None);
             };
             mended += done;
-            if last {
+            if after.is_empty() {
                 return Ok(Some(mended));
             }
+            rest = after;
         }
     }
 
@@ -311,16 +411,28 @@ impl Observed {
         Ok(u64::try_from(done).ok())
     }
 
-    /// Notes that the switch is connected, or no longer; another trunkd that sees it keeps it connected. Answers whether Redis still knows the
-    /// switch: if not, it lost its data.
-    pub async fn touch(&self, connected: bool, core_uuid: &str, now: Timestamp) -> Result<bool, StoreError> {
-        self.run("touch", script!("touch"), |call| {
-            call.arg(&*self.instance)
-                .arg(u8::from(connected))
-                .arg(stamp(now))
-                .arg(core_uuid);
+    /// Notes that the switch is connected, or no longer; another trunkd that sees it keeps it connected.
+    pub async fn touch(&self, sighting: &Sighting, now: Timestamp) -> Result<Touched, StoreError> {
+        let (connected, core_uuid, since, reason) = match sighting {
+            Sighting::Connected { core_uuid, since } => (1, core_uuid.as_str(), since, ""),
+            Sighting::Disconnected { since, reason } => (0, "", since, reason.as_deref().unwrap_or_default()),
+        };
+        let (is_known, sighted_ms, now_ms): (bool, i64, u64) = self
+            .run("touch", script!("touch"), |call| {
+                call.arg(&*self.instance)
+                    .arg(connected)
+                    .arg(stamp(now))
+                    .arg(core_uuid)
+                    .arg(stamp(*since))
+                    .arg(reason);
+            })
+            .await?;
+        let sighted_ms = u64::try_from(sighted_ms).ok();
+        Ok(Touched {
+            is_known,
+            sighted_ms,
+            unseen: sighted_ms.map(|sighted| Duration::from_millis(now_ms.saturating_sub(sighted))),
         })
-        .await
     }
 
     /// Marks the rows and values of a switch that nobody has seen for `after`. Answers how many rows were marked; `None` when another trunkd sees it.
@@ -392,6 +504,26 @@ impl Observed {
     }
 }
 
+/// How many items go into the next script call.
+fn chunk(items: &[Mend]) -> usize {
+    let mut bytes = 0;
+    let fits = |item: &&Mend| {
+        let new = match &item.op {
+            MendOp::Set { row, value } => row.len() + value.as_ref().map_or(0, String::len),
+            MendOp::Delete { value } => value.len(),
+        };
+        bytes += new + item.old_row.len() + item.old_value.len();
+        bytes <= SCRIPT_CHUNK_BYTES
+    };
+    items
+        .iter()
+        .take(SCRIPT_CHUNK)
+        .take_while(fits)
+        .count()
+        .max(1)
+        .min(items.len())
+}
+
 /// A batch as `apply.lua` takes it, which says what is what.
 struct Packed<'a> {
     touched: Vec<u8>,
@@ -400,6 +532,15 @@ struct Packed<'a> {
     values: Vec<&'a [u8]>,
     rows: Vec<String>,
 }
+
+/// What `apply.lua` does with an event.
+const SET: u8 = 1;
+const DELETE: u8 = 2;
+const NOTE: u8 = 3;
+/// [`Row::is_first_sight`].
+const FIRST_SIGHT: u8 = 0x10;
+/// [`Observation::is_odd`].
+const ODD: u8 = 0x20;
 
 impl<'a> Packed<'a> {
     fn new(batch: &'a [impl AsRef<Observation>], announces: bool) -> Self {
@@ -411,21 +552,22 @@ impl<'a> Packed<'a> {
             rows: Vec::new(),
         };
         let announced = batch.iter().map(AsRef::as_ref).filter(|event| event.announce);
-        let mut bytes: BTreeMap<_, u16> = announced.map(|event| (place(event.sequence).0, 0)).collect();
-        for (number, ((bitmap, byte), of)) in (1..).zip(&mut bytes) {
+        let mut blocks: BTreeMap<u64, u16> = announced.map(|event| (event.sequence / SEEN_BITS, 0)).collect();
+        for (number, (block, of)) in (1..).zip(&mut blocks) {
             *of = number;
-            packed.touched.extend(lua_number(*bitmap));
-            packed.touched.extend(byte.to_le_bytes());
+            packed.touched.extend(lua_number(*block));
         }
         let mut numbers: HashMap<&str, u16> = HashMap::new();
         for (event, replaced) in batch.iter().map(AsRef::as_ref).zip(replaced(batch)) {
-            let op: u8 = match &event.change {
-                Change::Set(row) if !replaced => {
+            let op = match &event.change {
+                Change::Set(row) | Change::Note(row) if !replaced => {
                     packed.rows.push(row.to_json());
-                    1
+                    let first = if row.is_first_sight { FIRST_SIGHT } else { 0 };
+                    let is_set = matches!(event.change, Change::Set(_));
+                    first | if is_set { SET } else { NOTE }
                 }
-                Change::Delete => 2,
-                Change::Set(_) | Change::Nothing => 0,
+                Change::Delete => DELETE,
+                Change::Set(_) | Change::Note(_) | Change::Nothing => 0,
             };
             let which = match op {
                 0 => 0,
@@ -434,15 +576,19 @@ impl<'a> Packed<'a> {
                     u16::try_from(packed.names.len()).unwrap_or(u16::MAX)
                 }),
             };
-            let (byte, bit) = place(event.sequence);
-            let byte = if event.announce { bytes[&byte] } else { 0 };
+            let block = if event.announce {
+                blocks[&(event.sequence / SEEN_BITS)]
+            } else {
+                0
+            };
+            let bit = u16::try_from(event.sequence % SEEN_BITS).unwrap_or_default();
             packed.events.extend(lua_number(event.sequence));
             packed.events.extend(lua_number(event.mark));
             packed.events.extend(which.to_le_bytes());
-            packed.events.push(op);
-            packed.events.extend(byte.to_le_bytes());
-            packed.events.push(bit);
-            let goes_somewhere = op == 1 || (event.announce && announces);
+            packed.events.push(if event.is_odd { op | ODD } else { op });
+            packed.events.extend(block.to_le_bytes());
+            packed.events.extend(bit.to_le_bytes());
+            let goes_somewhere = op & !FIRST_SIGHT == SET || (event.announce && announces);
             packed.values.push(if goes_somewhere { &event.json } else { &[] });
         }
         packed
@@ -452,12 +598,6 @@ impl<'a> Packed<'a> {
         call.arg(&self.touched).arg(&self.events).arg(self.names.len());
         call.arg(&self.names).arg(&self.values).arg(&self.rows);
     }
-}
-
-/// Where a sequence has its bit: the bitmap, the byte in it, and the bit, as SETBIT counts.
-fn place(sequence: u64) -> ((u64, u16), u8) {
-    let byte = u16::try_from(sequence % SEEN_BITS / 8).unwrap_or_default();
-    ((sequence / SEEN_BITS, byte), 0x80 >> (sequence % 8))
 }
 
 /// Exact up to 2^53, as all numbers are in Lua.
@@ -479,6 +619,11 @@ fn replaced(batch: &[impl AsRef<Observation>]) -> Vec<bool> {
                 let mark = later.entry(&observation.gateway).or_default();
                 replaced[index] = *mark >= observation.mark;
                 *mark = observation.mark.max(*mark);
+            }
+            // A row that follows holds it; one that stands before it has the value.
+            Change::Note(_) => {
+                let later = later.get(&*observation.gateway);
+                replaced[index] = later.is_some_and(|mark| *mark >= observation.mark);
             }
             // What stands before it decides whose value it finds.
             Change::Delete => drop(later.remove(&*observation.gateway)),
@@ -527,6 +672,7 @@ impl Store {
                 since: String::new(),
                 core_uuid: String::new(),
                 last_seen: String::new(),
+                reason: None,
             };
             let state = serde_json::from_str(&state).unwrap_or(unknown);
             switches.push((name, state, rows.collect()));
@@ -561,17 +707,7 @@ mod tests {
 
     #[test]
     fn of_several_rows_of_a_gateway_the_newest_is_written() {
-        let row = Row {
-            profile: None,
-            state: None,
-            ping: None,
-            status: None,
-            phrase: None,
-            since: Timestamp::UNIX_EPOCH,
-            seen: Timestamp::UNIX_EPOCH,
-            revision: None,
-            stale: false,
-        };
+        let row = Row::unknown(Timestamp::UNIX_EPOCH);
         let set = || Change::Set(Arc::new(row.clone()));
         let batch = [
             ("a", 1, set()),
@@ -583,6 +719,9 @@ mod tests {
             ("d", 7, set()),
             ("d", 8, Change::Delete),
             ("d", 8, set()),
+            ("e", 9, Change::Note(Arc::new(row.clone()))),
+            ("e", 9, set()),
+            ("e", 9, Change::Note(Arc::new(row.clone()))),
         ];
         let batch = batch.map(|(gateway, mark, change)| Observation {
             sequence: mark,
@@ -591,9 +730,14 @@ mod tests {
             mark,
             json: Bytes::new(),
             announce: true,
+            is_odd: false,
         });
         let replaced = replaced(&batch);
         let left: Vec<_> = (0..batch.len()).filter(|index| !replaced[*index]).collect();
-        assert_eq!(left, [1, 2, 3, 4, 5, 6, 7, 8], "all but the first");
+        assert_eq!(
+            left,
+            [1, 2, 3, 4, 5, 6, 7, 8, 10, 11],
+            "all but the first, and a note before a row"
+        );
     }
 }

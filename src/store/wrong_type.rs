@@ -39,7 +39,7 @@ const OWN_KEYS: [(&str, &str, &str); 11] = [
     ("trunkd:status:", "hash", "trunkd writes it again"),
     ("trunkd:ingest:", "hash", "trunkd writes it again"),
     ("trunkd:marks:", "hash", "trunkd writes it again"),
-    ("trunkd:seen:", "string", "trunkd writes it again"),
+    ("trunkd:seen:", "hash", "trunkd writes it again"),
 ];
 
 /// Whether Redis refused a command because a key is of another type. Older ones say so only in the text of

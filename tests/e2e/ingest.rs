@@ -5,8 +5,9 @@ use std::time::Duration;
 use redis::AsyncCommands;
 use serde_json::json;
 
+use crate::program::{Serving, TEMPLATES};
 use crate::support::app::{Other, TestApp, eventually, quick, switch_toml};
-use crate::support::fake_switch::{Binding, FORBIDDEN, FakeSwitch};
+use crate::support::fake_switch::{Binding, Event, FORBIDDEN, FakeSwitch, Method, Outcome, View};
 use crate::support::redis::{Data, RedisServer};
 
 const ACCOUNT: &str = r#"{"param":{"realm":"sip.example.net","username":"u","password":"p"}}"#;
@@ -72,12 +73,11 @@ async fn the_hash_holds_the_latest_event_as_freeswitch_sent_it_and_the_row_what_
         (&json!("external"), &json!("UP"), &json!(null))
     );
     let keys: Vec<_> = row.as_object().unwrap().keys().cloned().collect();
-    assert_eq!(
-        keys,
-        [
-            "profile", "state", "ping", "status", "phrase", "since", "seen", "revision"
-        ]
-    );
+    let always = "profile state ping status phrase since seen revision usable usable_since reason";
+    let (first, rest) = keys.split_at(keys.len().min(11));
+    assert_eq!(first.join(" "), always);
+    // What only a comparison tells.
+    assert!(rest.is_empty() || rest == ["ping_every", "calls"], "{rest:?}");
 
     let state = other.wait_for("trunkd:switches", "fs1", "/connected", true).await;
     assert_eq!(state["core_uuid"], value["Core-UUID"]);
@@ -831,4 +831,845 @@ async fn of_a_burst_the_hash_has_the_newest_of_each_gateway() {
             "{value}"
         );
     }
+}
+
+/// `<gateway>` elements of a trunk that does not register and is pinged every 5 s (ticks), and of one that is not.
+const PINGED: &str = r#"<gateway name="ip"><param name="realm" value="sip.example.net"/><param name="register" value="false"/>
+<param name="ping" value="5"/></gateway>"#;
+const NOT_PINGED: &str = r#"<gateway name="ip"><param name="register" value="false"/></gateway>"#;
+
+/// Compares with the switch soon, as an operator's trunkd does every minute.
+const OFTEN: &str = "[reconcile]\nresync_interval = \"1s\"\n";
+
+/// A trunkd on a switch that it knows, and these gateways on it.
+async fn with_gateways(xml: &str, toml: &str) -> (RedisServer, FakeSwitch, TestApp, Other) {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let app = TestApp::start(&redis, &format!("{}\n{toml}", switch_toml(&switch, "fs1"))).await;
+    switch.wait_until("trunkd listens", |view| view.listeners() == 1).await;
+    known(&app).await;
+    switch.add_gateways("external", xml);
+    let other = Other::new(&redis).await;
+    (redis, switch, app, other)
+}
+
+/// Waits until trunkd has compared with the switch.
+async fn known(app: &TestApp) {
+    eventually(
+        "the switch is known",
+        || app.part("switch:fs1"),
+        |part| part["state"] == "ok",
+    )
+    .await;
+}
+
+/// Waits until a gateway that fires no event was compared so often.
+async fn compared(other: &Other, gateway: &str, times: usize) -> serde_json::Value {
+    let mut last = row(other, gateway).await;
+    for _ in 0..times {
+        let seen = last["seen"].clone();
+        last = wait_for_row(other, gateway, "a comparison", |row| row["seen"] != seen).await;
+    }
+    last
+}
+
+async fn row(other: &Other, gateway: &str) -> serde_json::Value {
+    other.field("trunkd:status:fs1", gateway).await.unwrap_or_default()
+}
+
+/// Waits until the row of a gateway is as it should be.
+async fn wait_for_row(
+    other: &Other,
+    gateway: &str,
+    what: &str,
+    holds: impl Fn(&serde_json::Value) -> bool,
+) -> serde_json::Value {
+    eventually(what, || row(other, gateway), holds).await
+}
+
+#[tokio::test]
+async fn an_event_with_a_list_in_it_is_stored_whole_and_the_row_has_its_text() {
+    let (_redis, switch, _app, other) = registered(EVERYTHING).await;
+    switch.registrar(|registrar| registrar.set("carrier1", Outcome::Reject(403, "ARRAY::one|:two")));
+    replace(&switch).await;
+    let row = other
+        .wait_for("trunkd:status:fs1", "carrier1", "/state", "FAIL_WAIT")
+        .await;
+    assert_eq!(
+        (&row["status"], &row["phrase"]),
+        (&json!("403"), &json!("ARRAY::one|:two"))
+    );
+    let list = other.list("gateway-list").await;
+    let refusal = list.iter().find(|event| event["Status"] == "403").unwrap();
+    assert_eq!(refusal["Phrase"], json!(["one", "two"]));
+}
+
+#[tokio::test]
+async fn an_event_with_a_key_twice_is_stored_as_it_came_and_a_comparison_leaves_it() {
+    let (_redis, switch, _app, other) = registered(&format!("{EVERYTHING}{OFTEN}")).await;
+    let (core, sequence) = switch.view(|view| (view.core_uuid().to_owned(), view.sequence() + 10));
+    let event = format!(
+        r#"{{"Event-Subclass":"sofia::gateway_state","Event-Name":"CUSTOM","Core-UUID":"{core}","FreeSWITCH-Switchname":"fs1","Event-Date-Timestamp":"1795401216148003","Event-Sequence":"{sequence}","Gateway":"carrier1","State":"REGED","State":"DOWN","Ping-Status":"UP","X":"1","X":["2"]}}"#
+    );
+    switch.inject_event(&event);
+    let raw = || async {
+        other
+            .connection
+            .clone()
+            .hget::<_, _, String>("gateways", "carrier1")
+            .await
+            .unwrap()
+    };
+    eventually("it is stored", raw, |raw| *raw == event).await;
+    assert_eq!(row(&other, "carrier1").await["state"], "REGED");
+    compared(&other, "carrier1", 2).await;
+    assert_eq!(raw().await, event);
+
+    // Nor does a switch out of reach cost it a word.
+    switch.refuse_connections(true).await;
+    switch.drop_connections();
+    let marked = format!(
+        r#"{},"trunkd-Source":"disconnected"}}"#,
+        event.strip_suffix('}').unwrap()
+    );
+    eventually("it is marked", raw, |raw| *raw == marked).await;
+}
+
+#[tokio::test]
+async fn a_challenge_that_was_not_answered_is_in_the_row_until_the_gateway_registers() {
+    let (_redis, switch, _app, other) = registered(EVERYTHING).await;
+    switch.registrar(|registrar| registrar.set("carrier1", Outcome::Challenged));
+    switch.api("sofia profile external killgw carrier1").await;
+    switch.wait_for_gone("carrier1").await;
+    switch.api("sofia profile external startgw carrier1").await;
+    let told = wait_for_row(&other, "carrier1", "the challenge is in the row", |row| {
+        !row["challenge"].is_null()
+    })
+    .await;
+    assert_eq!(told["challenge"]["realm"], "sip.example.net");
+    assert!(told["challenge"]["at"].is_string(), "{told}");
+    assert_eq!(
+        (&told["usable"], &told["reason"]),
+        (&json!(false), &json!("challenge not answered"))
+    );
+    // What the hash says of the gateway's state stands.
+    assert!(other.field("gateways", "carrier1").await.unwrap()["State"].is_string());
+    let listed = eventually(
+        "it is listed",
+        || other.list("gateway-list"),
+        |list| {
+            list.iter()
+                .any(|event| event["Event-Subclass"] == "sofia::gateway_invalid_digest_req")
+        },
+    );
+    listed.await;
+    // Its time-out was none of the carrier's: the reason stays.
+    let timed_out = wait_for_row(&other, "carrier1", "it waits", |row| row["state"] == "FAIL_WAIT").await;
+    assert_eq!(timed_out["reason"], "challenge not answered");
+
+    switch.registrar(|registrar| registrar.set("carrier1", Outcome::Ok));
+    let well = wait_for_row(&other, "carrier1", "it is registered", |row| row["state"] == "REGED").await;
+    assert_eq!(
+        (&well["challenge"], &well["reason"], &well["usable"]),
+        (&json!(null), &json!(null), &json!(true))
+    );
+}
+
+#[tokio::test]
+async fn a_trunk_that_is_not_registered_and_pinged_is_usable_until_a_ping_is_lost() {
+    let (_redis, switch, app, other) = with_gateways(PINGED, OFTEN).await;
+    switch.set_calls("ip", [1, 2, 3, 4]);
+    let up = wait_for_row(&other, "ip", "it is known to be usable", |row| {
+        row["usable"] == true && row["ping_ms"].is_number()
+    });
+    let up = up.await;
+    assert_eq!(
+        (&up["state"], &up["ping"], &up["ping_every"]),
+        (&json!("NOREG"), &json!("UP"), &json!(5))
+    );
+    assert_eq!((&up["ping_ms"], &up["reason"]), (&json!(0.5), &json!(null)));
+    assert_eq!(up["calls"], json!({"in": 1, "out": 2, "failed_in": 3, "failed_out": 4}));
+
+    switch.registrar(|registrar| registrar.set_ping("ip", Outcome::Refused));
+    let down = wait_for_row(&other, "ip", "it is not usable", |row| row["usable"] == false).await;
+    assert_eq!(
+        (&down["state"], &down["ping"], &down["reason"]),
+        (&json!("NOREG"), &json!("DOWN"), &json!("ping lost"))
+    );
+    assert_eq!((&down["status"], &down["ping_ms"]), (&json!("503"), &json!(null)));
+    assert_ne!(down["usable_since"], up["usable_since"]);
+    let part = eventually(
+        "/health has the counts",
+        || app.part("switch:fs1"),
+        |part| part["gateways"] == json!({"usable": 0, "not_usable": 1, "unknown": 0, "ping_stuck": 0}),
+    );
+    assert_eq!(part.await["state"], "ok", "the switch itself is well");
+    let later = compared(&other, "ip", 1).await;
+    assert_eq!(
+        (&later["usable_since"], &later["reason"]),
+        (&down["usable_since"], &json!("ping lost"))
+    );
+}
+
+#[tokio::test]
+async fn of_a_trunk_without_registration_and_ping_nobody_knows_whether_it_is_usable() {
+    let (_redis, _switch, _app, other) = with_gateways(NOT_PINGED, OFTEN).await;
+    let row = wait_for_row(&other, "ip", "its state is known", |row| row["state"] == "NOREG").await;
+    assert_eq!((&row["usable"], &row["ping_every"]), (&json!(null), &json!(0)));
+}
+
+#[tokio::test]
+async fn a_ping_that_never_ends_is_told() {
+    let (_redis, switch, _app, other) = with_gateways("", OFTEN).await;
+    switch.registrar(|registrar| registrar.set_ping("ip", Outcome::After(1 << 30, Box::new(Outcome::Ok))));
+    switch.add_gateways("external", PINGED);
+    let stuck = wait_for_row(&other, "ip", "it is told", |row| row["ping_stuck"] == true).await;
+    assert_eq!(
+        (&stuck["ping"], &stuck["usable"], &stuck["reason"]),
+        (&json!("UP"), &json!(null), &json!("ping stuck"))
+    );
+    switch.registrar(|registrar| registrar.set_ping("ip", Outcome::Ok));
+    switch.api("sofia profile external killgw ip").await;
+    switch.wait_for_gone("ip").await;
+    switch.add_gateways("external", PINGED);
+    wait_for_row(&other, "ip", "it is well", |row| {
+        row["usable"] == true && row["ping_stuck"].is_null()
+    })
+    .await;
+}
+
+/// A trunk that is refused again and again, quickly.
+const REFUSED: &str = r#"<gateway name="refused"><param name="username" value="u"/><param name="password" value="p"/>
+<param name="retry-seconds" value="5"/></gateway>"#;
+
+/// A trunkd on a switch whose `refused` was refused at least twice.
+async fn refused(toml: &str) -> (RedisServer, FakeSwitch, TestApp, Other) {
+    let (redis, switch, app, other) = with_gateways("", toml).await;
+    switch.registrar(|registrar| registrar.set("refused", FORBIDDEN));
+    switch.add_gateways("external", REFUSED);
+    wait_for_tries(&switch, 2).await;
+    (redis, switch, app, other)
+}
+
+async fn wait_for_tries(switch: &FakeSwitch, more: usize) {
+    let tries = |view: &View| {
+        view.wire()
+            .iter()
+            .filter(|sent| sent.method == Method::Register)
+            .count()
+    };
+    let before = switch.view(tries);
+    switch
+        .wait_until("it was tried again", |view| tries(view) >= before + more)
+        .await;
+}
+
+#[tokio::test]
+async fn a_refused_trunk_is_down_since_it_went_down_and_the_reason_outlives_its_tries() {
+    let (_redis, switch, _app, other) = refused(OFTEN).await;
+    let first = wait_for_row(&other, "refused", "the reason is known", |row| {
+        row["reason"] == "403 Forbidden"
+    })
+    .await;
+    assert_eq!(first["usable"], false);
+    let fired = |is_it: fn(&Event) -> bool| {
+        let usec = switch.view(|view| {
+            view.events()
+                .find(|event| is_it(event))
+                .unwrap()
+                .header("Event-Date-Timestamp")
+                .map(str::to_owned)
+        });
+        jiff::Timestamp::from_microsecond(usec.unwrap().parse().unwrap()).unwrap()
+    };
+    let added = fired(|event| event.subclass() == Some("sofia::gateway_add"));
+    let tried = fired(|event| event.header("State") == Some("TRYING"));
+    let since: jiff::Timestamp = first["usable_since"].as_str().unwrap().parse().unwrap();
+    assert!((added..=tried).contains(&since), "{added} {since} {tried}");
+    // Else it is TRYING for no time at all.
+    let slowly = Outcome::After(3, Box::new(FORBIDDEN));
+    switch.registrar(|registrar| registrar.set("refused", slowly));
+    for state in ["UNREGED", "TRYING", "FAIL_WAIT"] {
+        let row = wait_for_row(&other, "refused", state, |row| {
+            row["state"] == state && row["since"] != first["since"]
+        });
+        let row = row.await;
+        assert_eq!(
+            (&row["reason"], &row["usable_since"]),
+            (&json!("403 Forbidden"), &first["usable_since"]),
+            "{row}"
+        );
+    }
+    // Another answer is another reason for the same outage.
+    switch.registrar(|registrar| registrar.set("refused", Outcome::Reject(503, "Busy")));
+    let other_reason = wait_for_row(&other, "refused", "another reason", |row| row["reason"] == "503 Busy").await;
+    assert_eq!(other_reason["usable_since"], first["usable_since"]);
+
+    switch.registrar(|registrar| registrar.set("refused", Outcome::Ok));
+    let up = wait_for_row(&other, "refused", "it is registered", |row| row["usable"] == true).await;
+    assert_eq!((&up["state"], &up["reason"]), (&json!("REGED"), &json!(null)));
+    // A registration that is made anew, by the SIP stack or by hand, is no outage.
+    for command in ["sofia profile external register refused"; 2] {
+        switch.api(command).await;
+        wait_for_tries(&switch, 1).await;
+        let sequence = switch.view(|view| view.sequence()).to_string();
+        other.wait_for("gateways", "refused", "/Event-Sequence", sequence).await;
+        switch.wait_for_state("refused", "REGED").await;
+        let row = wait_for_row(&other, "refused", "it is REGED again", |row| row["state"] == "REGED").await;
+        assert_eq!(
+            (&row["usable"], &row["usable_since"]),
+            (&json!(true), &up["usable_since"])
+        );
+    }
+}
+
+#[tokio::test]
+async fn since_when_a_trunk_is_down_outlives_trunkd_and_the_events_that_come_first() {
+    let (redis, switch, app, other) = refused("").await;
+    let before = wait_for_row(&other, "refused", "the reason is known", |row| {
+        row["reason"] == "403 Forbidden"
+    })
+    .await;
+    app.stop().await;
+    wait_for_tries(&switch, 1).await;
+    // Its lists come late, so that events are written before it has read what Redis knows.
+    switch.slow_commands(Duration::from_millis(150));
+    let app = TestApp::start(&redis, &switch_toml(&switch, "fs1")).await;
+    for _ in 0..2 {
+        wait_for_tries(&switch, 1).await;
+        let row = wait_for_row(&other, "refused", "it is tried", |row| row["state"] == "FAIL_WAIT").await;
+        assert_eq!(
+            (&row["reason"], &row["usable_since"]),
+            (&before["reason"], &before["usable_since"])
+        );
+    }
+    switch.slow_commands(Duration::ZERO);
+    known(&app).await;
+    let row = row(&other, "refused").await;
+    assert_eq!(
+        (&row["reason"], &row["usable_since"]),
+        (&before["reason"], &before["usable_since"])
+    );
+}
+
+#[tokio::test]
+async fn two_trunkd_agree_since_when_a_trunk_is_down() {
+    let (redis, switch, _app, other) = refused(OFTEN).await;
+    let before = wait_for_row(&other, "refused", "the reason is known", |row| {
+        row["reason"] == "403 Forbidden"
+    })
+    .await;
+    let _second = TestApp::start(&redis, &format!("{}\n{OFTEN}", switch_toml(&switch, "fs1"))).await;
+    switch.wait_until("both listen", |view| view.listeners() == 2).await;
+    for _ in 0..6 {
+        let seen = row(&other, "refused").await["seen"].clone();
+        let row = wait_for_row(&other, "refused", "it is written again", |row| row["seen"] != seen).await;
+        assert_eq!(
+            (&row["reason"], &row["usable_since"]),
+            (&before["reason"], &before["usable_since"])
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_comparison_that_fills_in_a_profile_leaves_the_answer() {
+    let (_redis, switch, _app, other) = with_gateways("", OFTEN).await;
+    switch.registrar(|registrar| registrar.set("refused", FORBIDDEN));
+    switch.lose_next_events(1);
+    let slow = REFUSED.replace(r#"value="5""#, r#"value="3000""#);
+    switch.add_gateways("external", &slow);
+    wait_for_row(&other, "refused", "it waits", |row| row["state"] == "FAIL_WAIT").await;
+    let row = compared(&other, "refused", 2).await;
+    assert_eq!(
+        (&row["profile"], &row["state"]),
+        (&json!("external"), &json!("FAIL_WAIT"))
+    );
+    assert_eq!(row["status"], "403", "{row}");
+    assert!(row["retry_at"].is_string(), "{row}");
+    assert_eq!(
+        (&row["phrase"], &row["reason"]),
+        (&json!("Forbidden"), &json!("403 Forbidden"))
+    );
+}
+
+#[tokio::test]
+async fn a_flushed_redis_learns_since_when_the_switch_is_connected() {
+    let (_redis, _switch, _app, other) = registered("").await;
+    let before = other.wait_for("trunkd:switches", "fs1", "/connected", true).await;
+    let up = wait_for_row(&other, "carrier1", "it is usable", |row| row["usable"] == true).await;
+    let mut connection = other.connection.clone();
+    redis::cmd("FLUSHALL").exec_async(&mut connection).await.unwrap();
+    let after = other.wait_for("trunkd:switches", "fs1", "/connected", true).await;
+    assert_eq!(after["since"], before["since"]);
+    let row = wait_for_row(&other, "carrier1", "it is there again", |row| row["state"] == "REGED").await;
+    assert_eq!(row["usable_since"], up["usable_since"]);
+}
+
+#[tokio::test]
+async fn why_a_switch_is_out_of_reach_is_in_redis_until_it_is_back() {
+    let (_redis, switch, _app, other) = registered("").await;
+    switch.refuse_connections(true).await;
+    switch.drop_connections();
+    let away = other.wait_for("trunkd:switches", "fs1", "/connected", false).await;
+    assert!(away["reason"].is_string(), "{away}");
+    let refused = eventually(
+        "the last error",
+        || other.field("trunkd:switches", "fs1"),
+        |state| {
+            state
+                .as_ref()
+                .is_some_and(|state| state["reason"].as_str().unwrap_or_default().contains("no connection"))
+        },
+    );
+    assert_eq!(refused.await.unwrap()["since"], away["since"]);
+    switch.refuse_connections(false).await;
+    let back = other.wait_for("trunkd:switches", "fs1", "/connected", true).await;
+    assert_eq!(back["reason"], json!(null));
+}
+
+/// The commands that clients gave, and not scripts, while `what` went on.
+async fn commands_during(redis: &RedisServer, what: impl Future<Output = ()>) -> Vec<String> {
+    use futures_util::StreamExt as _;
+    let client = redis::Client::open(redis.url()).unwrap();
+    let monitor = client.get_async_monitor().await.unwrap();
+    let mut messages = monitor.into_on_message::<String>();
+    let mut heard = Vec::new();
+    tokio::pin!(what);
+    loop {
+        tokio::select! {
+            () = &mut what => return heard,
+            line = messages.next() => heard.extend(line.filter(|line| !line.contains("lua]"))),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_trunkd_that_cannot_reach_a_switch_leaves_it_to_one_that_does_and_marks_it_when_that_is_gone() {
+    let (redis, switch, app, other) = registered("").await;
+    let nowhere = "[[switch]]\nname = \"fs1\"\naddress = \"127.0.0.1:9\"\npassword = \"ClueCon\"\n";
+    let lost = TestApp::start(&redis, nowhere).await;
+    let failed = r#"trunkd_switch_connects_total{switch="fs1",outcome="failed"}"#;
+    let seen = |times: usize| {
+        let (other, mut seen) = (other.clone(), std::collections::BTreeSet::new());
+        async move {
+            while seen.len() < times {
+                let state = other.field("trunkd:switches", "fs1").await.unwrap();
+                seen.insert(state["last_seen"].to_string());
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    };
+    eventually("it tried", || lost.metric(failed), |tries| *tries >= Some(3.0)).await;
+    seen(10).await; // longer than it takes to call the switch lost
+    let commands = commands_during(&redis, seen(10)).await;
+    let reads: Vec<_> = commands
+        .iter()
+        .filter(|line| line.contains("\"HGETALL\" \"gateways\""))
+        .collect();
+    assert!(reads.is_empty(), "{reads:#?}");
+
+    switch.refuse_connections(true).await;
+    app.stop().await;
+    other.wait_for("trunkd:status:fs1", "carrier1", "/stale", true).await;
+    // Once more, though it has marked it once.
+    switch.refuse_connections(false).await;
+    let app = TestApp::start(&redis, &switch_toml(&switch, "fs1")).await;
+    wait_for_row(&other, "carrier1", "it is fresh", |row| row["stale"].is_null()).await;
+    switch.refuse_connections(true).await;
+    app.stop().await;
+    other.wait_for("trunkd:status:fs1", "carrier1", "/stale", true).await;
+}
+
+#[tokio::test]
+async fn metrics_and_health_count_the_gateways_that_are_usable_and_those_that_are_not() {
+    let (redis, switch) = (
+        RedisServer::start().await,
+        FakeSwitch::builder().switchname("metered").start().await,
+    );
+    switch.registrar(|registrar| {
+        registrar.set("refused", FORBIDDEN);
+        registrar.set("challenged", Outcome::Challenged);
+        registrar.set_ping("stuck", Outcome::After(1 << 30, Box::new(Outcome::Ok)));
+    });
+    let named =
+        |xml: &str, before: &str, after: &str| xml.replacen(&format!("\"{before}\""), &format!("\"{after}\""), 1);
+    let gateways = [
+        REFUSED.to_owned(),
+        named(REFUSED, "refused", "well"),
+        named(REFUSED, "refused", "challenged"),
+        named(PINGED, "ip", "stuck"),
+        named(NOT_PINGED, "ip", "silent"),
+    ];
+    switch.add_gateways("external", &gateways.concat());
+    let app = TestApp::start(&redis, &format!("{}\n{OFTEN}", switch_toml(&switch, "metered"))).await;
+    let metrics = async || {
+        let mut values = Vec::new();
+        for series in [
+            r#"usable{switch="metered",usable="yes"}"#,
+            r#"usable{switch="metered",usable="no"}"#,
+            r#"usable{switch="metered",usable="unknown"}"#,
+            r#"pings_stuck{switch="metered"}"#,
+            r#"challenges{switch="metered"}"#,
+        ] {
+            values.push(app.metric(&format!("trunkd_switch_{series}")).await.unwrap_or_default());
+        }
+        values
+    };
+    eventually("the metrics say so", metrics, |values| {
+        *values == [1.0, 2.0, 2.0, 1.0, 1.0]
+    })
+    .await;
+    let counts = json!({"usable": 1, "not_usable": 2, "unknown": 2, "ping_stuck": 1});
+    let part = eventually(
+        "/health does",
+        || app.part("switch:metered"),
+        |part| part["gateways"] == counts,
+    )
+    .await;
+    assert_eq!(part["state"], "ok", "the switch itself is well");
+}
+
+/// A `gateway_state` event of `carrier1`, as the switch would send it, with any sequence.
+fn state_event(switch: &FakeSwitch, sequence: &str, state: &str, phrase: &str) -> String {
+    let core = switch.view(|view| view.core_uuid().to_owned());
+    json!({"Event-Subclass": "sofia::gateway_state", "Event-Name": "CUSTOM", "Core-UUID": core,
+        "FreeSWITCH-Switchname": "fs1", "Event-Date-Timestamp": "1795401216148003", "Event-Sequence": sequence,
+        "Gateway": "carrier1", "State": state, "Ping-Status": "UP", "Phrase": phrase, "Status": "403"})
+    .to_string()
+}
+
+/// The id of the connection that trunkd hears events on.
+fn connection(switch: &FakeSwitch) -> u64 {
+    let listens = |line: &String| line.starts_with("event json");
+    switch.view(|view| {
+        let connections = view.connections();
+        let listening = connections
+            .iter()
+            .find(|connection| connection.commands.iter().any(listens));
+        listening.unwrap().id
+    })
+}
+
+#[tokio::test]
+async fn an_event_beyond_its_bound_is_passed_over_and_made_up_for() {
+    let (_redis, switch, _app, other) = registered(EVERYTHING).await;
+    let (before, next) = (connection(&switch), switch.view(|view| view.sequence() + 1));
+    let long = "x".repeat(200_000);
+    switch.inject_event(&state_event(&switch, &next.to_string(), "DOWN", &long));
+    // A comparison tells the truth, though nothing was due.
+    let seen = row(&other, "carrier1").await["seen"].clone();
+    wait_for_row(&other, "carrier1", "a comparison", |row| row["seen"] != seen).await;
+    switch.inject_event(&state_event(&switch, &(next + 1).to_string(), "REGED", "after it"));
+    other.wait_for("gateways", "carrier1", "/Phrase", "after it").await;
+    assert_eq!(connection(&switch), before, "no carrier ends the connection");
+    let list = other.list("gateway-list").await;
+    assert!(
+        list.iter()
+            .all(|event| event["Event-Sequence"] != next.to_string().as_str())
+    );
+}
+
+#[tokio::test]
+async fn a_switch_that_sends_nonsense_is_cut_off_and_named() {
+    let (_redis, switch, _app, other) = registered("").await;
+    let nonsense = [
+        (
+            "more than the",
+            "Content-Length: 250000000\nContent-Type: text/event-json\n\n{".to_owned(),
+        ),
+        ("not a number", "Content-Length: -1\n\n".to_owned()),
+        ("longer than", "x".repeat(100_000)),
+        (
+            "100 events in a row",
+            "Content-Length: 2\nContent-Type: text/event-json\n\n{]".repeat(100),
+        ),
+    ];
+    for (words, bytes) in nonsense {
+        let before = connection(&switch);
+        switch.refuse_connections(true).await;
+        switch.inject_bytes(bytes);
+        let named = eventually(
+            words,
+            || other.field("trunkd:switches", "fs1"),
+            |state| {
+                let reason = state.as_ref().and_then(|state| state["reason"].as_str());
+                reason.is_some_and(|reason| reason.contains(words))
+            },
+        );
+        named.await;
+        switch.refuse_connections(false).await;
+        switch
+            .wait_until("it listens again", |view| {
+                view.listeners() == 1 && connection_is_new(view, before)
+            })
+            .await;
+        other.wait_for("trunkd:switches", "fs1", "/connected", true).await;
+    }
+    // One event that cannot be read, now and then, is none.
+    let before = connection(&switch);
+    for number in 0..200 {
+        switch.inject_bytes("Content-Length: 2\nContent-Type: text/event-json\n\n{]");
+        let sequence = switch.view(|view| view.sequence()) + 1 + number;
+        switch.inject_event(&state_event(
+            &switch,
+            &sequence.to_string(),
+            "REGED",
+            &number.to_string(),
+        ));
+    }
+    other.wait_for("gateways", "carrier1", "/Phrase", "199").await;
+    assert_eq!(connection(&switch), before);
+}
+
+fn connection_is_new(view: &View, before: u64) -> bool {
+    view.connections().iter().all(|connection| connection.id > before)
+}
+
+#[tokio::test]
+async fn a_sequence_beyond_all_reason_changes_nothing_and_later_events_count() {
+    let (_redis, switch, _app, other) = registered(EVERYTHING).await;
+    let next = switch.view(|view| view.sequence()) + 1;
+    let inject = |sequence: u64, state: &str, phrase: &str| {
+        switch.inject_event(&state_event(&switch, &sequence.to_string(), state, phrase));
+    };
+    inject(next, "REGED", "first");
+    other.wait_for("gateways", "carrier1", "/Phrase", "first").await;
+    for odd in ["18446744073709551615", "9007199254740991", "-5", "1000000000000"] {
+        switch.inject_event(&state_event(&switch, odd, "DOWN", "odd"));
+    }
+    for (sequence, state) in [(next + 1, "FAILED"), (next + 2, "FAIL_WAIT"), (next + 3, "REGED")] {
+        inject(sequence, state, state);
+        other.wait_for("gateways", "carrier1", "/State", state).await;
+        other.wait_for("trunkd:status:fs1", "carrier1", "/state", state).await;
+    }
+    let odd = other.list("gateway-list").await;
+    let odd: Vec<_> = odd.iter().filter(|event| event["Phrase"] == "odd").collect();
+    assert_eq!(odd.len(), 2, "what can be told apart is listed: {odd:#?}");
+}
+
+#[tokio::test]
+async fn sequences_that_leap_take_little_of_redis_and_each_is_listed_once() {
+    let (redis, switch, _app, other) = registered(&format!("{EVERYTHING}list_max = 100000\n")).await;
+    let _second = TestApp::start(
+        &redis,
+        &format!("{}\n{EVERYTHING}list_max = 100000\n", switch_toml(&switch, "fs1")),
+    )
+    .await;
+    switch.wait_until("both listen", |view| view.listeners() == 2).await;
+    const EVENTS: u64 = 5_000;
+    const LEAP: u64 = 100_000;
+    let first = switch.view(|view| view.sequence());
+    let frames = |numbers: std::ops::RangeInclusive<u64>| {
+        let frame = |number: u64| {
+            let event = state_event(&switch, &(first + number * LEAP).to_string(), "REGED", "leaping");
+            format!(
+                "Content-Length: {}\nContent-Type: text/event-json\n\n{event}",
+                event.len()
+            )
+        };
+        numbers.map(frame).collect::<String>()
+    };
+    // In pieces, so that the switch gives a sign of life between them.
+    for start in (1..=EVENTS).step_by(500) {
+        switch.inject_bytes(frames(start..=start + 499));
+        switch.wait_for_delivery().await;
+    }
+    let last = (first + EVENTS * LEAP).to_string();
+    other
+        .wait_for("gateways", "carrier1", "/Event-Sequence", last.as_str())
+        .await;
+    let leaping = |list: &[serde_json::Value]| {
+        let leaping = list
+            .iter()
+            .filter(|event| event["Phrase"] == "leaping" && event["trunkd-Source"].is_null());
+        leaping.count() as u64
+    };
+    let list = eventually(
+        "all are listed",
+        || other.list("gateway-list"),
+        |list| leaping(list) >= EVENTS,
+    )
+    .await;
+    assert_eq!(leaping(&list), EVENTS);
+    let mut connection = other.connection.clone();
+    let keys: Vec<String> = connection.keys("trunkd:seen:*").await.unwrap();
+    assert!(keys.len() <= 2, "{keys:?}");
+    let mut bytes = 0;
+    for key in keys {
+        let usage: u64 = redis::cmd("MEMORY")
+            .arg("USAGE")
+            .arg(&key)
+            .arg("SAMPLES")
+            .arg("0")
+            .query_async(&mut connection)
+            .await
+            .unwrap();
+        bytes += usage;
+    }
+    assert!(bytes < 4 * 1024 * 1024, "{bytes} bytes");
+}
+
+#[tokio::test]
+async fn a_switch_whose_name_is_a_megabyte_is_told_in_a_few_words() {
+    let redis = RedisServer::start().await;
+    let name = "\u{1b}[31m".to_owned() + &"x".repeat(1_000_000);
+    let switch = FakeSwitch::builder().switchname(&name).start().await;
+    let app = TestApp::start(&redis, &switch_toml(&switch, "fs1")).await;
+    let part = app.wait_for_reason("switch:fs1", &["switchname"]).await;
+    let reason = part["reason"].as_str().unwrap();
+    assert!(reason.len() < 1024 && !reason.contains('\u{1b}'), "{reason}");
+    let other = Other::new(&redis).await;
+    let state = eventually(
+        "the reason is in Redis",
+        || other.field("trunkd:switches", "fs1"),
+        |state| state.as_ref().is_some_and(|state| state["reason"].is_string()),
+    );
+    assert!(state.await.unwrap()["reason"].as_str().unwrap().len() < 1024);
+}
+
+#[tokio::test]
+async fn a_first_sequence_beyond_all_reason_is_outvoted_by_those_that_follow() {
+    let (_redis, switch, _app, other) = registered(EVERYTHING).await;
+    // Nothing has been heard on the new connection.
+    let before = connection(&switch);
+    switch.drop_connections();
+    switch
+        .wait_until("it listens again", |view| {
+            view.listeners() == 1 && connection_is_new(view, before)
+        })
+        .await;
+    let next = switch.view(|view| view.sequence()) + 1;
+    switch.inject_event(&state_event(&switch, "1000000000000", "DOWN", "odd"));
+    eventually(
+        "it is listed",
+        || other.list("gateway-list"),
+        |list| list.iter().any(|event| event["Phrase"] == "odd"),
+    )
+    .await;
+    // A comparison sets that right, as of that sequence.
+    other.wait_for("trunkd:status:fs1", "carrier1", "/state", "REGED").await;
+    for number in 0..4 {
+        switch.inject_event(&state_event(&switch, &(next + number).to_string(), "FAIL_WAIT", "true"));
+    }
+    other
+        .wait_for("gateways", "carrier1", "/Event-Sequence", (next + 3).to_string())
+        .await;
+    for (sequence, state) in [(next + 4, "TRYING"), (next + 5, "REGED")] {
+        switch.inject_event(&state_event(&switch, &sequence.to_string(), state, state));
+        other.wait_for("trunkd:status:fs1", "carrier1", "/state", state).await;
+    }
+    let newest = other.field("trunkd:ingest:fs1", "newest").await.unwrap();
+    assert!(newest.as_u64().unwrap() <= next + 5, "{newest}");
+}
+
+/// The program, on a switch that has `carrier1`.
+async fn program(redis: &RedisServer, switch: &FakeSwitch) -> (Serving, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = format!(
+        "[redis]\nurl = \"{}\"\n{}{EVERYTHING}",
+        redis.url(),
+        switch_toml(switch, "fs1")
+    );
+    std::fs::write(folder.path().join("trunkd.toml"), toml).unwrap();
+    let serving = Serving::start(folder.path(), &["--templates", TEMPLATES]);
+    switch.wait_until("it listens", |view| view.listeners() == 1).await;
+    (serving, folder)
+}
+
+fn frame(event: &str) -> String {
+    format!(
+        "Content-Length: {}\nContent-Type: text/event-json\n\n{event}",
+        event.len()
+    )
+}
+
+#[tokio::test]
+async fn neither_a_switch_nor_a_carrier_fills_the_log_or_acts_on_a_terminal() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    switch.add_gateways("external", &NOT_PINGED.replace("\"ip\"", "\"carrier1\""));
+    let (serving, _folder) = program(&redis, &switch).await;
+    other.wait_for("trunkd:status:fs1", "carrier1", "/state", "NOREG").await;
+    let hostile = "\u{1b}]0;owned\u{7}\u{202e}\n".repeat(2_000);
+    let core = switch.view(|view| view.core_uuid().to_owned());
+    let next = switch.view(|view| view.sequence()) + 1;
+    let challenge = |number: u64| {
+        json!({"Event-Subclass": "sofia::gateway_invalid_digest_req", "Event-Name": "CUSTOM", "Core-UUID": core,
+            "FreeSWITCH-Switchname": "fs1", "Event-Date-Timestamp": "1795401216148003", "Gateway": "carrier1",
+            "Event-Sequence": (next + number).to_string(), "realm": hostile})
+    };
+    for number in 0..200 {
+        let unreadable = json!({"Event-Name": "CUSTOM", "Event-Subclass": "sofia::gateway_state", "Gateway": hostile});
+        let not_json = format!("{{\"Event-Name\":\"CUSTOM\",\"{hostile}");
+        let frames = frame(&unreadable.to_string()) + &frame(&not_json) + &frame(&challenge(number).to_string());
+        switch.inject_bytes(frames);
+        switch.wait_for_delivery().await;
+    }
+    let at = jiff::Timestamp::from_microsecond(1_795_401_216_148_003)
+        .unwrap()
+        .to_string();
+    other
+        .wait_for("trunkd:status:fs1", "carrier1", "/challenge/at", at)
+        .await;
+    let row = row(&other, "carrier1").await;
+    assert_eq!(row["challenge"]["realm"], hostile, "whole in Redis");
+    let log = serving.log();
+    assert_eq!(log.matches("could not be read").count(), 1, "{log}");
+    assert_eq!(log.matches("did not answer a carrier's challenge").count(), 1, "{log}");
+    assert!(log.lines().all(|line| line.len() < 4096), "{log}");
+    for acts in ["\u{1b}", "\\u001b", "\u{7}", "\u{202e}"] {
+        assert!(!log.contains(acts), "{acts:?}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_switch_cannot_fill_the_memory_while_redis_takes_nothing() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    switch.add_gateways("external", &NOT_PINGED.replace("\"ip\"", "\"carrier1\""));
+    let (serving, _folder) = program(&redis, &switch).await;
+    other.wait_for("trunkd:status:fs1", "carrier1", "/state", "NOREG").await;
+    let before = serving.peak();
+    redis.sigstop();
+    let phrase = "x".repeat(60_000);
+    let next = switch.view(|view| view.sequence()) + 1;
+    // 125 MB of one gateway, and 25 MB of made-up ones; rows hold the phrases too.
+    for number in 0..2_500_u64 {
+        let event = state_event(&switch, &(next + number).to_string(), "REGED", &phrase);
+        let made_up = format!("made-up-{number}");
+        let is_made_up = number % 6 == 0;
+        let event = if is_made_up {
+            event.replace("carrier1", &made_up)
+        } else {
+            event
+        };
+        switch.inject_bytes(frame(&event));
+        if number % 50 == 0 {
+            switch.wait_for_delivery().await;
+        }
+    }
+    switch.wait_for_delivery().await;
+    let dropped = r#"trunkd_events_dropped_total{switch="fs1",target="channel_and_list"}"#;
+    let url = serving.url("/metrics").await;
+    eventually(
+        "all were read, and what found no room was counted",
+        async || {
+            let text = crate::support::app::http()
+                .get(&url)
+                .send()
+                .await
+                .unwrap()
+                .text()
+                .await
+                .unwrap();
+            text.lines()
+                .find_map(|line| line.strip_prefix(dropped)?.trim().parse::<f64>().ok())
+        },
+        |dropped| *dropped >= Some(1_500.0),
+    )
+    .await;
+    let took = serving.peak() - before;
+    redis.sigcont();
+    assert!(took < 180 * 1024 * 1024, "{} MiB", took / 1024 / 1024);
+    let last = (next + 2_499).to_string();
+    other.wait_for("gateways", "carrier1", "/Event-Sequence", last).await;
 }

@@ -81,6 +81,13 @@ impl Serving {
         serde_json::from_str(line).unwrap_or_default()
     }
 
+    /// The most memory that it took so far, in bytes.
+    pub(super) fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     pub(super) async fn url(&self, path: &str) -> String {
         let line = self.wait_for("\"serving\"").await;
         format!("http://{}{path}", line["address"].as_str().unwrap())

@@ -34,6 +34,7 @@ pub fn quick() -> Timing {
         refused_retry: Duration::from_millis(700),
         touch_interval: Duration::from_millis(100),
         stale_after: Duration::from_millis(500),
+        ping_limit: Duration::from_secs(2),
     };
     let reconcile = reconcile::Timing {
         delete: Duration::from_secs(5),

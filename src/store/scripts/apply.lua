@@ -1,40 +1,53 @@
 -- One batch of events of one run of the switch, in the order they came.
--- ARGV from 5: Core-UUID, the prefix of the seen-bitmaps; then what follows, packed, since an argument costs more here than all else:
---   the bytes of the bitmaps that the events touch, a bitmap's together, '<dH' each: bitmap, byte
---   the events, '<ddHBHB' each: Event-Sequence, mark, which of the gateways, 1 set | 2 delete | 0 nothing to the hashes, which of those bytes (0: for
---     the hashes alone, not for the channel and the list), the event's bit in it
---   how many gateways there are, their names, a value for each event ('' where it goes nowhere), a row for each set
+-- ARGV from 5: Core-UUID, the key of the seen-bits; then what follows, packed, since an argument costs more here than all else:
+--   the blocks of seen-bits that the events touch, '<d' each
+--   the events, '<ddHBHH' each: Event-Sequence, mark, which of the gateways, what to do (1 set | 2 delete | 3 the row alone | 0 nothing to the
+--     hashes, +16 at its first sight, +32 when the sequence is not to be believed), which of those blocks (0: for the hashes alone, not for the
+--     channel and the list), the event's bit in it
+--   how many gateways there are, their names, a value for each event ('' where it goes nowhere), a row for each set and each row alone
 -- Answers {applied, older, seen before, '1' when this is not the run that Redis knows}, or {-1, …} when Redis knows none (it was flushed): begin
 -- again. What can be read or written for all events at once is. What the events did is noted last, so that a batch that failed in the middle does
 -- all of it at the next try.
 local core, seen, touched, events, count = ARGV[5], ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
-local SET, DELETE = 1, 2
-local TOUCHED_SIZE, EVENT_SIZE, NAMES = 10, 22, 9
+local SET, DELETE, NOTE = 1, 2, 3
+local TOUCHED_SIZE, EVENT_SIZE, NAMES = 8, 23, 9
+-- A block is 64 bytes and costs some 150: with those of the generation before, two to three MB a switch, however its sequences leap.
+local MAX_BLOCKS = 8192
+local seen_before = seen .. ':before'
+for _, key in ipairs({seen, seen_before}) do
+  local wrong = wrong_kind(key, 'hash')
+  if wrong then return wrong end
+end
 local run = redis.call('HMGET', meta, 'core', 'floor', 'newest')
 local current, floor, newest = run[1], tonumber(run[2] or 0) or 0, tonumber(run[3] or 0) or 0
 if not current then return {-1, 0, 0, 0} end
 
--- The touched bytes, and which of them are whose.
-local bytes, places, bitmaps = {}, {}, {}
+-- The touched blocks: their bits, and those that change.
+local blocks, bits, changes = {}, {}, {}
 for at = 1, #touched / TOUCHED_SIZE do
-  local bitmap, byte = struct.unpack('<dH', touched, (at - 1) * TOUCHED_SIZE + 1)
-  local key = seen .. string.format('%d', bitmap)
-  if #bitmaps == 0 or bitmaps[#bitmaps].key ~= key then bitmaps[#bitmaps + 1] = {key = key, first = at} end
-  bitmaps[#bitmaps].last = at
-  places[at] = '#' .. byte
+  blocks[at] = string.format('%.0f', (struct.unpack('<d', touched, (at - 1) * TOUCHED_SIZE + 1)))
 end
-for _, bitmap in ipairs(bitmaps) do
-  local reads, at = {}, bitmap.first
-  for i = bitmap.first, bitmap.last do
-    local n = #reads
-    reads[n + 1], reads[n + 2], reads[n + 3] = 'GET', 'u8', places[i]
-  end
-  in_parts(reads, function(...)
-    for _, byte in ipairs(redis.call('BITFIELD', bitmap.key, ...)) do
-      bytes[at] = byte
+for _, key in ipairs({seen, seen_before}) do
+  local at = 1
+  in_parts(blocks, function(...)
+    for _, known in ipairs(redis.call('HMGET', key, ...)) do
+      bits[at] = bits[at] or known
       at = at + 1
     end
   end)
+end
+-- Notes that an event was seen; answers whether it is the first time.
+local function is_new(block, its_bit)
+  local at, mask = math.floor(its_bit / 8) + 1, bit.lshift(1, its_bit % 8)
+  local changed = changes[block]
+  local byte = changed and changed[at] or (bits[block] and string.byte(bits[block], at)) or 0
+  if bit.band(byte, mask) ~= 0 then return false end
+  if not changed then
+    changed = {}
+    changes[block] = changed
+  end
+  changed[at] = bit.bor(byte, mask)
+  return true
 end
 
 local names, mark_of = {}, {}
@@ -44,28 +57,31 @@ in_parts(names, function(...)
 end)
 
 local applied, older, repeated = 0, 0, 0
-local rows, values, marked = {}, {}, {}
+local rows, values, marked, first_sights = {}, {}, {}, {}
 local value_at, row_at = NAMES + count, NAMES + count + #events / EVENT_SIZE
 for at = 1, #events, EVENT_SIZE do
-  local sequence, mark, which, op, byte_at, its_bit = struct.unpack('<ddHBHB', events, at)
+  local sequence, mark, which, flags, block, its_bit = struct.unpack('<ddHBHH', events, at)
+  local op, is_first_sight, is_odd = bit.band(flags, 15), bit.band(flags, 16) ~= 0, bit.band(flags, 32) ~= 0
   value_at = value_at + 1
-  if op == SET then row_at = row_at + 1 end
-  local announced, fresh = byte_at > 0, true
-  if announced then
-    local byte = bit.bor(bytes[byte_at], its_bit)
-    fresh = byte ~= bytes[byte_at]
-    bytes[byte_at] = byte
-  end
-  if not fresh then
+  if op == SET or op == NOTE then row_at = row_at + 1 end
+  local announced = block > 0
+  if announced and not is_new(block, its_bit) then
     repeated = repeated + 1
   else
     local gone = false
     if op ~= 0 then
-      -- An event that the mark is of has had its effect; one that takes over a newer event's mark may follow that.
-      local before = mark_of[which]
-      if current == core and mark > floor and (mark > before or (mark == before and sequence < mark)) then
-        mark_of[which], marked[which] = mark, true
-        if op == SET then rows[which], values[which] = ARGV[row_at], ARGV[value_at] end
+      local before, has_effect = mark_of[which], false
+      if op == NOTE then
+        -- It says what holds beside the state that the mark is of.
+        has_effect = mark >= before and mark >= floor
+      else
+        -- An event that the mark is of has had its effect; one that takes over a newer event's mark may follow that.
+        has_effect = mark > floor and (mark > before or (mark == before and sequence < mark))
+      end
+      if current == core and has_effect then
+        if op ~= DELETE then rows[which], first_sights[which] = ARGV[row_at], is_first_sight end
+        if op == SET then values[which] = ARGV[value_at] end
+        if op ~= NOTE then mark_of[which], marked[which] = mark, true end
         gone = op == DELETE
         applied = applied + 1
       else
@@ -80,8 +96,25 @@ for at = 1, #events, EVENT_SIZE do
       redis.call('HDEL', status, gateway)
       leave(gateway)
     end
-    if current == core and sequence > newest then newest = sequence end
+    if current == core and not is_odd and sequence > newest then newest = sequence end
   end
+end
+
+-- Who made the row saw the gateway for the first time. Since when it is as it is, and why, Redis may know.
+local function continued(gateway, row)
+  local old = row_of(switch, gateway)
+  if not old or type(old.usable_since) ~= 'string' then return row end
+  local usable = type(old.usable) == 'boolean' and tostring(old.usable) or 'null'
+  if string.match(row, '"usable":(%a+)') ~= usable then return row end
+  local function put(pattern, name)
+    row = string.gsub(row, pattern, function() return '"' .. name .. '":' .. cjson.encode(old[name]) end, 1)
+  end
+  put('"usable_since":"[^"]*"', 'usable_since')
+  if type(old.reason) == 'string' then put('"reason":null', 'reason') end
+  return row
+end
+for which, is_first_sight in pairs(first_sights) do
+  if is_first_sight and rows[which] then rows[which] = continued(names[which], rows[which]) end
 end
 
 write_list()
@@ -97,16 +130,20 @@ local function write(key, of)
 end
 write(status, rows)
 write(gateways, values)
-for which in pairs(marked) do marked[which] = string.format('%d', mark_of[which]) end
+for which in pairs(marked) do marked[which] = string.format('%.0f', mark_of[which]) end
 write(marks, marked)
-redis.call('HSET', meta, 'newest', string.format('%d', newest))
-for _, bitmap in ipairs(bitmaps) do
-  local writes = {}
-  for at = bitmap.first, bitmap.last do
-    local n = #writes
-    writes[n + 1], writes[n + 2], writes[n + 3], writes[n + 4] = 'SET', 'u8', places[at], bytes[at]
-  end
-  in_parts(writes, function(...) redis.call('BITFIELD', bitmap.key, ...) end)
-  redis.call('EXPIRE', bitmap.key, 3600)
+redis.call('HSET', meta, 'newest', string.format('%.0f', newest))
+
+local noted = {}
+for block, changed in pairs(changes) do
+  local bytes = {}
+  for at = 1, 64 do bytes[at] = changed[at] or (bits[block] and string.byte(bits[block], at)) or 0 end
+  noted[#noted + 1] = blocks[block]
+  noted[#noted + 1] = string.char(unpack(bytes))
+end
+if #noted > 0 then
+  in_parts(noted, function(...) redis.call('HSET', seen, ...) end)
+  redis.call('EXPIRE', seen, 3600)
+  if redis.call('HLEN', seen) > MAX_BLOCKS then redis.call('RENAME', seen, seen_before) end
 end
 return {applied, older, repeated, current == core and 0 or 1}

@@ -5,14 +5,19 @@
 local gateways, list, status, meta, marks = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local switch, switch_field, channel, list_max = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
--- Before anything is written: a key of another type would stop a script half-way.
+-- A key of another type would stop a script half-way: what is wrong with it, if anything.
+local function wrong_kind(key, expected)
+  local kind = key ~= '' and redis.call('TYPE', key).ok or 'none'
+  if kind == 'none' or kind == expected then return nil end
+  local fix = string.sub(key, 1, 7) == 'trunkd:' and 'move it away' or 'choose another key in [status], or move it away'
+  return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ' where trunkd keeps a ' .. expected .. ': ' .. fix)
+end
+
+-- Before anything is written.
 local kinds = {{gateways, 'hash'}, {list, 'list'}, {status, 'hash'}, {meta, 'hash'}, {marks, 'hash'}, {'trunkd:switches', 'hash'}}
 for _, expected in ipairs(kinds) do
-  local kind = expected[1] ~= '' and redis.call('TYPE', expected[1]).ok or 'none'
-  if kind ~= 'none' and kind ~= expected[2] then
-    return redis.error_reply('WRONGTYPE ' .. expected[1] .. ' is a ' .. kind .. ' where trunkd keeps a ' .. expected[2]
-      .. ': choose another key in [status], or move it away')
-  end
+  local wrong = wrong_kind(expected[1], expected[2])
+  if wrong then return wrong end
 end
 
 -- What Redis refuses to write (out of memory, a replica, a full disk) it refuses here: a message that was published cannot be taken back, and

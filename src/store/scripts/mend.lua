@@ -13,7 +13,7 @@ for i = 8, #ARGV, 6 do
   local gateway, op, old_row, row, old_value, value = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local newer = (tonumber(redis.call('HGET', marks, gateway)) or 0) > sequence
   if not newer and (redis.call('HGET', status, gateway) or '') == old_row then
-    if what == 'some' then redis.call('HSET', marks, gateway, string.format('%d', sequence)) end
+    if what == 'some' then redis.call('HSET', marks, gateway, string.format('%.0f', sequence)) end
     if op == 'S' then
       redis.call('HSET', status, gateway, row)
       if value ~= '' and (redis.call('HGET', gateways, gateway) or '') == old_value then
@@ -33,7 +33,7 @@ for i = 8, #ARGV, 6 do
 end
 
 if what == 'last' then
-  redis.call('HSET', meta, 'floor', string.format('%d', sequence))
+  redis.call('HSET', meta, 'floor', string.format('%.0f', sequence))
   local stored = redis.call('HGETALL', marks)
   for i = 1, #stored, 2 do
     if tonumber(stored[i + 1]) <= sequence then redis.call('HDEL', marks, stored[i]) end

@@ -137,11 +137,16 @@ impl Event {
         self
     }
 
-    /// `switch_event_serialize_json`
+    /// `switch_event_serialize_json`. A value that begins with `ARRAY::` became a list when its header was added (FACTS 50).
     pub fn to_json(&self) -> String {
         let mut object = serde_json::Map::new();
         for (name, value) in &self.headers {
-            object.insert(name.clone(), value.as_str().into());
+            let list = value.strip_prefix("ARRAY::").filter(|list| !list.is_empty());
+            let value = match list {
+                Some(list) => list.split("|:").collect::<Vec<_>>().into(),
+                None => serde_json::Value::from(value.as_str()),
+            };
+            object.insert(name.clone(), value);
         }
         if let Some(body) = &self.body {
             object.insert("Content-Length".to_owned(), body.len().to_string().into());

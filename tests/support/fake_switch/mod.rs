@@ -303,6 +303,7 @@ fn duration_words(duration: Duration) -> String {
 /// no gateways, no HTTP, 20 ms a tick.
 pub struct Builder {
     switchname: String,
+    hostname: Option<String>,
     password: String,
     binding: Option<Binding>,
     disk: Option<Vec<u8>>,
@@ -316,6 +317,12 @@ pub struct Builder {
 impl Builder {
     pub fn switchname(mut self, name: &str) -> Self {
         name.clone_into(&mut self.switchname);
+        self
+    }
+
+    /// The machine's name, when it is not the switchname
+    pub fn hostname(mut self, name: &str) -> Self {
+        self.hostname = Some(name.to_owned());
         self
     }
 
@@ -378,10 +385,14 @@ impl Builder {
     pub async fn start(self) -> FakeSwitch {
         let listener = event_socket::bind(0).expect("listen on a free port of 127.0.0.1");
         let address = listener.local_addr().expect("the address of a bound listener");
+        let mut bus = Bus::new(&self.switchname);
+        if let Some(hostname) = self.hostname {
+            bus.hostname = hostname;
+        }
         let shared = Arc::new(Shared {
             core: Mutex::new(Core {
                 password: self.password,
-                bus: Bus::new(&self.switchname),
+                bus,
                 sofia: Sofia::default(),
                 registrar: self.registrar,
                 globals: self.globals,
@@ -445,6 +456,7 @@ impl FakeSwitch {
         ];
         Builder {
             switchname: "fs1".to_owned(),
+            hostname: None,
             password: "ClueCon".to_owned(),
             binding: None,
             disk: None,
@@ -485,6 +497,16 @@ impl FakeSwitch {
         let gateways = super::fs_xml::parse(&text).expect("well-formed gateways");
         self.shared
             .with(|core| core.sofia.parse_gateways(profile, &gateways, None, &mut core.bus));
+    }
+
+    /// A call over the gateway is challenged by a host that is not the gateway's, and ends there (FACTS 45).
+    pub fn challenge_call(&self, gateway: &str) {
+        self.shared.with(|core| core.sofia.challenge(gateway, &mut core.bus));
+    }
+
+    /// What `xmlstatus` says of a gateway's calls: in, out, failed in, failed out.
+    pub fn set_calls(&self, gateway: &str, calls: [u32; 4]) {
+        self.shared.with(|core| core.sofia.set_calls(gateway, calls));
     }
 
     /// An API command, typed at the console rather than sent over the event socket

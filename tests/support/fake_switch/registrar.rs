@@ -9,6 +9,8 @@ pub enum Outcome {
     Ok,
     /// A final answer from the carrier, for example 403 Forbidden
     Reject(u16, &'static str),
+    /// A 401 from a host that is none of the gateway's: FreeSWITCH doesn't answer it (FACTS 45)
+    Challenged,
     /// Nobody listens there: the SIP stack itself answers 503 Service Unavailable, at once
     Refused,
     /// No answer. The SIP stack gives up after 32 s with 408; a gateway with a shorter `timeout-seconds` goes to
@@ -82,6 +84,7 @@ pub struct Answer {
     pub phrase: &'static str,
     /// From a real message, not made by the stack itself
     pub from_network: bool,
+    pub is_unanswered_challenge: bool,
     /// Seconds until it comes
     pub after: u32,
 }
@@ -201,33 +204,27 @@ fn pick<'a>(rules: &'a BTreeMap<Who, Outcome>, gateway: &str, login: &Login) -> 
 }
 
 fn answer(outcome: &Outcome) -> Answer {
+    let answer = |status, phrase, from_network| Answer {
+        status,
+        phrase,
+        from_network,
+        is_unanswered_challenge: false,
+        after: 0,
+    };
     match outcome {
-        Outcome::Ok => Answer {
-            status: 200,
-            phrase: "OK",
-            from_network: true,
-            after: 0,
+        Outcome::Ok => answer(200, "OK", true),
+        Outcome::Reject(status, phrase) => answer(*status, phrase, true),
+        Outcome::Challenged => Answer {
+            is_unanswered_challenge: true,
+            ..answer(401, "Unauthorized", true)
         },
-        Outcome::Reject(status, phrase) => Answer {
-            status: *status,
-            phrase,
-            from_network: true,
-            after: 0,
-        },
-        Outcome::Refused => Answer {
-            status: 503,
-            phrase: "Service Unavailable",
-            from_network: false,
-            after: 0,
-        },
+        Outcome::Refused => answer(503, "Service Unavailable", false),
         Outcome::Silent => Answer {
-            status: 408,
-            phrase: "Request Timeout",
-            from_network: false,
             after: TRANSACTION_SECONDS,
+            ..answer(408, "Request Timeout", false)
         },
         Outcome::After(seconds, outcome) => {
-            let inner = answer(outcome);
+            let inner = self::answer(outcome);
             Answer {
                 after: inner.after + seconds,
                 ..inner

@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
 const FIRE_STATE: Origin = Origin("sofia_reg.c", "sofia_reg_fire_custom_gateway_state_event", 156);
+const FIRE_CHALLENGE: Origin = Origin("sofia_reg.c", "sofia_reg_handle_sip_r_challenge", 2835);
 const FIRE_DELETE: Origin = Origin("sofia_reg.c", "sofia_reg_check_gateway", 343);
 const FIRE_ADD: Origin = Origin("sofia_reg.c", "sofia_reg_add_gateway", 3723);
 const FIRE_PROFILE_START: Origin = Origin("sofia.c", "config_sofia", 6343);
@@ -104,6 +105,8 @@ pub struct Gateway {
     pub ping_time: f64,
     pub pinging: bool,
     pub network: Option<(String, u16)>,
+    /// In, out, failed in, failed out: from zero at each start (FACTS 41)
+    pub calls: [u32; 4],
     /// The SIP handle of its registration
     handle: Option<u64>,
 }
@@ -631,6 +634,7 @@ impl Sofia {
             ping_time: 0.0,
             pinging: false,
             network: None,
+            calls: [0; 4],
             handle: None,
             params,
         })
@@ -932,6 +936,10 @@ impl Sofia {
                 .unwrap_or_else(|| refresh_after(pending.granted))
                 .max(1)
         });
+        if pending.answer.is_unanswered_challenge {
+            self.challenge(&pending.gateway, world.bus);
+            return;
+        }
         let Some(index) = self.find(&pending.gateway) else {
             return;
         };
@@ -966,6 +974,24 @@ impl Sofia {
         let new_ip = gateway.network.as_ref().map(|(ip, _)| ip);
         if before != gateway.state || (new_ip.is_some() && new_ip != before_ip.as_ref()) {
             self.fire_state(index, status, pending.answer.phrase, world.bus);
+        }
+    }
+
+    /// The end of `sofia_reg_handle_sip_r_challenge`, where the sender is none of the gateway's hosts (FACTS 45). The
+    /// realm is taken out of the header with its quotes.
+    pub fn challenge(&mut self, name: &str, bus: &mut Bus) {
+        let Some(gateway) = self.gateway(name) else { return };
+        let event = bus
+            .create("CUSTOM", Some("sofia::gateway_invalid_digest_req"), FIRE_CHALLENGE)
+            .with("Gateway", &*gateway.name)
+            .with("profile-name", &*gateway.profile)
+            .with("realm", format!("\"{}\"", gateway.realm));
+        bus.fire(event);
+    }
+
+    pub fn set_calls(&mut self, name: &str, calls: [u32; 4]) {
+        if let Some(index) = self.find(name) {
+            self.gateways[index].calls = calls;
         }
     }
 
@@ -1083,8 +1109,9 @@ impl Sofia {
         element("state", gateway.state.name());
         element("status", gateway.status_name());
         element("uptime-usec", &number(self.uptime_usec(gateway)));
-        for calls in ["calls-in", "calls-out", "failed-calls-in", "failed-calls-out"] {
-            element(calls, "0");
+        let words = ["calls-in", "calls-out", "failed-calls-in", "failed-calls-out"];
+        for (word, count) in words.into_iter().zip(gateway.calls) {
+            element(word, &count.to_string());
         }
         match self.retry_of(gateway) {
             Some(Some(seconds)) => element("retry", &format!("{seconds}s")),
@@ -1199,10 +1226,10 @@ impl Sofia {
                 format!("{}{}", g.status_name(), if g.pinging { " (ping)" } else { "" }),
             ),
             ("Uptime  \t", format!("{uptime}s")),
-            ("CallsIN \t", "0".to_owned()),
-            ("CallsOUT\t", "0".to_owned()),
-            ("FailedCallsIN\t", "0".to_owned()),
-            ("FailedCallsOUT\t", "0".to_owned()),
+            ("CallsIN \t", g.calls[0].to_string()),
+            ("CallsOUT\t", g.calls[1].to_string()),
+            ("FailedCallsIN\t", g.calls[2].to_string()),
+            ("FailedCallsOUT\t", g.calls[3].to_string()),
         ];
         let body: String = rows.iter().map(|(label, value)| format!("{label}{value}\n")).collect();
         Some(format!("{LINE}\n{body}{LINE}\n"))

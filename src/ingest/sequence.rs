@@ -1,0 +1,106 @@
+//! Which `Event-Sequence` is to be believed. Pure.
+//!
+//! FreeSWITCH counts all its events, so the sequences of those that are heard have gaps; and dispatch threads may change
+//! their order (FACTS 32). But between two heartbeats it gets only so far, and only so much is ever late. A sequence
+//! beyond that is odd: taken at its word it would make every later event an old one. So it is set aside, and a snapshot
+//! tells the state. Several odd ones in a row that agree with one another are right, and what was believed is not.
+
+/// What comes before the next heartbeat (20 s) of a switch that fires 50,000 events a second.
+const LEAP: u64 = 1_000_000;
+/// FreeSWITCH keeps so many events for a listener that is behind (FACTS 33).
+const LATE: u64 = 100_000;
+/// So many odd ones that agree are believed.
+const WITNESSES: u32 = 3;
+
+/// Of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Sequences {
+    /// The highest that is believed.
+    newest: Option<u64>,
+    /// The last odd one, and how many agreed with one another up to it.
+    odd: Option<(u64, u32)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Believed,
+    Odd,
+    /// Believed now, and what was believed before is not.
+    Turned,
+}
+
+impl Sequences {
+    /// The highest that is believed, 0 when none was heard.
+    pub(super) fn newest(&self) -> u64 {
+        self.newest.unwrap_or_default()
+    }
+
+    pub(super) fn hear(&mut self, sequence: u64) -> Verdict {
+        if self.newest.is_none_or(|newest| follows(newest, sequence)) {
+            self.newest = self.newest.max(Some(sequence));
+            self.odd = None;
+            return Verdict::Believed;
+        }
+        let agreeing = match self.odd {
+            // The same event twice is one witness.
+            Some((last, agreeing)) if last == sequence => agreeing,
+            Some((last, agreeing)) if follows(last, sequence) => agreeing + 1,
+            _ => 1,
+        };
+        if agreeing < WITNESSES {
+            self.odd = Some((sequence, agreeing));
+            return Verdict::Odd;
+        }
+        *self = Self {
+            newest: Some(sequence),
+            odd: None,
+        };
+        Verdict::Turned
+    }
+}
+
+fn follows(newest: u64, sequence: u64) -> bool {
+    (newest.saturating_sub(LATE)..=newest.saturating_add(LEAP)).contains(&sequence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdicts(sequences: &[u64]) -> Vec<Verdict> {
+        let mut of = Sequences::default();
+        sequences.iter().map(|sequence| of.hear(*sequence)).collect()
+    }
+
+    #[test]
+    fn gaps_and_late_ones_are_believed() {
+        let heard = [500_000, 500_007, 500_003, 1_400_000, 1_350_000, 1_400_001];
+        assert!(verdicts(&heard).iter().all(|verdict| *verdict == Verdict::Believed));
+    }
+
+    #[test]
+    fn odd_ones_among_others_change_nothing() {
+        let heard = [1000, 1 << 50, 1001, 1 << 51, 1 << 52, 1002, (1 << 53) - 1, 5, 1003];
+        let mut of = Sequences::default();
+        for sequence in heard {
+            let is_odd = of.hear(sequence) == Verdict::Odd;
+            assert_eq!(is_odd, sequence > 2000, "{sequence}");
+        }
+        assert_eq!(of.newest(), 1003);
+    }
+
+    #[test]
+    fn several_that_agree_are_right_whether_they_are_higher_or_lower() {
+        use Verdict::{Believed, Odd, Turned};
+        let (low, high) = (10, 1 << 40);
+        assert_eq!(
+            verdicts(&[low, high, high + 5, high + 9, high + 10]),
+            [Believed, Odd, Odd, Turned, Believed]
+        );
+        // The first that is heard may be the odd one.
+        assert_eq!(
+            verdicts(&[high, low, low + 1, low + 2, low + 3]),
+            [Believed, Odd, Odd, Turned, Believed]
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! Whether calls can go over a gateway, since when, and why not. Pure.
+
+use crate::registration::{PingStatus, Pinged, State, is_usable};
+use crate::store::Row;
+
+pub(super) const PING_LOST: &str = "ping lost";
+pub(super) const PING_STUCK: &str = "ping stuck";
+pub(super) const UNANSWERED_CHALLENGE: &str = "challenge not answered";
+const NO_ANSWER: &str = "no answer";
+const UNREGISTERED: &str = "unregistered";
+
+/// What a row was made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// An event that carried a SIP answer.
+    Answer,
+    /// An event without one.
+    Event,
+    Snapshot,
+}
+
+/// Fills in whether the gateway of this row, whose other fields are known, is usable. `before` is the row before it.
+pub(super) fn judge(row: &mut Row, before: Option<&Row>, sign: Sign) {
+    let was = before.and_then(|before| before.usable);
+    row.usable = usable(row, was, sign);
+    let goes_on = before.filter(|before| before.usable == row.usable);
+    (row.usable_since, row.is_first_sight) = match (goes_on, before) {
+        (Some(before), _) if before.usable_since.is_some() => (before.usable_since, before.is_first_sight),
+        (_, before) => (Some(row.seen), before.is_none()),
+    };
+    row.reason = match row.usable {
+        Some(true) => None,
+        Some(false) => why_not(row, before, sign),
+        None => row.ping_stuck.then(|| PING_STUCK.to_owned()),
+    };
+}
+
+fn usable(row: &Row, was: Option<bool>, sign: Sign) -> Option<bool> {
+    let pinged = match (row.ping_every, sign) {
+        // Only a ping makes a gateway that does not register fire one (FACTS 31).
+        (_, Sign::Answer | Sign::Event) => Pinged::Yes,
+        (Some(0), _) => Pinged::No,
+        (Some(_), _) => Pinged::Yes,
+        (None, _) => Pinged::Unknown,
+    };
+    let usable = is_usable(row.state.as_ref()?, row.ping.as_ref(), pinged, was);
+    // A ping that never ends says nothing, and all that is known of such a trunk is its ping.
+    usable.filter(|usable| !(*usable && row.ping_stuck && row.state == Some(State::Noreg)))
+}
+
+fn why_not(row: &Row, before: Option<&Row>, sign: Sign) -> Option<String> {
+    let reason = match row.state.as_ref()? {
+        State::Noreg => PING_LOST,
+        State::Down | State::Unregister => UNREGISTERED,
+        State::Timeout if row.challenge.is_some() => UNANSWERED_CHALLENGE,
+        State::Timeout => NO_ANSWER,
+        _ if sign == Sign::Answer && is_lost_ping(row, before) => PING_LOST,
+        _ => {
+            let answered = refusal(row).filter(|_| sign == Sign::Answer);
+            // Between two tries no event says what the last one came to.
+            let was_down = before.filter(|before| before.usable == Some(false));
+            let known = || was_down.and_then(|before| before.reason.clone());
+            return answered.or_else(known).or_else(|| refusal(row));
+        }
+    };
+    Some(reason.to_owned())
+}
+
+/// A registered gateway whose ping is lost is FAILED with what the ping was answered by (FACTS 47).
+fn is_lost_ping(row: &Row, before: Option<&Row>) -> bool {
+    let was_registered = before.is_some_and(|before| before.state == Some(State::Reged));
+    let is_of_ping = matches!(row.status.as_deref(), Some("408" | "503"));
+    was_registered && is_of_ping && row.state == Some(State::Failed) && row.ping == Some(PingStatus::Down)
+}
+
+/// `403 Forbidden`; `None` when the answer was no refusal.
+fn refusal(row: &Row) -> Option<String> {
+    let status = row.status.as_deref().filter(|status| !status.starts_with(['1', '2']))?;
+    let phrase = row.phrase.as_deref().unwrap_or_default();
+    Some(format!("{status} {phrase}").trim_end().to_owned())
+}
