@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::connection::{Client, CommandError};
+use super::connection::{Client, CommandError, Permit};
 use super::xmlstatus::{GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles};
 use crate::gateway::{GatewayName, ProfileName};
 
@@ -126,10 +126,14 @@ impl Changes {
     }
 
     /// Marks a gateway for deletion. FreeSWITCH finds it by its name, whatever the profile (FACTS 18).
-    pub async fn kill(&self, profile: &ProfileName, gateway: &GatewayName) -> Result<Killed, QueryError> {
-        let reply = self
-            .change(&format!("sofia profile {profile} killgw {gateway}"), "killgw")
-            .await?;
+    pub async fn kill(
+        &self,
+        profile: &ProfileName,
+        gateway: &GatewayName,
+        permit: Permit,
+    ) -> Result<Killed, QueryError> {
+        let command = format!("sofia profile {profile} killgw {gateway}");
+        let reply = self.change(&command, "killgw", permit).await?;
         match reply.trim() {
             text if text.starts_with("+OK") => Ok(Killed::Marked),
             "-ERR no such gateway." => Ok(Killed::NoSuchGateway),
@@ -141,19 +145,18 @@ impl Changes {
     }
 
     /// Has FreeSWITCH ask for one gateway and add it. That it says so does not mean that the gateway is there (FACTS 20).
-    pub async fn start(&self, profile: &ProfileName, gateway: &GatewayName) -> Result<(), QueryError> {
-        self.startgw(profile, gateway.as_str()).await
+    pub async fn start(&self, profile: &ProfileName, gateway: &GatewayName, permit: Permit) -> Result<(), QueryError> {
+        self.startgw(profile, gateway.as_str(), permit).await
     }
 
     /// Has FreeSWITCH ask for all gateways of a profile and add those that are missing.
-    pub async fn start_all(&self, profile: &ProfileName) -> Result<(), QueryError> {
-        self.startgw(profile, "_all_").await
+    pub async fn start_all(&self, profile: &ProfileName, permit: Permit) -> Result<(), QueryError> {
+        self.startgw(profile, "_all_", permit).await
     }
 
-    async fn startgw(&self, profile: &ProfileName, what: &str) -> Result<(), QueryError> {
-        let reply = self
-            .change(&format!("sofia profile {profile} startgw {what}"), "startgw")
-            .await?;
+    async fn startgw(&self, profile: &ProfileName, what: &str, permit: Permit) -> Result<(), QueryError> {
+        let command = format!("sofia profile {profile} startgw {what}");
+        let reply = self.change(&command, "startgw", permit).await?;
         match reply.lines().any(|line| line.starts_with("+OK start gateway")) {
             true => Ok(()),
             false => Err(QueryError::Reply {
@@ -163,8 +166,8 @@ impl Changes {
         }
     }
 
-    async fn change(&self, command: &str, word: &'static str) -> Result<String, QueryError> {
-        let reply = self.client.api(command, START).await?;
+    async fn change(&self, command: &str, word: &'static str, permit: Permit) -> Result<String, QueryError> {
+        let reply = self.client.api_if(command, START, permit).await?;
         let reply = String::from_utf8_lossy(&reply).trim().to_owned();
         if reply.starts_with("Invalid Profile") {
             return Err(QueryError::Reply { command: word, reply });

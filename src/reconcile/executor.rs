@@ -17,7 +17,7 @@ use super::known::Known;
 use super::plan_text::form;
 use super::served::{Given, Served, Start};
 use crate::backoff::Backoff;
-use crate::event_socket::{Changes, Commands, Killed, QueryError};
+use crate::event_socket::{Changes, CommandError, Commands, Killed, Permit, QueryError};
 use crate::gateway::{Desired, Entries, EntryChange, GatewayName, ProfileName};
 use crate::health::{self, Health, Part};
 use crate::metrics;
@@ -489,10 +489,10 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             if !self.may_change() {
                 return Outcome::Yielded;
             }
-            match changes.kill(&from.profile, action.gateway()).await {
+            match changes.kill(&from.profile, action.gateway(), self.permit()).await {
                 Ok(Killed::Marked) => {}
                 Ok(Killed::NoSuchGateway) => self.switch.survey_soon(),
-                Err(error) => return Outcome::Failed(error.to_string()),
+                Err(error) => return Outcome::of(&error),
             }
             if (action.awaits_deletion() || action.to().is_none()) && !self.gone(action.gateway()).await {
                 self.switch.survey_soon();
@@ -507,8 +507,13 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
 
     /// Asked right before each command that changes the switch: whatever kept us since the last one, another trunkd may do it by now.
     fn may_change(&self) -> bool {
-        let term = self.lease.term();
-        term.is_some() && term == self.memory.term
+        self.permit().holds()
+    }
+
+    /// The same, for a command that may wait before it is sent.
+    fn permit(&self) -> Permit {
+        let (lease, ours) = (self.lease.clone(), self.memory.term);
+        Permit::new(move || ours.is_some() && lease.term() == ours)
     }
 
     /// Waits for a killed gateway's `gateway_delete`.
@@ -567,16 +572,16 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             }
             let name = self.switch.name();
             self.served.begin_start(name, &to.profile, Start::One(gateway.clone()));
-            let started = changes.start(&to.profile, gateway).await;
+            let started = changes.start(&to.profile, gateway, self.permit()).await;
             (started, self.served.end_start(name))
         };
         if let Err(error) = started {
-            return Outcome::Failed(error.to_string());
+            return Outcome::of(&error);
         }
         self.appeared(&[(gateway, before)]).await;
         match self.switch.ask_revisions(commands, std::slice::from_ref(gateway)).await {
             Ok(found) => verified(gateway, found.into_iter().next().flatten(), to, given.as_ref()),
-            Err(error) => Outcome::Failed(error.to_string()),
+            Err(error) => Outcome::of(&error),
         }
     }
 
@@ -601,7 +606,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             }
             let (name, batch) = (self.switch.name(), Arc::new(names.iter().cloned().collect()));
             self.served.begin_start(name, profile, Start::Many(batch));
-            let started = changes.start_all(profile).await;
+            let started = changes.start_all(profile, self.permit()).await;
             (started, self.served.end_start(name))
         };
         let found = match started {
@@ -618,7 +623,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
                 .zip(found)
                 .filter_map(|(action, found)| Some(verified(action.gateway(), found, action.to()?, given.as_ref())))
                 .collect(),
-            Err(error) => actions.iter().map(|_| Outcome::Failed(error.to_string())).collect(),
+            Err(error) => actions.iter().map(|_| Outcome::of(&error)).collect(),
         };
         actions.into_iter().zip(outcomes).collect()
     }
@@ -819,6 +824,16 @@ impl Memory {
         self.report = Report::default();
         self.forms.clear();
         self.unwritten = self.wants.keys().cloned().collect();
+    }
+}
+
+impl Outcome {
+    /// Of an action of which a command has no usable answer.
+    fn of(error: &QueryError) -> Self {
+        match error {
+            QueryError::Command(CommandError::NotPermitted { .. }) => Self::Yielded,
+            _ => Self::Failed(error.to_string()),
+        }
     }
 }
 
