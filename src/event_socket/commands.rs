@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::connection::{Client, CommandError, Permit};
 use super::xmlstatus::{GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles};
 use crate::gateway::{GatewayName, ProfileName};
@@ -31,6 +33,8 @@ pub enum QueryError {
     Status(#[from] StatusError),
     #[error("`{command}` was answered by {reply:?}")]
     Reply { command: &'static str, reply: String },
+    #[error("mod_sofia is not loaded on the switch: `load mod_sofia` loads it, unless FreeSWITCH is shutting down")]
+    NoSofia,
 }
 
 impl Commands {
@@ -55,20 +59,23 @@ impl Commands {
 
     /// Every gateway of every profile, those pending deletion too (FACTS 25). Holds a lock that call set-up needs: not too often.
     pub async fn gateways(&self) -> Result<Vec<GatewayStatus>, QueryError> {
-        Ok(parse_gateways(
-            &self.client.api("sofia xmlstatus gateway", LIST).await?,
-        )?)
+        Ok(parse_gateways(&self.sofia("xmlstatus gateway", LIST).await?)?)
     }
 
     /// One gateway, of the predecessors of its name none; `None` when it is not there, or is being deleted. It is looked up, and no list made.
     pub async fn gateway(&self, name: &GatewayName) -> Result<Option<GatewayStatus>, QueryError> {
-        let command = format!("sofia xmlstatus gateway {name}");
-        Ok(parse_gateway(&self.client.api(&command, QUICK).await?)?)
+        let command = format!("xmlstatus gateway {name}");
+        Ok(parse_gateway(&self.sofia(&command, QUICK).await?)?)
     }
 
     /// The profiles that run.
     pub async fn profiles(&self) -> Result<Vec<String>, QueryError> {
-        Ok(parse_profiles(&self.client.api("sofia xmlstatus", LIST).await?)?)
+        Ok(parse_profiles(&self.sofia("xmlstatus", LIST).await?)?)
+    }
+
+    /// Whether the connection is over, so that nothing will be answered.
+    pub fn is_over(&self) -> bool {
+        self.client.is_over()
     }
 
     /// The `trunkd_revision` that each of these live gateways carries, in their order; `None` where there is none. At most
@@ -93,6 +100,10 @@ impl Commands {
             });
         }
         Ok(found)
+    }
+
+    async fn sofia(&self, command: &str, limit: Duration) -> Result<Bytes, QueryError> {
+        unless_gone(self.client.api(&format!("sofia {command}"), limit).await?)
     }
 
     async fn word(&self, command: &'static str) -> Result<String, QueryError> {
@@ -167,12 +178,23 @@ impl Changes {
     }
 
     async fn change(&self, command: &str, word: &'static str, permit: Permit) -> Result<String, QueryError> {
-        let reply = self.client.api_if(command, START, permit).await?;
+        let reply = unless_gone(self.client.api_if(command, START, permit).await?)?;
         let reply = String::from_utf8_lossy(&reply).trim().to_owned();
         if reply.starts_with("Invalid Profile") {
             return Err(QueryError::Reply { command: word, reply });
         }
         Ok(reply)
+    }
+}
+
+/// What `sofia` says while mod_sofia is not loaded: FreeSWITCH unloads it early in a shutdown, when the event socket
+/// still answers.
+const NO_SOFIA: &[u8] = b"-ERR sofia Command not found!";
+
+fn unless_gone(reply: Bytes) -> Result<Bytes, QueryError> {
+    match reply.starts_with(NO_SOFIA) {
+        true => Err(QueryError::NoSofia),
+        false => Ok(reply),
     }
 }
 

@@ -211,6 +211,11 @@ async fn authenticate(wire: &mut Wire, password: &SecretString, limit: Duration)
 }
 
 impl Client {
+    /// Whether the connection is over, so that no command will be answered.
+    pub fn is_over(&self) -> bool {
+        self.commands.is_closed()
+    }
+
     /// Runs an `api` command and returns its output.
     ///
     /// # Errors

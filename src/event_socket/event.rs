@@ -18,6 +18,8 @@ pub enum Event {
     Heartbeat,
     /// `sofia::profile_start`: a profile came up, and its gateways with it (FACTS 29).
     ProfileStart,
+    /// `SHUTDOWN`: FreeSWITCH ends. Its modules are unloaded next, and its gateways deleted with them.
+    Shutdown,
     /// Anything else, by its `Event-Name`.
     Other(String),
 }
@@ -97,6 +99,7 @@ impl Event {
         let wire: Wire = serde_json::from_str(text)?;
         match &*wire.event_name.0 {
             "HEARTBEAT" => return Ok(Self::Heartbeat),
+            "SHUTDOWN" => return Ok(Self::Shutdown),
             "CUSTOM" => {}
             other => return Ok(Self::Other(other.to_owned())),
         }

@@ -129,6 +129,8 @@ struct Shared {
     view: View,
     /// Since the first snapshot of this run.
     profiles: Option<BTreeSet<String>>,
+    /// This run of the switch has announced its end.
+    is_shutting_down: bool,
     backlog: Backlog,
     /// Since when Redis has taken nothing of it, though it was tried.
     writing_since: Option<Instant>,
@@ -174,6 +176,7 @@ impl Ingest {
         let shared = Shared {
             view: View::default(),
             profiles: None,
+            is_shutting_down: false,
             backlog: Backlog::new(BACKLOG, observed.announces()),
             writing_since: None,
             link: Link::Down {
@@ -438,6 +441,7 @@ impl Ingest {
             Ok(Event::Gateway(event)) => events.push(event),
             Ok(Event::Heartbeat | Event::Other(_)) => {}
             Ok(Event::ProfileStart) => self.survey_within(self.timing.settle),
+            Ok(Event::Shutdown) => self.shutting_down(),
             Err(error) => {
                 tracing::error!(switch = self.name(), %error, "an event could not be read; a snapshot makes up for it");
                 self.count_dropped("unreadable", 1);
@@ -447,11 +451,28 @@ impl Ingest {
         None
     }
 
+    /// The last events still tell of the gateways; but nothing is to be changed on this run any more.
+    fn shutting_down(&self) {
+        self.lock().is_shutting_down = true;
+        tracing::info!(switch = self.name(), "FreeSWITCH is shutting down");
+        let reason = "FreeSWITCH is shutting down".to_owned();
+        self.health.set(self.part(), health::State::Degraded, Some(reason));
+        self.bump();
+    }
+
+    /// mod_sofia does not answer: what it runs is not known until it was read again.
+    pub fn not_ready(&self) {
+        self.lock().profiles = None;
+        self.bump();
+        self.survey_within(self.timing.settle);
+    }
+
     /// Starts afresh with this run of the switch.
     fn connected(&self, commands: Commands, changes: Changes, identity: Identity) {
         let mut shared = self.lock();
         shared.view = View::default();
         shared.profiles = None;
+        shared.is_shutting_down = false;
         shared.link = Link::Up {
             commands,
             changes,
@@ -603,9 +624,14 @@ impl Ingest {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
         loop {
             let due = self.survey_due().await;
-            let up = match &self.lock().link {
-                Link::Up { commands, identity, .. } => Some((commands.clone(), identity.clone())),
-                Link::Down { .. } => None,
+            let up = {
+                let shared = self.lock();
+                match &shared.link {
+                    Link::Up { commands, identity, .. } if !shared.is_shutting_down => {
+                        Some((commands.clone(), identity.clone()))
+                    }
+                    Link::Up { .. } | Link::Down { .. } => None,
+                }
             };
             let Some((commands, identity)) = up else {
                 self.moved_survey(self.timing.resync_interval);
@@ -682,7 +708,12 @@ impl Ingest {
 
     /// Asks the switch what it has, and sets right what Redis says otherwise.
     async fn survey(&self, commands: &Commands, identity: Identity) -> Result<(), SurveyError> {
-        let failed = |error: QueryError| SurveyError::Switch(error.to_string());
+        let failed = |error: QueryError| {
+            if matches!(error, QueryError::NoSofia) {
+                self.lock().profiles = None;
+            }
+            SurveyError::Switch(error.to_string())
+        };
         // Redis is only told of a run that answers: a dead one's connection may look alive yet.
         if commands.core_uuid().await.map_err(failed)? != identity.core_uuid {
             return Err(SurveyError::Outdated);
@@ -987,7 +1018,8 @@ impl Ingest {
 
 impl Shared {
     fn is_known(&self) -> bool {
-        matches!(self.link, Link::Up { .. }) && self.profiles.is_some()
+        let answers = matches!(&self.link, Link::Up { commands, .. } if !commands.is_over());
+        answers && !self.is_shutting_down && self.profiles.is_some()
     }
 
     /// Whether this is still the run that we are connected to.

@@ -95,6 +95,8 @@ pub trait Switch: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Option<String>>, QueryError>> + Send;
     /// Something is not as it was thought.
     fn survey_soon(&self);
+    /// Nothing can be changed on it until what runs there was read again.
+    fn not_ready(&self);
 }
 
 /// What is to be looked at again.
@@ -197,6 +199,9 @@ enum Outcome {
     Failed(String),
     /// Not done, or not to its end: another trunkd may change the switch by now.
     Yielded,
+    /// Not done, or not to its end: the switch shuts down, or the connection to it ended. That says nothing about the
+    /// gateway.
+    Interrupted,
 }
 
 impl<S: Switch, W: Wanting> Executor<S, W> {
@@ -475,7 +480,9 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             done.extend(this.start_batch(&profile, actions, &commands, &changes).await);
         }
         for (action, outcome) in done {
-            self.note(&action, outcome);
+            // What failed on a switch that went away meanwhile failed because of that.
+            let interrupted = matches!(outcome, Outcome::Refused(_) | Outcome::Failed(_)) && !self.switch.is_known();
+            self.note(&action, if interrupted { Outcome::Interrupted } else { outcome });
         }
     }
 
@@ -492,11 +499,20 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             match changes.kill(&from.profile, action.gateway(), self.permit()).await {
                 Ok(Killed::Marked) => {}
                 Ok(Killed::NoSuchGateway) => self.switch.survey_soon(),
-                Err(error) => return Outcome::of(&error),
+                Err(error) => return self.unanswered(&error),
             }
-            if (action.awaits_deletion() || action.to().is_none()) && !self.gone(action.gateway()).await {
-                self.switch.survey_soon();
-                return Outcome::Failed(format!("it was killed, and is not gone after {:?}", self.timing.delete));
+            if action.awaits_deletion() || action.to().is_none() {
+                match self.gone(action.gateway()).await {
+                    Ok(true) => {}
+                    Err(Unknown) => return Outcome::Interrupted,
+                    Ok(false) => {
+                        self.switch.survey_soon();
+                        return Outcome::Failed(format!(
+                            "it was killed, and is not gone after {:?}",
+                            self.timing.delete
+                        ));
+                    }
+                }
             }
         }
         match action.to() {
@@ -516,8 +532,21 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         Permit::new(move || ours.is_some() && lease.term() == ours)
     }
 
+    /// How an action ended of which a command has no usable answer.
+    fn unanswered(&self, error: &QueryError) -> Outcome {
+        match error {
+            QueryError::Command(CommandError::NotPermitted { .. }) => Outcome::Yielded,
+            QueryError::Command(CommandError::Lost { .. }) => Outcome::Interrupted,
+            QueryError::NoSofia => {
+                self.switch.not_ready();
+                Outcome::Interrupted
+            }
+            _ => Outcome::Failed(error.to_string()),
+        }
+    }
+
     /// Waits for a killed gateway's `gateway_delete`.
-    async fn gone(&self, gateway: &GatewayName) -> bool {
+    async fn gone(&self, gateway: &GatewayName) -> Result<bool, Unknown> {
         self.until(self.timing.delete, || Ok(self.switch.instance(gateway)?.is_none()))
             .await
     }
@@ -534,25 +563,23 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
                 .iter()
                 .try_fold(true, |all, (gateway, before)| Ok(all && is_new(gateway, before)?))
         };
-        if !self.until(self.timing.appear, all).await {
+        if self.until(self.timing.appear, all).await == Ok(false) {
             // Refused, or its event was lost.
             self.switch.survey_soon();
         }
     }
 
-    /// Waits until `holds`; false after `limit`, and when nobody can tell.
-    async fn until(&self, limit: Duration, holds: impl Fn() -> Result<bool, Unknown>) -> bool {
+    /// Waits until `holds`; false after `limit`.
+    async fn until(&self, limit: Duration, holds: impl Fn() -> Result<bool, Unknown>) -> Result<bool, Unknown> {
         let deadline = Instant::now() + limit;
         let mut changed = self.switch.changed();
         loop {
             changed.mark_unchanged();
-            match holds() {
-                Ok(true) => return true,
-                Err(Unknown) => return false,
-                Ok(false) => {}
+            if holds()? {
+                return Ok(true);
             }
             if timeout_at(deadline, changed.changed()).await.is_err() {
-                return false;
+                return Ok(false);
             }
         }
     }
@@ -576,12 +603,12 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             (started, self.served.end_start(name))
         };
         if let Err(error) = started {
-            return Outcome::of(&error);
+            return self.unanswered(&error);
         }
         self.appeared(&[(gateway, before)]).await;
         match self.switch.ask_revisions(commands, std::slice::from_ref(gateway)).await {
             Ok(found) => verified(gateway, found.into_iter().next().flatten(), to, given.as_ref()),
-            Err(error) => Outcome::of(&error),
+            Err(error) => self.unanswered(&error),
         }
     }
 
@@ -623,7 +650,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
                 .zip(found)
                 .filter_map(|(action, found)| Some(verified(action.gateway(), found, action.to()?, given.as_ref())))
                 .collect(),
-            Err(error) => actions.iter().map(|_| Outcome::of(&error)).collect(),
+            Err(error) => actions.iter().map(|_| self.unanswered(&error)).collect(),
         };
         actions.into_iter().zip(outcomes).collect()
     }
@@ -644,6 +671,9 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             Outcome::Failed(reason) => ("failed", Some(reason), false),
             Outcome::Yielded => {
                 return tracing::debug!(%switch, %gateway, "left to another trunkd");
+            }
+            Outcome::Interrupted => {
+                return tracing::debug!(%switch, %gateway, "could not {word}: the switch went away meanwhile");
             }
         };
         ::metrics::counter!(metrics::RECONCILE_ACTIONS, "switch" => switch.clone(), "action" => word, "outcome" => label).increment(1);
@@ -824,16 +854,6 @@ impl Memory {
         self.report = Report::default();
         self.forms.clear();
         self.unwritten = self.wants.keys().cloned().collect();
-    }
-}
-
-impl Outcome {
-    /// Of an action of which a command has no usable answer.
-    fn of(error: &QueryError) -> Self {
-        match error {
-            QueryError::Command(CommandError::NotPermitted { .. }) => Self::Yielded,
-            _ => Self::Failed(error.to_string()),
-        }
     }
 }
 

@@ -349,4 +349,8 @@ impl Switch for LiveSwitch {
     fn survey_soon(&self) {
         self.0.survey_soon();
     }
+
+    fn not_ready(&self) {
+        self.0.not_ready();
+    }
 }

@@ -92,3 +92,85 @@ async fn no_queued_kill_is_sent_after_the_lease_moved() {
         switch.view(|view| view.summary())
     );
 }
+
+/// A switch with gateways, and its trunkd, which changes it. All trunkd of this process count in the same metrics, so
+/// the switch has a name of its own.
+async fn pair(switch_name: &str, gateways: &[&str]) -> (RedisServer, FakeSwitch, TestApp, Other) {
+    let redis = RedisServer::start().await;
+    let switch = FakeSwitch::builder().switchname(switch_name).start().await;
+    let other = Other::new(&redis).await;
+    for name in gateways {
+        other.set_gateway("default", name, IP_TRUNK).await;
+    }
+    let app = TestApp::start(&redis, &format!("{}{APPLY}", switch_toml(&switch, switch_name))).await;
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    until_all_run(&other, switch_name, gateways).await;
+    (redis, switch, app, other)
+}
+
+async fn until_all_run(other: &Other, switch_name: &str, gateways: &[&str]) {
+    for name in gateways {
+        let rows = format!("trunkd:status:{switch_name}");
+        other.wait_for(&rows, name, "/state", "NOREG").await;
+    }
+}
+
+/// The actions that failed or were refused, as the metrics have them.
+async fn failures(app: &TestApp, switch_name: &str) -> Vec<String> {
+    let (_, metrics) = app.get("/metrics").await;
+    let series = format!("trunkd_reconcile_actions_total{{switch=\"{switch_name}\"");
+    let actions = metrics.lines().filter(|line| line.starts_with(&series));
+    let failed = actions.filter(|line| !line.contains(r#"outcome="done""#));
+    failed.map(str::to_owned).collect()
+}
+
+/// Until trunkd's connection for commands has fallen silent twice: time for many plans.
+async fn until_two_signs_of_life(switch: &FakeSwitch) {
+    let before = switch.view(|view| count(view, "api status"));
+    switch
+        .wait_until("it was asked for two more signs of life", |view| {
+            count(view, "api status") >= before + 4
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn while_freeswitch_shuts_down_nothing_is_changed_on_it_and_nothing_counts_as_failed() {
+    let (_redis, switch, app, other) = pair("closing", &["a", "b", "c"]).await;
+    let before = switch.view(|view| count(view, "startgw"));
+    switch.begin_shutdown();
+    for name in ["a", "b", "c"] {
+        other.wait_for_gone("trunkd:status:closing", name).await;
+    }
+    other.set_gateway("default", "new", IP_TRUNK).await;
+    until_two_signs_of_life(&switch).await;
+    assert_eq!(
+        switch.view(|view| count(view, "startgw")),
+        before,
+        "{}",
+        switch.view(|view| view.summary())
+    );
+    app.wait_for_reason("switch:closing", &["shutting down"]).await;
+    switch.shutdown().await;
+    switch.boot().await;
+    until_all_run(&other, "closing", &["a", "b", "c", "new"]).await;
+    assert_eq!(failures(&app, "closing").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn while_mod_sofia_is_not_loaded_nothing_counts_as_failed_and_it_goes_on_when_it_is_back() {
+    let (_redis, switch, app, other) = pair("unloaded", &["a", "b"]).await;
+    let before = switch.view(|view| count(view, "startgw"));
+    assert_eq!(switch.api("unload mod_sofia").await, "+OK\n");
+    for name in ["a", "b"] {
+        other.wait_for_gone("trunkd:status:unloaded", name).await;
+    }
+    app.wait_for_reason("switch:unloaded", &["mod_sofia"]).await;
+    until_two_signs_of_life(&switch).await;
+    let tried = switch.view(|view| count(view, "startgw")) - before;
+    assert!(tried <= 2, "it is not tried again and again: {tried}");
+    other.set_gateway("default", "new", IP_TRUNK).await;
+    assert_eq!(switch.api("load mod_sofia").await, "+OK Reloading XML\n+OK\n");
+    until_all_run(&other, "unloaded", &["a", "b", "new"]).await;
+    assert_eq!(failures(&app, "unloaded").await, [""; 0]);
+}
