@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::connection::{Client, CommandError, Permit};
 use super::xmlstatus::{GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles};
-use crate::gateway::{GatewayName, ProfileName};
+use crate::gateway::{GatewayName, ProfileName, REVISION_VARIABLE};
 
 /// For questions that FreeSWITCH answers from memory.
 const QUICK: Duration = Duration::from_secs(5);
@@ -14,6 +14,8 @@ const QUICK: Duration = Duration::from_secs(5);
 const LIST: Duration = Duration::from_secs(30);
 /// Gateways asked for in one `eval`: 1,000 take 92 ms (FACTS 26), so a chunk does not hold up the connection.
 pub const SNAPSHOT_CHUNK: usize = 1000;
+/// The longest such `eval`, in bytes. FreeSWITCH reads commands byte by byte; 1,000 names of usual length fit.
+const EVAL_BYTES: usize = 64 * 1024;
 
 /// `startgw` reloads all of FreeSWITCH's XML, and waits for our answer (FACTS 20, 21).
 const START: Duration = Duration::from_secs(30);
@@ -78,26 +80,22 @@ impl Commands {
         self.client.is_over()
     }
 
-    /// The `trunkd_revision` that each of these live gateways carries, in their order; `None` where there is none. At most
-    /// [`SNAPSHOT_CHUNK`] names.
+    /// The `trunkd_revision` that each of these live gateways carries, in their order; `None` where there is none. Asks
+    /// one command after the other when there are more than [`SNAPSHOT_CHUNK`], or when their names are long.
     pub async fn revisions(&self, names: &[GatewayName]) -> Result<Vec<Option<String>>, QueryError> {
-        const COMMAND: &str = "eval ${sofia_gateway_data(… ivar trunkd_revision)}";
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let asked: Vec<_> = names
-            .iter()
-            .map(|name| format!("${{sofia_gateway_data({name} ivar trunkd_revision)}}"))
-            .collect();
-        let reply = self.client.api(&format!("eval {}", asked.join("|")), LIST).await?;
-        let reply = String::from_utf8_lossy(&reply);
-        let found: Vec<_> = reply.trim_end_matches('\n').split('|').map(revision).collect();
-        if found.len() != names.len() {
-            let reply = format!("{} fields, asked for {}", found.len(), names.len());
-            return Err(QueryError::Reply {
-                command: COMMAND,
-                reply,
-            });
+        let mut found = Vec::with_capacity(names.len());
+        for command in revision_questions(names) {
+            let reply = self.client.api(&command.text, LIST).await?;
+            let reply = String::from_utf8_lossy(&reply);
+            let before = found.len();
+            found.extend(reply.trim_end_matches('\n').split('|').map(revision));
+            let answered = found.len() - before;
+            if answered != command.gateways {
+                return Err(QueryError::Reply {
+                    command: "eval ${sofia_gateway_data(… ivar trunkd_revision)}",
+                    reply: format!("{answered} fields, asked for {}", command.gateways),
+                });
+            }
         }
         Ok(found)
     }
@@ -187,6 +185,33 @@ impl Changes {
     }
 }
 
+/// An `eval` for the revisions of some gateways.
+#[derive(Debug, PartialEq, Eq)]
+struct RevisionQuestion {
+    text: String,
+    gateways: usize,
+}
+
+/// Few enough in each command, and none longer than [`EVAL_BYTES`].
+fn revision_questions(names: &[GatewayName]) -> Vec<RevisionQuestion> {
+    let mut questions: Vec<RevisionQuestion> = Vec::new();
+    for name in names {
+        let one = format!("${{sofia_gateway_data({name} ivar {REVISION_VARIABLE})}}");
+        match questions.last_mut() {
+            Some(last) if last.gateways < SNAPSHOT_CHUNK && last.text.len() + 1 + one.len() <= EVAL_BYTES => {
+                last.text.push('|');
+                last.text.push_str(&one);
+                last.gateways += 1;
+            }
+            _ => questions.push(RevisionQuestion {
+                text: format!("eval {one}"),
+                gateways: 1,
+            }),
+        }
+    }
+    questions
+}
+
 /// What `sofia` says while mod_sofia is not loaded: FreeSWITCH unloads it early in a shutdown, when the event socket
 /// still answers.
 const NO_SOFIA: &[u8] = b"-ERR sofia Command not found!";
@@ -202,4 +227,35 @@ fn unless_gone(reply: Bytes) -> Result<Bytes, QueryError> {
 fn revision(field: &str) -> Option<String> {
     let field = field.trim();
     (!field.is_empty() && !field.starts_with("-ERR")).then(|| field.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(count: usize, length: usize) -> Vec<GatewayName> {
+        (0..count)
+            .map(|number| GatewayName::parse(&format!("{number:0>length$}")).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn no_question_for_revisions_is_too_long_and_every_gateway_is_asked_for_once_in_order() {
+        for (count, length, commands) in [(0, 1, 0), (1, 255, 1), (1000, 12, 1), (1001, 12, 2), (1000, 255, 5)] {
+            let names = names(count, length);
+            let questions = revision_questions(&names);
+            assert_eq!(questions.len(), commands, "{count} names of {length} bytes");
+            let mut asked = Vec::new();
+            for question in &questions {
+                assert!(question.text.len() <= EVAL_BYTES && question.gateways <= SNAPSHOT_CHUNK);
+                let fields: Vec<_> = question.text.strip_prefix("eval ").unwrap().split('|').collect();
+                assert_eq!(fields.len(), question.gateways);
+                asked.extend(fields.into_iter().map(str::to_owned));
+            }
+            let expected = names
+                .iter()
+                .map(|name| format!("${{sofia_gateway_data({name} ivar trunkd_revision)}}"));
+            assert!(asked.into_iter().eq(expected));
+        }
+    }
 }

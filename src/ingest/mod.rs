@@ -1,10 +1,11 @@
 //! Events and snapshots of the switches → the store. Sends no command that changes FreeSWITCH.
 //!
 //! One task a switch, of loops that share a view and a backlog: the connector reads events, the writer takes them to Redis, the surveyor compares
-//! snapshots with what is stored (the doubter asks for one whenever Redis was away), and the keeper says in Redis whether the switch can be
-//! reached. Reading never waits for Redis.
+//! snapshots with what is stored (the doubter asks for one whenever Redis was away), the reviser compares the revisions after each, and the keeper
+//! says in Redis whether the switch can be reached. Reading never waits for Redis.
 
 mod backlog;
+mod revisions;
 mod snapshot;
 mod view;
 
@@ -96,6 +97,8 @@ pub struct Ingest {
     written: Notify,
     /// `Shared::survey_at` was moved.
     survey: Notify,
+    /// A list of all gateways was read.
+    listed: Notify,
     /// The connection came or went.
     moved: Notify,
     /// Counts changes of what is known of the switch, for [`Ingest::changed`].
@@ -197,6 +200,7 @@ impl Ingest {
             work: Notify::new(),
             written: Notify::new(),
             survey: Notify::new(),
+            listed: Notify::new(),
             moved: Notify::new(),
             version: watch::Sender::new(0),
         }
@@ -316,6 +320,7 @@ impl Ingest {
             () = self.connector() => {}
             () = self.writer() => {}
             () = self.surveyor() => {}
+            () = self.reviser() => {}
             () = self.keeper() => {}
             () = self.doubter() => {}
             () = stop.cancelled() => {}
@@ -775,6 +780,7 @@ impl Ingest {
             }
         }
         self.bump();
+        self.listed.notify_one();
         self.mend(&survey, now).await
     }
 
