@@ -34,6 +34,8 @@ const BATCH_MOST: usize = 500;
 /// FreeSWITCH is believed that it does not take a version when it refused it so many times in a row: an answer that it gave up waiting for, or
 /// could not read, looks the same.
 const REFUSALS: u32 = 3;
+/// A reconciler says so many times in [`Timing::forms_kept`] which forms it needs.
+const FORMS_NEEDED_EVERY: u32 = 24;
 /// An order that nobody began within this time is nobody's wish any more. Long enough for clocks that differ.
 const ORDER_LASTS: SignedDuration = SignedDuration::from_mins(10);
 /// Nor is one that was begun so long ago, whatever kept it from its end.
@@ -57,6 +59,8 @@ pub struct Timing {
     pub interval: Duration,
     /// Of several trunkd, another one changes the switch within twice this time when the one that did is gone.
     pub lease: Duration,
+    /// What a plan needs to say which fields differ is kept for so long after it was needed last.
+    pub forms_kept: Duration,
 }
 
 impl Default for Timing {
@@ -70,6 +74,7 @@ impl Default for Timing {
             coalesce: Duration::from_millis(250),
             interval: Duration::from_secs(5),
             lease: Duration::from_secs(5),
+            forms_kept: Duration::from_hours(24),
         }
     }
 }
@@ -150,6 +155,7 @@ pub struct Executor<S, W> {
     /// FreeSWITCH never gets two reloads at once.
     reload: Mutex<()>,
     memory: Memory,
+    started: Instant,
 }
 
 /// What is remembered between plans.
@@ -170,8 +176,10 @@ struct Memory {
     /// What the plan before had to do: an edit that came since goes first.
     pending: BTreeSet<GatewayName>,
     report: Report,
-    /// Forms in Redis are those of these revisions.
+    /// These revisions have their forms in Redis.
     forms: BTreeSet<String>,
+    /// When Redis was told last which ones this switch needs.
+    forms_needed_at: Option<Instant>,
     /// The order that is carried out, and the last one that was.
     ordered: Option<String>,
     order: Option<String>,
@@ -222,6 +230,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             pace: Mutex::new(Pace::new(settings.starts_per_second)),
             reload: Mutex::new(()),
             memory: Memory::default(),
+            started: Instant::now(),
         }
     }
 
@@ -792,10 +801,8 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
 
     /// Keeps what a plan needs to say which fields differ, of what runs and what is wanted.
     async fn keep_forms(&mut self, Wanted { desired, key }: &Wanted, actual: &Actual) {
+        self.need_forms(actual).await;
         let memory = &mut self.memory;
-        if memory.unwritten.is_empty() {
-            return;
-        }
         let unwritten = memory.unwritten.iter().filter_map(|name| {
             let revision = &memory.wants.get(name)?.revision;
             let entry = desired.served().get(name)?;
@@ -807,16 +814,32 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
         memory.unwritten.clear();
         memory.forms.extend(forms.into_keys());
-        // Cheap bounds first: what is to be kept is counted only when there is much else.
-        if memory.forms.len() <= 2 * memory.wants.len() + 100 {
+    }
+
+    /// Says at intervals which forms this switch needs, and writes again what Redis lost of them. What no switch of any
+    /// trunkd has needed for long is dropped.
+    async fn need_forms(&mut self, actual: &Actual) {
+        let (now, kept) = (Instant::now(), self.timing.forms_kept);
+        let memory = &mut self.memory;
+        if memory
+            .forms_needed_at
+            .is_some_and(|at| now < at + kept / FORMS_NEEDED_EVERY)
+        {
             return;
         }
         let wanted = memory.wants.values().map(|want| want.revision.clone());
         let runs = actual.gateways.values().filter_map(|have| have.revision.clone());
-        let keep: BTreeSet<_> = wanted.chain(runs).collect();
-        // Another switch may run older ones yet; a plan of it then says less.
-        if memory.forms.len() > 2 * keep.len() + 100 && self.store.prune_forms(&keep).await.is_ok() {
-            memory.forms = keep;
+        let needed: BTreeSet<_> = wanted.chain(runs).collect();
+        let Ok(missing) = self.store.need_forms(&needed).await else {
+            return;
+        };
+        let lost = memory.wants.iter().filter(|(_, want)| missing.contains(&want.revision));
+        memory.unwritten.extend(lost.map(|(name, _)| name.clone()));
+        memory.forms = &needed - &missing;
+        memory.forms_needed_at = Some(now);
+        // By then every reconciler that runs has said what it needs, whatever was down before.
+        if now.duration_since(self.started) > kept {
+            let _ = self.store.drop_old_forms(kept).await;
         }
     }
 
@@ -852,8 +875,7 @@ impl Memory {
         self.term = term;
         self.troubles.clear();
         self.report = Report::default();
-        self.forms.clear();
-        self.unwritten = self.wants.keys().cloned().collect();
+        self.forms_needed_at = None;
     }
 }
 

@@ -825,3 +825,98 @@ async fn on_a_large_switch_all_revisions_are_compared_in_small_commands() {
         .await;
     assert_eq!(switch.view(larger), before.1);
 }
+
+#[tokio::test]
+async fn what_a_plan_needs_to_say_what_differs_is_kept_for_every_switch() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    let (one, two) = (
+        FakeSwitch::builder().start().await,
+        FakeSwitch::builder().switchname("fs2").start().await,
+    );
+    let toml = format!("{}{}{APPLY}", switch_toml(&one, "fs1"), switch_toml(&two, "fs2"));
+    let app = TestApp::start(&redis, &toml).await;
+    for switch in [&one, &two] {
+        switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    }
+    let on = |node: &str, realm: usize| {
+        format!(r#"{{"param":{{"realm":"sip{realm}.example.net","register":"false"}},"nodes":["{node}"]}}"#)
+    };
+    other.set_gateway("default", "second", &on("fs2", 0)).await;
+    two.wait_for_state("second", "NOREG").await;
+    settled(&other, "fs2").await;
+    // On the other switch version follows version, of many gateways.
+    for round in 0..5 {
+        let mut edit = redis::cmd("HSET");
+        edit.arg("cti_gateway@default");
+        for n in 0..120 {
+            edit.arg(format!("gw{n}")).arg(on("fs1", round));
+        }
+        edit.exec_async(&mut other.connection.clone()).await.unwrap();
+        let proxy = format!("sip:sip{round}.example.net");
+        one.wait_until("it has this version", |view| {
+            view.gateways().len() == 120 && view.gateways().iter().all(|gateway| gateway.proxy == proxy)
+        })
+        .await;
+        settled(&other, "fs1").await;
+    }
+    let forms = other.hash("trunkd:forms").await;
+    let form = |switch: &FakeSwitch, name: &str| {
+        let revision = switch.view(|view| {
+            view.gateway(name)
+                .unwrap()
+                .inbound("trunkd_revision")
+                .unwrap()
+                .to_owned()
+        });
+        forms.get(&revision).cloned()
+    };
+    assert!(form(&one, "gw7").is_some());
+    let second = form(&two, "second").expect("another switch's form is not dropped");
+    assert_eq!(second["param.realm"], "sip0.example.net", "{second}");
+}
+
+#[tokio::test]
+async fn a_form_that_no_switch_needs_any_more_is_dropped_and_one_that_is_lost_is_written_again() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    let mut timing = quick();
+    timing.reconcile.forms_kept = Duration::from_secs(2);
+    let toml = format!("{}{APPLY}", switch_toml(&switch, "fs1"));
+    let app = TestApp::start_with(&redis, &toml, timing).await;
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    // As an earlier version of trunkd left it: nothing tells when it was needed.
+    let mut connection = other.connection.clone();
+    let _: () = redis::cmd("HSET")
+        .arg("trunkd:forms")
+        .arg("of-an-earlier-version")
+        .arg("{}")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let mut revisions = Vec::new();
+    for password in ["p", "q"] {
+        other.set_gateway("default", "gw", &account(password)).await;
+        switch
+            .wait_until("it has the password", |view| {
+                view.gateway("gw").is_some_and(|gateway| gateway.password == password)
+            })
+            .await;
+        let revision = |view: &View| {
+            view.gateway("gw")
+                .unwrap()
+                .inbound("trunkd_revision")
+                .unwrap()
+                .to_owned()
+        };
+        revisions.push(switch.view(revision));
+    }
+    let kept = async || -> Vec<String> { other.hash("trunkd:forms").await.into_keys().collect() };
+    eventually("only what is needed is kept", kept, |kept| *kept == revisions[1..]).await;
+    let _: () = redis::cmd("DEL")
+        .arg("trunkd:forms")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    eventually("it is written again", kept, |kept| *kept == revisions[1..]).await;
+}

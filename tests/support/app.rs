@@ -44,6 +44,7 @@ pub fn quick() -> Timing {
         coalesce: Duration::from_millis(20),
         interval: Duration::from_millis(500),
         lease: Duration::from_secs(1),
+        ..reconcile::Timing::default()
     };
     Timing { ingest, reconcile }
 }
