@@ -74,9 +74,10 @@ impl Documents {
         let kind = Kind {
             profile: query.profile.map(str::to_owned),
             with_settings: query.gateway == GatewayQuery::None,
+            // Without a profile there are no gateways, which alone differ by node.
             node: query
                 .node
-                .filter(|node| current.desired.names_node(node))
+                .filter(|node| query.profile.is_some() && current.desired.names_node(node))
                 .map(str::to_owned),
         };
         let generation = self.generation(current);
