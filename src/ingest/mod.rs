@@ -9,7 +9,7 @@ mod revisions;
 mod snapshot;
 mod view;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -250,6 +250,23 @@ impl Ingest {
             profiles,
             ghosts,
         })
+    }
+
+    /// The live gateways of this run of FreeSWITCH that are not on their way out, each with its revision. `None` as for
+    /// [`Ingest::news`], and when it is another run.
+    pub fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>> {
+        let shared = self.lock();
+        if !shared.is_known() || !shared.is_run(core_uuid) {
+            return None;
+        }
+        let live = shared.view.rows().filter(|(name, row)| {
+            let goes = matches!(row.state, Some(State::Unregister | State::Down));
+            !goes && shared.view.revision_is_known(name)
+        });
+        Some(
+            live.filter_map(|(name, row)| Some((name.clone(), row.revision.clone()?)))
+                .collect(),
+        )
     }
 
     /// Which live gateway of that name the switch has, if any: a number that its successor does not share. `None` as for [`Ingest::news`].

@@ -15,6 +15,7 @@ use super::diff::{Action, Actual, Differences, Plan, Want};
 use super::guard::{Hold, Limits, Verdict, judge};
 use super::known::Known;
 use super::plan_text::form;
+use super::running::Running;
 use super::served::{Given, Served, Start};
 use crate::backoff::Backoff;
 use crate::event_socket::{Changes, CommandError, Commands, Killed, Permit, QueryError};
@@ -134,6 +135,7 @@ pub struct Wanted {
 pub struct Shared<W> {
     pub wanting: Arc<W>,
     pub served: Arc<Served>,
+    pub running: Arc<Running>,
     pub store: Store,
     /// Tells this trunkd from the others.
     pub holder: Arc<str>,
@@ -145,6 +147,7 @@ pub struct Executor<S, W> {
     switch: Arc<S>,
     wanting: Arc<W>,
     served: Arc<Served>,
+    running: Arc<Running>,
     store: Store,
     lease: Arc<Lease>,
     health: Arc<Health>,
@@ -219,6 +222,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             switch,
             wanting: shared.wanting,
             served: shared.served,
+            running: shared.running,
             store: shared.store,
             lease: Arc::new(lease),
             health: shared.health,
@@ -321,6 +325,8 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let approved = if order.is_some() { approved } else { BTreeSet::new() };
         let held = unserved.or_else(|| self.judge(&known.actual, &plan, &wanted.desired, &approved));
         let paused = control.is_paused(&name);
+        let starts_by_itself = held.is_none() && self.mode == ReconcileMode::Apply && !paused;
+        self.running.is_kept_complete(&name, starts_by_itself);
         self.forget_mended(&plan, &known.unsettled);
         if let Some(order) = &order
             && self.memory.ordered.as_ref() != Some(&order.id)
@@ -335,7 +341,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             return later;
         }
         self.keep_forms(&wanted, &known.actual).await;
-        let may_act = held.is_none() && (order.is_some() || (self.mode == ReconcileMode::Apply && !paused));
+        let may_act = starts_by_itself || (held.is_none() && order.is_some());
         if may_act && !actions.is_empty() {
             tracing::trace!(switch = %name, actions = actions.len(), "acting");
             self.act(actions).await;

@@ -154,6 +154,7 @@ impl Application {
             templates,
             health: health.clone(),
             served: Arc::new(Served::new(limits, restored)),
+            running: Arc::default(),
             fresh: Mutex::default(),
             changes: watch::Sender::new(0),
         });
@@ -291,11 +292,13 @@ impl Parts {
                 let shared = reconcile::Shared {
                     wanting: self.source.clone(),
                     served: self.source.served.clone(),
+                    running: self.source.running.clone(),
                     store: self.store.clone(),
                     holder: instance.clone(),
                     health: self.health.clone(),
                 };
                 let live = Arc::new(LiveSwitch(ingest));
+                self.source.running.add(&switch.name, live.clone());
                 let timing = self.timing.reconcile.clone();
                 let executor = Executor::new(live, shared, &self.settings.reconcile, timing);
                 tasks.spawn(format_args!("reconciler of {}", switch.name), |stop| executor.run(stop));

@@ -1,6 +1,6 @@
 //! The form that mod_xml_curl sends → what it asks for.
 //!
-//! Pure, and never a copy of the whole form: of some thirty pairs this reads nine. FreeSWITCH asks for every configuration it
+//! Pure, and never a copy of the whole form: of some thirty pairs this reads ten. FreeSWITCH asks for every configuration it
 //! has at each start and reload (FACTS 2), so a form for anything but `sofia.conf` is told by its first pairs, with nothing
 //! allocated.
 
@@ -25,6 +25,8 @@ pub struct SofiaConf {
     pub reconfig: bool,
     /// The switchname of who asks (FACTS 37); empty when the form names none.
     pub node: String,
+    /// Tells the run of FreeSWITCH that asks from others (FACTS 32). An `enable-post-var` in the binding may leave it out.
+    pub core_uuid: Option<String>,
 }
 
 /// The form's `gateway` (FACTS 3).
@@ -154,6 +156,7 @@ impl SofiaConf {
 }
 
 const SWITCHNAME: &str = "FreeSWITCH-Switchname";
+const CORE_UUID: &str = "Core-UUID";
 
 /// The pairs that count, still encoded.
 #[derive(Default)]
@@ -164,6 +167,7 @@ struct Pairs<'a> {
     key_value: Option<&'a [u8]>,
     hostname: Option<&'a [u8]>,
     switchname: Option<&'a [u8]>,
+    core_uuid: Option<&'a [u8]>,
     profile: Option<&'a [u8]>,
     reconfig: Option<&'a [u8]>,
     gateway: Option<&'a [u8]>,
@@ -181,6 +185,7 @@ impl<'a> Pairs<'a> {
             b"reconfig" => &mut self.reconfig,
             b"gateway" => &mut self.gateway,
             name if name == SWITCHNAME.as_bytes() => &mut self.switchname,
+            name if name == CORE_UUID.as_bytes() => &mut self.core_uuid,
             _ => return None,
         })
     }
@@ -219,6 +224,8 @@ impl<'a> Pairs<'a> {
             gateway,
             reconfig: decode("reconfig", self.reconfig)?.as_deref() == Some("true"),
             node,
+            // A UUID has nothing to be encoded: what has is none of FreeSWITCH's, and no reason to refuse a request.
+            core_uuid: self.core_uuid.and_then(|uuid| String::from_utf8(uuid.to_vec()).ok()),
         }))
     }
 }

@@ -9,5 +9,6 @@ mod ingest;
 mod lease;
 mod program;
 mod reconcile;
+mod rescan;
 mod sentinel;
 mod serving;
