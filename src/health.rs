@@ -22,6 +22,8 @@ pub enum Part {
     Switch(String),
     /// What is being changed on a switch, by its name.
     Reconcile(String),
+    /// Who asks for `sofia.conf` and is in no settings.
+    UnknownSwitches,
 }
 
 impl Part {
@@ -33,6 +35,7 @@ impl Part {
             Part::Templates => Cow::Borrowed("templates"),
             Part::Switch(name) => Cow::Owned(format!("switch:{name}")),
             Part::Reconcile(name) => Cow::Owned(format!("reconcile:{name}")),
+            Part::UnknownSwitches => Cow::Borrowed("unknown_switches"),
         }
     }
 }

@@ -124,6 +124,44 @@ async fn every_other_configuration_and_section_is_not_found_without_asking_the_s
 }
 
 #[tokio::test]
+async fn a_form_without_freeswitchs_five_fields_is_not_found_and_the_log_names_what_it_lacks() {
+    let site = TestSite::start(|_| {}).await;
+    for (form, lacks) in [
+        (
+            "hostname=five%1b&section=configuration&key_value=sofia.conf",
+            "lacks tag_name, key_name;",
+        ),
+        (
+            "section=configuration&tag_name=configuration&key_name=name",
+            "lacks hostname, key_value;",
+        ),
+    ] {
+        let response = site.exchange(&post(form.as_bytes())).await;
+        assert_eq!((response.status, response.body.as_str()), (200, NOT_FOUND), "{form}");
+        until(lacks, || {
+            logged()
+                .lines()
+                .any(|line| line.contains("not found") && line.contains(lacks))
+        })
+        .await;
+    }
+    let line = logged()
+        .lines()
+        .find(|line| line.contains("tag_name, key_name;"))
+        .unwrap()
+        .to_owned();
+    assert!(line.contains("five\\u{1b}"), "{line}");
+    // Other configurations and sections are no news.
+    for form in [
+        "hostname=quiet&section=dialplan",
+        "hostname=quiet&section=configuration&key_value=acl.conf",
+    ] {
+        assert_eq!(site.exchange(&post(form.as_bytes())).await.body, NOT_FOUND);
+    }
+    assert!(!logged().contains("hostname=quiet"), "{}", logged());
+}
+
+#[tokio::test]
 async fn an_unknown_profile_is_not_found_and_a_known_one_is_found_in_any_case() {
     let site = TestSite::start(|_| {}).await;
     for profile in ["nope", "external%20", "../external", "external%00"] {

@@ -22,7 +22,7 @@ use crate::settings::Settings;
 use crate::sofia_conf::RevisionKey;
 use crate::sofia_conf::{TemplateError, Templates};
 use crate::store::{Catalog, Current, OTHER_SWITCHES, Report, Store, Unavailable};
-use crate::xml_curl::{self, Gateway, Kind, SofiaConf};
+use crate::xml_curl::{self, Gateway, Kind, SofiaConf, UnknownSwitches};
 
 /// Stands for a switch that is in no gateway's `nodes`.
 const ANY_SWITCH: &str = "";
@@ -67,6 +67,7 @@ pub(super) struct LiveSource {
     pub(super) health: Arc<Health>,
     pub(super) served: Arc<Served>,
     pub(super) running: Arc<Running>,
+    pub(super) unknown: UnknownSwitches,
     /// Whether what was served last was what Redis held; `None` before the first.
     pub(super) fresh: Mutex<Option<bool>>,
     /// Counts what may be changes of the desired gateways.
@@ -188,6 +189,12 @@ impl LiveSource {
         held.is_empty().then_some(current.desired)
     }
 
+    /// Says in `/health` who asked and is in no settings. That is no fault of trunkd's: anybody can ask.
+    pub(super) fn report_unknown_switches(&self) {
+        let report = self.unknown.report(std::time::Instant::now());
+        self.health.set(Part::UnknownSwitches, health::State::Ok, report);
+    }
+
     /// What a rescan is answered, when that is not all.
     async fn missing(&self, asked: &SofiaConf, desired: &Arc<Desired>, key: &RevisionKey) -> Option<Arc<Desired>> {
         if asked.kind() != Kind::Rescan {
@@ -257,6 +264,9 @@ fn is(known: &Option<Arc<Desired>>, desired: &Arc<Desired>) -> bool {
 
 impl xml_curl::Source for LiveSource {
     async fn desired(&self, asked: &SofiaConf) -> Result<xml_curl::Current, xml_curl::Unavailable> {
+        if self.unknown.note(&asked.node, std::time::Instant::now()) {
+            self.report_unknown_switches();
+        }
         let read = match &asked.gateway {
             Gateway::One(gateway) => self.catalog.one(gateway).await,
             Gateway::NotAsked | Gateway::All => self.catalog.all().await,

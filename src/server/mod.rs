@@ -36,7 +36,7 @@ use crate::sofia_conf::TemplateError;
 use crate::store::{
     Catalog, DataDir, DataDirError, Embedded, EmbeddedError, LastGood, Observed, Options, StatusKeys, Store, StoreError,
 };
-use crate::xml_curl::Documents;
+use crate::xml_curl::{Documents, UnknownSwitches};
 pub use tasks::EndedEarly;
 
 use live::{LiveSource, LiveSwitch, TemplateFiles};
@@ -155,6 +155,7 @@ impl Application {
             health: health.clone(),
             served: Arc::new(Served::new(limits, restored)),
             running: Arc::default(),
+            unknown: UnknownSwitches::new(settings.switches.iter().map(|switch| switch.name.clone())),
             fresh: Mutex::default(),
             changes: watch::Sender::new(0),
         });
@@ -391,6 +392,7 @@ async fn refresh(source: Arc<LiveSource>, store: Store, every: Duration) {
     const PING: Duration = Duration::from_secs(5);
     let mut backoff = Backoff::new(Duration::from_millis(200), PING);
     loop {
+        source.report_unknown_switches();
         let read = source.serves(source.catalog.read_again().await);
         let again = match read {
             Ok(current) if current.stale.is_none() => {

@@ -144,3 +144,29 @@ async fn a_rescan_gets_all_gateways_when_it_is_not_known_what_runs() {
     switch.refuse_connections(false).await;
     eventually("it is known again", async || rescan(&switch).await, Vec::is_empty).await;
 }
+
+#[tokio::test]
+async fn switches_that_are_in_no_settings_are_served_and_reported() {
+    let (_redis, _switch, app, _other) = pair("").await;
+    assert_eq!(app.part("unknown_switches").await["reason"], serde_json::Value::Null);
+    let before = app
+        .metric("trunkd_unknown_switch_requests_total")
+        .await
+        .unwrap_or_default();
+    for name in ["FS1", "fs%1b%5b2J"] {
+        let form = format!(
+            "hostname=x&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf\
+             &FreeSWITCH-Switchname={name}&profile=external"
+        );
+        assert_eq!(app.ask_form(&form).await.1.matches("<gateway name=").count(), 2);
+    }
+    let part = app
+        .wait_for_reason(
+            "unknown_switches",
+            &["2 switch names", "\"FS1\"", "fs\\u{1b}[2J", "[[switch]]"],
+        )
+        .await;
+    assert_eq!(part["state"], "ok", "anybody can ask: it is no fault of trunkd's");
+    let after = app.metric("trunkd_unknown_switch_requests_total").await.unwrap();
+    assert!(after >= before + 2.0, "{before} → {after}");
+}
