@@ -75,7 +75,7 @@ impl Default for Timing {
             coalesce: Duration::from_millis(250),
             interval: Duration::from_secs(5),
             lease: Duration::from_secs(5),
-            forms_kept: Duration::from_hours(24),
+            forms_kept: Duration::from_secs(24 * 60 * 60),
         }
     }
 }
