@@ -28,6 +28,8 @@ pub enum Part {
     Control,
     /// The lease on a switch, by its name: only once something was wrong with it.
     Lease(String),
+    /// Who asks for `sofia.conf` and is in no settings.
+    UnknownSwitches,
 }
 
 impl Part {
@@ -42,6 +44,7 @@ impl Part {
             Part::Reconcile(name) => Cow::Owned(format!("reconcile:{name}")),
             Part::Control => Cow::Borrowed("control"),
             Part::Lease(name) => Cow::Owned(format!("lease:{name}")),
+            Part::UnknownSwitches => Cow::Borrowed("unknown_switches"),
         }
     }
 }

@@ -8,7 +8,8 @@ use crate::sofia_conf::{GatewayQuery, Query, Templates};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// One profile, as FreeSWITCH asks when it starts or rescans it
+    /// One profile with all its gateways, as FreeSWITCH asks when it starts it; without it, all profiles and no
+    /// gateways, as it asks first. A rescan gets those gateways alone that the switch does not run
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
     /// One gateway of that profile, or _all_, as FreeSWITCH asks for startgw

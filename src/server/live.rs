@@ -1,5 +1,6 @@
 //! The parts as the other rooms see them: what answers and plans are made from, and a switch as the executor needs it.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,11 +17,12 @@ use crate::gateway::{Desired, GatewayName, Policy, ProfileName, Rules};
 use crate::health::{self, Health, Part};
 use crate::ingest::Ingest;
 use crate::metrics;
-use crate::reconcile::{Hold, Known, Learned, Listed, Served, Switch, Unknown, Wanted, Wanting};
+use crate::reconcile::{Hold, Known, Learned, Listed, Rescan, Running, Runs, Served, Switch, Unknown, Wanted, Wanting};
 use crate::settings::Settings;
+use crate::sofia_conf::RevisionKey;
 use crate::sofia_conf::{TemplateError, Templates};
 use crate::store::{Catalog, Current, OTHER_SWITCHES, Report, Store, Unavailable};
-use crate::xml_curl::{self, Gateway, SofiaConf};
+use crate::xml_curl::{self, Gateway, Kind, SofiaConf, UnknownSwitches};
 
 /// Stands for a switch that is in no gateway's `nodes`.
 const ANY_SWITCH: &str = "";
@@ -71,6 +73,8 @@ pub(super) struct LiveSource {
     pub(super) templates: TemplateFiles,
     pub(super) health: Arc<Health>,
     pub(super) served: Arc<Served>,
+    pub(super) running: Arc<Running>,
+    pub(super) unknown: UnknownSwitches,
     /// Whether what was served last was what Redis held; `None` before the first.
     pub(super) fresh: Mutex<Option<bool>>,
     /// Counts what may be changes of the desired gateways.
@@ -195,6 +199,33 @@ impl LiveSource {
         held.is_empty().then_some(current.desired)
     }
 
+    /// Says in `/health` who asked and is in no settings. That is no fault of trunkd's: anybody can ask.
+    pub(super) fn report_unknown_switches(&self) {
+        let report = self.unknown.report(std::time::Instant::now());
+        self.health.set(Part::UnknownSwitches, health::State::Ok, report);
+    }
+
+    /// What a rescan is answered, when that is not all.
+    async fn missing(&self, asked: &SofiaConf, desired: &Arc<Desired>, key: &RevisionKey) -> Option<Arc<Desired>> {
+        if asked.kind() != Kind::Rescan {
+            return None;
+        }
+        let (running, asked) = (self.running.clone(), asked.clone());
+        let (desired, key) = (desired.clone(), key.clone());
+        // Ten thousand gateways are compared: not on a thread that others wait for.
+        let compared = tokio::task::spawn_blocking(move || {
+            let asks = Rescan {
+                switch: &asked.node,
+                core_uuid: asked.core_uuid.as_deref(),
+                profile: asked.profile.as_deref()?,
+            };
+            let missing = running.missing(asks, &desired, &key)?;
+            Some(Arc::new(desired.only(&missing)))
+        });
+        // All are served when this fails.
+        compared.await.ok().flatten()
+    }
+
     /// Whether what was served last was what Redis held.
     pub(super) fn is_fresh(&self) -> bool {
         *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) == Some(true)
@@ -243,6 +274,9 @@ fn is(known: &Option<Arc<Desired>>, desired: &Arc<Desired>) -> bool {
 
 impl xml_curl::Source for LiveSource {
     async fn desired(&self, asked: &SofiaConf) -> Result<xml_curl::Current, xml_curl::Unavailable> {
+        if self.unknown.note(&asked.node, std::time::Instant::now()) {
+            self.report_unknown_switches();
+        }
         let read = match &asked.gateway {
             Gateway::One(gateway) => self.catalog.one(gateway).await,
             Gateway::NotAsked | Gateway::All => self.catalog.all().await,
@@ -259,6 +293,13 @@ impl xml_curl::Source for LiveSource {
             && let Some(batch) = self.served.batch(&asked.node, profile)
         {
             desired = Arc::new(desired.only(&batch));
+            is_for_one = true;
+        }
+        // What is not known to be wanted still is not started by trunkd either.
+        if current.stale.is_none()
+            && let Some(missing) = self.missing(asked, &desired, &current.key).await
+        {
+            desired = missing;
             is_for_one = true;
         }
         let asked_to_start = match &asked.gateway {
@@ -297,6 +338,12 @@ impl Wanting for LiveSource {
 
 /// A switch as ingest knows it, for the executor.
 pub(super) struct LiveSwitch(pub(super) Arc<Ingest>);
+
+impl Runs for LiveSwitch {
+    fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>> {
+        self.0.revisions(core_uuid)
+    }
+}
 
 impl Switch for LiveSwitch {
     fn name(&self) -> &str {
@@ -358,5 +405,9 @@ impl Switch for LiveSwitch {
 
     fn survey_soon(&self) {
         self.0.survey_soon();
+    }
+
+    fn not_ready(&self) {
+        self.0.not_ready();
     }
 }

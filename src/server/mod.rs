@@ -36,7 +36,7 @@ use crate::sofia_conf::TemplateError;
 use crate::store::{
     Catalog, DataDir, DataDirError, Embedded, EmbeddedError, LastGood, Observed, Options, StatusKeys, Store, StoreError,
 };
-use crate::xml_curl::Documents;
+use crate::xml_curl::{Documents, UnknownSwitches};
 pub use tasks::EndedEarly;
 
 use live::{LiveSource, LiveSwitch, TemplateFiles};
@@ -158,6 +158,8 @@ impl Application {
             templates,
             health: health.clone(),
             served: Arc::new(Served::new(limits, restored)),
+            running: Arc::default(),
+            unknown: UnknownSwitches::new(settings.switches.iter().map(|switch| switch.name.clone())),
             fresh: Mutex::default(),
             changes: watch::Sender::new(0),
         });
@@ -295,11 +297,13 @@ impl Parts {
                 let shared = reconcile::Shared {
                     wanting: self.source.clone(),
                     served: self.source.served.clone(),
+                    running: self.source.running.clone(),
                     store: self.store.clone(),
                     holder: instance.clone(),
                     health: self.health.clone(),
                 };
                 let live = Arc::new(LiveSwitch(ingest));
+                self.source.running.add(&switch.name, live.clone());
                 let timing = self.timing.reconcile.clone();
                 let executor = Executor::new(live, shared, &self.settings.reconcile, timing);
                 tasks.spawn(format_args!("reconciler of {}", switch.name), |stop| executor.run(stop));
@@ -392,6 +396,7 @@ async fn refresh(source: Arc<LiveSource>, store: Store, every: Duration) {
     const PING: Duration = Duration::from_secs(5);
     let mut backoff = Backoff::new(Duration::from_millis(200), PING);
     loop {
+        source.report_unknown_switches();
         let read = source.serves(source.catalog.read_again().await);
         let again = match read {
             Ok(current) if current.stale.is_none() => {

@@ -22,6 +22,8 @@ pub(super) const CONTROL: &str = "trunkd:control";
 pub(super) const RECONCILE: &str = "trunkd:reconcile";
 /// HASH: revision → the fields of the gateway that has it, secrets as hashes.
 pub(super) const FORMS: &str = "trunkd:forms";
+/// ZSET: revision → when its form was needed last, in milliseconds since 1970.
+pub(super) const FORMS_USED: &str = "trunkd:forms:used";
 /// HASH: switchname → whether it is connected.
 pub(super) const SWITCHES: &str = "trunkd:switches";
 

@@ -20,7 +20,7 @@ const MAX_NAMED: usize = 3;
 
 /// Key, or where it ends with ':' the beginning of keys → the type it has, and what happens when it is
 /// deleted.
-const OWN_KEYS: [(&str, &str, &str); 11] = [
+const OWN_KEYS: [(&str, &str, &str); 12] = [
     (keys::REVISION_KEY, "string", "trunkd puts the key that it knows back"),
     (
         keys::FORMER_REVISION_KEYS,
@@ -34,6 +34,7 @@ const OWN_KEYS: [(&str, &str, &str); 11] = [
     ),
     (keys::RECONCILE, "hash", "trunkd writes it again"),
     (keys::FORMS, "hash", "trunkd writes it again"),
+    (keys::FORMS_USED, "zset", "trunkd writes it again"),
     (keys::SWITCHES, "hash", "trunkd writes it again"),
     ("trunkd:lease:", "string", "the lease of the switch is taken again"),
     ("trunkd:status:", "hash", "trunkd writes it again"),

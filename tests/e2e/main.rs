@@ -5,10 +5,12 @@
 mod support;
 
 mod bounds;
+mod commands;
 mod ingest;
 mod keys;
 mod lease;
 mod program;
 mod reconcile;
+mod rescan;
 mod sentinel;
 mod serving;

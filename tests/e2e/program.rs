@@ -261,6 +261,9 @@ async fn render_prints_what_freeswitch_would_get() {
     // Asked first: to serve is to make the key of the revisions, which `render` only reads.
     let served = ask(form.to_owned()).await;
     assert_eq!(rendered(&["render", "--profile", "external", "--node", "fs1"]), served);
+    let all_profiles = ask(form.replace("&profile=external", "")).await;
+    assert!(all_profiles.contains(r#"<profile name="internal">"#) && !all_profiles.contains("<gateway "));
+    assert_eq!(rendered(&["render", "--node", "fs1"]), all_profiles);
     let one = rendered(&["render", "--profile", "external", "--node", "fs1", "--gateway", "gw"]);
     assert_eq!(one, ask(format!("{form}&reconfig=true&gateway=gw")).await);
     assert!(one.contains(r#"<gateway name="gw">"#));
