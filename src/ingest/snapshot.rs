@@ -152,6 +152,7 @@ fn unknown(now: Timestamp) -> Row {
         seen: now,
         revision: None,
         stale: false,
+        ..Row::default()
     }
 }
 

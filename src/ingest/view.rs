@@ -268,6 +268,7 @@ impl View {
             seen: event.at,
             revision: None,
             stale: false,
+            ..Row::default()
         };
         // A snapshot may have listed this one already, and then it is its own predecessor.
         self.unsettled |= predecessors > 0;
@@ -304,6 +305,7 @@ impl View {
             seen: event.at,
             revision: before.and_then(|row| row.revision.clone()),
             stale: false,
+            ..Row::default()
         };
         Some(self.set(event, row, predecessors, event.sequence))
     }
@@ -469,6 +471,7 @@ fn observed(before: Option<&Row>, status: &GatewayStatus, now: Timestamp) -> Row
         seen: now,
         revision: before.and_then(|row| row.revision.clone()),
         stale: false,
+        ..Row::default()
     }
 }
 

@@ -742,6 +742,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             troubles: troubles.collect(),
             pending: pending.collect(),
             order: self.memory.order.clone(),
+            removals_left: None,
             at: None,
         };
         if report != self.memory.report {

@@ -34,7 +34,9 @@ pub use embedded::{Embedded, EmbeddedError};
 pub use keys::{GatewayKeys, StatusKeys};
 pub use last_good::{LastGood, LastGoodError};
 pub use lease::{Lease, Term};
-pub use observed::{Applied, Change, Mend, MendOp, Observation, Observed, Row, StaleItem, Stored, SwitchState};
+pub use observed::{
+    Applied, Calls, Challenge, Change, Mend, MendOp, Observation, Observed, Row, StaleItem, Stored, SwitchState,
+};
 pub use options::Options;
 
 use crate::health::{self, Health, Part};

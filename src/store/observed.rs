@@ -34,7 +34,7 @@ pub struct Observed {
 }
 
 /// A gateway's state on one switch: the value in `trunkd:status:<switchname>`. Times are RFC 3339 in UTC.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// `None` until an event or a snapshot names it.
     pub profile: Option<String>,
@@ -53,6 +53,50 @@ pub struct Row {
     /// The switch is out of reach: this is its last known state.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
+    /// Whether calls can go over it; `None`: nobody knows, as of a NOREG gateway without a ping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usable: Option<bool>,
+    /// When `usable` last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usable_since: Option<Timestamp>,
+    /// Why it is not usable, such as `403 Forbidden` or `ping lost`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Seconds between OPTIONS pings; 0: no ping is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ping_every: Option<u64>,
+    /// The last OPTIONS round trip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ping_ms: Option<f64>,
+    /// A ping has been under way for longer than one can take, so `ping` may be wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ping_stuck: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<Calls>,
+    /// A challenge that FreeSWITCH did not answer (FACTS 45).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Challenge>,
+    /// When FreeSWITCH registers again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
+}
+
+/// Calls since the gateway was started (FACTS 41).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Calls {
+    pub r#in: u64,
+    pub out: u64,
+    pub failed_in: u64,
+    pub failed_out: u64,
+}
+
+/// A challenge that FreeSWITCH did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// The address that it came from.
+    pub from: String,
+    pub at: Timestamp,
 }
 
 impl Row {
@@ -151,6 +195,9 @@ pub struct SwitchState {
     pub since: String,
     pub core_uuid: String,
     pub last_seen: String,
+    /// Why it is not connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl Observed {
@@ -523,6 +570,7 @@ impl Store {
                 since: String::new(),
                 core_uuid: String::new(),
                 last_seen: String::new(),
+                reason: None,
             };
             let state = serde_json::from_str(&state).unwrap_or(unknown);
             switches.push((name, state, rows.collect()));
@@ -567,6 +615,7 @@ mod tests {
             seen: Timestamp::UNIX_EPOCH,
             revision: None,
             stale: false,
+            ..Row::default()
         };
         let set = || Change::Set(Arc::new(row.clone()));
         let batch = [
