@@ -10,20 +10,38 @@ use std::fmt::{self, Display, Formatter, Write as _};
 /// error fits; a hostile megabyte does not fill the terminal or the log.
 pub const MAX_SHOWN_BYTES: usize = 256;
 
+/// The most that is shown of a line of ours that quotes foreign text.
+pub const MAX_LINE_BYTES: usize = 4096;
+
 /// Displays `text` on one line: control, formatting and invisible characters become `\u{…}`, and what is
 /// longer than [`MAX_SHOWN_BYTES`] is cut and ends in `… (N bytes)`.
 pub fn shown(text: &str) -> Shown<'_> {
-    Shown(text)
+    Shown {
+        text,
+        max_bytes: MAX_SHOWN_BYTES,
+    }
+}
+
+/// As [`shown`], for a whole line such as an error or a note, which may quote several foreign texts: it is cut
+/// at [`MAX_LINE_BYTES`].
+pub fn shown_line(text: &str) -> Shown<'_> {
+    Shown {
+        text,
+        max_bytes: MAX_LINE_BYTES,
+    }
 }
 
 /// See [`shown`].
 #[derive(Debug, Clone, Copy)]
-pub struct Shown<'a>(&'a str);
+pub struct Shown<'a> {
+    text: &'a str,
+    max_bytes: usize,
+}
 
 impl Display for Shown<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let text = self.0;
-        let cut = text.floor_char_boundary(MAX_SHOWN_BYTES);
+        let text = self.text;
+        let cut = text.floor_char_boundary(self.max_bytes);
         for c in text[..cut].chars() {
             if is_harmless(c) {
                 f.write_char(c)?;
@@ -39,7 +57,7 @@ impl Display for Shown<'_> {
 }
 
 /// Whether a terminal shows the character as itself, in its place.
-fn is_harmless(c: char) -> bool {
+pub fn is_harmless(c: char) -> bool {
     !c.is_control() && !is_format(c) && (c == ' ' || !c.is_whitespace())
 }
 
@@ -101,6 +119,13 @@ mod tests {
             let text = shown(&text).to_string();
             prop_assert!(text.chars().all(is_harmless));
             prop_assert!(text.len() <= 10 * MAX_SHOWN_BYTES + 32);
+        }
+
+        #[test]
+        fn no_line_that_is_shown_acts_on_a_terminal(text in any::<String>(), times in 1usize..200) {
+            let text = shown_line(&text.repeat(times)).to_string();
+            prop_assert!(text.chars().all(is_harmless));
+            prop_assert!(text.len() <= 10 * MAX_LINE_BYTES + 32);
         }
     }
 }

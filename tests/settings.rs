@@ -208,7 +208,10 @@ fn the_default_folders_are_beside_the_settings_file() {
 
 #[test]
 fn an_empty_folder_in_the_file_is_still_refused() {
-    for (toml, key) in [("data_dir = ''", "`data_dir`"), ("[templates]\ndir = ''", "`templates.dir`")] {
+    for (toml, key) in [
+        ("data_dir = ''", "`data_dir`"),
+        ("[templates]\ndir = ''", "`templates.dir`"),
+    ] {
         assert_says(&Given::file(toml).error(), &[key, "this is empty"]);
     }
 }

@@ -7,8 +7,9 @@ mod plan;
 mod render;
 mod serve;
 mod status;
+mod terminal;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -18,12 +19,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
-use crate::gateway::ProfileName;
+use crate::gateway::{ProfileName, Rules};
 use crate::health::Health;
 use crate::settings::{Flags, Settings};
+use crate::shown::{is_harmless, shown, shown_line};
 use crate::sofia_conf::Templates;
-use crate::store::{Catalog, Current, Options, Store, SwitchState};
+use crate::store::{Catalog, Current, LastGood, Options, Store, SwitchState};
 
 /// For one reading of Redis by a subcommand.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -63,7 +66,7 @@ enum Command {
     Render(render::Arguments),
     /// Check settings, templates and gateways; exit status 1 on errors
     Check(check::Arguments),
-    /// Show what each switch's gateways are doing
+    /// Show what each switch's gateways are doing; exit status 0 all is well, 2 something is not, 1 an error
     Status(status::Arguments),
     /// Show what would be changed on each switch; exit status 0 nothing, 2 something, 1 an error
     Plan(plan::Arguments),
@@ -75,7 +78,8 @@ enum Command {
     Resume(pause::Arguments),
 }
 
-/// Runs the command line and returns the process's exit status: 0 well, 1 an error, 2 wrong arguments, or changes that `plan` found.
+/// Runs the command line and returns the process's exit status: 0 well, 1 an error, 2 wrong arguments, changes that `plan` found, or something
+/// that `status` found not well.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -106,7 +110,7 @@ pub fn main() -> ExitCode {
 /// An error of a room says its cause itself, as a log needs it: so nothing of the chain below is printed, and what the commands add to one
 /// goes in front of its text ([`while_doing`]).
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("trunkd: {error}");
+    eprintln!("trunkd: {}", shown_line(&error.to_string()));
     ExitCode::FAILURE
 }
 
@@ -149,27 +153,74 @@ fn templates(settings: &Settings) -> anyhow::Result<Templates> {
     Ok(Templates::load(&settings.templates.dir)?)
 }
 
+fn default_profile(settings: &Settings) -> anyhow::Result<ProfileName> {
+    ProfileName::parse(&settings.templates.default_profile).map_err(while_doing("templates.default_profile"))
+}
+
+/// What gateways are checked against.
+fn rules(settings: &Settings, templates: &Templates) -> anyhow::Result<Rules> {
+    Ok(templates.rules(&default_profile(settings)?)?)
+}
+
+/// For a command that can do without the templates: any profile is taken.
+fn rules_without_templates(settings: &Settings) -> anyhow::Result<Rules> {
+    Ok(Rules {
+        default_profile: default_profile(settings)?,
+        profiles: BTreeMap::new(),
+    })
+}
+
 fn catalog(settings: &Settings, store: &Store, templates: &Templates) -> anyhow::Result<Arc<Catalog>> {
-    let default =
-        ProfileName::parse(&settings.templates.default_profile).map_err(while_doing("templates.default_profile"))?;
-    Ok(Arc::new(Catalog::read_only(store.clone(), templates.rules(&default)?)))
+    let rules = rules(settings, templates)?;
+    Ok(Arc::new(Catalog::read_only(store.clone(), rules)))
+}
+
+/// As [`catalog`], and knows what `trunkd serve` last knew, as far as it left that in `data_dir`: the last valid version of what is refused now, and
+/// what is served while Redis is away.
+fn catalog_with_last_good(settings: &Settings, store: &Store, rules: Rules) -> Arc<Catalog> {
+    let catalog = Catalog::read_only(store.clone(), rules);
+    // One that cannot be read, as by another user, is no reason to show nothing.
+    if let Ok(Some(kept)) = LastGood::load(&settings.data_dir) {
+        catalog.restore(kept);
+    }
+    Arc::new(catalog)
 }
 
 /// Every desired gateway; says so when that may be old.
 async fn read_all(settings: &Settings, catalog: &Arc<Catalog>) -> anyhow::Result<Current> {
     let current = catalog.all().await.map_err(|error| unreadable(settings, error))?;
     if let Some((_, reason)) = &current.stale {
-        eprintln!("trunkd: {reason}");
+        eprintln!("trunkd: {}", shown_line(&reason.to_string()));
     }
     Ok(current)
+}
+
+/// As JSON in lines. What a terminal would act on is escaped, which changes no value.
+fn json_text(value: &impl Serialize) -> anyhow::Result<String> {
+    let json = serde_json::to_string_pretty(value)?;
+    let mut text = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
+        // Beyond strings JSON has line breaks and spaces alone.
+        if c == '\n' || is_harmless(c) {
+            text.push(c);
+        } else {
+            let mut units = [0; 2];
+            text.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    text.push('\n');
+    Ok(text)
 }
 
 fn unknown_switch(name: &str, known: BTreeSet<String>) -> anyhow::Error {
     let known = match known.is_empty() {
         true => "none: name yours in [[switch]] of the settings".to_owned(),
-        false => known.into_iter().collect::<Vec<_>>().join(", "),
+        false => {
+            let known: Vec<_> = known.iter().map(|name| shown(name).to_string()).collect();
+            known.join(", ")
+        }
     };
-    anyhow::anyhow!("there is no switch {name:?}; known are {known}")
+    anyhow::anyhow!("there is no switch \"{}\"; known are {known}", shown(name))
 }
 
 /// A connected switch is told of every 5 s: without that for so long, no trunkd writes.

@@ -10,3 +10,4 @@ mod program;
 mod reconcile;
 mod sentinel;
 mod serving;
+mod status;
