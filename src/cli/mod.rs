@@ -5,6 +5,7 @@ mod check;
 mod pause;
 mod plan;
 mod render;
+mod restore;
 mod serve;
 mod status;
 mod terminal;
@@ -76,6 +77,8 @@ enum Command {
     Pause(pause::Arguments),
     /// Take a pause back
     Resume(pause::Arguments),
+    /// Write back to Redis what it lost of the last good state, as after a FLUSHALL
+    Restore(restore::Arguments),
 }
 
 /// Runs the command line and returns the process's exit status: 0 well, 1 an error, 2 wrong arguments, changes that `plan` found, or something
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
             Command::Apply(arguments) => apply::run(&cli.shared, &arguments).await,
             Command::Pause(arguments) => pause::pause(&cli.shared, &arguments).await,
             Command::Resume(arguments) => pause::resume(&cli.shared, &arguments).await,
+            Command::Restore(arguments) => restore::run(&cli.shared, &arguments).await,
         }
     });
     // A blocked name look-up must not keep a process that has said all it had to say.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{Shared, catalog, print, read_all, store, templates, unreadable};
+use super::{Shared, catalog_with_last_good, print, read_all, rules, store, templates, unreadable};
 use crate::settings::Flags;
 use crate::sofia_conf::{GatewayQuery, Query, Templates};
 
@@ -30,9 +30,9 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
         return Ok(ExitCode::SUCCESS);
     }
     let store = store(&settings)?;
-    let catalog = catalog(&settings, &store, &templates)?;
+    let catalog = catalog_with_last_good(&settings, &store, rules(&settings, &templates)?);
     let current = read_all(&settings, &catalog).await?;
-    if !store.has_key().await.map_err(|error| unreadable(&settings, error))? {
+    if current.stale.is_none() && !store.has_key().await.map_err(|error| unreadable(&settings, error))? {
         eprintln!(
             "trunkd: Redis holds no trunkd:key yet, which `trunkd serve` makes; what it serves then will be this, with other values of trunkd_revision"
         );

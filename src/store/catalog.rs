@@ -137,10 +137,12 @@ impl Catalog {
     /// What is to be kept for a later trunkd, with the state that it is of.
     pub fn to_keep(&self) -> Option<(Arc<Desired>, LastGood)> {
         let good = self.lock().clone().filter(|good| !good.is_doubtful)?;
+        let domains = good.desired.last_valid();
         let kept = LastGood {
             at: good.at,
             key: good.key,
-            domains: good.desired.last_valid(),
+            refused: refused(&good.domains, &domains),
+            domains,
         };
         Some((good.desired, kept))
     }
@@ -451,6 +453,28 @@ impl Catalog {
     }
 }
 
+/// The fields of `read` that are not the same in `valid`.
+fn refused(read: &RawDomains, valid: &RawDomains) -> RawDomains {
+    let none = Arc::default();
+    let differing = read.iter().filter_map(|(domain, raw)| {
+        let RawDomain::Hash(fields) = raw else { return None };
+        let valid = match valid.get(domain) {
+            Some(RawDomain::Hash(valid)) => valid,
+            Some(RawDomain::WrongType(_)) | None => &none,
+        };
+        if Arc::ptr_eq(fields, valid) {
+            return None;
+        }
+        let changes = fields.changes(valid).into_iter();
+        let mut others = changes
+            .filter_map(|change| Some((change.name.to_vec(), change.now?.to_vec())))
+            .peekable();
+        others.peek()?;
+        Some((domain.clone(), RawDomain::hash(others)))
+    });
+    differing.collect()
+}
+
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
@@ -463,15 +487,15 @@ fn new_key() -> RevisionKey {
 fn tell(known: &[Finding], now: &[Finding]) {
     for finding in now.iter().filter(|finding| !known.contains(finding)) {
         match finding.severity {
-            Severity::Error => tracing::error!("{finding}"),
-            Severity::Warning => tracing::warn!("{finding}"),
+            Severity::Error => tracing::error!("{}", finding.without_severity()),
+            Severity::Warning => tracing::warn!("{}", finding.without_severity()),
         }
     }
     for finding in known
         .iter()
         .filter(|finding| finding.severity == Severity::Error && !now.contains(finding))
     {
-        tracing::info!("no longer so: {finding}");
+        tracing::info!("no longer so: {}", finding.without_severity());
     }
 }
 

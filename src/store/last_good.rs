@@ -7,6 +7,8 @@ use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -28,7 +30,10 @@ pub struct LastGood {
     /// When Redis said so.
     pub at: Timestamp,
     pub key: RevisionKey,
+    /// The last valid values, from which is served.
     pub domains: RawDomains,
+    /// The fields that Redis held otherwise: refused values, and names that are none.
+    pub refused: RawDomains,
 }
 
 /// Why a file is not used. Never quotes it: it holds passwords.
@@ -51,6 +56,9 @@ struct Body {
     key: String,
     /// domain → gateway → value.
     domains: BTreeMap<String, BTreeMap<String, String>>,
+    /// domain → field → value, both in Base64 since they may be no text. A file of before has none.
+    #[serde(default)]
+    refused: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// As it is written: the same, from where it lies.
@@ -60,6 +68,8 @@ struct Kept<'a> {
     key: String,
     #[serde(serialize_with = "write_domains")]
     domains: &'a RawDomains,
+    #[serde(serialize_with = "write_refused", skip_serializing_if = "BTreeMap::is_empty")]
+    refused: &'a RawDomains,
 }
 
 fn write_domains<S: Serializer>(domains: &RawDomains, serializer: S) -> Result<S::Ok, S::Error> {
@@ -79,7 +89,38 @@ fn write_domains<S: Serializer>(domains: &RawDomains, serializer: S) -> Result<S
     }))
 }
 
+fn write_refused<S: Serializer>(domains: &RawDomains, serializer: S) -> Result<S::Ok, S::Error> {
+    let base64 = |bytes: &[u8]| BASE64.encode(bytes);
+    serializer.collect_map(domains.iter().filter_map(|(domain, raw)| match raw {
+        RawDomain::Hash(fields) => {
+            let fields = fields.iter().map(|(name, value)| (base64(name), base64(value)));
+            Some((domain, fields.collect::<BTreeMap<_, _>>()))
+        }
+        RawDomain::WrongType(_) => None,
+    }))
+}
+
+/// A domain's fields out of Base64.
+fn read_refused(fields: BTreeMap<String, String>) -> Option<RawDomain> {
+    let bytes = |text: String| BASE64.decode(text).ok();
+    let fields = fields
+        .into_iter()
+        .map(|(name, value)| Some((bytes(name)?, bytes(value)?)));
+    Some(RawDomain::hash(fields.collect::<Option<Vec<_>>>()?))
+}
+
 impl LastGood {
+    /// domain → field → value, as Redis held them.
+    pub fn stored(&self) -> BTreeMap<&str, BTreeMap<&[u8], &[u8]>> {
+        let mut stored: BTreeMap<&str, BTreeMap<&[u8], &[u8]>> = BTreeMap::new();
+        for (domain, raw) in self.domains.iter().chain(&self.refused) {
+            if let RawDomain::Hash(fields) = raw {
+                stored.entry(domain).or_default().extend(fields.iter());
+            }
+        }
+        stored
+    }
+
     /// Reads what was kept; `None` when there never was any.
     ///
     /// # Errors
@@ -114,10 +155,17 @@ impl LastGood {
                 .map(|(name, value)| (name.into_bytes(), value.into_bytes()));
             (domain, RawDomain::hash(fields))
         });
+        let refused = body
+            .refused
+            .into_iter()
+            .map(|(domain, fields)| Some((domain, read_refused(fields)?)));
         Ok(Some(Self {
             at: body.at,
             key,
             domains: domains.collect(),
+            refused: refused
+                .collect::<Option<_>>()
+                .ok_or(damaged("it is no Base64 of ours"))?,
         }))
     }
 
@@ -135,6 +183,7 @@ impl LastGood {
             at: self.at,
             key: self.key.to_hex(),
             domains: &self.domains,
+            refused: &self.refused,
         };
         fs::create_dir_all(data_dir).map_err(failed)?;
         let new = data_dir.join(format!("{FILE}.new"));
@@ -213,7 +262,38 @@ mod tests {
             at: "2026-11-24T06:30:00Z".parse().unwrap(),
             key: RevisionKey::new([7; 32]),
             domains: [("acme".to_owned(), RawDomain::hash(fields))].into(),
+            refused: RawDomains::new(),
         }
+    }
+
+    #[test]
+    fn what_redis_held_comes_back_byte_for_byte_and_a_file_of_before_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        example().store(folder.path()).unwrap();
+        let before = fs::read_to_string(folder.path().join(FILE)).unwrap();
+        assert!(
+            !before.contains("refused"),
+            "an older trunkd reads it, and this one its files"
+        );
+        let refused = [
+            (b"gw".to_vec(), b"{".to_vec()),
+            (b"no name\xff".to_vec(), b"\xfe\x00".to_vec()),
+        ];
+        let kept = LastGood {
+            refused: [("acme".to_owned(), RawDomain::hash(refused.clone()))].into(),
+            ..example()
+        };
+        kept.store(folder.path()).unwrap();
+        let read = LastGood::load(folder.path()).unwrap().unwrap();
+        assert_eq!(read, kept);
+        let stored: Vec<_> = read.stored()["acme"]
+            .iter()
+            .map(|(name, value)| (name.to_vec(), value.to_vec()))
+            .collect();
+        assert_eq!(
+            stored, refused,
+            "of a refused field what Redis held, not what is served"
+        );
     }
 
     #[test]

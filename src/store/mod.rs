@@ -14,6 +14,7 @@ mod link;
 mod observed;
 mod options;
 mod pool;
+mod restore;
 mod sentinel;
 mod tls;
 mod tracking;
@@ -38,6 +39,7 @@ pub use observed::{
     Applied, Calls, Challenge, Change, Mend, MendOp, Observation, Observed, Row, StaleItem, Stored, SwitchState,
 };
 pub use options::Options;
+pub use restore::Missing;
 
 use crate::health::{self, Health, Part};
 use crate::metrics;

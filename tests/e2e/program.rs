@@ -1117,6 +1117,8 @@ async fn an_order_for_nobody_is_refused_and_an_error_says_its_cause_once() {
     assert_eq!(other.hash("trunkd:control").await.len(), 0);
     assert!(switch.view(|view| view.gateway("new").is_none()));
     drop(redis);
+    // With a last good state `status` shows that.
+    let _ = std::fs::remove_file(folder.path().join("data/last-good"));
     for arguments in [&["status"][..], &["plan"], &["check"], &["pause"]] {
         let (status, said) = run(folder.path(), arguments).await;
         assert_eq!(

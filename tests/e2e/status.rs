@@ -1,5 +1,6 @@
 //! What an operator reads at 3 in the morning: `trunkd status`, on a terminal and in a pipe, and `trunkd restore`.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZero;
@@ -12,9 +13,10 @@ use nix::pty::Winsize;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use trunkd::store::LastGood;
 
-use super::program::{IP_TRUNK, TEMPLATES, json, run, text, write_settings};
-use crate::support::app::{Other, eventually};
+use super::program::{IP_TRUNK, Rig, Serving, TEMPLATES, json, run, text, write_settings};
+use crate::support::app::{Other, eventually, http};
 use crate::support::redis::RedisServer;
 
 /// A zone that needs no files.
@@ -658,4 +660,200 @@ async fn it_works_from_any_folder_without_templates() {
         status == Some(0) && said.contains("<profile name=\"external\">"),
         "{errors}"
     );
+}
+
+/// Every field of these keys, byte for byte.
+async fn stored(other: &Other, keys: &[&str]) -> Vec<BTreeMap<Vec<u8>, Vec<u8>>> {
+    let mut all = Vec::new();
+    for key in keys {
+        let mut command = redis::cmd("HGETALL");
+        all.push(
+            command
+                .arg(key)
+                .query_async(&mut other.connection.clone())
+                .await
+                .unwrap(),
+        );
+    }
+    all
+}
+
+fn kept(folder: &Path) -> usize {
+    let kept = LastGood::load(&folder.join("data")).unwrap();
+    kept.map_or(0, |kept| kept.stored().values().map(BTreeMap::len).sum())
+}
+
+#[tokio::test]
+async fn what_a_flushed_redis_lost_is_put_back_and_nothing_is_killed() {
+    let gateways: Vec<_> = (0..30).map(|number| format!("gw{number:02}")).collect();
+    let with: Vec<_> = gateways.iter().map(|name| (name.as_str(), IP_TRUNK)).collect();
+    let rig = Rig::start(&with, "").await;
+    eventually(
+        "all are kept",
+        || async { kept(rig.folder.path()) },
+        |count| *count == 30,
+    )
+    .await;
+    let (status, said) = rig.run(&["restore"]).await;
+    assert!(
+        status == Some(0) && said.contains("there is nothing to restore"),
+        "{said}"
+    );
+
+    // What is refused, disabled or no text is an operator's all the same.
+    rig.other
+        .set_gateway("acme", "off", r#"{"param":{},"enabled":false}"#)
+        .await;
+    rig.other.set_gateway("acme", "bad", r#"{"param":"#).await;
+    rig.other.set_gateway("default", "gw00", r#"{"broken"#).await;
+    let mut odd = redis::cmd("HSET");
+    odd.arg("cti_gateway@acme").arg(b"no name \xff").arg(b"\x00\xfe");
+    odd.exec_async(&mut rig.other.connection.clone()).await.unwrap();
+    let keys = ["cti_gateway@acme", "cti_gateway@default"];
+    let before = stored(&rig.other, &keys).await;
+    eventually("it is kept", || async { kept(rig.folder.path()) }, |count| *count == 33).await;
+    let running = || {
+        rig.switch.view(|view| {
+            view.gateways()
+                .iter()
+                .map(|gateway| gateway.instance)
+                .collect::<Vec<_>>()
+        })
+    };
+    let instances = running();
+
+    rig.flush_all().await;
+    let report = rig.wait_for_report("/kill", 30).await;
+    assert!(
+        report["held"].as_str().unwrap().contains("every domain is gone"),
+        "{report}"
+    );
+    let health = http().get(rig.serving.url("/health").await).send().await.unwrap();
+    assert!(
+        health
+            .text()
+            .await
+            .unwrap()
+            .contains("`trunkd restore` puts the domains back")
+    );
+    let (status, said) = rig.run(&["status"]).await;
+    assert!(
+        status == Some(2) && said.contains("`trunkd restore` puts the domains back"),
+        "{said}"
+    );
+    // Somebody has begun to type them in again.
+    let other = r#"{"param":{"realm":"other.example.net","register":"false"}}"#;
+    rig.other.set_gateway("acme", "off", other).await;
+
+    let (status, said) = rig.run(&["restore"]).await;
+    assert!(status == Some(1) && said.contains("add --yes"), "{said}");
+    let (status, said) = rig.answer("n\n", &["restore"]).await;
+    assert!(status == Some(1) && said.contains("Nothing was changed"), "{said}");
+    assert!(
+        said.contains("lacks 32 gateways of it") && said.contains("acme: 2 gateways: bad, no name"),
+        "{said}"
+    );
+    assert!(
+        said.contains("default, all of it: 30 gateways: gw00, gw01, ") && said.contains(" and 10 more"),
+        "{said}"
+    );
+    assert_eq!(stored(&rig.other, &keys).await[1].len(), 0);
+    let (status, said) = rig.run(&["restore", "--yes"]).await;
+    assert!(status == Some(0) && said.ends_with("Restored 32 gateways.\n"), "{said}");
+
+    let mut expected = before;
+    expected[0].insert(b"off".to_vec(), other.as_bytes().to_vec());
+    assert_eq!(stored(&rig.other, &keys).await, expected);
+    rig.wait_for_report("/held", Value::Null).await;
+    rig.switch.wait_for_state("off", "NOREG").await;
+    assert!(instances.iter().all(|instance| running().contains(instance)));
+    let commands = rig
+        .switch
+        .view(|view| view.commands().iter().map(ToString::to_string).collect::<Vec<_>>());
+    assert!(
+        !commands.iter().any(|command| command.contains("killgw")),
+        "{commands:#?}"
+    );
+    let (status, said) = rig.run(&["restore"]).await;
+    assert!(
+        status == Some(0) && said.contains("there is nothing to restore"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn restore_says_what_it_needs() {
+    let told = Told::new().await;
+    let (status, said) = told.run(&["restore"]).await;
+    assert!(
+        status == Some(1) && said.contains("there is no last good state in data_dir"),
+        "{said}"
+    );
+
+    told.other.set_gateway("acme", "gw", IP_TRUNK).await;
+    let mut serving = Serving::start(told.folder.path(), &["--templates", TEMPLATES]);
+    eventually("it is kept", || async { kept(told.folder.path()) }, |count| *count == 1).await;
+    serving.signal(Signal::SIGKILL);
+    serving.ended().await;
+    for command in [&["FLUSHALL"][..], &["SET", "cti_gateway@acme", "text"]] {
+        redis::cmd(command[0])
+            .arg(&command[1..])
+            .exec_async(&mut told.other.connection.clone())
+            .await
+            .unwrap();
+    }
+    let (status, said) = told.run(&["restore", "--yes"]).await;
+    assert!(
+        status == Some(1) && said.contains("the key of domain acme is a string and no hash: move it away"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn with_redis_away_the_switches_are_asked_and_the_last_good_state_is_what_counts() {
+    let mut rig = Rig::start(&[("gw", IP_TRUNK), ("ours", IP_TRUNK)], "").await;
+    eventually("it is kept", || async { kept(rig.folder.path()) }, |count| *count == 2).await;
+    rig.switch.api("sofia profile external killgw ours").await;
+    rig.serving.signal(Signal::SIGKILL);
+    rig.serving.ended().await;
+    rig.switch.wait_for_gone("ours").await;
+    rig.redis.kill();
+    let (status, said) = rig.run(&["status"]).await;
+    assert_eq!(status, Some(2), "{said}");
+    for words in [
+        "Connection refused",
+        "the desired gateways are those of ",
+        "fs1: 1 missing, 1 unknown; read from the switch itself",
+        "missing",
+        "desired, and not on this switch",
+        "NOREG",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    rig.switch.refuse_connections(true).await;
+    let (status, said) = rig.run(&["status"]).await;
+    assert!(status == Some(2) && said.contains("fs1: NOT CONNECTED: "), "{said}");
+
+    // `check` counts what `trunkd serve` serves.
+    let (status, said) = rig.run(&["check"]).await;
+    assert!(
+        status == Some(1) && said.contains("gateways served: 2 (the last good state, of "),
+        "{said}"
+    );
+    let (status, said) = rig.run(&["render", "--profile", "external"]).await;
+    assert!(status == Some(0) && said.contains(r#"<gateway name="gw">"#), "{said}");
+}
+
+#[tokio::test]
+async fn what_is_kept_counts_as_served_for_check_too() {
+    let rig = Rig::start(&[("gw", IP_TRUNK)], "").await;
+    eventually("it is kept", || async { kept(rig.folder.path()) }, |count| *count == 1).await;
+    rig.other.set_gateway("default", "gw", "{").await;
+    let (status, said) = rig.run(&["check"]).await;
+    assert!(
+        status == Some(1) && said.contains("gateways served: 1; errors: 1"),
+        "{said}"
+    );
+    rig.serving.wait_for("domain default, gateway gw").await;
+    assert!(!rig.serving.log().contains("error: domain"), "{}", rig.serving.log());
 }
