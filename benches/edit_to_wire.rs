@@ -112,7 +112,10 @@ async fn run(marks: &Marks, warnings: &Warnings) {
     println!();
     let warnings = warnings.take();
     if !warnings.is_empty() {
-        println!("Warnings while it was measured:\n{}", String::from_utf8_lossy(&warnings));
+        println!(
+            "Warnings while it was measured:\n{}",
+            String::from_utf8_lossy(&warnings)
+        );
     }
     for (gateways, p99) in &p99s {
         let aim = aim(*gateways);

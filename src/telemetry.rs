@@ -1,6 +1,7 @@
 //! Logs: one line an event, to standard error, so that what a subcommand prints stays clean.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -38,6 +39,11 @@ pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
     subscriber(filter, style, std::io::stderr)
         .try_init()
         .map_err(|_| TelemetryError::BegunTwice)
+}
+
+/// A time in milliseconds for a log line, to a hundredth: `2.88` and not `2.8805620000000003`.
+pub fn ms(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e5).round() / 1e2
 }
 
 /// How a line is written.
@@ -90,6 +96,17 @@ mod tests {
     use std::sync::{Arc, Mutex, PoisonError};
 
     use super::*;
+
+    #[test]
+    fn milliseconds_are_logged_to_a_hundredth() {
+        assert_eq!(ms(Duration::from_nanos(2_880_562)).to_string(), "2.88");
+        assert_eq!(ms(Duration::from_secs(3)).to_string(), "3000");
+        for nanos in (0..10_000_000_000u64).step_by(7_654_321) {
+            let text = ms(Duration::from_nanos(nanos)).to_string();
+            let digits = text.split_once('.').map_or(0, |(_, digits)| digits.len());
+            assert!(digits <= 2, "{text}");
+        }
+    }
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);

@@ -24,6 +24,7 @@ use super::{GatewayKeys, Kind, LastGood, Store, StoreError, keys};
 use crate::gateway::{Desired, Finding, RawDomain, RawDomains, Rules, Severity};
 use crate::metrics::{self, GatewayGauges};
 use crate::sofia_conf::RevisionKey;
+use crate::telemetry::ms;
 
 /// Keys that one step of SCAN looks at: Redis's other clients wait some milliseconds for it.
 const SCAN_COUNT: usize = 10_000;
@@ -473,10 +474,6 @@ fn refused(read: &RawDomains, valid: &RawDomains) -> RawDomains {
         Some((domain.clone(), RawDomain::hash(others)))
     });
     differing.collect()
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }
 
 fn new_key() -> RevisionKey {
