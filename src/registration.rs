@@ -94,6 +94,17 @@ words! {
     }
 }
 
+/// A gateway's calls since it was started (FACTS 41).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calls {
+    #[serde(rename = "in")]
+    pub inbound: u64,
+    #[serde(rename = "out")]
+    pub outbound: u64,
+    pub failed_in: u64,
+    pub failed_out: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -142,18 +142,7 @@ fn parse(value: &str) -> Option<StoredValue<'_>> {
 }
 
 fn unknown(now: Timestamp) -> Row {
-    Row {
-        profile: None,
-        state: None,
-        ping: None,
-        status: None,
-        phrase: None,
-        since: now,
-        seen: now,
-        revision: None,
-        stale: false,
-        ..Row::default()
-    }
+    Row::unknown(now)
 }
 
 /// The value with `"trunkd-Source": "disconnected"`; `None` when it is another switch's.

@@ -268,7 +268,7 @@ impl View {
             seen: event.at,
             revision: None,
             stale: false,
-            ..Row::default()
+            ..Row::unknown(event.at)
         };
         // A snapshot may have listed this one already, and then it is its own predecessor.
         self.unsettled |= predecessors > 0;
@@ -305,7 +305,7 @@ impl View {
             seen: event.at,
             revision: before.and_then(|row| row.revision.clone()),
             stale: false,
-            ..Row::default()
+            ..Row::unknown(event.at)
         };
         Some(self.set(event, row, predecessors, event.sequence))
     }
@@ -471,7 +471,7 @@ fn observed(before: Option<&Row>, status: &GatewayStatus, now: Timestamp) -> Row
         seen: now,
         revision: before.and_then(|row| row.revision.clone()),
         stale: false,
-        ..Row::default()
+        ..Row::unknown(now)
     }
 }
 

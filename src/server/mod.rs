@@ -301,14 +301,9 @@ impl Parts {
                 tasks.spawn(format_args!("reconciler of {}", switch.name), |stop| executor.run(stop));
             }
         }
-        if !names.is_empty() {
-            let unseen = self.timing.ingest.stale_after;
-            let forget = forget_removed(self.store.clone(), names, keys, instance, unseen);
-            tasks.spawn_cut("switches that are gone", async {
-                forget.await;
-                std::future::pending().await
-            });
-        }
+        let unseen = self.timing.ingest.stale_after;
+        let forget = forget_removed(self.store.clone(), names, keys, instance, unseen);
+        tasks.spawn_cut("switches that are gone", forget);
     }
 }
 
@@ -356,17 +351,28 @@ fn tell_systemd(state: &[NotifyState]) {
     }
 }
 
+/// A switch that no trunkd's settings have named for so many times as long as one counts as out of reach (60 s → a day) is gone for good.
+const GONE_AFTER: u32 = 1440;
+/// Between two looks for those, in the same measure.
+const GONE_LOOK: u32 = 10;
+
 /// Removes what Redis keeps of switches that the settings no longer name, once no trunkd sees them: another one's settings may name them still.
-/// A trunkd without any switch keeps out of it.
+/// Those that are there at the start may have been taken out of these settings just now. A trunkd without any switch leaves them to the others. What
+/// another trunkd leaves behind when it goes for good is removed a day later.
 async fn forget_removed(store: Store, names: Vec<String>, keys: Arc<StatusKeys>, instance: Arc<str>, unseen: Duration) {
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+    let gone = (unseen * GONE_AFTER, unseen * GONE_AFTER);
+    let (mut limits, mut is_start) = ((unseen, Duration::ZERO), !names.is_empty());
+    if !is_start {
+        limits = gone;
+    }
     loop {
         let known = store.switch_names().await;
         let removed = known.iter().flatten().filter(|known| !names.contains(known));
         let (mut left, mut failed) = (0, known.is_err());
         for name in removed {
             let observed = Observed::new(store.clone(), keys.clone(), name, instance.clone());
-            match observed.forget(unseen).await {
+            match observed.forget(limits.0, limits.1).await {
                 Ok(true) => {
                     tracing::info!(switch = %name, "no longer in the settings: its states were removed from Redis")
                 }
@@ -376,8 +382,11 @@ async fn forget_removed(store: Store, names: Vec<String>, keys: Arc<StatusKeys>,
         }
         match (failed, left) {
             (true, _) => sleep(backoff.delay()).await,
-            (false, 0) => return,
-            (false, _) => sleep(unseen).await,
+            (false, 1..) if is_start => sleep(unseen).await,
+            (false, _) => {
+                (limits, is_start) = (gone, false);
+                sleep(unseen * GONE_LOOK).await;
+            }
         }
     }
 }

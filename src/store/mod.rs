@@ -36,7 +36,7 @@ pub use keys::{GatewayKeys, StatusKeys};
 pub use last_good::{LastGood, LastGoodError};
 pub use lease::{Lease, Term};
 pub use observed::{
-    Applied, Calls, Challenge, Change, Mend, MendOp, Observation, Observed, Row, StaleItem, Stored, SwitchState,
+    Applied, Challenge, Change, Mend, MendOp, Observation, Observed, Row, StaleItem, Stored, SwitchState,
 };
 pub use options::Options;
 pub use restore::Missing;

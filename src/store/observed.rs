@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{StatusKeys, Store, StoreError, keys, script};
-use crate::registration::{PingStatus, State};
+use crate::registration::{Calls, PingStatus, State};
 
 /// A write has nobody waiting for it, so it may take longer than a request's read before it is tried again.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ pub struct Observed {
 }
 
 /// A gateway's state on one switch: the value in `trunkd:status:<switchname>`. Times are RFC 3339 in UTC.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// `None` until an event or a snapshot names it.
     pub profile: Option<String>,
@@ -62,15 +62,15 @@ pub struct Row {
     /// Why it is not usable, such as `403 Forbidden` or `ping lost`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Seconds between OPTIONS pings; 0: no ping is set.
+    /// Seconds between two pings, 0 for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ping_every: Option<u64>,
+    pub ping_every: Option<u32>,
     /// The last OPTIONS round trip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_ms: Option<f64>,
     /// A ping has been under way for longer than one can take, so `ping` may be wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ping_stuck: Option<bool>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ping_stuck: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<Calls>,
     /// A challenge that FreeSWITCH did not answer (FACTS 45).
@@ -81,25 +81,42 @@ pub struct Row {
     pub retry_at: Option<Timestamp>,
 }
 
-/// Calls since the gateway was started (FACTS 41).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Calls {
-    pub r#in: u64,
-    pub out: u64,
-    pub failed_in: u64,
-    pub failed_out: u64,
-}
-
 /// A challenge that FreeSWITCH did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Challenge {
-    /// The address that it came from.
-    pub from: String,
+    /// The sender's address, where FreeSWITCH tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realm: Option<String>,
     pub at: Timestamp,
 }
 
 impl Row {
+    /// Of a gateway of which nothing is known yet.
+    pub fn unknown(at: Timestamp) -> Self {
+        Self {
+            profile: None,
+            state: None,
+            ping: None,
+            status: None,
+            phrase: None,
+            since: at,
+            seen: at,
+            revision: None,
+            stale: false,
+            usable: None,
+            usable_since: None,
+            reason: None,
+            ping_every: None,
+            ping_ms: None,
+            ping_stuck: false,
+            calls: None,
+            challenge: None,
+            retry_at: None,
+        }
+    }
+
     pub fn to_json(&self) -> String {
         // Strings, times and booleans always serialize.
         serde_json::to_string(self).unwrap_or_default()
@@ -391,11 +408,14 @@ impl Observed {
         Ok(Some(marked))
     }
 
-    /// The switch was taken out of the settings: removes what is kept of it. False while another trunkd sees it, or one did within `unseen`.
-    pub async fn forget(&self, unseen: Duration) -> Result<bool, StoreError> {
+    /// The switch was taken out of the settings: removes what is kept of it. False while another trunkd sees it, or one did within `unseen`,
+    /// or one named it in its settings within `unnamed`.
+    pub async fn forget(&self, unseen: Duration, unnamed: Duration) -> Result<bool, StoreError> {
         let gone: i64 = self
             .run("forget", script!("forget"), |call| {
-                call.arg(u64::try_from(unseen.as_millis()).unwrap_or(u64::MAX));
+                for limit in [unseen, unnamed] {
+                    call.arg(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+                }
             })
             .await?;
         Ok(gone >= 0)
@@ -615,7 +635,7 @@ mod tests {
             seen: Timestamp::UNIX_EPOCH,
             revision: None,
             stale: false,
-            ..Row::default()
+            ..Row::unknown(Timestamp::UNIX_EPOCH)
         };
         let set = || Change::Set(Arc::new(row.clone()));
         let batch = [

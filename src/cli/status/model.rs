@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::gateway::Finding;
-use crate::registration::{PingStatus, State};
-use crate::store::{Calls, Challenge, Row, SwitchState};
+use crate::registration::{Calls, PingStatus, State};
+use crate::store::{Challenge, Row, SwitchState};
 
 #[derive(Serialize)]
 pub(super) struct Status {
@@ -96,9 +96,9 @@ pub(super) struct Gateway {
     pub(super) usable: Option<bool>,
     pub(super) usable_since: Option<Timestamp>,
     pub(super) reason: Option<String>,
-    pub(super) ping_every: Option<u64>,
+    pub(super) ping_every: Option<u32>,
     pub(super) ping_ms: Option<f64>,
-    pub(super) ping_stuck: Option<bool>,
+    pub(super) ping_stuck: bool,
     pub(super) calls: Option<Calls>,
     pub(super) challenge: Option<Challenge>,
     pub(super) retry_at: Option<Timestamp>,
@@ -123,34 +123,33 @@ pub(super) struct Unplaced {
 
 impl Gateway {
     /// What the row says of a gateway.
-    pub(super) fn from_row(name: String, row: Option<Row>, condition: Condition) -> Self {
-        let has_row = row.is_some();
-        let row = row.unwrap_or_default();
+    pub(super) fn from_row(name: String, row: Option<&Row>, condition: Condition) -> Self {
+        let text = |of: fn(&Row) -> &Option<String>| row.and_then(|row| of(row).clone());
         Self {
             name,
             domain: None,
             condition,
             failing: condition < Condition::Unknown,
-            profile: row.profile,
-            state: row.state,
-            ping: row.ping,
-            status: row.status,
-            phrase: row.phrase,
-            since: has_row.then_some(row.since),
-            seen: has_row.then_some(row.seen),
-            stale: has_row.then_some(row.stale),
-            usable: row.usable,
-            usable_since: row.usable_since,
-            reason: row.reason,
-            ping_every: row.ping_every,
-            ping_ms: row.ping_ms,
-            ping_stuck: row.ping_stuck,
-            calls: row.calls,
-            challenge: row.challenge,
-            retry_at: row.retry_at,
+            profile: text(|row| &row.profile),
+            state: row.and_then(|row| row.state.clone()),
+            ping: row.and_then(|row| row.ping.clone()),
+            status: text(|row| &row.status),
+            phrase: text(|row| &row.phrase),
+            since: row.map(|row| row.since),
+            seen: row.map(|row| row.seen),
+            stale: row.map(|row| row.stale),
+            usable: row.and_then(|row| row.usable),
+            usable_since: row.and_then(|row| row.usable_since),
+            reason: text(|row| &row.reason),
+            ping_every: row.and_then(|row| row.ping_every),
+            ping_ms: row.and_then(|row| row.ping_ms),
+            ping_stuck: row.is_some_and(|row| row.ping_stuck),
+            calls: row.and_then(|row| row.calls),
+            challenge: row.and_then(|row| row.challenge.clone()),
+            retry_at: row.and_then(|row| row.retry_at),
             desired_revision: None,
             applied_revision: None,
-            observed_revision: row.revision,
+            observed_revision: text(|row| &row.revision),
             note: None,
         }
     }

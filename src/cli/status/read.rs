@@ -200,7 +200,7 @@ fn row(gateway: GatewayStatus, now: Timestamp) -> Row {
         ping: Some(gateway.ping),
         since: now.checked_sub(uptime).unwrap_or(now),
         seen: now,
-        ..Row::default()
+        ..Row::unknown(now)
     }
 }
 

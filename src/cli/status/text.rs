@@ -261,7 +261,7 @@ fn gateway_line(switch: &Switch, gateway: &Gateway, time: &impl Fn(Timestamp) ->
             Condition::Unknown => Color::Reset,
         },
         ping_colour: match gateway.ping {
-            Some(PingStatus::Up) if gateway.ping_stuck != Some(true) => Color::Green,
+            Some(PingStatus::Up) if !gateway.ping_stuck => Color::Green,
             Some(_) => Color::Red,
             None => Color::Reset,
         },
@@ -273,7 +273,7 @@ fn gateway_line(switch: &Switch, gateway: &Gateway, time: &impl Fn(Timestamp) ->
 fn ping(gateway: &Gateway, word: String) -> String {
     match (gateway.ping_every, gateway.ping_stuck, gateway.ping_ms) {
         (Some(0), ..) => "-".to_owned(),
-        (_, Some(true), _) => "stuck".to_owned(),
+        (_, true, _) => "stuck".to_owned(),
         (_, _, Some(ms)) if gateway.ping == Some(PingStatus::Up) => format!("{word} {ms:.0} ms"),
         _ => word,
     }

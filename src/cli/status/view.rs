@@ -65,7 +65,7 @@ impl View<'_> {
         let pings = entry.is_some_and(|gateway| gateway.param("ping").is_some());
         let condition = Condition::of(row.as_ref(), pings, connected && (self.watched || self.asked));
         let deviation = self.deviation(&name, row.as_ref(), want, connected);
-        let mut gateway = Gateway::from_row(name, row, condition);
+        let mut gateway = Gateway::from_row(name, row.as_ref(), condition);
         // A switch does not say since when a gateway is down.
         gateway.since = gateway.since.filter(|_| !self.asked || condition == Condition::Up);
         gateway.domain = want.and(entry).map(|gateway| gateway.domain.to_string());
@@ -157,8 +157,11 @@ fn trouble(gateway: &Gateway, now: Timestamp) -> Option<String> {
     let answer = [&gateway.status, &gateway.phrase].map(|part| part.as_deref().unwrap_or_default());
     let answer = answer.join(" ").trim().to_owned();
     if let Some(challenge) = &gateway.challenge {
-        let from = &challenge.from;
-        parts.push(format!("a challenge from {from} was not answered: set gw-auth-acl"));
+        let from = challenge
+            .from
+            .as_ref()
+            .map_or_else(String::new, |from| format!(" from {from}"));
+        parts.push(format!("a challenge{from} was not answered: set gw-auth-acl"));
     }
     match gateway.condition {
         Condition::Down | Condition::Trying => {
@@ -173,7 +176,7 @@ fn trouble(gateway: &Gateway, now: Timestamp) -> Option<String> {
         }
         Condition::Missing | Condition::Unknown | Condition::Up => {}
     }
-    if gateway.ping_stuck == Some(true) {
+    if gateway.ping_stuck {
         parts.push("its ping is stuck, so PING may be wrong".to_owned());
     }
     (!parts.is_empty()).then(|| parts.join(", "))

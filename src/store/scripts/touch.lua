@@ -4,6 +4,8 @@
 local id, connected, now, core = ARGV[5], ARGV[6] == '1', ARGV[7], ARGV[8]
 local known = redis.call('HEXISTS', meta, 'core')
 local now_ms = math.floor(now_us() / 1000)
+-- Some trunkd's settings name it, whether it is reached or not: see forget.lua.
+redis.call('HSET', meta, 'named', string.format('%d', now_ms))
 if connected then
   redis.call('HSET', meta, 'seen:' .. id, string.format('%d', now_ms))
 else
