@@ -1,6 +1,6 @@
 //! Logs: one line an event, to standard error, so that what a subcommand prints stays clean.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
@@ -10,6 +10,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::settings::{LogFormat, LogSettings};
+use crate::shown::{escaped, shown_json, shown_lines};
 
 /// Why logging can't begin.
 #[derive(Debug, thiserror::Error)]
@@ -53,11 +54,49 @@ enum Style {
     Json,
 }
 
+/// Writes lines in which foreign text acts on no terminal and begins no line of its own.
+struct Escaping<W> {
+    to: W,
+    style: Style,
+}
+
+impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for Escaping<W> {
+    type Writer = Escaping<W::Writer>;
+
+    fn make_writer(&'w self) -> Self::Writer {
+        Escaping {
+            to: self.to.make_writer(),
+            style: self.style,
+        }
+    }
+}
+
+impl<W: io::Write> io::Write for Escaping<W> {
+    /// The subscriber writes a line at a time.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let mut safe = match self.style {
+            // The colours are this subscriber's.
+            Style::Human { colour: true } => shown_lines(text).replace('\n', "\\n"),
+            Style::Human { colour: false } => escaped(text),
+            Style::Json => shown_json(text),
+        };
+        safe.push('\n');
+        self.to.write_all(safe.as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
 fn subscriber<W>(filter: EnvFilter, style: Style, to: W) -> Box<dyn tracing::Subscriber + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let layer = tracing_subscriber::fmt::layer().with_writer(to);
+    let layer = tracing_subscriber::fmt::layer().with_writer(Escaping { to, style });
     let registry = tracing_subscriber::registry().with(filter);
     match style {
         Style::Human { colour } => Box::new(registry.with(layer.compact().with_ansi(colour))),
@@ -96,6 +135,30 @@ mod tests {
     use std::sync::{Arc, Mutex, PoisonError};
 
     use super::*;
+
+    #[test]
+    fn foreign_text_acts_on_no_terminal_and_begins_no_line() {
+        let foreign = "\x1b]0;owned\x07\x1b[31m\u{202e}\nforged\r";
+        for style in [Style::Human { colour: false }, Style::Json] {
+            let lines = Lines::default();
+            let to = lines.clone();
+            let subscriber = subscriber(filter("info").unwrap(), style, move || to.clone());
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!(target: "trunkd::store", field = foreign, shown = %foreign, "{foreign}");
+            });
+            let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            assert_eq!(written.lines().count(), 1, "{written}");
+            assert!(
+                written.trim_end_matches('\n').chars().all(crate::shown::is_harmless),
+                "{written}"
+            );
+            assert_eq!(written.matches("forged").count(), 3, "{written}");
+            if let Style::Json = style {
+                let line: serde_json::Value = serde_json::from_str(&written).unwrap();
+                assert_eq!(line["message"], foreign);
+            }
+        }
+    }
 
     #[test]
     fn milliseconds_are_logged_to_a_hundredth() {

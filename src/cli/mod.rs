@@ -12,7 +12,7 @@ mod terminal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use serde::Serialize;
 use crate::gateway::{ProfileName, Rules};
 use crate::health::Health;
 use crate::settings::{Flags, Settings};
-use crate::shown::{is_harmless, shown, shown_line};
+use crate::shown::{shown, shown_json, shown_line, shown_lines};
 use crate::sofia_conf::Templates;
 use crate::store::{Catalog, Current, LastGood, Options, Store, SwitchState};
 
@@ -133,8 +133,21 @@ impl Shared {
     }
 }
 
-/// Prints to standard output; a reader that went away (`| head`) is no error.
+/// Prints lines to standard output. What foreign text in them would do to a terminal is escaped, wherever it comes from; line breaks and colours are not.
 fn print(text: &str) -> anyhow::Result<()> {
+    print_raw(&shown_lines(text))
+}
+
+/// Prints a document as it is; on a terminal as [`print`] does.
+fn print_document(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().is_terminal() {
+        true => print(&text.replace('\t', "    ")),
+        false => print_raw(text),
+    }
+}
+
+/// A reader that went away (`| head`) is no error.
+fn print_raw(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -202,18 +215,7 @@ async fn read_all(settings: &Settings, catalog: &Arc<Catalog>) -> anyhow::Result
 /// As JSON in lines. What a terminal would act on is escaped, which changes no value.
 fn json_text(value: &impl Serialize) -> anyhow::Result<String> {
     let json = serde_json::to_string_pretty(value)?;
-    let mut text = String::with_capacity(json.len() + 1);
-    for c in json.chars() {
-        // Beyond strings JSON has line breaks and spaces alone.
-        if c == '\n' || is_harmless(c) {
-            text.push(c);
-        } else {
-            let mut units = [0; 2];
-            text.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
-        }
-    }
-    text.push('\n');
-    Ok(text)
+    Ok(shown_json(&json) + "\n")
 }
 
 fn unknown_switch(name: &str, known: BTreeSet<String>) -> anyhow::Error {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{Shared, catalog_with_last_good, print, read_all, rules, store, templates, unreadable};
+use super::{Shared, catalog_with_last_good, print_document, read_all, rules, store, templates, unreadable};
 use crate::settings::Flags;
 use crate::sofia_conf::{GatewayQuery, Query, Templates};
 
@@ -26,7 +26,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     let settings = shared.settings(Flags::new())?;
     let templates = templates(&settings)?;
     if arguments.no_gateways {
-        print(&templates.without_gateways())?;
+        print_document(&templates.without_gateways())?;
         return Ok(ExitCode::SUCCESS);
     }
     let store = store(&settings)?;
@@ -49,7 +49,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     let document = templates
         .document(&current.desired, &current.key, &query)
         .ok_or_else(|| no_template(&templates, arguments))?;
-    print(&document)?;
+    print_document(&document)?;
     Ok(ExitCode::SUCCESS)
 }
 

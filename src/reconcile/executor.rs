@@ -22,6 +22,7 @@ use crate::gateway::{Desired, Entries, EntryChange, GatewayName, ProfileName};
 use crate::health::{self, Health, Part};
 use crate::metrics;
 use crate::settings::{ReconcileMode, ReconcileSettings};
+use crate::shown::shown;
 use crate::sofia_conf::RevisionKey;
 use crate::store::{Control, Lease, Order, Report, Store, Term};
 
@@ -351,7 +352,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let is_over = !order.is_current(Timestamp::now()) || (order.done_at.is_none() && self.is_forgotten(order));
         if is_over && term.is_some() {
             if order.done_at.is_none() {
-                tracing::warn!(switch, order = %order.id, "ordered at {}, too long ago to be meant still", order.at);
+                tracing::warn!(switch, order = %shown(&order.id), "ordered at {}, too long ago to be meant still", order.at);
             }
             let _ = self.store.drop_order(switch, &order.id).await;
         }
@@ -791,8 +792,10 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     async fn finish(&mut self, switch: &str, order: Order, held: Option<&Hold>) {
         if self.store.order_done(switch, &order).await.is_ok() {
             match held {
-                None => tracing::info!(switch, order = %order.id, "carried out what was ordered"),
-                Some(hold) => tracing::warn!(switch, order = %order.id, "not carried out what was ordered: {hold}"),
+                None => tracing::info!(switch, order = %shown(&order.id), "carried out what was ordered"),
+                Some(hold) => {
+                    tracing::warn!(switch, order = %shown(&order.id), "not carried out what was ordered: {hold}")
+                }
             }
             self.served.approve(switch, BTreeSet::new());
             self.memory.order = Some(order.id);

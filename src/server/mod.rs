@@ -32,6 +32,7 @@ use crate::ingest::{self, Ingest};
 use crate::metrics;
 use crate::reconcile::{self, Executor, Served};
 use crate::settings::{ReconcileMode, Settings, SettingsError};
+use crate::shown::shown;
 use crate::sofia_conf::TemplateError;
 use crate::store::{
     Catalog, DataDir, DataDirError, Embedded, EmbeddedError, LastGood, Observed, Options, StatusKeys, Store, StoreError,
@@ -374,7 +375,7 @@ async fn forget_removed(store: Store, names: Vec<String>, keys: Arc<StatusKeys>,
             let observed = Observed::new(store.clone(), keys.clone(), name, instance.clone());
             match observed.forget(limits.0, limits.1).await {
                 Ok(true) => {
-                    tracing::info!(switch = %name, "no longer in the settings: its states were removed from Redis")
+                    tracing::info!(switch = %shown(name), "no longer in the settings: its states were removed from Redis")
                 }
                 Ok(false) => left += 1,
                 Err(_) => failed = true,

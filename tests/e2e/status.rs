@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use trunkd::store::LastGood;
 
 use super::program::{IP_TRUNK, Rig, Serving, TEMPLATES, json, run, text, write_settings};
-use crate::support::app::{Other, eventually, http};
+use crate::support::app::{Other, eventually, http, switch_toml};
+use crate::support::fake_switch::FakeSwitch;
 use crate::support::redis::RedisServer;
 
 /// A zone that needs no files.
@@ -203,6 +204,36 @@ impl Terminal {
     }
 }
 
+/// The bytes that `trunkd` writes to a terminal of so many columns.
+async fn written(folder: &Path, arguments: &[&str], columns: u16) -> Vec<u8> {
+    let size = Winsize {
+        ws_row: 50,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let terminal = nix::pty::openpty(Some(&size), None).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trunkd"));
+    command
+        .current_dir(folder)
+        .args(["--templates", TEMPLATES])
+        .args(arguments)
+        .stdout(terminal.slave.try_clone().unwrap())
+        .stderr(terminal.slave);
+    let mut child = command.spawn().unwrap();
+    // It holds the child's ends of the terminal.
+    drop(command);
+    let mut master = File::from(terminal.master);
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::new();
+        // Its end is an error: nobody has it open any more.
+        let _ = master.read_to_end(&mut bytes);
+        child.wait().unwrap();
+        bytes
+    });
+    reading.await.unwrap()
+}
+
 /// What `trunkd` writes to a terminal of so many columns that is as long as needed.
 async fn on_terminal(folder: &Path, arguments: &[&str], columns: u16) -> Vec<String> {
     let terminal = Terminal::start(folder, arguments, 500, columns);
@@ -290,29 +321,8 @@ async fn no_line_is_wider_than_the_terminal_whatever_the_names_and_notes() {
     )
     .await;
     for columns in [40, 80, 100, 132, 250] {
-        // On a terminal ten times as wide nothing can have been wrapped by the terminal itself.
-        let size = Winsize {
-            ws_row: 50,
-            ws_col: columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        let terminal = nix::pty::openpty(Some(&size), None).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_trunkd"));
-        command
-            .current_dir(told.folder.path())
-            .args(["--templates", TEMPLATES, "status"])
-            .stdout(terminal.slave);
-        let mut child = command.spawn().unwrap();
-        drop(command);
-        let mut master = File::from(terminal.master);
-        let bytes = tokio::task::spawn_blocking(move || {
-            let mut bytes = Vec::new();
-            let _ = master.read_to_end(&mut bytes);
-            bytes
-        });
-        let bytes = bytes.await.unwrap();
-        child.wait().unwrap();
+        let bytes = written(told.folder.path(), &["status"], columns).await;
+        // On a terminal ten times as wide nothing is wrapped by the terminal itself.
         let mut parser = emulator(200, 10 * columns);
         parser.process(&bytes);
         let lines: Vec<_> = parser.screen().rows(0, 10 * columns).collect();
@@ -856,4 +866,232 @@ async fn what_is_kept_counts_as_served_for_check_too() {
     );
     rig.serving.wait_for("domain default, gateway gw").await;
     assert!(!rig.serving.log().contains("error: domain"), "{}", rig.serving.log());
+}
+
+/// Takes over a terminal, hides and reorders text, breaks lines, and goes on for long.
+fn hostile() -> String {
+    format!(
+        "\u{1b}]0;owned\u{7}\u{1b}[31m\u{1b}[2J\u{9b}5n\u{202e}\u{200b}\r\nforged: line{}",
+        "!".repeat(3000)
+    )
+}
+
+/// No line acts on a terminal, or is longer than anybody reads.
+#[track_caller]
+fn assert_harmless(what: &str, said: &str) {
+    for line in said.lines() {
+        let harmful = line.chars().find(|c| !trunkd::shown::is_harmless(*c));
+        assert_eq!(harmful, None, "{what}: {line:?}");
+        assert!(line.len() < 12_000, "{what}: {} bytes: {line:?}", line.len());
+        assert!(!line.starts_with("forged"), "{what}: {line:?}");
+    }
+}
+
+/// A switch that is called something else, settings that name it, and a Redis in which nothing is meant well.
+async fn hostile_rig() -> (Rig, FakeSwitch) {
+    let rig = Rig::start(&[("gw", IP_TRUNK)], "mode = \"observe\"\n").await;
+    let other_name: String = hostile()
+        .chars()
+        .filter(|c| !matches!(c, '\r' | '\n'))
+        .take(200)
+        .collect();
+    let stranger = FakeSwitch::builder().switchname(&other_name).start().await;
+    let settings = rig.folder.path().join("trunkd.toml");
+    let mut toml = std::fs::read_to_string(&settings).unwrap();
+    toml.push_str(&switch_toml(&stranger, "stranger"));
+    std::fs::write(&settings, toml).unwrap();
+
+    let bad = hostile();
+    let set = async |key: &str, field: &str, value: &str| {
+        let mut command = redis::cmd("HSET");
+        let command = command.arg(key).arg(field).arg(value);
+        command.exec_async(&mut rig.other.connection.clone()).await.unwrap();
+    };
+    // What runs is not what was shown of it.
+    let forms: BTreeMap<String, String> = {
+        let mut command = redis::cmd("HGETALL");
+        command
+            .arg("trunkd:forms")
+            .query_async(&mut rig.other.connection.clone())
+            .await
+            .unwrap()
+    };
+    for revision in forms.keys() {
+        set(
+            "trunkd:forms",
+            revision,
+            &json!({"param.realm": bad, bad.clone(): bad}).to_string(),
+        )
+        .await;
+    }
+    let changed = r#"{"param":{"realm":"other.example.net","register":"false"}}"#;
+    set("cti_gateway@default", "gw", changed).await;
+    let value = json!({"param": {"realm": bad, bad.clone(): bad, "register": bad}, "profile": bad, "nodes": [bad], bad.clone(): 1});
+    for domain in ["cti_gateway@default".to_owned(), format!("cti_gateway@{bad}")] {
+        set(&domain, &bad, &value.to_string()).await;
+        set(&domain, "bad", &value.to_string()).await;
+        set(
+            &domain,
+            "nowhere",
+            &json!({"param": {"register": "false"}, "nodes": [bad]}).to_string(),
+        )
+        .await;
+    }
+    let mut row = refused();
+    for field in ["profile", "state", "ping", "status", "phrase", "reason", "revision"] {
+        row[field] = json!(bad);
+    }
+    row["challenge"] = json!({"from": bad, "at": ago(0)});
+    let state = json!({"connected": false, "since": bad, "core_uuid": bad, "last_seen": bad, "reason": bad});
+    set("trunkd:switches", &bad, &state.to_string()).await;
+    let report = json!({"mode": bad, "paused": false, "start": 0, "restart": 0, "kill": 0, "unchanged": 0, "held": bad,
+        "conflicts": [bad, format!("gateway gw {bad}")], "troubles": {"gw": bad, bad.clone(): bad}, "pending": {bad.clone(): bad},
+        "order": bad, "at": ago(0)});
+    for switch in ["fs1", &bad] {
+        set(&format!("trunkd:status:{switch}"), &bad, &row.to_string()).await;
+        set("trunkd:reconcile", switch, &report.to_string()).await;
+    }
+    set("trunkd:reconcile", "*", &report.to_string()).await;
+    set("trunkd:control", &format!("paused:{bad}"), &bad).await;
+    let order = json!({"id": bad, "at": ago(3600)});
+    set("trunkd:control", "apply:fs1", &order.to_string()).await;
+    rig.serving.wait_for("too long ago").await;
+    (rig, stranger)
+}
+
+#[tokio::test]
+async fn no_command_lets_foreign_text_act_on_a_terminal() {
+    let (mut rig, _stranger) = hostile_rig().await;
+    let bad = hostile();
+    for arguments in [
+        &["check"][..],
+        &["check", "--json"],
+        &["status"],
+        &["status", "--failing"],
+        &["status", "--json"],
+        &["status", &bad],
+        &["status", "--switch", &bad],
+        &["status", "--switch", "no\u{202e}body"],
+        &["status", "no\u{202e}body"],
+        &["status", "--domain", "no\u{202e}body"],
+        &["plan"],
+        &["plan", "--json"],
+        &["plan", "--node", &bad],
+        &["apply", "--yes", "--node", "fs1"],
+        &["apply", "--yes"],
+        &["pause", "--node", &bad],
+        &["resume", "--node", &bad],
+        &["pause", "--node", "no\u{202e}body"],
+        &["pause"],
+        &["resume"],
+        &["restore", "--yes"],
+    ] {
+        let (_, said) = rig.run(arguments).await;
+        assert!(!said.trim().is_empty(), "{arguments:?}");
+        assert_harmless(&format!("{arguments:?}"), &said);
+    }
+    for arguments in [
+        &["check"][..],
+        &["status"],
+        &["status", &bad],
+        &["status", "--switch", &bad],
+        &["plan"],
+    ] {
+        let (_, said) = rig.run(arguments).await;
+        assert!(
+            said.contains(r"\u{1b}]0;owned\u{7}"),
+            "it is shown, and not left out: {said}"
+        );
+    }
+    let status = json(&rig.run(&["status", "--json"]).await.1);
+    let switches = status["switches"].as_array().unwrap();
+    let theirs = switches.iter().find(|switch| switch["name"] == *bad).unwrap();
+    assert_eq!(theirs["gateways"][0]["reason"], *bad, "whole in JSON");
+
+    for arguments in [&["status"][..], &["plan"]] {
+        let bytes = written(rig.folder.path(), arguments, 80).await;
+        assert_harmless(&format!("{arguments:?} on a terminal"), &without_colours(&bytes));
+    }
+    let terminal = Terminal::start(rig.folder.path(), &["status", "--watch"], 24, 80);
+    terminal
+        .wait_for("it is shown", |lines| lines.iter().any(|line| line.contains("owned")))
+        .await;
+    terminal.signal(Signal::SIGTERM);
+    let (_, seen) = terminal.end().await;
+    assert_eq!(seen.lock().unwrap().screen().contents(), "");
+
+    // As a person at a terminal reads its log.
+    let folder = tempfile::tempdir().unwrap();
+    let toml = std::fs::read_to_string(rig.folder.path().join("trunkd.toml")).unwrap();
+    std::fs::write(folder.path().join("trunkd.toml"), toml + "[log]\nformat = \"human\"\n").unwrap();
+    rig.serving.signal(Signal::SIGTERM);
+    rig.serving.ended().await;
+    let human = Serving::start(folder.path(), &["--templates", TEMPLATES]);
+    human.wait_for("cannot use the switch").await;
+    let order = json!({"id": bad, "at": ago(3600)}).to_string();
+    eventually(
+        "its log names an order",
+        async || {
+            let mut command = redis::cmd("HSET");
+            let command = command.arg("trunkd:control").arg("apply:fs1").arg(&order);
+            command.exec_async(&mut rig.other.connection.clone()).await.unwrap();
+            human.log()
+        },
+        |log| log.contains("too long ago"),
+    )
+    .await;
+    assert_harmless("the log", &human.log());
+}
+
+/// A Redis whose errors are meant for the terminal of whoever asks.
+#[tokio::test]
+async fn what_redis_answers_does_not_act_on_a_terminal_either() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let error = format!("-ERR {}\r\n", hostile().replace(['\r', '\n'], " "));
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let error = error.clone();
+            tokio::spawn(async move {
+                use tokio::io::{AsyncReadExt, AsyncWriteExt};
+                let mut buffer = [0; 4096];
+                while let Ok(1..) = client.read(&mut buffer).await {
+                    if client.write_all(error.repeat(8).as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("trunkd.toml"),
+        format!("[redis]\nurl = \"redis://{address}\"\n"),
+    )
+    .unwrap();
+    for arguments in [
+        &["check"][..],
+        &["check", "--json"],
+        &["status"],
+        &["plan"],
+        &["pause"],
+        &["resume"],
+        &["render"],
+    ] {
+        let (status, said) = run(folder.path(), arguments).await;
+        assert_eq!(status, Some(1), "{said}");
+        assert_harmless(&format!("{arguments:?}"), &said);
+    }
+}
+
+fn without_colours(bytes: &[u8]) -> String {
+    let text = text(bytes).replace("\r\n", "\n");
+    let mut plain = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        plain.push_str(before);
+        rest = after.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+        rest = rest.strip_prefix('m').unwrap_or_else(|| panic!("no colour: {after:?}"));
+    }
+    plain + rest
 }
