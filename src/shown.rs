@@ -41,7 +41,11 @@ pub struct Shown<'a> {
 impl Display for Shown<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let text = self.text;
-        let cut = text.floor_char_boundary(self.max_bytes);
+        // `str::floor_char_boundary` needs Rust 1.91.
+        let mut cut = self.max_bytes.min(text.len());
+        while !text.is_char_boundary(cut) {
+            cut -= 1;
+        }
         write_escaped(&text[..cut], f)?;
         if cut < text.len() {
             write!(f, "… ({} bytes)", text.len())?;

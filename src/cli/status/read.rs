@@ -66,8 +66,8 @@ impl Source {
             last_good: *last_good,
         });
         let mut status = match (observed, away) {
-            (Ok(observed), away) => self.from_redis(&current, observed, away),
-            (Err(_), Some(away)) => self.from_switches(&current, away).await,
+            (Ok(observed), away) => self.as_redis_says(&current, observed, away),
+            (Err(_), Some(away)) => self.as_switches_say(&current, away).await,
             (Err(error), None) => return Err(unreadable(&self.settings, error)),
         };
         status.switches.sort_by(|a, b| a.name.cmp(&b.name));
@@ -90,7 +90,7 @@ impl Source {
         })
     }
 
-    fn from_redis(&self, current: &Current, observed: Observed, away: Option<RedisAway>) -> Status {
+    fn as_redis_says(&self, current: &Current, observed: Observed, away: Option<RedisAway>) -> Status {
         let now = Timestamp::now();
         let Observed {
             mut switches,
@@ -125,7 +125,7 @@ impl Source {
         }
     }
 
-    async fn from_switches(&self, current: &Current, away: RedisAway) -> Status {
+    async fn as_switches_say(&self, current: &Current, away: RedisAway) -> Status {
         let asked = self.settings.switches.iter().map(|switch| ask(switch, current));
         let known = self.settings.switches.iter().map(|switch| switch.name.clone());
         Status {
