@@ -11,6 +11,7 @@ use crate::gateway::{Finding, Severity};
 use crate::server;
 use crate::settings::Flags;
 use crate::shown::shown_line;
+use crate::store::LastGood;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -79,9 +80,13 @@ async fn look(shared: &Shared) -> Report {
     report
         .warnings
         .extend(templates.warnings().iter().map(ToString::to_string));
+    let kept = LastGood::load(&settings.data_dir).unwrap_or_else(|error| {
+        report.warnings.push(error.to_string());
+        None
+    });
     let read = async {
         let store = store(&settings)?;
-        let catalog = catalog_with_last_good(&settings, &store, rules(&settings, &templates)?);
+        let catalog = catalog_with_last_good(&store, rules(&settings, &templates)?, kept);
         catalog.all().await.map_err(|error| unreadable(&settings, error))
     };
     match read.await {

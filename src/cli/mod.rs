@@ -192,12 +192,10 @@ fn catalog(settings: &Settings, store: &Store, templates: &Templates) -> anyhow:
     Ok(Arc::new(Catalog::read_only(store.clone(), rules)))
 }
 
-/// As [`catalog`], and knows what `trunkd serve` last knew, as far as it left that in `data_dir`: the last valid version of what is refused now, and
-/// what is served while Redis is away.
-fn catalog_with_last_good(settings: &Settings, store: &Store, rules: Rules) -> Arc<Catalog> {
+/// As [`catalog`], and knows what `trunkd serve` last knew: the last valid version of what is refused now, and what is served while Redis is away.
+fn catalog_with_last_good(store: &Store, rules: Rules, kept: Option<LastGood>) -> Arc<Catalog> {
     let catalog = Catalog::read_only(store.clone(), rules);
-    // One that cannot be read, as by another user, is no reason to show nothing.
-    if let Ok(Some(kept)) = LastGood::load(&settings.data_dir) {
+    if let Some(kept) = kept {
         catalog.restore(kept);
     }
     Arc::new(catalog)

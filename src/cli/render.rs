@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::{Shared, catalog_with_last_good, print_document, read_all, rules, store, templates, unreadable};
 use crate::settings::Flags;
 use crate::sofia_conf::{GatewayQuery, Query, Templates};
+use crate::store::LastGood;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -30,7 +31,9 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
         return Ok(ExitCode::SUCCESS);
     }
     let store = store(&settings)?;
-    let catalog = catalog_with_last_good(&settings, &store, rules(&settings, &templates)?);
+    // One that cannot be read, as by another user, is missed only while Redis is away.
+    let kept = LastGood::load(&settings.data_dir).ok().flatten();
+    let catalog = catalog_with_last_good(&store, rules(&settings, &templates)?, kept);
     let current = read_all(&settings, &catalog).await?;
     if current.stale.is_none() && !store.has_key().await.map_err(|error| unreadable(&settings, error))? {
         eprintln!(

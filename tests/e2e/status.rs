@@ -672,6 +672,39 @@ async fn it_works_from_any_folder_without_templates() {
     );
 }
 
+#[tokio::test]
+async fn what_a_trunkd_keeps_beside_its_settings_is_found_from_any_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = "[redis]\nembedded = true\n[templates]\ndir = \"profiles\"\n";
+    std::fs::write(folder.path().join("trunkd.toml"), settings).unwrap();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(TEMPLATES)
+        .arg(folder.path().join("profiles"))
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    let serving = Serving::start(folder.path(), &["--sample"]);
+    serving.url("/health").await;
+    let config = folder.path().join("trunkd.toml").display().to_string();
+    for (arguments, words) in [
+        (&["check"][..], "gateways served: 1; errors: 0"),
+        (&["render", "--profile", "external"], r#"<gateway name="sample">"#),
+        (&["status", "--json"], r#""findings""#),
+        (&["plan"], "the settings name no switch"),
+        (&["pause"], "Paused"),
+        (&["resume"], "Resumed"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trunkd"));
+        command.current_dir("/").args(["--config", &config]).args(arguments);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap();
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+}
+
 /// Every field of these keys, byte for byte.
 async fn stored(other: &Other, keys: &[&str]) -> Vec<BTreeMap<Vec<u8>, Vec<u8>>> {
     let mut all = Vec::new();
@@ -852,6 +885,29 @@ async fn with_redis_away_the_switches_are_asked_and_the_last_good_state_is_what_
     );
     let (status, said) = rig.run(&["render", "--profile", "external"]).await;
     assert!(status == Some(0) && said.contains(r#"<gateway name="gw">"#), "{said}");
+}
+
+#[tokio::test]
+async fn a_last_good_state_that_cannot_be_used_is_named_when_it_is_missed() {
+    let mut told = Told::new().await;
+    std::fs::create_dir(told.folder.path().join("data")).unwrap();
+    std::fs::write(told.folder.path().join("data/last-good"), "garbage").unwrap();
+    let (status, said) = told.run(&["check"]).await;
+    assert!(
+        status == Some(0) && said.contains("warning: the last good state in "),
+        "{said}"
+    );
+    let (_, said) = told.run(&["status"]).await;
+    assert!(!said.contains("last good"), "{said}");
+    let (status, said) = told.run(&["restore"]).await;
+    assert!(status == Some(1) && said.contains("is damaged"), "{said}");
+    told.redis.kill();
+    let (status, said) = told.run(&["status"]).await;
+    assert!(status == Some(1) && said.contains("Connection refused"), "{said}");
+    assert!(
+        said.contains("the last good state in data is damaged") || said.contains("last-good is damaged"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

@@ -8,14 +8,17 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
-use super::super::{Shared, catalog_with_last_good, is_watched, rules_without_templates, store, templates, unreadable};
+use super::super::{
+    Shared, catalog_with_last_good, is_watched, rules, rules_without_templates, store, templates, unreadable,
+    while_doing,
+};
 use super::model::{RedisAway, Status, Switch, Unplaced};
 use super::view::View;
 use crate::event_socket::{self, GatewayStatus, Session, SwitchAddress};
 use crate::gateway::{Desired, Gateway};
 use crate::reconcile::wants;
 use crate::settings::{Flags, Settings, SwitchSettings};
-use crate::store::{Catalog, Control, Current, Report, Row, Store, StoreError, SwitchState};
+use crate::store::{Catalog, Control, Current, LastGood, LastGoodError, Report, Row, Store, StoreError, SwitchState};
 
 /// For a switch that is asked itself: it lists 10,000 gateways in a tenth of a second.
 const SWITCH_PATIENCE: Duration = Duration::from_secs(5);
@@ -28,6 +31,8 @@ pub(super) struct Source {
     settings: Settings,
     store: Store,
     catalog: Arc<Catalog>,
+    /// Why the last good state cannot be read, as by another user. It is missed only while Redis is away.
+    no_last_good: Option<LastGoodError>,
 }
 
 /// What Redis holds of the switches.
@@ -42,25 +47,36 @@ impl Source {
     pub(super) fn open(shared: &Shared) -> anyhow::Result<Self> {
         let settings = shared.settings(Flags::new())?;
         let store = store(&settings)?;
-        let rules = match templates(&settings).and_then(|templates| super::super::rules(&settings, &templates)) {
+        let rules = match templates(&settings).and_then(|templates| rules(&settings, &templates)) {
             Ok(rules) => rules,
             Err(error) => {
                 eprintln!("trunkd: gateways are not checked against the templates: {error}");
                 rules_without_templates(&settings)?
             }
         };
-        let catalog = catalog_with_last_good(&settings, &store, rules);
+        let (kept, no_last_good) = match LastGood::load(&settings.data_dir) {
+            Ok(kept) => (kept, None),
+            Err(error) => (None, Some(error)),
+        };
+        let catalog = catalog_with_last_good(&store, rules, kept);
         Ok(Self {
             settings,
             store,
             catalog,
+            no_last_good,
         })
     }
 
     pub(super) async fn read(&self) -> anyhow::Result<Status> {
         // At once, so that a Redis that hangs is waited for once.
         let (current, observed) = tokio::join!(self.catalog.all(), self.observed());
-        let current = current.map_err(|error| unreadable(&self.settings, error))?;
+        let current = current.map_err(|error| {
+            let error = unreadable(&self.settings, error);
+            match &self.no_last_good {
+                Some(why) => while_doing(error)(why),
+                None => error,
+            }
+        })?;
         let away = current.stale.as_ref().map(|(last_good, error)| RedisAway {
             reason: unreadable(&self.settings, error).to_string(),
             last_good: *last_good,
