@@ -1,8 +1,8 @@
 //! Text from outside, made safe to show: on a terminal, in a log line, on a page.
 //!
-//! A carrier's reason phrase, a gateway's name, a reply of Redis or a header of an HTTP client can hold
-//! escape sequences, characters that reorder or hide text, and any amount of it. Store such text whole;
-//! show it through [`shown`].
+//! A carrier's reason phrase, a gateway's name, a reply of Redis or a header of an HTTP client can
+//! hold escape sequences, characters that reorder or hide text, and any amount of it. Store such
+//! text whole; show it through [`shown`].
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
@@ -13,8 +13,8 @@ pub const MAX_SHOWN_BYTES: usize = 256;
 /// The most that is shown of a line of ours that quotes foreign text.
 pub const MAX_LINE_BYTES: usize = 4096;
 
-/// Displays `text` on one line: control, formatting and invisible characters become `\u{…}`, and what is
-/// longer than [`MAX_SHOWN_BYTES`] is cut and ends in `… (N bytes)`.
+/// Displays `text` on one line: control, formatting and invisible characters become `\u{…}`, and
+/// what is longer than [`MAX_SHOWN_BYTES`] is cut and ends in `… (N bytes)`.
 pub fn shown(text: &str) -> Shown<'_> {
     Shown {
         text,
@@ -22,8 +22,8 @@ pub fn shown(text: &str) -> Shown<'_> {
     }
 }
 
-/// As [`shown`], for a whole line such as an error or a note, which may quote several foreign texts: it is cut
-/// at [`MAX_LINE_BYTES`].
+/// As [`shown`], for a whole line such as an error or a note, which may quote several foreign
+/// texts: it is cut at [`MAX_LINE_BYTES`].
 pub fn shown_line(text: &str) -> Shown<'_> {
     Shown {
         text,
@@ -73,8 +73,8 @@ fn write_escaped(text: &str, to: &mut impl fmt::Write) -> fmt::Result {
     Ok(())
 }
 
-/// Lines in which foreign text may stand anywhere, made safe as a last resort: all that acts on a terminal is
-/// escaped, but for line breaks and colours (SGR), which are ours.
+/// Lines in which foreign text may stand anywhere, made safe as a last resort: all that acts on a
+/// terminal is escaped, but for line breaks and colours (SGR), which are ours.
 pub fn shown_lines(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut rest = text;
@@ -126,8 +126,9 @@ pub fn is_harmless(c: char) -> bool {
     !c.is_control() && !is_format(c) && (c == ' ' || !c.is_whitespace())
 }
 
-/// Characters that are invisible or change how their neighbours are shown: bidi controls, zero-width
-/// characters, joiners, variation selectors, tags, the soft hyphen, fillers and annotations.
+/// Characters that are invisible or change how their neighbours are shown: bidi controls,
+/// zero-width characters, joiners, variation selectors, tags, the soft hyphen, fillers and
+/// annotations.
 fn is_format(c: char) -> bool {
     matches!(c,
         '\u{00AD}' | '\u{034F}' | '\u{0600}'..='\u{0605}' | '\u{061C}' | '\u{06DD}' | '\u{070F}'

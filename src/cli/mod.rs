@@ -81,8 +81,8 @@ enum Command {
     Restore(restore::Arguments),
 }
 
-/// Runs the command line and returns the process's exit status: 0 well, 1 an error, 2 wrong arguments, changes that `plan` found, or something
-/// that `status` found not well.
+/// Runs the command line and returns the process's exit status: 0 well, 1 an error, 2 wrong
+/// arguments, changes that `plan` found, or something that needs attention in `status`.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -133,7 +133,8 @@ impl Shared {
     }
 }
 
-/// Prints lines to standard output. What foreign text in them would do to a terminal is escaped, wherever it comes from; line breaks and colours are not.
+/// Prints lines to standard output. Whatever foreign text stands in them, it does not act on the
+/// terminal; line breaks and colours stay.
 fn print(text: &str) -> anyhow::Result<()> {
     print_raw(&shown_lines(text))
 }
@@ -192,7 +193,8 @@ fn catalog(settings: &Settings, store: &Store, templates: &Templates) -> anyhow:
     Ok(Arc::new(Catalog::read_only(store.clone(), rules)))
 }
 
-/// As [`catalog`], and knows what `trunkd serve` last knew: the last valid version of what is refused now, and what is served while Redis is away.
+/// As [`catalog`], with what `trunkd serve` kept on disk: the last valid version of values that are
+/// refused now, and what is served while Redis is away.
 fn catalog_with_last_good(store: &Store, rules: Rules, kept: Option<LastGood>) -> Arc<Catalog> {
     let catalog = Catalog::read_only(store.clone(), rules);
     if let Some(kept) = kept {

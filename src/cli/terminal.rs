@@ -55,7 +55,8 @@ pub(super) fn clip(text: &str, width: usize) -> String {
     clipped
 }
 
-/// The text in lines of at most `width` columns, broken between words; each line but the first is indented.
+/// The text in lines of at most `width` columns, broken between words; each line but the first is
+/// indented.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let options = textwrap::Options::new(width)
         .subsequent_indent("    ")
@@ -81,7 +82,8 @@ pub(super) fn age(age: SignedDuration) -> String {
     }
 }
 
-/// The local time with its zone, and the date unless it is today's: `14:02:11 CET`, `2026-11-24 14:02:11 CET`.
+/// The local time with its zone, and the date unless it is today's: `14:02:11 CET`, `2026-11-24
+/// 14:02:11 CET`.
 pub(super) fn clock(at: Timestamp, now: Timestamp) -> String {
     let zone = TimeZone::system();
     let (at, now) = (at.to_zoned_datetime(zone.clone()), now.to_zoned_datetime(zone));

@@ -352,14 +352,16 @@ fn tell_systemd(state: &[NotifyState]) {
     }
 }
 
-/// A switch that no trunkd's settings have named for so many times as long as one counts as out of reach (60 s → a day) is gone for good.
+/// A switch is gone for good when no trunkd's settings have named it for a day: so many times the
+/// 60 s after which a switch counts as out of reach.
 const GONE_AFTER: u32 = 1440;
-/// Between two looks for those, in the same measure.
+/// How often such switches are looked for: every 10 min, in the same unit.
 const GONE_LOOK: u32 = 10;
 
-/// Removes what Redis keeps of switches that the settings no longer name, once no trunkd sees them: another one's settings may name them still.
-/// Those that are there at the start may have been taken out of these settings just now. A trunkd without any switch leaves them to the others. What
-/// another trunkd leaves behind when it goes for good is removed a day later.
+/// Removes what Redis keeps of switches that the settings no longer name, once no trunkd sees them:
+/// another trunkd's settings may still name them. At the start these are switches that were just taken
+/// out of the settings; a trunkd without any switch leaves them alone. What another trunkd left behind
+/// is removed a day after it went.
 async fn forget_removed(store: Store, names: Vec<String>, keys: Arc<StatusKeys>, instance: Arc<str>, unseen: Duration) {
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
     let gone = (unseen * GONE_AFTER, unseen * GONE_AFTER);

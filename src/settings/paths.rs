@@ -1,4 +1,5 @@
-//! Where relative paths start: at the settings file's folder if the file names them, else at the working directory.
+//! Where relative paths start: at the settings file's folder if the file names them, else at the
+//! working directory.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +10,12 @@ use super::{
 
 /// The folder of a packaged trunkd's settings.
 const SYSTEM_FOLDER: &str = "/etc/trunkd";
-/// What `StateDirectory=trunkd` makes, so that commands typed by hand find what the service keeps there.
+/// What `StateDirectory=trunkd` makes, so that commands typed by hand find what the service keeps
+/// there.
 const SYSTEM_DATA_DIR: &str = "/var/lib/trunkd";
 
-/// Makes the paths of the settings file `file`, and the folders that are not set, absolute or relative to the working
-/// directory.
+/// Makes the paths of the settings file `file`, and the folders that are not set, absolute or
+/// relative to the working directory.
 pub(super) fn resolve(settings: &mut Settings, file: &Path, origin: &dyn Fn(&str) -> Origin) {
     // `/dev/null` or `<(…)`: nothing lies beside it.
     if let Some(folder) = file.parent().filter(|_| file.is_file()) {
@@ -38,7 +40,8 @@ fn resolve_from(settings: &mut Settings, folder: &Path, origin: &dyn Fn(&str) ->
     }
 }
 
-/// Every path, with its key. The structs are taken apart in full so that a new setting is not forgotten here.
+/// Every path, with its key. The structs are taken apart in full so that a new setting is not
+/// forgotten here.
 fn paths(settings: &mut Settings) -> Vec<(&'static str, &mut PathBuf)> {
     let Settings {
         data_dir,

@@ -408,8 +408,8 @@ impl Observed {
         Ok(Some(marked))
     }
 
-    /// The switch was taken out of the settings: removes what is kept of it. False while another trunkd sees it, or one did within `unseen`,
-    /// or one named it in its settings within `unnamed`.
+    /// The switch was taken out of the settings: removes what is kept of it. False if another trunkd saw
+    /// it within `unseen`, or named it in its settings within `unnamed`.
     pub async fn forget(&self, unseen: Duration, unnamed: Duration) -> Result<bool, StoreError> {
         let gone: i64 = self
             .run("forget", script!("forget"), |call| {

@@ -22,7 +22,8 @@ pub struct Missing {
 }
 
 impl Store {
-    /// What Redis lacks of the last good state, by domain. Of a field that is there nothing is said, whatever its value.
+    /// What Redis lacks of the last good state, by domain. A field that is there is not missing,
+    /// whatever its value.
     ///
     /// # Errors
     /// [`StoreError`], also when this Redis is no master.
@@ -60,8 +61,9 @@ impl Store {
         Ok(missing.filter(|missing| !missing.fields.is_empty()).collect())
     }
 
-    /// Puts it back, and the key behind the revisions, if there is none. All in one step: while half of it is there, the other half would count as
-    /// removed. Answers how many fields were set; those that came meanwhile stay as they are.
+    /// Writes it back, and the key behind the revisions if there is none. All in one step: while
+    /// half of it is back, the other half would count as removed. Returns how many fields were set;
+    /// those that came back meanwhile stay as they are.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -1,4 +1,5 @@
-//! What an operator reads at 3 in the morning: `trunkd status`, on a terminal and in a pipe, and `trunkd restore`.
+//! What an operator reads at 3 in the morning: `trunkd status`, on a terminal and in a pipe, and
+//! `trunkd restore`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -943,7 +944,8 @@ fn assert_harmless(what: &str, said: &str) {
     }
 }
 
-/// A switch that is called something else, settings that name it, and a Redis in which nothing is meant well.
+/// A switch that is called something else, settings that name it, and a Redis in which nothing is
+/// meant well.
 async fn hostile_rig() -> (Rig, FakeSwitch) {
     let rig = Rig::start(&[("gw", IP_TRUNK)], "mode = \"observe\"\n").await;
     let other_name: String = hostile()

@@ -104,7 +104,8 @@ pub(super) struct Gateway {
     pub(super) retry_at: Option<Timestamp>,
     /// Of what Redis holds now; `null` when it is not desired, or refused.
     pub(super) desired_revision: Option<String>,
-    /// What trunkd brings onto the switch: older than the desired one while that is refused or not noticed yet.
+    /// What trunkd brings onto the switch: older than the desired one while that is refused or not
+    /// noticed yet.
     pub(super) applied_revision: Option<String>,
     /// What the switch runs.
     pub(super) observed_revision: Option<String>,

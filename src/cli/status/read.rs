@@ -1,4 +1,5 @@
-//! Reads what is to be shown: from Redis, or while that is away from the last good state on disk and the switches themselves.
+//! Reads what is to be shown: from Redis, or while that is away from the last good state on disk
+//! and the switches themselves.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -31,7 +32,8 @@ pub(super) struct Source {
     settings: Settings,
     store: Store,
     catalog: Arc<Catalog>,
-    /// Why the last good state cannot be read, as by another user. It is missed only while Redis is away.
+    /// Why the last good state cannot be read, as by another user. It is missed only while Redis is
+    /// away.
     no_last_good: Option<LastGoodError>,
 }
 
@@ -230,7 +232,8 @@ fn never_connected() -> SwitchState {
     }
 }
 
-/// The gateways whose `nodes` name none of the switches that are known. With no switch known nobody can tell.
+/// The gateways whose `nodes` name none of the switches that are known. With no switch known nobody
+/// can tell.
 fn unplaced(desired: &Desired, known: &BTreeSet<String>) -> Vec<Unplaced> {
     if known.is_empty() {
         return Vec::new();

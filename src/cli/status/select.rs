@@ -14,7 +14,8 @@ pub(super) struct Selection {
     /// This switch alone; may be repeated
     #[arg(long = "switch", visible_alias = "node", value_name = "SWITCHNAME")]
     switches: Vec<String>,
-    /// Gateways in this state: up, down, missing, trying, unknown, or FreeSWITCH's word; may be repeated
+    /// Gateways in this state: up, down, missing, trying, unknown, or FreeSWITCH's word; may be
+    /// repeated
     #[arg(long = "state", value_name = "STATE", value_parser = parse_state)]
     states: Vec<Wanted>,
     /// Gateways that need attention alone
@@ -61,7 +62,8 @@ impl Selection {
     /// Leaves in what was asked for, and says whether that is well.
     ///
     /// # Errors
-    /// A switch, gateway or domain that is nowhere: a misspelt name must not look as if all were well.
+    /// A switch, gateway or domain that is nowhere: a misspelt name must not look as if all were
+    /// well.
     pub(super) fn apply(&self, status: &mut Status) -> anyhow::Result<()> {
         self.check_names(status)?;
         if !self.switches.is_empty() {

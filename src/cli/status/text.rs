@@ -1,4 +1,5 @@
-//! The status as people read it: a line for each switch, then a line for each gateway, the worst first.
+//! The status as people read it: a line for each switch, then a line for each gateway, the worst
+//! first.
 //!
 //! On a terminal no line is wider than that. Where standard output is none, nothing is cut.
 
@@ -15,8 +16,8 @@ use crate::shown::{shown, shown_line};
 const MAX_FINDINGS: usize = 20;
 /// Between two columns.
 const GAP: usize = 2;
-/// Columns are dropped until the notes have as much room, if they need it: it takes `403 Forbidden, down for 2 h 10 min,
-/// next try in 3 min`.
+/// Columns are dropped until the notes have as much room, if they need it: it takes `403 Forbidden,
+/// down for 2 h 10 min, next try in 3 min`.
 const NOTE_WIDTH: usize = 54;
 /// A revision is told from another by its beginning.
 const REVISION_CHARS: usize = 8;
