@@ -39,14 +39,24 @@ pub struct Finding {
 impl fmt::Display for Finding {
     /// One line: `error: domain acme, gateway gw1, param.realm: reason; fix`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: domain {}", self.severity, shown(&self.domain))?;
-        if let Some(gateway) = &self.gateway {
-            write!(f, ", gateway {gateway}")?;
-        }
-        if let Some(field) = &self.field {
-            write!(f, ", {field}")?;
-        }
-        write!(f, ": {}; {}", self.reason, self.fix)
+        write!(f, "{}: {}", self.severity, self.without_severity())
+    }
+}
+
+impl Finding {
+    /// For a log line, whose level says how severe it is.
+    pub fn without_severity(&self) -> String {
+        let part = |name: &str, part: &Option<String>| {
+            part.as_ref().map_or_else(String::new, |part| format!(", {name}{part}"))
+        };
+        format!(
+            "domain {}{}{}: {}; {}",
+            shown(&self.domain),
+            part("gateway ", &self.gateway),
+            part("", &self.field),
+            self.reason,
+            self.fix
+        )
     }
 }
 

@@ -61,6 +61,7 @@ pub struct ProfileFacts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     pub default_profile: ProfileName,
+    /// Those that have a template; empty when the templates are not known, and any profile is taken.
     pub profiles: BTreeMap<ProfileName, ProfileFacts>,
     pub policy: Policy,
 }

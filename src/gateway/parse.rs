@@ -233,10 +233,9 @@ fn read_profile(report: &mut Report<'_>, json: Option<Json<'_>>, rules: &Rules) 
     let field = || "profile".to_owned();
     let known = || {
         let names: Vec<_> = rules.profiles.keys().map(ProfileName::as_str).collect();
-        if names.is_empty() {
-            "no profile has a template".to_owned()
-        } else {
-            format!("known are {}", names.join(", "))
+        match names.is_empty() {
+            true => "write the name of a profile".to_owned(),
+            false => format!("known are {}", names.join(", ")),
         }
     };
     let text = match json {
@@ -253,7 +252,7 @@ fn read_profile(report: &mut Report<'_>, json: Option<Json<'_>>, rules: &Rules) 
         }
     };
     match ProfileName::parse(&text) {
-        Ok(profile) if rules.profiles.contains_key(&profile) => Some(profile),
+        Ok(profile) if rules.profiles.is_empty() || rules.profiles.contains_key(&profile) => Some(profile),
         Ok(profile) => {
             let reason = format!("there is no template for the profile '{}'", shown(profile.as_str()));
             report.error(field(), reason, known());

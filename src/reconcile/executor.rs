@@ -23,6 +23,7 @@ use crate::gateway::{Desired, Entries, EntryChange, GatewayName, ProfileName};
 use crate::health::{self, Health, Part};
 use crate::metrics;
 use crate::settings::{ReconcileMode, ReconcileSettings};
+use crate::shown::shown;
 use crate::sofia_conf::RevisionKey;
 use crate::store::{Control, Lease, Order, Report, Store, Term};
 
@@ -373,7 +374,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let is_over = !order.is_current(Timestamp::now()) || (order.done_at.is_none() && self.is_forgotten(order));
         if is_over && term.is_some() {
             if order.done_at.is_none() {
-                tracing::warn!(switch, order = %order.id, "ordered at {}, too long ago to be meant still", order.at);
+                tracing::warn!(switch, order = %shown(&order.id), "ordered at {}, too long ago to be meant still", order.at);
             }
             let _ = self.store.drop_order(switch, &order.id).await;
         }
@@ -797,6 +798,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             troubles: troubles.collect(),
             pending: pending.collect(),
             order: self.memory.order.clone(),
+            removals_left: None,
             at: None,
         };
         if report != self.memory.report {
@@ -859,8 +861,10 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     async fn finish(&mut self, switch: &str, order: Order, held: Option<&Hold>) {
         if self.store.order_done(switch, &order).await.is_ok() {
             match held {
-                None => tracing::info!(switch, order = %order.id, "carried out what was ordered"),
-                Some(hold) => tracing::warn!(switch, order = %order.id, "not carried out what was ordered: {hold}"),
+                None => tracing::info!(switch, order = %shown(&order.id), "carried out what was ordered"),
+                Some(hold) => {
+                    tracing::warn!(switch, order = %shown(&order.id), "not carried out what was ordered: {hold}")
+                }
             }
             self.served.approve(switch, BTreeSet::new());
             self.memory.order = Some(order.id);

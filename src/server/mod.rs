@@ -32,6 +32,7 @@ use crate::ingest::{self, Ingest};
 use crate::metrics;
 use crate::reconcile::{self, Executor, Served};
 use crate::settings::{ReconcileMode, Settings, SettingsError};
+use crate::shown::shown;
 use crate::sofia_conf::TemplateError;
 use crate::store::{
     Catalog, DataDir, DataDirError, Embedded, EmbeddedError, LastGood, Observed, Options, StatusKeys, Store, StoreError,
@@ -309,14 +310,9 @@ impl Parts {
                 tasks.spawn(format_args!("reconciler of {}", switch.name), |stop| executor.run(stop));
             }
         }
-        if !names.is_empty() {
-            let unseen = self.timing.ingest.stale_after;
-            let forget = forget_removed(self.store.clone(), names, keys, instance, unseen);
-            tasks.spawn_cut("switches that are gone", async {
-                forget.await;
-                std::future::pending().await
-            });
-        }
+        let unseen = self.timing.ingest.stale_after;
+        let forget = forget_removed(self.store.clone(), names, keys, instance, unseen);
+        tasks.spawn_cut("switches that are gone", forget);
     }
 }
 
@@ -364,19 +360,32 @@ fn tell_systemd(state: &[NotifyState]) {
     }
 }
 
-/// Removes what Redis keeps of switches that the settings no longer name, once no trunkd sees them: another one's settings may name them still.
-/// A trunkd without any switch keeps out of it.
+/// A switch is gone for good when no trunkd's settings have named it for a day: so many times the
+/// 60 s after which a switch counts as out of reach.
+const GONE_AFTER: u32 = 1440;
+/// How often such switches are looked for: every 10 min, in the same unit.
+const GONE_LOOK: u32 = 10;
+
+/// Removes what Redis keeps of switches that the settings no longer name, once no trunkd sees them:
+/// another trunkd's settings may still name them. At the start these are switches that were just taken
+/// out of the settings; a trunkd without any switch leaves them alone. What another trunkd left behind
+/// is removed a day after it went.
 async fn forget_removed(store: Store, names: Vec<String>, keys: Arc<StatusKeys>, instance: Arc<str>, unseen: Duration) {
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+    let gone = (unseen * GONE_AFTER, unseen * GONE_AFTER);
+    let (mut limits, mut is_start) = ((unseen, Duration::ZERO), !names.is_empty());
+    if !is_start {
+        limits = gone;
+    }
     loop {
         let known = store.switch_names().await;
         let removed = known.iter().flatten().filter(|known| !names.contains(known));
         let (mut left, mut failed) = (0, known.is_err());
         for name in removed {
             let observed = Observed::new(store.clone(), keys.clone(), name, instance.clone());
-            match observed.forget(unseen).await {
+            match observed.forget(limits.0, limits.1).await {
                 Ok(true) => {
-                    tracing::info!(switch = %name, "no longer in the settings: its states were removed from Redis")
+                    tracing::info!(switch = %shown(name), "no longer in the settings: its states were removed from Redis")
                 }
                 Ok(false) => left += 1,
                 Err(_) => failed = true,
@@ -384,8 +393,11 @@ async fn forget_removed(store: Store, names: Vec<String>, keys: Arc<StatusKeys>,
         }
         match (failed, left) {
             (true, _) => sleep(backoff.delay()).await,
-            (false, 0) => return,
-            (false, _) => sleep(unseen).await,
+            (false, 1..) if is_start => sleep(unseen).await,
+            (false, _) => {
+                (limits, is_start) = (gone, false);
+                sleep(unseen * GONE_LOOK).await;
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 //! that it names.
 
 mod error;
+mod paths;
 mod sources;
 mod text;
 mod validate;
@@ -28,12 +29,12 @@ pub const OWN_KEYS: &str = "trunkd:";
 
 /// Everything an operator can set. `trunkd.example.toml` has each key with its default.
 ///
-/// Relative paths are taken from the working directory, whichever file or variable they stand in.
+/// Relative paths in the settings file start at its folder, those of variables and flags at the working directory.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where trunkd keeps what must outlive it: the embedded Redis. Default: the folder systemd gives (`StateDirectory=`), else
-    /// `data`. `TRUNKD_DATA_DIR`.
+    /// Where trunkd keeps what must outlive it: the embedded Redis. Default: the folder systemd gives (`StateDirectory=`); else
+    /// `/var/lib/trunkd` with `/etc/trunkd/trunkd.toml`; else `data` beside the settings file. `TRUNKD_DATA_DIR`.
     pub data_dir: PathBuf,
     pub http: HttpSettings,
     pub redis: RedisSettings,
@@ -334,7 +335,11 @@ impl Settings {
         if !figment.contains("http.allow") && !settings.http.is_loopback() {
             settings.http.allow = Vec::new();
         }
-        validate::finish(&mut settings, &|key| Origin::of(&figment, key))?;
+        let origin = |key: &str| Origin::of(&figment, key);
+        if let Some(file) = settings.config_file.clone() {
+            paths::resolve(&mut settings, &file, &origin);
+        }
+        validate::finish(&mut settings, &origin)?;
         Ok(settings)
     }
 

@@ -25,6 +25,7 @@ use super::{Cause, GatewayKeys, Kind, LastGood, Store, StoreError, keys};
 use crate::gateway::{Desired, DomainName, RawDomain, RawDomains, Rules};
 use crate::metrics::{self, GatewayGauges};
 use crate::sofia_conf::RevisionKey;
+use crate::telemetry::ms;
 
 /// What reading gateways is called in messages.
 const READ: &str = "read gateways";
@@ -140,10 +141,12 @@ impl Catalog {
     /// What is to be kept for a later trunkd, with the state that it is of.
     pub fn to_keep(&self) -> Option<(Arc<Desired>, LastGood)> {
         let good = self.lock().clone().filter(|good| !good.is_doubtful)?;
+        let domains = good.desired.last_valid();
         let kept = LastGood {
             at: good.at,
             key: good.key,
-            domains: good.desired.last_valid(),
+            refused: refused(&good.domains, &domains),
+            domains,
         };
         Some((good.desired, kept))
     }
@@ -431,8 +434,26 @@ impl Catalog {
     }
 }
 
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
+/// The fields of `read` that are not the same in `valid`.
+fn refused(read: &RawDomains, valid: &RawDomains) -> RawDomains {
+    let none = Arc::default();
+    let differing = read.iter().filter_map(|(domain, raw)| {
+        let RawDomain::Hash(fields) = raw else { return None };
+        let valid = match valid.get(domain) {
+            Some(RawDomain::Hash(valid)) => valid,
+            Some(RawDomain::WrongType(_)) | None => &none,
+        };
+        if Arc::ptr_eq(fields, valid) {
+            return None;
+        }
+        let changes = fields.changes(valid).into_iter();
+        let mut others = changes
+            .filter_map(|change| Some((change.name.to_vec(), change.now?.to_vec())))
+            .peekable();
+        others.peek()?;
+        Some((domain.clone(), RawDomain::hash(others)))
+    });
+    differing.collect()
 }
 
 /// domain, validity and count of each.

@@ -56,6 +56,9 @@ pub struct Report {
     pub pending: BTreeMap<String, String>,
     /// The last order that was carried out.
     pub order: Option<String>,
+    /// How many more removals are done without asking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removals_left: Option<usize>,
     /// When this was last true.
     pub at: Option<Timestamp>,
 }

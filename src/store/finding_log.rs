@@ -13,8 +13,8 @@ pub(super) fn log_changes(before: Option<&Findings>, now: &Findings) {
     // What is not served comes first.
     for finding in errors.iter().chain(&warnings).take(MAX_LINES) {
         match finding.severity {
-            Severity::Error => tracing::error!("{finding}"),
-            Severity::Warning => tracing::warn!("{finding}"),
+            Severity::Error => tracing::error!("{}", finding.without_severity()),
+            Severity::Warning => tracing::warn!("{}", finding.without_severity()),
         }
     }
     let new = errors.len() + warnings.len();
@@ -28,7 +28,7 @@ pub(super) fn log_changes(before: Option<&Findings>, now: &Findings) {
     }
     let (fixed, _) = by_severity(changes.gone);
     for finding in fixed.iter().take(MAX_LINES) {
-        tracing::info!("no longer so: {finding}");
+        tracing::info!("no longer so: {}", finding.without_severity());
     }
     if fixed.len() > MAX_LINES {
         tracing::info!(

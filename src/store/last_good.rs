@@ -6,6 +6,8 @@ use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -35,7 +37,10 @@ pub struct LastGood {
     /// When Redis said so.
     pub at: Timestamp,
     pub key: RevisionKey,
+    /// The last valid values, from which is served.
     pub domains: RawDomains,
+    /// The fields that Redis held otherwise: refused values, and names that are none.
+    pub refused: RawDomains,
 }
 
 /// Why a file is not used. Never quotes it: it holds passwords.
@@ -60,8 +65,14 @@ pub enum LastGoodError {
 struct Body {
     at: Timestamp,
     key: String,
+    /// The keys that it replaced.
+    #[serde(default)]
+    former_keys: Vec<String>,
     /// domain, as its text, → gateway → value.
     domains: BTreeMap<String, BTreeMap<String, String>>,
+    /// domain → field → value, both in Base64 since they may be no text. A file of before has none.
+    #[serde(default)]
+    refused: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// As it is written: the same, from where it lies.
@@ -69,8 +80,12 @@ struct Body {
 struct Kept<'a> {
     at: Timestamp,
     key: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    former_keys: Vec<String>,
     #[serde(serialize_with = "write_domains")]
     domains: &'a RawDomains,
+    #[serde(serialize_with = "write_refused", skip_serializing_if = "BTreeMap::is_empty")]
+    refused: &'a RawDomains,
 }
 
 fn write_domains<S: Serializer>(domains: &RawDomains, serializer: S) -> Result<S::Ok, S::Error> {
@@ -90,7 +105,38 @@ fn write_domains<S: Serializer>(domains: &RawDomains, serializer: S) -> Result<S
     }))
 }
 
+fn write_refused<S: Serializer>(domains: &RawDomains, serializer: S) -> Result<S::Ok, S::Error> {
+    let base64 = |bytes: &[u8]| BASE64.encode(bytes);
+    serializer.collect_map(domains.iter().filter_map(|(domain, raw)| match raw {
+        RawDomain::Hash(fields) => {
+            let fields = fields.iter().map(|(name, value)| (base64(name), base64(value)));
+            Some((&**domain.text(), fields.collect::<BTreeMap<_, _>>()))
+        }
+        RawDomain::WrongType(_) => None,
+    }))
+}
+
+/// A domain's fields out of Base64.
+fn read_refused(fields: BTreeMap<String, String>) -> Option<RawDomain> {
+    let bytes = |text: String| BASE64.decode(text).ok();
+    let fields = fields
+        .into_iter()
+        .map(|(name, value)| Some((bytes(name)?, bytes(value)?)));
+    Some(RawDomain::hash(fields.collect::<Option<Vec<_>>>()?))
+}
+
 impl LastGood {
+    /// domain → field → value, as Redis held them.
+    pub fn stored(&self) -> BTreeMap<&DomainName, BTreeMap<&[u8], &[u8]>> {
+        let mut stored: BTreeMap<&DomainName, BTreeMap<&[u8], &[u8]>> = BTreeMap::new();
+        for (domain, raw) in self.domains.iter().chain(&*self.refused) {
+            if let RawDomain::Hash(fields) = raw {
+                stored.entry(domain).or_default().extend(fields.iter());
+            }
+        }
+        stored
+    }
+
     /// Reads what was kept; `None` when there never was any.
     ///
     /// # Errors
@@ -118,17 +164,26 @@ impl LastGood {
             return Err(damaged("its checksum is wrong"));
         }
         let body: Body = serde_json::from_slice(body).map_err(|_| damaged("it is no JSON of ours"))?;
-        let key = RevisionKey::from_hex(&body.key).map_err(|_| damaged("its key is none"))?;
+        let key = |hex: &String| RevisionKey::from_hex(hex).map_err(|_| damaged("its key is none"));
+        let former: Vec<_> = body.former_keys.iter().map(key).collect::<Result<_, _>>()?;
+        let key = key(&body.key)?.after(&former);
         let domains = body.domains.into_iter().map(|(domain, gateways)| {
             let fields = gateways
                 .into_iter()
                 .map(|(name, value)| (name.into_bytes(), value.into_bytes()));
             (DomainName::from_text(&domain), RawDomain::hash(fields))
         });
+        let refused = body
+            .refused
+            .into_iter()
+            .map(|(domain, fields)| Some((DomainName::from_text(&domain), read_refused(fields)?)));
         Ok(Some(Self {
             at: body.at,
             key,
             domains: domains.collect(),
+            refused: refused
+                .collect::<Option<_>>()
+                .ok_or(damaged("it is no Base64 of ours"))?,
         }))
     }
 
@@ -145,7 +200,9 @@ impl LastGood {
         let body = Kept {
             at: self.at,
             key: self.key.to_hex(),
+            former_keys: self.key.former().iter().map(RevisionKey::to_hex).collect(),
             domains: &self.domains,
+            refused: &self.refused,
         };
         data_dir::make_folder(data_dir)?;
         // Readable by its owner alone, and new: what somebody planted under a name that can be guessed is not used.
@@ -230,9 +287,40 @@ mod tests {
         let fields = [(b"gw".to_vec(), br#"{"param":{"password":"s3cret"}}"#.to_vec())];
         LastGood {
             at: "2026-11-24T06:30:00Z".parse().unwrap(),
-            key: RevisionKey::new([7; 32]),
+            key: RevisionKey::new([7; 32]).after(&[RevisionKey::new([6; 32])]),
             domains: [("acme".to_owned(), RawDomain::hash(fields))].into(),
+            refused: RawDomains::new(),
         }
+    }
+
+    #[test]
+    fn what_redis_held_comes_back_byte_for_byte_and_a_file_of_before_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        example().store(folder.path()).unwrap();
+        let before = fs::read_to_string(folder.path().join(FILE)).unwrap();
+        assert!(
+            !before.contains("refused"),
+            "an older trunkd reads it, and this one its files"
+        );
+        let refused = [
+            (b"gw".to_vec(), b"{".to_vec()),
+            (b"no name\xff".to_vec(), b"\xfe\x00".to_vec()),
+        ];
+        let kept = LastGood {
+            refused: [("acme".to_owned(), RawDomain::hash(refused.clone()))].into(),
+            ..example()
+        };
+        kept.store(folder.path()).unwrap();
+        let read = LastGood::load(folder.path()).unwrap().unwrap();
+        assert_eq!(read, kept);
+        let stored: Vec<_> = read.stored()[&DomainName::from("acme")]
+            .iter()
+            .map(|(name, value)| (name.to_vec(), value.to_vec()))
+            .collect();
+        assert_eq!(
+            stored, refused,
+            "of a refused field what Redis held, not what is served"
+        );
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod observed;
 mod options;
 mod pool;
 mod quarantine;
+mod restore;
 mod revision_key;
 mod sentinel;
 mod stream;
@@ -50,6 +51,7 @@ pub use observed::{
     Touched,
 };
 pub use options::Options;
+pub use restore::Missing;
 
 use crate::health::{self, Health, Part};
 use crate::metrics;

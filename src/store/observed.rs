@@ -460,11 +460,14 @@ impl Observed {
         Ok(Some(marked))
     }
 
-    /// The switch was taken out of the settings: removes what is kept of it. False while another trunkd sees it, or one did within `unseen`.
-    pub async fn forget(&self, unseen: Duration) -> Result<bool, StoreError> {
+    /// The switch was taken out of the settings: removes what is kept of it. False if another trunkd saw
+    /// it within `unseen`, or named it in its settings within `unnamed`.
+    pub async fn forget(&self, unseen: Duration, unnamed: Duration) -> Result<bool, StoreError> {
         let gone: i64 = self
             .run("forget", script!("forget"), |call| {
-                call.arg(u64::try_from(unseen.as_millis()).unwrap_or(u64::MAX));
+                for limit in [unseen, unnamed] {
+                    call.arg(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+                }
             })
             .await?;
         Ok(gone >= 0)

@@ -198,7 +198,7 @@ impl Generation {
             tracing::debug!(
                 bytes = document.as_ref().map(|document| document.text().len()),
                 anew = before.is_none(),
-                ms = began.elapsed().as_secs_f64() * 1e3,
+                ms = crate::telemetry::ms(began.elapsed()),
                 "document written"
             );
             document.map(Arc::new)

@@ -14,3 +14,4 @@ mod reconcile;
 mod rescan;
 mod sentinel;
 mod serving;
+mod status;
