@@ -113,7 +113,7 @@ impl View<'_> {
             (Some(_), None) if self.asked => failure("desired, and not on this switch".to_owned()),
             (Some(_), None) => failure(format!("desired, and not on this switch: {}", self.blocker())),
             _ if self.asked => None,
-            (Some(want), Some(_)) if self.has_key && runs.is_some_and(|runs| *runs != want.revision) => {
+            (Some(want), Some(_)) if self.has_key && runs.is_some_and(|runs| !want.is_revision(runs)) => {
                 failure(format!("the edit is not on this switch: {}", self.blocker()))
             }
             (None, Some(_)) if runs.is_some() => failure(format!("no longer desired: {}", self.blocker())),
