@@ -13,7 +13,8 @@ const MAX_FIELDS: usize = 4096;
 /// Fields that one step of HSCAN looks at.
 const SCAN_COUNT: usize = 1000;
 
-type Fields = BTreeMap<String, String>;
+/// Field and value, whether they are text or not.
+type Pair = (Vec<u8>, Vec<u8>);
 
 impl Store {
     /// The fields of the hash that are text. Of one that has far too many: those of every switch that Redis
@@ -21,7 +22,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(super) async fn read_control_fields(&self) -> Result<Fields, StoreError> {
+    pub(super) async fn read_control_fields(&self) -> Result<BTreeMap<String, String>, StoreError> {
         let read = self.read("read control", self.timeout, async |connection| {
             let len: usize = redis::cmd("HLEN").arg(keys::CONTROL).query_async(connection).await?;
             let fields = match len <= MAX_FIELDS {
@@ -30,7 +31,7 @@ impl Store {
             };
             Ok((len, fields))
         });
-        let (len, fields): (usize, Vec<(Vec<u8>, Vec<u8>)>) = read.await?;
+        let (len, fields): (usize, Vec<Pair>) = read.await?;
         self.note_control(len);
         let text = |(field, value)| Some((String::from_utf8(field).ok()?, String::from_utf8(value).ok()?));
         Ok(fields.into_iter().filter_map(text).collect())
@@ -57,13 +58,13 @@ impl Store {
     }
 }
 
-async fn read_some(connection: &mut Connection) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RedisError> {
+async fn read_some(connection: &mut Connection) -> Result<Vec<Pair>, RedisError> {
     let mut found = Vec::new();
     let mut cursor = 0u64;
     while found.len() < MAX_FIELDS {
         let mut scan = redis::cmd("HSCAN");
         scan.arg(keys::CONTROL).arg(cursor).arg("COUNT").arg(SCAN_COUNT);
-        let (next, some): (u64, Vec<(Vec<u8>, Vec<u8>)>) = scan.query_async(connection).await?;
+        let (next, some): (u64, Vec<Pair>) = scan.query_async(connection).await?;
         found.extend(some);
         if next == 0 {
             break;
