@@ -895,9 +895,9 @@ impl Ingest {
         let sequence = reflected.max(self.lock().view.heard());
         let asked = Instant::now();
         let listed = commands.gateways().await.map_err(failed)?;
-        let profiles = commands.profiles().await.map_err(failed)?;
         // The lists are made under locks that call set-up needs: leave those alone for most of the time, whatever events ask for.
-        let quiet = (asked.elapsed() * 10).min(self.timing.resync_interval);
+        let quiet = |since: Instant| (since.elapsed() * 10).min(self.timing.resync_interval);
+        let quiet_until = asked + quiet(asked);
         let survey = Survey {
             identity,
             sequence,
@@ -906,7 +906,7 @@ impl Ingest {
         let now = Timestamp::now();
         let unasked = {
             let mut shared = self.lock();
-            shared.quiet_until = asked + quiet;
+            shared.quiet_until = quiet_until;
             if !shared.is_run(&survey.identity.core_uuid) {
                 return Ok(());
             }
@@ -938,8 +938,12 @@ impl Ingest {
         for names in unasked.chunks(SNAPSHOT_CHUNK) {
             self.ask_revisions(commands, names).await.map_err(failed)?;
         }
+        // Asked last: while mod_sofia is being unloaded, no gateway seems to have a revision, and this fails.
+        let asked = Instant::now();
+        let profiles = commands.profiles().await.map_err(failed)?;
         {
             let mut shared = self.lock();
+            shared.quiet_until += quiet(asked);
             if shared.is_run(&survey.identity.core_uuid) {
                 shared.profiles = Some(profiles.into_iter().collect());
                 self.health.set(self.part(), health::State::Ok, None);

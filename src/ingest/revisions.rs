@@ -23,7 +23,10 @@ impl Ingest {
     pub(super) async fn reviser(&self) {
         loop {
             self.listed.notified().await;
-            if let Err(error) = self.compare_revisions().await {
+            if let Err(error) = self.compare_revisions().await
+                // That it went away is told elsewhere.
+                && self.is_known()
+            {
                 tracing::warn!(
                     switch = self.name(),
                     "the gateways' revisions could not be compared, trying again after the next list: {error}"

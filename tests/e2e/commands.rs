@@ -174,3 +174,38 @@ async fn while_mod_sofia_is_not_loaded_nothing_counts_as_failed_and_it_goes_on_w
     until_all_run(&other, "unloaded", &["a", "b", "new"]).await;
     assert_eq!(failures(&app, "unloaded").await, [""; 0]);
 }
+
+#[tokio::test]
+async fn while_mod_sofia_is_being_unloaded_no_gateway_is_taken_for_one_that_is_not_ours() {
+    let redis = RedisServer::start().await;
+    let switch = FakeSwitch::builder().switchname("midway").start().await;
+    let other = Other::new(&redis).await;
+    other.set_gateway("default", "gw", IP_TRUNK).await;
+    let mut timing = quick();
+    timing.ingest.connection = event_socket::Timing::default();
+    let app = TestApp::start_with(&redis, &format!("{}{APPLY}", switch_toml(&switch, "midway")), timing).await;
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    until_all_run(&other, "midway", &["gw"]).await;
+    // It is read anew; and mod_sofia goes right after it listed its gateways. Its last events come late.
+    switch.slow_commands(Duration::from_millis(300));
+    let asked = |view: &View| count(view, "trunkd_revision");
+    let connections = switch.view(|view| view.all_connections().len());
+    switch.drop_connections();
+    switch
+        .wait_until("it is connected again", |view| {
+            view.all_connections().len() > connections
+        })
+        .await;
+    let before = switch.view(asked);
+    switch
+        .wait_until("the revisions are asked for", |view| asked(view) > before)
+        .await;
+    switch.lose_next_events(1);
+    switch.api("unload mod_sofia").await;
+    app.wait_for_reason("switch:midway", &["mod_sofia"]).await;
+    switch.slow_commands(Duration::ZERO);
+    let report = other.field("trunkd:reconcile", "midway").await.unwrap();
+    assert_eq!(report["conflicts"], serde_json::json!([]), "{report}");
+    switch.api("load mod_sofia").await;
+    switch.wait_for_state("gw", "NOREG").await;
+}
