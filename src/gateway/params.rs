@@ -22,6 +22,24 @@ pub struct ParamSpec {
     pub advice: &'static str,
 }
 
+impl ParamSpec {
+    /// Which fact of docs/freeswitch.md says how FreeSWITCH reads the value.
+    pub fn fact(&self) -> u8 {
+        match self.kind {
+            Kind::Bool => 13,
+            Kind::Host
+            | Kind::Route
+            | Kind::FromHost
+            | Kind::ContactHost
+            | Kind::User
+            | Kind::UriParameters
+            | Kind::Networks => 14,
+            Kind::Number(_) | Kind::Transport => 15,
+            Kind::Header | Kind::Text => 12,
+        }
+    }
+}
+
 /// What a param is about. Tables and forms go by it, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {

@@ -69,6 +69,21 @@ fn every_param_is_there_once_and_under_one_group() {
 }
 
 #[test]
+fn every_param_is_named_where_its_fact_is_told() {
+    let facts = include_str!("../../../docs/freeswitch.md");
+    for spec in PARAMS {
+        let (_, text) = facts.split_once(&format!("\n{}. ", spec.fact())).unwrap();
+        let known = facts.split_once("\n12. ").unwrap().1.split_once("\n13. ").unwrap().0;
+        assert!(
+            known.contains(&format!("`{}`", spec.name)),
+            "{} is not among the params of fact 12",
+            spec.name
+        );
+        assert!(!text.is_empty());
+    }
+}
+
+#[test]
 fn a_default_that_is_a_value_is_one_of_its_kind() {
     for spec in PARAMS {
         let Fallback::Value(value) = spec.default else { continue };
