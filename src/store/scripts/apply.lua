@@ -36,6 +36,7 @@ for _, key in ipairs({seen, seen_before}) do
     end
   end)
 end
+
 local names, mark_of = {}, {}
 for which = 1, count do names[which] = ARGV[NAMES + which] end
 in_parts(names, function(...)
