@@ -4,15 +4,16 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos check bench
+.PHONY: help run test chaos check audit bench
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The development profile: its first build takes a fraction of the release one's time. For real use: cargo build --release.
-run: ## build trunkd and run it on its own Redis, with a sample gateway (ARGS="--config my.toml" adds flags)
+# The development profile: its first build takes a fraction of the release one's time. For real use: cargo install (README).
+# It reads dev.toml, so that a trunkd.toml for a real FreeSWITCH doesn't change what it does.
+run: ## build trunkd and run it on its own Redis, with a sample gateway (CONFIG=my.toml: with your settings; ARGS adds flags)
 	@scripts/setup.sh cargo cc curl redis-server
-	@cargo run --bin trunkd -- serve --embedded --sample $(ARGS)
+	@cargo run --bin trunkd -- serve --config $(if $(CONFIG),"$(CONFIG)",dev.toml --sample) $(ARGS)
 
 test: ## run every test (ARGS="--test settings" picks some)
 	@scripts/setup.sh cargo cc redis-server
@@ -23,11 +24,16 @@ chaos: ## break Redis, the switch and trunkd at random moments in N schedules, s
 	@scripts/setup.sh cargo cc redis-server
 	@TRUNKD_CHAOS_IN_ALL="$(or $(N),100)" cargo test --test chaos $(ARGS) -- --nocapture --test-threads 6
 
-check: ## formatting, lints and documentation, warnings as errors
-	@scripts/setup.sh cargo cc
+check: ## formatting, lints, documentation, and the licences and sources of dependencies; warnings as errors
+	@scripts/setup.sh cargo cc cargo-deny
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
+	cargo deny --locked check licenses bans sources
+
+audit: ## look for dependencies with known vulnerabilities (fetches RustSec's database)
+	@scripts/setup.sh cargo cc cargo-deny
+	cargo deny --locked check advisories
 
 # All of it shares the machine with what is measured: leave it alone meanwhile.
 bench: ## measure answers, load, events, edits and the pure parts, beside nginx and redis-benchmark (QUICK=1: the short form); docs/benchmarks.md says how to read it

@@ -12,6 +12,7 @@ mod common;
 
 use std::env;
 use std::fmt::Write as _;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -53,22 +54,24 @@ const ACTS: &str = "acting";
 fn main() {
     let marks = Marks::default();
     let ours = Targets::new().with_target("trunkd::reconcile::executor", Level::TRACE);
-    let warnings = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+    let warnings = Warnings::default();
+    let to = warnings.clone();
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(move || to.clone())
         .with_ansi(false);
     tracing_subscriber::registry()
         .with(marks.clone().with_filter(ours))
-        .with(warnings.with_filter(LevelFilter::WARN))
+        .with(layer.with_filter(LevelFilter::WARN))
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("bench")
         .enable_all()
         .build()
         .expect("a runtime");
-    runtime.block_on(run(&marks));
+    runtime.block_on(run(&marks, &warnings));
 }
 
-async fn run(marks: &Marks) {
+async fn run(marks: &Marks, warnings: &Warnings) {
     let (sizes, edits): (&[usize], _) = if is_quick() {
         (&[10, 1_000], 10)
     } else {
@@ -93,7 +96,7 @@ async fn run(marks: &Marks) {
     );
     let mut p99s = Vec::new();
     for gateways in sizes {
-        let measured = measure(gateways, edits, domains, marks).await;
+        let measured = measure(gateways, edits, domains, marks, warnings).await;
         let whole = Times::new(measured.iter().map(Edit::whole));
         let mut row = format!("| {gateways:8} ");
         for time in [50, 90, 99, 100].map(|percent| whole.at(percent)) {
@@ -107,6 +110,13 @@ async fn run(marks: &Marks) {
         p99s.push((gateways, whole.at(99)));
     }
     println!();
+    let warnings = warnings.take();
+    if !warnings.is_empty() {
+        println!(
+            "Warnings while it was measured:\n{}",
+            String::from_utf8_lossy(&warnings)
+        );
+    }
     for (gateways, p99) in &p99s {
         let aim = aim(*gateways);
         let verdict = if *p99 <= aim { "met" } else { "missed" };
@@ -125,7 +135,8 @@ async fn run(marks: &Marks) {
 }
 
 /// One edit after the other, each once the one before is done.
-async fn measure(gateways: usize, edits: usize, domains: usize, marks: &Marks) -> Vec<Edit> {
+async fn measure(gateways: usize, edits: usize, domains: usize, marks: &Marks, warnings: &Warnings) -> Vec<Edit> {
+    let earlier = warnings.take();
     let redis = RedisServer::start().await;
     let other = Other::new(&redis).await;
     for number in 0..gateways {
@@ -159,6 +170,8 @@ async fn measure(gateways: usize, edits: usize, domains: usize, marks: &Marks) -
     // The snapshot that the registrations asked for.
     tokio::time::sleep(2 * Timing::default().ingest.settle).await;
 
+    // Those of a switch that starts say nothing of the edits.
+    warnings.take();
     let mut measured = Vec::with_capacity(edits);
     for number in 0..WARM_UP + edits {
         let name = format!("new{number:05}");
@@ -173,7 +186,9 @@ async fn measure(gateways: usize, edits: usize, domains: usize, marks: &Marks) -
             measured.push(edit);
         }
     }
+    let while_measured = warnings.take();
     app.stop().await;
+    warnings.set([earlier, while_measured].concat());
     measured
 }
 
@@ -236,6 +251,31 @@ impl Edit {
     /// HSET to the wire.
     fn whole(&self) -> Duration {
         self.legs[..4].iter().sum()
+    }
+}
+
+/// Lines of the log, kept out of the table.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<u8>>>);
+
+impl Warnings {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.lock().expect("no panic while logging"))
+    }
+
+    fn set(&self, lines: Vec<u8>) {
+        *self.0.lock().expect("no panic while logging") = lines;
+    }
+}
+
+impl io::Write for Warnings {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic while logging").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -26,12 +26,27 @@ need_cargo() {
       "Update it (rustup update stable), or put a newer one before it on the PATH."
 }
 
-missing=() packages=() servers=()
+# Built from the registry, for this user: three minutes or so, once.
+need_cargo_deny() {
+  command -v cargo-deny >/dev/null && return
+  printf 'setup: building cargo-deny (missing)\n'
+  cargo install --locked --quiet cargo-deny@0.20.2 ||
+    fail "cargo-deny could not be built: see above, or run this again once the crate registry can be reached."
+}
+
+missing=() packages=() servers=() after=()
 for tool in "$@"; do
-  if [[ $tool == cargo ]]; then
-    need_cargo
-    continue
-  fi
+  case $tool in
+    cargo)
+      need_cargo
+      continue
+      ;;
+    cargo-deny)
+      # Needs a C compiler, which may be among what is missing.
+      after+=(need_cargo_deny)
+      continue
+      ;;
+  esac
   command -v "$tool" >/dev/null && continue
   missing+=("$tool")
   case $tool in
@@ -43,7 +58,8 @@ for tool in "$@"; do
     *) fail "$0 does not know how to get $tool" ;;
   esac
 done
-((${#missing[@]})) || exit 0
+run_after() { for step in "${after[@]}"; do "$step"; done; }
+((${#missing[@]})) || { run_after; exit 0; }
 
 by_hand="install ${missing[*]} yourself (on Debian: apt-get install ${packages[*]}; elsewhere look for gcc, curl and redis), then run this again"
 command -v apt-get >/dev/null || fail "missing: ${missing[*]}, and there is no apt-get here: $by_hand."
@@ -85,3 +101,4 @@ done
 for tool in "${missing[@]}"; do
   command -v "$tool" >/dev/null || fail "${packages[*]} is installed, but there is still no $tool on the PATH ($PATH)."
 done
+run_after

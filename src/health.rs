@@ -18,10 +18,18 @@ pub enum Part {
     /// Whether what is served is what Redis holds, and how old it is if not.
     Gateways,
     Templates,
+    /// Whether what must outlive trunkd can be kept.
+    DataDir,
     /// A switch, by its `[[switch]] name`.
     Switch(String),
     /// What is being changed on a switch, by its name.
     Reconcile(String),
+    /// What operators ask of the changing of switches: only once something was wrong with it.
+    Control,
+    /// The lease on a switch, by its name: only once something was wrong with it.
+    Lease(String),
+    /// Who asks for `sofia.conf` and is in no settings.
+    UnknownSwitches,
 }
 
 impl Part {
@@ -31,8 +39,12 @@ impl Part {
             Part::Redis => Cow::Borrowed("redis"),
             Part::Gateways => Cow::Borrowed("gateways"),
             Part::Templates => Cow::Borrowed("templates"),
+            Part::DataDir => Cow::Borrowed("data_dir"),
             Part::Switch(name) => Cow::Owned(format!("switch:{name}")),
             Part::Reconcile(name) => Cow::Owned(format!("reconcile:{name}")),
+            Part::Control => Cow::Borrowed("control"),
+            Part::Lease(name) => Cow::Owned(format!("lease:{name}")),
+            Part::UnknownSwitches => Cow::Borrowed("unknown_switches"),
         }
     }
 }

@@ -8,6 +8,7 @@ mod all_cores;
 pub mod backoff;
 pub mod cli;
 pub mod event_socket;
+pub mod files;
 pub mod gateway;
 pub mod health;
 pub mod ingest;

@@ -18,6 +18,10 @@ pub const XML_CURL_SECONDS: &str = "trunkd_xml_curl_seconds";
 pub const XML_CURL_BYTES: &str = "trunkd_xml_curl_bytes";
 /// Counter: answers over 1 MiB, which FreeSWITCH throws away unless its binding sets `response-max-bytes` (FACT 5). No label.
 pub const XML_CURL_OVERSIZED: &str = "trunkd_xml_curl_oversized_total";
+/// Counter: requests for `sofia.conf` by a switch that is in no settings, where there are any. No label.
+pub const UNKNOWN_SWITCH_REQUESTS: &str = "trunkd_unknown_switch_requests_total";
+/// Gauge: names of such switches within the last hour; more are not told apart from 64 on. No label.
+pub const UNKNOWN_SWITCHES: &str = "trunkd_unknown_switches";
 /// Counter: requests turned away before they were answered. `reason`.
 pub const HTTP_REFUSED: &str = "trunkd_http_refused_total";
 /// Gauge: gateways in Redis. `domain` (at most [`DOMAIN_LABELS_MAX`], the rest together as `other`), `validity`.
@@ -151,6 +155,14 @@ pub fn describe() {
     describe_counter!(
         XML_CURL_OVERSIZED,
         "Answers over 1 MiB, which FreeSWITCH throws away unless response-max-bytes is set in its xml_curl.conf.xml"
+    );
+    describe_counter!(
+        UNKNOWN_SWITCH_REQUESTS,
+        "Requests for sofia.conf by a switch that no [[switch]] names"
+    );
+    describe_gauge!(
+        UNKNOWN_SWITCHES,
+        "Switch names that no [[switch]] has and that asked within the last hour, 64 at most"
     );
     describe_counter!(
         HTTP_REFUSED,

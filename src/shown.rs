@@ -1,8 +1,8 @@
 //! Text from outside, made safe to show: on a terminal, in a log line, on a page.
 //!
-//! A carrier's reason phrase, a gateway's name, a reply of Redis or a header of an HTTP client can hold
-//! escape sequences, characters that reorder or hide text, and any amount of it. Store such text whole;
-//! show it through [`shown`].
+//! A carrier's reason phrase, a gateway's name, a reply of Redis or a header of an HTTP client can
+//! hold escape sequences, characters that reorder or hide text, and any amount of it. Store such
+//! text whole; show it through [`shown`].
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
@@ -10,27 +10,43 @@ use std::fmt::{self, Display, Formatter, Write as _};
 /// error fits; a hostile megabyte does not fill the terminal or the log.
 pub const MAX_SHOWN_BYTES: usize = 256;
 
-/// Displays `text` on one line: control, formatting and invisible characters become `\u{…}`, and what is
-/// longer than [`MAX_SHOWN_BYTES`] is cut and ends in `… (N bytes)`.
+/// The most that is shown of a line of ours that quotes foreign text.
+pub const MAX_LINE_BYTES: usize = 4096;
+
+/// Displays `text` on one line: control, formatting and invisible characters become `\u{…}`, and
+/// what is longer than [`MAX_SHOWN_BYTES`] is cut and ends in `… (N bytes)`.
 pub fn shown(text: &str) -> Shown<'_> {
-    Shown(text)
+    Shown {
+        text,
+        max_bytes: MAX_SHOWN_BYTES,
+    }
+}
+
+/// As [`shown`], for a whole line such as an error or a note, which may quote several foreign
+/// texts: it is cut at [`MAX_LINE_BYTES`].
+pub fn shown_line(text: &str) -> Shown<'_> {
+    Shown {
+        text,
+        max_bytes: MAX_LINE_BYTES,
+    }
 }
 
 /// See [`shown`].
 #[derive(Debug, Clone, Copy)]
-pub struct Shown<'a>(&'a str);
+pub struct Shown<'a> {
+    text: &'a str,
+    max_bytes: usize,
+}
 
 impl Display for Shown<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let text = self.0;
-        let cut = text.floor_char_boundary(MAX_SHOWN_BYTES);
-        for c in text[..cut].chars() {
-            if is_harmless(c) {
-                f.write_char(c)?;
-            } else {
-                write!(f, "{}", c.escape_default())?;
-            }
+        let text = self.text;
+        // `str::floor_char_boundary` needs Rust 1.91.
+        let mut cut = self.max_bytes.min(text.len());
+        while !text.is_char_boundary(cut) {
+            cut -= 1;
         }
+        write_escaped(&text[..cut], f)?;
         if cut < text.len() {
             write!(f, "… ({} bytes)", text.len())?;
         }
@@ -38,13 +54,81 @@ impl Display for Shown<'_> {
     }
 }
 
+/// The whole text, escaped as [`shown`] does it, however long it is.
+pub fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    // Writing to a string does not fail.
+    let _ = write_escaped(text, &mut safe);
+    safe
+}
+
+fn write_escaped(text: &str, to: &mut impl fmt::Write) -> fmt::Result {
+    for c in text.chars() {
+        if is_harmless(c) {
+            to.write_char(c)?;
+        } else {
+            write!(to, "{}", c.escape_default())?;
+        }
+    }
+    Ok(())
+}
+
+/// Lines in which foreign text may stand anywhere, made safe as a last resort: all that acts on a
+/// terminal is escaped, but for line breaks and colours (SGR), which are ours.
+pub fn shown_lines(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c != '\n' && !is_harmless(c)) {
+        let (before, from) = rest.split_at(at);
+        safe.push_str(before);
+        let colour = colour_len(from);
+        safe.push_str(&from[..colour]);
+        rest = &from[colour..];
+        if let (0, Some(c)) = (colour, from.chars().next()) {
+            safe.extend(c.escape_default());
+            rest = &from[c.len_utf8()..];
+        }
+    }
+    safe + rest
+}
+
+/// The length of the colour that the text begins with, such as `ESC [ 38;5;9 m`; else 0.
+fn colour_len(text: &str) -> usize {
+    let Some(parameters) = text.strip_prefix("\x1b[") else {
+        return 0;
+    };
+    match parameters.find(|c: char| !matches!(c, '0'..='9' | ';')) {
+        Some(end) if parameters[end..].starts_with('m') => "\x1b[".len() + end + 1,
+        Some(_) | None => 0,
+    }
+}
+
+/// JSON in which all that acts on a terminal is written as `\u…`, which changes no value.
+pub fn shown_json(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        // Outside of its strings JSON has line breaks and spaces alone.
+        if c == '\n' || is_harmless(c) {
+            safe.push(c);
+            continue;
+        }
+        let mut units = [0; 2];
+        for unit in c.encode_utf16(&mut units) {
+            // Writing to a string does not fail.
+            let _ = write!(safe, "\\u{unit:04x}");
+        }
+    }
+    safe
+}
+
 /// Whether a terminal shows the character as itself, in its place.
-fn is_harmless(c: char) -> bool {
+pub fn is_harmless(c: char) -> bool {
     !c.is_control() && !is_format(c) && (c == ' ' || !c.is_whitespace())
 }
 
-/// Characters that are invisible or change how their neighbours are shown: bidi controls, zero-width
-/// characters, joiners, variation selectors, tags, the soft hyphen, fillers and annotations.
+/// Characters that are invisible or change how their neighbours are shown: bidi controls,
+/// zero-width characters, joiners, variation selectors, tags, the soft hyphen, fillers and
+/// annotations.
 fn is_format(c: char) -> bool {
     matches!(c,
         '\u{00AD}' | '\u{034F}' | '\u{0600}'..='\u{0605}' | '\u{061C}' | '\u{06DD}' | '\u{070F}'
@@ -95,12 +179,42 @@ mod tests {
         );
     }
 
+    #[test]
+    fn colours_and_line_breaks_of_ours_pass_and_everything_else_is_escaped() {
+        for same in ["", "a\nb", "\x1b[38;5;9mred\x1b[39m", "\x1b[m", "顶顶通"] {
+            assert_eq!(shown_lines(same), same);
+        }
+        for (text, expected) in [
+            ("\x1b]0;owned\x07", "\\u{1b}]0;owned\\u{7}"),
+            ("\x1b[2J", "\\u{1b}[2J"),
+            ("\x1b[1;1H\x1b[1m", "\\u{1b}[1;1H\x1b[1m"),
+            ("\x1b[", "\\u{1b}["),
+            ("a\rb\u{9b}31m\u{202e}", "a\\rb\\u{9b}31m\\u{202e}"),
+        ] {
+            assert_eq!(shown_lines(text), expected);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn json_is_safe_to_show_and_means_the_same(text in any::<String>()) {
+            let json = shown_json(&serde_json::to_string(&[&text]).unwrap());
+            prop_assert!(json.chars().all(is_harmless));
+            prop_assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [text]);
+        }
+
         #[test]
         fn nothing_that_is_shown_acts_on_a_terminal(text in any::<String>()) {
             let text = shown(&text).to_string();
             prop_assert!(text.chars().all(is_harmless));
             prop_assert!(text.len() <= 10 * MAX_SHOWN_BYTES + 32);
+        }
+
+        #[test]
+        fn no_line_that_is_shown_acts_on_a_terminal(text in any::<String>(), times in 1usize..200) {
+            let text = shown_line(&text.repeat(times)).to_string();
+            prop_assert!(text.chars().all(is_harmless));
+            prop_assert!(text.len() <= 10 * MAX_LINE_BYTES + 32);
         }
     }
 }

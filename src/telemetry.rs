@@ -1,6 +1,7 @@
 //! Logs: one line an event, to standard error, so that what a subcommand prints stays clean.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -9,6 +10,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::settings::{LogFormat, LogSettings};
+use crate::shown::{escaped, shown_json, shown_lines};
 
 /// Why logging can't begin.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,11 @@ pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
         .map_err(|_| TelemetryError::BegunTwice)
 }
 
+/// A time in milliseconds for a log line, to a hundredth: `2.88` and not `2.8805620000000003`.
+pub fn ms(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e5).round() / 1e2
+}
+
 /// How a line is written.
 #[derive(Clone, Copy)]
 enum Style {
@@ -47,11 +54,49 @@ enum Style {
     Json,
 }
 
+/// Writes lines in which foreign text acts on no terminal and begins no line of its own.
+struct Escaping<W> {
+    to: W,
+    style: Style,
+}
+
+impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for Escaping<W> {
+    type Writer = Escaping<W::Writer>;
+
+    fn make_writer(&'w self) -> Self::Writer {
+        Escaping {
+            to: self.to.make_writer(),
+            style: self.style,
+        }
+    }
+}
+
+impl<W: io::Write> io::Write for Escaping<W> {
+    /// The subscriber writes a line at a time.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let mut safe = match self.style {
+            // The colours are this subscriber's.
+            Style::Human { colour: true } => shown_lines(text).replace('\n', "\\n"),
+            Style::Human { colour: false } => escaped(text),
+            Style::Json => shown_json(text),
+        };
+        safe.push('\n');
+        self.to.write_all(safe.as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
 fn subscriber<W>(filter: EnvFilter, style: Style, to: W) -> Box<dyn tracing::Subscriber + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let layer = tracing_subscriber::fmt::layer().with_writer(to);
+    let layer = tracing_subscriber::fmt::layer().with_writer(Escaping { to, style });
     let registry = tracing_subscriber::registry().with(filter);
     match style {
         Style::Human { colour } => Box::new(registry.with(layer.compact().with_ansi(colour))),
@@ -90,6 +135,41 @@ mod tests {
     use std::sync::{Arc, Mutex, PoisonError};
 
     use super::*;
+
+    #[test]
+    fn foreign_text_acts_on_no_terminal_and_begins_no_line() {
+        let foreign = "\x1b]0;owned\x07\x1b[31m\u{202e}\nforged\r";
+        for style in [Style::Human { colour: false }, Style::Json] {
+            let lines = Lines::default();
+            let to = lines.clone();
+            let subscriber = subscriber(filter("info").unwrap(), style, move || to.clone());
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!(target: "trunkd::store", field = foreign, shown = %foreign, "{foreign}");
+            });
+            let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            assert_eq!(written.lines().count(), 1, "{written}");
+            assert!(
+                written.trim_end_matches('\n').chars().all(crate::shown::is_harmless),
+                "{written}"
+            );
+            assert_eq!(written.matches("forged").count(), 3, "{written}");
+            if let Style::Json = style {
+                let line: serde_json::Value = serde_json::from_str(&written).unwrap();
+                assert_eq!(line["message"], foreign);
+            }
+        }
+    }
+
+    #[test]
+    fn milliseconds_are_logged_to_a_hundredth() {
+        assert_eq!(ms(Duration::from_nanos(2_880_562)).to_string(), "2.88");
+        assert_eq!(ms(Duration::from_secs(3)).to_string(), "3000");
+        for nanos in (0..10_000_000_000u64).step_by(7_654_321) {
+            let text = ms(Duration::from_nanos(nanos)).to_string();
+            let digits = text.split_once('.').map_or(0, |(_, digits)| digits.len());
+            assert!(digits <= 2, "{text}");
+        }
+    }
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);

@@ -18,20 +18,19 @@ fn profile(name: &str) -> ProfileName {
 /// Two profiles; a template of the second has these gateways of its own.
 fn rules(own: &[&str]) -> Rules {
     let gateways: BTreeSet<_> = own.iter().map(|name| GatewayName::parse(name).unwrap()).collect();
-    Rules {
-        default_profile: profile("external"),
-        profiles: [
+    let internal = ProfileFacts {
+        tls: Some(false),
+        gateways,
+        ..ProfileFacts::default()
+    };
+    Rules::new(
+        profile("external"),
+        [
             (profile("external"), ProfileFacts::default()),
-            (
-                profile("internal"),
-                ProfileFacts {
-                    tls: Some(false),
-                    gateways,
-                },
-            ),
+            (profile("internal"), internal),
         ]
         .into(),
-    }
+    )
 }
 
 fn hash(fields: &[(&str, &str)]) -> RawDomain {
@@ -528,7 +527,7 @@ proptest! {
                     }
                 }
             }
-            prop_assert!(desired.findings().is_sorted());
+            prop_assert!(desired.findings().iter().is_sorted());
 
             // Nothing of it depends on what could be reused: neither a second time, nor when all is decided anew, nor after a restart.
             let facts = |d: &Desired| {

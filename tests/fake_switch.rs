@@ -373,6 +373,30 @@ mod recordings {
     }
 
     #[tokio::test]
+    async fn a_shutdown_that_is_announced() {
+        let switch = recorded_switch(&["gw_noreg"]).start().await;
+        switch.steps(3);
+        let mut client = Client::connect(&switch).await;
+        client.say("auth ClueCon").await;
+        let announced = AS_RECORDED.replace("json CUSTOM", "json HEARTBEAT SHUTDOWN CUSTOM");
+        client.say(&announced).await;
+        let mut other = Client::connect(&switch).await;
+        other.say("auth ClueCon").await;
+        switch.begin_shutdown();
+        let reply = other.say("api sofia profile external startgw gw_noreg").await;
+        assert_eq!(reply.body, "-ERR sofia Command not found!\n");
+        assert_eq!(
+            other
+                .say("api eval a${sofia_gateway_data(gw_noreg ivar x)}|b")
+                .await
+                .body,
+            "a|b"
+        );
+        switch.shutdown().await;
+        assert_as_recorded(&client.rest().await, "shutdown-announced");
+    }
+
+    #[tokio::test]
     async fn bgapi_and_errors() {
         let switch = recorded_switch(&["gw_ok", "gw_bad", "gw_ping", "gw_noreg"])
             .start()

@@ -22,6 +22,7 @@ const FLOORS: &[&[&str]] = &[
         "health",
         "backoff",
         "all_cores",
+        "files",
         "shown",
         "throttle",
     ],

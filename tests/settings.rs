@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use trunkd::settings::{Flags, LogFormat, Origin, ReconcileMode, Settings, SettingsError, Sources};
+use trunkd::settings::{AllowHooks, Flags, LogFormat, Origin, ReconcileMode, Settings, SettingsError, Sources};
 
 /// A secret of every kind that the settings have, none of which may show anywhere.
 const SECRET: &str = "s3cret-that-must-not-show";
@@ -94,7 +94,7 @@ fn flags_win_over_variables_over_the_file_over_defaults() {
     assert_eq!(settings.http.workers, 4);
     assert_eq!(settings.http.max_connections, 7);
     assert_eq!(settings.redis.timeout, Duration::from_secs(1));
-    assert_eq!(settings.templates.dir, Path::new("templates"));
+    assert_eq!(settings.templates.dir, given.folder.path().join("templates"));
     assert_eq!(settings.config_file, given.sources.config);
 }
 
@@ -116,16 +116,16 @@ fn the_file_is_found_in_order_and_a_named_one_must_exist() {
     let mut given = Given::nothing();
     let (first, second) = (
         given.folder.path().join("first.toml"),
-        given.write("second.toml", "data_dir = 'second'"),
+        given.write("second.toml", "data_dir = '/second'"),
     );
     given.sources.search = vec![first.clone(), second];
-    assert_eq!(given.load().unwrap().data_dir, Path::new("second"));
-    given.write("first.toml", "data_dir = 'first'");
-    assert_eq!(given.load().unwrap().data_dir, Path::new("first"));
+    assert_eq!(given.load().unwrap().data_dir, Path::new("/second"));
+    given.write("first.toml", "data_dir = '/first'");
+    assert_eq!(given.load().unwrap().data_dir, Path::new("/first"));
 
-    let by_variable = given.write("third.toml", "data_dir = 'third'");
+    let by_variable = given.write("third.toml", "data_dir = '/third'");
     let mut given = given.variable("TRUNKD_CONFIG", by_variable.to_str().unwrap());
-    assert_eq!(given.load().unwrap().data_dir, Path::new("third"));
+    assert_eq!(given.load().unwrap().data_dir, Path::new("/third"));
 
     given.sources.config = Some(PathBuf::from("/nowhere/trunkd.toml"));
     assert_says(
@@ -140,6 +140,80 @@ fn the_data_folder_is_systemds_unless_set() {
     assert_eq!(given.load().unwrap().data_dir, Path::new("/var/lib/trunkd"));
     let given = Given::file("data_dir = '/srv/trunkd'").variable("STATE_DIRECTORY", "/var/lib/trunkd");
     assert_eq!(given.load().unwrap().data_dir, Path::new("/srv/trunkd"));
+}
+
+/// Every key that holds a path, with a relative one.
+const RELATIVE_PATHS: &str = "data_dir = 'rel/data'
+[http]
+credentials_file = 'rel/credentials'
+tls = { cert = 'rel/cert', key = 'rel/key', client_ca = 'rel/client-ca' }
+[redis]
+url = 'rediss://127.0.0.1'
+password_file = 'rel/redis'
+tls = { ca = 'rel/ca', cert = 'rel/redis-cert', key = 'rel/redis-key' }
+sentinel = { master = 'm', nodes = ['127.0.0.1:26379'], password_file = 'rel/sentinel' }
+[templates]
+dir = 'rel/templates'
+[[switch]]
+name = 'fs1'
+address = '127.0.0.1:8021'
+password_file = 'rel/switch'
+";
+
+#[test]
+fn relative_paths_in_the_file_start_at_its_folder() {
+    let given = Given::file(RELATIVE_PATHS);
+    std::fs::create_dir(given.folder.path().join("rel")).unwrap();
+    for name in ["redis", "sentinel", "switch"] {
+        given.write(&format!("rel/{name}"), "secret");
+    }
+    given.write("rel/credentials", "user:secret");
+    let settings = given.load().unwrap();
+    assert_eq!(settings.data_dir, given.folder.path().join("rel/data"));
+    assert_eq!(settings.templates.dir, given.folder.path().join("rel/templates"));
+    assert_eq!(settings.http.credentials.len(), 1);
+    assert_eq!(
+        settings.switches[0].password_file,
+        Some(given.folder.path().join("rel/switch"))
+    );
+    let all = format!("{settings:#?}");
+    let paths = all.matches("rel/").count();
+    assert_eq!(paths, RELATIVE_PATHS.matches("rel/").count());
+    let folder = format!("\"{}/rel/", given.folder.path().display());
+    assert_eq!(all.matches(&folder).count(), paths, "{all}");
+}
+
+#[test]
+fn relative_paths_of_flags_and_variables_start_at_the_working_directory() {
+    let given = Given::file("data_dir = 'a'\n[templates]\ndir = 'b'").variable("TRUNKD_DATA_DIR", "rel/data");
+    let flags = Flags::new().set("--templates", "templates.dir", Some("rel/templates".to_owned()));
+    let settings = given.load_with(flags).unwrap();
+    assert_eq!(settings.data_dir, Path::new("rel/data"));
+    assert_eq!(settings.templates.dir, Path::new("rel/templates"));
+}
+
+#[test]
+fn the_default_folders_are_beside_the_settings_file() {
+    let settings = Given::file("").load().unwrap();
+    let folder = settings.config_file.as_ref().unwrap().parent().unwrap();
+    assert_eq!(settings.data_dir, folder.join("data"));
+    assert_eq!(settings.templates.dir, folder.join("templates"));
+
+    let mut nowhere = Given::nothing();
+    nowhere.sources.config = Some("/dev/null".into());
+    let settings = nowhere.load().unwrap();
+    assert_eq!(settings.data_dir, Path::new("data"));
+    assert_eq!(settings.templates.dir, Path::new("templates"));
+}
+
+#[test]
+fn an_empty_folder_in_the_file_is_still_refused() {
+    for (toml, key) in [
+        ("data_dir = ''", "`data_dir`"),
+        ("[templates]\ndir = ''", "`templates.dir`"),
+    ] {
+        assert_says(&Given::file(toml).error(), &[key, "this is empty"]);
+    }
 }
 
 #[test]
@@ -319,8 +393,66 @@ fn a_wrong_value_is_named_with_its_place_and_what_to_write() {
             "[status]\nhash = 'cti_gateway@x'",
             &["`status.hash`", "redis.gateway_keys"],
         ),
+        (
+            "[redis]\ngateway_keys = 't*'",
+            &["`redis.gateway_keys`", "`trunkd:`", "cti_gateway@*"],
+        ),
+        (
+            "[redis]\ngateway_keys = 'trunkd:*'",
+            &["`redis.gateway_keys`", "`trunkd:`"],
+        ),
+        (
+            "[redis]\ngateway_keys = 'trunkd*'\ndomains = ['x']",
+            &["`redis.gateway_keys`", "`trunkd:`"],
+        ),
+        ("[status]\nhash = 'trunkd:key'", &["`status.hash`", "`trunkd:`"]),
+        ("[status]\nlist = 'trunkd:forms'", &["`status.list`", "`trunkd:`"]),
+        ("[status]\nchannel = 'trunkd:x'", &["`status.channel`", "`trunkd:`"]),
+        (
+            "[status]\nchannel = '__redis__:invalidate'",
+            &["`status.channel`", "Redis itself"],
+        ),
     ] {
         assert_says(&Given::file(text).error(), parts);
+    }
+}
+
+#[test]
+fn hooks_are_allowed_all_or_by_name_and_not_by_default() {
+    let allowed = |given: &Given| given.load().unwrap().gateways.allow_hooks;
+    let names = |names: &[&str]| AllowHooks::Names(names.iter().map(|name| (*name).to_owned()).collect());
+    let file = |value: &str| Given::file(&format!("[gateways]\nallow_hooks = {value}\n"));
+    let variable = |value: &str| Given::nothing().variable("TRUNKD_GATEWAYS__ALLOW_HOOKS", value);
+    assert_eq!(allowed(&Given::nothing()), AllowHooks::No);
+    assert_eq!(allowed(&file("false")), AllowHooks::No);
+    assert_eq!(allowed(&file("true")), AllowHooks::Yes);
+    assert_eq!(allowed(&file(r#"["API_hangup_hook"]"#)), names(&["api_hangup_hook"]));
+    assert_eq!(allowed(&file(r#""api_hangup_hook""#)), names(&["api_hangup_hook"]));
+    assert_eq!(allowed(&file("[]")), names(&[]));
+    assert_eq!(allowed(&variable("true")), AllowHooks::Yes);
+    assert_eq!(allowed(&variable("false")), AllowHooks::No);
+    assert_eq!(
+        allowed(&variable("api_hangup_hook, exec")),
+        names(&["api_hangup_hook", "exec"])
+    );
+    assert_eq!(allowed(&variable(r#"["a", "b"]"#)), names(&["a", "b"]));
+    for wrong in ["1", "[1]", r#"[""]"#, r#""a b""#, r#"["a*"]"#, "{}"] {
+        let error = file(wrong).error();
+        assert_says(&error, &["`gateways.allow_hooks`"]);
+    }
+}
+
+#[test]
+fn no_pattern_of_gateway_keys_matches_a_key_of_trunkds_own() {
+    use trunkd::settings::OWN_KEYS;
+    let load = |prefix: &str| Given::file(&format!("[redis]\ngateway_keys = '{prefix}*'")).load();
+    let own = format!("{OWN_KEYS}status:fs1");
+    for end in 1..=own.len() {
+        let error = load(&own[..end]).expect_err("it would read keys of trunkd's own");
+        assert_says(&shown(&error), &["`redis.gateway_keys`", "trunkd's own"]);
+    }
+    for other in ["trunk", "trunkd", "trunkd:"].map(|begin| format!("{begin}-gateways@")) {
+        assert_eq!(load(&other).is_ok(), !other.starts_with(OWN_KEYS), "{other}");
     }
 }
 
@@ -677,9 +809,18 @@ fn example() -> String {
 
 #[test]
 fn the_example_as_it_is_shipped_changes_nothing() {
-    let mut settings = Given::file(&example()).load().unwrap();
-    settings.config_file = None;
-    assert_eq!(format!("{settings:#?}"), format!("{:#?}", Settings::default()));
+    let settings = Given::file(&example()).load().unwrap();
+    assert_eq!(format!("{settings:#?}"), format!("{:#?}", defaults_beside(&settings)));
+}
+
+/// The defaults as the settings file that was read has them: its folder is where theirs start.
+fn defaults_beside(settings: &Settings) -> Settings {
+    let folder = settings.config_file.as_ref().unwrap().parent().unwrap();
+    let mut defaults = Settings::default();
+    defaults.data_dir = folder.join(defaults.data_dir);
+    defaults.templates.dir = folder.join(defaults.templates.dir);
+    defaults.config_file.clone_from(&settings.config_file);
+    defaults
 }
 
 #[test]
@@ -770,8 +911,7 @@ fn a_value_of_the_example_that_is_not_called_an_example_is_the_default() {
             _ => {}
         }
     }
-    let mut settings = Given::file(&defaults.join("\n")).load().unwrap();
-    settings.config_file = None;
-    assert_eq!(format!("{settings:#?}"), format!("{:#?}", Settings::default()));
+    let settings = Given::file(&defaults.join("\n")).load().unwrap();
+    assert_eq!(format!("{settings:#?}"), format!("{:#?}", defaults_beside(&settings)));
     assert!(defaults.len() > 30, "{defaults:#?}");
 }

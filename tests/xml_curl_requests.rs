@@ -68,14 +68,13 @@ async fn every_recorded_request_for_sofia_conf_gets_its_document() {
 async fn what_each_step_needs_is_in_its_document_and_no_more() {
     let site = TestSite::start(|_| {}).await;
     let all = site.exchange(&recorded("startup-all-profiles")).await.body;
-    for part in [
-        "<profile name=\"external\"",
-        "<profile name=\"internal\"",
-        "<settings>",
-        "name=\"gw_ok\"",
-        "name=\"inside\"",
-    ] {
+    for part in ["<profile name=\"external\"", "<profile name=\"internal\"", "<settings>"] {
         assert!(all.contains(part), "{part} in\n{all}");
+    }
+    assert!(!all.contains("<gateway "), "{all}");
+    let external = site.exchange(&recorded("startup-one-profile")).await.body;
+    for part in ["<settings>", "name=\"gw_ok\"", "name=\"gw_two\""] {
+        assert!(external.contains(part), "{part} in\n{external}");
     }
     let rescan = site.exchange(&recorded("rescan")).await.body;
     for part in ["<settings>", "name=\"gw_ok\"", "name=\"gw_two\""] {
@@ -122,6 +121,44 @@ async fn every_other_configuration_and_section_is_not_found_without_asking_the_s
         assert_eq!(response.header("content-type"), Some("text/xml; charset=utf-8"));
     }
     assert_eq!(site.source.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_form_without_freeswitchs_five_fields_is_not_found_and_the_log_names_what_it_lacks() {
+    let site = TestSite::start(|_| {}).await;
+    for (form, lacks) in [
+        (
+            "hostname=five%1b&section=configuration&key_value=sofia.conf",
+            "lacks tag_name, key_name;",
+        ),
+        (
+            "section=configuration&tag_name=configuration&key_name=name",
+            "lacks hostname, key_value;",
+        ),
+    ] {
+        let response = site.exchange(&post(form.as_bytes())).await;
+        assert_eq!((response.status, response.body.as_str()), (200, NOT_FOUND), "{form}");
+        until(lacks, || {
+            logged()
+                .lines()
+                .any(|line| line.contains("not found") && line.contains(lacks))
+        })
+        .await;
+    }
+    let line = logged()
+        .lines()
+        .find(|line| line.contains("tag_name, key_name;"))
+        .unwrap()
+        .to_owned();
+    assert!(line.contains("five\\u{1b}"), "{line}");
+    // Other configurations and sections are no news.
+    for form in [
+        "hostname=quiet&section=dialplan",
+        "hostname=quiet&section=configuration&key_value=acl.conf",
+    ] {
+        assert_eq!(site.exchange(&post(form.as_bytes())).await.body, NOT_FOUND);
+    }
+    assert!(!logged().contains("hostname=quiet"), "{}", logged());
 }
 
 #[tokio::test]
@@ -588,11 +625,8 @@ async fn each_request_is_logged_once_however_it_ends() {
     let site = TestSite::start(|_| {}).await;
     site.grown(30_000);
     let form = |node: &str| {
-        post(
-            SOFIA_CONF
-                .replace("hostname=vm", &format!("hostname={node}"))
-                .as_bytes(),
-        )
+        let form = SOFIA_CONF.replace("hostname=vm", &format!("hostname={node}"));
+        post(format!("{form}&profile=external").as_bytes())
     };
 
     let lines = |node: &str| {
@@ -1048,7 +1082,7 @@ fn current(gateways: Vec<(String, &str)>) -> Current {
     let fields = gateways
         .into_iter()
         .map(|(name, value)| (name.into_bytes(), value.as_bytes().to_vec()));
-    let domains = BTreeMap::from([("default".to_owned(), RawDomain::hash(fields))]);
+    let domains = [("default".to_owned(), RawDomain::hash(fields))].into();
     Current {
         desired: Arc::new(Desired::build(&domains, &rules, None)),
         key: RevisionKey::new([7; 32]),

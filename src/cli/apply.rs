@@ -15,6 +15,7 @@ use super::{Shared, is_watched, print, store, unreadable, while_doing};
 use crate::gateway::GatewayName;
 use crate::reconcile::{Action, Plan};
 use crate::settings::{Flags, ReconcileMode};
+use crate::shown::shown_line;
 use crate::store::{OTHER_SWITCHES, Order, Report, Store, StoreError, SwitchState};
 
 /// Without a sign of progress for so long nobody carries the order out. The slowest single step is a `startgw`, which has as long.
@@ -74,7 +75,8 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     let mut all_done = !unread;
     for (plan, outcome) in work.iter().zip(outcomes.map_err(away)?) {
         all_done &= outcome.is_done(actions(plan));
-        print(&format!("{}: {}\n", plan.switch, outcome.text(actions(plan))))?;
+        let text = format!("{}: {}", plan.switch, outcome.text(actions(plan)));
+        print(&format!("{}\n", shown_line(&text)))?;
     }
     Ok(if all_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

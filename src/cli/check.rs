@@ -2,12 +2,16 @@
 
 use std::process::ExitCode;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Shared, catalog, print, store, templates, unreadable};
+use super::terminal::clock;
+use super::{Shared, catalog_with_last_good, json_text, print, rules, store, templates, unreadable};
 use crate::gateway::{Finding, Severity};
 use crate::server;
 use crate::settings::Flags;
+use crate::shown::shown_line;
+use crate::store::LastGood;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -25,12 +29,14 @@ struct Report {
     /// Of gateways, errors and warnings.
     gateways: Vec<Finding>,
     served: usize,
+    /// Of when the gateways are, if that is the last good state since Redis cannot be read.
+    last_good: Option<Timestamp>,
 }
 
 pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let report = look(shared).await;
     if arguments.json {
-        print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
+        print(&json_text(&report)?)?;
     } else {
         print(&report.lines())?;
     }
@@ -47,6 +53,7 @@ async fn look(shared: &Shared) -> Report {
         warnings: Vec::new(),
         gateways: Vec::new(),
         served: 0,
+        last_good: None,
     };
     let settings = match shared.settings(Flags::new()) {
         Ok(settings) => settings,
@@ -73,20 +80,23 @@ async fn look(shared: &Shared) -> Report {
     report
         .warnings
         .extend(templates.warnings().iter().map(ToString::to_string));
+    let kept = LastGood::load(&settings.data_dir).unwrap_or_else(|error| {
+        report.warnings.push(error.to_string());
+        None
+    });
     let read = async {
         let store = store(&settings)?;
-        catalog(&settings, &store, &templates)?
-            .all()
-            .await
-            .map_err(|error| unreadable(&settings, error))
+        let catalog = catalog_with_last_good(&store, rules(&settings, &templates)?, kept);
+        catalog.all().await.map_err(|error| unreadable(&settings, error))
     };
     match read.await {
         Ok(current) => {
             report.gateways = current.desired.findings().to_vec();
             report.served = current.desired.served().len();
-            report
-                .errors
-                .extend(current.stale.map(|(_, reason)| reason.to_string()));
+            if let Some((last_good, reason)) = current.stale {
+                report.errors.push(unreadable(&settings, reason).to_string());
+                report.last_good = Some(last_good);
+            }
         }
         Err(error) => {
             let error = error.to_string();
@@ -116,9 +126,12 @@ impl Report {
         let errors = self.errors.len() + refused;
         let warnings = self.warnings.len() + self.gateways.len() - refused;
         let served = self.served;
+        let last_good = self.last_good.map_or_else(String::new, |at| {
+            format!(" (the last good state, of {})", clock(at, Timestamp::now()))
+        });
         lines.push(format!(
-            "gateways served: {served}; errors: {errors}; warnings: {warnings}\n"
+            "gateways served: {served}{last_good}; errors: {errors}; warnings: {warnings}"
         ));
-        lines.join("\n")
+        lines.iter().map(|line| format!("{}\n", shown_line(line))).collect()
     }
 }

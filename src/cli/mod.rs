@@ -5,12 +5,14 @@ mod check;
 mod pause;
 mod plan;
 mod render;
+mod restore;
 mod serve;
 mod status;
+mod terminal;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,12 +20,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
-use crate::gateway::ProfileName;
+use crate::gateway::{Policy, ProfileName, Rules};
 use crate::health::Health;
 use crate::settings::{Flags, Settings};
+use crate::shown::{shown, shown_json, shown_line, shown_lines};
 use crate::sofia_conf::Templates;
-use crate::store::{Catalog, Current, Options, Store, SwitchState};
+use crate::store::{Catalog, Current, LastGood, Options, Store, SwitchState};
 
 /// For one reading of Redis by a subcommand.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -63,7 +67,7 @@ enum Command {
     Render(render::Arguments),
     /// Check settings, templates and gateways; exit status 1 on errors
     Check(check::Arguments),
-    /// Show what each switch's gateways are doing
+    /// Show what each switch's gateways are doing; exit status 0 all is well, 2 something is not, 1 an error
     Status(status::Arguments),
     /// Show what would be changed on each switch; exit status 0 nothing, 2 something, 1 an error
     Plan(plan::Arguments),
@@ -73,9 +77,12 @@ enum Command {
     Pause(pause::Arguments),
     /// Take a pause back
     Resume(pause::Arguments),
+    /// Write back to Redis what it lost of the last good state, as after a FLUSHALL
+    Restore(restore::Arguments),
 }
 
-/// Runs the command line and returns the process's exit status: 0 well, 1 an error, 2 wrong arguments, or changes that `plan` found.
+/// Runs the command line and returns the process's exit status: 0 well, 1 an error, 2 wrong
+/// arguments, changes that `plan` found, or something that needs attention in `status`.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -96,6 +103,7 @@ pub fn main() -> ExitCode {
             Command::Apply(arguments) => apply::run(&cli.shared, &arguments).await,
             Command::Pause(arguments) => pause::pause(&cli.shared, &arguments).await,
             Command::Resume(arguments) => pause::resume(&cli.shared, &arguments).await,
+            Command::Restore(arguments) => restore::run(&cli.shared, &arguments).await,
         }
     });
     // A blocked name look-up must not keep a process that has said all it had to say.
@@ -106,7 +114,7 @@ pub fn main() -> ExitCode {
 /// An error of a room says its cause itself, as a log needs it: so nothing of the chain below is printed, and what the commands add to one
 /// goes in front of its text ([`while_doing`]).
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("trunkd: {error}");
+    eprintln!("trunkd: {}", shown_line(&error.to_string()));
     ExitCode::FAILURE
 }
 
@@ -125,8 +133,22 @@ impl Shared {
     }
 }
 
-/// Prints to standard output; a reader that went away (`| head`) is no error.
+/// Prints lines to standard output. Whatever foreign text stands in them, it does not act on the
+/// terminal; line breaks and colours stay.
 fn print(text: &str) -> anyhow::Result<()> {
+    print_raw(&shown_lines(text))
+}
+
+/// Prints a document as it is; on a terminal as [`print`] does.
+fn print_document(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().is_terminal() {
+        true => print(&text.replace('\t', "    ")),
+        false => print_raw(text),
+    }
+}
+
+/// A reader that went away (`| head`) is no error.
+fn print_raw(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -149,27 +171,61 @@ fn templates(settings: &Settings) -> anyhow::Result<Templates> {
     Ok(Templates::load(&settings.templates.dir)?)
 }
 
+fn default_profile(settings: &Settings) -> anyhow::Result<ProfileName> {
+    ProfileName::parse(&settings.templates.default_profile).map_err(while_doing("templates.default_profile"))
+}
+
+/// What gateways are checked against.
+fn rules(settings: &Settings, templates: &Templates) -> anyhow::Result<Rules> {
+    let rules = templates.rules(&default_profile(settings)?)?;
+    Ok(rules.with_policy(Policy::of(settings)))
+}
+
+/// For a command that can do without the templates: any profile is taken.
+fn rules_without_templates(settings: &Settings) -> anyhow::Result<Rules> {
+    let rules = Rules::new(default_profile(settings)?, BTreeMap::new());
+    Ok(rules.with_policy(Policy::of(settings)))
+}
+
 fn catalog(settings: &Settings, store: &Store, templates: &Templates) -> anyhow::Result<Arc<Catalog>> {
-    let default =
-        ProfileName::parse(&settings.templates.default_profile).map_err(while_doing("templates.default_profile"))?;
-    Ok(Arc::new(Catalog::read_only(store.clone(), templates.rules(&default)?)))
+    let rules = rules(settings, templates)?;
+    Ok(Arc::new(Catalog::read_only(store.clone(), rules)))
+}
+
+/// As [`catalog`], with what `trunkd serve` kept on disk: the last valid version of values that are
+/// refused now, and what is served while Redis is away.
+fn catalog_with_last_good(store: &Store, rules: Rules, kept: Option<LastGood>) -> Arc<Catalog> {
+    let catalog = Catalog::read_only(store.clone(), rules);
+    if let Some(kept) = kept {
+        catalog.restore(kept);
+    }
+    Arc::new(catalog)
 }
 
 /// Every desired gateway; says so when that may be old.
 async fn read_all(settings: &Settings, catalog: &Arc<Catalog>) -> anyhow::Result<Current> {
     let current = catalog.all().await.map_err(|error| unreadable(settings, error))?;
     if let Some((_, reason)) = &current.stale {
-        eprintln!("trunkd: {reason}");
+        eprintln!("trunkd: {}", shown_line(&reason.to_string()));
     }
     Ok(current)
+}
+
+/// As JSON in lines. What a terminal would act on is escaped, which changes no value.
+fn json_text(value: &impl Serialize) -> anyhow::Result<String> {
+    let json = serde_json::to_string_pretty(value)?;
+    Ok(shown_json(&json) + "\n")
 }
 
 fn unknown_switch(name: &str, known: BTreeSet<String>) -> anyhow::Error {
     let known = match known.is_empty() {
         true => "none: name yours in [[switch]] of the settings".to_owned(),
-        false => known.into_iter().collect::<Vec<_>>().join(", "),
+        false => {
+            let known: Vec<_> = known.iter().map(|name| shown(name).to_string()).collect();
+            known.join(", ")
+        }
     };
-    anyhow::anyhow!("there is no switch {name:?}; known are {known}")
+    anyhow::anyhow!("there is no switch \"{}\"; known are {known}", shown(name))
 }
 
 /// A connected switch is told of every 5 s: without that for so long, no trunkd writes.

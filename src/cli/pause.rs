@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{Shared, print, store, unknown_switch, unreadable};
 use crate::settings::{Flags, ReconcileMode, Settings};
+use crate::shown::shown;
 use crate::store::{Store, StoreError};
 
 #[derive(clap::Args)]
@@ -23,9 +24,9 @@ pub(super) async fn pause(shared: &Shared, arguments: &Arguments) -> anyhow::Res
         .pause(node, Timestamp::now())
         .await
         .map_err(|error| unreadable(&settings, error))?;
-    let (on, resume) = match node {
-        None => ("any switch", "trunkd resume".to_owned()),
-        Some(node) => (node, format!("trunkd resume --node {node}")),
+    let (on, resume) = match node.map(shown) {
+        None => ("any switch".to_owned(), "trunkd resume".to_owned()),
+        Some(node) => (node.to_string(), format!("trunkd resume --node {node}")),
     };
     print(&format!(
         "Paused: nothing is changed on {on} until `{resume}`. Gateways are served and watched as before; `trunkd apply` still carries out a plan.\n"
@@ -39,7 +40,7 @@ pub(super) async fn resume(shared: &Shared, arguments: &Arguments) -> anyhow::Re
     let away = |error: StoreError| unreadable(&settings, error);
     store.resume(node).await.map_err(away)?;
     let left = store.read_control().await.map_err(away)?;
-    let mut said = match node {
+    let mut said = match node.map(shown) {
         Some(node) if left.paused => {
             format!("{node} has no pause of its own now, and stays paused since every switch is: `trunkd resume`.")
         }

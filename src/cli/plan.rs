@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use super::{Shared, catalog, print, read_all, store, templates, unknown_switch, unreadable};
+use super::{Shared, catalog, json_text, print, read_all, store, templates, unknown_switch, unreadable};
 use crate::event_socket::{self, ConnectError, OpenError, SwitchAddress};
 use crate::gateway::{Gateway, GatewayName, shown};
 use crate::reconcile::{
@@ -16,6 +16,7 @@ use crate::reconcile::{
     plan_text, wants,
 };
 use crate::settings::{Flags, Settings, SwitchSettings};
+use crate::shown::shown_line;
 use crate::store::{Current, OTHER_SWITCHES, Report, Store};
 
 /// There is something to do.
@@ -67,7 +68,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
             switches: plans.as_slice(),
             others_held: others.as_deref(),
         };
-        print(&format!("{}\n", serde_json::to_string_pretty(&plans)?))?;
+        print(&json_text(&plans)?)?;
     } else {
         show(&plans, others.as_deref())?;
     }
@@ -84,7 +85,8 @@ pub(super) fn show(plans: &[SwitchPlan], others_held: Option<&str>) -> anyhow::R
     if let Some(held) = others_held {
         let _ = writeln!(
             text,
-            "switches that trunkd only serves: {held}; `trunkd apply` releases it, or undo the edit"
+            "switches that trunkd only serves: {}; `trunkd apply` releases it, or undo the edit",
+            shown_line(held)
         );
     }
     print(&text)
@@ -238,11 +240,12 @@ impl SwitchPlan {
     fn text(&self, colour: bool) -> String {
         let name = &self.switch;
         let Some(plan) = &self.plan else {
-            return format!("{name}: no plan: {}\n", self.error.as_deref().unwrap_or_default());
+            let error = shown_line(self.error.as_deref().unwrap_or_default());
+            return format!("{name}: no plan: {error}\n");
         };
         let mut text = plan_text(name, plan, &self.changes, self.held.as_ref(), colour);
         for remark in self.remarks() {
-            let _ = writeln!(text, "  ! {remark}");
+            let _ = writeln!(text, "  ! {}", shown_line(&remark));
         }
         text
     }

@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 
-use super::{Shared, catalog, print, read_all, store, templates, unreadable};
+use super::{Shared, catalog_with_last_good, print_document, read_all, rules, store, templates, unreadable};
 use crate::settings::Flags;
 use crate::sofia_conf::{GatewayQuery, Query, Templates};
+use crate::store::LastGood;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// One profile, as FreeSWITCH asks when it starts or rescans it
+    /// One profile with all its gateways, as FreeSWITCH asks when it starts it; without it, all profiles and no
+    /// gateways, as it asks first. A rescan gets those gateways alone that the switch does not run
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
     /// One gateway of that profile, or _all_, as FreeSWITCH asks for startgw
@@ -26,13 +28,15 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     let settings = shared.settings(Flags::new())?;
     let templates = templates(&settings)?;
     if arguments.no_gateways {
-        print(&templates.without_gateways())?;
+        print_document(&templates.without_gateways())?;
         return Ok(ExitCode::SUCCESS);
     }
     let store = store(&settings)?;
-    let catalog = catalog(&settings, &store, &templates)?;
+    // One that cannot be read, as by another user, is missed only while Redis is away.
+    let kept = LastGood::load(&settings.data_dir).ok().flatten();
+    let catalog = catalog_with_last_good(&store, rules(&settings, &templates)?, kept);
     let current = read_all(&settings, &catalog).await?;
-    if !store.has_key().await.map_err(|error| unreadable(&settings, error))? {
+    if current.stale.is_none() && !store.has_key().await.map_err(|error| unreadable(&settings, error))? {
         eprintln!(
             "trunkd: Redis holds no trunkd:key yet, which `trunkd serve` makes; what it serves then will be this, with other values of trunkd_revision"
         );
@@ -49,7 +53,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     let document = templates
         .document(&current.desired, &current.key, &query)
         .ok_or_else(|| no_template(&templates, arguments))?;
-    print(&document)?;
+    print_document(&document)?;
     Ok(ExitCode::SUCCESS)
 }
 

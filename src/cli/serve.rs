@@ -85,14 +85,19 @@ fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<()> {
 fn what_to_try(settings: &Settings, address: SocketAddr) -> String {
     let program = std::env::args().next().unwrap_or_else(|| "trunkd".to_owned());
     let socket = Embedded::socket(&settings.data_dir).display().to_string();
+    let config = settings
+        .config_file
+        .as_ref()
+        .map(|file| format!(" --config {}", file.display()))
+        .unwrap_or_default();
     format!(
         "\ntrunkd listens on http://{address}, with a Redis of its own at {socket}. From another terminal here:\n\n\
          # what FreeSWITCH asks when the external profile starts\n\
          curl http://{address}/xml_curl -d 'hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&profile=external'\n\n\
          # another gateway; the curl above has it at once\n\
          redis-cli -s {socket} HSET cti_gateway@default carrier2 '{{\"param\":{{\"realm\":\"sip2.example.net\",\"register\":\"false\"}}}}'\n\n\
-         # what is served and what the switches do with it (name yours in trunkd.toml: README, \"Join a FreeSWITCH\")\n\
-         {program} --embedded --data-dir {} status\n\n",
+         # what is served, and what the switches do with it (to add yours: README, \"Join a FreeSWITCH\")\n\
+         {program}{config} --embedded --data-dir {} status\n\n",
         settings.data_dir.display(),
     )
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::connection::{Client, CommandError};
+use bytes::Bytes;
+
+use super::connection::{Client, CommandError, Permit};
 use super::xmlstatus::{GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles};
-use crate::gateway::{GatewayName, ProfileName};
+use crate::gateway::{GatewayName, ProfileName, REVISION_VARIABLE};
 use crate::shown::shown;
 
 /// For questions that FreeSWITCH answers from memory.
@@ -15,6 +17,8 @@ const LIST: Duration = Duration::from_secs(30);
 const MAX_WORD_BYTES: usize = 255;
 /// Gateways asked for in one `eval`: 1,000 take 92 ms (FACTS 26), so a chunk does not hold up the connection.
 pub const SNAPSHOT_CHUNK: usize = 1000;
+/// The longest such `eval`, in bytes. FreeSWITCH reads commands byte by byte; 1,000 names of usual length fit.
+const EVAL_BYTES: usize = 64 * 1024;
 
 /// `startgw` reloads all of FreeSWITCH's XML, and waits for our answer (FACTS 20, 21).
 const START: Duration = Duration::from_secs(30);
@@ -34,6 +38,8 @@ pub enum QueryError {
     Status(#[from] StatusError),
     #[error("`{command}` was answered by \"{}\"", shown(reply))]
     Reply { command: &'static str, reply: String },
+    #[error("mod_sofia is not loaded on the switch: `load mod_sofia` loads it, unless FreeSWITCH is shutting down")]
+    NoSofia,
 }
 
 impl Commands {
@@ -58,44 +64,47 @@ impl Commands {
 
     /// Every gateway of every profile, those pending deletion too (FACTS 25). Holds a lock that call set-up needs: not too often.
     pub async fn gateways(&self) -> Result<Vec<GatewayStatus>, QueryError> {
-        Ok(parse_gateways(
-            &self.client.api("sofia xmlstatus gateway", LIST).await?,
-        )?)
+        Ok(parse_gateways(&self.sofia("xmlstatus gateway", LIST).await?)?)
     }
 
     /// One gateway, of the predecessors of its name none; `None` when it is not there, or is being deleted. It is looked up, and no list made.
     pub async fn gateway(&self, name: &GatewayName) -> Result<Option<GatewayStatus>, QueryError> {
-        let command = format!("sofia xmlstatus gateway {name}");
-        Ok(parse_gateway(&self.client.api(&command, QUICK).await?)?)
+        let command = format!("xmlstatus gateway {name}");
+        Ok(parse_gateway(&self.sofia(&command, QUICK).await?)?)
     }
 
     /// The profiles that run.
     pub async fn profiles(&self) -> Result<Vec<String>, QueryError> {
-        Ok(parse_profiles(&self.client.api("sofia xmlstatus", LIST).await?)?)
+        Ok(parse_profiles(&self.sofia("xmlstatus", LIST).await?)?)
     }
 
-    /// The `trunkd_revision` that each of these live gateways carries, in their order; `None` where there is none. At most
-    /// [`SNAPSHOT_CHUNK`] names.
+    /// Whether the connection is over, so that nothing will be answered.
+    pub fn is_over(&self) -> bool {
+        self.client.is_over()
+    }
+
+    /// The `trunkd_revision` that each of these live gateways carries, in their order; `None` where there is none. Asks
+    /// one command after the other when there are more than [`SNAPSHOT_CHUNK`], or when their names are long.
     pub async fn revisions(&self, names: &[GatewayName]) -> Result<Vec<Option<String>>, QueryError> {
-        const COMMAND: &str = "eval ${sofia_gateway_data(… ivar trunkd_revision)}";
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let asked: Vec<_> = names
-            .iter()
-            .map(|name| format!("${{sofia_gateway_data({name} ivar trunkd_revision)}}"))
-            .collect();
-        let reply = self.client.api(&format!("eval {}", asked.join("|")), LIST).await?;
-        let reply = String::from_utf8_lossy(&reply);
-        let found: Vec<_> = reply.trim_end_matches('\n').split('|').map(revision).collect();
-        if found.len() != names.len() {
-            let reply = format!("{} fields, asked for {}", found.len(), names.len());
-            return Err(QueryError::Reply {
-                command: COMMAND,
-                reply,
-            });
+        let mut found = Vec::with_capacity(names.len());
+        for command in revision_questions(names) {
+            let reply = self.client.api(&command.text, LIST).await?;
+            let reply = String::from_utf8_lossy(&reply);
+            let before = found.len();
+            found.extend(reply.trim_end_matches('\n').split('|').map(revision));
+            let answered = found.len() - before;
+            if answered != command.gateways {
+                return Err(QueryError::Reply {
+                    command: "eval ${sofia_gateway_data(… ivar trunkd_revision)}",
+                    reply: format!("{answered} fields, asked for {}", command.gateways),
+                });
+            }
         }
         Ok(found)
+    }
+
+    async fn sofia(&self, command: &str, limit: Duration) -> Result<Bytes, QueryError> {
+        unless_gone(self.client.api(&format!("sofia {command}"), limit).await?)
     }
 
     async fn word(&self, command: &'static str) -> Result<String, QueryError> {
@@ -130,10 +139,14 @@ impl Changes {
     }
 
     /// Marks a gateway for deletion. FreeSWITCH finds it by its name, whatever the profile (FACTS 18).
-    pub async fn kill(&self, profile: &ProfileName, gateway: &GatewayName) -> Result<Killed, QueryError> {
-        let reply = self
-            .change(&format!("sofia profile {profile} killgw {gateway}"), "killgw")
-            .await?;
+    pub async fn kill(
+        &self,
+        profile: &ProfileName,
+        gateway: &GatewayName,
+        permit: Permit,
+    ) -> Result<Killed, QueryError> {
+        let command = format!("sofia profile {profile} killgw {gateway}");
+        let reply = self.change(&command, "killgw", permit).await?;
         match reply.trim() {
             text if text.starts_with("+OK") => Ok(Killed::Marked),
             "-ERR no such gateway." => Ok(Killed::NoSuchGateway),
@@ -145,19 +158,18 @@ impl Changes {
     }
 
     /// Has FreeSWITCH ask for one gateway and add it. That it says so does not mean that the gateway is there (FACTS 20).
-    pub async fn start(&self, profile: &ProfileName, gateway: &GatewayName) -> Result<(), QueryError> {
-        self.startgw(profile, gateway.as_str()).await
+    pub async fn start(&self, profile: &ProfileName, gateway: &GatewayName, permit: Permit) -> Result<(), QueryError> {
+        self.startgw(profile, gateway.as_str(), permit).await
     }
 
     /// Has FreeSWITCH ask for all gateways of a profile and add those that are missing.
-    pub async fn start_all(&self, profile: &ProfileName) -> Result<(), QueryError> {
-        self.startgw(profile, "_all_").await
+    pub async fn start_all(&self, profile: &ProfileName, permit: Permit) -> Result<(), QueryError> {
+        self.startgw(profile, "_all_", permit).await
     }
 
-    async fn startgw(&self, profile: &ProfileName, what: &str) -> Result<(), QueryError> {
-        let reply = self
-            .change(&format!("sofia profile {profile} startgw {what}"), "startgw")
-            .await?;
+    async fn startgw(&self, profile: &ProfileName, what: &str, permit: Permit) -> Result<(), QueryError> {
+        let command = format!("sofia profile {profile} startgw {what}");
+        let reply = self.change(&command, "startgw", permit).await?;
         match reply.lines().any(|line| line.starts_with("+OK start gateway")) {
             true => Ok(()),
             false => Err(QueryError::Reply {
@@ -167,8 +179,8 @@ impl Changes {
         }
     }
 
-    async fn change(&self, command: &str, word: &'static str) -> Result<String, QueryError> {
-        let reply = self.client.api(command, START).await?;
+    async fn change(&self, command: &str, word: &'static str, permit: Permit) -> Result<String, QueryError> {
+        let reply = unless_gone(self.client.api_if(command, START, permit).await?)?;
         let reply = String::from_utf8_lossy(&reply).trim().to_owned();
         if reply.starts_with("Invalid Profile") {
             return Err(QueryError::Reply { command: word, reply });
@@ -177,8 +189,77 @@ impl Changes {
     }
 }
 
+/// An `eval` for the revisions of some gateways.
+#[derive(Debug, PartialEq, Eq)]
+struct RevisionQuestion {
+    text: String,
+    gateways: usize,
+}
+
+/// Few enough in each command, and none longer than [`EVAL_BYTES`].
+fn revision_questions(names: &[GatewayName]) -> Vec<RevisionQuestion> {
+    let mut questions: Vec<RevisionQuestion> = Vec::new();
+    for name in names {
+        let one = format!("${{sofia_gateway_data({name} ivar {REVISION_VARIABLE})}}");
+        match questions.last_mut() {
+            Some(last) if last.gateways < SNAPSHOT_CHUNK && last.text.len() + 1 + one.len() <= EVAL_BYTES => {
+                last.text.push('|');
+                last.text.push_str(&one);
+                last.gateways += 1;
+            }
+            _ => questions.push(RevisionQuestion {
+                text: format!("eval {one}"),
+                gateways: 1,
+            }),
+        }
+    }
+    questions
+}
+
+/// What `sofia` says while mod_sofia is not loaded: FreeSWITCH unloads it early in a shutdown, when the event socket
+/// still answers.
+const NO_SOFIA: &[u8] = b"-ERR sofia Command not found!";
+
+fn unless_gone(reply: Bytes) -> Result<Bytes, QueryError> {
+    match reply.starts_with(NO_SOFIA) {
+        true => Err(QueryError::NoSofia),
+        false => Ok(reply),
+    }
+}
+
 /// An empty field where there is no such gateway or variable; some versions answer `-ERR no reply` there.
 fn revision(field: &str) -> Option<String> {
     let field = field.trim();
     (!field.is_empty() && !field.starts_with("-ERR")).then(|| field.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(count: usize, length: usize) -> Vec<GatewayName> {
+        (0..count)
+            .map(|number| GatewayName::parse(&format!("{number:0>length$}")).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn no_question_for_revisions_is_too_long_and_every_gateway_is_asked_for_once_in_order() {
+        for (count, length, commands) in [(0, 1, 0), (1, 255, 1), (1000, 12, 1), (1001, 12, 2), (1000, 255, 5)] {
+            let names = names(count, length);
+            let questions = revision_questions(&names);
+            assert_eq!(questions.len(), commands, "{count} names of {length} bytes");
+            let mut asked = Vec::new();
+            for question in &questions {
+                assert!(question.text.len() <= EVAL_BYTES && question.gateways <= SNAPSHOT_CHUNK);
+                let fields: Vec<_> = question.text.strip_prefix("eval ").unwrap().split('|').collect();
+                assert_eq!(fields.len(), question.gateways);
+                asked.extend(fields.into_iter().map(str::to_owned));
+            }
+            let expected = names
+                .iter()
+                .map(|name| format!("${{sofia_gateway_data({name} ivar trunkd_revision)}}"));
+            assert!(asked.into_iter().eq(expected));
+        }
+    }
 }

@@ -1,6 +1,7 @@
-//! One connection: authentication, commands in a pipeline, events, and noticing that the peer is gone.
+//! One connection: authentication, commands one after the other, events, and noticing that the peer is gone.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -88,6 +89,8 @@ pub enum CommandError {
     Timeout { command: String, limit: Duration },
     #[error("the connection ended before `{command}` was answered")]
     Lost { command: String },
+    #[error("`{command}` was not sent: by the time it could be, this trunkd had lost the right to change the switch")]
+    NotPermitted { command: String },
     #[error("`{command}` was refused: {reply}")]
     Refused { command: String, reply: String },
     #[error("`{command}` was answered by something unexpected: {reply:?}")]
@@ -107,11 +110,49 @@ pub struct Events {
     lost: Arc<OnceLock<Lost>>,
 }
 
+/// The right to send a command, asked for right before it is written: it may have waited in the queue meanwhile.
+#[derive(Clone)]
+pub struct Permit(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Permit {
+    pub fn new(holds: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(holds))
+    }
+
+    pub fn holds(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Permit({})", self.holds())
+    }
+}
+
 #[derive(Debug)]
 struct Command {
     line: String,
+    /// Nobody waits for the answer after this.
+    deadline: Instant,
+    /// `None` for a question, which may always be asked.
+    permit: Option<Permit>,
     /// Dropped by a caller that no longer waits: the late reply is then read and thrown away, so the ones after it stay in step.
-    reply: oneshot::Sender<Frame>,
+    reply: oneshot::Sender<Reply>,
+}
+
+#[derive(Debug)]
+enum Reply {
+    Frame(Frame),
+    NotPermitted,
+}
+
+impl Command {
+    /// Its caller timed out or was cancelled. The deadline counts as well: after a stall of the whole process this
+    /// may be looked at before the caller's own timer.
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed() || self.deadline <= Instant::now()
+    }
 }
 
 /// Opens a connection to `address` (`host:port`) and authenticates.
@@ -171,12 +212,29 @@ async fn authenticate(wire: &mut Wire, password: &SecretString, limit: Duration)
 }
 
 impl Client {
+    /// Whether the connection is over, so that no command will be answered.
+    pub fn is_over(&self) -> bool {
+        self.commands.is_closed()
+    }
+
     /// Runs an `api` command and returns its output.
     ///
     /// # Errors
     /// [`CommandError`]; what the command itself calls an error (`-ERR …` in the output) is output.
     pub async fn api(&self, command: &str, limit: Duration) -> Result<Bytes, CommandError> {
-        let frame = self.send(&format!("api {command}"), command, limit).await?;
+        self.run(command, limit, None).await
+    }
+
+    /// The same for a command that changes something: it is only sent while `permit` holds.
+    ///
+    /// # Errors
+    /// [`CommandError::NotPermitted`] when it was not sent, else as [`Client::api`].
+    pub async fn api_if(&self, command: &str, limit: Duration, permit: Permit) -> Result<Bytes, CommandError> {
+        self.run(command, limit, Some(permit)).await
+    }
+
+    async fn run(&self, command: &str, limit: Duration, permit: Option<Permit>) -> Result<Bytes, CommandError> {
+        let frame = self.send(&format!("api {command}"), command, limit, permit).await?;
         match frame.kind {
             Kind::ApiResponse => Ok(frame.body),
             _ => Err(refusal(command, frame)),
@@ -188,27 +246,38 @@ impl Client {
     /// # Errors
     /// [`CommandError`], also when FreeSWITCH does not answer `+OK`.
     pub async fn command(&self, command: &str, limit: Duration) -> Result<(), CommandError> {
-        let frame = self.send(command, command, limit).await?;
+        let frame = self.send(command, command, limit, None).await?;
         match &frame.reply_text {
             Some(text) if text.starts_with("+OK") => Ok(()),
             _ => Err(refusal(command, frame)),
         }
     }
 
-    async fn send(&self, line: &str, command: &str, limit: Duration) -> Result<Frame, CommandError> {
+    async fn send(
+        &self,
+        line: &str,
+        command: &str,
+        limit: Duration,
+        permit: Option<Permit>,
+    ) -> Result<Frame, CommandError> {
         let lost = || CommandError::Lost {
             command: shown(command),
         };
         let (reply, answer) = oneshot::channel();
+        let queued = Command {
+            line: line.to_owned(),
+            deadline: Instant::now() + limit,
+            permit,
+            reply,
+        };
         let exchange = async {
-            self.commands
-                .send(Command {
-                    line: line.to_owned(),
-                    reply,
-                })
-                .await
-                .map_err(|_| lost())?;
-            answer.await.map_err(|_| lost())
+            self.commands.send(queued).await.map_err(|_| lost())?;
+            match answer.await.map_err(|_| lost())? {
+                Reply::Frame(frame) => Ok(frame),
+                Reply::NotPermitted => Err(CommandError::NotPermitted {
+                    command: shown(command),
+                }),
+            }
         };
         timeout(limit, exchange).await.map_err(|_| CommandError::Timeout {
             command: shown(command),
@@ -261,8 +330,9 @@ struct Driver {
     wire: Wire,
     commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<Bytes>,
-    /// Commands that are written and not yet answered; FreeSWITCH answers in order. `None` is our own question for a sign of life.
-    waiting: VecDeque<Option<oneshot::Sender<Frame>>>,
+    /// What is written and not yet answered: one command at most, and our own question for a sign of life (`None`).
+    /// FreeSWITCH answers in order.
+    waiting: VecDeque<Option<oneshot::Sender<Reply>>>,
     timing: Timing,
 }
 
@@ -282,11 +352,9 @@ impl Driver {
         let mut deadline = Instant::now() + self.timing.silence;
         loop {
             tokio::select! {
-                command = self.commands.recv() => match command {
-                    Some(command) => {
-                        self.wire.send(&command.line, self.timing.answer).await?;
-                        self.waiting.push_back(Some(command.reply));
-                    }
+                // One at a time: what FreeSWITCH has not begun can still be taken back, and runs as soon as it is sent.
+                command = self.commands.recv(), if self.waiting.is_empty() => match command {
+                    Some(command) => self.write(command).await?,
                     None => return Ok(()),
                 },
                 read = self.wire.read() => {
@@ -310,12 +378,26 @@ impl Driver {
         }
     }
 
+    /// Writes a command, unless nobody waits for it any more or it may no longer be sent.
+    async fn write(&mut self, command: Command) -> Result<(), Lost> {
+        if command.is_abandoned() {
+            return Ok(());
+        }
+        if command.permit.as_ref().is_some_and(|permit| !permit.holds()) {
+            let _ = command.reply.send(Reply::NotPermitted);
+            return Ok(());
+        }
+        self.wire.send(&command.line, self.timing.answer).await?;
+        self.waiting.push_back(Some(command.reply));
+        Ok(())
+    }
+
     async fn deliver(&mut self, frame: Frame) -> Result<(), Lost> {
         match frame.kind {
             // A receiver that is gone only wants replies (the commands connection): its events have nowhere to go.
             Kind::EventJson => drop(self.events.send(frame.body).await),
             Kind::ApiResponse | Kind::CommandReply => match self.waiting.pop_front() {
-                Some(Some(reply)) => drop(reply.send(frame)),
+                Some(Some(reply)) => drop(reply.send(Reply::Frame(frame))),
                 Some(None) => {}
                 None => return Err(Lost::Protocol("a reply to no command".to_owned())),
             },

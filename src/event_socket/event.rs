@@ -31,6 +31,8 @@ pub enum Event {
     },
     /// `sofia::profile_start`: a profile came up, and its gateways with it (FACTS 29).
     ProfileStart,
+    /// `SHUTDOWN`: FreeSWITCH ends. Its modules are unloaded next, and its gateways deleted with them.
+    Shutdown,
     /// Anything else, by its `Event-Name`.
     Other(String),
 }
@@ -122,6 +124,7 @@ impl Event {
             .filter(|&number| number <= MAX_SEQUENCE);
         match name.as_deref().unwrap_or_default() {
             "HEARTBEAT" => return Ok(Self::Heartbeat { sequence }),
+            "SHUTDOWN" => return Ok(Self::Shutdown),
             "CUSTOM" => {}
             other => return Ok(Self::Other(other.to_owned())),
         }

@@ -4,8 +4,8 @@
 //! since a long `api` command holds up the events of its own connection (FACTS 36).
 //!
 //! The client is our own, not a crate: a reply to `sofia xmlstatus gateway` of 10,000 gateways is 9.3 MB (FACTS 21), an event must be passed
-//! on as the bytes that FreeSWITCH sent, and commands are pipelined; the crates known to us cap a message at 8 MiB, hand out decoded headers,
-//! and have one command in flight.
+//! on as the bytes that FreeSWITCH sent, and a command that waits in the queue must be taken back when its caller gives up or the lease moves;
+//! the crates known to us cap a message at 8 MiB and hand out decoded headers.
 
 mod commands;
 mod connection;
@@ -15,7 +15,7 @@ mod session;
 mod xmlstatus;
 
 pub use commands::{Changes, Commands, Killed, QueryError, SNAPSHOT_CHUNK};
-pub use connection::{Client, CommandError, ConnectError, Events, Lost, Timing, connect};
+pub use connection::{Client, CommandError, ConnectError, Events, Lost, Permit, Timing, connect};
 pub use event::{Event, EventError, GatewayEvent, MAX_SEQUENCE, Subclass, headers};
 pub use session::{OpenError, Session, SwitchAddress};
 pub use xmlstatus::{GatewayDetails, GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles};

@@ -10,8 +10,8 @@ use super::commands::{Changes, Commands, QueryError};
 use super::connection::{CommandError, ConnectError, Events, Lost, Timing, connect};
 use crate::shown::shown;
 
-/// HEARTBEAT stands before CUSTOM: what follows that word is taken as a subclass (FACTS 34).
-const SUBSCRIBE: &str = "event json HEARTBEAT CUSTOM sofia::gateway_add sofia::gateway_state sofia::gateway_delete \
+/// HEARTBEAT and SHUTDOWN stand before CUSTOM: what follows that word is taken as a subclass (FACTS 34).
+const SUBSCRIBE: &str = "event json HEARTBEAT SHUTDOWN CUSTOM sofia::gateway_add sofia::gateway_state sofia::gateway_delete \
                          sofia::gateway_invalid_digest_req sofia::profile_start";
 
 /// How long the events connection is read on when the commands' has ended.

@@ -1,20 +1,25 @@
-//! FreeSWITCH's rules over the params of a gateway: what it would drop is an error, what it would only complain of or
-//! read otherwise is a warning.
+//! FreeSWITCH's rules over the params of a gateway: what it would drop is an error, what it would only complain of, read
+//! otherwise or fail with is a warning.
+//!
+//! Here is what one value alone tells, by the kind of its param; [`super::rules`] has what several tell together.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::net::IpAddr;
 
-use super::Severity;
-use super::finding::{Report, shown};
-use super::freeswitch::{
-    BOOLEAN_PARAMS, MAX_CREDENTIALS_BYTES, MIN_SECONDS, SECONDS_PARAMS, Transport, atoi, is_false, is_true, transport,
-};
+use super::ProfileFacts;
+use super::finding::{Fault, Report, shown};
+use super::freeswitch::{atoi, is_false, is_true};
+use super::host::{Host, check_contact_host, parameter};
+use super::params::{Below, Kind, Number, ParamSpec, param};
+use super::placeholder::holds_placeholder;
+use super::rules::{self, Values};
+use crate::shown::is_harmless;
 
 /// The params of a gateway as they were read.
 #[derive(Default)]
 pub(super) struct Params {
     pub(super) set: BTreeMap<String, Param>,
-    /// Those that are set to something that can't be passed on, which has been told.
+    /// Those that are set to something that can't be passed on, which has been reported.
     pub(super) refused: BTreeSet<String>,
     /// Whether there may be others, that could not be read.
     pub(super) incomplete: bool,
@@ -26,10 +31,10 @@ pub(super) struct Param {
     pub(super) key: &'static str,
 }
 
-impl Param {
-    /// Where it stands.
+impl Params {
+    /// Where a param stands, or would stand.
     fn place(&self, name: &str) -> String {
-        place(self.key, name)
+        place(self.set.get(name).map_or("param", |param| param.key), name)
     }
 }
 
@@ -38,167 +43,166 @@ pub(super) fn place(key: &str, name: &str) -> String {
     format!("{key}.{}", shown(name))
 }
 
-/// FreeSWITCH's rules over the params as a whole. `tls` is what is known of the profile, if the profile is known.
-pub(super) fn check_params(report: &mut Report<'_>, params: &Params, tls: Option<Option<bool>>) {
-    let Params {
-        set,
-        refused,
-        incomplete,
-    } = params;
-    for (name, param) in set {
-        if param.value.trim() != param.value {
-            let reason = "begins or ends with white space, which FreeSWITCH passes on";
-            report.warn(param.place(name), reason, "remove it unless the carrier wants it");
-        }
-        if BOOLEAN_PARAMS.contains(&name.as_str()) && !is_true(&param.value) && !is_false(&param.value) {
-            report.warn(
-                param.place(name),
-                "is neither true nor false; FreeSWITCH takes it for false",
-                "write true or false",
-            );
+/// FreeSWITCH's rules over all params. `profile` is what is known of the gateway's profile, if that is known.
+pub(super) fn check_params(report: &mut Report<'_>, params: &Params, profile: Option<&ProfileFacts>) {
+    let mut placeholders = BTreeSet::new();
+    for (name, value) in params.set.iter().map(|(name, param)| (name, &param.value)) {
+        let fault = match param(name) {
+            Some(spec) if holds_placeholder(value, spec.secret) => {
+                placeholders.insert(name.as_str());
+                Some(placeholder_fault())
+            }
+            Some(spec) => check_value(spec, value),
+            None => check_white_space(value),
+        };
+        if let Some(fault) = fault {
+            report.warn(params.place(name), fault.reason, fault.fix);
         }
     }
-    check_numbers(report, set);
-    check_transport(report, set, tls);
-    check_credentials(report, params);
-    if *incomplete {
-        return;
-    }
-    if set.get("rfc-5626").is_some_and(|param| is_true(&param.value))
-        && !set.contains_key("reg-id")
-        && !refused.contains("reg-id")
-    {
-        let reason = "is true without a reg-id; FreeSWITCH would send ';reg-id=(null)'";
-        report.warn(set["rfc-5626"].place("rfc-5626"), reason, "set reg-id, 1 for instance");
-    }
-    if let (Some(_), Some(typo)) = (set.get("retry-seconds"), set.get("retry_seconds")) {
-        report.warn(
-            typo.place("retry_seconds"),
-            "is given beside retry-seconds, and counts",
-            "leave out retry_seconds",
+    let values = Values::new(report.gateway, params, placeholders, profile);
+    for note in rules::check(&values) {
+        report.push(
+            note.severity,
+            Some(params.place(&note.param)),
+            note.fault.reason.into_owned(),
+            note.fault.fix.into_owned(),
         );
     }
 }
 
-/// Seconds that FreeSWITCH replaces or ignores (FACTS 15). None of these drops the gateway: `parse_gateways` warns and
-/// goes on.
-fn check_numbers(report: &mut Report<'_>, params: &BTreeMap<String, Param>) {
-    for (name, default) in SECONDS_PARAMS {
-        let Some(param) = params.get(name) else { continue };
-        if atoi(&param.value) < MIN_SECONDS {
-            let reason = format!("is under {MIN_SECONDS} or not a number; FreeSWITCH takes {default} instead");
-            report.warn(param.place(name), reason, format!("write {MIN_SECONDS} or more"));
-        } else if !is_plain_number(&param.value) {
-            let reason = format!("is not a plain number; FreeSWITCH reads it as {}", atoi(&param.value));
-            report.warn(param.place(name), reason, "write digits only");
-        }
-    }
-    if let Some(param) = params.get("ping") {
-        let seconds = atoi(&param.value);
-        if is_plain_number(&param.value) && seconds == 0 {
-            // 0 is how to say "no ping".
-        } else if seconds < MIN_SECONDS {
-            let reason = format!("is under {MIN_SECONDS} or not a number; FreeSWITCH does not ping");
-            report.warn(
-                param.place("ping"),
-                reason,
-                format!("write {MIN_SECONDS} or more, 25 for instance, or leave it out"),
-            );
-        } else if !is_plain_number(&param.value) {
-            let reason = format!("is not a plain number; FreeSWITCH reads it as {seconds}");
-            report.warn(param.place("ping"), reason, "write digits only");
-        }
+/// What is wrong with a value, by itself.
+fn check_value(spec: &ParamSpec, value: &str) -> Option<Fault> {
+    match spec.kind {
+        // Whether these go into a URI at all depends on others.
+        Kind::Host => None,
+        Kind::Route => Host::parse(value, spec.kind).err(),
+        Kind::FromHost => check_from_host(value),
+        Kind::ContactHost => check_contact_host(value).err(),
+        Kind::Number(number) => check_number(spec.name, number, value),
+        Kind::UriParameters => check_uri_parameters(value),
+        Kind::Networks => check_networks(value).or_else(|| check_white_space(value)),
+        Kind::Bool if !is_true(value) && !is_false(value) => Some(Fault::new(
+            "is neither true nor false; FreeSWITCH takes it for false",
+            "write true or false",
+        )),
+        Kind::Bool | Kind::Transport | Kind::User | Kind::Header | Kind::Text => check_white_space(value),
     }
 }
 
-fn is_plain_number(value: &str) -> bool {
+/// What came along unseen when a value was copied.
+fn check_white_space(value: &str) -> Option<Fault> {
+    let is_plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let invisible = || value.chars().enumerate().find(|(_, c)| !is_harmless(*c));
+    if let Some((at, c)) = (!is_plain).then(invisible).flatten() {
+        let reason = format!(
+            "holds the invisible character U+{:04X} (character {})",
+            u32::from(c),
+            at + 1
+        );
+        return Some(Fault::new(reason, "remove it, or type the value anew"));
+    }
+    (value.trim() != value).then(|| {
+        Fault::new(
+            "begins or ends with white space, which FreeSWITCH passes on",
+            "remove it unless the carrier wants it",
+        )
+    })
+}
+
+fn placeholder_fault() -> Fault {
+    Fault::new(
+        "holds a placeholder that nothing fills in: FreeSWITCH gets the text itself",
+        "write the value that was meant",
+    )
+}
+
+/// Numbers that FreeSWITCH replaces or ignores (FACTS 15). None of these drops the gateway: `parse_gateways` warns and
+/// goes on.
+fn check_number(name: &str, number: Number, value: &str) -> Option<Fault> {
+    let read = atoi(value);
+    let least = number.least;
+    // How to say "none".
+    let is_off = matches!(number.below, Below::Without(_)) && read == 0;
+    if is_plain_number(value) && (read >= least || is_off) {
+        return None;
+    }
+    let mut reason = match number.below {
+        // Counted only where there is a ping.
+        Below::Keeps => return None,
+        Below::Takes(instead) if read < least => {
+            format!("is under {least} or not a number; FreeSWITCH takes {instead} instead")
+        }
+        Below::Without(does) if read < least || is_off => {
+            format!("is under {least} or not a number; FreeSWITCH {does}")
+        }
+        _ => format!("is not a plain number; FreeSWITCH reads it as {read}"),
+    };
+    let fix = match number.below {
+        _ if read >= least && !is_off => "write digits only".to_owned(),
+        Below::Without(_) if name == "ping" => format!("write {least} or more, 25 for instance, or leave it out"),
+        Below::Without(_) => "write digits only, or leave it out".to_owned(),
+        _ => format!("write {least} or more"),
+    };
+    if name == "expire-seconds" && !is_plain_number(value.trim_start()) {
+        // The text itself goes into the Expires header, where it can't be parsed.
+        reason.push_str(", but sends no REGISTER with this text");
+    }
+    Some(Fault::new(reason, fix))
+}
+
+pub(super) fn is_plain_number(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// An unknown transport drops the gateway, and so does TLS on a profile without it (FACTS 15).
-fn check_transport(report: &mut Report<'_>, params: &BTreeMap<String, Param>, tls: Option<Option<bool>>) {
-    let Some(param) = params.get("register-transport") else {
-        return;
-    };
-    match (transport(&param.value), tls) {
-        (None, _) => {
-            let reason = "is no transport of FreeSWITCH's; it would drop the gateway";
-            report.error(param.place("register-transport"), reason, "write udp, tcp, tls or sctp");
+fn check_from_host(value: &str) -> Option<Fault> {
+    // `sofia_outgoing_channel` in mod_sofia.c asks the A leg for a variable, without a look whether there is one.
+    if ["auto-aleg-full", "auto-aleg-domain"]
+        .iter()
+        .any(|word| value.eq_ignore_ascii_case(word))
+    {
+        return Some(Fault::new(
+            "takes the host from the A leg; a call without one, as originate makes it, ends the whole FreeSWITCH",
+            "write a host, unless every call over this gateway is a bridge",
+        ));
+    }
+    Host::parse(value, Kind::FromHost).err()
+}
+
+/// What FreeSWITCH puts into the Contact's URI, before its own `;transport=` and `;gw=`.
+fn check_uri_parameters(value: &str) -> Option<Fault> {
+    for (name, fix) in [
+        ("transport", "leave it out: register-transport is what it says"),
+        ("gw", "leave it out: FreeSWITCH writes it"),
+    ] {
+        if parameter(value, name).is_some() {
+            let reason = format!("has a parameter {name}, which FreeSWITCH adds itself: Contact has two");
+            return Some(Fault::new(reason, fix));
         }
-        (Some(Transport::Tls), Some(Some(false))) => {
-            let reason = "is TLS, and the profile has none; FreeSWITCH would drop the gateway";
-            let mend = "set the profile's param tls to true in its template, or write udp or tcp";
-            report.error(param.place("register-transport"), reason, mend);
-        }
-        (Some(Transport::Tls), Some(None)) => {
-            let reason =
-                "is TLS, and a FreeSWITCH global decides whether the profile has it; without, the gateway is dropped";
-            report.warn(
-                param.place("register-transport"),
-                reason,
-                "make sure that the switch has TLS on for this profile",
-            );
-        }
-        _ => {}
+    }
+    if let Some(c) = value.chars().find(|c| matches!(c, ' ' | '<' | '>' | '"' | ',')) {
+        let reason = format!("has a {}, which the URI in Contact can't hold", named(c));
+        return Some(Fault::new(reason, "write name=value, with ';' between several"));
+    }
+    check_white_space(value)
+}
+
+/// A character in words, where it could be overlooked.
+pub(super) fn named(c: char) -> String {
+    match c {
+        ' ' => "space".to_owned(),
+        '"' => "quotation mark".to_owned(),
+        c => format!("'{c}'"),
     }
 }
 
-/// What a registration needs (FACTS 13), and what digest credentials can carry (FACTS 15).
-fn check_credentials(report: &mut Report<'_>, params: &Params) {
-    if params.incomplete || params.refused.contains("register") {
-        return; // once that is mended, there is something to check
-    }
-    let value = |name: &str| params.set.get(name).map(|param| param.value.as_str());
-    let place_of = |name: &str| {
-        params
-            .set
-            .get(name)
-            .map_or_else(|| place("param", name), |param| param.place(name))
-    };
-    let registers = value("register").is_none_or(is_true);
-    if registers {
-        for name in ["username", "password"] {
-            if value(name).is_none() && !params.refused.contains(name) {
-                let reason = "is not set, and register is true (its default); FreeSWITCH would drop the gateway";
-                report.error(place_of(name), reason, "set it, or set register to false");
-            }
-        }
-    }
-    let severity = if registers { Severity::Error } else { Severity::Warning };
-
-    let auth_name = if params.set.contains_key("auth-username") {
-        "auth-username"
-    } else {
-        "username"
-    };
-    let auth_username = value(auth_name).unwrap_or("FreeSWITCH");
-    if auth_username.contains(':') {
-        let reason = "holds a ':', which ends the name in FreeSWITCH's digest credentials".to_owned();
-        report.push(
-            severity,
-            Some(place_of(auth_name)),
-            reason,
-            "use an account name without ':'".to_owned(),
-        );
-    }
-
-    let Some(password) = value("password") else { return };
-    let scheme = value("scheme").unwrap_or("Digest");
-    // The carrier's challenge names the realm; until then this is what FreeSWITCH itself takes for it (FACTS 14).
-    let realm = value("realm").or_else(|| value("proxy")).unwrap_or(report.gateway);
-    let bytes = scheme.len() + realm.len() + auth_username.len() + password.len() + 3;
-    if bytes + 2 <= MAX_CREDENTIALS_BYTES {
-        return;
-    }
-    let mut reason =
-        format!("scheme:realm:username:password make {bytes} bytes; FreeSWITCH cuts them at {MAX_CREDENTIALS_BYTES}");
-    let mend = format!("a shorter password: these four, with three ':', must fit in {MAX_CREDENTIALS_BYTES} bytes");
-    if bytes > MAX_CREDENTIALS_BYTES {
-        let _ = write!(reason, " and authentication fails");
-        report.push(severity, Some(place_of("password")), reason, mend);
-    } else {
-        // The realm of a challenge is passed on with its quotes (sofia_reg.c).
-        let _ = write!(reason, ", and the quotes around the realm are two more");
-        report.push(Severity::Warning, Some(place_of("password")), reason, mend);
-    }
+/// A single address is taken for the name of a list that is not there (`switch_check_network_list_ip` in switch_core.c),
+/// and then no challenge is answered.
+fn check_networks(value: &str) -> Option<Fault> {
+    let is_address = |item: &str| item.trim().parse::<IpAddr>().is_ok();
+    value.split(',').any(is_address).then(|| {
+        Fault::new(
+            "has an address without its prefix length: FreeSWITCH finds nobody in it, and answers no challenge",
+            "write 192.0.2.1/32 for one IPv4 address, and /128 for one of IPv6",
+        )
+    })
 }

@@ -13,7 +13,9 @@ use imbl::ordmap::DiffItem;
 
 use super::finding::shown;
 use super::parse::{parse_name, parse_value};
-use super::{FieldChange, Fields, Finding, Gateway, GatewayName, RawDomain, RawDomains, Rules, Severity};
+use super::{
+    DomainName, FieldChange, Fields, Finding, Findings, Gateway, GatewayName, RawDomain, RawDomains, Rules, Severity,
+};
 use crate::all_cores::on_all_cores;
 
 /// A gateway that is served.
@@ -90,14 +92,17 @@ impl Counts {
 #[derive(Clone, Default)]
 pub struct Desired {
     rules: Option<Arc<Rules>>,
-    domains: BTreeMap<Arc<str>, Arc<Domain>>,
+    domains: Domains,
     served: Entries,
-    refused: BTreeMap<GatewayName, Refused>,
-    findings: Arc<[Finding]>,
+    refused: RefusedNames,
+    findings: Findings,
     counts: BTreeMap<String, Counts>,
     /// The switches that some served gateway names, and how many do.
     nodes: BTreeMap<String, usize>,
 }
+
+/// Every name of which nothing is served for that reason. Two of states that follow each other share what did not change.
+pub type RefusedNames = OrdMap<GatewayName, Arc<Refused>>;
 
 /// A name of which nothing is served, since the field that it belongs to is refused and no valid version of it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +112,9 @@ pub struct Refused {
     pub reason: String,
 }
 
+/// What is known of each domain's key. The first by name comes first.
+type Domains = BTreeMap<DomainName, Arc<Domain>>;
+
 /// What is known of one domain's key.
 #[derive(Clone, Default)]
 struct Domain {
@@ -115,9 +123,9 @@ struct Domain {
     /// Of the fields whose name is a gateway's.
     slots: OrdMap<GatewayName, Slot>,
     /// What is wrong with the names of the others, by field.
-    bad_names: BTreeMap<Box<[u8]>, Finding>,
+    bad_names: OrdMap<Arc<[u8]>, Arc<Finding>>,
     /// About the key itself.
-    finding: Option<Finding>,
+    finding: Option<Arc<Finding>>,
     /// The key is no hash, and what it held before is not known.
     is_unreadable: bool,
 }
@@ -132,11 +140,11 @@ enum Slot {
 
 struct Other {
     valid: Option<Valid>,
-    findings: Vec<Finding>,
+    findings: Vec<Arc<Finding>>,
 }
 
 impl Slot {
-    fn new(valid: Option<Valid>, findings: Vec<Finding>) -> Self {
+    fn new(valid: Option<Valid>, findings: Vec<Arc<Finding>>) -> Self {
         match valid {
             Some(Valid { older: None, entry }) if findings.is_empty() => Self::Plain(entry),
             valid => Self::Other(Arc::new(Other { valid, findings })),
@@ -161,7 +169,7 @@ impl Slot {
         }
     }
 
-    fn findings(&self) -> &[Finding] {
+    fn findings(&self) -> &[Arc<Finding>] {
         match self {
             Self::Plain(_) => &[],
             Self::Other(other) => &other.findings,
@@ -193,15 +201,12 @@ impl Desired {
         let mut domains = BTreeMap::new();
         let mut changed = BTreeSet::new();
         for (name, raw) in raw {
-            let (name, before) = match previous.and_then(|p| p.domains.get_key_value(name.as_str())) {
-                Some((name, domain)) => (Arc::clone(name), Some(domain)),
-                None => (Arc::from(name.as_str()), None),
-            };
+            let before = previous.and_then(|previous| previous.domains.get(name));
             let domain = match raw {
-                RawDomain::Hash(fields) => known.read_hash(&name, fields, before, &mut changed),
-                RawDomain::WrongType(kind) => keep_all(&name, kind, before, &mut changed),
+                RawDomain::Hash(fields) => known.read_hash(name.text(), fields, before, &mut changed),
+                RawDomain::WrongType(kind) => keep_all(name.text(), kind, before, &mut changed),
             };
-            domains.insert(name, domain);
+            domains.insert(name.clone(), domain);
         }
         let before = previous.filter(|_| known.unchanged_rules);
         match before {
@@ -221,7 +226,7 @@ impl Desired {
     }
 
     /// The names whose owner has a value that is refused: nothing is served of them, and what a switch runs under one stays as it is.
-    pub fn refused(&self) -> &BTreeMap<GatewayName, Refused> {
+    pub fn refused(&self) -> &RefusedNames {
         &self.refused
     }
 
@@ -244,8 +249,21 @@ impl Desired {
         self.nodes.contains_key(node)
     }
 
+    /// What is served and none of these switches gets, by name: `nodes` names others alone, or none at all. Where no switch is
+    /// known, any that is named may be one.
+    pub fn on_no_switch(&self, switches: &[impl AsRef<str>]) -> Vec<&Arc<Entry>> {
+        let switches: BTreeSet<_> = switches.iter().map(AsRef::as_ref).collect();
+        let is_nowhere = |nodes: &[String]| {
+            nodes.is_empty() || !switches.is_empty() && !nodes.iter().any(|node| switches.contains(node.as_str()))
+        };
+        let entries = self.served.values();
+        entries
+            .filter(|entry| entry.gateway.nodes.as_deref().is_some_and(is_nowhere))
+            .collect()
+    }
+
     /// Sorted by place, each once.
-    pub fn findings(&self) -> &[Finding] {
+    pub fn findings(&self) -> &Findings {
         &self.findings
     }
 
@@ -259,33 +277,34 @@ impl Desired {
     pub fn last_valid(&self) -> RawDomains {
         self.domains
             .iter()
-            .map(|(name, domain)| (name.to_string(), RawDomain::Hash(domain.last_valid())))
+            .map(|(name, domain)| (name.clone(), RawDomain::Hash(domain.last_valid())))
             .collect()
     }
 
     /// Decides about every name.
-    fn decide(domains: BTreeMap<Arc<str>, Arc<Domain>>, rules: Arc<Rules>) -> Self {
+    fn decide(domains: Domains, rules: Arc<Rules>) -> Self {
         let mut decision = Decision::of(&rules);
         for (name, domain) in &domains {
             for (gateway, slot) in &domain.slots {
-                decision.take(name, gateway, slot);
+                decision.take(name.text(), gateway, slot);
             }
         }
+        let mut findings = Findings::default();
         let own = domains.values().flat_map(|domain| domain.findings());
-        let findings = sorted(own.cloned().chain(decision.findings));
+        own.chain(&decision.findings).for_each(|finding| findings.add(finding));
         let mut nodes = BTreeMap::new();
         for entry in decision.served.values() {
             count_nodes(&mut nodes, entry, |count| count + 1);
         }
         let counts = domains.iter().map(|(name, domain)| {
-            let mut counts = decision.counts.get(name).copied().unwrap_or_default();
+            let mut counts = decision.counts.get(name.text()).copied().unwrap_or_default();
             counts.invalid += domain.bad_names.len();
             (name.to_string(), counts)
         });
         let counts = counts.collect();
         Self {
             served: decision.served.into_iter().collect(),
-            refused: decision.refused,
+            refused: decision.refused.into_iter().collect(),
             findings,
             counts,
             nodes,
@@ -295,31 +314,35 @@ impl Desired {
     }
 
     /// The state after this one, in which these names may be another's, or another thing, in any of the domains.
-    fn with(
-        &self,
-        domains: BTreeMap<Arc<str>, Arc<Domain>>,
-        mut changed: BTreeSet<GatewayName>,
-        rules: &Arc<Rules>,
-    ) -> Self {
+    fn with(&self, domains: Domains, mut changed: BTreeSet<GatewayName>, rules: &Arc<Rules>) -> Self {
         let gone = self.domains.iter().filter(|(name, _)| !domains.contains_key(*name));
         changed.extend(gone.flat_map(|(_, domain)| domain.slots.keys().cloned()));
-        // A look at each name in each domain is dearer than a walk over all that there are.
-        if changed.len() * domains.len() > self.served.len() {
+        // A look at each name in each domain costs more than a walk over all that there are.
+        let fields: usize = domains.values().map(|domain| domain.slots.len()).sum();
+        if changed.len() * domains.len() > fields {
             return Self::decide(domains, Arc::clone(rules));
         }
-        let about = |domains: &BTreeMap<Arc<str>, Arc<Domain>>| {
+        let about = |domains: &Domains| {
             let mut decision = Decision::of(rules);
             for (name, domain) in domains {
                 for gateway in &changed {
                     if let Some((gateway, slot)) = domain.slots.get_key_value(gateway) {
-                        decision.take(name, gateway, slot);
+                        decision.take(name.text(), gateway, slot);
                     }
                 }
             }
             decision
         };
         let (old, new) = (about(&self.domains), about(&domains));
-        let mut next = self.clone();
+        let mut next = Self {
+            rules: self.rules.clone(),
+            served: self.served.clone(),
+            refused: self.refused.clone(),
+            findings: self.findings.clone(),
+            counts: self.counts_with(&domains, &old, &new),
+            nodes: self.nodes.clone(),
+            domains: BTreeMap::new(),
+        };
         for (gateway, entry) in &old.served {
             next.served.remove(gateway);
             count_nodes(&mut next.nodes, entry, |count| count - 1);
@@ -328,36 +351,40 @@ impl Desired {
             next.served.insert(gateway.clone(), Arc::clone(entry));
             count_nodes(&mut next.nodes, entry, |count| count + 1);
         }
-        next.refused.retain(|gateway, _| !old.refused.contains_key(gateway));
+        old.refused
+            .keys()
+            .for_each(|gateway| drop(next.refused.remove(gateway)));
         next.refused.extend(new.refused);
-        let changed = |domains: &BTreeMap<Arc<str>, Arc<Domain>>, others: &BTreeMap<Arc<str>, Arc<Domain>>| {
-            let is_other = |name, domain| others.get(name).is_none_or(|other| !Arc::ptr_eq(other, domain));
-            let changed = domains.iter().filter(|(name, domain)| is_other(*name, *domain));
-            changed
-                .flat_map(|(_, domain)| domain.findings().cloned())
-                .collect::<Vec<_>>()
-        };
-        let mut gone = changed(&self.domains, &domains);
-        let mut come = changed(&domains, &self.domains);
-        gone.extend(old.findings);
-        come.extend(new.findings);
-        if gone != come {
-            let gone: BTreeSet<_> = gone.iter().collect();
-            let stayed = self.findings.iter().filter(|finding| !gone.contains(finding)).cloned();
-            next.findings = sorted(stayed.chain(come));
+        old.findings.iter().for_each(|finding| next.findings.remove(finding));
+        new.findings.iter().for_each(|finding| next.findings.add(finding));
+        let none = Arc::<Domain>::default();
+        for (name, before) in &self.domains {
+            let now = domains.get(name).unwrap_or(&none);
+            before
+                .differing_findings(now)
+                .for_each(|finding| next.findings.remove(finding));
+            now.differing_findings(before)
+                .for_each(|finding| next.findings.add(finding));
         }
+        let come = domains.iter().filter(|(name, _)| !self.domains.contains_key(*name));
+        come.flat_map(|(_, domain)| domain.findings())
+            .for_each(|finding| next.findings.add(finding));
+        next.domains = domains;
+        next
+    }
+
+    /// What is counted once some names are decided anew.
+    fn counts_with(&self, domains: &Domains, old: &Decision<'_>, new: &Decision<'_>) -> BTreeMap<String, Counts> {
         let counts = domains.iter().map(|(name, domain)| {
-            let of = |counts: &BTreeMap<Arc<str>, Counts>| counts.get(name).copied().unwrap_or_default();
+            let of = |counts: &BTreeMap<Arc<str>, Counts>| counts.get(name.text()).copied().unwrap_or_default();
             let bad_names_before = self.domains.get(name).map_or(0, |before| before.bad_names.len());
-            let mut counts = self.counts.get(&**name).copied().unwrap_or_default();
+            let mut counts = self.counts.get(&**name.text()).copied().unwrap_or_default();
             counts.invalid += domain.bad_names.len();
             counts = counts + of(&new.counts) - of(&old.counts);
             counts.invalid -= bad_names_before;
             (name.to_string(), counts)
         });
-        next.counts = counts.collect();
-        next.domains = domains;
-        next
+        counts.collect()
     }
 }
 
@@ -423,7 +450,7 @@ impl Known<'_> {
                 (Some(value), None) => match parse_name(domain, change.name) {
                     Ok(name) => found.push((name, value, None)),
                     Err(finding) => {
-                        now.bad_names.insert(change.name.into(), *finding);
+                        now.bad_names.insert(change.name.into(), Arc::from(finding));
                     }
                 },
                 (None, Some((name, _))) => {
@@ -457,6 +484,7 @@ impl Known<'_> {
             return before.slot.clone();
         }
         let parsed = parse_value(domain, name, value, self.rules);
+        let findings: Vec<_> = parsed.findings.into_iter().map(Arc::new).collect();
         let valid_before = before.and_then(|before| Some((before.slot.valid()?, before.value)));
         let valid = match parsed.gateway {
             Some(gateway) => {
@@ -469,11 +497,11 @@ impl Known<'_> {
                 Some(Valid { older: None, entry })
             }
             None => valid_before.map(|(before, value)| {
-                let reason = format!("new value refused, {}", first_error(&parsed.findings));
+                let reason = format!("new value refused, {}", first_error(&findings));
                 before.keep(reason, value)
             }),
         };
-        Slot::new(valid, parsed.findings)
+        Slot::new(valid, findings)
     }
 }
 
@@ -538,8 +566,21 @@ impl Domain {
     }
 
     /// About the key, and about names that are none.
-    fn findings(&self) -> impl Iterator<Item = &Finding> {
+    fn findings(&self) -> impl Iterator<Item = &Arc<Finding>> {
         self.finding.iter().chain(self.bad_names.values())
+    }
+
+    /// Those of them that `other` does not have.
+    fn differing_findings<'a>(&'a self, other: &'a Domain) -> impl Iterator<Item = &'a Arc<Finding>> {
+        let own = self
+            .finding
+            .iter()
+            .filter(|finding| other.finding.as_ref() != Some(*finding));
+        own.chain(other.bad_names.diff(&self.bad_names).filter_map(|change| match change {
+            DiffItem::Add(_, finding) => Some(finding),
+            DiffItem::Update { new: (_, finding), .. } => Some(finding),
+            DiffItem::Remove(..) => None,
+        }))
     }
 }
 
@@ -558,8 +599,12 @@ impl Valid {
     }
 }
 
-fn first_error(findings: &[Finding]) -> String {
-    match findings.iter().find(|f| f.severity == Severity::Error) {
+fn first_error(findings: &[Arc<Finding>]) -> String {
+    match findings
+        .iter()
+        .map(|finding| &**finding)
+        .find(|f| f.severity == Severity::Error)
+    {
         Some(Finding {
             field: Some(field),
             reason,
@@ -582,14 +627,14 @@ fn keep_all(
         shown(domain),
         shown(kind)
     );
-    let finding = Some(Finding {
+    let finding = Some(Arc::new(Finding {
         domain: domain.to_string(),
         gateway: None,
         field: None,
         severity: Severity::Error,
         reason: reason.clone(),
-        mend: "delete the key, or store it as a hash; until then its gateways stay as they were".to_owned(),
-    });
+        fix: "delete the key, or store it as a hash; until then its gateways stay as they were".to_owned(),
+    }));
     if let Some(before) = before
         && before.finding == finding
     {
@@ -606,7 +651,7 @@ fn keep_all(
     Arc::new(Domain {
         fields: None,
         slots: slots.collect(),
-        bad_names: BTreeMap::new(),
+        bad_names: OrdMap::new(),
         finding,
         is_unreadable: before.is_none_or(|before| before.is_unreadable),
     })
@@ -617,17 +662,17 @@ fn keep_all(
 ///
 /// What becomes of a name has nothing to do with other names: so some can be decided again, and the rest stands.
 struct Decision<'a> {
-    of_templates: BTreeSet<&'a GatewayName>,
+    rules: &'a Rules,
     served: BTreeMap<GatewayName, Arc<Entry>>,
-    refused: BTreeMap<GatewayName, Refused>,
-    findings: Vec<Finding>,
+    refused: BTreeMap<GatewayName, Arc<Refused>>,
+    findings: Vec<Arc<Finding>>,
     counts: BTreeMap<Arc<str>, Counts>,
 }
 
 impl<'a> Decision<'a> {
     fn of(rules: &'a Rules) -> Self {
         Self {
-            of_templates: rules.profiles.values().flat_map(|facts| &facts.gateways).collect(),
+            rules,
             served: BTreeMap::new(),
             refused: BTreeMap::new(),
             findings: Vec::new(),
@@ -635,23 +680,30 @@ impl<'a> Decision<'a> {
         }
     }
 
+    fn is_of_template(&self, name: &GatewayName) -> bool {
+        self.rules.profiles.values().any(|facts| facts.gateways.contains(name))
+    }
+
     /// Takes a field in. Of one name, those of earlier domains come first.
     fn take(&mut self, domain: &Arc<str>, name: &GatewayName, slot: &Slot) {
+        let is_of_template = self.is_of_template(name);
         let counts = self.counts.entry(Arc::clone(domain)).or_default();
         self.findings.extend(slot.findings().iter().cloned());
         let Some(Valid { entry, .. }) = slot.valid() else {
             counts.invalid += 1;
-            if !self.of_templates.contains(name) && !self.served.contains_key(name) {
-                self.refused.entry(name.clone()).or_insert_with(|| Refused {
-                    domain: Arc::clone(domain),
-                    reason: first_error(slot.findings()),
+            if !is_of_template && !self.served.contains_key(name) {
+                self.refused.entry(name.clone()).or_insert_with(|| {
+                    Arc::new(Refused {
+                        domain: Arc::clone(domain),
+                        reason: first_error(slot.findings()),
+                    })
                 });
             }
             return;
         };
         let mut owner = None;
         if entry.gateway.enabled {
-            if self.of_templates.contains(name) {
+            if is_of_template {
                 owner = Some("a template".to_owned());
             } else if let Some(before) = self.refused.get(name) {
                 owner = Some(format!("domain {}, by a value that is refused,", shown(&before.domain)));
@@ -668,7 +720,7 @@ impl<'a> Decision<'a> {
             (None, true, None) => counts.valid += 1,
         }
         if let Some(owner) = owner {
-            self.findings.push(Finding {
+            self.findings.push(Arc::new(Finding {
                 domain: domain.to_string(),
                 gateway: Some(name.to_string()),
                 field: None,
@@ -676,17 +728,10 @@ impl<'a> Decision<'a> {
                 reason: format!(
                     "{owner} has a gateway of this name, and FreeSWITCH knows a name once, over all profiles"
                 ),
-                mend: "rename one of the two".to_owned(),
-            });
+                fix: "rename one of the two".to_owned(),
+            }));
         }
     }
-}
-
-fn sorted(findings: impl Iterator<Item = Finding>) -> Arc<[Finding]> {
-    let mut findings: Vec<_> = findings.collect();
-    findings.sort_unstable();
-    findings.dedup();
-    findings.into()
 }
 
 /// Counts the switches that an entry names, one by one; what comes to nothing is forgotten.
@@ -717,6 +762,7 @@ impl Sub for Counts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::findings::work::comparisons;
     use super::super::{ProfileFacts, ProfileName};
     use super::*;
 
@@ -728,13 +774,10 @@ mod tests {
     fn rules(of_template: &[&str]) -> Rules {
         let external = ProfileName::parse("external").unwrap();
         let facts = ProfileFacts {
-            tls: None,
             gateways: of_template.iter().map(|gateway| name(gateway)).collect(),
+            ..ProfileFacts::default()
         };
-        Rules {
-            default_profile: external.clone(),
-            profiles: [(external, facts)].into(),
-        }
+        Rules::new(external.clone(), [(external, facts)].into())
     }
 
     /// A domain of IP trunks with these realms and nodes.
@@ -753,5 +796,60 @@ mod tests {
         let some = all.only(&["a", "unknown"].map(name).into());
         assert!(Arc::ptr_eq(some.get("a").unwrap(), all.get("a").unwrap()));
         assert_eq!(some.served().len(), 1);
+    }
+
+    #[test]
+    fn what_no_switch_gets_can_be_listed() {
+        let gateways = [
+            ("all", "1", "null"),
+            ("none", "1", "[]"),
+            ("one", "1", r#"["fs1"]"#),
+            ("upper", "1", r#"["FS1"]"#),
+            ("either", "1", r#"["fs1","fs9"]"#),
+        ];
+        let desired = build(&gateways, &rules(&[]), None);
+        let names = |switches: &[&str]| -> Vec<String> {
+            let entries = desired.on_no_switch(switches);
+            entries.iter().map(|entry| entry.gateway.name.to_string()).collect()
+        };
+        assert_eq!(names(&["fs1", "fs2"]), ["none", "upper"]);
+        assert_eq!(names(&["fs2"]), ["either", "none", "one", "upper"]);
+        assert_eq!(names(&[]), ["none"]);
+    }
+
+    /// Valid gateways, each with four keys of an operator's own, and fields that are refused.
+    fn with_findings(valid: usize, refused: usize, realm_of_gw7: &str) -> RawDomains {
+        let own = |n| {
+            let realm = if n == 7 { realm_of_gw7 } else { "sip.example.net" };
+            format!(r#"{{"param":{{"register":false,"realm":"{realm}"}},"a":1,"b":2,"c":3,"d":4}}"#)
+        };
+        let valid = (0..valid).map(|n| (format!("gw{n}"), own(n)));
+        let refused_values = (0..refused).map(|n| (format!("refused{n}"), "{".to_owned()));
+        let refused_names = (0..refused).map(|n| (format!("no name {n}"), "{}".to_owned()));
+        let fields = valid.chain(refused_values).chain(refused_names);
+        let fields = fields.map(|(name, value)| (name.into_bytes(), value.into_bytes()));
+        [("acme".to_owned(), RawDomain::hash(fields))].into()
+    }
+
+    #[test]
+    fn an_edit_costs_what_it_changes_however_many_findings_there_are() {
+        let rules = rules(&[]);
+        let cost = |valid, refused| {
+            let before = Desired::build(&with_findings(valid, refused, "first"), &rules, None);
+            assert_eq!(before.findings().len(), 4 * valid + 2 * refused);
+            let raw = with_findings(valid, refused, "second");
+            let (comparisons, after) = comparisons(|| {
+                let after = Desired::build(&raw, &rules, Some(&before));
+                let changes = after.findings().changes_since(before.findings());
+                assert_eq!((changes.new.len(), changes.gone.len()), (0, 0));
+                after
+            });
+            assert_eq!(after.get("gw7").unwrap().gateway.param("realm"), Some("second"));
+            comparisons
+        };
+        // Ten times as many findings are a level more in a tree.
+        for costs in [[cost(300, 0), cost(3000, 0)], [cost(8, 300), cost(8, 3000)]] {
+            assert!(costs[1] < 2 * costs[0] && costs[1] < 1000, "{costs:?} comparisons");
+        }
     }
 }

@@ -1,5 +1,6 @@
-//! What is wrong with a gateway, where, and what mends it.
+//! What is wrong with a gateway, where, and how to fix it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
@@ -32,21 +33,65 @@ pub struct Finding {
     pub field: Option<String>,
     pub severity: Severity,
     pub reason: String,
-    pub mend: String,
+    pub fix: String,
 }
 
 impl fmt::Display for Finding {
-    /// One line: `error: domain acme, gateway gw1, param.realm: reason; mend`.
+    /// One line: `error: domain acme, gateway gw1, param.realm: reason; fix`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: domain {}", self.severity, shown(&self.domain))?;
-        if let Some(gateway) = &self.gateway {
-            write!(f, ", gateway {gateway}")?;
-        }
-        if let Some(field) = &self.field {
-            write!(f, ", {field}")?;
-        }
-        write!(f, ": {}; {}", self.reason, self.mend)
+        write!(f, "{}: {}", self.severity, self.without_severity())
     }
+}
+
+impl Finding {
+    /// For a log line, whose level says how severe it is.
+    pub fn without_severity(&self) -> String {
+        let part = |name: &str, part: &Option<String>| {
+            part.as_ref().map_or_else(String::new, |part| format!(", {name}{part}"))
+        };
+        format!(
+            "domain {}{}{}: {}; {}",
+            shown(&self.domain),
+            part("gateway ", &self.gateway),
+            part("", &self.field),
+            self.reason,
+            self.fix
+        )
+    }
+}
+
+/// What is wrong with a text, whatever param it stands in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) reason: Cow<'static, str>,
+    pub(super) fix: Cow<'static, str>,
+}
+
+impl Fault {
+    pub(super) fn new(reason: impl Into<Cow<'static, str>>, fix: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            reason: reason.into(),
+            fix: fix.into(),
+        }
+    }
+
+    /// The same, about the value of a param.
+    pub(super) fn at(self, severity: Severity, param: impl Into<Cow<'static, str>>) -> Note {
+        Note {
+            severity,
+            param: param.into(),
+            fault: self,
+        }
+    }
+}
+
+/// A finding about a param, whoever the gateway is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) severity: Severity,
+    /// The param's name.
+    pub(super) param: Cow<'static, str>,
+    pub(super) fault: Fault,
 }
 
 /// Collects what there is to say of one gateway.
@@ -61,28 +106,23 @@ impl Report<'_> {
         &mut self,
         field: impl Into<Option<String>>,
         reason: impl Into<String>,
-        mend: impl Into<String>,
+        fix: impl Into<String>,
     ) {
-        self.push(Severity::Error, field.into(), reason.into(), mend.into());
+        self.push(Severity::Error, field.into(), reason.into(), fix.into());
     }
 
-    pub(super) fn warn(
-        &mut self,
-        field: impl Into<Option<String>>,
-        reason: impl Into<String>,
-        mend: impl Into<String>,
-    ) {
-        self.push(Severity::Warning, field.into(), reason.into(), mend.into());
+    pub(super) fn warn(&mut self, field: impl Into<Option<String>>, reason: impl Into<String>, fix: impl Into<String>) {
+        self.push(Severity::Warning, field.into(), reason.into(), fix.into());
     }
 
-    pub(super) fn push(&mut self, severity: Severity, field: Option<String>, reason: String, mend: String) {
+    pub(super) fn push(&mut self, severity: Severity, field: Option<String>, reason: String, fix: String) {
         self.findings.push(Finding {
             domain: self.domain.to_string(),
             gateway: Some(self.gateway.to_string()),
             field,
             severity,
             reason,
-            mend,
+            fix,
         });
     }
 }

@@ -1,7 +1,6 @@
-//! How FreeSWITCH reads a gateway's values: its words for true, its numbers, its param names, its limits.
+//! How FreeSWITCH reads a gateway's values: its words for true, its numbers, its transports, its limits.
 
-use std::collections::HashSet;
-use std::sync::LazyLock;
+use std::fmt;
 
 /// Whether FreeSWITCH takes a value for true (FACTS 13; `switch_true` in switch_utils.h).
 pub fn is_true(value: &str) -> bool {
@@ -48,111 +47,57 @@ pub(super) fn atoi(value: &str) -> i32 {
     cut
 }
 
-/// Every `<param>` of a gateway that FreeSWITCH reads, by its exact name (FACTS 12; `parse_gateways` in sofia.c).
-const PARAMS: [&str; 34] = [
-    "register",
-    "scheme",
-    "realm",
-    "username",
-    "auth-username",
-    "password",
-    "caller-id-in-from",
-    "extension",
-    "extension-in-contact",
-    "contact-in-ping",
-    "ping",
-    "ping-max",
-    "ping-min",
-    "ping-user-agent",
-    "ping-monitoring",
-    "proxy",
-    "context",
-    "expire-seconds",
-    "retry-seconds",
-    "retry_seconds",
-    "908-retry-seconds",
-    "timeout-seconds",
-    "from-user",
-    "from-domain",
-    "contact-host",
-    "register-proxy",
-    "outbound-proxy",
-    "distinct-to",
-    "destination-prefix",
-    "rfc-5626",
-    "reg-id",
-    "contact-params",
-    "register-transport",
-    "gw-auth-acl",
-];
-
-/// Whether FreeSWITCH knows a param.
-pub(super) fn is_param(name: &str) -> bool {
-    static NAMES: LazyLock<HashSet<&str>> = LazyLock::new(|| PARAMS.into());
-    NAMES.contains(name)
-}
-
-/// The params that FreeSWITCH reads as true or false.
-pub(super) const BOOLEAN_PARAMS: [&str; 7] = [
-    "register",
-    "caller-id-in-from",
-    "extension-in-contact",
-    "contact-in-ping",
-    "ping-monitoring",
-    "distinct-to",
-    "rfc-5626",
-];
-
-/// The params that FreeSWITCH replaces by a number of its own when they are under 5 (FACTS 15).
-pub(super) const SECONDS_PARAMS: [(&str, u32); 4] = [
-    ("expire-seconds", 3600),
-    ("retry-seconds", 30),
-    ("retry_seconds", 30),
-    ("timeout-seconds", 60),
-];
-
-/// The least number of seconds FreeSWITCH takes for those, and for `ping`.
-pub(super) const MIN_SECONDS: i32 = 5;
-
 /// What fits into `char authentication[256]` (sofia_reg.c), in bytes: longer digest credentials are cut in silence
 /// (FACTS 15).
 pub(super) const MAX_CREDENTIALS_BYTES: usize = 255;
 
-/// The known param that a name was probably meant to be: the same but for case, '_', '-' and spaces.
-pub(super) fn meant_param(name: &str) -> Option<&'static str> {
-    let plain = |name: &str| -> String {
-        name.chars()
-            .filter(|c| c.is_ascii_alphanumeric())
-            .map(|c| c.to_ascii_lowercase())
-            .collect()
-    };
-    let wanted = plain(name);
-    PARAMS
-        .into_iter()
-        .find(|known| *known != name && plain(known) == wanted)
-}
-
-/// The transports that `register-transport` may name: FreeSWITCH looks at the first letters, in any case (FACTS 12).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The transports of a gateway (`sofia_transport_t`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Transport {
-    Plain,
+    #[default]
+    Udp,
+    Tcp,
     Tls,
+    Sctp,
 }
 
-/// `sofia_glue_str2transport`: `None` is the unknown transport, for which FreeSWITCH drops the gateway.
-pub(super) fn transport(value: &str) -> Option<Transport> {
-    let begins = |prefix: &str| {
-        value
-            .get(..prefix.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    };
-    if begins("udp") || begins("tcp") || begins("sctp") {
-        Some(Transport::Plain)
-    } else if begins("tls") {
-        Some(Transport::Tls)
-    } else {
-        None
+impl Transport {
+    const ALL: [Self; 4] = [Self::Udp, Self::Tcp, Self::Tls, Self::Sctp];
+
+    /// As it is written in a URI.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Sctp => "sctp",
+        }
     }
+
+    /// The transport of a URI's `;transport=`.
+    pub(super) fn of_word(word: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|known| known.word().eq_ignore_ascii_case(word))
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.word().to_ascii_uppercase())
+    }
+}
+
+/// The transport that `register-transport` names: FreeSWITCH looks at the first letters, in any case (FACTS 12;
+/// `sofia_glue_str2transport`). `None` is the unknown transport, for which FreeSWITCH drops the gateway.
+pub(super) fn transport(value: &str) -> Option<Transport> {
+    let begins = |known: &Transport| {
+        let word = known.word();
+        value
+            .get(..word.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(word))
+    };
+    Transport::ALL.into_iter().find(begins)
 }
 
 #[cfg(test)]
@@ -212,10 +157,10 @@ mod tests {
     #[test]
     fn a_transport_is_known_by_its_first_letters() {
         for (text, expected) in [
-            ("udp", Some(Transport::Plain)),
-            ("UDPx", Some(Transport::Plain)),
-            ("tcp", Some(Transport::Plain)),
-            ("sctp", Some(Transport::Plain)),
+            ("udp", Some(Transport::Udp)),
+            ("UDPx", Some(Transport::Udp)),
+            ("tcp", Some(Transport::Tcp)),
+            ("sctp", Some(Transport::Sctp)),
             ("tls", Some(Transport::Tls)),
             ("TLSv1", Some(Transport::Tls)),
             ("ws", None),
@@ -225,14 +170,5 @@ mod tests {
         ] {
             assert_eq!(transport(text), expected, "{text:?}");
         }
-    }
-
-    #[test]
-    fn a_param_in_another_case_or_with_underscores_is_recognised() {
-        assert_eq!(meant_param("From_User"), Some("from-user"));
-        assert_eq!(meant_param("CALLER-ID-IN-FROM"), Some("caller-id-in-from"));
-        assert_eq!(meant_param("authusername"), Some("auth-username"));
-        assert_eq!(meant_param("codec-prefs"), None);
-        assert_eq!(meant_param("realm"), None);
     }
 }

@@ -2,28 +2,46 @@
 //!
 //! Pure: no I/O, no XML, no Redis keys, no clock.
 
+mod canonical;
 mod check;
 mod desired;
+mod domain;
 mod fields;
 mod finding;
+mod findings;
 mod freeswitch;
+mod hooks;
+mod host;
 mod json;
 mod name;
+mod names;
+mod nodes;
 mod pairs;
+pub mod params;
 mod parse;
+mod placeholder;
+mod profile_params;
+mod revision;
+mod rules;
+pub mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-pub use desired::{Counts, Desired, Entries, Entry, EntryChange, Refused};
+use crate::settings::{AllowHooks, Settings};
+
+pub use desired::{Counts, Desired, Entries, Entry, EntryChange, Refused, RefusedNames};
+pub use domain::{DomainName, RawDomains};
 pub use fields::{FieldChange, Fields, Span};
 pub(crate) use finding::shown;
 pub use finding::{Finding, Severity};
+pub use findings::{FindingChanges, Findings};
 pub use freeswitch::is_true;
 pub use name::{GatewayName, NameError, ProfileName};
 pub use pairs::{Pairs, Variable, Variables};
 pub use parse::{Parsed, parse};
+pub use revision::{KeyError, RevisionKey, former_revisions, revision};
 
 /// The variable that carries a gateway's revision on the switch, and is reserved for that.
 pub const REVISION_VARIABLE: &str = "trunkd_revision";
@@ -33,6 +51,8 @@ pub const REVISION_VARIABLE: &str = "trunkd_revision";
 pub struct ProfileFacts {
     /// Whether the profile has TLS: `None` when the template leaves it to a FreeSWITCH global.
     pub tls: Option<bool>,
+    /// Whether the profile has `enable-rfc-5626`: `None` when the template leaves it to a FreeSWITCH global.
+    pub rfc_5626: Option<bool>,
     /// Gateways that stand in the template itself, which own their names (FACTS 18).
     pub gateways: BTreeSet<GatewayName>,
 }
@@ -41,7 +61,57 @@ pub struct ProfileFacts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     pub default_profile: ProfileName,
+    /// Those that have a template; empty when the templates are not known, and any profile is taken.
     pub profiles: BTreeMap<ProfileName, ProfileFacts>,
+    pub policy: Policy,
+}
+
+impl Rules {
+    pub fn new(default_profile: ProfileName, profiles: BTreeMap<ProfileName, ProfileFacts>) -> Self {
+        Self {
+            default_profile,
+            profiles,
+            policy: Policy::default(),
+        }
+    }
+
+    /// The same, with what the settings say about gateways.
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+}
+
+/// What the settings say about gateways.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// The switches in the settings: what `nodes` may name. With none, nothing is known and any name may be right.
+    pub switches: BTreeSet<String>,
+    /// The variables that may execute something on the switch.
+    pub hooks: AllowedHooks,
+}
+
+impl Policy {
+    pub fn of(settings: &Settings) -> Self {
+        let hooks = match &settings.gateways.allow_hooks {
+            AllowHooks::No => AllowedHooks::None,
+            AllowHooks::Yes => AllowedHooks::All,
+            AllowHooks::Names(names) => AllowedHooks::Names(names.iter().cloned().collect()),
+        };
+        Self {
+            switches: settings.switches.iter().map(|switch| switch.name.clone()).collect(),
+            hooks,
+        }
+    }
+}
+
+/// Which variables that execute something are allowed in a gateway ([`Policy::hooks`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum AllowedHooks {
+    #[default]
+    None,
+    All,
+    /// These names alone, in lower case.
+    Names(BTreeSet<String>),
 }
 
 /// One `cti_gateway@<domain>` key as it was read. Cheap to clone.
@@ -67,9 +137,6 @@ impl fmt::Debug for RawDomain {
         }
     }
 }
-
-/// domain → what its key holds.
-pub type RawDomains = BTreeMap<String, RawDomain>;
 
 /// A gateway that FreeSWITCH would take, in the form it is served in.
 #[derive(Clone, PartialEq, Eq)]

@@ -7,9 +7,15 @@ use serde_json::value::RawValue;
 
 use super::check::{Param, Params, check_params, place};
 use super::finding::{Report, shown};
-use super::freeswitch::{is_false, is_param, is_true, meant_param};
+use super::freeswitch::{is_false, is_true};
 use super::json::{Json, items, members};
-use super::{Direction, Finding, Gateway, GatewayName, ProfileName, REVISION_VARIABLE, Rules, Severity, Variables};
+use super::names::{fix_for_key, fix_for_param};
+use super::nodes::unknown_nodes;
+use super::params;
+use super::variables::{caller_profile_field, is_expandable};
+use super::{
+    Direction, Finding, Gateway, GatewayName, Policy, ProfileName, REVISION_VARIABLE, Rules, Severity, Variables, hooks,
+};
 
 /// The largest value that is read, in bytes. A gateway takes some 700; FreeSWITCH's preprocessor splits a line at 1
 /// MiB, and the longest escape makes six bytes of one.
@@ -41,14 +47,14 @@ pub fn parse(domain: &str, field: &[u8], value: &[u8], rules: &Rules) -> Parsed 
 
 /// The name, from the hash field. The error names the rule that it breaks.
 pub(super) fn parse_name(domain: &str, field: &[u8]) -> Result<GatewayName, Box<Finding>> {
-    let finding = |reason: String, mend: &str| {
+    let finding = |reason: String, fix: &str| {
         Box::new(Finding {
             domain: domain.to_owned(),
             gateway: Some(shown(&String::from_utf8_lossy(field))),
             field: None,
             severity: Severity::Error,
             reason,
-            mend: mend.to_owned(),
+            fix: fix.to_owned(),
         })
     };
     let text = std::str::from_utf8(field).map_err(|_| {
@@ -158,9 +164,14 @@ fn read_top<'a>(report: &mut Report<'_>, value: &'a [u8]) -> Option<Top<'a>> {
             "profile" => top.profile = Some(json),
             "enabled" => top.enabled = Some(json),
             "nodes" => top.nodes = Some(json),
+            "subscriptions" => {
+                let reason = "trunkd does not serve subscriptions";
+                let fix = "leave them out, or keep this gateway in a file on the switch";
+                report.warn(shown(&key), reason, fix);
+            }
             _ => {
-                let mend = "known are param, variables, profile, enabled and nodes";
-                report.warn(shown(&key), "trunkd does not know this key and leaves it alone", mend);
+                let reason = "trunkd does not know this key and leaves it alone";
+                report.warn(shown(&key), reason, fix_for_key(&key));
             }
         }
     }
@@ -180,14 +191,11 @@ fn read_gateway(
 ) -> Gateway {
     let enabled = read_enabled(report, top.enabled);
     let profile = read_profile(report, top.profile, rules);
-    let nodes = read_nodes(report, top.nodes);
+    let nodes = read_nodes(report, top.nodes, &rules.policy);
     let params = read_params(report, top.params);
-    let variables = read_variables(report, top.variables);
-    let tls = profile
-        .as_ref()
-        .and_then(|profile| rules.profiles.get(profile))
-        .map(|facts| facts.tls);
-    check_params(report, &params, tls);
+    let variables = read_variables(report, top.variables, &rules.policy);
+    let facts = profile.as_ref().and_then(|profile| rules.profiles.get(profile));
+    check_params(report, &params, facts);
     Gateway {
         domain: Arc::clone(domain),
         name: name.clone(),
@@ -225,10 +233,9 @@ fn read_profile(report: &mut Report<'_>, json: Option<Json<'_>>, rules: &Rules) 
     let field = || "profile".to_owned();
     let known = || {
         let names: Vec<_> = rules.profiles.keys().map(ProfileName::as_str).collect();
-        if names.is_empty() {
-            "no profile has a template".to_owned()
-        } else {
-            format!("known are {}", names.join(", "))
+        match names.is_empty() {
+            true => "write the name of a profile".to_owned(),
+            false => format!("known are {}", names.join(", ")),
         }
     };
     let text = match json {
@@ -245,7 +252,7 @@ fn read_profile(report: &mut Report<'_>, json: Option<Json<'_>>, rules: &Rules) 
         }
     };
     match ProfileName::parse(&text) {
-        Ok(profile) if rules.profiles.contains_key(&profile) => Some(profile),
+        Ok(profile) if rules.profiles.is_empty() || rules.profiles.contains_key(&profile) => Some(profile),
         Ok(profile) => {
             let reason = format!("there is no template for the profile '{}'", shown(profile.as_str()));
             report.error(field(), reason, known());
@@ -258,7 +265,7 @@ fn read_profile(report: &mut Report<'_>, json: Option<Json<'_>>, rules: &Rules) 
     }
 }
 
-fn read_nodes(report: &mut Report<'_>, json: Option<Json<'_>>) -> Option<Vec<String>> {
+fn read_nodes(report: &mut Report<'_>, json: Option<Json<'_>>, policy: &Policy) -> Option<Vec<String>> {
     const MEND: &str = "write a list of switchnames, such as [\"fs1\"], or leave it out for every switch";
     let field = || "nodes".to_owned();
     let raw = match json {
@@ -297,6 +304,9 @@ fn read_nodes(report: &mut Report<'_>, json: Option<Json<'_>>) -> Option<Vec<Str
     }
     nodes.sort_unstable();
     nodes.dedup();
+    if let Some(fault) = unknown_nodes(&nodes, &policy.switches) {
+        report.warn(field(), fault.reason, fault.fix);
+    }
     Some(nodes)
 }
 
@@ -422,16 +432,9 @@ fn read_params(report: &mut Report<'_>, spellings: [Option<(&'static str, Json<'
         if !carried(report, || place(key, &name), "the name", &name) {
             continue;
         }
-        if !is_param(&name) {
-            let mend = match meant_param(&name) {
-                Some(meant) => format!("did you mean {meant}?"),
-                None => "correct the name, or leave it out".to_owned(),
-            };
-            report.warn(
-                place(key, &name),
-                "FreeSWITCH does not know this param and ignores it in silence",
-                mend,
-            );
+        if params::param(&name).is_none() {
+            let reason = "FreeSWITCH does not know this param and ignores it in silence";
+            report.warn(place(key, &name), reason, fix_for_param(&name));
         }
         let Some(mut value) = scalar(report, || place(key, &name), json) else {
             params.refused.insert(name);
@@ -443,12 +446,26 @@ fn read_params(report: &mut Report<'_>, spellings: [Option<(&'static str, Json<'
             }
             "false".clone_into(&mut value);
         }
+        if name == "ping-user-agent" {
+            // `gateway->options_user_agent` in sofia.c is a pointer into the answer's XML, which mod_xml_curl frees.
+            let reason = "is left out: over mod_xml_curl FreeSWITCH would send freed memory to the carrier";
+            report.warn(
+                place(key, &name),
+                reason,
+                "set user-agent-string in the profile's template",
+            );
+            continue;
+        }
         params.set.insert(name, Param { value, key });
     }
     params
 }
 
-fn read_variables(report: &mut Report<'_>, spellings: [Option<(&'static str, Json<'_>)>; 2]) -> Variables {
+fn read_variables(
+    report: &mut Report<'_>,
+    spellings: [Option<(&'static str, Json<'_>)>; 2],
+    policy: &Policy,
+) -> Variables {
     let mut variables = Vec::new();
     for (name, (key, json)) in merge(report, spellings).members {
         let place = || place(key, &name);
@@ -474,9 +491,31 @@ fn read_variables(report: &mut Report<'_>, spellings: [Option<(&'static str, Jso
         let Some(value) = scalar(report, place, json) else {
             continue;
         };
+        if hooks::is_forbidden(&name, &value, &policy.hooks) {
+            let reason = "makes FreeSWITCH execute a command or an application, which the settings do not allow";
+            let fix = "set it in the dialplan, or name it in gateways.allow_hooks of the settings";
+            report.error(place(), reason, fix);
+            continue;
+        }
+        if is_expandable(&value) {
+            let (reason, fix) = unexpanded(&name);
+            report.warn(place(), reason, fix);
+        }
         variables.push((name, value, direction));
     }
     variables.into_iter().collect()
+}
+
+/// What FreeSWITCH does with a value that holds `${…}` (FACTS 16).
+fn unexpanded(name: &str) -> (&'static str, &'static str) {
+    let fix = "write the value itself, or set the variable in the dialplan";
+    match caller_profile_field(name) {
+        Some(_) => ("holds ${…}, which is not expanded: the text is used as it stands", fix),
+        None => (
+            "holds ${…}, and FreeSWITCH does not set a gateway's variable to such a value",
+            fix,
+        ),
+    }
 }
 
 /// The value of a variable and the calls that get it; `None` when it isn't set or is refused.
@@ -516,11 +555,10 @@ fn read_direction<'a>(
                 bad = true;
             }
             (other, _) => {
-                let mend = "known are value and direction";
                 report.warn(
                     format!("{place}.{}", shown(other)),
                     "trunkd does not know this key",
-                    mend,
+                    "known are value and direction",
                 );
             }
         }

@@ -1,16 +1,17 @@
 //! Events and snapshots of the switches → the store. Sends no command that changes FreeSWITCH.
 //!
 //! One task a switch, of loops that share a view and a backlog: the connector reads events, the writer takes them to Redis, the surveyor compares
-//! snapshots with what is stored (the doubter asks for one whenever Redis was away), and the keeper says in Redis whether the switch can be
-//! reached. Reading never waits for Redis.
+//! snapshots with what is stored (the doubter asks for one whenever Redis was away), the reviser compares the revisions after each, and the keeper
+//! says in Redis whether the switch can be reached. Reading never waits for Redis.
 
 mod backlog;
+mod revisions;
 mod sequence;
 mod snapshot;
 mod usable;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::{Display, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -119,6 +120,8 @@ pub struct Ingest {
     written: Notify,
     /// `Shared::survey_at` was moved.
     survey: Notify,
+    /// A list of all gateways was read.
+    listed: Notify,
     /// The connection came or went.
     moved: Notify,
     /// Counts changes of what is known of the switch, for [`Ingest::changed`].
@@ -155,6 +158,8 @@ struct Shared {
     view: View,
     /// Since the first snapshot of this run.
     profiles: Option<BTreeSet<String>>,
+    /// This run of the switch has announced its end.
+    is_shutting_down: bool,
     backlog: Backlog,
     /// Since when Redis has taken nothing of it, though it was tried.
     writing_since: Option<Instant>,
@@ -206,6 +211,7 @@ impl Ingest {
         let shared = Shared {
             view: View::default(),
             profiles: None,
+            is_shutting_down: false,
             backlog: Backlog::new(LIMITS, observed.announces()),
             writing_since: None,
             link: Link::down(None),
@@ -223,6 +229,7 @@ impl Ingest {
             work: Notify::new(),
             written: Notify::new(),
             survey: Notify::new(),
+            listed: Notify::new(),
             moved: Notify::new(),
             version: watch::Sender::new(0),
             unreadable_logs: Throttle::default(),
@@ -275,6 +282,23 @@ impl Ingest {
             profiles,
             ghosts,
         })
+    }
+
+    /// The live gateways of this run of FreeSWITCH that are not on their way out, each with its revision. `None` as for
+    /// [`Ingest::news`], and when it is another run.
+    pub fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>> {
+        let shared = self.lock();
+        if !shared.is_known() || !shared.is_run(core_uuid) {
+            return None;
+        }
+        let live = shared.view.rows().filter(|(name, row)| {
+            let goes = matches!(row.state, Some(State::Unregister | State::Down));
+            !goes && shared.view.revision_is_known(name)
+        });
+        Some(
+            live.filter_map(|(name, row)| Some((name.clone(), row.revision.clone()?)))
+                .collect(),
+        )
     }
 
     /// Which live gateway of that name the switch has, if any: a number that its successor does not share. `None` as for [`Ingest::news`].
@@ -345,6 +369,7 @@ impl Ingest {
             () = self.connector() => {}
             () = self.writer() => {}
             () = self.surveyor() => {}
+            () = self.reviser() => {}
             () = self.keeper() => {}
             () = self.doubter() => {}
             () = stop.cancelled() => {}
@@ -499,8 +524,25 @@ impl Ingest {
             }
             Event::Other(_) => {}
             Event::ProfileStart => self.survey_within(self.timing.settle),
+            Event::Shutdown => self.shutting_down(),
         }
         None
+    }
+
+    /// The last events still tell of the gateways; but nothing is to be changed on this run any more.
+    fn shutting_down(&self) {
+        self.lock().is_shutting_down = true;
+        tracing::info!(switch = self.name(), "FreeSWITCH is shutting down");
+        let reason = "FreeSWITCH is shutting down".to_owned();
+        self.health.set(self.part(), health::State::Degraded, Some(reason));
+        self.bump();
+    }
+
+    /// mod_sofia does not answer: what it runs is not known until it was read again.
+    pub fn not_ready(&self) {
+        self.lock().profiles = None;
+        self.bump();
+        self.survey_within(self.timing.settle);
     }
 
     /// Starts afresh with this run of the switch.
@@ -508,6 +550,7 @@ impl Ingest {
         let mut shared = self.lock();
         shared.view = View::new(self.timing.ping_limit);
         shared.profiles = None;
+        shared.is_shutting_down = false;
         shared.link = Link::Up {
             commands,
             changes,
@@ -747,9 +790,14 @@ impl Ingest {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
         loop {
             let due = self.survey_due().await;
-            let up = match &self.lock().link {
-                Link::Up { commands, identity, .. } => Some((commands.clone(), identity.clone())),
-                Link::Down { .. } => None,
+            let up = {
+                let shared = self.lock();
+                match &shared.link {
+                    Link::Up { commands, identity, .. } if !shared.is_shutting_down => {
+                        Some((commands.clone(), identity.clone()))
+                    }
+                    Link::Up { .. } | Link::Down { .. } => None,
+                }
             };
             let Some((commands, identity)) = up else {
                 self.moved_survey(self.timing.resync_interval);
@@ -827,7 +875,12 @@ impl Ingest {
 
     /// Asks the switch what it has, and sets right what Redis says otherwise.
     async fn survey(&self, commands: &Commands, identity: Identity) -> Result<(), SurveyError> {
-        let failed = |error: QueryError| SurveyError::Switch(error.to_string());
+        let failed = |error: QueryError| {
+            if matches!(error, QueryError::NoSofia) {
+                self.lock().profiles = None;
+            }
+            SurveyError::Switch(error.to_string())
+        };
         // Redis is only told of a run that answers: a dead one's connection may look alive yet.
         if commands.core_uuid().await.map_err(failed)? != identity.core_uuid {
             return Err(SurveyError::Outdated);
@@ -893,6 +946,7 @@ impl Ingest {
             }
         }
         self.bump();
+        self.listed.notify_one();
         self.mend(&survey, now).await
     }
 
@@ -1165,7 +1219,8 @@ impl Ingest {
 
 impl Shared {
     fn is_known(&self) -> bool {
-        matches!(self.link, Link::Up { .. }) && self.profiles.is_some()
+        let answers = matches!(&self.link, Link::Up { commands, .. } if !commands.is_over());
+        answers && !self.is_shutting_down && self.profiles.is_some()
     }
 
     /// Whether this is still the run that we are connected to.

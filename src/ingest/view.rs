@@ -300,11 +300,27 @@ impl View {
         let Some(live) = self.live.get_mut(&name).filter(|live| live.instance == instance) else {
             return false;
         };
-        self.changed.add(&name);
-        live.revision_is_untold |= live.row.revision != revision;
-        Arc::make_mut(&mut live.row).revision = revision;
-        live.revision_is_known = true;
+        if live.row.revision != revision {
+            Arc::make_mut(&mut live.row).revision = revision;
+            live.revision_is_untold = true;
+            self.changed.add(&name);
+        }
+        if !std::mem::replace(&mut live.revision_is_known, true) {
+            self.changed.add(&name);
+        }
         live.revision_is_untold
+    }
+
+    /// Whether this instance of a gateway was known to carry another revision.
+    pub(super) fn differs(&self, name: &str, instance: u64, revision: Option<&str>) -> bool {
+        let live = self.live.get(name).filter(|live| live.instance == instance);
+        live.is_some_and(|live| live.revision_is_known && live.row.revision.as_deref() != revision)
+    }
+
+    /// The gateways whose revision was asked for already, each with its instance.
+    pub(super) fn asked(&self) -> impl Iterator<Item = (&Arc<str>, u64)> {
+        let asked = self.live.iter().filter(|(_, live)| live.revision_is_known);
+        asked.map(|(name, live)| (name, live.instance))
     }
 
     /// The gateways whose revision was not asked for yet, each with its instance.

@@ -11,15 +11,18 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::gateway::{Gateway, GatewayName, ProfileName, shown};
-use crate::sofia_conf::{RevisionKey, revision};
+use crate::gateway::{Gateway, GatewayName, ProfileName, RevisionKey, former_revisions, revision, shown};
 
 /// A gateway as it is to be on this switch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Want {
     pub profile: ProfileName,
-    /// Of its rendered form.
+    /// Of what it means to FreeSWITCH.
     pub revision: String,
+    /// What the same version was stamped with under keys that were replaced since: one that runs with
+    /// such a revision is not restarted.
+    #[serde(skip)]
+    pub former: Box<[String]>,
     /// Whether FreeSWITCH is to register it: its start is a REGISTER at the carrier.
     pub registers: bool,
     #[serde(serialize_with = "text")]
@@ -31,9 +34,21 @@ impl Want {
         Self {
             profile: gateway.profile.clone(),
             revision: revision(gateway, key),
+            former: former_revisions(gateway, key),
             registers: gateway.registers(),
             domain: gateway.domain.clone(),
         }
+    }
+
+    /// Whether a revision that was read from a switch is of this version.
+    pub fn is_revision(&self, revision: &str) -> bool {
+        revision == self.revision || self.former.iter().any(|former| former == revision)
+    }
+
+    /// Whether this is what runs.
+    fn is_run_as(&self, have: &Have) -> bool {
+        let revision = have.revision.as_deref();
+        have.profile == self.profile && revision.is_some_and(|revision| self.is_revision(revision))
     }
 }
 
@@ -225,7 +240,7 @@ impl Differences {
     /// This gateway may be another than when it was looked at last, or wanted otherwise.
     pub fn look(&mut self, gateway: &GatewayName, wants: &BTreeMap<GatewayName, Want>, actual: &Actual) {
         let differs = match (wants.get(gateway), actual.gateways.get(gateway)) {
-            (Some(want), Some(have)) => have.revision.as_ref() != Some(&want.revision) || have.profile != want.profile,
+            (Some(want), Some(have)) => !want.is_run_as(have),
             (Some(_), None) => true,
             (None, have) => have.is_some_and(Have::is_ours),
         };
@@ -345,6 +360,7 @@ mod tests {
         Want {
             profile: profile(in_profile),
             revision: revision.to_owned(),
+            former: Box::default(),
             registers: true,
             domain: Arc::from("acme"),
         }
@@ -551,7 +567,7 @@ mod tests {
 
     prop_compose! {
         fn any_want()(profile in any_profile(), revision in prop::sample::select(&REVISIONS[..]), registers: bool) -> Want {
-            Want { profile, revision: revision.to_owned(), registers, domain: Arc::from("acme") }
+            Want { profile, revision: revision.to_owned(), former: Box::default(), registers, domain: Arc::from("acme") }
         }
     }
 

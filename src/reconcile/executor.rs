@@ -15,13 +15,15 @@ use super::diff::{Action, Actual, Differences, Plan, Want};
 use super::guard::{Hold, Limits, Verdict, judge};
 use super::known::Known;
 use super::plan_text::form;
+use super::running::Running;
 use super::served::{Given, Served, Start};
 use crate::backoff::Backoff;
-use crate::event_socket::{Changes, Commands, Killed, QueryError};
+use crate::event_socket::{Changes, CommandError, Commands, Killed, Permit, QueryError};
 use crate::gateway::{Desired, Entries, EntryChange, GatewayName, ProfileName};
 use crate::health::{self, Health, Part};
 use crate::metrics;
 use crate::settings::{ReconcileMode, ReconcileSettings};
+use crate::shown::shown;
 use crate::sofia_conf::RevisionKey;
 use crate::store::{Control, Lease, Order, Report, Store, Term};
 
@@ -34,6 +36,8 @@ const BATCH_MOST: usize = 500;
 /// FreeSWITCH is believed that it does not take a version when it refused it so many times in a row: an answer that it gave up waiting for, or
 /// could not read, looks the same.
 const REFUSALS: u32 = 3;
+/// A reconciler says so many times in [`Timing::forms_kept`] which forms it needs.
+const FORMS_NEEDED_EVERY: u32 = 24;
 /// An order that nobody began within this time is nobody's wish any more. Long enough for clocks that differ.
 const ORDER_LASTS: SignedDuration = SignedDuration::from_mins(10);
 /// Nor is one that was begun so long ago, whatever kept it from its end.
@@ -57,6 +61,8 @@ pub struct Timing {
     pub interval: Duration,
     /// Of several trunkd, another one changes the switch within twice this time when the one that did is gone.
     pub lease: Duration,
+    /// What a plan needs to say which fields differ is kept for so long after it was needed last.
+    pub forms_kept: Duration,
 }
 
 impl Default for Timing {
@@ -70,6 +76,7 @@ impl Default for Timing {
             coalesce: Duration::from_millis(250),
             interval: Duration::from_secs(5),
             lease: Duration::from_secs(5),
+            forms_kept: Duration::from_secs(24 * 60 * 60),
         }
     }
 }
@@ -95,6 +102,8 @@ pub trait Switch: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Option<String>>, QueryError>> + Send;
     /// Something is not as it was thought.
     fn survey_soon(&self);
+    /// Nothing can be changed on it until what runs there was read again.
+    fn not_ready(&self);
 }
 
 /// What is to be looked at again.
@@ -127,6 +136,7 @@ pub struct Wanted {
 pub struct Shared<W> {
     pub wanting: Arc<W>,
     pub served: Arc<Served>,
+    pub running: Arc<Running>,
     pub store: Store,
     /// Tells this trunkd from the others.
     pub holder: Arc<str>,
@@ -138,6 +148,7 @@ pub struct Executor<S, W> {
     switch: Arc<S>,
     wanting: Arc<W>,
     served: Arc<Served>,
+    running: Arc<Running>,
     store: Store,
     lease: Arc<Lease>,
     health: Arc<Health>,
@@ -148,6 +159,7 @@ pub struct Executor<S, W> {
     /// FreeSWITCH never gets two reloads at once.
     reload: Mutex<()>,
     memory: Memory,
+    started: Instant,
 }
 
 /// What is remembered between plans.
@@ -168,8 +180,10 @@ struct Memory {
     /// What the plan before had to do: an edit that came since goes first.
     pending: BTreeSet<GatewayName>,
     report: Report,
-    /// Forms in Redis are those of these revisions.
+    /// These revisions have their forms in Redis.
     forms: BTreeSet<String>,
+    /// When Redis was told last which ones this switch needs.
+    forms_needed_at: Option<Instant>,
     /// The order that is carried out, and the last one that was.
     ordered: Option<String>,
     order: Option<String>,
@@ -197,6 +211,9 @@ enum Outcome {
     Failed(String),
     /// Not done, or not to its end: another trunkd may change the switch by now.
     Yielded,
+    /// Not done, or not to its end: the switch shuts down, or the connection to it ended. That says nothing about the
+    /// gateway.
+    Interrupted,
 }
 
 impl<S: Switch, W: Wanting> Executor<S, W> {
@@ -206,6 +223,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             switch,
             wanting: shared.wanting,
             served: shared.served,
+            running: shared.running,
             store: shared.store,
             lease: Arc::new(lease),
             health: shared.health,
@@ -217,6 +235,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             pace: Mutex::new(Pace::new(settings.starts_per_second)),
             reload: Mutex::new(()),
             memory: Memory::default(),
+            started: Instant::now(),
         }
     }
 
@@ -278,6 +297,8 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         if term.is_none() {
             // Another trunkd's to tell.
             self.memory.troubles.clear();
+            // And to write: whoever gets the lease begins with all of them.
+            self.memory.unwritten.clear();
         }
         let order = self.order(&name, &control, term).await;
         // Whoever carries an order out, it was approved for all.
@@ -307,6 +328,8 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let approved = if order.is_some() { approved } else { BTreeSet::new() };
         let held = unserved.or_else(|| self.judge(&known.actual, &plan, &wanted.desired, &approved));
         let paused = control.is_paused(&name);
+        let starts_by_itself = held.is_none() && self.mode == ReconcileMode::Apply && !paused;
+        self.running.is_kept_complete(&name, starts_by_itself);
         self.forget_mended(&plan, &known.unsettled);
         if let Some(order) = &order
             && self.memory.ordered.as_ref() != Some(&order.id)
@@ -321,7 +344,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             return later;
         }
         self.keep_forms(&wanted, &known.actual).await;
-        let may_act = held.is_none() && (order.is_some() || (self.mode == ReconcileMode::Apply && !paused));
+        let may_act = starts_by_itself || (held.is_none() && order.is_some());
         if may_act && !actions.is_empty() {
             tracing::trace!(switch = %name, actions = actions.len(), "acting");
             self.act(actions).await;
@@ -351,7 +374,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let is_over = !order.is_current(Timestamp::now()) || (order.done_at.is_none() && self.is_forgotten(order));
         if is_over && term.is_some() {
             if order.done_at.is_none() {
-                tracing::warn!(switch, order = %order.id, "ordered at {}, too long ago to be meant still", order.at);
+                tracing::warn!(switch, order = %shown(&order.id), "ordered at {}, too long ago to be meant still", order.at);
             }
             let _ = self.store.drop_order(switch, &order.id).await;
         }
@@ -398,7 +421,10 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
                     let want = Want::of(&entry.gateway, &wanted.key);
                     memory.wants.insert(change.name.clone(), want);
                 }
-                None => drop(memory.wants.remove(change.name)),
+                None => {
+                    memory.wants.remove(change.name);
+                    memory.unwritten.remove(change.name);
+                }
             }
             memory.differences.look(change.name, &memory.wants, actual);
         }
@@ -475,7 +501,9 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             done.extend(this.start_batch(&profile, actions, &commands, &changes).await);
         }
         for (action, outcome) in done {
-            self.note(&action, outcome);
+            // What failed on a switch that went away meanwhile failed because of that.
+            let interrupted = matches!(outcome, Outcome::Refused(_) | Outcome::Failed(_)) && !self.switch.is_known();
+            self.note(&action, if interrupted { Outcome::Interrupted } else { outcome });
         }
     }
 
@@ -489,14 +517,23 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             if !self.may_change() {
                 return Outcome::Yielded;
             }
-            match changes.kill(&from.profile, action.gateway()).await {
+            match changes.kill(&from.profile, action.gateway(), self.permit()).await {
                 Ok(Killed::Marked) => {}
                 Ok(Killed::NoSuchGateway) => self.switch.survey_soon(),
-                Err(error) => return Outcome::Failed(error.to_string()),
+                Err(error) => return self.unanswered(&error),
             }
-            if (action.awaits_deletion() || action.to().is_none()) && !self.gone(action.gateway()).await {
-                self.switch.survey_soon();
-                return Outcome::Failed(format!("it was killed, and is not gone after {:?}", self.timing.delete));
+            if action.awaits_deletion() || action.to().is_none() {
+                match self.gone(action.gateway()).await {
+                    Ok(true) => {}
+                    Err(Unknown) => return Outcome::Interrupted,
+                    Ok(false) => {
+                        self.switch.survey_soon();
+                        return Outcome::Failed(format!(
+                            "it was killed, and is not gone after {:?}",
+                            self.timing.delete
+                        ));
+                    }
+                }
             }
         }
         match action.to() {
@@ -507,12 +544,30 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
 
     /// Asked right before each command that changes the switch: whatever kept us since the last one, another trunkd may do it by now.
     fn may_change(&self) -> bool {
-        let term = self.lease.term();
-        term.is_some() && term == self.memory.term
+        self.permit().holds()
+    }
+
+    /// The same, for a command that may wait before it is sent.
+    fn permit(&self) -> Permit {
+        let (lease, ours) = (self.lease.clone(), self.memory.term);
+        Permit::new(move || ours.is_some() && lease.term() == ours)
+    }
+
+    /// How an action ended of which a command has no usable answer.
+    fn unanswered(&self, error: &QueryError) -> Outcome {
+        match error {
+            QueryError::Command(CommandError::NotPermitted { .. }) => Outcome::Yielded,
+            QueryError::Command(CommandError::Lost { .. }) => Outcome::Interrupted,
+            QueryError::NoSofia => {
+                self.switch.not_ready();
+                Outcome::Interrupted
+            }
+            _ => Outcome::Failed(error.to_string()),
+        }
     }
 
     /// Waits for a killed gateway's `gateway_delete`.
-    async fn gone(&self, gateway: &GatewayName) -> bool {
+    async fn gone(&self, gateway: &GatewayName) -> Result<bool, Unknown> {
         self.until(self.timing.delete, || Ok(self.switch.instance(gateway)?.is_none()))
             .await
     }
@@ -529,25 +584,23 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
                 .iter()
                 .try_fold(true, |all, (gateway, before)| Ok(all && is_new(gateway, before)?))
         };
-        if !self.until(self.timing.appear, all).await {
+        if self.until(self.timing.appear, all).await == Ok(false) {
             // Refused, or its event was lost.
             self.switch.survey_soon();
         }
     }
 
-    /// Waits until `holds`; false after `limit`, and when nobody can tell.
-    async fn until(&self, limit: Duration, holds: impl Fn() -> Result<bool, Unknown>) -> bool {
+    /// Waits until `holds`; false after `limit`.
+    async fn until(&self, limit: Duration, holds: impl Fn() -> Result<bool, Unknown>) -> Result<bool, Unknown> {
         let deadline = Instant::now() + limit;
         let mut changed = self.switch.changed();
         loop {
             changed.mark_unchanged();
-            match holds() {
-                Ok(true) => return true,
-                Err(Unknown) => return false,
-                Ok(false) => {}
+            if holds()? {
+                return Ok(true);
             }
             if timeout_at(deadline, changed.changed()).await.is_err() {
-                return false;
+                return Ok(false);
             }
         }
     }
@@ -567,16 +620,16 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             }
             let name = self.switch.name();
             self.served.begin_start(name, &to.profile, Start::One(gateway.clone()));
-            let started = changes.start(&to.profile, gateway).await;
+            let started = changes.start(&to.profile, gateway, self.permit()).await;
             (started, self.served.end_start(name))
         };
         if let Err(error) = started {
-            return Outcome::Failed(error.to_string());
+            return self.unanswered(&error);
         }
         self.appeared(&[(gateway, before)]).await;
         match self.switch.ask_revisions(commands, std::slice::from_ref(gateway)).await {
             Ok(found) => verified(gateway, found.into_iter().next().flatten(), to, given.as_ref()),
-            Err(error) => Outcome::Failed(error.to_string()),
+            Err(error) => self.unanswered(&error),
         }
     }
 
@@ -601,7 +654,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             }
             let (name, batch) = (self.switch.name(), Arc::new(names.iter().cloned().collect()));
             self.served.begin_start(name, profile, Start::Many(batch));
-            let started = changes.start_all(profile).await;
+            let started = changes.start_all(profile, self.permit()).await;
             (started, self.served.end_start(name))
         };
         let found = match started {
@@ -618,7 +671,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
                 .zip(found)
                 .filter_map(|(action, found)| Some(verified(action.gateway(), found, action.to()?, given.as_ref())))
                 .collect(),
-            Err(error) => actions.iter().map(|_| Outcome::Failed(error.to_string())).collect(),
+            Err(error) => actions.iter().map(|_| self.unanswered(&error)).collect(),
         };
         actions.into_iter().zip(outcomes).collect()
     }
@@ -639,6 +692,9 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             Outcome::Failed(reason) => ("failed", Some(reason), false),
             Outcome::Yielded => {
                 return tracing::debug!(%switch, %gateway, "left to another trunkd");
+            }
+            Outcome::Interrupted => {
+                return tracing::debug!(%switch, %gateway, "could not {word}: the switch went away meanwhile");
             }
         };
         ::metrics::counter!(metrics::RECONCILE_ACTIONS, "switch" => switch.clone(), "action" => word, "outcome" => label).increment(1);
@@ -742,6 +798,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             troubles: troubles.collect(),
             pending: pending.collect(),
             order: self.memory.order.clone(),
+            removals_left: None,
             at: None,
         };
         if report != self.memory.report {
@@ -757,10 +814,8 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
 
     /// Keeps what a plan needs to say which fields differ, of what runs and what is wanted.
     async fn keep_forms(&mut self, Wanted { desired, key }: &Wanted, actual: &Actual) {
+        self.need_forms(actual).await;
         let memory = &mut self.memory;
-        if memory.unwritten.is_empty() {
-            return;
-        }
         let unwritten = memory.unwritten.iter().filter_map(|name| {
             let revision = &memory.wants.get(name)?.revision;
             let entry = desired.served().get(name)?;
@@ -772,16 +827,32 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
         memory.unwritten.clear();
         memory.forms.extend(forms.into_keys());
-        // Cheap bounds first: what is to be kept is counted only when there is much else.
-        if memory.forms.len() <= 2 * memory.wants.len() + 100 {
+    }
+
+    /// Says at intervals which forms this switch needs, and writes again what Redis lost of them. What no switch of any
+    /// trunkd has needed for long is dropped.
+    async fn need_forms(&mut self, actual: &Actual) {
+        let (now, kept) = (Instant::now(), self.timing.forms_kept);
+        let memory = &mut self.memory;
+        if memory
+            .forms_needed_at
+            .is_some_and(|at| now < at + kept / FORMS_NEEDED_EVERY)
+        {
             return;
         }
         let wanted = memory.wants.values().map(|want| want.revision.clone());
         let runs = actual.gateways.values().filter_map(|have| have.revision.clone());
-        let keep: BTreeSet<_> = wanted.chain(runs).collect();
-        // Another switch may run older ones yet; a plan of it then says less.
-        if memory.forms.len() > 2 * keep.len() + 100 && self.store.prune_forms(&keep).await.is_ok() {
-            memory.forms = keep;
+        let needed: BTreeSet<_> = wanted.chain(runs).collect();
+        let Ok(missing) = self.store.need_forms(&needed).await else {
+            return;
+        };
+        let lost = memory.wants.iter().filter(|(_, want)| missing.contains(&want.revision));
+        memory.unwritten.extend(lost.map(|(name, _)| name.clone()));
+        memory.forms = &needed - &missing;
+        memory.forms_needed_at = Some(now);
+        // By then every reconciler that runs has said what it needs, whatever was down before.
+        if now.duration_since(self.started) > kept {
+            let _ = self.store.drop_old_forms(kept).await;
         }
     }
 
@@ -790,8 +861,10 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     async fn finish(&mut self, switch: &str, order: Order, held: Option<&Hold>) {
         if self.store.order_done(switch, &order).await.is_ok() {
             match held {
-                None => tracing::info!(switch, order = %order.id, "carried out what was ordered"),
-                Some(hold) => tracing::warn!(switch, order = %order.id, "not carried out what was ordered: {hold}"),
+                None => tracing::info!(switch, order = %shown(&order.id), "carried out what was ordered"),
+                Some(hold) => {
+                    tracing::warn!(switch, order = %shown(&order.id), "not carried out what was ordered: {hold}")
+                }
             }
             self.served.approve(switch, BTreeSet::new());
             self.memory.order = Some(order.id);
@@ -817,8 +890,7 @@ impl Memory {
         self.term = term;
         self.troubles.clear();
         self.report = Report::default();
-        self.forms.clear();
-        self.unwritten = self.wants.keys().cloned().collect();
+        self.forms_needed_at = None;
     }
 }
 

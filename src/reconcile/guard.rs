@@ -70,7 +70,7 @@ impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let undo = match self.reason {
             HoldReason::TooMany { .. } | HoldReason::All => "undo the edit",
-            HoldReason::StoreVanished => "put the domains back",
+            HoldReason::StoreVanished => "`trunkd restore` puts the domains back",
         };
         write!(f, "{}; `trunkd apply` releases it, or {undo}", self.summary())
     }
@@ -235,7 +235,7 @@ mod tests {
         );
         assert_eq!(
             held(1, 1, HoldReason::StoreVanished).to_string(),
-            "held: removes 1 of 1, because every domain is gone from Redis; `trunkd apply` releases it, or put the domains back"
+            "held: removes 1 of 1, because every domain is gone from Redis; `trunkd apply` releases it, or `trunkd restore` puts the domains back"
         );
     }
 

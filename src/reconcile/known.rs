@@ -209,10 +209,7 @@ mod tests {
         );
         assert_eq!(known.unsettled.len(), 2);
         let external = ProfileName::parse("external").unwrap();
-        let rules = Rules {
-            default_profile: external.clone(),
-            profiles: [(external, ProfileFacts::default())].into(),
-        };
+        let rules = Rules::new(external.clone(), [(external, ProfileFacts::default())].into());
         let fields = [(b"refused".to_vec(), b"{".to_vec())];
         let raw = [("acme".to_owned(), RawDomain::hash(fields))].into();
         let desired = Desired::build(&raw, &rules, None);

@@ -8,6 +8,7 @@ pub mod executor;
 pub mod guard;
 pub mod known;
 pub mod plan_text;
+pub mod running;
 pub mod served;
 
 pub use diff::{Action, Actual, Conflict, Differences, Have, Plan, Want};
@@ -15,4 +16,5 @@ pub use executor::{Executor, Learned, Shared, Switch, Timing, Unknown, Wanted, W
 pub use guard::{Hold, HoldReason, Limits, Verdict, judge};
 pub use known::{Known, Listed, look, wants};
 pub use plan_text::{FieldChange, MASK, changed_fields, differing_fields, form, plan_text};
+pub use running::{Rescan, Running, Runs};
 pub use served::Served;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::diff::{Action, Plan};
 use super::guard::Hold;
 use crate::gateway::{Direction, Gateway, GatewayName, shown};
+use crate::shown::shown as foreign;
 use crate::sofia_conf::RevisionKey;
 
 /// What stands in a [`FieldChange`] for a secret.
@@ -247,8 +248,8 @@ fn change_text(change: &FieldChange) -> String {
     let told = |value: &Option<String>| match value.as_deref() {
         None => "(not set)".to_owned(),
         Some(MASK) => MASK.to_owned(),
-        // Quoted, so that white space shows, and escaped, so that nothing moves the cursor.
-        Some(value) => format!("{value:?}"),
+        // Quoted, so that white space shows.
+        Some(value) => foreign(&format!("{value:?}")).to_string(),
     };
     match (told(&change.from), told(&change.to)) {
         (from, to) if from == to && from == MASK => format!("{field}: changed {MASK}"),
@@ -258,7 +259,7 @@ fn change_text(change: &FieldChange) -> String {
 
 /// As many digits of a revision as a person compares.
 fn short(revision: &str) -> String {
-    revision.chars().take(8).collect()
+    foreign(&revision.chars().take(8).collect::<String>()).to_string()
 }
 
 #[cfg(test)]
@@ -289,6 +290,7 @@ mod tests {
         Want {
             profile: profile(in_profile),
             revision: revision.repeat(32),
+            former: Box::default(),
             registers: true,
             domain: Arc::from("acme"),
         }

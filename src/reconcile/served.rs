@@ -257,10 +257,7 @@ mod tests {
 
     fn desired(gateways: &[String], nodes: &str) -> Arc<Desired> {
         let external = ProfileName::parse("external").unwrap();
-        let rules = Rules {
-            default_profile: external.clone(),
-            profiles: [(external, ProfileFacts::default())].into(),
-        };
+        let rules = Rules::new(external.clone(), [(external, ProfileFacts::default())].into());
         let value = format!(r#"{{"param":{{"register":"false"}}{nodes}}}"#).into_bytes();
         let fields = gateways.iter().map(|name| (name.clone().into_bytes(), value.clone()));
         let domain = ("acme".to_owned(), RawDomain::hash(fields));

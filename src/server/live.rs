@@ -1,5 +1,6 @@
 //! The parts as the other rooms see them: what answers and plans are made from, and a switch as the executor needs it.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,15 +13,16 @@ use tokio::time::{Instant, sleep};
 
 use super::ServerError;
 use crate::event_socket::{Changes, Commands, QueryError};
-use crate::gateway::{Desired, GatewayName, ProfileName};
+use crate::gateway::{Desired, GatewayName, Policy, ProfileName, Rules};
 use crate::health::{self, Health, Part};
 use crate::ingest::Ingest;
 use crate::metrics;
-use crate::reconcile::{Hold, Known, Learned, Listed, Served, Switch, Unknown, Wanted, Wanting};
+use crate::reconcile::{Hold, Known, Learned, Listed, Rescan, Running, Runs, Served, Switch, Unknown, Wanted, Wanting};
 use crate::settings::Settings;
+use crate::sofia_conf::RevisionKey;
 use crate::sofia_conf::{TemplateError, Templates};
 use crate::store::{Catalog, Current, OTHER_SWITCHES, Report, Store, Unavailable};
-use crate::xml_curl::{self, Gateway, SofiaConf};
+use crate::xml_curl::{self, Gateway, Kind, SofiaConf, UnknownSwitches};
 
 /// Stands for a switch that is in no gateway's `nodes`.
 const ANY_SWITCH: &str = "";
@@ -32,6 +34,7 @@ const KEEP_SHARE: u32 = 20;
 pub(super) struct TemplateFiles {
     pub(super) dir: PathBuf,
     pub(super) default_profile: ProfileName,
+    policy: Policy,
     pub(super) current: ArcSwap<Templates>,
 }
 
@@ -45,8 +48,14 @@ impl TemplateFiles {
         Ok(Self {
             dir: settings.templates.dir.clone(),
             default_profile,
+            policy: Policy::of(settings),
             current: ArcSwap::from_pointee(templates),
         })
+    }
+
+    /// What gateways are checked against, with these templates.
+    pub(super) fn rules(&self, templates: &Templates) -> Result<Rules, TemplateError> {
+        Ok(templates.rules(&self.default_profile)?.with_policy(self.policy.clone()))
     }
 }
 
@@ -64,6 +73,8 @@ pub(super) struct LiveSource {
     pub(super) templates: TemplateFiles,
     pub(super) health: Arc<Health>,
     pub(super) served: Arc<Served>,
+    pub(super) running: Arc<Running>,
+    pub(super) unknown: UnknownSwitches,
     /// Whether what was served last was what Redis held; `None` before the first.
     pub(super) fresh: Mutex<Option<bool>>,
     /// Counts what may be changes of the desired gateways.
@@ -74,7 +85,7 @@ impl LiveSource {
     /// Reads the templates again; broken ones are refused, and the last good ones stay.
     pub(super) fn reload(&self) {
         let read = read_templates(&self.templates.dir)
-            .and_then(|templates| Ok((templates.rules(&self.templates.default_profile)?, templates)));
+            .and_then(|templates| Ok((self.templates.rules(&templates)?, templates)));
         match read {
             Ok((rules, templates)) => {
                 let profiles = templates.profile_names().count();
@@ -121,10 +132,13 @@ impl LiveSource {
                 match stored.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
                     Ok(()) => {
                         took = began.elapsed();
+                        self.health.set(Part::DataDir, health::State::Ok, None);
                         (kept, told) = (Some(desired), None);
                     }
                     Err(error) => {
                         let error = error.to_string();
+                        self.health
+                            .set(Part::DataDir, health::State::Degraded, Some(error.clone()));
                         if told.as_ref() != Some(&error) {
                             tracing::error!(
                                 "{error}; a trunkd that starts while Redis is away will have nothing to serve"
@@ -185,6 +199,33 @@ impl LiveSource {
         held.is_empty().then_some(current.desired)
     }
 
+    /// Says in `/health` who asked and is in no settings. That is no fault of trunkd's: anybody can ask.
+    pub(super) fn report_unknown_switches(&self) {
+        let report = self.unknown.report(std::time::Instant::now());
+        self.health.set(Part::UnknownSwitches, health::State::Ok, report);
+    }
+
+    /// What a rescan is answered, when that is not all.
+    async fn missing(&self, asked: &SofiaConf, desired: &Arc<Desired>, key: &RevisionKey) -> Option<Arc<Desired>> {
+        if asked.kind() != Kind::Rescan {
+            return None;
+        }
+        let (running, asked) = (self.running.clone(), asked.clone());
+        let (desired, key) = (desired.clone(), key.clone());
+        // Ten thousand gateways are compared: not on a thread that others wait for.
+        let compared = tokio::task::spawn_blocking(move || {
+            let asks = Rescan {
+                switch: &asked.node,
+                core_uuid: asked.core_uuid.as_deref(),
+                profile: asked.profile.as_deref()?,
+            };
+            let missing = running.missing(asks, &desired, &key)?;
+            Some(Arc::new(desired.only(&missing)))
+        });
+        // All are served when this fails.
+        compared.await.ok().flatten()
+    }
+
     /// Whether what was served last was what Redis held.
     pub(super) fn is_fresh(&self) -> bool {
         *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) == Some(true)
@@ -233,6 +274,9 @@ fn is(known: &Option<Arc<Desired>>, desired: &Arc<Desired>) -> bool {
 
 impl xml_curl::Source for LiveSource {
     async fn desired(&self, asked: &SofiaConf) -> Result<xml_curl::Current, xml_curl::Unavailable> {
+        if self.unknown.note(&asked.node, std::time::Instant::now()) {
+            self.report_unknown_switches();
+        }
         let read = match &asked.gateway {
             Gateway::One(gateway) => self.catalog.one(gateway).await,
             Gateway::NotAsked | Gateway::All => self.catalog.all().await,
@@ -249,6 +293,13 @@ impl xml_curl::Source for LiveSource {
             && let Some(batch) = self.served.batch(&asked.node, profile)
         {
             desired = Arc::new(desired.only(&batch));
+            is_for_one = true;
+        }
+        // What is not known to be wanted still is not started by trunkd either.
+        if current.stale.is_none()
+            && let Some(missing) = self.missing(asked, &desired, &current.key).await
+        {
+            desired = missing;
             is_for_one = true;
         }
         let asked_to_start = match &asked.gateway {
@@ -287,6 +338,12 @@ impl Wanting for LiveSource {
 
 /// A switch as ingest knows it, for the executor.
 pub(super) struct LiveSwitch(pub(super) Arc<Ingest>);
+
+impl Runs for LiveSwitch {
+    fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>> {
+        self.0.revisions(core_uuid)
+    }
+}
 
 impl Switch for LiveSwitch {
     fn name(&self) -> &str {
@@ -348,5 +405,9 @@ impl Switch for LiveSwitch {
 
     fn survey_soon(&self) {
         self.0.survey_soon();
+    }
+
+    fn not_ready(&self) {
+        self.0.not_ready();
     }
 }

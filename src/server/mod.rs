@@ -32,11 +32,12 @@ use crate::ingest::{self, Ingest};
 use crate::metrics;
 use crate::reconcile::{self, Executor, Served};
 use crate::settings::{ReconcileMode, Settings, SettingsError};
+use crate::shown::shown;
 use crate::sofia_conf::TemplateError;
 use crate::store::{
     Catalog, DataDir, DataDirError, Embedded, EmbeddedError, LastGood, Observed, Options, StatusKeys, Store, StoreError,
 };
-use crate::xml_curl::Documents;
+use crate::xml_curl::{Documents, UnknownSwitches};
 pub use tasks::EndedEarly;
 
 use live::{LiveSource, LiveSwitch, TemplateFiles};
@@ -115,10 +116,14 @@ impl Application {
         let listener =
             listen(address, settings.http.max_connections).map_err(|source| ServerError::Listen { address, source })?;
         let data_dir = match DataDir::lock(&settings.data_dir).await {
-            Ok(data_dir) => Some(data_dir),
+            Ok(data_dir) => {
+                health.set(Part::DataDir, health::State::Ok, None);
+                Some(data_dir)
+            }
             // What it keeps is for another day; today there are switches to serve.
-            Err(error @ DataDirError::Unusable { .. }) if !settings.redis.embedded => {
+            Err(error) if !error.is_taken() && !settings.redis.embedded => {
                 tracing::error!("{error}; a trunkd that starts while Redis is away will have nothing to serve");
+                health.set(Part::DataDir, health::State::Degraded, Some(error.to_string()));
                 None
             }
             Err(error) => return Err(error.into()),
@@ -132,7 +137,7 @@ impl Application {
             health.clone(),
         )?;
         store.meet().await?;
-        let rules = templates.current.load().rules(&templates.default_profile)?;
+        let rules = templates.rules(&templates.current.load())?;
         let workers = Workers::start(settings.http.workers).map_err(ServerError::Workers)?;
         let tracking = CancellationToken::new();
         let catalog = Catalog::tracking(store.clone(), rules, workers.first(), tracking.clone());
@@ -154,6 +159,8 @@ impl Application {
             templates,
             health: health.clone(),
             served: Arc::new(Served::new(limits, restored)),
+            running: Arc::default(),
+            unknown: UnknownSwitches::new(settings.switches.iter().map(|switch| switch.name.clone())),
             fresh: Mutex::default(),
             changes: watch::Sender::new(0),
         });
@@ -291,24 +298,21 @@ impl Parts {
                 let shared = reconcile::Shared {
                     wanting: self.source.clone(),
                     served: self.source.served.clone(),
+                    running: self.source.running.clone(),
                     store: self.store.clone(),
                     holder: instance.clone(),
                     health: self.health.clone(),
                 };
                 let live = Arc::new(LiveSwitch(ingest));
+                self.source.running.add(&switch.name, live.clone());
                 let timing = self.timing.reconcile.clone();
                 let executor = Executor::new(live, shared, &self.settings.reconcile, timing);
                 tasks.spawn(format_args!("reconciler of {}", switch.name), |stop| executor.run(stop));
             }
         }
-        if !names.is_empty() {
-            let unseen = self.timing.ingest.stale_after;
-            let forget = forget_removed(self.store.clone(), names, keys, instance, unseen);
-            tasks.spawn_cut("switches that are gone", async {
-                forget.await;
-                std::future::pending().await
-            });
-        }
+        let unseen = self.timing.ingest.stale_after;
+        let forget = forget_removed(self.store.clone(), names, keys, instance, unseen);
+        tasks.spawn_cut("switches that are gone", forget);
     }
 }
 
@@ -356,19 +360,32 @@ fn tell_systemd(state: &[NotifyState]) {
     }
 }
 
-/// Removes what Redis keeps of switches that the settings no longer name, once no trunkd sees them: another one's settings may name them still.
-/// A trunkd without any switch keeps out of it.
+/// A switch is gone for good when no trunkd's settings have named it for a day: so many times the
+/// 60 s after which a switch counts as out of reach.
+const GONE_AFTER: u32 = 1440;
+/// How often such switches are looked for: every 10 min, in the same unit.
+const GONE_LOOK: u32 = 10;
+
+/// Removes what Redis keeps of switches that the settings no longer name, once no trunkd sees them:
+/// another trunkd's settings may still name them. At the start these are switches that were just taken
+/// out of the settings; a trunkd without any switch leaves them alone. What another trunkd left behind
+/// is removed a day after it went.
 async fn forget_removed(store: Store, names: Vec<String>, keys: Arc<StatusKeys>, instance: Arc<str>, unseen: Duration) {
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+    let gone = (unseen * GONE_AFTER, unseen * GONE_AFTER);
+    let (mut limits, mut is_start) = ((unseen, Duration::ZERO), !names.is_empty());
+    if !is_start {
+        limits = gone;
+    }
     loop {
         let known = store.switch_names().await;
         let removed = known.iter().flatten().filter(|known| !names.contains(known));
         let (mut left, mut failed) = (0, known.is_err());
         for name in removed {
             let observed = Observed::new(store.clone(), keys.clone(), name, instance.clone());
-            match observed.forget(unseen).await {
+            match observed.forget(limits.0, limits.1).await {
                 Ok(true) => {
-                    tracing::info!(switch = %name, "no longer in the settings: its states were removed from Redis")
+                    tracing::info!(switch = %shown(name), "no longer in the settings: its states were removed from Redis")
                 }
                 Ok(false) => left += 1,
                 Err(_) => failed = true,
@@ -376,8 +393,11 @@ async fn forget_removed(store: Store, names: Vec<String>, keys: Arc<StatusKeys>,
         }
         match (failed, left) {
             (true, _) => sleep(backoff.delay()).await,
-            (false, 0) => return,
-            (false, _) => sleep(unseen).await,
+            (false, 1..) if is_start => sleep(unseen).await,
+            (false, _) => {
+                (limits, is_start) = (gone, false);
+                sleep(unseen * GONE_LOOK).await;
+            }
         }
     }
 }
@@ -388,6 +408,7 @@ async fn refresh(source: Arc<LiveSource>, store: Store, every: Duration) {
     const PING: Duration = Duration::from_secs(5);
     let mut backoff = Backoff::new(Duration::from_millis(200), PING);
     loop {
+        source.report_unknown_switches();
         let read = source.serves(source.catalog.read_again().await);
         let again = match read {
             Ok(current) if current.stale.is_none() => {

@@ -9,6 +9,7 @@ use ::metrics::{counter, histogram};
 use tracing::{debug, error, info, trace, warn};
 
 use crate::metrics::{XML_CURL_BYTES, XML_CURL_OVERSIZED, XML_CURL_REQUESTS, XML_CURL_SECONDS};
+use crate::telemetry::ms;
 use crate::throttle::Throttle;
 use crate::xml_curl::{Answer, FREESWITCH_MAX_BYTES, Gateway, Kind, Outcome, SofiaConf};
 
@@ -132,7 +133,7 @@ fn log(asked: &SofiaConf, answer: &Answer, elapsed: Duration) {
                 node = clip(&asked.node),
                 outcome = answer.outcome.as_str(),
                 bytes = answer.body.len(),
-                ms = elapsed.as_secs_f64() * 1e3,
+                ms = ms(elapsed),
                 stale_since = answer.stale_since.map(tracing::field::display),
                 $($message)+
             )

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use figment::error::{Actual, Kind};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
+use strsim::levenshtein;
 
 use super::Settings;
 use super::sources::insert;
@@ -262,7 +263,9 @@ fn suggestion(path: &[&str], origin: &Origin) -> Option<String> {
     let squeeze = |key: &str| key.replace(['_', '.', '-'], "").to_ascii_lowercase();
     let keys = all_keys();
     let of_distance = |most: usize| {
-        let near = keys.iter().map(|key| (distance(&squeeze(key), &squeeze(&meant)), key));
+        let near = keys
+            .iter()
+            .map(|key| (levenshtein(&squeeze(key), &squeeze(&meant)), key));
         near.filter(|(distance, _)| *distance <= most).min().map(|(_, key)| key)
     };
     let key = of_distance(2)?;
@@ -323,18 +326,4 @@ impl Provider for Offered {
     fn data(&self) -> figment::Result<Map<Profile, Dict>> {
         Ok(Map::from([(Profile::Default, self.0.clone())]))
     }
-}
-
-/// Edits between two short words.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let next = (diagonal + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], next);
-        }
-    }
-    row[b.len()]
 }

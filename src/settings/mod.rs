@@ -6,6 +6,7 @@
 //! that it names.
 
 mod error;
+mod paths;
 mod sources;
 mod text;
 mod validate;
@@ -23,19 +24,23 @@ pub use error::{Origin, SettingsError};
 pub use sources::{Flags, Sources};
 pub use text::{Credential, HostPort};
 
+/// What the names of all keys begin with that trunkd keeps for itself.
+pub const OWN_KEYS: &str = "trunkd:";
+
 /// Everything an operator can set. `trunkd.example.toml` has each key with its default.
 ///
-/// Relative paths are taken from the working directory, whichever file or variable they stand in.
+/// Relative paths in the settings file start at its folder, those of variables and flags at the working directory.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where trunkd keeps what must outlive it: the embedded Redis. Default: the folder systemd gives (`StateDirectory=`), else
-    /// `data`. `TRUNKD_DATA_DIR`.
+    /// Where trunkd keeps what must outlive it: the embedded Redis. Default: the folder systemd gives (`StateDirectory=`); else
+    /// `/var/lib/trunkd` with `/etc/trunkd/trunkd.toml`; else `data` beside the settings file. `TRUNKD_DATA_DIR`.
     pub data_dir: PathBuf,
     pub http: HttpSettings,
     pub redis: RedisSettings,
     pub status: StatusSettings,
     pub templates: TemplateSettings,
+    pub gateways: GatewaySettings,
     /// Each `[[switch]]` table: one FreeSWITCH. In the environment one list of inline tables, which takes the place of the file's:
     /// `TRUNKD_SWITCH='[{name="fs1", address="127.0.0.1:8021", password="ClueCon"}]'`.
     #[serde(rename = "switch")]
@@ -194,6 +199,25 @@ pub struct TemplateSettings {
     pub default_profile: String,
 }
 
+/// `[gateways]`: what a gateway in Redis may do.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewaySettings {
+    /// Variables that make FreeSWITCH execute something. `TRUNKD_GATEWAYS__ALLOW_HOOKS` (`true`, or `api_hangup_hook,api_on_answer`).
+    #[serde(deserialize_with = "text::hooks")]
+    pub allow_hooks: AllowHooks,
+}
+
+/// Which variables that execute something a gateway may have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum AllowHooks {
+    #[default]
+    No,
+    Yes,
+    /// These names alone, in lower case.
+    Names(Vec<String>),
+}
+
 /// One `[[switch]]`: a FreeSWITCH whose event socket trunkd connects to.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -311,7 +335,11 @@ impl Settings {
         if !figment.contains("http.allow") && !settings.http.is_loopback() {
             settings.http.allow = Vec::new();
         }
-        validate::finish(&mut settings, &|key| Origin::of(&figment, key))?;
+        let origin = |key: &str| Origin::of(&figment, key);
+        if let Some(file) = settings.config_file.clone() {
+            paths::resolve(&mut settings, &file, &origin);
+        }
+        validate::finish(&mut settings, &origin)?;
         Ok(settings)
     }
 
@@ -390,6 +418,7 @@ impl Default for Settings {
             redis: RedisSettings::default(),
             status: StatusSettings::default(),
             templates: TemplateSettings::default(),
+            gateways: GatewaySettings::default(),
             switches: Vec::new(),
             reconcile: ReconcileSettings::default(),
             log: LogSettings::default(),

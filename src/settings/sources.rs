@@ -21,7 +21,8 @@ const FOREIGN: [&str; 4] = ["TRUNKD_SERVICE_", "TRUNKD_PORT", "TRUNKD_TEST_", "T
 
 /// Keys whose variable may hold a TOML list or table. Any other variable is taken as it stands, so that a password may begin with
 /// a bracket.
-const STRUCTURED: [&str; 8] = [
+const STRUCTURED: [&str; 9] = [
+    "gateways.allow_hooks",
     "http.credentials",
     "http.allow",
     "http.tls",

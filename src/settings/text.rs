@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde::Deserializer;
 use serde::de::{Error, SeqAccess, Visitor};
 
-use super::{LogFormat, ReconcileMode};
+use super::{AllowHooks, LogFormat, ReconcileMode};
 
 /// What can be read from one text. The error says what is wrong and what to write; it shows the text only where that is no secret.
 pub(super) trait FromText: Sized {
@@ -43,6 +43,57 @@ pub(super) fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Erro
 pub(super) trait ListItem: FromText {
     /// Whether a comma in one text separates items.
     const SPLIT: bool = true;
+}
+
+/// `true`, `false`, or a list of names, also as one text with commas between.
+pub(super) fn hooks<'de, D: Deserializer<'de>>(from: D) -> Result<AllowHooks, D::Error> {
+    from.deserialize_any(Hooks)
+}
+
+struct Hooks;
+
+impl<'de> Visitor<'de> for Hooks {
+    type Value = AllowHooks;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("true, false, or a list of names of variables")
+    }
+
+    fn visit_bool<E: Error>(self, all: bool) -> Result<AllowHooks, E> {
+        Ok(if all { AllowHooks::Yes } else { AllowHooks::No })
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<AllowHooks, E> {
+        match text.trim() {
+            "true" => Ok(AllowHooks::Yes),
+            "false" => Ok(AllowHooks::No),
+            names => hook_names(names.split(',')).map(AllowHooks::Names).map_err(E::custom),
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<AllowHooks, A::Error> {
+        let mut names = Vec::new();
+        while let Some(Item(name)) = items.next_element::<Item<String>>()? {
+            names.push(name);
+        }
+        let names = hook_names(names.iter().map(String::as_str));
+        names.map(AllowHooks::Names).map_err(A::Error::custom)
+    }
+}
+
+fn hook_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<String>, String> {
+    names
+        .map(|name| {
+            let name = name.trim().to_ascii_lowercase();
+            let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
+            if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(is_name) {
+                return Err(format!(
+                    "`{name}` is no name of a variable: write true, or names such as \"api_hangup_hook\""
+                ));
+            }
+            Ok(name)
+        })
+        .collect()
 }
 
 struct One<T>(PhantomData<T>);

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::error::WayToRedis;
 use super::text::FromText;
-use super::{Credential, HttpSettings, Origin, RedisSettings, SentinelSettings, Settings, SettingsError};
+use super::{Credential, HttpSettings, OWN_KEYS, Origin, RedisSettings, SentinelSettings, Settings, SettingsError};
 
 /// A password is some tens of bytes, a list of a fleet's credentials some kilobytes; a path that names a log or a device is
 /// noticed instead of read.
@@ -258,11 +258,12 @@ fn check_redis(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsErro
         );
         return invalid("redis.gateway_keys", problem);
     }
-    if prefix.starts_with("trunkd:") {
-        return invalid(
-            "redis.gateway_keys",
-            "keys that begin with `trunkd:` are trunkd's own".to_owned(),
+    if prefix.starts_with(OWN_KEYS) || OWN_KEYS.starts_with(prefix) {
+        let problem = format!(
+            "`{}` matches keys that begin with `{OWN_KEYS}`, which are trunkd's own: begin it with something else, as \"cti_gateway@*\"",
+            redis.gateway_keys
         );
+        return invalid("redis.gateway_keys", problem);
     }
     if redis.domains.iter().any(String::is_empty) {
         return invalid("redis.domains", "a domain's name is empty".to_owned());
@@ -317,11 +318,21 @@ fn check_status(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsErr
                 format!("`{value}` would be read as a domain's gateways, as `redis.gateway_keys` has it: name another");
             return invalid(key, problem);
         }
-        if value.starts_with("trunkd:") {
+        if value.starts_with(OWN_KEYS) {
             return invalid(
                 key,
-                format!("`{value}`: keys that begin with `trunkd:` are trunkd's own; name another"),
+                format!("`{value}`: keys that begin with `{OWN_KEYS}` are trunkd's own; name another"),
             );
+        }
+    }
+    // Redis tells its own clients of changes and of keys on channels that begin so.
+    for (prefix, whose) in [(OWN_KEYS, "trunkd's own"), ("__", "those of Redis itself")] {
+        if status.channel.starts_with(prefix) {
+            let problem = format!(
+                "`{}`: channels that begin with `{prefix}` are {whose}; name another",
+                status.channel
+            );
+            return invalid("status.channel", problem);
         }
     }
     if status.list == status.hash {

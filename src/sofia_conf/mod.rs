@@ -5,6 +5,7 @@
 mod blocks;
 mod document;
 mod escape;
+mod lines;
 mod outline;
 mod preprocessor;
 mod render;
@@ -13,5 +14,7 @@ mod templates;
 
 pub use blocks::Text;
 pub use document::{Document, GatewayQuery, NOT_FOUND, Query};
-pub use render::{KeyError, RenderedGateway, RevisionKey, render_gateway, revision};
+pub use render::{RenderedGateway, render_gateway};
+
+pub use crate::gateway::{KeyError, RevisionKey, revision};
 pub use templates::{TemplateError, TemplateWarning, Templates};

@@ -5,6 +5,9 @@ use std::ops::Range;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
+/// The most attributes of one element, as each is compared with all others. FreeSWITCH's have two.
+const MAX_ATTRIBUTES: usize = 256;
+
 /// The elements of a text in the order of their open tags, and its comments.
 #[derive(Debug, Default)]
 pub(super) struct Outline {
@@ -12,6 +15,8 @@ pub(super) struct Outline {
     pub(super) comments: Vec<Range<usize>>,
     /// The `<?xml … ?>` at the top.
     pub(super) declaration: Option<Range<usize>>,
+    /// Where those are in `elements` that are in no other.
+    top: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub(super) struct Element {
     pub(super) close: Range<usize>,
     /// Where the parent is in `elements`.
     pub(super) parent: Option<usize>,
+    /// Where the children are.
+    children: Vec<usize>,
 }
 
 /// Where and why a text is not well-formed.
@@ -115,6 +122,10 @@ impl Outline {
         // What the preprocessor takes never reaches the parser, so it need not be XML.
         if !name.eq_ignore_ascii_case(super::preprocessor::DIRECTIVE) {
             for attribute in tag.attributes() {
+                if attributes.len() == MAX_ATTRIBUTES {
+                    let reason = format!("<{name}> has more than {MAX_ATTRIBUTES} attributes");
+                    return Err(Malformed { at: open.start, reason });
+                }
                 let attribute = attribute.map_err(|error| Malformed {
                     at: open.start,
                     reason: format!("an attribute of <{name}> is malformed: {error}"),
@@ -124,7 +135,14 @@ impl Outline {
                 attributes.push((attribute.key.as_ref().to_owned(), value));
             }
         }
+        let at = self.elements.len();
+        let siblings = match parent {
+            Some(parent) => &mut self.elements[parent].children,
+            None => &mut self.top,
+        };
+        siblings.push(at);
         self.elements.push(Element {
+            children: Vec::new(),
             name,
             attributes,
             open,
@@ -136,10 +154,17 @@ impl Outline {
 
     /// The children of an element, or the elements at the top.
     pub(super) fn children(&self, parent: Option<usize>) -> impl Iterator<Item = (usize, &Element)> {
-        self.elements
-            .iter()
-            .enumerate()
-            .filter(move |(_, element)| element.parent == parent)
+        let children = match parent {
+            Some(parent) => self.elements.get(parent).map_or(&[][..], |element| &element.children),
+            None => &self.top,
+        };
+        children.iter().map(|at| (*at, &self.elements[*at]))
+    }
+
+    /// The element whose open tag begins there.
+    pub(super) fn opened_at(&self, start: usize) -> Option<(usize, &Element)> {
+        let found = self.elements.binary_search_by_key(&start, |element| element.open.start);
+        found.ok().map(|at| (at, &self.elements[at]))
     }
 
     /// The first child of that name, which is the only one FreeSWITCH looks at (`switch_xml_child`).

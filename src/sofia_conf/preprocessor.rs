@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::lines::{span_at, strictly_inside};
+
 /// The name of a directive's element, in any case.
 pub(super) const DIRECTIVE: &str = "x-pre-process";
 
@@ -64,16 +66,25 @@ fn drops(line: &str) -> bool {
 
 /// Where the first `$${…}` of a line ends. FreeSWITCH puts a NUL there before it looks for what makes it drop the line.
 fn end_of_first_variable(line: &str) -> Option<usize> {
-    line.match_indices("$${").find_map(|(start, _)| {
-        let mut depth = 0;
-        line[start + 2..]
-            .bytes()
-            .position(|b| {
-                depth += i32::from(b == b'{') - i32::from(b == b'}');
-                b == b'}' && depth == 0
-            })
-            .map(|length| start + 2 + length)
-    })
+    let bytes = line.as_bytes();
+    // Braces that are open; each closes the one that was opened last.
+    let mut open = Vec::new();
+    // Where the first variable that is closed begins and ends.
+    let mut first: Option<(usize, usize)> = None;
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'{' => open.push(at),
+            b'}' => {
+                let Some(brace) = open.pop() else { continue };
+                let is_first = first.is_none_or(|(start, _)| brace < start);
+                if is_first && bytes[..brace].ends_with(b"$$") {
+                    first = Some((brace, at));
+                }
+            }
+            _ => {}
+        }
+    }
+    first.map(|(_, end)| end)
 }
 
 fn find_directive(line: &str) -> Option<usize> {
@@ -83,13 +94,13 @@ fn find_directive(line: &str) -> Option<usize> {
 }
 
 /// What the parser gets to see of a text: what the preprocessor drops or acts on is blank, all else is where it was.
-/// `breaks` are places where a line will be broken before the text is sent. What directives insert is not known here.
+/// `breaks` are places, sorted, where a line will be broken before the text is sent. What directives insert is not known here.
 pub(super) fn surviving(text: &str, breaks: &[usize]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut in_directive_comment = false;
     for line in lines(text) {
         let mut start = line.start;
-        let inner = breaks.iter().copied().filter(|at| line.start < *at && *at < line.end);
+        let inner = strictly_inside(breaks, &line).iter().copied();
         for end in inner.chain([line.end]) {
             if start < end {
                 push_surviving(&mut out, &text[start..end], &mut in_directive_comment);
@@ -144,7 +155,7 @@ fn blank(out: &mut String, text: &str) {
 }
 
 /// Finds the directives of a text, and what FreeSWITCH will not do as it reads. `comments` are the spans of the
-/// comments.
+/// comments, sorted.
 pub(super) fn examine(text: &str, comments: &[Range<usize>]) -> (Vec<Directive>, Vec<Note>) {
     let mut directives = Vec::new();
     let mut notes = Vec::new();
@@ -182,7 +193,7 @@ pub(super) fn examine(text: &str, comments: &[Range<usize>]) -> (Vec<Directive>,
                 action: read_action(&line[name..]),
             };
             let end = line[name..].find("/>").map(|end| name + end + 2);
-            if comments.iter().any(|comment| comment.contains(&directive.at)) {
+            if span_at(comments, directive.at).is_some() {
                 let mend = "remove the line, or rename the element, to Z-PRE-PROCESS for instance";
                 note(
                     at,
@@ -217,19 +228,13 @@ pub(super) fn examine(text: &str, comments: &[Range<usize>]) -> (Vec<Directive>,
 fn is_inside(comments: &[Range<usize>], at: usize, line: &str, line_start: usize) -> bool {
     let first = line_start + (line.len() - line.trim_start().len());
     let last = line_start + line.trim_end().len();
-    comments.iter().any(|c| {
-        c.contains(&at) && c.start <= first && last <= c.end && {
-            // Of a comment over several lines, its first and its last line hold its marks.
-            (c.start == first) == (c.end == last)
-        }
-    })
+    // Of a comment over several lines, its first and its last line hold its marks.
+    span_at(comments, at).is_some_and(|c| c.start <= first && last <= c.end && (c.start == first) == (c.end == last))
 }
 
 fn has_text_beside(line: &str, line_start: usize, directive: Range<usize>, comments: &[Range<usize>]) -> bool {
     line.char_indices().any(|(offset, c)| {
-        !c.is_whitespace()
-            && !directive.contains(&offset)
-            && !comments.iter().any(|comment| comment.contains(&(line_start + offset)))
+        !c.is_whitespace() && !directive.contains(&offset) && span_at(comments, line_start + offset).is_none()
     })
 }
 
@@ -250,4 +255,26 @@ fn quoted_after<'a>(text: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
     let text = &text[text.find('=')?..];
     let text = &text[text.find('"')? + 1..];
     text.split_once('"')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_first_variable_ends_where_freeswitch_counts_its_braces_to_the_end(line in "([$]{2}[{]|[$]|[{]|[}]|a){0,16}") {
+            let by_counting = line.match_indices("$${").find_map(|(start, _)| {
+                let mut depth = 0;
+                let length = line[start + 2..].bytes().position(|b| {
+                    depth += i32::from(b == b'{') - i32::from(b == b'}');
+                    b == b'}' && depth == 0
+                });
+                Some(start + 2 + length?)
+            });
+            prop_assert_eq!(end_of_first_variable(&line), by_counting);
+        }
+    }
 }

@@ -1,22 +1,27 @@
 //! One template file taken apart: where our text goes in, what FreeSWITCH's rules need to know, what there is to tell.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::lines::{Lines, span_at, strictly_inside};
 use super::outline::{Comments, Element, Malformed, Outline};
 use super::preprocessor::{self, Directive, Note};
 use super::templates::{Loading, Part, Profile, TemplateError, TemplateWarning};
+use crate::files::{self, FileError};
 use crate::gateway::{GatewayName, ProfileFacts, ProfileName, is_true};
 
 /// The largest template file that is read, in bytes. FreeSWITCH's own profiles take some 20,000.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+/// The largest all files may be together, in bytes. A thousand profiles as FreeSWITCH ships them take a third of it.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// The most profiles. Each is a thread and a port of FreeSWITCH's.
+const MAX_PROFILES: usize = 1000;
 
 /// The parts of `sofia.conf.xml`: up to the inside of `<profiles>`, that inside, and the rest.
 pub(super) fn read_sofia_conf(dir: &Path, loading: &mut Loading) -> Result<(String, Vec<Part>, String), TemplateError> {
-    let file = TemplateFile::read(&dir.join("sofia.conf.xml"))?;
+    let file = TemplateFile::read(&dir.join("sofia.conf.xml"), loading)?;
     let mut configuration = None;
     for (at, element) in file.top_elements() {
         if element.name != "configuration" || configuration.is_some() {
@@ -106,15 +111,16 @@ pub(super) struct TemplateFile {
     path: PathBuf,
     /// Without a byte order mark.
     text: String,
+    lines: Lines,
     raw: Outline,
-    /// What doesn't go along: the XML declaration and the `<include>` around it all.
+    /// What doesn't go along: the XML declaration and the `<include>` around it all. Sorted.
     cuts: Vec<Range<usize>>,
     /// Same length as `text`, with spaces where it is cut.
     uncut: String,
 }
 
 impl TemplateFile {
-    pub(super) fn read(path: &Path) -> Result<TemplateFile, TemplateError> {
+    pub(super) fn read(path: &Path, loading: &mut Loading) -> Result<TemplateFile, TemplateError> {
         let unusable = |reason: String, mend: &str| TemplateError {
             file: path.to_owned(),
             line: None,
@@ -122,21 +128,26 @@ impl TemplateFile {
             reason,
             mend: mend.to_owned(),
         };
-        let unreadable = |error: io::Error| {
-            let mend = match error.kind() {
-                io::ErrorKind::NotFound => "put it there, or name the folder that has it: templates.dir, --templates",
-                _ => "make it readable",
-            };
-            unusable(format!("the file can't be read: {error}"), mend)
-        };
-        let size = fs::metadata(path).map_err(unreadable)?.len();
-        if size > MAX_FILE_BYTES {
-            return Err(unusable(
-                format!("the file has {size} bytes; at most {MAX_FILE_BYTES} are read"),
+        let bytes = files::read(path, MAX_FILE_BYTES).map_err(|error| match error {
+            FileError::TooLarge { bytes, most } => unusable(
+                format!("the file has {bytes} bytes; at most {most} are read"),
                 "make it shorter",
-            ));
+            ),
+            FileError::Io(error) if error.kind() == io::ErrorKind::NotFound => unusable(
+                format!("the file can't be read: {error}"),
+                "put it there, or name the folder that has it: templates.dir, --templates",
+            ),
+            FileError::Io(error) => unusable(format!("the file can't be read: {error}"), "make it readable"),
+            error => unusable(
+                format!("the file can't be read: {error}"),
+                "put a file there, or remove it",
+            ),
+        })?;
+        loading.bytes += bytes.len() as u64;
+        if loading.bytes > MAX_BYTES {
+            let reason = format!("with this file the templates have more than {MAX_BYTES} bytes");
+            return Err(unusable(reason, "remove what FreeSWITCH is not to have"));
         }
-        let bytes = fs::read(path).map_err(unreadable)?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = error.utf8_error().valid_up_to();
             let good = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
@@ -162,6 +173,7 @@ impl TemplateFile {
         }
         let mut file = TemplateFile {
             path: path.to_owned(),
+            lines: Lines::default(),
             raw: Outline::default(),
             cuts: Vec::new(),
             uncut: String::new(),
@@ -183,6 +195,7 @@ impl TemplateFile {
         for cut in &file.cuts {
             file.uncut.replace_range(cut.clone(), &" ".repeat(cut.len()));
         }
+        file.lines = Lines::of(&file.text, &file.uncut);
         Ok(file)
     }
 
@@ -198,7 +211,7 @@ impl TemplateFile {
     }
 
     fn place(&self, at: usize) -> String {
-        format!("{}:{}", self.path.display(), place(&self.text, at).0)
+        format!("{}:{}", self.path.display(), self.lines.number(at))
     }
 
     fn malformed(&self, malformed: &Malformed) -> TemplateError {
@@ -209,7 +222,7 @@ impl TemplateFile {
     fn warning(&self, at: usize, reason: String, mend: String) -> TemplateWarning {
         TemplateWarning {
             file: self.path.clone(),
-            line: place(&self.text, at).0,
+            line: self.lines.number(at),
             reason,
             mend,
         }
@@ -232,7 +245,7 @@ impl TemplateFile {
             .iter()
             .flat_map(|element| [element.open.clone(), element.close.clone()])
             .flat_map(|tag| [self.line_start(tag.start), tag.end])
-            .filter(|at| preprocessor::may_meddle_with(&self.uncut[self.line_of(*at)]))
+            .filter(|at| self.lines.is_at_risk(*at))
             .chain(always.iter().copied())
             .collect();
         breaks.sort_unstable();
@@ -240,45 +253,28 @@ impl TemplateFile {
         breaks
     }
 
-    fn line_of(&self, at: usize) -> Range<usize> {
-        let is_end = |c: char| matches!(c, '\r' | '\n');
-        let start = self.text[..at].rfind(is_end).map_or(0, |end| end + 1);
-        let end = self.text[at..].find(is_end).map_or(self.text.len(), |end| at + end + 1);
-        start..end
-    }
-
     /// The start of the line, if nothing but white space stands between it and `at`; else `at`.
     fn line_start(&self, at: usize) -> usize {
-        let start = self.line_of(at).start;
-        if self.text[start..at].chars().all(|c| matches!(c, ' ' | '\t')) {
-            start
-        } else {
-            at
-        }
+        self.lines.start_if_blank(at)
     }
 
-    /// A piece of the text without what is cut, with line ends put in at `breaks`.
+    /// A piece of the text without what is cut, with line ends put in at `breaks`, which are sorted.
     fn piece(&self, range: Range<usize>, breaks: &[usize]) -> String {
         let mut out = String::with_capacity(range.len());
         let mut at = range.start;
-        let mut stops: Vec<usize> = breaks
-            .iter()
-            .copied()
-            .filter(|b| range.start < *b && *b < range.end)
-            .collect();
-        stops.extend(
-            self.cuts
-                .iter()
-                .flat_map(|cut| [cut.start, cut.end])
-                .filter(|c| range.start < *c && *c < range.end),
-        );
+        let mut stops = strictly_inside(breaks, &range).to_vec();
+        let first_cut = self.cuts.partition_point(|cut| cut.end <= range.start);
+        let cuts = self.cuts[first_cut..].iter().take_while(|cut| cut.start < range.end);
+        let ends = cuts.flat_map(|cut| [cut.start, cut.end]);
+        stops.extend(ends.filter(|end| range.start < *end && *end < range.end));
         stops.push(range.end);
         stops.sort_unstable();
         for stop in stops {
-            if !self.cuts.iter().any(|cut| cut.contains(&at)) {
+            if span_at(&self.cuts, at).is_none() {
                 out.push_str(&self.text[at..stop]);
             }
-            if breaks.contains(&stop) && !out.is_empty() && !out.ends_with(['\r', '\n']) && stop < range.end {
+            let is_break = stop < range.end && breaks.binary_search(&stop).is_ok();
+            if is_break && !out.is_empty() && !out.ends_with(['\r', '\n']) {
                 out.push('\n');
             }
             at = stop;
@@ -292,10 +288,10 @@ impl TemplateFile {
             self.piece(range.start..tag.start, breaks),
             self.piece(tag.end..range.end, breaks),
         );
-        if breaks.contains(&tag.start) && !before.is_empty() {
+        if breaks.binary_search(&tag.start).is_ok() && !before.is_empty() {
             before = with_line_end(before);
         }
-        if breaks.contains(&tag.end) && !after.starts_with(['\r', '\n']) {
+        if breaks.binary_search(&tag.end).is_ok() && !after.starts_with(['\r', '\n']) {
             after.insert(0, '\n');
         }
         (before, after)
@@ -318,10 +314,8 @@ impl TemplateFile {
             self.error(malformed.at, format!("{reason}: {}", malformed.reason), MEND)
         })?;
         let survives = |tag: &Element| {
-            surviving
-                .elements
-                .iter()
-                .any(|e| e.open == tag.open && e.close == tag.close)
+            let found = surviving.opened_at(tag.open.start);
+            found.is_some_and(|(_, e)| e.open == tag.open && e.close == tag.close)
         };
         match tags.iter().find(|tag| !survives(tag)) {
             None => Ok(surviving),
@@ -467,8 +461,16 @@ impl TemplateFile {
             let reason = format!("there is a profile '{name}' already, at {first}");
             return Err(self.error(element.open.start, reason, "rename one, or remove it"));
         }
+        if loading.profiles.len() > MAX_PROFILES {
+            let reason = format!("with this one there are more than {MAX_PROFILES} profiles");
+            return Err(self.error(
+                element.open.start,
+                reason,
+                "keep only the profiles that FreeSWITCH is to have",
+            ));
+        }
         let end = element.close.end;
-        let inside = |span: &Range<usize>| directives.iter().any(|directive| span.contains(&directive.at));
+        let inside = |span: &Range<usize>| !directives_in(directives, span).is_empty();
 
         let gateways = self.raw.child(at, "gateways");
         if let Some((_, second)) = self.raw.children(Some(at)).filter(|(_, e)| e.name == "gateways").nth(1) {
@@ -529,9 +531,10 @@ impl TemplateFile {
         let (own_gateways, own_section, own_section_has_more) = match gateways {
             Some((_, gateways)) if !gateways.is_self_closing() => {
                 let section = gateways.open.end..gateways.close.start;
-                let own = surviving.elements.iter().enumerate().filter_map(|(child, gateway)| {
-                    let parent = surviving.elements.get(gateway.parent?)?;
-                    if gateway.name != "gateway" || parent.open.start != gateways.open.start {
+                let own = surviving.opened_at(gateways.open.start).into_iter();
+                let own = own.flat_map(|(at, _)| surviving.children(Some(at)));
+                let own = own.filter_map(|(_, gateway)| {
+                    if gateway.name != "gateway" {
                         return None;
                     }
                     let name = GatewayName::parse(gateway.attribute("name")?).ok()?;
@@ -541,13 +544,13 @@ impl TemplateFile {
                         let mend = "rename one, or remove it".to_owned();
                         loading.warnings.push(self.warning(gateway.open.start, reason, mend));
                     }
-                    let span = surviving.elements[child].span();
+                    let span = gateway.span();
                     Some((
                         name,
                         with_line_end(self.piece(self.line_start(span.start)..span.end, breaks)),
                     ))
                 });
-                let more = directives.iter().any(|d| section.contains(&d.at) && d.inserts());
+                let more = directives_in(directives, &section).iter().any(Directive::inserts);
                 let text = self.piece(section, breaks);
                 let text = text.trim_matches(['\r', '\n']).trim_end();
                 (own.collect(), with_line_end(text.to_owned()), more)
@@ -555,7 +558,8 @@ impl TemplateFile {
             _ => (Vec::new(), String::new(), false),
         };
         let facts = ProfileFacts {
-            tls: tls_of(surviving, element.open.start, directives),
+            tls: switched_on("tls", surviving, element.open.start, directives),
+            rfc_5626: switched_on("enable-rfc-5626", surviving, element.open.start, directives),
             gateways: own_gateways
                 .iter()
                 .map(|(name, _): &(GatewayName, String)| name.clone())
@@ -593,6 +597,13 @@ fn is_wrapper(element: &Element) -> bool {
     element.name == "include" && element.attributes.is_empty()
 }
 
+/// Of directives in their order, those in a span.
+fn directives_in<'a>(directives: &'a [Directive], span: &Range<usize>) -> &'a [Directive] {
+    let first = directives.partition_point(|directive| directive.at < span.start);
+    let end = directives.partition_point(|directive| directive.at < span.end);
+    directives.get(first..end).unwrap_or_default()
+}
+
 /// Line and column of an offset, counted from 1; the column in characters.
 fn place(text: &str, at: usize) -> (usize, usize) {
     let before = (0..=at.min(text.len()))
@@ -606,15 +617,11 @@ fn place(text: &str, at: usize) -> (usize, usize) {
     )
 }
 
-/// Whether a profile has TLS (`config_sofia` in sofia.c: the last `tls` of its settings, in any case, decides, and
-/// without one there is none). `None` when a FreeSWITCH global decides, or text that a directive brings in.
-fn tls_of(outline: &Outline, profile_start: usize, directives: &[Directive]) -> Option<bool> {
-    let inserted = |span: Range<usize>| directives.iter().any(|d| d.inserts() && span.contains(&d.at));
-    let (profile, element) = outline
-        .elements
-        .iter()
-        .enumerate()
-        .find(|(_, element)| element.open.start == profile_start)?;
+/// Whether a param of a profile is on (`config_sofia` in sofia.c: the last one of that name, in any case, decides, and
+/// without one it is off). `None` when a FreeSWITCH global decides, or text that a directive brings in.
+fn switched_on(wanted: &str, outline: &Outline, profile_start: usize, directives: &[Directive]) -> Option<bool> {
+    let inserted = |span: Range<usize>| directives_in(directives, &span).iter().any(Directive::inserts);
+    let (profile, element) = outline.opened_at(profile_start)?;
     let Some((at, settings)) = outline.child(profile, "settings") else {
         return (!inserted(element.span())).then_some(false);
     };
@@ -624,7 +631,7 @@ fn tls_of(outline: &Outline, profile_start: usize, directives: &[Directive]) -> 
         .filter(|(_, param)| {
             param
                 .attribute("name")
-                .is_some_and(|name| name.eq_ignore_ascii_case("tls"))
+                .is_some_and(|name| name.eq_ignore_ascii_case(wanted))
         })
         .last();
     let from = last.map_or(settings.open.end, |(_, param)| param.open.end);

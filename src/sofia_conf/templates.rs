@@ -17,6 +17,9 @@ use crate::gateway::{GatewayName, ProfileFacts, ProfileName, Rules};
 /// The most profile files of a folder. Each profile is a thread and a port of FreeSWITCH's.
 const MAX_FILES: usize = 1000;
 
+/// The most warnings that are listed.
+const MAX_WARNINGS: usize = 200;
+
 /// Why the templates can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {reason}; {mend}", Place { file: file.display(), line: *line, column: *column })]
@@ -108,12 +111,13 @@ impl Templates {
         let (head, mut parts, tail) = read_sofia_conf(dir, &mut loading)?;
         let profiles_dir = dir.join("sip_profiles");
         for path in profile_files(&profiles_dir)? {
-            let file = TemplateFile::read(&path)?;
+            let file = TemplateFile::read(&path, &mut loading)?;
             parts.extend(file.profile_parts(&mut loading)?);
         }
         let mut warnings = loading.warnings;
         warnings.sort_unstable();
         warnings.dedup();
+        bound_warnings(&mut warnings);
         let templates = Templates {
             dir: dir.to_owned(),
             head,
@@ -152,10 +156,7 @@ impl Templates {
             .map(|profile| (profile.name.clone(), profile.facts.clone()))
             .collect();
         if profiles.contains_key(default_profile) {
-            return Ok(Rules {
-                default_profile: default_profile.clone(),
-                profiles,
-            });
+            return Ok(Rules::new(default_profile.clone(), profiles));
         }
         let known: Vec<_> = profiles.keys().map(ProfileName::as_str).collect();
         Err(TemplateError {
@@ -180,10 +181,25 @@ impl Templates {
 #[derive(Default)]
 pub(super) struct Loading {
     pub(super) warnings: Vec<TemplateWarning>,
+    /// How much was read.
+    pub(super) bytes: u64,
     /// Lower-case name → where it was met: FreeSWITCH compares profile names in any case.
     pub(super) profiles: HashMap<String, String>,
     /// FreeSWITCH knows a gateway's name once, over all profiles (FACTS 18).
     pub(super) gateways: HashMap<GatewayName, String>,
+}
+
+/// A file of a hundred thousand odd lines is not told line by line.
+fn bound_warnings(warnings: &mut Vec<TemplateWarning>) {
+    let more = warnings.len().saturating_sub(MAX_WARNINGS);
+    warnings.truncate(MAX_WARNINGS);
+    if let (1.., Some(last)) = (more, warnings.last().cloned()) {
+        warnings.push(TemplateWarning {
+            reason: format!("{more} more warnings follow that are not listed"),
+            mend: "see to those above first".to_owned(),
+            ..last
+        });
+    }
 }
 
 /// The profile files of a folder, sorted.

@@ -9,15 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use deadpool::managed::{self, Metrics, RecycleResult};
-use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline, RedisConnectionInfo, RedisError, RedisResult, Value};
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsConnector;
+use redis::{ErrorKind, Pipeline, RedisConnectionInfo, RedisError, RedisResult, Value};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::link::{self, ConnectError, Link};
 use super::pool::{Kept, Pooled};
+use super::stream::{Room, Stream};
 use crate::gateway::{Fields, Span};
 
 /// What is read at a time, at least.
@@ -33,15 +30,14 @@ pub(super) struct BulkManager {
 
 /// One question at a time.
 pub(super) struct Bulk {
+    /// Ends at what is no reply, and at more than a reply may hold.
     stream: Box<dyn Stream>,
+    /// For the whole of an answer, which is kept until all of it is there.
+    room: Room,
     expected: Arc<AtomicUsize>,
     /// Spent while a question is under way: whoever gives up in the middle leaves replies behind.
     kept: Kept,
 }
-
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A reply as it came.
 pub(super) struct Reply {
@@ -67,6 +63,7 @@ impl managed::Manager for BulkManager {
         let (stream, user, generation) = self.link.open_stream().await?;
         let mut bulk = Bulk {
             stream,
+            room: self.link.room(),
             expected: self.expected.clone(),
             kept: Kept::new(generation),
         };
@@ -137,7 +134,10 @@ impl Bulk {
         let was_spent = std::mem::replace(&mut self.kept.is_spent, true);
         self.stream.write_all(&commands.get_packed_pipeline()).await?;
         self.stream.flush().await?;
-        let replies = self.receive(commands.len()).await?;
+        let replies = self.receive(commands.len()).await;
+        // From here on it is whoever asked that has them.
+        let _ = self.room.set(0);
+        let replies = replies?;
         self.kept.is_spent = was_spent;
         Ok(replies)
     }
@@ -158,6 +158,8 @@ impl Bulk {
             if self.stream.read_buf(&mut received).await? == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
+            let room = self.room.set(received.len());
+            room.map_err(|refusal| io::Error::new(io::ErrorKind::InvalidData, refusal))?;
         }
         if count > 1 {
             self.expected.store(received.len() + READ_BYTES, Ordering::Relaxed);
@@ -265,27 +267,6 @@ impl Scan {
 
 fn malformed(what: &'static str) -> RedisError {
     RedisError::from((ErrorKind::Parse, "a reply cannot be read", what.to_owned()))
-}
-
-/// Connects to an address; nothing is said yet.
-pub(super) async fn open(info: &ConnectionInfo, tls: Option<&Arc<ClientConfig>>) -> io::Result<Box<dyn Stream>> {
-    let tcp = async |host: &str, port: u16| {
-        let stream = TcpStream::connect((host, port)).await?;
-        stream.set_nodelay(true)?;
-        Ok::<_, io::Error>(stream)
-    };
-    match (info.addr(), tls) {
-        (ConnectionAddr::Tcp(host, port), _) => Ok(Box::new(tcp(host, *port).await?)),
-        (ConnectionAddr::TcpTls { host, port, .. }, Some(tls)) => {
-            let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-            let stream = TlsConnector::from(tls.clone())
-                .connect(name, tcp(host, *port).await?)
-                .await?;
-            Ok(Box::new(stream))
-        }
-        (ConnectionAddr::Unix(path), _) => Ok(Box::new(UnixStream::connect(path).await?)),
-        _ => Err(io::ErrorKind::Unsupported.into()),
-    }
 }
 
 #[cfg(test)]

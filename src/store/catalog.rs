@@ -10,21 +10,25 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use rand::RngExt;
-use redis::{ErrorKind, RedisError, Value};
+use redis::{ErrorKind, RedisError};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::bulk::Bulk;
+use super::finding_log::log_changes;
 use super::link::Role;
 use super::pool::Pooled;
+use super::revision_key::{MAX_FORMER_KEYS, StoredKey};
 use super::tracking::{Dirty, Fence, Mark, Tracking};
-use super::{GatewayKeys, Kind, LastGood, Store, StoreError, keys};
-use crate::gateway::{Desired, Finding, RawDomain, RawDomains, Rules, Severity};
+use super::{Cause, GatewayKeys, Kind, LastGood, Store, StoreError, keys};
+use crate::gateway::{Desired, DomainName, RawDomain, RawDomains, Rules};
 use crate::metrics::{self, GatewayGauges};
 use crate::sofia_conf::RevisionKey;
+use crate::telemetry::ms;
 
+/// What reading gateways is called in messages.
+const READ: &str = "read gateways";
 /// Keys that one step of SCAN looks at: Redis's other clients wait some milliseconds for it.
 const SCAN_COUNT: usize = 10_000;
 /// A reading that no answer waits for. A Redis with millions of keys takes seconds to look through them all.
@@ -137,10 +141,12 @@ impl Catalog {
     /// What is to be kept for a later trunkd, with the state that it is of.
     pub fn to_keep(&self) -> Option<(Arc<Desired>, LastGood)> {
         let good = self.lock().clone().filter(|good| !good.is_doubtful)?;
+        let domains = good.desired.last_valid();
         let kept = LastGood {
             at: good.at,
             key: good.key,
-            domains: good.desired.last_valid(),
+            refused: refused(&good.domains, &domains),
+            domains,
         };
         Some((good.desired, kept))
     }
@@ -176,11 +182,8 @@ impl Catalog {
         let read = match tokio::time::timeout(limit, fresh).await {
             Ok(read) => read,
             Err(_) => {
-                let late = StoreError::Timeout {
-                    operation: "read gateways",
-                    limit,
-                };
-                self.store.note(Kind::Read, Some(&late));
+                let late = self.store.link.late(READ, limit);
+                self.store.note(Kind::Read, READ, Some(&late));
                 Err(late)
             }
         };
@@ -243,9 +246,14 @@ impl Catalog {
                 None => catalog.read_marked().await,
             }
         });
-        reading
-            .await
-            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        reading.await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down.
+            Err(_) => {
+                let reason = "trunkd is stopping".to_owned();
+                Err(self.store.link.redis_error(READ, Cause::Broken, reason))
+            }
+        })
     }
 
     async fn read_marked(&self) -> Result<Current, StoreError> {
@@ -261,7 +269,9 @@ impl Catalog {
             .as_ref()
             .map(|good| (good.domains.clone(), good.key.clone()));
         let done = match (&dirty, known) {
-            (Dirty::Keys(keys), Some((domains, key))) if !keys.contains(keys::REVISION_KEY.as_bytes()) => {
+            (Dirty::Keys(keys), Some((domains, key)))
+                if !keys.iter().any(|key| key.starts_with(keys::REVISION_KEY.as_bytes())) =>
+            {
                 self.read_some(keys, &domains, key, mark).await
             }
             _ => self.read_all(FULL_READ, mark).await,
@@ -373,10 +383,7 @@ impl Catalog {
                 .as_ref()
                 .is_none_or(|known| !Arc::ptr_eq(&known.desired, &desired))
             {
-                tell(
-                    known.as_ref().map_or(&[], |good| good.desired.findings()),
-                    desired.findings(),
-                );
+                log_changes(known.as_ref().map(|good| good.desired.findings()), desired.findings());
                 self.gauges
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -413,36 +420,12 @@ impl Catalog {
         }
     }
 
-    /// The key behind the revisions: what Redis holds; a new one where there is none, or ours put back if Redis lost it.
+    /// The key behind the revisions: what Redis holds; a new one where there is none, or ours put back if
+    /// Redis lost it.
     async fn key(&self, raw: &Raw) -> RevisionKey {
         let known = self.lock().as_ref().map(|good| good.key.clone());
-        match &raw.key {
-            Some(stored) => match std::str::from_utf8(stored)
-                .ok()
-                .and_then(|hex| RevisionKey::from_hex(hex).ok())
-            {
-                Some(key) => key,
-                None => {
-                    let name = keys::REVISION_KEY;
-                    tracing::error!(
-                        "{name} in Redis is not 64 hex digits; revisions hold only until trunkd stops: delete it, and a new one is made"
-                    );
-                    known.unwrap_or_else(new_key)
-                }
-            },
-            None if self.read_only || raw.doubt.is_some() => known.unwrap_or_else(new_key),
-            None => {
-                let ours = known.unwrap_or_else(new_key);
-                match self.store.keep_key(&ours).await {
-                    Ok(Some(kept)) => RevisionKey::from_hex(&kept).unwrap_or(ours),
-                    Ok(None) => ours,
-                    Err(error) => {
-                        tracing::warn!(%error, "the key of the revisions cannot be stored; they hold only until trunkd stops");
-                        ours
-                    }
-                }
-            }
-        }
+        let may_write = !self.read_only && raw.doubt.is_none();
+        self.store.revision_key(&raw.key, known, may_write).await
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Good>> {
@@ -451,28 +434,26 @@ impl Catalog {
     }
 }
 
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-fn new_key() -> RevisionKey {
-    RevisionKey::new(rand::rng().random())
-}
-
-/// Logs what is newly wrong and what is mended, once a change.
-fn tell(known: &[Finding], now: &[Finding]) {
-    for finding in now.iter().filter(|finding| !known.contains(finding)) {
-        match finding.severity {
-            Severity::Error => tracing::error!("{finding}"),
-            Severity::Warning => tracing::warn!("{finding}"),
+/// The fields of `read` that are not the same in `valid`.
+fn refused(read: &RawDomains, valid: &RawDomains) -> RawDomains {
+    let none = Arc::default();
+    let differing = read.iter().filter_map(|(domain, raw)| {
+        let RawDomain::Hash(fields) = raw else { return None };
+        let valid = match valid.get(domain) {
+            Some(RawDomain::Hash(valid)) => valid,
+            Some(RawDomain::WrongType(_)) | None => &none,
+        };
+        if Arc::ptr_eq(fields, valid) {
+            return None;
         }
-    }
-    for finding in known
-        .iter()
-        .filter(|finding| finding.severity == Severity::Error && !now.contains(finding))
-    {
-        tracing::info!("no longer so: {finding}");
-    }
+        let changes = fields.changes(valid).into_iter();
+        let mut others = changes
+            .filter_map(|change| Some((change.name.to_vec(), change.now?.to_vec())))
+            .peekable();
+        others.peek()?;
+        Some((domain.clone(), RawDomain::hash(others)))
+    });
+    differing.collect()
 }
 
 /// domain, validity and count of each.
@@ -495,27 +476,27 @@ enum Wanted<'a> {
     /// Of each domain this field alone.
     Gateway(&'a str),
     /// These domains, each with its key.
-    Domains(&'a [(String, Vec<u8>)]),
+    Domains(&'a [(DomainName, Vec<u8>)]),
 }
 
 /// The domains as they were read, and the stored key.
 struct Raw {
     domains: RawDomains,
-    key: Option<Vec<u8>>,
+    key: StoredKey,
     /// Why all this may be old, if the server is no master.
     doubt: Option<StoreError>,
 }
 
 impl Store {
     async fn read_gateways(&self, wanted: &Wanted<'_>, limit: Duration) -> Result<Raw, StoreError> {
-        const OPERATION: &str = "read gateways";
-        let read = self.read_bulk(OPERATION, limit, async |bulk| {
+        let read = self.read_bulk(READ, limit, async |bulk| {
             let domains = match wanted {
                 Wanted::Domains(domains) => domains.to_vec(),
                 Wanted::All | Wanted::Gateway(_) => self.domains(bulk).await?,
             };
             let mut pipe = redis::pipe();
             pipe.get(keys::REVISION_KEY);
+            pipe.lrange(keys::FORMER_REVISION_KEYS, 0, MAX_FORMER_KEYS - 1);
             for (_, key) in &domains {
                 match wanted {
                     Wanted::Gateway(gateway) => pipe.hget(key, gateway),
@@ -531,7 +512,7 @@ impl Store {
                     .next()
                     .ok_or_else(|| RedisError::from((ErrorKind::Parse, "a reply is missing")))
             };
-            let key = redis::from_redis_value(next()?.value()?)?;
+            let key = StoredKey::read(next()?.value(), next()?.value())?;
             let mut raw = Raw {
                 domains: RawDomains::new(),
                 key,
@@ -563,28 +544,27 @@ impl Store {
             Ok((raw, role))
         });
         let (raw, role) = read.await?;
-        let doubt = self.note_role(OPERATION, &role);
+        let doubt = self.note_role(READ, &role);
         Ok(Raw { doubt, ..raw })
     }
 
     /// The domain of a key that changed, with the key; `None` when it holds no gateways that are served.
-    fn domain_of(&self, key: &[u8]) -> Option<(String, Vec<u8>)> {
-        let name = String::from_utf8_lossy(key);
-        let domain = self.gateway_keys.domain(&name)?;
+    fn domain_of(&self, key: &[u8]) -> Option<(DomainName, Vec<u8>)> {
+        let domain = self.gateway_keys.domain(key)?;
         let served = match &self.gateway_keys {
             GatewayKeys::Pattern(_) => true,
-            GatewayKeys::Domains { domains, .. } => domains.iter().any(|known| known == domain),
+            GatewayKeys::Domains { domains, .. } => domains.iter().any(|known| known.as_bytes() == domain.as_bytes()),
         };
-        served.then(|| (domain.to_owned(), key.to_vec()))
+        served.then(|| (domain, key.to_vec()))
     }
 
     /// domain and key of each, by name.
-    async fn domains(&self, bulk: &mut Bulk) -> Result<Vec<(String, Vec<u8>)>, RedisError> {
+    async fn domains(&self, bulk: &mut Bulk) -> Result<Vec<(DomainName, Vec<u8>)>, RedisError> {
         let pattern = match &self.gateway_keys {
             GatewayKeys::Domains { domains, .. } => {
+                let domains = domains.iter().map(|name| DomainName::from(name.as_str()));
                 return Ok(domains
-                    .iter()
-                    .map(|name| (name.clone(), self.gateway_keys.key(name).into_bytes()))
+                    .map(|name| (name.clone(), self.gateway_keys.key(&name)))
                     .collect());
             }
             GatewayKeys::Pattern(pattern) => pattern,
@@ -600,8 +580,8 @@ impl Store {
                 (next, keys) = redis::from_redis_value::<(u64, Vec<Vec<u8>>)>(reply.value()?)?;
             }
             for key in keys {
-                if let Some(domain) = self.gateway_keys.domain(&String::from_utf8_lossy(&key)) {
-                    found.insert(domain.to_owned(), key.clone());
+                if let Some(domain) = self.gateway_keys.domain(&key) {
+                    found.insert(domain, key);
                 }
             }
             if next == 0 {
@@ -609,23 +589,6 @@ impl Store {
             }
             cursor = next;
         }
-    }
-
-    /// Stores the key unless there is one; answers what is stored then.
-    async fn keep_key(&self, key: &RevisionKey) -> Result<Option<String>, StoreError> {
-        let hex = key.to_hex();
-        self.write("store the revision key", self.timeout, async |connection| {
-            let (_, kept): (Value, Option<String>) = redis::pipe()
-                .cmd("SET")
-                .arg(keys::REVISION_KEY)
-                .arg(&hex)
-                .arg("NX")
-                .get(keys::REVISION_KEY)
-                .query_async(connection)
-                .await?;
-            Ok(kept)
-        })
-        .await
     }
 
     /// Whether Redis holds the key behind the revisions: else those of a read-only catalog are nobody else's.
@@ -653,7 +616,7 @@ impl Store {
         if !raw.domains.is_empty() {
             return Ok(false);
         }
-        let key = self.gateway_keys.key(domain);
+        let key = self.gateway_keys.key(&DomainName::from(domain));
         self.write("store the sample gateway", self.timeout, async |connection| {
             redis::cmd("HSETNX")
                 .arg(key)

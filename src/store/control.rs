@@ -56,6 +56,9 @@ pub struct Report {
     pub pending: BTreeMap<String, String>,
     /// The last order that was carried out.
     pub order: Option<String>,
+    /// How many more removals are done without asking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removals_left: Option<usize>,
     /// When this was last true.
     pub at: Option<Timestamp>,
 }
@@ -87,8 +90,6 @@ pub const OTHER_SWITCHES: &str = "*";
 /// How long an order is kept that was carried out. Long enough for clocks that differ; short, since what it approved holds for a trunkd that
 /// starts within that time.
 const DONE_ORDER_LASTS: SignedDuration = SignedDuration::from_mins(2);
-/// In one command, so that it is done within the time limit.
-const FORMS_AT_ONCE: usize = 500;
 
 const PAUSED: &str = "paused";
 const PAUSED_SWITCH: &str = "paused:";
@@ -100,11 +101,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn read_control(&self) -> Result<Control, StoreError> {
-        let fields: BTreeMap<String, String> = self
-            .read("read control", self.timeout, async |connection| {
-                redis::cmd("HGETALL").arg(keys::CONTROL).query_async(connection).await
-            })
-            .await?;
+        let fields = self.read_control_fields().await?;
         let mut control = Control::default();
         for (field, value) in fields {
             if field == PAUSED {
@@ -239,71 +236,13 @@ impl Store {
             .filter_map(|(switch, value)| Some((switch, serde_json::from_str(&value).ok()?)));
         Ok(reports.collect())
     }
-
-    /// revision → the fields of the gateway that has it, secrets as hashes, as far as they are kept.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn read_forms(&self, revisions: &[String]) -> Result<BTreeMap<String, Form>, StoreError> {
-        if revisions.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let values: Vec<Option<String>> = self
-            .read("read forms", self.timeout, async |connection| {
-                redis::cmd("HMGET")
-                    .arg(keys::FORMS)
-                    .arg(revisions)
-                    .query_async(connection)
-                    .await
-            })
-            .await?;
-        let found = revisions.iter().zip(values);
-        Ok(found
-            .filter_map(|(revision, value)| Some((revision.clone(), serde_json::from_str(&value?).ok()?)))
-            .collect())
-    }
-
-    /// Keeps the fields of these revisions, so that a plan can say what differs.
-    pub(crate) async fn write_forms(&self, forms: &BTreeMap<String, Form>) -> Result<(), StoreError> {
-        let forms: Vec<_> = forms.iter().collect();
-        for chunk in forms.chunks(FORMS_AT_ONCE) {
-            self.write("write forms", self.timeout, async |connection| {
-                let mut command = redis::cmd("HSET");
-                command.arg(keys::FORMS);
-                for (revision, form) in chunk {
-                    command
-                        .arg(revision)
-                        .arg(serde_json::to_string(form).unwrap_or_default());
-                }
-                command.exec_async(connection).await
-            })
-            .await?;
-        }
-        Ok(())
-    }
-
-    /// Drops the fields of all revisions but these.
-    pub(crate) async fn prune_forms(&self, keep: &BTreeSet<String>) -> Result<(), StoreError> {
-        self.write("prune forms", self.timeout, async |connection| {
-            let known: Vec<String> = redis::cmd("HKEYS").arg(keys::FORMS).query_async(connection).await?;
-            let old: Vec<_> = known.into_iter().filter(|revision| !keep.contains(revision)).collect();
-            match old.is_empty() {
-                true => Ok(()),
-                false => {
-                    redis::cmd("HDEL")
-                        .arg(keys::FORMS)
-                        .arg(old)
-                        .exec_async(connection)
-                        .await
-                }
-            }
-        })
-        .await
-    }
 }
 
-/// What a gateway was rendered from: `param.realm` → its value, a secret's as a hash.
-pub type Form = BTreeMap<String, String>;
+/// The names of all fields that say anything of these switches, or of all.
+pub(super) fn fields_of(switches: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    let each = switches.flat_map(|switch| [pause_field(Some(&switch)), format!("{ORDER}{switch}")]);
+    std::iter::once(pause_field(None)).chain(each)
+}
 
 fn pause_field(switch: Option<&str>) -> String {
     switch.map_or_else(|| PAUSED.to_owned(), |switch| format!("{PAUSED_SWITCH}{switch}"))

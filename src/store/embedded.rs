@@ -104,6 +104,10 @@ impl Embedded {
             .mode(0o700)
             .create(&folder)
             .map_err(&at)?;
+        // Nobody but us can have put a link there, but a link is not what we made.
+        if !folder.symlink_metadata().map_err(&at)?.is_dir() {
+            return Err(at(io::ErrorKind::NotADirectory.into()));
+        }
         // One that was there already may be open to others.
         std::fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(&at)?;
         let folder = folder.canonicalize().map_err(&at)?;
@@ -150,7 +154,7 @@ impl Server {
     async fn launch(folder: &Path) -> Result<Self, EmbeddedError> {
         let lock = free_lock(&folder.join(LOCK), PREDECESSOR_LIMIT)
             .await
-            .map_err(at(folder))?
+            .map_err(|error| at(folder)(error.into()))?
             .ok_or_else(|| EmbeddedError::StillRuns(folder.to_owned()))?;
         let start = |error: &dyn std::fmt::Display| EmbeddedError::Start(error.to_string());
         let mut guard = Command::new("sh")

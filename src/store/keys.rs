@@ -1,5 +1,6 @@
 //! The names of keys. Those of the contract are settings; ours begin with `trunkd:`.
 
+use crate::gateway::DomainName;
 use crate::settings::StatusSettings;
 
 /// Which keys hold desired gateways.
@@ -13,12 +14,16 @@ pub enum GatewayKeys {
 
 /// The secret behind the revisions.
 pub(super) const REVISION_KEY: &str = "trunkd:key";
+/// LIST: keys that were replaced, the latest first.
+pub(super) const FORMER_REVISION_KEYS: &str = "trunkd:key:former";
 /// HASH: what operators ask of the changing of switches.
 pub(super) const CONTROL: &str = "trunkd:control";
 /// HASH: switchname → what its reconciler says.
 pub(super) const RECONCILE: &str = "trunkd:reconcile";
 /// HASH: revision → the fields of the gateway that has it, secrets as hashes.
 pub(super) const FORMS: &str = "trunkd:forms";
+/// ZSET: revision → when its form was needed last, in milliseconds since 1970.
+pub(super) const FORMS_USED: &str = "trunkd:forms:used";
 /// HASH: switchname → whether it is connected.
 pub(super) const SWITCHES: &str = "trunkd:switches";
 
@@ -32,12 +37,12 @@ impl GatewayKeys {
     }
 
     /// The domain of a key; `None` when the key is not one of these.
-    pub(super) fn domain<'a>(&self, key: &'a str) -> Option<&'a str> {
-        key.strip_prefix(self.prefix())
+    pub(super) fn domain(&self, key: &[u8]) -> Option<DomainName> {
+        key.strip_prefix(self.prefix().as_bytes()).map(DomainName::new)
     }
 
-    pub(super) fn key(&self, domain: &str) -> String {
-        format!("{}{domain}", self.prefix())
+    pub(super) fn key(&self, domain: &DomainName) -> Vec<u8> {
+        [self.prefix().as_bytes(), domain.as_bytes()].concat()
     }
 }
 
@@ -99,17 +104,33 @@ mod tests {
     #[test]
     fn the_domain_is_what_follows_the_patterns_literal_part() {
         let all = GatewayKeys::Pattern("cti_gateway@*".into());
-        assert_eq!(all.domain("cti_gateway@example.net"), Some("example.net"));
-        assert_eq!(all.domain("cti_gateway"), None);
+        assert_eq!(all.domain(b"cti_gateway@example.net"), Some("example.net".into()));
+        assert_eq!(all.domain(b"cti_gateway@\xff"), Some(DomainName::new(b"\xff")));
+        assert_eq!(all.domain(b"cti_gateway"), None);
         let some = GatewayKeys::Pattern("pbx7:gw@[ab]*".into());
-        assert_eq!(some.domain("pbx7:gw@a.example"), Some("a.example"));
+        assert_eq!(some.domain(b"pbx7:gw@a.example"), Some("a.example".into()));
         assert_eq!(
             GatewayKeys::Domains {
                 prefix: "gw@".into(),
                 domains: vec!["d".into()]
             }
-            .key("d"),
-            "gw@d"
+            .key(&"d".into()),
+            b"gw@d"
         );
+    }
+
+    #[test]
+    fn keys_of_ours_begin_as_the_settings_keep_free() {
+        let own = [REVISION_KEY, FORMER_REVISION_KEYS, CONTROL, RECONCILE, FORMS, SWITCHES].map(str::to_owned);
+        let of_switch = [
+            lease("fs1"),
+            status("fs1"),
+            meta("fs1"),
+            marks("fs1"),
+            seen("fs1", "uuid"),
+        ];
+        for key in own.into_iter().chain(of_switch) {
+            assert!(key.starts_with(crate::settings::OWN_KEYS), "{key}");
+        }
     }
 }

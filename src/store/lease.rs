@@ -10,13 +10,18 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Store, StoreError, keys};
+use crate::health::{self, Part};
+use crate::shown::shown;
 
 /// Looks at the lease so many times in its length.
 const LOOKS: u32 = 4;
+/// No trunkd takes a lease for longer: one that is to last longer was set by something else, or by hand.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// The lease of one switch, as one trunkd sees it. Shared in an `Arc`; one task calls [`Lease::look`], any may ask [`Lease::term`].
 pub struct Lease {
     store: Store,
+    switch: Box<str>,
     key: String,
     /// This trunkd.
     holder: Arc<str>,
@@ -33,6 +38,8 @@ struct Standing {
     term: u64,
     /// Somebody else's, and until when that was known to be so.
     other: Option<(String, Instant)>,
+    /// What was found that no trunkd would have left there.
+    oddity: Option<String>,
 }
 
 /// A time for which the lease was ours without a break.
@@ -43,6 +50,7 @@ impl Lease {
     pub fn new(store: Store, switch: &str, holder: Arc<str>, length: Duration) -> Self {
         Self {
             store,
+            switch: switch.into(),
             key: keys::lease(switch),
             holder,
             length,
@@ -65,9 +73,9 @@ impl Lease {
             .map(|_| Term(standing.term))
     }
 
-    /// Who else has it, as far as is known.
+    /// Who else has it, as far as is known, fit to be shown.
     pub fn other(&self) -> Option<String> {
-        self.lock().other.as_ref().map(|(other, _)| other.clone())
+        self.lock().other.as_ref().map(|(other, _)| shown(other).to_string())
     }
 
     /// Tells when it became ours, or somebody else's.
@@ -143,14 +151,24 @@ impl Lease {
     async fn renew(&self) -> Result<Found, StoreError> {
         static RENEW: LazyLock<redis::Script> = LazyLock::new(|| {
             redis::Script::new(
-                "local holder = redis.call('GET', KEYS[1])
+                "local kind = redis.call('TYPE', KEYS[1]).ok
+                 if kind ~= 'string' and kind ~= 'none' then
+                   return redis.error_reply('WRONGTYPE ' .. KEYS[1] .. ' is a ' .. kind
+                     .. ' where trunkd keeps a lease: redis-cli DEL ' .. KEYS[1])
+                 end
+                 local holder = redis.call('GET', KEYS[1])
                  local left = redis.call('PTTL', KEYS[1])
-                 -- One without an end was set by no trunkd.
-                 if holder == ARGV[1] or left == -1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-                 return {holder, redis.call('PTTL', KEYS[1])}",
+                 -- One without an end, or with one far away, was set by no trunkd: whoever has it can renew it.
+                 if holder == ARGV[1] or left == -1 or left > tonumber(ARGV[3]) then
+                   redis.call('PEXPIRE', KEYS[1], ARGV[2])
+                 end
+                 -- Of a name as long as Redis lets it be, its beginning.
+                 return {holder and string.sub(holder, 1, 1000), redis.call('PTTL', KEYS[1]), left}",
             )
         });
-        let (holder, left): (Option<String>, i64) = self.run(&RENEW, "renew the lease").await?;
+        let (holder, left, left_before): (Option<Vec<u8>>, i64, i64) = self.run(&RENEW, "renew the lease").await?;
+        let holder = holder.map(|holder| String::from_utf8_lossy(&holder).into_owned());
+        self.note_length(holder.as_deref(), left_before);
         Ok(match holder {
             None => Found::Nobodys,
             Some(holder) if *holder == *self.holder => Found::Ours,
@@ -158,6 +176,37 @@ impl Lease {
             Some(holder) if holder.is_empty() => self.take_given_up().await?,
             Some(holder) => Found::Others(holder, Duration::from_millis(u64::try_from(left).unwrap_or_default())),
         })
+    }
+
+    /// Says when a lease was found that was to last longer than any trunkd's.
+    fn note_length(&self, holder: Option<&str>, left_ms: i64) {
+        let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());
+        let holder = holder.filter(|holder| **holder != *self.holder && left > LONGEST.max(self.length));
+        let part = Part::Lease(self.switch.to_string());
+        let mut standing = self.lock();
+        let Some(holder) = holder else {
+            if let Some(oddity) = standing.oddity.take() {
+                self.store
+                    .health
+                    .set(part, health::State::Ok, Some(format!("before: {oddity}")));
+            }
+            return;
+        };
+        let oddity = format!(
+            "{} was to last {} s longer, held by {}, and no trunkd takes it for more than {LONGEST:?}: it ends within {:?} unless its holder renews it; \
+             `redis-cli DEL {0}` releases it at once, and `trunkd pause` is the way to keep a switch as it is",
+            self.key,
+            left.as_millis().div_ceil(1000),
+            shown(holder),
+            self.length,
+        );
+        if standing.oddity.is_none() {
+            tracing::warn!("{oddity}");
+        }
+        self.store
+            .health
+            .set(part, health::State::Degraded, Some(oddity.clone()));
+        standing.oddity = Some(oddity);
     }
 
     /// `SET NX PX`: of several that try at once, one gets it.
@@ -194,7 +243,8 @@ impl Lease {
         operation: &'static str,
     ) -> Result<T, StoreError> {
         let mut call = script.key(&self.key);
-        call.arg(&*self.holder).arg(millis(self.length));
+        let longest = LONGEST.max(self.length);
+        call.arg(&*self.holder).arg(millis(self.length)).arg(millis(longest));
         self.store
             .write(operation, self.store.timeout, async |connection| {
                 call.invoke_async(connection).await

@@ -8,20 +8,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, ProtocolVersion, RedisConnectionInfo, RedisError,
+    AsyncConnectionConfig, ConnectionInfo, ErrorKind, ProtocolVersion, RedisConnectionInfo, RedisError,
     ServerErrorKind, Value,
 };
 use rustls::ClientConfig;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::StoreError;
-use super::bulk::{self, Stream};
 use super::options::{SentinelOptions, Way};
+use super::quarantine::Quarantine;
 use super::sentinel::{Named, NoMaster, Patience, Sentinels};
+use super::stream::{self, Coming, Driven, Room, Stream};
+use super::{Cause, StoreError};
 use crate::settings::HostPort;
+use crate::shown::shown;
 
 /// For so long no Sentinel is believed that names the master before the last failover: by then it is a change that somebody made to the Sentinels.
 const OLD_NEWS: Duration = Duration::from_secs(10);
@@ -38,6 +39,9 @@ pub(super) struct Link {
     /// Rises whenever Redis is found again after it was lost, be it the same server or another.
     found: watch::Sender<u64>,
     is_lost: AtomicBool,
+    /// What is coming on all connections.
+    coming: Arc<Coming>,
+    quarantine: Arc<Quarantine>,
 }
 
 enum Source {
@@ -55,7 +59,7 @@ struct Master {
 
 /// A connection that can be used, as long as its generation is the newest.
 pub(super) struct Connected {
-    pub(super) connection: MultiplexedConnection,
+    pub(super) connection: Driven,
     pub(super) generation: u64,
     /// Or why the server does not tell.
     pub(super) role: Result<Role, RedisError>,
@@ -88,11 +92,12 @@ pub(super) enum ConnectError {
 
 impl Link {
     pub(super) fn new(way: &Way, tls: Option<Arc<ClientConfig>>, limit: Duration) -> Self {
+        let coming = Arc::<Coming>::default();
         Self {
-            tls,
+            tls: tls.clone(),
             way: match way {
                 Way::Fixed(info) => Source::Fixed(info.clone()),
-                Way::Sentinel(options) => Source::Sentinel(options.clone(), Sentinels::new(options)),
+                Way::Sentinel(options) => Source::Sentinel(options.clone(), Sentinels::new(options, tls, &coming)),
             },
             limit,
             master: Mutex::new(Master {
@@ -103,6 +108,8 @@ impl Link {
             generation: watch::Sender::new(0),
             found: watch::Sender::new(0),
             is_lost: AtomicBool::new(false),
+            coming,
+            quarantine: Arc::default(),
         }
     }
 
@@ -124,15 +131,30 @@ impl Link {
     /// The same without the client library: a stream on which nothing was said yet, as whom to greet, and its generation.
     pub(super) async fn open_stream(&self) -> Result<(Box<dyn Stream>, RedisConnectionInfo, u64), ConnectError> {
         let target = self.target().await?;
-        let opened = timeout(self.limit, bulk::open(&target.info, self.tls.as_ref())).await;
+        let opened = timeout(self.limit, self.stream_to(&target.info)).await;
         let opened = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let user = target.info.redis_settings().clone();
         let opened = opened.map(|stream| (stream, user, target.generation));
         self.reached(target, opened.map_err(|error| ConnectError::Redis(error.into())))
     }
 
+    /// For what one connection gathers of an answer.
+    pub(super) fn room(&self) -> Room {
+        Room::new(self.coming.clone())
+    }
+
+    async fn stream_to(&self, info: &ConnectionInfo) -> io::Result<Box<dyn Stream>> {
+        let (quarantine, server) = (self.quarantine.clone(), format!("Redis at {}", info.addr()));
+        let on_refusal =
+            move |refusal: &_| quarantine.impose(&server, &format!("{refusal}"), Instant::now().into_std());
+        stream::open(info, self.tls.as_ref(), &self.coming, on_refusal).await
+    }
+
     /// Where the server is at the moment.
     async fn target(&self) -> Result<Target, ConnectError> {
+        if let Some(reason) = self.quarantine.reason(Instant::now().into_std()) {
+            return Err(ConnectError::Said(reason));
+        }
         match &self.way {
             Source::Fixed(info) => Ok(Target {
                 info: info.clone(),
@@ -209,6 +231,11 @@ impl Link {
         self.generation.subscribe()
     }
 
+    /// The server answers as it should.
+    pub(super) fn answered(&self) {
+        self.quarantine.lift();
+    }
+
     /// A connection ended that was good.
     pub(super) fn lose(&self) {
         self.is_lost.store(true, Ordering::Relaxed);
@@ -224,7 +251,48 @@ impl Link {
         self.lock().used.clone()
     }
 
-    /// The error in an operator's words, with the mend where there is a usual one.
+    /// How messages name the server.
+    pub(super) fn server(&self) -> String {
+        match &self.way {
+            Source::Fixed(info) => format!("Redis at {}", info.addr()),
+            Source::Sentinel(options, _) => {
+                let master = self.lock();
+                let named = master.named.as_ref().map(|named| &named.address);
+                match master.used.as_ref().or(named) {
+                    Some(address) => format!("Redis at {address}"),
+                    None => format!("Redis, the master {:?}", options.master),
+                }
+            }
+        }
+    }
+
+    /// What was asked took too long.
+    pub(super) fn late(&self, operation: &'static str, limit: Duration) -> StoreError {
+        StoreError::Timeout {
+            server: self.server(),
+            operation,
+            limit,
+        }
+    }
+
+    /// What was asked failed on a connection that was good.
+    pub(super) fn failed(&self, operation: &'static str, error: &RedisError) -> StoreError {
+        let is_broken = error.is_io_error() || error.is_timeout() || error.is_connection_dropped();
+        let cause = if is_broken { Cause::Broken } else { Cause::Refused };
+        self.redis_error(operation, cause, self.describe(error))
+    }
+
+    pub(super) fn redis_error(&self, operation: &'static str, cause: Cause, reason: String) -> StoreError {
+        StoreError::Redis {
+            server: self.server(),
+            operation,
+            cause,
+            reason,
+        }
+    }
+
+    /// The error in an operator's words, with the mend where there is a usual one. What Redis itself says is
+    /// foreign text.
     pub(super) fn describe(&self, error: &RedisError) -> String {
         let by_sentinel = self.has_sentinels();
         let mend = match error.kind() {
@@ -245,19 +313,14 @@ impl Link {
             _ if error.code() == Some("MISCONF") => "; Redis cannot write its disk: free space there",
             _ => tls_mend(error),
         };
-        format!("{error}{mend}")
+        format!("{}{mend}", shown(&error.to_string()))
     }
 
+    /// There is no connection.
     pub(super) fn error(&self, operation: &'static str, error: &ConnectError) -> StoreError {
         match error {
-            ConnectError::Redis(error) => StoreError::Redis {
-                operation,
-                reason: self.describe(error),
-            },
-            ConnectError::Said(reason) => StoreError::Redis {
-                operation,
-                reason: reason.clone(),
-            },
+            ConnectError::Redis(error) => self.redis_error(operation, Cause::Connection, self.describe(error)),
+            ConnectError::Said(reason) => self.redis_error(operation, Cause::Connection, reason.clone()),
             ConnectError::Unsupported(reason) => StoreError::Unsupported(reason.clone()),
         }
     }
@@ -268,10 +331,9 @@ impl Link {
             true => "a failover is under way",
             false => "point redis.url at the master",
         };
-        StoreError::Redis {
-            operation,
-            reason: format!("this is a replica of {of}, and what it holds may be old: {mend}"),
-        }
+        let of = shown(of);
+        let reason = format!("this is a replica of {of}, and what it holds may be old: {mend}");
+        self.redis_error(operation, Cause::Refused, reason)
     }
 
     /// Where the master is, and the generation that it is of. When no Sentinel names one, where it was last, since there is no failover without them;
@@ -328,8 +390,9 @@ impl Link {
         if let Some(protocol) = protocol {
             user = user.set_protocol(protocol);
         }
-        let client = Client::open(info.clone().set_redis_settings(user))?;
-        let mut connection = client.get_multiplexed_async_connection_with_config(config).await?;
+        let opening = async { Driven::start(&user, self.stream_to(info).await?, config).await };
+        let opened = timeout(self.limit, opening).await;
+        let mut connection = opened.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))?;
         let role = timeout(self.limit, identify(&mut connection))
             .await
             .map_err(|_| ConnectError::Said(format!("it did not answer within {:?} what it is", self.limit)))??;
@@ -389,7 +452,8 @@ impl ConnectError {
     fn at(self, name: &str, address: &HostPort) -> Self {
         match self {
             Self::Redis(error) if error.is_io_error() => Self::Said(format!(
-                "the master {name:?}, {address} as the Sentinels say, cannot be reached: {error}{}",
+                "the master {name:?}, {address} as the Sentinels say, cannot be reached: {}{}",
+                shown(&error.to_string()),
                 match tls_mend(&error) {
                     "" =>
                         "; if it runs, it must be reachable from here at that address (`replica-announce-ip`, `sentinel announce-ip`)",
@@ -421,14 +485,15 @@ fn check_master(connected: Connected) -> Result<Connected, ConnectError> {
     match connected.role {
         Ok(Role::Master) => Ok(connected),
         Ok(Role::Replica { of }) => Err(ConnectError::Said(format!(
-            "it is a replica of {of}: a failover is under way"
+            "it is a replica of {}: a failover is under way",
+            shown(&of)
         ))),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Asks a server what it is, by commands that a restricted user has.
-async fn identify(connection: &mut MultiplexedConnection) -> Result<Result<Role, RedisError>, ConnectError> {
+async fn identify(connection: &mut Driven) -> Result<Result<Role, RedisError>, ConnectError> {
     let (hello, role): (Value, Value) = redis::pipe()
         .ignore_errors()
         .cmd("HELLO")

@@ -5,22 +5,32 @@
 mod bulk;
 mod catalog;
 mod control;
+mod control_fields;
 mod data_dir;
 mod embedded;
+mod failures;
+mod finding_log;
+mod forms;
 mod keys;
 mod last_good;
 mod lease;
 mod link;
+mod meter;
 mod observed;
 mod options;
 mod pool;
+mod quarantine;
+mod restore;
+mod revision_key;
 mod sentinel;
+mod stream;
 mod tls;
 mod tracking;
+mod wrong_type;
 
-use std::future::Future;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, PoolError};
 use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind, Value};
@@ -28,9 +38,11 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 pub use catalog::{Catalog, Current, Unavailable};
-pub use control::{Control, Form, OTHER_SWITCHES, Order, Report};
+pub use control::{Control, OTHER_SWITCHES, Order, Report};
 pub use data_dir::{DataDir, DataDirError};
 pub use embedded::{Embedded, EmbeddedError};
+pub use failures::Cause;
+pub use forms::Form;
 pub use keys::{GatewayKeys, StatusKeys};
 pub use last_good::{LastGood, LastGoodError};
 pub use lease::{Lease, Term};
@@ -39,12 +51,15 @@ pub use observed::{
     Touched,
 };
 pub use options::Options;
+pub use restore::Missing;
 
 use crate::health::{self, Health, Part};
 use crate::metrics;
 use bulk::{Bulk, BulkManager, BulkPool};
+use failures::{Failures, News};
 use link::{ConnectError, Link, Role};
 use pool::{Connection, Manager, Pool, Pooled};
+use wrong_type::SetKey;
 
 /// Connections that may be open at once, of each kind.
 const POOL_SIZE: usize = 16;
@@ -64,6 +79,8 @@ pub struct Store {
     gateway_keys: GatewayKeys,
     health: Arc<Health>,
     standing: Arc<Mutex<Standing>>,
+    /// Keys that the settings name, and of what type they are.
+    set_keys: Arc<Mutex<Vec<SetKey>>>,
 }
 
 /// What an operation needs: a Redis that is out of memory, or a replica, still reads.
@@ -73,31 +90,47 @@ enum Kind {
     Write,
 }
 
-/// Why reading and writing last failed, so that losing and finding Redis is logged once.
+/// Why reading and writing fail, so that losing and finding Redis is logged once.
 #[derive(Debug, Default)]
 struct Standing {
-    read: Option<String>,
-    write: Option<String>,
+    read: Failures,
+    write: Failures,
     /// What is read is no master: by those operations alone that look at it.
     role: Option<String>,
     /// No Sentinel can be asked. Redis itself may be well.
     sentinels: Option<String>,
+    /// Keys of ours that hold what they must not, and how to fix that; by key or by the operation that met it.
+    keys: BTreeMap<&'static str, String>,
+    /// There are more orders and pauses than can be.
+    is_control_overfull: bool,
 }
 
 impl Standing {
     /// Why Redis is of no use, or of half.
     fn down(&self) -> Option<&String> {
-        [&self.read, &self.role, &self.write].into_iter().flatten().next()
+        self.read.worst().or(self.role.as_ref()).or(self.write.worst())
     }
 }
 
 /// Why Redis could not be used. Names the operation; never holds a password.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    #[error("Redis did not answer within {limit:?} ({operation})")]
-    Timeout { operation: &'static str, limit: Duration },
-    #[error("Redis ({operation}): {reason}")]
-    Redis { operation: &'static str, reason: String },
+    #[error("{server} did not answer within {limit:?} ({operation})")]
+    Timeout {
+        server: String,
+        operation: &'static str,
+        limit: Duration,
+    },
+    #[error("{server} ({operation}): {reason}")]
+    Redis {
+        server: String,
+        operation: &'static str,
+        cause: Cause,
+        reason: String,
+    },
+    /// A key of ours holds another type. Names it, and what to do.
+    #[error("{0}")]
+    WrongType(String),
     #[error("Redis settings: {0}")]
     Settings(String),
     /// Redis answers, and will never do.
@@ -131,6 +164,7 @@ impl Store {
             gateway_keys: options.gateway_keys.clone(),
             health,
             standing: Arc::default(),
+            set_keys: Arc::default(),
         })
     }
 
@@ -244,7 +278,7 @@ impl Store {
                 // It may hang for as long as it likes.
                 () = self.link.moved(generation) => {
                     let reason = "the master moved meanwhile".to_owned();
-                    return Err(StoreError::Redis { operation, reason });
+                    return Err(self.link.redis_error(operation, Cause::Broken, reason));
                 }
             };
             connection.used(result.is_ok());
@@ -253,47 +287,56 @@ impl Store {
             {
                 connection.discard();
             }
-            result.map_err(|error| StoreError::Redis {
-                operation,
-                reason: self.link.describe(&error),
-            })
+            match result {
+                Ok(result) => Ok(result),
+                Err(error) if wrong_type::is_wrong_type(&error) => {
+                    drop(connection);
+                    Err(self.wrong_type(operation).await)
+                }
+                Err(error) => Err(self.link.failed(operation, &error)),
+            }
         };
-        let result = within(operation, limit, attempt).await;
-        self.note(kind, result.as_ref().err());
+        let result = tokio::time::timeout(limit, attempt).await;
+        let result = result.unwrap_or_else(|_| Err(self.link.late(operation, limit)));
+        self.note(kind, operation, result.as_ref().err());
         result
     }
 
     fn unwrap_pool(&self, operation: &'static str, error: &PoolError<ConnectError>) -> StoreError {
         match error {
             PoolError::Backend(error) => self.link.error(operation, error),
-            other => StoreError::Redis {
-                operation,
-                reason: other.to_string(),
-            },
+            other => self.link.redis_error(operation, Cause::Connection, other.to_string()),
         }
     }
 
-    /// Says how an operation went: to the health and the metrics, and to the log when it went otherwise than the one before.
-    fn note(&self, kind: Kind, error: Option<&StoreError>) {
-        let reason = error.map(ToString::to_string);
+    /// Says how an operation went: to the health and the metrics, and to the log when it is news.
+    fn note(&self, kind: Kind, operation: &'static str, error: Option<&StoreError>) {
+        let now = Instant::now();
+        let reason = error.map(ToString::to_string).unwrap_or_default();
         let mut standing = self.standing();
-        let before = match kind {
-            Kind::Read => std::mem::replace(&mut standing.read, reason.clone()),
-            Kind::Write => std::mem::replace(&mut standing.write, reason.clone()),
+        let failures = match kind {
+            Kind::Read => &mut standing.read,
+            Kind::Write => &mut standing.write,
         };
-        match (&before, &reason, kind) {
-            (None, Some(reason), Kind::Read) => {
-                tracing::error!("Redis cannot be read: {reason}");
+        let news = match error {
+            Some(error) => failures.failed(operation, error.cause(), &reason, now),
+            None => {
+                self.link.answered();
+                failures.succeeded(operation, now)
             }
-            (None, Some(reason), Kind::Write) => {
+        };
+        match (news, kind) {
+            (Some(News::Failing), _) if matches!(error, Some(StoreError::WrongType(_))) => tracing::error!("{reason}"),
+            (Some(News::Failing), Kind::Read) => tracing::error!("Redis cannot be read: {reason}"),
+            (Some(News::Failing), Kind::Write) => {
                 tracing::error!("Redis takes no writes; the switches' events are kept until it does: {reason}");
             }
-            (Some(_), None, Kind::Read) => tracing::info!("Redis can be read again"),
-            (Some(_), None, Kind::Write) => tracing::info!("Redis takes writes again"),
-            _ => {}
+            (Some(News::Well), Kind::Read) => tracing::info!("Redis can be read again"),
+            (Some(News::Well), Kind::Write) => tracing::info!("Redis takes writes again"),
+            (None, _) => {}
         }
-        if let Some(error) = error {
-            ::metrics::counter!(metrics::REDIS_ERRORS, "operation" => error.operation()).increment(1);
+        if error.is_some() {
+            ::metrics::counter!(metrics::REDIS_ERRORS, "operation" => operation).increment(1);
         }
         self.publish(&standing);
     }
@@ -330,10 +373,30 @@ impl Store {
         self.publish(&standing);
     }
 
+    /// Says that a key of ours holds what it must not, or no longer; `what` is the key, or the operation that met it.
+    fn note_key(&self, what: &'static str, reason: Option<String>) {
+        let mut standing = self.standing();
+        let before = match reason.clone() {
+            Some(reason) => standing.keys.insert(what, reason),
+            None => standing.keys.remove(what),
+        };
+        if before == reason {
+            return;
+        }
+        match reason {
+            Some(reason) => tracing::error!("{reason}"),
+            None => tracing::info!("no longer so: {}", before.unwrap_or_default()),
+        }
+        self.publish(&standing);
+    }
+
     fn publish(&self, standing: &Standing) {
         let down = standing.down();
         ::metrics::gauge!(metrics::REDIS_UP).set(if down.is_none() { 1.0 } else { 0.0 });
-        let worst = down.or(standing.sentinels.as_ref()).cloned();
+        let worst = down
+            .or(standing.sentinels.as_ref())
+            .or(standing.keys.values().next())
+            .cloned();
         let state = match worst {
             None => health::State::Ok,
             Some(_) => health::State::Degraded,
@@ -353,23 +416,14 @@ impl Store {
 }
 
 impl StoreError {
-    fn operation(&self) -> &'static str {
+    fn cause(&self) -> Cause {
         match self {
-            Self::Timeout { operation, .. } | Self::Redis { operation, .. } => operation,
-            Self::Settings(_) => "settings",
-            Self::Unsupported(_) => "connect",
+            Self::Timeout { .. } => Cause::Broken,
+            Self::Redis { cause, .. } => *cause,
+            Self::WrongType(_) => Cause::Refused,
+            Self::Settings(_) | Self::Unsupported(_) => Cause::Connection,
         }
     }
-}
-
-async fn within<T>(
-    operation: &'static str,
-    limit: Duration,
-    attempt: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    tokio::time::timeout(limit, attempt)
-        .await
-        .unwrap_or(Err(StoreError::Timeout { operation, limit }))
 }
 
 /// A script of ours; the shared part stands before each.

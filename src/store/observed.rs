@@ -248,6 +248,10 @@ pub struct Touched {
 impl Observed {
     pub fn new(store: Store, keys: Arc<StatusKeys>, switch: &str, instance: Arc<str>) -> Self {
         let name = serde_json::Value::from(switch).to_string();
+        store.expect_type(&keys.hash, "hash", "status.hash");
+        if let Some(list) = &keys.list {
+            store.expect_type(list, "list", "status.list");
+        }
         Self {
             store,
             keys,
@@ -456,11 +460,14 @@ impl Observed {
         Ok(Some(marked))
     }
 
-    /// The switch was taken out of the settings: removes what is kept of it. False while another trunkd sees it, or one did within `unseen`.
-    pub async fn forget(&self, unseen: Duration) -> Result<bool, StoreError> {
+    /// The switch was taken out of the settings: removes what is kept of it. False if another trunkd saw
+    /// it within `unseen`, or named it in its settings within `unnamed`.
+    pub async fn forget(&self, unseen: Duration, unnamed: Duration) -> Result<bool, StoreError> {
         let gone: i64 = self
             .run("forget", script!("forget"), |call| {
-                call.arg(u64::try_from(unseen.as_millis()).unwrap_or(u64::MAX));
+                for limit in [unseen, unnamed] {
+                    call.arg(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+                }
             })
             .await?;
         Ok(gone >= 0)

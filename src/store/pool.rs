@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::ConnectionLike;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisFuture, RedisResult, Value};
 use tokio::time::Instant;
 
 use super::link::{ConnectError, Connected, Link};
+use super::stream::Driven;
 
 pub(super) type Pool = managed::Pool<Manager>;
 
@@ -55,7 +56,7 @@ pub(super) struct Manager {
 }
 
 pub(super) struct Connection {
-    inner: MultiplexedConnection,
+    inner: Driven,
     kept: Kept,
 }
 

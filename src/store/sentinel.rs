@@ -6,17 +6,20 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind, Value};
+use rustls::ClientConfig;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::options::SentinelOptions;
+use super::quarantine::Quarantine;
+use super::stream::{self, Coming, Driven};
 use crate::settings::HostPort;
+use crate::shown::shown;
 
 /// For the answer of one Sentinel, connection included.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -27,13 +30,17 @@ pub(super) struct Sentinels {
     /// What they call the master.
     name: String,
     nodes: Vec<Node>,
+    /// Of those that are spoken to by TLS.
+    tls: Option<Arc<ClientConfig>>,
+    coming: Arc<Coming>,
 }
 
 struct Node {
     address: HostPort,
     info: ConnectionInfo,
     /// Kept open, so that asking costs one round trip.
-    connection: Mutex<Option<MultiplexedConnection>>,
+    connection: Mutex<Option<Driven>>,
+    quarantine: Arc<Quarantine>,
     /// It answered in time when it was last waited for; else nobody who is in a hurry waits for it.
     is_prompt: AtomicBool,
 }
@@ -87,16 +94,19 @@ enum Refusal {
 }
 
 impl Sentinels {
-    pub(super) fn new(options: &SentinelOptions) -> Self {
+    pub(super) fn new(options: &SentinelOptions, tls: Option<Arc<ClientConfig>>, coming: &Arc<Coming>) -> Self {
         let nodes = options.nodes.iter().map(|(address, info)| Node {
             address: address.clone(),
             info: info.clone(),
             connection: Mutex::new(None),
+            quarantine: Arc::default(),
             is_prompt: AtomicBool::new(true),
         });
         Self {
             name: options.master.clone(),
             nodes: nodes.collect(),
+            tls,
+            coming: coming.clone(),
         }
     }
 
@@ -107,7 +117,7 @@ impl Sentinels {
         let mut asked: FuturesUnordered<_> = self
             .nodes
             .iter()
-            .map(|node| async move { (node, node.ask(&self.name).await) })
+            .map(|node| async move { (node, node.ask(self).await) })
             .collect();
         let start = Instant::now();
         let mut deadline = match patience {
@@ -171,15 +181,16 @@ impl Node {
         self.is_prompt.load(Ordering::Relaxed)
     }
 
-    async fn ask(&self, master: &str) -> Result<Named, Refusal> {
+    async fn ask(&self, sentinels: &Sentinels) -> Result<Named, Refusal> {
         let start = Instant::now();
         let asked = async {
-            let (mut connection, is_kept) = self.connection().await?;
+            let master = &sentinels.name;
+            let (mut connection, is_kept) = self.connection(sentinels).await?;
             match question(&mut connection, master).await {
                 // One that was kept may have ended long ago.
                 Err(error) if is_kept && error.is_io_error() => {
                     *self.lock() = None;
-                    question(&mut self.connection().await?.0, master).await
+                    question(&mut self.connection(sentinels).await?.0, master).await
                 }
                 answer => answer,
             }
@@ -190,35 +201,40 @@ impl Node {
             Ok(Err(error)) => Err(Refusal::Failed(describe(&error))),
             Err(_) => Err(Refusal::Failed(format!("no answer within {ANSWER:?}"))),
         };
-        if matches!(answer, Err(Refusal::Failed(_))) {
-            *self.lock() = None;
+        match answer {
+            Err(Refusal::Failed(_)) => *self.lock() = None,
+            _ => self.quarantine.lift(),
         }
         self.is_prompt.store(start.elapsed() < GRACE, Ordering::Relaxed);
         answer
     }
 
     /// The connection that is kept, or a new one; and which it is.
-    async fn connection(&self) -> Result<(MultiplexedConnection, bool), RedisError> {
+    async fn connection(&self, sentinels: &Sentinels) -> Result<(Driven, bool), RedisError> {
         if let Some(kept) = self.lock().clone() {
             return Ok((kept, true));
         }
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(ANSWER))
-            .set_response_timeout(Some(ANSWER));
-        let client = Client::open(self.info.clone())?;
-        let opened = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER));
+        if let Some(reason) = self.quarantine.reason(Instant::now().into_std()) {
+            return Err(std::io::Error::other(reason).into());
+        }
+        let (quarantine, server) = (self.quarantine.clone(), format!("the Sentinel at {}", self.address));
+        let on_refusal =
+            move |refusal: &_| quarantine.impose(&server, &format!("{refusal}"), Instant::now().into_std());
+        let stream = stream::open(&self.info, sentinels.tls.as_ref(), &sentinels.coming, on_refusal).await?;
+        let opened = Driven::start(self.info.redis_settings(), stream, &config).await?;
         *self.lock() = Some(opened.clone());
         Ok((opened, false))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<MultiplexedConnection>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Driven>> {
         // The value is replaced whole.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The address comes from the question that clients are meant to ask: in a failover it is the promoted one's before the details are.
-async fn question(connection: &mut MultiplexedConnection, master: &str) -> Result<Option<Named>, RedisError> {
+async fn question(connection: &mut Driven, master: &str) -> Result<Option<Named>, RedisError> {
     let mut pipe = redis::pipe();
     pipe.ignore_errors();
     pipe.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);
@@ -247,5 +263,5 @@ fn describe(error: &RedisError) -> String {
         }
         _ => super::link::tls_mend(error),
     };
-    format!("{error}{mend}")
+    format!("{}{mend}", shown(&error.to_string()))
 }

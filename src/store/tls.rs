@@ -10,7 +10,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 
 use super::StoreError;
+use crate::files;
 use crate::settings::RedisTlsSettings;
+
+/// All the well-known authorities together take a fifth of it.
+const FILE_MAX_BYTES: u64 = 1024 * 1024;
 
 /// The certificates, for the client library and for connections of our own.
 pub(super) struct Tls {
@@ -92,7 +96,7 @@ fn shown(
 }
 
 fn read(key: &str, path: &Path) -> Result<Vec<u8>, StoreError> {
-    std::fs::read(path)
+    files::read(path, FILE_MAX_BYTES)
         .map_err(|error| StoreError::Settings(format!("redis.tls.{key}: cannot read {}: {error}", path.display())))
 }
 

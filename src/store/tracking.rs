@@ -21,6 +21,10 @@ use crate::backoff::Backoff;
 
 /// A fence is asked this often when nobody else asks, so that a connection that died silently is noticed.
 const IDLE_FENCE: Duration = Duration::from_secs(5);
+/// When more keys than these changed, or their names take more bytes, everything is read again: it costs no more, and takes less
+/// memory while nobody asks.
+const MAX_DIRTY_KEYS: usize = 10_000;
+const MAX_DIRTY_BYTES: usize = 4 * 1024 * 1024;
 /// Where tracking is refused (an old or restricted Redis) it is tried again after this.
 const REFUSED_RETRY: Duration = Duration::from_secs(60);
 
@@ -62,6 +66,7 @@ impl Default for Marks {
     fn default() -> Self {
         let state = State {
             dirty: None,
+            dirty_bytes: 0,
             mark: Mark(0),
             connection: 0,
             up: false,
@@ -75,6 +80,8 @@ impl Default for Marks {
 
 struct State {
     dirty: Option<Dirty>,
+    /// What the names of keys that were marked take, one that was marked twice counted twice.
+    dirty_bytes: usize,
     /// Moves with everything that makes `dirty` worse.
     mark: Mark,
     /// Rises with each connection, so that a late push of an old one marks nothing but "all".
@@ -118,6 +125,7 @@ impl Tracking {
     pub(super) fn take(&self) -> (Dirty, Mark) {
         let mut state = self.marks.lock();
         let dirty = state.dirty.replace(Dirty::Clean).unwrap_or(Dirty::All);
+        state.dirty_bytes = 0;
         (dirty, state.mark)
     }
 
@@ -158,6 +166,9 @@ impl Marks {
     fn mark(&self, more: Dirty) {
         let mut state = self.lock();
         state.mark.0 += 1;
+        if let Dirty::Keys(keys) = &more {
+            state.dirty_bytes += keys.iter().map(Vec::len).sum::<usize>();
+        }
         state.dirty = Some(match (state.dirty.take(), more) {
             (before, Dirty::Clean) => before.unwrap_or(Dirty::All),
             (None | Some(Dirty::All), _) | (_, Dirty::All) => Dirty::All,
@@ -167,6 +178,11 @@ impl Marks {
                 Dirty::Keys(keys)
             }
         });
+        if let Some(Dirty::Keys(keys)) = &state.dirty
+            && (keys.len() > MAX_DIRTY_KEYS || state.dirty_bytes > MAX_DIRTY_BYTES)
+        {
+            state.dirty = Some(Dirty::All);
+        }
     }
 
     /// Called inline by the connection's reader.
@@ -297,10 +313,7 @@ impl Worker {
                 return Err(refused(self.link.error(OPERATION, &error.into())));
             }
             Err(_) => {
-                return Err(Refusal::Connection(StoreError::Timeout {
-                    operation: OPERATION,
-                    limit: self.limit,
-                }));
+                return Err(Refusal::Connection(self.link.late(OPERATION, self.limit)));
             }
         }
         let mut state = self.marks.lock();
@@ -370,5 +383,37 @@ impl Worker {
             () = refusing => {}
             () = sleep(wait) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(range: std::ops::Range<usize>, len: usize) -> Dirty {
+        Dirty::Keys(
+            range
+                .map(|number| [format!("{number:08}").into_bytes(), vec![b'k'; len - 8]].concat())
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn what_changes_while_nobody_asks_is_remembered_key_by_key_up_to_a_bound() {
+        let marks = Marks::default();
+        marks.lock().dirty = Some(Dirty::Clean);
+        for some in 0..10 {
+            marks.mark(keys(some * 1000..(some + 1) * 1000, 8));
+        }
+        assert_eq!(marks.lock().dirty, Some(keys(0..MAX_DIRTY_KEYS, 8)));
+        marks.mark(keys(20_000..20_001, 8));
+        assert_eq!(marks.lock().dirty, Some(Dirty::All));
+
+        let marks = Marks::default();
+        marks.lock().dirty = Some(Dirty::Clean);
+        marks.mark(keys(0..1, MAX_DIRTY_BYTES));
+        assert_eq!(marks.lock().dirty, Some(keys(0..1, MAX_DIRTY_BYTES)));
+        marks.mark(keys(1..2, 8));
+        assert_eq!(marks.lock().dirty, Some(Dirty::All));
     }
 }

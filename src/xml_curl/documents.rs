@@ -18,6 +18,8 @@ const GENERATIONS: usize = 3;
 /// gateways name their nodes, there is one for each of these.
 const MOST_DOCUMENTS: usize = 1024;
 const MOST_BYTES: usize = 64 << 20;
+/// About what a gateway takes, for documents that are being written.
+const GATEWAY_BYTES: usize = 1024;
 
 /// Shared by every request.
 #[derive(Debug)]
@@ -74,9 +76,10 @@ impl Documents {
         let kind = Kind {
             profile: query.profile.map(str::to_owned),
             with_settings: query.gateway == GatewayQuery::None,
+            // Without a profile there are no gateways, which alone differ by node.
             node: query
                 .node
-                .filter(|node| current.desired.names_node(node))
+                .filter(|node| query.profile.is_some() && current.desired.names_node(node))
                 .map(str::to_owned),
         };
         let generation = self.generation(current);
@@ -165,8 +168,13 @@ impl Generation {
             return writing.clone();
         }
         let writing = self.write(desired.clone(), kind.clone(), before);
-        let bytes = |writing: &Writing| writing.peek().map_or(0, |done| size(done.as_ref().ok()));
-        if documents.len() < MOST_DOCUMENTS && documents.values().map(bytes).sum::<usize>() < MOST_BYTES {
+        // Kinds without a node are few, and shared by most: they always count as what they turned out to be.
+        let expected = |kind: &Kind| kind.node.as_ref().map_or(0, |_| desired.served().len() * GATEWAY_BYTES);
+        let bytes = |(kind, writing): (&Kind, &Writing)| {
+            let written = writing.peek().map(|done| size(done.as_ref().ok()));
+            written.unwrap_or_else(|| expected(kind))
+        };
+        if documents.len() < MOST_DOCUMENTS && documents.iter().map(bytes).sum::<usize>() < MOST_BYTES {
             documents.insert(kind.clone(), writing.clone());
         }
         writing
@@ -190,7 +198,7 @@ impl Generation {
             tracing::debug!(
                 bytes = document.as_ref().map(|document| document.text().len()),
                 anew = before.is_none(),
-                ms = began.elapsed().as_secs_f64() * 1e3,
+                ms = crate::telemetry::ms(began.elapsed()),
                 "document written"
             );
             document.map(Arc::new)
@@ -316,6 +324,49 @@ mod tests {
                 }
                 tokio::task::yield_now().await;
             }
+        });
+    }
+
+    #[test]
+    fn documents_that_are_being_written_count_as_what_they_will_take() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (documents, templates) = (Documents::new(LONG), templates());
+            let rules = templates.rules(&ProfileName::parse("external").unwrap()).unwrap();
+            let fields = (0..2000).map(|number| {
+                let value = format!(r#"{{"param":{{"register":"false"}},"nodes":["fs{}"]}}"#, number % 100);
+                (format!("gw{number}").into_bytes(), value.into_bytes())
+            });
+            let domains = [("acme".to_owned(), RawDomain::hash(fields))].into();
+            let current = Current {
+                desired: Arc::new(Desired::build(&domains, &rules, None)),
+                ..current(&templates, "", "null")
+            };
+            // Nothing is written meanwhile.
+            let (release, released) = mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || released.recv());
+            let nodes: Vec<_> = (0..100).map(|number| format!("fs{number}")).collect();
+            let asking = nodes.iter().map(|node| {
+                let query = Query {
+                    node: Some(node),
+                    ..EXTERNAL
+                };
+                let (documents, current) = (&documents, &current);
+                async move { documents.get(current, &query, Instant::now()).await }
+            });
+            let asked = futures_util::future::join_all(asking);
+            assert!(asked.now_or_never().is_none());
+            let kept = documents.generation(&current).lock().len();
+            assert!(
+                kept * 2000 * GATEWAY_BYTES <= MOST_BYTES + 2000 * GATEWAY_BYTES,
+                "{kept} are kept"
+            );
+            drop(release);
+            let _ = busy.await;
         });
     }
 

@@ -9,6 +9,7 @@
 
 mod documents;
 mod request;
+mod unknown;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use documents::{Found, NotWritten};
 
 pub use documents::Documents;
 pub use request::{BadRequest, Gateway, Kind, Request, SofiaConf};
+pub use unknown::UnknownSwitches;
 
 /// An answer larger than this FreeSWITCH throws away whole, unless its binding sets `response-max-bytes` (FACTS 5).
 pub const FREESWITCH_MAX_BYTES: usize = 1024 * 1024;

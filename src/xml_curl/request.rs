@@ -1,10 +1,15 @@
 //! The form that mod_xml_curl sends → what it asks for.
 //!
-//! Pure, and never a copy of the whole form: of some thirty pairs this reads nine. FreeSWITCH asks for every configuration it
+//! Never a copy of the whole form: of some thirty pairs this reads ten. FreeSWITCH asks for every configuration it
 //! has at each start and reload (FACTS 2), so a form for anything but `sofia.conf` is told by its first pairs, with nothing
 //! allocated.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use crate::shown::shown;
+use crate::throttle::Throttle;
 
 /// What a form asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub struct SofiaConf {
     pub reconfig: bool,
     /// The switchname of who asks (FACTS 37); empty when the form names none.
     pub node: String,
+    /// Tells the run of FreeSWITCH that asks from others (FACTS 32). An `enable-post-var` in the binding may leave it out.
+    pub core_uuid: Option<String>,
 }
 
 /// The form's `gateway` (FACTS 3).
@@ -81,6 +88,10 @@ pub enum BadRequest {
     BrokenEscape(&'static str),
     #[error("`{0}` is not UTF-8 once its percent-encoding is undone")]
     NotUtf8(&'static str),
+    #[error(
+        "the switchname is {0} bytes long; at most {MAX_SWITCHNAME_BYTES} are taken: set `switchname` in switch.conf.xml"
+    )]
+    LongSwitchname(usize),
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -154,6 +165,11 @@ impl SofiaConf {
 }
 
 const SWITCHNAME: &str = "FreeSWITCH-Switchname";
+const CORE_UUID: &str = "Core-UUID";
+/// Longer than any host's name, and short enough to be remembered.
+const MAX_SWITCHNAME_BYTES: usize = 255;
+/// How many fields stand first in every request.
+const FIVE: usize = 5;
 
 /// The pairs that count, still encoded.
 #[derive(Default)]
@@ -164,6 +180,7 @@ struct Pairs<'a> {
     key_value: Option<&'a [u8]>,
     hostname: Option<&'a [u8]>,
     switchname: Option<&'a [u8]>,
+    core_uuid: Option<&'a [u8]>,
     profile: Option<&'a [u8]>,
     reconfig: Option<&'a [u8]>,
     gateway: Option<&'a [u8]>,
@@ -181,6 +198,7 @@ impl<'a> Pairs<'a> {
             b"reconfig" => &mut self.reconfig,
             b"gateway" => &mut self.gateway,
             name if name == SWITCHNAME.as_bytes() => &mut self.switchname,
+            name if name == CORE_UUID.as_bytes() => &mut self.core_uuid,
             _ => return None,
         })
     }
@@ -195,11 +213,47 @@ impl<'a> Pairs<'a> {
                 || differs(self.key_value, b"sofia.conf"))
     }
 
+    /// What FreeSWITCH sends in every request (FACTS 1), in its order.
+    fn five(&self) -> [(&'static str, bool); FIVE] {
+        [
+            ("hostname", self.hostname.is_some()),
+            ("section", self.section.is_some()),
+            ("tag_name", self.tag_name.is_some()),
+            ("key_name", self.key_name.is_some()),
+            ("key_value", self.key_value.is_some()),
+        ]
+    }
+
+    /// Says why a form that may be meant for us is "not found". Anybody can send one: for each set of missing fields
+    /// there is a line a minute.
+    fn warn_of_missing_fields(&self) {
+        static THROTTLES: LazyLock<[Throttle; 1 << FIVE]> =
+            LazyLock::new(|| std::array::from_fn(|_| Throttle::default()));
+        let (mut missing, mut set) = (Vec::with_capacity(FIVE), 0);
+        for (bit, (name, is_there)) in self.five().into_iter().enumerate() {
+            if !is_there {
+                missing.push(name);
+                set |= 1 << bit;
+            }
+        }
+        if let Some(held) = THROTTLES[set].pass(Instant::now()) {
+            let hostname = String::from_utf8_lossy(&unescape(self.hostname.unwrap_or_default()).0).into_owned();
+            tracing::warn!(
+                hostname = %shown(&hostname),
+                held,
+                "answered \"not found\", since the form lacks {}; mod_xml_curl sends hostname, section, tag_name, key_name and \
+                 key_value with each request: something else asks, or a proxy changes its requests",
+                missing.join(", ")
+            );
+        }
+    }
+
     fn sofia_conf(self) -> Result<Request, BadRequest> {
         if self.section.is_none() {
             return Err(BadRequest::NoSection);
         }
         if self.tag_name.is_none() || self.key_name.is_none() || self.key_value.is_none() {
+            self.warn_of_missing_fields();
             return Ok(Request::Other);
         }
         let decode = |name, value: Option<&[u8]>| value.map(|value| decode(name, value)).transpose();
@@ -214,11 +268,16 @@ impl<'a> Pairs<'a> {
             Some(name) => name,
             None => String::from_utf8_lossy(&unescape(self.hostname.unwrap_or_default()).0).into_owned(),
         };
+        if node.len() > MAX_SWITCHNAME_BYTES {
+            return Err(BadRequest::LongSwitchname(node.len()));
+        }
         Ok(Request::SofiaConf(SofiaConf {
             profile,
             gateway,
             reconfig: decode("reconfig", self.reconfig)?.as_deref() == Some("true"),
             node,
+            // A UUID has nothing to be encoded: what has is none of FreeSWITCH's, and no reason to refuse a request.
+            core_uuid: self.core_uuid.and_then(|uuid| String::from_utf8(uuid.to_vec()).ok()),
         }))
     }
 }
@@ -351,6 +410,21 @@ mod tests {
             Ok(Request::SofiaConf(request)) => assert_eq!(request.node, "100%+a"),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_name_of_any_length_is_no_switchname() {
+        let asked = |length: usize| {
+            let form = SOFIA.replace("fs1", &"x".repeat(length));
+            Request::from_query(form.as_bytes())
+        };
+        assert!(asked(255).is_ok());
+        assert_eq!(asked(256), Err(BadRequest::LongSwitchname(256)));
+        let encoded = format!("{SOFIA}&{SWITCHNAME}={}", "%41".repeat(256));
+        assert_eq!(
+            Request::from_query(encoded.as_bytes()),
+            Err(BadRequest::LongSwitchname(256))
+        );
     }
 
     #[test]

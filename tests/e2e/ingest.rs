@@ -636,6 +636,41 @@ async fn a_switch_that_left_the_settings_loses_its_rows() {
 }
 
 #[tokio::test]
+async fn a_switch_that_no_trunkd_has_named_for_long_is_forgotten_whenever_it_came() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    // What takes a day takes 1.4 s here.
+    let mut timing = quick();
+    timing.ingest.stale_after = Duration::from_millis(1);
+    let switch = FakeSwitch::builder().switchname("fs2").start().await;
+    let _app = TestApp::start_with(&redis, &switch_toml(&switch, "fs2"), timing).await;
+    other.wait_for("trunkd:switches", "fs2", "/connected", true).await;
+    // Another one names a switch that it never reaches.
+    let away = "[[switch]]\nname = \"away\"\naddress = \"127.0.0.1:1\"\npassword = \"x\"\n";
+    let _fellow = TestApp::start(&redis, away).await;
+    other.wait_for("trunkd:switches", "away", "/connected", false).await;
+    let gone = r#"{"connected":false,"since":"","core_uuid":"","last_seen":""}"#;
+    let mut connection = other.connection.clone();
+    connection
+        .hset::<_, _, _, ()>("trunkd:switches", "renamed", gone)
+        .await
+        .unwrap();
+    connection
+        .hset::<_, _, _, ()>("trunkd:status:renamed", "gw", "{}")
+        .await
+        .unwrap();
+    connection
+        .hset::<_, _, _, ()>("trunkd:status:away", "gw", "{}")
+        .await
+        .unwrap();
+    other.wait_for_gone("trunkd:switches", "renamed").await;
+    other.wait_for_gone("trunkd:status:renamed", "gw").await;
+    assert!(other.field("trunkd:switches", "away").await.is_some());
+    assert!(other.field("trunkd:status:away", "gw").await.is_some());
+    assert!(other.field("trunkd:switches", "fs2").await.is_some());
+}
+
+#[tokio::test]
 async fn a_switch_without_mod_sofia_is_told_with_the_mend() {
     let redis = RedisServer::start().await;
     let switch = FakeSwitch::builder()

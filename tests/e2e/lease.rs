@@ -226,3 +226,46 @@ async fn what_was_approved_for_a_switch_holds_for_every_trunkd() {
     let done = other.field("trunkd:control", "apply:fs1").await.unwrap();
     assert!(done["done_at"].is_string(), "{done}");
 }
+
+#[tokio::test]
+async fn a_lease_that_no_trunkd_would_take_is_named_and_ends_unless_it_is_renewed() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    let mut connection = other.connection.clone();
+    let year = 365 * 24 * 60 * 60;
+    let holder = format!("forgotten/\x1b[31m{}", "x".repeat(100_000));
+    let _: () = connection.set_ex("trunkd:lease:fs1", &holder, year).await.unwrap();
+    let app = TestApp::with_switch(&redis, &switch, APPLY).await;
+    other.set_gateway("default", "gw", IP_TRUNK).await;
+    let words = [
+        "trunkd:lease:fs1",
+        "31536000 s",
+        "forgotten/\\u{1b}[31m",
+        "DEL trunkd:lease:fs1",
+    ];
+    let part = app.wait_for_reason("lease:fs1", &words).await;
+    assert!(part["reason"].as_str().unwrap().len() < 1000, "{part}");
+    // Nobody renews it.
+    switch.wait_for_state("gw", "NOREG").await;
+    eventually(
+        "all is well",
+        async || app.part("lease:fs1").await,
+        |part| part["state"] == "ok",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_lease_key_of_another_type_is_named_with_the_fix() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    let mut connection = other.connection.clone();
+    let _: () = connection.hset("trunkd:lease:fs1", "a", "b").await.unwrap();
+    let app = TestApp::with_switch(&redis, &switch, APPLY).await;
+    other.set_gateway("default", "gw", IP_TRUNK).await;
+    app.wait_for_reason("redis", &["trunkd:lease:fs1 is a hash", "DEL trunkd:lease:fs1"])
+        .await;
+    assert_eq!(switch.view(changes), BTreeMap::new());
+    let _: () = connection.del("trunkd:lease:fs1").await.unwrap();
+    switch.wait_for_state("gw", "NOREG").await;
+}

@@ -4,9 +4,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bounds;
+mod commands;
 mod ingest;
+mod keys;
 mod lease;
 mod program;
 mod reconcile;
+mod rescan;
 mod sentinel;
 mod serving;
+mod status;

@@ -16,13 +16,13 @@ use crate::support::app::{Other, eventually, http, switch_toml};
 use crate::support::fake_switch::{Binding, FakeSwitch, View};
 use crate::support::redis::{Group, RedisServer};
 
-pub(crate) const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
-const SOFIA_CONF: &str =
+pub(super) const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
+pub(super) const SOFIA_CONF: &str =
     "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&profile=external";
-const SECRET: &str = "s3cret-of-a-carrier";
+pub(super) const SECRET: &str = "s3cret-of-a-carrier";
 
 /// Runs a subcommand in `folder` to its end.
-fn trunkd(folder: &Path, arguments: &[&str]) -> Output {
+pub(super) fn trunkd(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trunkd"));
     command
         .current_dir(folder)
@@ -31,18 +31,18 @@ fn trunkd(folder: &Path, arguments: &[&str]) -> Output {
     command.output().expect("trunkd runs")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// `trunkd serve`, and what it says on standard error.
-pub(crate) struct Serving {
+pub(super) struct Serving {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Serving {
-    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
+    pub(super) fn start(folder: &Path, arguments: &[&str]) -> Self {
         Self::start_from(Command::new(env!("CARGO_BIN_EXE_trunkd")), folder, arguments)
     }
 
@@ -66,11 +66,11 @@ impl Serving {
         Self { child, log }
     }
 
-    pub(crate) fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
     }
 
-    async fn wait_for(&self, words: &str) -> Value {
+    pub(super) async fn wait_for(&self, words: &str) -> Value {
         let log = eventually(
             &format!("it says {words:?}"),
             || async { self.log() },
@@ -82,22 +82,22 @@ impl Serving {
     }
 
     /// The most memory that it took so far, in bytes.
-    pub(crate) fn peak(&self) -> u64 {
+    pub(super) fn peak(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
     }
 
-    pub(crate) async fn url(&self, path: &str) -> String {
+    pub(super) async fn url(&self, path: &str) -> String {
         let line = self.wait_for("\"serving\"").await;
         format!("http://{}{path}", line["address"].as_str().unwrap())
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
-    async fn ended(&mut self) -> std::process::ExitStatus {
+    pub(super) async fn ended(&mut self) -> std::process::ExitStatus {
         for _ in 0..2000 {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
@@ -163,7 +163,7 @@ impl Drop for Serving {
 }
 
 /// Settings of nothing but this Redis.
-fn write_settings(folder: &Path, redis: &RedisServer) {
+pub(super) fn write_settings(folder: &Path, redis: &RedisServer) {
     std::fs::write(
         folder.join("trunkd.toml"),
         format!("[redis]\nurl = \"{}\"\n", redis.url()),
@@ -207,6 +207,40 @@ async fn check_names_what_is_wrong_and_exits_with_1() {
 }
 
 #[tokio::test]
+async fn check_knows_the_switches_and_the_hooks_of_the_settings() {
+    let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
+    let other = Other::new(&redis).await;
+    let put = async |name: &str, more: &str| {
+        let value = format!(r#"{{"param":{{"realm":"sip.example.net","register":"false"}},{more}}}"#);
+        other.set_gateway("default", name, &value).await;
+    };
+    put("nowhere", r#""nodes":["FS1"]"#).await;
+    put("hook", r#""variables":{"api_hangup_hook":"lua x.lua"}"#).await;
+    let check = |more: &str| {
+        write_settings(folder.path(), &redis);
+        let path = folder.path().join("trunkd.toml");
+        let settings = std::fs::read_to_string(&path).unwrap();
+        let switch = "[[switch]]\nname = \"fs1\"\naddress = \"127.0.0.1:1\"\npassword = \"x\"\n";
+        std::fs::write(&path, format!("{settings}\n{switch}{more}")).unwrap();
+        let output = trunkd(folder.path(), &["check"]);
+        (output.status.code(), text(&output.stdout))
+    };
+    let (status, said) = check("");
+    assert_eq!(status, Some(1), "{said}");
+    for words in [
+        "gateway nowhere, nodes: names no switch of the settings ('FS1')",
+        "did you mean 'fs1'?",
+        "gateway hook, variables.api_hangup_hook: makes FreeSWITCH execute",
+        "gateways served: 1; errors: 1; warnings: 1",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    let (status, said) = check("[gateways]\nallow_hooks = [\"api_hangup_hook\"]\n");
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("gateways served: 2; errors: 0; warnings: 1"), "{said}");
+}
+
+#[tokio::test]
 async fn render_prints_what_freeswitch_would_get() {
     let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
     let other = Other::new(&redis).await;
@@ -227,6 +261,9 @@ async fn render_prints_what_freeswitch_would_get() {
     // Asked first: to serve is to make the key of the revisions, which `render` only reads.
     let served = ask(form.to_owned()).await;
     assert_eq!(rendered(&["render", "--profile", "external", "--node", "fs1"]), served);
+    let all_profiles = ask(form.replace("&profile=external", "")).await;
+    assert!(all_profiles.contains(r#"<profile name="internal">"#) && !all_profiles.contains("<gateway "));
+    assert_eq!(rendered(&["render", "--node", "fs1"]), all_profiles);
     let one = rendered(&["render", "--profile", "external", "--node", "fs1", "--gateway", "gw"]);
     assert_eq!(one, ask(format!("{form}&reconfig=true&gateway=gw")).await);
     assert!(one.contains(r#"<gateway name="gw">"#));
@@ -265,7 +302,7 @@ async fn status_shows_each_switchs_gateways() {
     std::fs::write(folder.path().join("trunkd.toml"), toml).unwrap();
     let none = trunkd(folder.path(), &["status"]);
     assert!(
-        text(&none.stdout).contains("No switch has been connected yet"),
+        text(&none.stdout).starts_with("fs1: NOT CONNECTED: no trunkd has connected to it yet; no gateways"),
         "{}",
         text(&none.stdout)
     );
@@ -281,7 +318,7 @@ async fn status_shows_each_switchs_gateways() {
     other.wait_for("trunkd:status:fs1", "found", "/state", "NOREG").await;
     other.wait_for("trunkd:switches", "fs1", "/connected", true).await;
     let said = text(&trunkd(folder.path(), &["status"]).stdout);
-    assert!(said.starts_with("fs1  connected since "), "{said}");
+    assert!(said.starts_with("fs1: 1 missing, 1 unknown"), "{said}");
     let line = |name: &str| {
         said.lines()
             .find(|line| line.contains(name))
@@ -290,7 +327,7 @@ async fn status_shows_each_switchs_gateways() {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    assert!(line("found").starts_with("found external NOREG UP"), "{said}");
+    assert!(line("found").starts_with("fs1 found external NOREG UP"), "{said}");
     assert!(line("wanted").contains("missing"), "{said}");
     assert!(!said.contains('\u{1b}'), "no colours where no terminal is");
 
@@ -726,16 +763,16 @@ async fn a_failover_is_told_once_in_the_log_and_by_the_masters_addresses() {
 }
 
 /// A switch and the program that serves it, with these lines under `[reconcile]`.
-struct Rig {
-    redis: RedisServer,
-    other: Other,
-    switch: FakeSwitch,
-    folder: tempfile::TempDir,
-    serving: Serving,
+pub(super) struct Rig {
+    pub(super) redis: RedisServer,
+    pub(super) other: Other,
+    pub(super) switch: FakeSwitch,
+    pub(super) folder: tempfile::TempDir,
+    pub(super) serving: Serving,
 }
 
 impl Rig {
-    async fn start(gateways: &[(&str, &str)], reconcile: &str) -> Self {
+    pub(super) async fn start(gateways: &[(&str, &str)], reconcile: &str) -> Self {
         let (redis, folder, switch) = (
             RedisServer::start().await,
             tempfile::tempdir().unwrap(),
@@ -766,17 +803,17 @@ impl Rig {
         rig
     }
 
-    async fn wait_for_report(&self, pointer: &str, expected: impl Into<Value>) -> Value {
+    pub(super) async fn wait_for_report(&self, pointer: &str, expected: impl Into<Value>) -> Value {
         self.other.wait_for("trunkd:reconcile", "fs1", pointer, expected).await
     }
 
     /// Runs a subcommand to its end while the switch answers: exit status, and what it said on both outputs.
-    async fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    pub(super) async fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
         run(self.folder.path(), arguments).await
     }
 
     /// As [`Rig::run`], with a person at a terminal who types this.
-    async fn answer(&self, typed: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    pub(super) async fn answer(&self, typed: &str, arguments: &[&str]) -> (Option<i32>, String) {
         let terminal = nix::pty::openpty(None, None).unwrap();
         std::fs::File::from(terminal.master.try_clone().unwrap())
             .write_all(typed.as_bytes())
@@ -793,7 +830,7 @@ impl Rig {
         (output.status.code(), text(&output.stdout) + &text(&output.stderr))
     }
 
-    async fn flush_all(&self) {
+    pub(super) async fn flush_all(&self) {
         redis::cmd("FLUSHALL")
             .exec_async(&mut self.other.connection.clone())
             .await
@@ -801,7 +838,7 @@ impl Rig {
     }
 }
 
-async fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+pub(super) async fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let folder = folder.to_owned();
     let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
     let output = tokio::task::spawn_blocking(move || {
@@ -812,11 +849,11 @@ async fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), text(&output.stdout) + &text(&output.stderr))
 }
 
-fn json(said: &str) -> Value {
+pub(super) fn json(said: &str) -> Value {
     serde_json::from_str(said).unwrap_or_else(|error| panic!("{error}: {said}"))
 }
 
-const IP_TRUNK: &str = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
+pub(super) const IP_TRUNK: &str = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
 
 #[tokio::test]
 async fn plan_shows_what_would_change_and_its_exit_status_says_whether() {
@@ -971,7 +1008,7 @@ async fn a_pause_holds_until_it_is_resumed_and_status_says_so() {
     rig.other.set_gateway("default", "new", IP_TRUNK).await;
     rig.wait_for_report("/start", 1).await;
     let said = rig.run(&["status"]).await.1;
-    assert!(said.lines().next().unwrap().ends_with(", PAUSED"), "{said}");
+    assert!(said.lines().next().unwrap().ends_with("; PAUSED"), "{said}");
     let status = json(&rig.run(&["status", "--json"]).await.1);
     let fs1 = &status["switches"][0];
     assert_eq!(
@@ -1016,7 +1053,7 @@ async fn what_only_looks_writes_nothing_to_redis() {
     for (arguments, expected) in [
         (&["check"][..], 0),
         (&["render", "--profile", "external"], 0),
-        (&["status"], 0),
+        (&["status"], 2),
         (&["plan"], 2),
     ] {
         let (status, said) = run(folder.path(), arguments).await;
@@ -1059,12 +1096,12 @@ async fn states_that_nobody_writes_any_more_are_not_shown_as_live() {
             .unwrap();
     }
     let (status, said) = run(folder.path(), &["status"]).await;
-    assert_eq!(status, Some(0), "{said}");
+    assert_eq!(status, Some(2), "{said}");
     assert!(
-        said.contains("dead  NOT WATCHED since 2025-11-24") && said.contains(": no trunkd writes"),
+        said.contains("dead: NOT WATCHED since 2025-11-24") && said.contains("): no trunkd writes"),
         "{said}"
     );
-    assert!(said.contains("401 Unauthorized since 2025-11-24"), "{said}");
+    assert!(said.contains("401 Unauthorized, down for "), "{said}");
     assert!(
         said.contains("switch not connected") && !said.contains("missing"),
         "{said}"
@@ -1085,14 +1122,14 @@ async fn states_that_nobody_writes_any_more_are_not_shown_as_live() {
     let mut out = watch.stdout.take().unwrap();
     let twice = tokio::task::spawn_blocking(move || {
         let (mut said, mut piece) = (Vec::new(), [0; 4096]);
-        while text(&said).matches("\u{1b}[H").count() < 2 {
+        while text(&said).matches("NOT WATCHED").count() < 2 {
             let count = std::io::Read::read(&mut out, &mut piece).unwrap();
             assert!(count > 0, "it ended: {}", text(&said));
             said.extend_from_slice(&piece[..count]);
         }
         text(&said)
     });
-    assert!(twice.await.unwrap().contains("NOT WATCHED"));
+    assert!(!twice.await.unwrap().contains('\u{1b}'), "it is no terminal");
     kill(Pid::from_raw(i32::try_from(watch.id()).unwrap()), Signal::SIGINT).unwrap();
     let ended = tokio::task::spawn_blocking(move || watch.wait().unwrap())
         .await
@@ -1124,6 +1161,8 @@ async fn an_order_for_nobody_is_refused_and_an_error_says_its_cause_once() {
     assert_eq!(other.hash("trunkd:control").await.len(), 0);
     assert!(switch.view(|view| view.gateway("new").is_none()));
     drop(redis);
+    // With a last good state `status` shows that.
+    let _ = std::fs::remove_file(folder.path().join("data/last-good"));
     for arguments in [&["status"][..], &["plan"], &["check"], &["pause"]] {
         let (status, said) = run(folder.path(), arguments).await;
         assert_eq!(
@@ -1156,7 +1195,7 @@ async fn what_is_held_from_serving_alone_is_planned_and_released_too() {
     assert!(said.contains(&format!("trunkd serve says {held}")), "{said}");
     let (status, said) = rig.run(&["status"]).await;
     assert!(
-        status == Some(0) && said.lines().next().unwrap().ends_with(held),
+        status == Some(2) && said.lines().next().unwrap().ends_with(held),
         "{said}"
     );
     let (status, said) = rig.run(&["apply", "--yes"]).await;

@@ -1,10 +1,11 @@
 //! An edit in Redis takes effect by itself, safely, on every switch.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::app::{Other, TestApp, eventually, switch_toml};
+use crate::support::app::{Other, TestApp, eventually, quick, switch_toml};
 use crate::support::fake_switch::{Binding, FORBIDDEN, FakeSwitch, Method, View};
 use crate::support::redis::{Data, RedisServer};
 
@@ -724,4 +725,203 @@ async fn a_flood_of_new_gateways_registers_at_its_pace_and_one_edit_does_not_wai
         most.is_some_and(|most| most <= 20),
         "an answer of {most:?} gateways to a batch of 20"
     );
+}
+
+/// What the reconciler restarts when FreeSWITCH has something else under a gateway's name, and no event told of it.
+#[tokio::test]
+async fn a_gateway_swapped_without_an_event_is_restarted_within_a_resync_interval() {
+    let (_redis, switch, _app, other) = pair(&[("gw", IP_TRUNK), ("same", IP_TRUNK)], "").await;
+    let instance = |name: &str| switch.view(|view| view.gateway(name).unwrap().instance);
+    let row = eventually(
+        "its revision is in Redis",
+        || other.field("trunkd:status:fs1", "gw"),
+        |row| row.as_ref().is_some_and(|row| row["revision"].is_string()),
+    );
+    let right = row.await.unwrap()["revision"].as_str().unwrap().to_owned();
+    let untouched = instance("same");
+    let old = r#"<gateway name="gw">
+        <param name="realm" value="old.example.net"/><param name="register" value="false"/>
+        <variables><variable name="trunkd_revision" value="0123" direction="inbound"/></variables>
+        </gateway>"#;
+    switch.swap_gateway_unheard("external", "gw", old);
+    switch
+        .wait_until("it runs as Redis wants it", |view| {
+            view.gateway("gw")
+                .is_some_and(|gw| gw.inbound("trunkd_revision") == Some(&right))
+        })
+        .await;
+    settled(&other, "fs1").await;
+    other.wait_for("trunkd:status:fs1", "gw", "/revision", right).await;
+    assert_eq!(instance("same"), untouched);
+}
+
+/// The same, but what took its place is not ours: it is told of, and left alone.
+#[tokio::test]
+async fn a_gateway_swapped_without_an_event_for_one_that_is_not_ours_is_told() {
+    let (_redis, switch, app, other) = pair(&[("gw", IP_TRUNK)], "").await;
+    let theirs = r#"<gateway name="gw"><param name="register" value="false"/></gateway>"#;
+    switch.swap_gateway_unheard("external", "gw", theirs);
+    app.wait_for_reason("reconcile:fs1", &["gw", "trunkd apply --adopt"])
+        .await;
+    other
+        .wait_for("trunkd:status:fs1", "gw", "/revision", Value::Null)
+        .await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_being_deleted_is_not_taken_for_one_that_is_not_ours() {
+    let redis = RedisServer::start().await;
+    let switch = FakeSwitch::builder().manual_ticks().start().await;
+    let other = Other::new(&redis).await;
+    other.set_gateway("default", "gw", IP_TRUNK).await;
+    let mut timing = quick();
+    // Longer than this test takes: FreeSWITCH deletes within two of its ticks.
+    timing.ingest.settle = Duration::from_secs(600);
+    let toml = format!("{}{APPLY}", switch_toml(&switch, "fs1"));
+    let app = TestApp::start_with(&redis, &toml, timing).await;
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    other.wait_for("trunkd:status:fs1", "gw", "/state", "NOREG").await;
+    settled(&other, "fs1").await;
+    assert_eq!(
+        switch.api("sofia profile external killgw gw").await,
+        "+OK gateway marked for deletion.\n"
+    );
+    let asked = |view: &View| view.commands().iter().filter(|line| line.contains("eval")).count();
+    let before = switch.view(asked);
+    switch
+        .wait_until("its revision was asked for again", |view| asked(view) > before)
+        .await;
+    let lists = |view: &View| {
+        view.commands()
+            .iter()
+            .filter(|line| line.ends_with("xmlstatus gateway"))
+            .count()
+    };
+    let listed = switch.view(lists);
+    switch
+        .wait_until("trunkd had time for another plan", |view| lists(view) > listed + 1)
+        .await;
+    let report = other.field("trunkd:reconcile", "fs1").await.unwrap();
+    assert_eq!(report["conflicts"], serde_json::json!([]), "{report}");
+    switch.steps(2);
+    switch.wait_for_state("gw", "NOREG").await;
+}
+
+#[tokio::test]
+async fn on_a_large_switch_all_revisions_are_compared_in_small_commands() {
+    let gateways: Vec<_> = (0..300).map(|n| format!("gw{n}")).collect();
+    let with: Vec<_> = gateways.iter().map(|name| (name.as_str(), IP_TRUNK)).collect();
+    let (_redis, switch, _app, _other) = pair(&with, "").await;
+    let asked = |view: &View| -> Vec<usize> {
+        let commands = view.commands().into_iter();
+        commands.map(|line| line.matches("trunkd_revision").count()).collect()
+    };
+    let small = |view: &View| {
+        asked(view)
+            .into_iter()
+            .filter(|gateways| *gateways <= 250)
+            .sum::<usize>()
+    };
+    let larger = |view: &View| asked(view).into_iter().filter(|gateways| *gateways > 250).count();
+    // Whatever is asked for from here on is known already.
+    let before = switch.view(|view| (small(view), larger(view)));
+    switch
+        .wait_until("all were compared twice", |view| small(view) >= before.0 + 600)
+        .await;
+    assert_eq!(switch.view(larger), before.1);
+}
+
+#[tokio::test]
+async fn what_a_plan_needs_to_say_what_differs_is_kept_for_every_switch() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    let (one, two) = (
+        FakeSwitch::builder().start().await,
+        FakeSwitch::builder().switchname("fs2").start().await,
+    );
+    let toml = format!("{}{}{APPLY}", switch_toml(&one, "fs1"), switch_toml(&two, "fs2"));
+    let app = TestApp::start(&redis, &toml).await;
+    for switch in [&one, &two] {
+        switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    }
+    let on = |node: &str, realm: usize| {
+        format!(r#"{{"param":{{"realm":"sip{realm}.example.net","register":"false"}},"nodes":["{node}"]}}"#)
+    };
+    other.set_gateway("default", "second", &on("fs2", 0)).await;
+    two.wait_for_state("second", "NOREG").await;
+    settled(&other, "fs2").await;
+    // On the other switch version follows version, of many gateways.
+    for round in 0..5 {
+        let mut edit = redis::cmd("HSET");
+        edit.arg("cti_gateway@default");
+        for n in 0..120 {
+            edit.arg(format!("gw{n}")).arg(on("fs1", round));
+        }
+        edit.exec_async(&mut other.connection.clone()).await.unwrap();
+        let proxy = format!("sip:sip{round}.example.net");
+        one.wait_until("it has this version", |view| {
+            view.gateways().len() == 120 && view.gateways().iter().all(|gateway| gateway.proxy == proxy)
+        })
+        .await;
+        settled(&other, "fs1").await;
+    }
+    let forms = other.hash("trunkd:forms").await;
+    let form = |switch: &FakeSwitch, name: &str| {
+        let revision = switch.view(|view| {
+            view.gateway(name)
+                .unwrap()
+                .inbound("trunkd_revision")
+                .unwrap()
+                .to_owned()
+        });
+        forms.get(&revision).cloned()
+    };
+    assert!(form(&one, "gw7").is_some());
+    let second = form(&two, "second").expect("another switch's form is not dropped");
+    assert_eq!(second["param.realm"], "sip0.example.net", "{second}");
+}
+
+#[tokio::test]
+async fn a_form_that_no_switch_needs_any_more_is_dropped_and_one_that_is_lost_is_written_again() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    let mut timing = quick();
+    timing.reconcile.forms_kept = Duration::from_secs(2);
+    let toml = format!("{}{APPLY}", switch_toml(&switch, "fs1"));
+    let app = TestApp::start_with(&redis, &toml, timing).await;
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    // As an earlier version of trunkd left it: nothing tells when it was needed.
+    let mut connection = other.connection.clone();
+    let _: () = redis::cmd("HSET")
+        .arg("trunkd:forms")
+        .arg("of-an-earlier-version")
+        .arg("{}")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let mut revisions = Vec::new();
+    for password in ["p", "q"] {
+        other.set_gateway("default", "gw", &account(password)).await;
+        switch
+            .wait_until("it has the password", |view| {
+                view.gateway("gw").is_some_and(|gateway| gateway.password == password)
+            })
+            .await;
+        let revision = |view: &View| {
+            view.gateway("gw")
+                .unwrap()
+                .inbound("trunkd_revision")
+                .unwrap()
+                .to_owned()
+        };
+        revisions.push(switch.view(revision));
+    }
+    let kept = async || -> Vec<String> { other.hash("trunkd:forms").await.into_keys().collect() };
+    eventually("only what is needed is kept", kept, |kept| *kept == revisions[1..]).await;
+    let _: () = redis::cmd("DEL")
+        .arg("trunkd:forms")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    eventually("it is written again", kept, |kept| *kept == revisions[1..]).await;
 }

@@ -111,6 +111,35 @@ async fn each_switch_gets_the_gateways_of_its_nodes_and_each_profile_its_own() {
 }
 
 #[tokio::test]
+async fn a_variable_that_executes_never_reaches_a_switch_unless_it_is_allowed() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    let gateway = |variable: &str| {
+        format!(r#"{{"param":{{"realm":"sip.example.net","register":"false"}},"variables":{{{variable}}}}}"#)
+    };
+    let app = TestApp::start(&redis, "").await;
+    other
+        .set_gateway("default", "gw", &gateway(r#""sip_sticky_contact":"true""#))
+        .await;
+    assert_eq!(app.served().await, ["gw"]);
+    let hook = gateway(r#""sip_sticky_contact":"false","api_hangup_hook":"system touch x""#);
+    other.set_gateway("default", "gw", &hook).await;
+    other.set_gateway("default", "new", &hook).await;
+    let (_, body) = app.ask("profile=external").await;
+    assert!(!body.contains("api_hangup_hook") && !body.contains("\"new\""), "{body}");
+    assert!(body.contains(r#"name="sip_sticky_contact" value="true""#), "{body}");
+    drop(app);
+
+    let app = TestApp::start(&redis, "[gateways]\nallow_hooks = true\n").await;
+    assert_eq!(app.served().await, ["gw", "new"]);
+    let (_, body) = app.ask("profile=external").await;
+    assert!(
+        body.contains(r#"name="api_hangup_hook" value="system touch x""#),
+        "{body}"
+    );
+}
+
+#[tokio::test]
 async fn a_value_that_went_bad_keeps_its_last_valid_version_until_it_is_removed() {
     let redis = RedisServer::start().await;
     let (app, other) = (TestApp::start(&redis, "").await, Other::new(&redis).await);

@@ -45,6 +45,7 @@ pub fn quick() -> Timing {
         coalesce: Duration::from_millis(20),
         interval: Duration::from_millis(500),
         lease: Duration::from_secs(1),
+        ..reconcile::Timing::default()
     };
     Timing { ingest, reconcile }
 }
@@ -158,10 +159,15 @@ impl TestApp {
         let form = format!(
             "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&{more}"
         );
+        self.ask_form(&form).await
+    }
+
+    /// What mod_xml_curl would post with this form.
+    pub async fn ask_form(&self, form: &str) -> (u16, String) {
         let response = http()
             .post(self.xml_curl_url())
             .header("Content-Type", "application/x-www-form-urlencoded")
-            .body(form)
+            .body(form.to_owned())
             .send()
             .await
             .expect("an answer");

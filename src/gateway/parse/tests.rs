@@ -1,20 +1,17 @@
-use std::collections::BTreeSet;
-
 use super::super::{ProfileFacts, Variable};
 use super::*;
 
 fn rules() -> Rules {
     let facts = |tls| ProfileFacts {
         tls,
-        gateways: BTreeSet::new(),
+        ..ProfileFacts::default()
     };
     let profile = |name| ProfileName::parse(name).unwrap();
-    Rules {
-        default_profile: profile("external"),
-        profiles: [("external", Some(false)), ("internal", None), ("secure", Some(true))]
-            .map(|(name, tls)| (profile(name), facts(tls)))
-            .into(),
-    }
+    let profiles = [("external", Some(false)), ("internal", None), ("secure", Some(true))];
+    Rules::new(
+        profile("external"),
+        profiles.map(|(name, tls)| (profile(name), facts(tls))).into(),
+    )
 }
 
 fn read(json: &str) -> Parsed {
@@ -362,7 +359,7 @@ fn what_xml_and_sip_cannot_carry_is_refused() {
         refused(&variable("a", c), "variables.a: the value holds");
         refused(&variable(c, "a"), "the name holds");
     }
-    clean(&account(r#""from-user":"顶顶通密码 \"'<&>$${x}\\\u0041""#));
+    clean(r#"{"param":{"realm":"r","username":"u","password":"顶顶通密码 \"'<&>$${x}\\\u0041"}}"#);
 }
 
 #[test]
@@ -542,7 +539,7 @@ fn a_finding_is_one_line_and_one_json_object() {
         serde_json::to_value(&parsed.findings[0]).unwrap(),
         serde_json::json!({
             "domain": "acme", "gateway": "gw", "field": "param.expire-seconds", "severity": "warning",
-            "reason": "is under 5 or not a number; FreeSWITCH takes 3600 instead", "mend": "write 5 or more",
+            "reason": "is under 5 or not a number; FreeSWITCH takes 3600 instead", "fix": "write 5 or more",
         })
     );
 }

@@ -536,6 +536,21 @@ fn whether_a_profile_has_tls_is_read_from_its_settings() {
 }
 
 #[test]
+fn whether_a_profile_has_rfc_5626_is_read_from_its_settings() {
+    let rfc_5626 = |params: &str| {
+        facts(&format!(
+            "<profile name=\"a\">\n<settings>\n<param name=\"tls\" value=\"true\"/>\n{params}\n</settings>\n</profile>"
+        ))
+        .rfc_5626
+    };
+    let param = |value: &str| format!("<param name=\"Enable-RFC-5626\" value=\"{value}\"/>");
+    assert_eq!(rfc_5626(""), Some(false));
+    assert_eq!(rfc_5626(&param("true")), Some(true));
+    assert_eq!(rfc_5626(&param("false")), Some(false));
+    assert_eq!(rfc_5626(&param("$${rfc_5626}")), None);
+}
+
+#[test]
 fn gateways_of_a_template_own_their_names_and_are_found_by_them() {
     let own = "    <gateway name=\"own\">\n      <param name=\"realm\" value=\"x\"/>\n    </gateway>\n";
     let profile = format!(
@@ -601,4 +616,78 @@ fn the_templates_that_come_with_trunkd_are_without_fault() {
             .values()
             .all(|facts| facts.tls.is_none() && facts.gateways.is_empty())
     );
+}
+
+/// As large as a file may be. Compared with each other, its lines would take an hour.
+fn full_of(line: &str) -> String {
+    let profile = "<profile name=\"a\">\n  <settings/>\n</profile>\n";
+    let count = (4 * 1024 * 1024 - profile.len()) / line.len();
+    format!("{profile}{}", line.repeat(count))
+}
+
+#[test]
+fn a_file_of_nothing_but_odd_lines_is_read_in_one_go_and_told_of_in_short() {
+    let directive = "<!--<X-PRE-PROCESS cmd=\"set\" data=\"a=b\"/>-->\n";
+    let warnings = warnings(&full_of(directive));
+    assert_eq!(warnings.len(), 201);
+    assert!(
+        warnings[0].contains("FreeSWITCH executes a directive inside a comment"),
+        "{}",
+        warnings[0]
+    );
+    assert!(warnings[200].contains(" more warnings follow"), "{}", warnings[200]);
+
+    for line in [
+        "<!-- a --> <!--# b -->\n",
+        "<X-PRE-PROCESS cmd=\"set\" data=\"a=b\"/>\n",
+        "<include></include>\n",
+        "<!-- a -->",
+    ] {
+        loaded(&full_of(line));
+    }
+    // What begins and never ends, in one line of 4 MB.
+    for text in ["$${", "$${a}", "{", "<!"] {
+        loaded(&full_of(&format!("<!--{}-->\n", text.repeat(500_000))));
+    }
+}
+
+#[test]
+fn profiles_gateways_and_attributes_are_bounded_and_found_in_one_go() {
+    let many = |count: usize| -> String {
+        let profile = |n| format!("<profile name=\"p{n}\"><gateways/><settings/></profile>");
+        (0..count).map(profile).collect()
+    };
+    assert_eq!(loaded(&many(1000)).profile_names().count(), 1000);
+    assert!(error(&many(1001)).contains("there are more than 1000 profiles"));
+
+    let gateways: String = (0..40_000).map(|n| format!("<gateway name=\"g{n}\"/>")).collect();
+    let profile = format!("<profile name=\"a\"><gateways>{gateways}</gateways><settings/></profile>");
+    assert_eq!(facts(&profile).gateways.len(), 40_000);
+
+    let attributes: String = (0..300_000).map(|n| format!(" a{n}=\"\"")).collect();
+    assert!(error(&format!("<profile name=\"a\"{attributes}/>")).contains("more than 256 attributes"));
+}
+
+#[test]
+fn a_file_that_is_none_is_refused_before_it_is_read() {
+    let dir = folder(SOFIA_CONF, &[("a.xml", "<profile name=\"a\"><settings/></profile>")]);
+    let path = dir.path().join("sip_profiles/b.xml");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let refused = || Templates::load(dir.path()).unwrap_err().to_string();
+    assert!(
+        refused().contains("b.xml: the file can't be read: it is a FIFO"),
+        "{}",
+        refused()
+    );
+    fs::remove_file(&path).unwrap();
+    fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    assert!(
+        refused().contains("b.xml: the file has 1099511627776 bytes"),
+        "{}",
+        refused()
+    );
+    fs::remove_file(&path).unwrap();
+    // A link is how many operators keep their files.
+    std::os::unix::fs::symlink(dir.path().join("sip_profiles/a.xml"), &path).unwrap();
+    assert!(refused().contains("there is a profile 'a' already"), "{}", refused());
 }

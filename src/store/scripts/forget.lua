@@ -1,7 +1,10 @@
 -- The switch was taken out of the settings: everything that is kept of it goes, and its values in the gateways hash with it; unless another
 -- trunkd sees it, whose settings have it still.
--- ARGV[5]: how long nobody may have seen the switch, in ms. Answers -1 when somebody does.
-if math.floor(now_us() / 1000) - seen_ms() < tonumber(ARGV[5]) then return -1 end
+-- ARGV from 5, both in ms: how long nobody may have seen the switch, and how long no trunkd may have named it.
+-- Answers -1 when somebody did.
+local now_ms = math.floor(now_us() / 1000)
+if now_ms - seen_ms() < tonumber(ARGV[5]) then return -1 end
+if now_ms - (tonumber(redis.call('HGET', meta, 'named')) or 0) < tonumber(ARGV[6]) then return -1 end
 local stored = redis.call('HGETALL', gateways)
 for i = 1, #stored, 2 do
   if string.find(stored[i + 1], switch_field, 1, true) then

@@ -5,6 +5,8 @@
 local id, connected, now, core, mine, reason = ARGV[5], ARGV[6] == '1', ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local known = redis.call('HEXISTS', meta, 'core')
 local now_ms = math.floor(now_us() / 1000)
+-- Some trunkd's settings name it, whether it is reached or not: see forget.lua.
+redis.call('HSET', meta, 'named', string.format('%d', now_ms))
 if connected then
   redis.call('HSET', meta, 'seen:' .. id, string.format('%d', now_ms), 'sighted', string.format('%d', now_ms))
 else

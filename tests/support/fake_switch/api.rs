@@ -49,6 +49,10 @@ async fn run(shared: &Arc<Shared>, command: &str, argument: &str) -> Option<Stri
             let result = if loaded { "+OK\n" } else { "-ERR [Module load error]\n" };
             Some(format!("+OK Reloading XML\n{result}"))
         }
+        "unload" if argument == "mod_sofia" && shared.read(|core| core.sofia.loaded) => {
+            shared.unload_sofia();
+            Some("+OK\n".to_owned())
+        }
         _ => None,
     };
     shared.with(|core| core.bus.fire(event));

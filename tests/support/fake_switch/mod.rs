@@ -255,6 +255,17 @@ impl Shared {
         loaded
     }
 
+    /// `mod_sofia_shutdown_cleanup`: its commands are gone first, then its profiles end.
+    fn unload_sofia(&self) {
+        let profiles: Vec<String> = self.with(|core| {
+            core.sofia.loaded = false;
+            core.sofia.profiles.iter().map(|profile| profile.name.clone()).collect()
+        });
+        for profile in profiles {
+            self.end_profile(&profile);
+        }
+    }
+
     async fn boot(self: &Arc<Self>) {
         self.with(|core| {
             core.bus.boot();
@@ -612,6 +623,19 @@ impl FakeSwitch {
         self.shared.with(|core| core.bus.lose_next = n);
     }
 
+    /// A gateway is killed and another one of its name started, and nobody hears of it: the same result as when the
+    /// events of a `killgw` and a `startgw` are lost. `xml` is the `<gateway>` of the new one.
+    pub fn swap_gateway_unheard(&self, profile: &str, name: &str, xml: &str) {
+        let document = format!("<gateways>\n{xml}\n</gateways>\n");
+        let gateways = super::fs_xml::parse(document.as_bytes()).expect("a gateway");
+        self.shared.with(|core| {
+            let lost = std::mem::replace(&mut core.bus.lose_next, usize::MAX);
+            core.sofia.remove(name);
+            core.sofia.parse_gateways(profile, &gateways, None, &mut core.bus);
+            core.bus.lose_next = lost;
+        });
+    }
+
     /// The next n events come twice.
     pub fn duplicate_next_events(&self, n: usize) {
         self.shared.with(|core| core.bus.duplicate_next = n);
@@ -633,14 +657,22 @@ impl FakeSwitch {
         self.shared.with(|core| core.bus.inject_bytes(&bytes.into()));
     }
 
+    /// The first part of a shutdown: it is announced, mod_sofia goes and its gateways are deleted with their events.
+    /// Connections are still up, and `sofia` is no command any more (`shutdown-announced.txt`).
+    pub fn begin_shutdown(&self) {
+        self.shared.with(|core| {
+            let origin = Origin("switch_core.c", "switch_core_destroy", 3033);
+            let event = core.bus.create("SHUTDOWN", None, origin);
+            core.bus.fire(event.with("Event-Info", "System Shutting Down"));
+        });
+        self.shared.unload_sofia();
+    }
+
     /// Shuts down as `fsctl shutdown` does: gateways are deleted with their events, each connection gets the
     /// disconnect notice, nobody listens any more.
     pub async fn shutdown(&self) {
-        let profiles: Vec<String> = self
-            .shared
-            .read(|core| core.sofia.profiles.iter().map(|profile| profile.name.clone()).collect());
-        for profile in profiles {
-            self.shared.end_profile(&profile);
+        if self.shared.read(|core| core.sofia.loaded) {
+            self.begin_shutdown();
         }
         self.shared.with(|core| {
             core.running = false;

@@ -398,6 +398,20 @@ impl Sofia {
         }
     }
 
+    /// Killed and gone, as after two ticks, without an event.
+    pub fn remove(&mut self, name: &str) {
+        let Some(index) = self.find(name) else { return };
+        let profile = self.gateways[index].profile.clone();
+        self.gateways[index].deleted = true;
+        self.gateways[index].gone = true;
+        self.hash.remove(name);
+        self.hash.remove(&format!("{profile}::{name}"));
+        self.pending.retain(|pending| pending.gateway != name);
+        if let Some(profile) = self.profile_mut(&profile) {
+            profile.gateways.retain(|&other| other != index);
+        }
+    }
+
     /// `killgw _all_`
     pub fn kill_all(&mut self, profile: &str) {
         for index in self

@@ -1,0 +1,127 @@
+//! `trunkd restore`: writes back to Redis what it lost of the last good state, as after a FLUSHALL.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+
+use super::terminal::{age, clock, size, wrap};
+use super::{Shared, print, store, unreadable, while_doing};
+use crate::settings::{Flags, Settings};
+use crate::shown::{shown, shown_line};
+use crate::store::{LastGood, Missing, StoreError};
+
+/// Gateways that are named of a domain.
+const MAX_NAMED: usize = 20;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Don't ask
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let settings = shared.settings(Flags::new())?;
+    let store = store(&settings)?;
+    let away = |error: StoreError| unreadable(&settings, error);
+    let kept = last_good(&settings)?;
+    let missing = store.missing(&kept).await.map_err(away)?;
+    print(&introduction(&settings, &kept, &missing))?;
+    if missing.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(wrong) = missing.iter().find(|missing| missing.wrong_type.is_some()) {
+        let (domain, kind) = (
+            shown(wrong.domain.text()),
+            wrong.wrong_type.as_deref().unwrap_or_default(),
+        );
+        anyhow::bail!("the key of domain {domain} is a {kind} and no hash: move it away, then run this again");
+    }
+    if !arguments.yes && !is_agreed()? {
+        print("Nothing was changed.\n")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    let restored = store.put_back(&kept, &missing).await.map_err(away)?;
+    let planned = count(&missing);
+    let rest = match planned - restored.min(planned) {
+        0 => String::new(),
+        rest => format!("; {rest} came back meanwhile, and stay as they are"),
+    };
+    print(&format!("Restored {}{rest}.\n", gateways(restored)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn last_good(settings: &Settings) -> anyhow::Result<LastGood> {
+    let folder = settings.data_dir.display();
+    LastGood::load(&settings.data_dir)?.ok_or_else(|| {
+        anyhow::anyhow!(
+            "there is no last good state in data_dir {folder}: run this where `trunkd serve` runs, with its settings and as its \
+             user or root"
+        )
+    })
+}
+
+/// What there is, and what Redis lacks of it.
+fn introduction(settings: &Settings, kept: &LastGood, missing: &[Missing]) -> String {
+    let now = Timestamp::now();
+    let mut lines = vec![format!(
+        "The last good state in {} is of {} ({} ago).",
+        settings.data_dir.display(),
+        clock(kept.at, now),
+        age(now.duration_since(kept.at))
+    )];
+    let redis = settings.redis.shown_url();
+    lines.push(match missing.is_empty() {
+        true => format!("Redis ({redis}) lacks none of its gateways: there is nothing to restore."),
+        false => format!("Redis ({redis}) lacks {} of it:", gateways(count(missing))),
+    });
+    lines.extend(missing.iter().map(of_domain));
+    let lines = lines.iter().flat_map(|line| {
+        let line = shown_line(line).to_string();
+        size().map_or_else(|| vec![line.clone()], |size| wrap(&line, size.columns))
+    });
+    lines.map(|line| line + "\n").collect()
+}
+
+/// `  acme, all of it: 3 gateways: gw1, gw2, gw3`.
+fn of_domain(missing: &Missing) -> String {
+    let names = missing.fields.keys().take(MAX_NAMED);
+    let names: Vec<_> = names
+        .map(|name| shown(&String::from_utf8_lossy(name)).to_string())
+        .collect();
+    let more = match missing.fields.len().saturating_sub(MAX_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "  {}{}: {}: {}{more}",
+        shown(missing.domain.text()),
+        if missing.is_whole_domain { ", all of it" } else { "" },
+        gateways(missing.fields.len()),
+        names.join(", ")
+    )
+}
+
+fn count(missing: &[Missing]) -> usize {
+    missing.iter().map(|missing| missing.fields.len()).sum()
+}
+
+fn gateways(count: usize) -> String {
+    match count {
+        1 => "1 gateway".to_owned(),
+        _ => format!("{count} gateways"),
+    }
+}
+
+fn is_agreed() -> anyhow::Result<bool> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        anyhow::bail!("there is no terminal to ask on: add --yes to write these back");
+    }
+    eprint!("Write these back? What Redis holds stays as it is. [y/N] ");
+    std::io::stderr().flush().map_err(while_doing("cannot ask"))?;
+    let mut answer = String::new();
+    stdin.read_line(&mut answer).map_err(while_doing("cannot ask"))?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}

@@ -1,0 +1,88 @@
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::super::variables::VARIABLES;
+use super::*;
+
+/// What stands between two marks of the README.
+fn of_readme(mark: &str) -> &'static str {
+    let readme = include_str!("../../../README.md");
+    let (_, rest) = readme
+        .split_once(&format!("<!-- {mark} -->\n"))
+        .expect("the README has the mark");
+    rest.split_once("<!-- end -->").expect("the README has the end mark").0
+}
+
+/// The README's tables of params, as they must be.
+fn params_in_markdown() -> String {
+    let mut text = String::new();
+    for group in Group::ALL {
+        let _ = writeln!(
+            text,
+            "\n**{}**\n\n| param | what it is for | default | advice |\n| --- | --- | --- | --- |",
+            group.title()
+        );
+        for spec in PARAMS.iter().filter(|spec| spec.group == group) {
+            let _ = writeln!(
+                text,
+                "| `{}` | {} | {} | {} |",
+                spec.name, spec.purpose, spec.default, spec.advice
+            );
+        }
+    }
+    text.push('\n');
+    text
+}
+
+fn variables_in_markdown() -> String {
+    let mut text = "\n| variable | what it is for | advice |\n| --- | --- | --- |\n".to_owned();
+    for spec in VARIABLES {
+        let _ = writeln!(text, "| `{}` | {} | {} |", spec.name, spec.purpose, spec.advice);
+    }
+    text.push('\n');
+    text
+}
+
+#[test]
+fn the_readme_has_the_catalog() {
+    for (mark, expected) in [("params", params_in_markdown()), ("variables", variables_in_markdown())] {
+        assert!(
+            of_readme(mark) == expected,
+            "README.md between the marks `{mark}` must be:\n{expected}"
+        );
+    }
+}
+
+#[test]
+fn every_param_is_there_once_and_under_one_group() {
+    let names: BTreeSet<_> = PARAMS.iter().map(|spec| spec.name).collect();
+    assert_eq!(names.len(), PARAMS.len());
+    assert!(PARAMS.is_sorted_by_key(|spec| spec.group));
+    for spec in PARAMS {
+        assert_eq!(param(spec.name), Some(&spec));
+        assert!(spec.purpose.ends_with('.') && spec.purpose.len() > 10, "{}", spec.name);
+        assert!(spec.advice.is_empty() || spec.advice.ends_with('.'), "{}", spec.name);
+        assert!(!format!("{}{}{}", spec.purpose, spec.default, spec.advice).contains('|'));
+    }
+    assert_eq!(param("Realm"), None);
+    assert_eq!(PARAMS.iter().filter(|spec| spec.secret).count(), 1);
+}
+
+#[test]
+fn a_default_that_is_a_value_is_one_of_its_kind() {
+    for spec in PARAMS {
+        let Fallback::Value(value) = spec.default else { continue };
+        match spec.kind {
+            Kind::Bool => assert!(matches!(value, "true" | "false"), "{}", spec.name),
+            Kind::Number(number) => assert!(value.parse::<i32>().unwrap() >= number.least, "{}", spec.name),
+            _ => assert!(!value.is_empty()),
+        }
+        if let Kind::Number(Number {
+            below: Below::Takes(instead),
+            ..
+        }) = spec.kind
+        {
+            assert_eq!(value, instead.to_string(), "{}", spec.name);
+        }
+    }
+}

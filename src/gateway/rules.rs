@@ -1,0 +1,383 @@
+//! FreeSWITCH's rules over several params of a gateway. Each is a function of its own that reads values and says what
+//! is wrong, and each was checked with FreeSWITCH's source, most with a running FreeSWITCH too (**seen**).
+
+mod hosts;
+
+use std::collections::BTreeSet;
+
+use super::ProfileFacts;
+use super::check::{Params, is_plain_number, named};
+use super::finding::{Fault, Note, Severity};
+use super::freeswitch::{MAX_CREDENTIALS_BYTES, atoi, is_true};
+use super::host::Host;
+use super::params::Kind;
+
+/// What the rules read.
+pub(super) struct Values<'a> {
+    gateway: &'a str,
+    params: &'a Params,
+    /// Those that hold a placeholder: once that is replaced there is something to check.
+    placeholders: BTreeSet<&'a str>,
+    profile: Option<&'a ProfileFacts>,
+}
+
+/// Everything that several params together say about a gateway.
+pub(super) fn check(values: &Values<'_>) -> Vec<Note> {
+    let always = [
+        hosts::register_transport,
+        hosts::host_transports,
+        hosts::request_host,
+        hosts::challenges,
+    ];
+    let whole = [
+        account,
+        digest,
+        user_in_from_and_to,
+        user_in_contact,
+        destination_prefix,
+        pings,
+        rfc_5626,
+        retry_seconds_twice,
+    ];
+    let mut notes: Vec<_> = always.iter().flat_map(|rule| rule(values)).collect();
+    // What is missing can be told only when everything could be read.
+    if !values.params.incomplete {
+        notes.extend(whole.iter().flat_map(|rule| rule(values)));
+    }
+    notes
+}
+
+impl<'a> Values<'a> {
+    pub(super) fn new(
+        gateway: &'a str,
+        params: &'a Params,
+        placeholders: BTreeSet<&'a str>,
+        profile: Option<&'a ProfileFacts>,
+    ) -> Self {
+        Self {
+            gateway,
+            params,
+            placeholders,
+            profile,
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.params.set.get(name).map(|param| param.value.as_str())
+    }
+
+    /// The value, unless something is still to be filled in.
+    fn known(&self, name: &str) -> Option<&'a str> {
+        self.get(name).filter(|_| !self.placeholders.contains(name))
+    }
+
+    /// Whether there is a value, if only one that is refused.
+    fn is_set(&self, name: &str) -> bool {
+        self.params.set.contains_key(name) || self.params.refused.contains(name)
+    }
+
+    fn is_true(&self, name: &str) -> bool {
+        self.get(name).is_some_and(is_true)
+    }
+
+    fn registers(&self) -> bool {
+        self.get("register").is_none_or(is_true)
+    }
+
+    fn pings(&self) -> bool {
+        self.get("ping").is_some_and(|ping| atoi(ping) >= LEAST_PING)
+    }
+
+    /// Whether From is made of from-user or username, and of from-domain or proxy (`register_from` in sofia.c): calls may
+    /// have the caller in it instead.
+    fn uses_from(&self) -> bool {
+        self.registers() || !self.is_true("caller-id-in-from")
+    }
+
+    /// The param that says where requests go: proxy, or realm where there is none.
+    fn request_param(&self) -> &'static str {
+        if self.is_set("proxy") { "proxy" } else { "realm" }
+    }
+
+    /// The params with the hosts that requests with a Contact are sent to: REGISTER, if any is, and calls.
+    fn targets(&self) -> impl Iterator<Item = &'static str> {
+        let registrar = self.registers().then(|| self.registrar());
+        registrar.into_iter().chain([self.target("outbound-proxy")])
+    }
+
+    /// The param with the host that REGISTER and pings are sent to.
+    fn registrar(&self) -> &'static str {
+        self.target("register-proxy")
+    }
+
+    fn target(&self, proxy: &'static str) -> &'static str {
+        if self.is_set(proxy) {
+            proxy
+        } else {
+            self.request_param()
+        }
+    }
+
+    /// The host of a param, if it is well formed.
+    fn host(&self, name: &str) -> Option<Host<'a>> {
+        Host::parse(self.known(name)?, kind_of_host(name)).ok()
+    }
+}
+
+/// FreeSWITCH ignores a ping below this many seconds (FACTS 15).
+const LEAST_PING: i32 = 5;
+
+fn kind_of_host(name: &str) -> Kind {
+    match name {
+        "proxy" | "realm" => Kind::Host,
+        _ => Kind::Route,
+    }
+}
+
+fn warning(param: &'static str, reason: impl Into<String>, fix: impl Into<String>) -> Note {
+    Fault::new(reason.into(), fix.into()).at(Severity::Warning, param)
+}
+
+/// What a registration needs (FACTS 13).
+fn account(values: &Values<'_>) -> Vec<Note> {
+    if values.params.refused.contains("register") || !values.registers() {
+        return Vec::new();
+    }
+    ["username", "password"]
+        .into_iter()
+        .filter(|name| !values.is_set(name))
+        .map(|name| {
+            let reason = "is not set, and register is true (its default); FreeSWITCH would drop the gateway";
+            Fault::new(reason, "set it, or set register to false").at(Severity::Error, name)
+        })
+        .collect()
+}
+
+/// What digest credentials can carry (FACTS 15). What spoils them is an error where they are needed.
+fn digest(values: &Values<'_>) -> Vec<Note> {
+    if values.params.refused.contains("register") {
+        return Vec::new(); // once that is fixed, there is something to check
+    }
+    let mut notes = Vec::new();
+    let needed = if values.registers() {
+        Severity::Error
+    } else {
+        Severity::Warning
+    };
+    let name_param = if values.params.set.contains_key("auth-username") {
+        "auth-username"
+    } else {
+        "username"
+    };
+    let name = values.get(name_param).unwrap_or("FreeSWITCH");
+    if name.contains(':') {
+        let reason = "holds a ':', which ends the name in FreeSWITCH's digest credentials";
+        notes.push(Fault::new(reason, "use an account name without ':'").at(needed, name_param));
+    }
+    if name.contains('"') {
+        let reason = "holds a quotation mark, which ends the name in the Authorization header";
+        notes.push(warning(name_param, reason, "use an account name without '\"'"));
+    }
+    let Some(password) = values.get("password") else {
+        return notes;
+    };
+    let scheme = values.get("scheme").unwrap_or("Digest");
+    // The carrier's challenge names the realm; until then this is what FreeSWITCH itself takes for it (FACTS 14).
+    let realm = values
+        .get("realm")
+        .or_else(|| values.get("proxy"))
+        .unwrap_or(values.gateway);
+    let bytes = scheme.len() + realm.len() + name.len() + password.len() + 3;
+    // The realm of a challenge is passed on with its quotes (sofia_reg.c).
+    let (severity, consequence) = match bytes {
+        _ if bytes > MAX_CREDENTIALS_BYTES => (needed, " and authentication fails"),
+        _ if bytes + 2 > MAX_CREDENTIALS_BYTES => (Severity::Warning, ", and the quotes around the realm are two more"),
+        _ => return notes,
+    };
+    let reason = format!(
+        "scheme:realm:username:password make {bytes} bytes; FreeSWITCH cuts them at {MAX_CREDENTIALS_BYTES}{consequence}"
+    );
+    let fix = format!("a shorter password: these four, with three ':', must fit in {MAX_CREDENTIALS_BYTES} bytes");
+    notes.push(Fault::new(reason, fix).at(severity, "password"));
+    notes
+}
+
+/// The user name in To and From. A REGISTER has `username@proxy` in To, without angle brackets, whatever from-user is;
+/// From has from-user, or else username, in brackets (**seen**).
+fn user_in_from_and_to(values: &Values<'_>) -> Vec<Note> {
+    let username = values.known("username");
+    if values.registers()
+        && let Some(c) = username.and_then(|name| first_of(name, &[' ', ',', ';', '?']))
+    {
+        let reason = format!("has a {}: no REGISTER is ever sent with it in To", named(c));
+        let fix = format!("write the account name without it, or as its escape, {}", escape(c));
+        return vec![warning("username", reason, fix)];
+    }
+    let param = if values.is_set("from-user") {
+        "from-user"
+    } else {
+        "username"
+    };
+    let Some(user) = values.known(param).filter(|_| values.uses_from()) else {
+        return Vec::new();
+    };
+    let note = match first_of(user, &['@', ' ', '<', '>', '"']) {
+        None => return Vec::new(),
+        Some('@') => warning(
+            param,
+            "has an '@', so that From has two '@', which carriers refuse",
+            "set from-user to what is before the '@', and from-domain to what is behind it",
+        ),
+        Some(c) => {
+            let reason = format!("has a {}, which the user in From can't hold", named(c));
+            warning(param, reason, format!("remove it, or write its escape, {}", escape(c)))
+        }
+    };
+    vec![note]
+}
+
+/// With extension-in-contact the Contact's user is extension, or else username.
+fn user_in_contact(values: &Values<'_>) -> Vec<Note> {
+    const AUTO: &str = "auto_to_user";
+    let mut notes = Vec::new();
+    let in_contact = values.is_true("extension-in-contact");
+    if let Some(extension) = values.known("extension") {
+        let lower = extension.to_ascii_lowercase();
+        if in_contact && lower == "auto" {
+            // Elsewhere it works: `auto` takes To's user from a call to `gw+name@…`, and else the number as it came.
+            let reason = "means the number that was dialled, and with extension-in-contact that is 'auto' itself";
+            notes.push(warning(
+                "extension",
+                reason,
+                format!("write {AUTO}, which takes it from To"),
+            ));
+        } else if lower.len() <= AUTO.len() + 2 && (1..=2).contains(&strsim::osa_distance(&lower, AUTO)) {
+            let reason = "is taken as it stands: every call goes to an extension of that name";
+            notes.push(warning("extension", reason, format!("did you mean {AUTO}?")));
+        }
+    }
+    let param = if values.is_set("extension") {
+        "extension"
+    } else {
+        "username"
+    };
+    if let Some(user) = values.known(param).filter(|_| in_contact)
+        && let Some(c) = first_of(user, &['@', ' ', '<', '>', '"'])
+    {
+        let reason = format!("has a {}, which the user in Contact can't hold", named(c));
+        notes.push(warning(param, reason, "set extension to a number or a plain name"));
+    }
+    notes
+}
+
+fn destination_prefix(values: &Values<'_>) -> Vec<Note> {
+    const NAME: &str = "destination-prefix";
+    let wrong = values
+        .known(NAME)
+        .and_then(|prefix| first_of(prefix, &['@', ' ', '<', '>', '"']));
+    let note = wrong.map(|c| {
+        let reason = format!("has a {}, which can't stand before a called number", named(c));
+        warning(NAME, reason, "write the digits of the prefix alone")
+    });
+    note.into_iter().collect()
+}
+
+/// The first of these characters in a text that goes into a SIP URI, or a `%` that begins no escape.
+fn first_of(text: &str, wrong: &[char]) -> Option<char> {
+    text.char_indices()
+        .find(|(at, c)| wrong.contains(c) || (*c == '%' && !begins_escape(&text[*at..])))
+        .map(|(_, c)| c)
+}
+
+fn begins_escape(text: &str) -> bool {
+    text.as_bytes()
+        .get(1..3)
+        .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// How a SIP URI writes the character.
+fn escape(c: char) -> String {
+    format!("%{:02X}", u32::from(c))
+}
+
+/// The count of answers goes up to ping-max and down to 0; UP needs ping-min of them, and fewer are DOWN
+/// (`sofia_handle_sip_r_options` in sofia.c; **seen**).
+fn pings(values: &Values<'_>) -> Vec<Note> {
+    if !values.pings() {
+        return Vec::new();
+    }
+    let read = |name| {
+        values
+            .known(name)
+            .map_or((1, true), |text| (atoi(text), is_plain_number(text)))
+    };
+    let ((min, min_is_plain), (max, max_is_plain)) = (read("ping-min"), read("ping-max"));
+    let down = if values.registers() {
+        "once a ping is lost it is DOWN until it registers again"
+    } else {
+        "once a ping is lost it is DOWN for ever"
+    };
+    let what = |number: i32, is_plain: bool| match (number, is_plain) {
+        (0, false) => "is not a number, which FreeSWITCH reads as 0".to_owned(),
+        (_, false) => format!("is not a plain number; FreeSWITCH reads it as {number}"),
+        _ => format!("is {number}"),
+    };
+    let mut notes = Vec::new();
+    if max < 1 {
+        let reason = format!("{}: no answer is ever counted, and {down}", what(max, max_is_plain));
+        notes.push(warning(
+            "ping-max",
+            reason,
+            "write 1 or more, and not less than ping-min",
+        ));
+    } else if !max_is_plain {
+        notes.push(warning("ping-max", what(max, max_is_plain), "write digits only"));
+    }
+    if min < 1 {
+        let reason = format!("{}: lost pings never make it DOWN", what(min, min_is_plain));
+        notes.push(warning(
+            "ping-min",
+            reason,
+            "write 1 or more, and not more than ping-max",
+        ));
+    } else if max >= 1 && min > max {
+        let reason = format!("is more than ping-max, which is {max}: {down}");
+        notes.push(warning("ping-min", reason, "write 1, or set ping-max to this or more"));
+    } else if !min_is_plain {
+        notes.push(warning("ping-min", what(min, min_is_plain), "write digits only"));
+    }
+    notes
+}
+
+/// RFC 5626 is switched on in the profile, too.
+fn rfc_5626(values: &Values<'_>) -> Vec<Note> {
+    const NAME: &str = "rfc-5626";
+    if !values.is_true(NAME) {
+        return Vec::new();
+    }
+    if values.profile.is_some_and(|profile| profile.rfc_5626 == Some(false)) {
+        let reason = "does nothing: the profile has no enable-rfc-5626";
+        let fix = "set the profile's param enable-rfc-5626 to true in its template, or leave rfc-5626 out";
+        return vec![warning(NAME, reason, fix)];
+    }
+    if values.is_set("reg-id") {
+        return Vec::new();
+    }
+    let reason = "is true without a reg-id; FreeSWITCH would send ';reg-id=(null)'";
+    vec![warning(NAME, reason, "set reg-id, 1 for instance")]
+}
+
+/// Of the two spellings the later one in the document counts, and params are written by name.
+fn retry_seconds_twice(values: &Values<'_>) -> Vec<Note> {
+    let is_twice = ["retry-seconds", "retry_seconds"]
+        .iter()
+        .all(|name| values.get(name).is_some());
+    let note = is_twice.then(|| {
+        warning(
+            "retry_seconds",
+            "is given beside retry-seconds, and counts",
+            "leave out retry_seconds",
+        )
+    });
+    note.into_iter().collect()
+}

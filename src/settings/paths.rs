@@ -1,0 +1,139 @@
+//! Where relative paths start: at the settings file's folder if the file names them, else at the
+//! working directory.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    HttpSettings, Origin, RedisSettings, RedisTlsSettings, SentinelSettings, Settings, SwitchSettings,
+    TemplateSettings, TlsSettings,
+};
+
+/// The folder of a packaged trunkd's settings.
+const SYSTEM_FOLDER: &str = "/etc/trunkd";
+/// What `StateDirectory=trunkd` makes, so that commands typed by hand find what the service keeps
+/// there.
+const SYSTEM_DATA_DIR: &str = "/var/lib/trunkd";
+
+/// Makes the paths of the settings file `file`, and the folders that are not set, absolute or
+/// relative to the working directory.
+pub(super) fn resolve(settings: &mut Settings, file: &Path, origin: &dyn Fn(&str) -> Origin) {
+    // `/dev/null` or `<(…)`: nothing lies beside it.
+    if let Some(folder) = file.parent().filter(|_| file.is_file()) {
+        resolve_from(settings, folder, origin);
+    }
+}
+
+fn resolve_from(settings: &mut Settings, folder: &Path, origin: &dyn Fn(&str) -> Origin) {
+    if origin("data_dir") == Origin::Default && folder == Path::new(SYSTEM_FOLDER) {
+        settings.data_dir = SYSTEM_DATA_DIR.into();
+    }
+    for (key, path) in paths(settings) {
+        let is_ours = match origin(key) {
+            Origin::File(_) => true,
+            Origin::Default => matches!(key, "data_dir" | "templates.dir"),
+            Origin::Variable(_) | Origin::Flag(_) | Origin::CommandLine => false,
+        };
+        // An empty path stays empty, so that it is still refused.
+        if is_ours && !path.as_os_str().is_empty() {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
+/// Every path, with its key. The structs are taken apart in full so that a new setting is not
+/// forgotten here.
+fn paths(settings: &mut Settings) -> Vec<(&'static str, &mut PathBuf)> {
+    let Settings {
+        data_dir,
+        http,
+        redis,
+        status: _,
+        templates,
+        gateways: _,
+        switches,
+        reconcile: _,
+        log: _,
+        config_file: _,
+    } = settings;
+    let TemplateSettings {
+        dir,
+        default_profile: _,
+    } = templates;
+    let mut paths = vec![("data_dir", data_dir), ("templates.dir", dir)];
+    paths.extend(http_paths(http));
+    paths.extend(redis_paths(redis));
+    for switch in switches {
+        let SwitchSettings {
+            name: _,
+            address: _,
+            password: _,
+            password_file,
+        } = switch;
+        paths.extend(password_file.as_mut().map(|path| ("switch", path)));
+    }
+    paths
+}
+
+fn http_paths(http: &mut HttpSettings) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
+    let tls = http.tls.as_mut().map(|tls| {
+        let TlsSettings { cert, key, client_ca } = tls;
+        let client_ca = client_ca.as_mut().map(|path| ("http.tls.client_ca", path));
+        [("http.tls.cert", cert), ("http.tls.key", key)]
+            .into_iter()
+            .chain(client_ca)
+    });
+    let credentials = http.credentials_file.as_mut();
+    let credentials = credentials.map(|path| ("http.credentials_file", path));
+    credentials.into_iter().chain(tls.into_iter().flatten())
+}
+
+fn redis_paths(redis: &mut RedisSettings) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
+    let sentinel = redis.sentinel.as_mut().and_then(|sentinel| {
+        let SentinelSettings {
+            master: _,
+            nodes: _,
+            username: _,
+            password: _,
+            password_file,
+            tls: _,
+            database: _,
+        } = sentinel;
+        password_file.as_mut()
+    });
+    let tls = redis.tls.as_mut().map(|tls| {
+        let RedisTlsSettings { ca, cert, key } = tls;
+        [
+            ca.as_mut().map(|path| ("redis.tls.ca", path)),
+            cert.as_mut().map(|path| ("redis.tls.cert", path)),
+            key.as_mut().map(|path| ("redis.tls.key", path)),
+        ]
+    });
+    let password = redis.password_file.as_mut();
+    [
+        password.map(|path| ("redis.password_file", path)),
+        sentinel.map(|path| ("redis.sentinel.password_file", path)),
+    ]
+    .into_iter()
+    .chain(tls.into_iter().flatten())
+    .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_beside_a_packaged_trunkd_find_what_the_service_keeps() {
+        let folders = |folder: &str, origin: Origin| {
+            let mut settings = Settings::default();
+            resolve_from(&mut settings, Path::new(folder), &|_| origin.clone());
+            (settings.data_dir, settings.templates.dir)
+        };
+        let packaged = ("/var/lib/trunkd".into(), "/etc/trunkd/templates".into());
+        assert_eq!(folders("/etc/trunkd", Origin::Default), packaged);
+        let elsewhere = ("/srv/trunkd/data".into(), "/srv/trunkd/templates".into());
+        assert_eq!(folders("/srv/trunkd", Origin::Default), elsewhere);
+        let set = ("data".into(), "templates".into());
+        assert_eq!(folders("/etc/trunkd", Origin::Variable("TRUNKD_DATA_DIR".into())), set);
+    }
+}
