@@ -588,6 +588,43 @@ mod recordings {
         found
     }
 
+    /// FACTS 45: the carrier's challenge comes from another address than the gateway's.
+    #[tokio::test]
+    async fn a_challenge_is_not_answered() {
+        let switch = FakeSwitch::builder()
+            .hostname("vm")
+            .switchname("fsc-b")
+            .manual_ticks()
+            .registrar(|registrar| registrar.set("stray", Outcome::Challenged))
+            .start()
+            .await;
+        switch.add_gateways(
+            "external",
+            "<gateway name=\"stray\"><param name=\"realm\" value=\"carrier.test\"/>\n\
+             <param name=\"username\" value=\"u\"/><param name=\"password\" value=\"1\"/>\n\
+             <param name=\"retry-seconds\" value=\"5\"/><param name=\"timeout-seconds\" value=\"5\"/></gateway>",
+        );
+        switch.steps(2);
+        let mut client = Client::connect(&switch).await;
+        client.say("auth ClueCon").await;
+        client
+            .say(&format!("{AS_RECORDED} sofia::gateway_invalid_digest_req"))
+            .await;
+        client.steps(22).await;
+        let of_stray = |frames: Vec<Frame>| -> Vec<Frame> {
+            let events = frames
+                .iter()
+                .filter(|frame| frame.body.contains("\"Gateway\":\"stray\""));
+            events.map(Frame::normalised).collect()
+        };
+        let got = of_stray(client.cut().await);
+        let recorded = of_stray(frames(
+            recording("event_socket/gateway-invalid-digest-req.txt").as_bytes(),
+        ));
+        assert!(recorded.len() > 5 && got.len() >= recorded.len(), "{got:#?}");
+        assert_eq!(got[..recorded.len()], recorded);
+    }
+
     /// FACTS 39: 100 s of two refused gateways and one that is well. A wait ends at a tick, which comes in the same
     /// second of the clock or in the next, so the recorded waits differ by one.
     #[tokio::test]

@@ -255,6 +255,17 @@ mod tests {
             .unwrap();
         assert_eq!(refused.details.retry, Some(16));
 
+        let list = parse_gateways(&recording("sofia-xmlstatus-gateway-every-kind")).unwrap();
+        let pings = |name: &str| {
+            let details = &list.iter().find(|gateway| gateway.name == name).unwrap().details;
+            (details.ping_every, details.ping_ms)
+        };
+        assert_eq!(
+            (pings("reged_ping"), pings("ip_ping")),
+            ((5, Some(0.9)), (5, Some(1.08)))
+        );
+        assert_eq!((pings("ip_dead"), pings("ip_noping")), ((5, None), (0, None)));
+
         let text = String::from_utf8(recording("sofia-xmlstatus-gateway-gw_ok")).unwrap();
         let other = text
             .replace("<context>public</context>", "<context>x\n<retry>7s</retry>\n</context>")

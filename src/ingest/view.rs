@@ -1155,6 +1155,29 @@ mod tests {
     }
 
     #[test]
+    fn the_recorded_challenge_is_why_the_trunk_timed_out() {
+        let mut view = View::default();
+        let (mut told, mut since) = (Vec::new(), None);
+        for event in recorded("gateway-invalid-digest-req") {
+            let meaning = view.event(&event);
+            if &*event.gateway != "stray" {
+                continue;
+            }
+            assert_eq!(
+                matches!(meaning.change, Change::Note(_)),
+                event.subclass == Subclass::InvalidDigestReq
+            );
+            let (usable, usable_since, reason) = outlook(&view, "stray");
+            assert_eq!((usable, usable_since), (Some(false), *since.get_or_insert(event.at)));
+            told.extend(reason.filter(|reason| told.last() != Some(reason)));
+        }
+        // The challenge of the try before was fired before anybody listened.
+        assert_eq!(told, ["no answer", "challenge not answered"]);
+        let challenge = view.row("stray").unwrap().challenge.clone().unwrap();
+        assert_eq!(challenge.realm.as_deref(), Some("carrier.test"));
+    }
+
+    #[test]
     fn what_a_snapshot_fills_in_costs_no_answer() {
         let refused = GatewayEvent {
             status: Some("403".into()),

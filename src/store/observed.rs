@@ -584,13 +584,14 @@ impl<'a> Packed<'a> {
             } else {
                 0
             };
-            let bit = u16::try_from(event.sequence % SEEN_BITS).unwrap_or_default();
+            // Lua counts from 1.
+            let byte = u8::try_from(event.sequence % SEEN_BITS / 8 + 1).unwrap_or_default();
             packed.events.extend(lua_number(event.sequence));
             packed.events.extend(lua_number(event.mark));
             packed.events.extend(which.to_le_bytes());
             packed.events.push(if event.is_odd { op | ODD } else { op });
             packed.events.extend(block.to_le_bytes());
-            packed.events.extend(bit.to_le_bytes());
+            packed.events.extend([byte, 1 << (event.sequence % 8)]);
             let goes_somewhere = op & !FIRST_SIGHT == SET || (event.announce && announces);
             packed.values.push(if goes_somewhere { &event.json } else { &[] });
         }

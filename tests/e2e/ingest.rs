@@ -1195,6 +1195,7 @@ async fn two_trunkd_agree_since_when_a_trunk_is_down() {
     .await;
     let _second = TestApp::start(&redis, &format!("{}\n{OFTEN}", switch_toml(&switch, "fs1"))).await;
     switch.wait_until("both listen", |view| view.listeners() == 2).await;
+    switch.duplicate_next_events(1000);
     for _ in 0..6 {
         let seen = row(&other, "refused").await["seen"].clone();
         let row = wait_for_row(&other, "refused", "it is written again", |row| row["seen"] != seen).await;

@@ -1,15 +1,15 @@
 -- One batch of events of one run of the switch, in the order they came.
 -- ARGV from 5: Core-UUID, the key of the seen-bits; then what follows, packed, since an argument costs more here than all else:
 --   the blocks of seen-bits that the events touch, '<d' each
---   the events, '<ddHBHH' each: Event-Sequence, mark, which of the gateways, what to do (1 set | 2 delete | 3 the row alone | 0 nothing to the
+--   the events, '<ddHBHBB' each: Event-Sequence, mark, which of the gateways, what to do (1 set | 2 delete | 3 the row alone | 0 nothing to the
 --     hashes, +16 at its first sight, +32 when the sequence is not to be believed), which of those blocks (0: for the hashes alone, not for the
---     channel and the list), the event's bit in it
+--     channel and the list), the byte in it, the event's bit in that
 --   how many gateways there are, their names, a value for each event ('' where it goes nowhere), a row for each set and each row alone
 -- Answers {applied, older, seen before, '1' when this is not the run that Redis knows}, or {-1, …} when Redis knows none (it was flushed): begin
 -- again. What can be read or written for all events at once is. What the events did is noted last, so that a batch that failed in the middle does
 -- all of it at the next try.
 local core, seen, touched, events, count = ARGV[5], ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
-local SET, DELETE, NOTE = 1, 2, 3
+local SET, DELETE, NOTE, FIRST_SIGHT, ODD = 1, 2, 3, 16, 32
 local TOUCHED_SIZE, EVENT_SIZE, NAMES = 8, 23, 9
 -- A block is 64 bytes and costs some 150: with those of the generation before, two to three MB a switch, however its sequences leap.
 local MAX_BLOCKS = 8192
@@ -36,19 +36,6 @@ for _, key in ipairs({seen, seen_before}) do
     end
   end)
 end
--- Notes that an event was seen; answers whether it is the first time.
-local function is_new(block, its_bit)
-  local at, mask = math.floor(its_bit / 8) + 1, bit.lshift(1, its_bit % 8)
-  local changed = changes[block]
-  local byte = changed and changed[at] or (bits[block] and string.byte(bits[block], at)) or 0
-  if bit.band(byte, mask) ~= 0 then return false end
-  if not changed then
-    changed = {}
-    changes[block] = changed
-  end
-  changed[at] = bit.bor(byte, mask)
-  return true
-end
 
 local names, mark_of = {}, {}
 for which = 1, count do names[which] = ARGV[NAMES + which] end
@@ -60,12 +47,23 @@ local applied, older, repeated = 0, 0, 0
 local rows, values, marked, first_sights = {}, {}, {}, {}
 local value_at, row_at = NAMES + count, NAMES + count + #events / EVENT_SIZE
 for at = 1, #events, EVENT_SIZE do
-  local sequence, mark, which, flags, block, its_bit = struct.unpack('<ddHBHH', events, at)
-  local op, is_first_sight, is_odd = bit.band(flags, 15), bit.band(flags, 16) ~= 0, bit.band(flags, 32) ~= 0
+  local sequence, mark, which, flags, block, byte_at, its_bit = struct.unpack('<ddHBHBB', events, at)
+  local op = flags % 16
   value_at = value_at + 1
   if op == SET or op == NOTE then row_at = row_at + 1 end
-  local announced = block > 0
-  if announced and not is_new(block, its_bit) then
+  local announced, fresh = block > 0, true
+  if announced then
+    local changed = changes[block]
+    if not changed then
+      changed = {}
+      changes[block] = changed
+    end
+    local known = changed[byte_at] or (bits[block] and string.byte(bits[block], byte_at)) or 0
+    local noted = bit.bor(known, its_bit)
+    fresh = noted ~= known
+    changed[byte_at] = noted
+  end
+  if not fresh then
     repeated = repeated + 1
   else
     local gone = false
@@ -79,7 +77,7 @@ for at = 1, #events, EVENT_SIZE do
         has_effect = mark > floor and (mark > before or (mark == before and sequence < mark))
       end
       if current == core and has_effect then
-        if op ~= DELETE then rows[which], first_sights[which] = ARGV[row_at], is_first_sight end
+        if op ~= DELETE then rows[which], first_sights[which] = ARGV[row_at], bit.band(flags, FIRST_SIGHT) ~= 0 end
         if op == SET then values[which] = ARGV[value_at] end
         if op ~= NOTE then mark_of[which], marked[which] = mark, true end
         gone = op == DELETE
@@ -96,7 +94,7 @@ for at = 1, #events, EVENT_SIZE do
       redis.call('HDEL', status, gateway)
       leave(gateway)
     end
-    if current == core and not is_odd and sequence > newest then newest = sequence end
+    if current == core and sequence > newest and bit.band(flags, ODD) == 0 then newest = sequence end
   end
 end
 
