@@ -18,6 +18,8 @@ pub enum Part {
     /// Whether what is served is what Redis holds, and how old it is if not.
     Gateways,
     Templates,
+    /// Whether the HTTP server has room. It is there once it had none.
+    Http,
     /// A switch, by its `[[switch]] name`.
     Switch(String),
     /// What is being changed on a switch, by its name.
@@ -31,6 +33,7 @@ impl Part {
             Part::Redis => Cow::Borrowed("redis"),
             Part::Gateways => Cow::Borrowed("gateways"),
             Part::Templates => Cow::Borrowed("templates"),
+            Part::Http => Cow::Borrowed("http"),
             Part::Switch(name) => Cow::Owned(format!("switch:{name}")),
             Part::Reconcile(name) => Cow::Owned(format!("reconcile:{name}")),
         }

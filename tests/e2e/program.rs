@@ -16,7 +16,7 @@ use crate::support::app::{Other, eventually, http, switch_toml};
 use crate::support::fake_switch::{Binding, FakeSwitch, View};
 use crate::support::redis::{Group, RedisServer};
 
-const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
+pub(crate) const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
 const SOFIA_CONF: &str =
     "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&profile=external";
 const SECRET: &str = "s3cret-of-a-carrier";
@@ -36,13 +36,13 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// `trunkd serve`, and what it says on standard error.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Serving {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
         Self::start_from(Command::new(env!("CARGO_BIN_EXE_trunkd")), folder, arguments)
     }
 
@@ -66,7 +66,11 @@ impl Serving {
         Self { child, log }
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
     }
 
@@ -81,7 +85,7 @@ impl Serving {
         serde_json::from_str(line).unwrap_or_default()
     }
 
-    async fn url(&self, path: &str) -> String {
+    pub(crate) async fn url(&self, path: &str) -> String {
         let line = self.wait_for("\"serving\"").await;
         format!("http://{}{path}", line["address"].as_str().unwrap())
     }

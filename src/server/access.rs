@@ -1,4 +1,4 @@
-//! What is counted and logged of a request to `/xml_curl`.
+//! What is counted and logged of a request to `/xml_curl`: one line in the log for each, once.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,15 +9,12 @@ use ::metrics::{counter, histogram};
 use tracing::{debug, error, info, trace, warn};
 
 use crate::metrics::{XML_CURL_BYTES, XML_CURL_OVERSIZED, XML_CURL_REQUESTS, XML_CURL_SECONDS};
+use crate::shown::shown;
 use crate::throttle::Throttle;
 use crate::xml_curl::{Answer, FREESWITCH_MAX_BYTES, Gateway, Kind, Outcome, SofiaConf};
 
-/// A name out of a form is logged to this length; what is longer is no name.
-const LOGGED_NAME_CHARS: usize = 255;
-
 #[derive(Default)]
 pub(super) struct Throttles {
-    pub(super) not_allowed: Throttle,
     refused: [Throttle; Outcome::COUNT],
     oversized: [Throttle; Kind::COUNT],
 }
@@ -43,7 +40,8 @@ impl Record {
         }
     }
 
-    /// Who keeps the record until the answer is sent keeps the client from waiting for the line in the log.
+    /// Counts the answer. The line in the log is written when the record is dropped: whoever keeps it until the answer is sent keeps the
+    /// client from waiting for it.
     pub(super) fn answered(&mut self, answer: &Answer) {
         let elapsed = self.started.elapsed();
         let kind = self.kind();
@@ -83,7 +81,7 @@ impl Record {
     fn log_refusal(&self, answer: &Answer) {
         let outcome = answer.outcome.as_str();
         let reason = answer.body.to_string();
-        let (peer, reason) = (Peer(self.peer), reason.trim_end());
+        let (peer, reason) = (Peer(self.peer), shown(reason.trim_end()));
         match answer.outcome {
             Outcome::Served | Outcome::NotFound => trace!(%peer, outcome, "not sofia.conf"),
             // Every request begins so where the binding's auth-scheme is `any`.
@@ -123,13 +121,13 @@ fn log(asked: &SofiaConf, answer: &Answer, elapsed: Duration) {
         ($level:ident, $($message:tt)+) => {
             $level!(
                 kind = asked.kind().as_str(),
-                profile = asked.profile.as_deref().map(clip),
+                profile = asked.profile.as_deref().map(name),
                 gateway = match &asked.gateway {
                     Gateway::NotAsked => None,
-                    Gateway::All => Some("_all_"),
-                    Gateway::One(name) => Some(clip(name)),
+                    Gateway::All => Some("_all_".to_owned()),
+                    Gateway::One(gateway) => Some(name(gateway)),
                 },
-                node = clip(&asked.node),
+                node = name(&asked.node),
                 outcome = answer.outcome.as_str(),
                 bytes = answer.body.len(),
                 ms = elapsed.as_secs_f64() * 1e3,
@@ -156,16 +154,14 @@ fn log(asked: &SofiaConf, answer: &Answer, elapsed: Duration) {
             line!(
                 warn,
                 "sofia.conf: {}; FreeSWITCH takes its XML on disk",
-                reason.trim_end()
+                shown(reason.trim_end())
             )
         }
     }
 }
 
-fn clip(name: &str) -> &str {
-    name.char_indices()
-        .nth(LOGGED_NAME_CHARS)
-        .map_or(name, |(end, _)| &name[..end])
+fn name(of_a_client: &str) -> String {
+    shown(of_a_client).to_string()
 }
 
 /// The socket's peer as logs show it: without the `::ffff:` that a dual-stack socket puts before an IPv4 address.
