@@ -123,7 +123,11 @@ async fn measure(gateways: usize) {
     let ours = Times::new(edits.into_iter()).at(50);
     let edited = trunkd.resident();
     let theirs = hgetall(&redis);
-    row.at_most("first answer after an edit, p50 in ms, HGETALL", (ms(ours), theirs), 1.5);
+    row.at_most(
+        "first answer after an edit, p50 in ms, HGETALL",
+        (ms(ours), theirs),
+        1.5,
+    );
     row.memory("resident memory, in MiB", mib(idle), 30.0);
     row.memory("the same, the most under 16 connections", mib(loaded), 40.0);
     row.plain("the same, after 50 edits", mib(edited));

@@ -191,20 +191,23 @@ mod tests {
         drop(first);
         assert_eq!(all.lock().bytes, 40 * MIB);
         drop(second);
-        assert_eq!((all.lock().bytes, all.lock().blocks.len()), (0, 0));
+        let state = all.lock();
+        assert_eq!((state.bytes, state.blocks.len()), (0, 0));
     }
 
     #[test]
     fn the_oldest_are_cut_when_all_together_hold_too_much() {
         let all = Arc::<InFlight>::default();
-        let (newest, cuts) = (text(&blocks(30)), [(); 4].map(|()| Arc::<Notify>::default()));
-        let oldest = all.begin(&text(&blocks(30)), cuts[0].clone());
-        let next = all.begin(&text(&blocks(30)), cuts[1].clone());
-        assert!(!is_cut(&cuts[0]), "60 MiB are not too much");
-        let third = all.begin(&newest, cuts[2].clone());
-        let fourth = all.begin(&newest, cuts[3].clone());
-        assert_eq!(cuts.each_ref().map(is_cut), [true, false, false, false]);
-        drop((oldest, next, third, fourth));
+        let cuts = [(); 6].map(|()| Arc::<Notify>::default());
+        let mut sending: Vec<_> = (0..4)
+            .map(|number| all.begin(&text(&blocks(16)), cuts[number].clone()))
+            .collect();
+        assert_eq!(all.lock().bytes, MOST_BYTES);
+        let newest = text(&blocks(16));
+        sending.push(all.begin(&newest, cuts[4].clone()));
+        sending.push(all.begin(&newest, cuts[5].clone()));
+        assert_eq!(cuts.each_ref().map(is_cut), [true, false, false, false, false, false]);
+        drop(sending);
         assert_eq!(all.lock().bytes, 0, "what was cut is not counted off twice");
     }
 

@@ -410,7 +410,9 @@ async fn reload_on_sighup(source: Arc<LiveSource>, tls: Option<Arc<Tls>>, stop: 
     let mut hangups = match signal(SignalKind::hangup()) {
         Ok(hangups) => hangups,
         Err(error) => {
-            tracing::error!("SIGHUP cannot be listened for, so templates and TLS files are read at start only: {error}");
+            tracing::error!(
+                "SIGHUP cannot be listened for, so templates and TLS files are read at start only: {error}"
+            );
             return stop.cancelled().await;
         }
     };

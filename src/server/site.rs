@@ -84,10 +84,7 @@ pub(super) fn routes<S: Source>(
 }
 
 /// Around every path: whatever is answered is all that is said on this connection.
-async fn only_answer(
-    request: ServiceRequest,
-    next: Next<BoxBody>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
+async fn only_answer(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let exchange = request
         .conn_data::<Rc<Exchange>>()
         .cloned()
@@ -146,7 +143,10 @@ async fn xml_curl<S: Source>(
     let answering = AssertUnwindSafe(site.answer(&request, payload, exchange, &mut record));
     let answer = answering.catch_unwind().await.unwrap_or_else(|_| {
         let path = request.path();
-        error!(path, "the handler panicked: this is a bug of trunkd; the panic's own message stands above");
+        error!(
+            path,
+            "the handler panicked: this is a bug of trunkd; the panic's own message stands above"
+        );
         Answer::refused(Outcome::Failed, "trunkd failed on this request: its log says more")
     });
     record.answered(&answer);
@@ -174,12 +174,7 @@ impl<S: Source> Site<S> {
         }
     }
 
-    async fn read(
-        &self,
-        request: &HttpRequest,
-        payload: web::Payload,
-        exchange: &Exchange,
-    ) -> Result<Request, Answer> {
+    async fn read(&self, request: &HttpRequest, payload: web::Payload, exchange: &Exchange) -> Result<Request, Answer> {
         let headers = request.headers();
         match self
             .credentials

@@ -50,7 +50,9 @@ pub enum TlsError {
     NoCrl { path: PathBuf },
     #[error("http.tls.client_crl: a revocation list in {} cannot be used: {reason}", path.display())]
     ClientCrl { path: PathBuf, reason: String },
-    #[error("http.tls.client_crl: there is nothing to revoke without http.tls.client_ca: set that too, or leave this out")]
+    #[error(
+        "http.tls.client_crl: there is nothing to revoke without http.tls.client_ca: set that too, or leave this out"
+    )]
     CrlWithoutCa,
     #[error("http.tls: {0}")]
     Protocol(rustls::Error),

@@ -243,9 +243,14 @@ impl Catalog {
                 None => catalog.read_marked().await,
             }
         });
-        reading
-            .await
-            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        match reading.await {
+            Ok(read) => read,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Its runtime has ended, and trunkd with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
     }
 
     async fn read_marked(&self) -> Result<Current, StoreError> {

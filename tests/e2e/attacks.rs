@@ -87,7 +87,9 @@ impl Attacked {
 }
 
 fn is_served(answer: &str) -> bool {
-    answer.starts_with("HTTP/1.1 200 ") && answer.contains("<profile name=\"external\"") && answer.ends_with("</document>\n")
+    answer.starts_with("HTTP/1.1 200 ")
+        && answer.contains("<profile name=\"external\"")
+        && answer.ends_with("</document>\n")
 }
 
 async fn connect(address: SocketAddr, from: Ipv4Addr) -> std::io::Result<TcpStream> {
@@ -153,7 +155,12 @@ const ANSWERS: usize = 20;
 async fn connections_that_pipeline_from_a_refused_address_cost_no_memory_and_no_answer() {
     let attacked = Attacked::start("allow = [\"127.0.0.1/32\"]").await;
     let before = attacked.peak();
-    let flood = Flood::start(attacked.address, STRANGER, 300, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    let flood = Flood::start(
+        attacked.address,
+        STRANGER,
+        300,
+        "GET /health HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
     for _ in 0..ANSWERS {
         let answer = attacked.ask(SWITCH).await;
         assert!(is_served(&answer), "{answer}");
@@ -249,7 +256,17 @@ async fn when_the_server_is_full_switches_have_room_of_their_own_and_it_is_said_
 /// The bytes of a TLS record that begins a handshake, with a name in it that no server may be called by.
 fn client_hello() -> Vec<u8> {
     let name = b"a..b\xff\x1b[31m";
-    let mut extension = vec![0, 0, 0, (name.len() + 5) as u8, 0, (name.len() + 3) as u8, 0, 0, name.len() as u8];
+    let mut extension = vec![
+        0,
+        0,
+        0,
+        (name.len() + 5) as u8,
+        0,
+        (name.len() + 3) as u8,
+        0,
+        0,
+        name.len() as u8,
+    ];
     extension.extend(name);
     let mut hello = vec![3, 3];
     hello.extend([7; 32]);
@@ -283,7 +300,12 @@ async fn what_is_no_request_makes_few_lines_in_the_log_and_none_of_its_own_words
         let address: SocketAddr = url.strip_prefix("http://").unwrap().parse().unwrap();
         let before = serving.log().lines().count();
         let long = format!("GET /\x1b[31m{} HTTP/9.9\r\n\r\n", "a".repeat(3000));
-        for record in [&client_hello()[..], b"\x16\x03\x01\xff\xff\0\0\0", long.as_bytes(), b"\0\0\0\0\r\n\r\n"] {
+        for record in [
+            &client_hello()[..],
+            b"\x16\x03\x01\xff\xff\0\0\0",
+            long.as_bytes(),
+            b"\0\0\0\0\r\n\r\n",
+        ] {
             for _ in 0..TRIES {
                 let mut connection = std::net::TcpStream::connect(address).unwrap();
                 connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
