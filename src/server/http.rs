@@ -7,7 +7,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ::metrics::counter;
@@ -19,7 +19,8 @@ use actix_web::http::KeepAlive;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -67,6 +68,7 @@ pub struct Server<S> {
     site: Arc<Site<S>>,
     workers: usize,
     most_connections: usize,
+    first_runtime: Option<oneshot::Sender<Handle>>,
 }
 
 /// What stands between the listening socket and the routes.
@@ -123,6 +125,7 @@ pub fn bind<S: Source>(
         site: Arc::new(Site::new(settings, source, documents, health, prometheus)),
         workers: settings.workers,
         most_connections,
+        first_runtime: None,
     })
 }
 
@@ -144,15 +147,29 @@ impl<S: Source> Server<S> {
         self.front.tls.clone()
     }
 
+    /// Has `first_runtime` told of the runtime of one of the workers. What each answer waits for belongs there: on one thread nobody has to
+    /// be woken.
+    pub fn tell_runtime(&mut self, first_runtime: oneshot::Sender<Handle>) {
+        self.first_runtime = Some(first_runtime);
+    }
+
     /// Serves until `stop`, and returns when every request is answered that was being answered then, or its time is over.
     ///
     /// # Errors
     /// The workers cannot be started, or the socket cannot be used.
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
         let (front, site, stopping) = (self.front, self.site, stop.clone());
+        let first_runtime = Arc::new(Mutex::new(self.first_runtime));
         let factory = move || {
-            let (front, site, stop) = (front.clone(), site.clone(), stopping.clone());
-            fn_factory(move || worker(front.clone(), site.clone(), stop.clone()))
+            let (front, site, stop, first_runtime) =
+                (front.clone(), site.clone(), stopping.clone(), first_runtime.clone());
+            fn_factory(move || {
+                let mut first_runtime = first_runtime.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(told) = first_runtime.take() {
+                    let _ = told.send(Handle::current());
+                }
+                worker(front.clone(), site.clone(), stop.clone())
+            })
         };
         let server = actix_server::Server::build()
             .workers(self.workers)

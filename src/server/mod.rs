@@ -21,7 +21,7 @@ use sd_notify::NotifyState;
 use socket2::{Domain, Socket, Type};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -58,6 +58,8 @@ pub struct Timing {
 /// A trunkd that is built and listens, but does nothing yet.
 pub struct Application {
     listener: TcpListener,
+    /// Is to be told where answers are made.
+    http_runtime: oneshot::Sender<Handle>,
     embedded: Option<Embedded>,
     parts: Parts,
 }
@@ -133,7 +135,8 @@ impl Application {
         store.meet().await?;
         let rules = templates.current.load().rules(&templates.default_profile)?;
         let tracking = CancellationToken::new();
-        let catalog = Catalog::tracking(store.clone(), rules, &Handle::current(), tracking.clone());
+        let (http_runtime, runtime) = oneshot::channel();
+        let catalog = Catalog::tracking(store.clone(), rules, runtime, tracking.clone());
         let catalog = Arc::new(catalog);
         let limits = reconcile::Limits {
             max_removals: settings.reconcile.max_removals,
@@ -162,6 +165,7 @@ impl Application {
         let timing = Timing { ingest, ..timing };
         Ok(Self {
             listener,
+            http_runtime,
             embedded,
             parts: Parts {
                 settings,
@@ -192,13 +196,14 @@ impl Application {
     pub async fn run_until_stopped(self, stop: CancellationToken) -> Result<(), ServerError> {
         let Self {
             listener,
+            http_runtime,
             embedded,
             parts,
         } = self;
         let (source, health) = (parts.source.clone(), parts.health.clone());
         let documents = Documents::new(parts.settings.redis.timeout);
         let switches = Arc::new(SwitchAddresses::new(&parts.settings.switches));
-        let server = http::bind(
+        let mut server = http::bind(
             listener,
             &parts.settings.http,
             switches.clone(),
@@ -212,6 +217,7 @@ impl Application {
             redis.spawn("embedded Redis", |stop| embedded.supervise(stop));
         }
         let mut tasks = Tasks::new(stop.child_token());
+        server.tell_runtime(http_runtime);
         let tls = server.tls();
         tasks.spawn("HTTP server", |stop| async move {
             if let Err(error) = server.run(stop).await {
