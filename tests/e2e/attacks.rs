@@ -322,3 +322,39 @@ async fn what_is_no_request_makes_few_lines_in_the_log_and_none_of_its_own_words
         }
     }
 }
+
+#[tokio::test]
+async fn sighup_reads_tls_files_again_and_refuses_a_broken_one() {
+    let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
+    let settings = format!(
+        "[redis]\nurl = \"{}\"\n[http]\n{}",
+        redis.url(),
+        write_certificate(folder.path())
+    );
+    std::fs::write(folder.path().join("trunkd.toml"), settings).unwrap();
+    let serving = Serving::start(folder.path(), &["--templates", TEMPLATES]);
+    let url = serving
+        .url("/health/live")
+        .await
+        .replace("http://127.0.0.1", "https://localhost");
+    let trusts = |pem: Vec<u8>| {
+        let client = crate::support::app::http_builder()
+            .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])
+            .build()
+            .unwrap();
+        let url = url.clone();
+        async move { client.get(url).send().await.is_ok() }
+    };
+    let first = std::fs::read(folder.path().join("cert.pem")).unwrap();
+    assert!(trusts(first.clone()).await);
+
+    write_certificate(folder.path());
+    let second = std::fs::read(folder.path().join("cert.pem")).unwrap();
+    serving.signal(nix::sys::signal::Signal::SIGHUP);
+    serving.wait_for("TLS files read again").await;
+    assert!(trusts(second.clone()).await && !trusts(first).await);
+    std::fs::write(folder.path().join("key.pem"), "broken").unwrap();
+    serving.signal(nix::sys::signal::Signal::SIGHUP);
+    serving.wait_for("http.tls.key: ").await;
+    assert!(trusts(second).await);
+}

@@ -74,7 +74,7 @@ impl Serving {
         self.log.lock().unwrap().join("\n")
     }
 
-    async fn wait_for(&self, words: &str) -> Value {
+    pub(crate) async fn wait_for(&self, words: &str) -> Value {
         let log = eventually(
             &format!("it says {words:?}"),
             || async { self.log() },
@@ -90,7 +90,7 @@ impl Serving {
         format!("http://{}{path}", line["address"].as_str().unwrap())
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
