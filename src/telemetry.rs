@@ -59,7 +59,8 @@ where
     }
 }
 
-/// Writes a line for each connection that is no HTTP, which anybody can open thousands of a second. trunkd says the same once a minute.
+/// Logs an error for every connection that isn't HTTP, thousands a second if a client wishes. trunkd logs
+/// the same once a minute.
 const SILENT: &str = "actix_http";
 
 /// `level` as a filter. A bare level is trunkd's own; what it is built from (actix, redis, rustls, the event-socket crate, …) is

@@ -1,4 +1,4 @@
-//! What is counted and logged of a request to `/xml_curl`: one line in the log for each, once.
+//! The metrics and the log line of a request to `/xml_curl`.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,8 +19,9 @@ pub(super) struct Throttles {
     oversized: [Throttle; Kind::COUNT],
 }
 
-/// One request: counted when its answer is known, and logged when this is dropped. Without an answer it is counted then too, which is however the
-/// request ends: also when the handler panicked or the client went away.
+/// One request: counted when its answer is known, and logged when this is dropped. Without an
+/// answer it is counted then too, which is however the request ends: also when the handler panicked
+/// or the client went away.
 pub(super) struct Record {
     started: Instant,
     throttles: Arc<Throttles>,
@@ -40,8 +41,7 @@ impl Record {
         }
     }
 
-    /// Counts the answer. The line in the log is written when the record is dropped: whoever keeps it until the answer is sent keeps the
-    /// client from waiting for it.
+    /// Counts the answer. The log line is written when the record is dropped.
     pub(super) fn answered(&mut self, answer: &Answer) {
         let elapsed = self.started.elapsed();
         let kind = self.kind();
@@ -160,11 +160,13 @@ fn log(asked: &SofiaConf, answer: &Answer, elapsed: Duration) {
     }
 }
 
-fn name(of_a_client: &str) -> String {
-    shown(of_a_client).to_string()
+/// A name from a form, as a log shows it.
+fn name(given: &str) -> String {
+    shown(given).to_string()
 }
 
-/// The socket's peer as logs show it: without the `::ffff:` that a dual-stack socket puts before an IPv4 address.
+/// The socket's peer as logs show it: without the `::ffff:` that a dual-stack socket puts before an
+/// IPv4 address.
 pub(super) struct Peer(pub(super) Option<SocketAddr>);
 
 impl fmt::Display for Peer {

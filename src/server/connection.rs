@@ -1,9 +1,10 @@
 //! One connection carries one request and its answer, then it ends.
 //!
-//! FreeSWITCH opens a connection for each question (FACTS 10), so the server keeps none alive. actix-http alone would still
-//! answer every request that was sent right behind the first, and would wait without a limit for the rest of a chunked body
-//! that nobody reads. [`OneRequest`] stands between it and the socket: once a request is taken, what else the client
-//! sends is thrown away, and once its answer is out, the connection is closed.
+//! FreeSWITCH opens a connection for each request (FACTS 10), so none is kept alive. Even so,
+//! actix-http would answer every request that is sent right behind the first, and would wait
+//! without limit for the rest of a chunked body that nobody reads. [`OneRequest`] sits between
+//! actix-http and the socket: once a request has been read, anything more from the client is
+//! discarded, and once its answer has been written, the connection is closed.
 
 use std::cell::Cell;
 use std::io;
@@ -22,15 +23,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-/// Taken from a socket in one go. A request of FreeSWITCH is about one kilobyte, and actix-http makes a request of
-/// every 20 bytes that could be one: as many as fit in here may be parsed before the first is taken.
+/// Bytes read before actix-http parses them. A request of FreeSWITCH is about one kilobyte. Twenty
+/// bytes can be a request, and actix-http parses all there are before it looks at the first answer.
 const MOST_READ: usize = 2048;
-/// Thrown away in one go, so that a client that never stops sending leaves the thread to others.
+/// Bytes discarded before other connections get their turn.
 const MOST_DISCARDED: usize = 64 * 1024;
 /// How long a client may take to close its end once it has its answer.
 pub(super) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the parts of one exchange tell each other.
+/// What the handler, the body and the socket of one request know of each other.
 pub(super) struct Exchange {
     began: Instant,
     is_taken: Cell<bool>,
@@ -54,12 +55,12 @@ impl Exchange {
         self.began
     }
 
-    /// The request was read, or was refused: nothing that the client still sends is of interest.
+    /// The request was read or refused: discard what else the client sends.
     pub(super) fn request_is_taken(&self) {
         self.is_taken.set(true);
     }
 
-    /// Whoever holds it can end the connection.
+    /// Notify it to cut the connection.
     pub(super) fn cut(&self) -> Arc<Notify> {
         self.cut.clone()
     }
@@ -68,15 +69,15 @@ impl Exchange {
 /// How a connection ended.
 pub(super) enum Ended {
     /// The client has its answer, or went away.
-    Well,
+    Normally,
     Failed(DispatchError),
-    /// It lasted longer than it may.
+    /// It reached its time limit.
     TooLong,
     /// See [`Exchange::cut`].
     Cut,
 }
 
-/// Answers what comes on `io`. A connection that is not over after `limit` is dropped.
+/// Reads one request from `io` and answers it, within `limit`.
 pub(super) async fn converse<S, T>(service: &S, io: T, peer: std::net::SocketAddr, limit: Duration) -> Ended
 where
     S: Service<(OneRequest<T>, Protocol, Option<std::net::SocketAddr>), Response = (), Error = DispatchError>,
@@ -84,17 +85,17 @@ where
 {
     let exchange = Rc::new(Exchange::new());
     let io = OneRequest::new(io, exchange.clone());
-    // Boxed: it is kilobytes, which would be part of each future around it.
+    // Boxed: it is kilobytes, which every future around it would contain.
     let mut answering = Box::pin(service.call((io, Protocol::Http1, Some(peer))));
     let limited = timeout(limit, async {
         tokio::select! {
             ended = &mut answering => match ended {
                 Err(error) if !exchange.is_given.get() => Ended::Failed(error),
-                _ => Ended::Well,
+                _ => Ended::Normally,
             },
             () = exchange.closing.notified() => {
                 let _ = timeout(DISCONNECT_TIMEOUT, &mut answering).await;
-                Ended::Well
+                Ended::Normally
             }
             () = exchange.cut.notified() => Ended::Cut,
         }
@@ -106,7 +107,7 @@ where
 pub(super) struct OneRequest<T> {
     io: T,
     exchange: Rc<Exchange>,
-    /// Since the socket was last found empty, or the thread was left to others.
+    /// Bytes read since the socket was last empty or actix-http last got to parse.
     read: usize,
     is_closing: bool,
 }
@@ -125,7 +126,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> OneRequest<T> {
         &self.exchange
     }
 
-    /// Throws away what comes. Ready when the client has closed its end, or is gone.
+    /// Discards what comes. Ready when the client has closed its end or is gone.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut space = [0; 4096];
         let mut discarded = 0;
@@ -141,8 +142,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> OneRequest<T> {
         Poll::Pending
     }
 
-    /// Says goodbye, and waits for the client's: a socket that is closed with something unread in it takes the end of the answer
-    /// back.
+    /// Closes our end, then waits for the client to close its own: closing a socket with unread
+    /// bytes in it discards the end of the answer.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.is_closing {
             ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
@@ -179,8 +180,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for OneRequest<T> {
         Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
     }
 
-    /// actix-http flushes when it has written all that it has. After the last of the answer, the connection ends here, and the error says so
-    /// to actix-http, which would go on with the next request.
+    /// actix-http flushes when it has written all it has. After the end of the answer this closes
+    /// the connection; the error keeps actix-http from going on to the next request.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.io).poll_flush(cx))?;
@@ -196,15 +197,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for OneRequest<T> {
     }
 }
 
-/// The body of the only answer on its connection. It never ends: actix-http has nothing to do after it, and the connection is closed
-/// when its last byte is out.
+/// The body of the only answer on its connection. It never reports its end, so that actix-http does
+/// nothing after it; [`OneRequest`] closes the connection once its last byte is written.
 pub(super) struct OnlyAnswer<B> {
     body: B,
     exchange: Rc<Exchange>,
 }
 
 impl<B: MessageBody + Unpin> OnlyAnswer<B> {
-    /// `body` must not be empty, since actix-http asks an empty one for nothing.
+    /// `body` must not be empty: actix-http never polls an empty one.
     pub(super) fn new(body: B, exchange: Rc<Exchange>) -> Self {
         exchange.request_is_taken();
         Self { body, exchange }
@@ -226,7 +227,7 @@ impl<B: MessageBody + Unpin> MessageBody for OnlyAnswer<B> {
             }
             this.exchange.is_given.set(true);
         }
-        // `OneRequest` wakes the task of this connection.
+        // `OneRequest` wakes this task.
         Poll::Pending
     }
 }

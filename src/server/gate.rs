@@ -1,7 +1,8 @@
-//! Who is let in: decided when a connection comes, before TLS and before anything is read of it.
+//! Which connections are let in. Decided before the TLS handshake and before anything is read.
 //!
-//! There is room for `http.max_connections`. Those beyond wait a while, and so do not notice a fleet that asks at once. The
-//! addresses of the configured switches have room of their own, so that nobody else can keep a switch from its answer.
+//! There is room for `http.max_connections`. More connections wait for a while, so that a fleet
+//! that asks at once is served in turn. The addresses of configured switches have extra room of
+//! their own: nobody else can keep a switch from its answer.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -22,17 +23,17 @@ use crate::metrics::{HTTP_CONNECTIONS, HTTP_REFUSED};
 use crate::settings::{HostPort, SwitchSettings};
 use crate::throttle::Throttle;
 
-/// Connections that only the addresses of configured switches get, for each of them: at a start FreeSWITCH asks once for each
-/// profile, all at the same time (FACTS 3).
+/// Extra connections for each configured switch: at its start FreeSWITCH asks for every profile at
+/// the same time (FACTS 3).
 const RESERVED_PER_SWITCH: usize = 16;
-/// And for all of them. Each is an open file.
+/// Extra connections for all switches together; each takes an open file.
 const RESERVED_MOST: usize = 1024;
-/// At least so many may wait for room, and as many as there is room for.
+/// Connections that may wait for room: as many as `http.max_connections`, and at least this many.
 const WAITING_LEAST: usize = 256;
 /// How often the names of switches are looked up.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many connections there may be, the waiting ones included.
+/// How many connections can be open at once, waiting ones included.
 pub fn most_connections(max_connections: usize, switches: usize) -> usize {
     max_connections + reserved(switches) + waiting(max_connections)
 }
@@ -45,7 +46,7 @@ fn waiting(max_connections: usize) -> usize {
     max_connections.max(WAITING_LEAST)
 }
 
-/// The addresses that the `[[switch]]` tables name.
+/// The addresses in the `[[switch]]` tables.
 #[derive(Debug, Default)]
 pub struct SwitchAddresses {
     hosts: Vec<HostPort>,
@@ -53,7 +54,7 @@ pub struct SwitchAddresses {
 }
 
 impl SwitchAddresses {
-    /// Knows those that are given as numbers; [`SwitchAddresses::look_up`] finds the others.
+    /// Knows the IP addresses; [`SwitchAddresses::look_up`] resolves the names.
     pub fn new(switches: &[SwitchSettings]) -> Self {
         let hosts: Vec<_> = switches.iter().map(|switch| switch.address.clone()).collect();
         let known = hosts.iter().filter_map(literal).collect();
@@ -63,7 +64,7 @@ impl SwitchAddresses {
         }
     }
 
-    /// Looks up the names again and again. One that cannot be found keeps the addresses it had.
+    /// Resolves the names at intervals. A name that cannot be resolved keeps the addresses it had.
     pub async fn look_up(&self) {
         let names: Vec<_> = self.hosts.iter().filter(|host| literal(host).is_none()).collect();
         if names.is_empty() {
@@ -83,7 +84,7 @@ impl SwitchAddresses {
         }
     }
 
-    /// Of the switches.
+    /// How many switches there are.
     pub(super) fn count(&self) -> usize {
         self.hosts.len()
     }
@@ -109,13 +110,13 @@ pub(super) struct Gate {
     reserve: Arc<Semaphore>,
     waiting: Semaphore,
     is_full: AtomicBool,
-    /// That it is full stands in the log, and that there is room again does not yet.
+    /// The log says that the server is full, and not yet that it has room again.
     is_logged: AtomicBool,
     refusals: Throttle,
     fullness: Throttle,
 }
 
-/// A connection that was let in has this for as long as it lasts.
+/// Held by a connection for as long as it lasts.
 pub(super) struct Place {
     permit: Option<OwnedSemaphorePermit>,
     gate: Arc<Gate>,
@@ -123,9 +124,9 @@ pub(super) struct Place {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// `http.allow` names no network with this address.
+    /// The address is in no network of `http.allow`.
     Network,
-    /// There is no room, not even to wait.
+    /// No room came free in time, or too many wait already.
     Full,
 }
 
@@ -220,9 +221,9 @@ impl Gate {
         self.health.set(Part::Http, State::Degraded, Some(reason));
     }
 
-    /// A connection has ended.
+    /// Called when a connection ends.
     fn has_room(&self) {
-        // Not at each one that comes and goes at the limit.
+        // Enough room that the next connection doesn't make it full again.
         let enough = self.max_connections.div_ceil(10);
         if self.is_full.load(Ordering::Relaxed)
             && self.room.available_permits() >= enough

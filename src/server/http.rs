@@ -1,8 +1,9 @@
 //! The HTTP server: from the listening socket to the routes in [`site`](super::site).
 //!
-//! actix-server accepts connections and shares them out among its workers, actix-http speaks HTTP. Between the two stands what
-//! actix-web's `HttpServer` has no place for: who is let in is decided before the TLS handshake and before anything is read
-//! ([`gate`]), and a connection ends with its first answer ([`connection`](super::connection)).
+//! actix-server accepts connections and hands them to its workers; actix-http speaks HTTP. Two
+//! things stand between them for which actix-web's `HttpServer` has no place: the decision who is
+//! let in, before the TLS handshake and before anything is read ([`gate`]), and the end of a
+//! connection after its first answer ([`connection`](super::connection)).
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -42,15 +43,17 @@ use crate::shown::shown;
 use crate::throttle::Throttle;
 use crate::xml_curl::{Documents, Source};
 
-/// How long requests that are being answered are waited for; the stop of trunkd itself waits less.
+/// How long a stop waits for requests that are being answered. The stop of trunkd itself waits
+/// less.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-/// For how many times `http.request_timeout` a client may take no byte of its answer.
+/// A client may read nothing of its answer for this many times `http.request_timeout`.
 const STALLED_REQUEST_TIMEOUTS: u32 = 4;
-/// For how many times `http.request_timeout` a connection may last, whatever state it is in: two minutes by default, time enough for any answer.
+/// A connection may last this many times `http.request_timeout`, whatever it does: two minutes by
+/// default, enough for any answer.
 const CONNECTION_REQUEST_TIMEOUTS: u32 = 24;
-/// Refused clients that are told why, at the same time. Others are dropped without a word.
-const MOST_TOLD: usize = 64;
-/// Read of a request that was refused before it was read, so that its client gets to see why.
+/// Clients turned away with a reason at the same time. Any others are dropped without one.
+const MOST_REASONS: usize = 64;
+/// Bytes read and discarded from a client that is turned away.
 const MOST_READ_OF_REFUSED: u64 = 16 * 1024;
 
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +64,7 @@ pub enum BindError {
     Socket(#[from] io::Error),
 }
 
-/// An HTTP server on a socket that listens already.
+/// An HTTP server on a socket that is already listening.
 pub struct Server<S> {
     listener: TcpListener,
     front: Arc<Front>,
@@ -71,16 +74,16 @@ pub struct Server<S> {
     first_runtime: Option<oneshot::Sender<Handle>>,
 }
 
-/// What stands between the listening socket and the routes.
+/// Between the listening socket and the routes; shared by the workers.
 struct Front {
     gate: Arc<Gate>,
     tls: Option<Arc<Tls>>,
     request_timeout: Duration,
-    told: Semaphore,
+    reasons: Semaphore,
     lines: Lines,
 }
 
-/// Lines in the log that anybody can cause, one for each kind.
+/// One throttle for each kind of log line that any client can cause.
 #[derive(Default)]
 struct Lines {
     tls: Throttle,
@@ -89,7 +92,7 @@ struct Lines {
     cut: Throttle,
 }
 
-/// Makes all that can be made before it serves.
+/// Builds everything that can be built before it serves.
 ///
 /// # Errors
 /// A TLS file that cannot be used, or the socket.
@@ -104,7 +107,7 @@ pub fn bind<S: Source>(
 ) -> Result<Server<S>, BindError> {
     set_options(&listener, settings.request_timeout * STALLED_REQUEST_TIMEOUTS)?;
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
-    let most_connections = gate::most_connections(settings.max_connections, switches.count()) + MOST_TOLD;
+    let most_connections = gate::most_connections(settings.max_connections, switches.count()) + MOST_REASONS;
     let gate = Gate::new(
         AllowList::new(settings.allow.iter().copied()),
         switches,
@@ -116,7 +119,7 @@ pub fn bind<S: Source>(
         gate: Arc::new(gate),
         tls,
         request_timeout: settings.request_timeout,
-        told: Semaphore::new(MOST_TOLD),
+        reasons: Semaphore::new(MOST_REASONS),
         lines: Lines::default(),
     };
     Ok(Server {
@@ -129,8 +132,8 @@ pub fn bind<S: Source>(
     })
 }
 
-/// Options that accepted sockets have from the listening one. The kernel ends a connection whose client takes nothing of what was written for `limit`:
-/// the server itself would wait for it. And nothing waits for an acknowledgement before it is sent.
+/// Sets what accepted sockets inherit: the kernel ends a connection whose client acknowledges
+/// nothing for `limit` (the server would wait), and small writes are sent at once.
 fn set_options(listener: &TcpListener, limit: Duration) -> io::Result<()> {
     let socket = socket2::SockRef::from(listener);
     socket.set_tcp_nodelay(true)?;
@@ -142,18 +145,19 @@ fn set_options(listener: &TcpListener, limit: Duration) -> io::Result<()> {
 }
 
 impl<S: Source> Server<S> {
-    /// The TLS files in use, where it serves with TLS.
+    /// The TLS files, if it serves HTTPS.
     pub fn tls(&self) -> Option<Arc<Tls>> {
         self.front.tls.clone()
     }
 
-    /// Has `first_runtime` told of the runtime of one of the workers. What each answer waits for belongs there: on one thread nobody has to
-    /// be woken.
-    pub fn tell_runtime(&mut self, first_runtime: oneshot::Sender<Handle>) {
+    /// Sends the runtime of the first worker to `first_runtime`. What every answer waits for should
+    /// run there: two threads that wake each other cost a small answer a third more time.
+    pub fn send_runtime_to(&mut self, first_runtime: oneshot::Sender<Handle>) {
         self.first_runtime = Some(first_runtime);
     }
 
-    /// Serves until `stop`, and returns when every request is answered that was being answered then, or its time is over.
+    /// Serves until `stop`; returns when the requests in flight are answered or have run out of
+    /// time.
     ///
     /// # Errors
     /// The workers cannot be started, or the socket cannot be used.
@@ -165,8 +169,8 @@ impl<S: Source> Server<S> {
                 (front.clone(), site.clone(), stopping.clone(), first_runtime.clone());
             fn_factory(move || {
                 let mut first_runtime = first_runtime.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(told) = first_runtime.take() {
-                    let _ = told.send(Handle::current());
+                if let Some(first_runtime) = first_runtime.take() {
+                    let _ = first_runtime.send(Handle::current());
                 }
                 worker(front.clone(), site.clone(), stop.clone())
             })
@@ -183,7 +187,7 @@ impl<S: Source> Server<S> {
 
 type Io = Either<TcpStream, TlsStream<TcpStream>>;
 
-/// Makes what a worker does with each connection.
+/// The service that one worker runs for each connection.
 async fn worker<S: Source>(
     front: Arc<Front>,
     site: Arc<Site<S>>,
@@ -194,7 +198,7 @@ async fn worker<S: Source>(
         .keep_alive(KeepAlive::Disabled)
         .client_request_timeout(front.request_timeout)
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-        // Full when there is a piece in it.
+        // One piece of a document fills it.
         .h1_write_buffer_size(PIECE_BYTES)
         .graceful_shutdown_signal(move || signal.clone().cancelled_owned())
         .on_connect_ext(|io: &OneRequest<Io>, data| {
@@ -236,7 +240,7 @@ impl Front {
         drop(place);
     }
 
-    /// With TLS where that is asked for; `None` when the client does not manage it.
+    /// Does the TLS handshake, if there is one to do. `None` when it fails.
     async fn secure(&self, socket: TcpStream, peer: SocketAddr) -> Option<Io> {
         let Some(tls) = &self.tls else {
             return Some(Either::Left(socket));
@@ -245,60 +249,66 @@ impl Front {
         let error = match timeout(self.request_timeout, handshake).await {
             Ok(Ok(secured)) => return Some(Either::Right(secured)),
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("it took longer than http.request_timeout, {:?}", self.request_timeout),
+            Err(_) => format!("it took longer than http.request_timeout ({:?})", self.request_timeout),
         };
         counter!(HTTP_REFUSED, "reason" => "tls").increment(1);
         if let Some(held) = self.lines.tls.pass(Instant::now()) {
             let (peer, error) = (Peer(Some(peer)), shown(&error));
-            warn!(%peer, held, "a TLS handshake failed: {error}; compare http.tls with the client's URL and certificates");
+            warn!(%peer, held, "TLS handshake failed: {error}; check the client's URL and certificates against http.tls");
         }
         None
     }
 
-    /// Says why, in plain HTTP, to who cannot know it: an address that is not allowed.
+    /// Gives the reason over plain HTTP; over TLS there is no telling without a handshake.
     async fn turn_away(&self, mut socket: TcpStream, refusal: Refusal) {
-        let Ok(_told) = self.told.try_acquire() else {
+        let Ok(_reason) = self.reasons.try_acquire() else {
             return;
         };
-        if refusal == Refusal::Full || self.tls.is_some() {
+        if self.tls.is_some() {
             return;
         }
-        let reason = "your address is in no network that http.allow names\n";
+        let (status, reason) = match refusal {
+            Refusal::Network => ("403 Forbidden", "your address is in no network that http.allow names\n"),
+            Refusal::Full => (
+                "503 Service Unavailable",
+                "there are as many connections as http.max_connections allows\n",
+            ),
+        };
         let answer = format!(
-            "HTTP/1.1 403 Forbidden\r\ncontent-length: {}\r\nconnection: close\r\ncontent-type: {PLAIN}\r\n\r\n{reason}",
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\ncontent-type: {PLAIN}\r\n\r\n{reason}",
             reason.len()
         );
-        let telling = async {
+        let goodbye = async {
             socket.write_all(answer.as_bytes()).await?;
             socket.shutdown().await?;
-            // A socket that is closed with something unread in it takes back what was written.
+            // Closing a socket with unread bytes in it discards what was written.
             let mut rest = socket.take(MOST_READ_OF_REFUSED);
             tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
         };
-        let _ = timeout(DISCONNECT_TIMEOUT, telling).await;
+        let _ = timeout(DISCONNECT_TIMEOUT, goodbye).await;
     }
 
     fn log_end(&self, peer: SocketAddr, ended: Ended) {
         let peer = Peer(Some(peer));
         let pass = |line: &Throttle| line.pass(Instant::now());
         match ended {
-            Ended::Well => {}
+            Ended::Normally => {}
             Ended::Failed(DispatchError::Parse(error)) => {
                 if let Some(held) = pass(&self.lines.no_http) {
                     let error = error.to_string();
-                    warn!(%peer, held, "what came is no HTTP request: {}", shown(&error));
+                    warn!(%peer, held, "not an HTTP request: {}", shown(&error));
                 }
             }
             Ended::Failed(error) => {
                 if let Some(held) = pass(&self.lines.failed) {
                     let error = error.to_string();
-                    debug!(%peer, held, "a connection failed: {}", shown(&error));
+                    debug!(%peer, held, "connection failed: {}", shown(&error));
                 }
             }
             Ended::TooLong => {
                 counter!(HTTP_CUT, "reason" => "too_long").increment(1);
                 if let Some(held) = pass(&self.lines.failed) {
-                    debug!(%peer, held, "a connection took too long, and was cut");
+                    debug!(%peer, held, "connection cut: it took too long");
                 }
             }
             Ended::Cut => {
@@ -307,8 +317,7 @@ impl Front {
                     warn!(
                         %peer,
                         held,
-                        "cut off, since it took its answer more slowly than the gateways changed, and the answers on their way held too much \
-                         memory"
+                        "connection cut: it read so slowly that old documents took too much memory"
                     );
                 }
             }

@@ -1,9 +1,9 @@
-//! Documents on their way to clients, and how much memory they may take.
+//! Documents on their way to clients, and the memory they may hold.
 //!
-//! All who ask for the same document are sent the same bytes, and a document shares with the one before it what did not change.
-//! So a client that reads slowly costs nothing while its document is the newest. But while every gateway is edited again and
-//! again, each such client can keep a document of its own alive. When all of them together hold more than they may, those
-//! that began first are cut off.
+//! Clients that ask for the same document share its bytes, and a document shares unchanged blocks
+//! with the one before it. So a slow reader costs next to nothing while its document is the newest.
+//! While every gateway is edited again and again, each slow reader can keep an old document alive.
+//! When all of them together hold too much, the answers that began first are cut.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -17,21 +17,22 @@ use tokio::sync::Notify;
 
 use crate::sofia_conf::Text;
 
-/// What all documents on their way may hold in bytes, if none of them is large: the document of 10,000 gateways eight times.
+/// Bytes that all documents in flight may hold: eight times the document of 10,000 gateways.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
-/// With larger documents: so many times the one that is sent next.
+/// Or this many times the newest document, if that is more.
 const MOST_DOCUMENTS: usize = 4;
-/// Handed to actix-http in one piece, which copies it into the buffer of its connection: memory for each client against calls to
-/// the system.
+/// actix-http copies each piece of a body into the connection's buffer and writes that: larger
+/// pieces are fewer system calls, smaller ones less memory for each client.
 pub(super) const PIECE_BYTES: usize = 32 * 1024;
 
-/// All of them. Shared by the workers.
+/// All answers in flight; shared by the workers.
 #[derive(Default)]
 pub(super) struct InFlight(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// By where a block lies, since documents share blocks: how many answers hold it, and its length.
+    /// By the block's address, since documents share blocks: how many answers hold it, and its
+    /// length.
     blocks: HashMap<usize, (usize, usize)>,
     bytes: usize,
     answers: BTreeMap<u64, Held>,
@@ -44,7 +45,7 @@ struct Held {
 }
 
 impl InFlight {
-    /// Begins an answer with this text; `cut` is told when it must end.
+    /// Counts an answer with this text. `cut` is notified when the answer must be cut.
     pub(super) fn begin(self: &Arc<Self>, text: &Text, cut: Arc<Notify>) -> Sending {
         let mut state = self.lock();
         let number = state.next;
@@ -102,7 +103,7 @@ impl State {
     }
 }
 
-/// One answer on its way; it counts as long as this is kept.
+/// One answer in flight, counted until this is dropped.
 pub(super) struct Sending {
     all: Arc<InFlight>,
     number: u64,
@@ -111,14 +112,14 @@ pub(super) struct Sending {
 impl Drop for Sending {
     fn drop(&mut self) {
         let mut state = self.all.lock();
-        // One that was cut is no longer there.
+        // An answer that was cut is no longer counted.
         if let Some(held) = state.answers.remove(&self.number) {
             state.remove(&held.text);
         }
     }
 }
 
-/// A document as the body of an answer: its blocks, one after the other, from where they lie.
+/// A document as the body of an answer: its shared blocks, one after the other.
 pub(super) struct Document {
     text: Text,
     block: usize,

@@ -121,7 +121,7 @@ impl LiveSource {
                     Ok(stored) => stored,
                     Err(error) => match error.try_into_panic() {
                         Ok(panic) => std::panic::resume_unwind(panic),
-                        // Cancelled: trunkd is ending.
+                        // Cancelled: the runtime is shutting down, and so is trunkd.
                         Err(_) => return std::future::pending().await,
                     },
                 };

@@ -58,7 +58,7 @@ pub struct Timing {
 /// A trunkd that is built and listens, but does nothing yet.
 pub struct Application {
     listener: TcpListener,
-    /// Is to be told where answers are made.
+    /// Gets the runtime of the first HTTP worker.
     http_runtime: oneshot::Sender<Handle>,
     embedded: Option<Embedded>,
     parts: Parts,
@@ -217,7 +217,7 @@ impl Application {
             redis.spawn("embedded Redis", |stop| embedded.supervise(stop));
         }
         let mut tasks = Tasks::new(stop.child_token());
-        server.tell_runtime(http_runtime);
+        server.send_runtime_to(http_runtime);
         let tls = server.tls();
         tasks.spawn("HTTP server", |stop| async move {
             if let Err(error) = server.run(stop).await {

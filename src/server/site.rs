@@ -1,6 +1,5 @@
-//! Which path leads where, who is let in to `/xml_curl`, how long a request may take to arrive, and what is counted and logged of it.
-//!
-//! What an answer to FreeSWITCH is, [`xml_curl`] decides.
+//! The routes, and the handler of `/xml_curl`: credentials, the request's size and time limits, its
+//! metrics and log line. What the answer is, [`xml_curl`] decides.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -83,17 +82,17 @@ pub(super) fn routes<S: Source>(
         .default_service(web::to(nothing_here))
 }
 
-/// Around every path: whatever is answered is all that is said on this connection.
+/// Wraps every route: its answer is the only one on the connection.
 async fn only_answer(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let exchange = request
         .conn_data::<Rc<Exchange>>()
         .cloned()
-        .ok_or_else(|| ErrorInternalServerError("a connection that no worker made\n"))?;
+        .ok_or_else(|| ErrorInternalServerError("this connection has no exchange\n"))?;
     let answered = next.call(request).await?;
     Ok(answered.map_body(|head, body| {
         let body = match body.size() {
             BodySize::None | BodySize::Sized(0) => {
-                let reason = head.status.canonical_reason().unwrap_or("no more is said of it");
+                let reason = head.status.canonical_reason().unwrap_or("refused");
                 BoxBody::new(format!("{reason}\n"))
             }
             _ => body,
@@ -102,7 +101,7 @@ async fn only_answer(request: ServiceRequest, next: Next<BoxBody>) -> Result<Ser
     }))
 }
 
-/// A page that is read with GET, in any case of its letters, or HEAD.
+/// A page for GET (in any case) and HEAD.
 fn page<F, Args>(path: &str, handler: F) -> Resource
 where
     F: actix_web::Handler<Args>,
@@ -117,12 +116,13 @@ where
             HttpResponse::MethodNotAllowed()
                 .insert_header((header::ALLOW, "GET, HEAD"))
                 .content_type(PLAIN)
-                .body("only GET and HEAD are for this path\n")
+                .body("this path takes GET and HEAD\n")
         }))
 }
 
-/// Which of the methods that are for anything here. FreeSWITCH sends the `method` of a binding as it is written there (FACTS 50), so the case
-/// of POST and GET does not count. HEAD is exact: actix-http takes no other for one, and would send a body.
+/// POST, GET or HEAD. FreeSWITCH sends the `method` of its binding as it is written there (FACTS
+/// 50), so POST and GET count in any case. HEAD must be exact: to any other spelling of it,
+/// actix-http would send a body.
 fn method(given: &Method) -> Option<Method> {
     let is = |method: &Method| given.as_str().eq_ignore_ascii_case(method.as_str());
     if *given == Method::HEAD {
@@ -138,7 +138,7 @@ async fn xml_curl<S: Source>(
 ) -> Result<HttpResponse, Error> {
     let exchange = request
         .conn_data::<Rc<Exchange>>()
-        .ok_or_else(|| ErrorInternalServerError("a connection that no worker made\n"))?;
+        .ok_or_else(|| ErrorInternalServerError("this connection has no exchange\n"))?;
     let mut record = Record::new(site.throttles.clone(), request.peer_addr());
     let answering = AssertUnwindSafe(site.answer(&request, payload, exchange, &mut record));
     let answer = answering.catch_unwind().await.unwrap_or_else(|_| {
@@ -150,7 +150,8 @@ async fn xml_curl<S: Source>(
         Answer::refused(Outcome::Failed, "trunkd failed on this request: its log says more")
     });
     record.answered(&answer);
-    // Its line in the log is written when what is ready of the answer is sent.
+    // Runs after this task has written what it can of the answer: the client needn't wait for the
+    // log.
     actix_web::rt::spawn(async move { drop(record) });
     Ok(site.respond(answer, exchange))
 }

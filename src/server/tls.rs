@@ -1,4 +1,5 @@
-//! Certificate files → what rustls serves with. Every error names the file and the mend, and none shows what a file holds.
+//! Certificate files → what rustls serves with. Every error names the file and the fix, and none
+//! shows what a file holds.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,15 +51,13 @@ pub enum TlsError {
     NoCrl { path: PathBuf },
     #[error("http.tls.client_crl: a revocation list in {} cannot be used: {reason}", path.display())]
     ClientCrl { path: PathBuf, reason: String },
-    #[error(
-        "http.tls.client_crl: there is nothing to revoke without http.tls.client_ca: set that too, or leave this out"
-    )]
+    #[error("http.tls.client_crl: it does nothing without http.tls.client_ca: set client_ca too, or remove client_crl")]
     CrlWithoutCa,
     #[error("http.tls: {0}")]
     Protocol(rustls::Error),
 }
 
-/// The TLS files, and what was last made of them.
+/// The TLS files, and the configuration last read from them.
 pub struct Tls {
     files: TlsSettings,
     current: ArcSwap<ServerConfig>,
@@ -72,10 +71,11 @@ impl Tls {
         Ok(Self { files, current })
     }
 
-    /// Reads the files again, for a renewed certificate or another revocation list. What is connected stays so.
+    /// Reads the files again: a renewed certificate, a new revocation list. Open connections stay
+    /// open.
     ///
     /// # Errors
-    /// As [`Tls::load`]; then what was read before stays in use.
+    /// As [`Tls::load`]; then the configuration read before stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         self.current.store(Arc::new(server_config(&self.files)?));
         Ok(())
@@ -86,13 +86,14 @@ impl Tls {
     }
 }
 
-/// TLS 1.2 and 1.3 for HTTP/1.1. With a `client_ca` a client is let in only with a certificate from one of the authorities in that file,
-/// and with a `client_crl` only if it was not revoked.
+/// TLS 1.2 and 1.3 for HTTP/1.1. With `client_ca`, a client needs a certificate from one of the
+/// authorities in that file; with `client_crl`, one that is not revoked.
 ///
 /// # Errors
 /// A file that cannot be used: see [`TlsError`].
 pub fn server_config(files: &TlsSettings) -> Result<ServerConfig, TlsError> {
-    // Named here and not taken from the process: a default that some other crate installs must not change what we serve.
+    // Named here and not taken from the process: a default that some other crate installs must not
+    // change what we serve.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let chain = certificates("cert", &files.cert)?;
     let private_key = private_key(&files.key)?;
@@ -116,9 +117,9 @@ pub fn server_config(files: &TlsSettings) -> Result<ServerConfig, TlsError> {
     Ok(config)
 }
 
-/// With a revocation list, each certificate of a client's chain must be known not to be revoked: an authority whose list is not in the file
-/// lets nobody in. A list that is past its next update is used all the same, since without a newer one every switch would
-/// be locked out at once.
+/// With revocation lists, every certificate of a client's chain must be known not to be revoked: an
+/// authority without a list in the file lets nobody in. A list past its next update stays in use:
+/// otherwise a list that was not renewed in time would lock out every switch at once.
 fn client_verifier(
     ca: &Path,
     crl: Option<&Path>,
@@ -173,7 +174,8 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     })
 }
 
-/// Leaves out what the parser says beside an I/O error: it quotes the line it stumbled on, and that line may be a key's.
+/// Leaves out what the parser says beside an I/O error: it quotes the line it stumbled on, and that
+/// line may be a key's.
 fn unusable(key: &'static str, path: &Path, error: pem::Error) -> TlsError {
     let path = path.to_owned();
     match error {

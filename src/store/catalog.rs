@@ -248,7 +248,7 @@ impl Catalog {
             Ok(read) => read,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // Its runtime has ended, and trunkd with it.
+                // Cancelled: its runtime is shutting down, and so is trunkd.
                 Err(_) => std::future::pending().await,
             },
         }

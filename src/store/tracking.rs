@@ -83,7 +83,8 @@ struct State {
 }
 
 impl Tracking {
-    /// Starts the connection on the `runtime` that is told, or on this one when none will be; it is opened again whenever it ends, until `stop`.
+    /// Starts the connection on the `runtime` that is sent, or on this one if none will be. It is opened
+    /// again whenever it ends, until `stop`.
     pub(super) fn start(
         runtime: oneshot::Receiver<Handle>,
         link: Arc<Link>,

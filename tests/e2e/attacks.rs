@@ -1,6 +1,7 @@
-//! What a client on the network can do to the HTTP server, and that a switch gets its answers meanwhile.
+//! What a client on the network can do to the HTTP server, and that a switch gets its answers
+//! meanwhile.
 //!
-//! The program runs as its users run it. Strangers come from 127.0.0.2, switches from 127.0.0.1.
+//! Runs the program itself. Strangers connect from 127.0.0.2, switches from 127.0.0.1.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,8 +20,8 @@ use crate::support::redis::RedisServer;
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const SWITCH: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const FORM: &str = "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf";
-/// What the answers to an attack may cost beyond the memory of an idle trunkd, in MiB. A connection takes some tens
-/// of KiB; without a bound each of these attacks takes gigabytes.
+/// Memory that an attack may cost, in MiB. A connection takes some tens of KiB; without bounds the
+/// same attacks take gigabytes.
 const MOST_MEMORY: u64 = 64;
 
 struct Attacked {
@@ -50,7 +51,8 @@ impl Attacked {
         attacked
     }
 
-    /// What FreeSWITCH asks, from this address, with credentials where they are asked for. Empty when no answer came.
+    /// What FreeSWITCH asks, from this address, with credentials where they are asked for. Empty
+    /// when no answer came.
     async fn ask(&self, from: Ipv4Addr) -> String {
         let request = format!(
             "POST /xml_curl HTTP/1.1\r\nHost: a\r\nAuthorization: Basic ZnMxOnBhc3N3b3Jk\r\nContent-Length: {}\r\n\
@@ -65,7 +67,7 @@ impl Attacked {
             .await
     }
 
-    /// As long as FreeSWITCH waits, and a few times more for a busy machine.
+    /// Waits a few times longer than FreeSWITCH does, for a busy machine.
     async fn exchange(&self, from: Ipv4Addr, request: &[u8]) -> String {
         let exchange = async {
             let mut connection = connect(self.address, from).await?;
@@ -98,7 +100,7 @@ async fn connect(address: SocketAddr, from: Ipv4Addr) -> std::io::Result<TcpStre
     socket.connect(address).await
 }
 
-/// Connections that send this again and again and read nothing. They begin anew when they are cut off.
+/// Connections that send the same again and again, read nothing, and reconnect when they are cut.
 struct Flood {
     stop: Arc<AtomicBool>,
     threads: Vec<std::thread::JoinHandle<u64>>,
@@ -209,7 +211,7 @@ async fn refused_requests_that_never_end_do_not_keep_their_connections() {
             assert_eq!(&answer, b"HTTP/1.1 401");
             open.push(connection);
         }
-        // They are still open at the other end, and there is room all the same.
+        // The clients keep their ends open, and there is room all the same.
         let answer = attacked.ask(STRANGER).await;
         assert!(is_served(&answer), "{answer}");
     }
@@ -232,7 +234,7 @@ async fn when_the_server_is_full_switches_have_room_of_their_own_and_it_is_said_
     .await;
     assert!(health.contains("http.max_connections"), "{health}");
     for _ in 0..ANSWERS {
-        // Those whose time is over make room for others: it stays full.
+        // Silent connections time out after a while; new ones keep the server full.
         open.push(silent(&attacked).await);
         let answer = attacked.ask(SWITCH).await;
         assert!(is_served(&answer), "{answer}");
@@ -253,7 +255,7 @@ async fn when_the_server_is_full_switches_have_room_of_their_own_and_it_is_said_
     assert!(is_served(&answer), "{answer}");
 }
 
-/// The bytes of a TLS record that begins a handshake, with a name in it that no server may be called by.
+/// A TLS record that begins a handshake, with a server name that is not a valid one.
 fn client_hello() -> Vec<u8> {
     let name = b"a..b\xff\x1b[31m";
     let mut extension = vec![
