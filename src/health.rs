@@ -20,6 +20,8 @@ pub enum Part {
     Templates,
     /// Whether what must outlive trunkd can be kept.
     DataDir,
+    /// Whether the HTTP server has room. It is there once it had none.
+    Http,
     /// A switch, by its `[[switch]] name`.
     Switch(String),
     /// What is being changed on a switch, by its name.
@@ -40,6 +42,7 @@ impl Part {
             Part::Gateways => Cow::Borrowed("gateways"),
             Part::Templates => Cow::Borrowed("templates"),
             Part::DataDir => Cow::Borrowed("data_dir"),
+            Part::Http => Cow::Borrowed("http"),
             Part::Switch(name) => Cow::Owned(format!("switch:{name}")),
             Part::Reconcile(name) => Cow::Owned(format!("reconcile:{name}")),
             Part::Control => Cow::Borrowed("control"),

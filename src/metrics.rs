@@ -22,8 +22,12 @@ pub const XML_CURL_OVERSIZED: &str = "trunkd_xml_curl_oversized_total";
 pub const UNKNOWN_SWITCH_REQUESTS: &str = "trunkd_unknown_switch_requests_total";
 /// Gauge: names of such switches within the last hour; more are not told apart from 64 on. No label.
 pub const UNKNOWN_SWITCHES: &str = "trunkd_unknown_switches";
-/// Counter: requests turned away before they were answered. `reason`.
+/// Counter: connections turned away before a request was read. `reason` (`network`, `full`, `tls`).
 pub const HTTP_REFUSED: &str = "trunkd_http_refused_total";
+/// Gauge: connections that are open, those that wait for room not included. No label.
+pub const HTTP_CONNECTIONS: &str = "trunkd_http_connections";
+/// Counter: connections cut off before their end. `reason` (`too_long`; `memory`: slow readers held too many old documents).
+pub const HTTP_CUT: &str = "trunkd_http_cut_total";
 /// Gauge: gateways in Redis. `domain` (at most [`DOMAIN_LABELS_MAX`], the rest together as `other`), `validity`.
 pub const GATEWAYS: &str = "trunkd_gateways";
 /// Gauge, seconds: age of the desired gateways that are being served; near 0 while Redis answers. No label.
@@ -166,8 +170,10 @@ pub fn describe() {
     );
     describe_counter!(
         HTTP_REFUSED,
-        "Requests turned away before they were answered, by reason"
+        "Connections turned away before a request was read, by reason"
     );
+    describe_gauge!(HTTP_CONNECTIONS, "Connections to the HTTP server that are open");
+    describe_counter!(HTTP_CUT, "Connections cut off before their end, by reason");
     describe_gauge!(GATEWAYS, "Gateways in Redis, by domain and validity");
     describe_gauge!(
         DESIRED_AGE_SECONDS,

@@ -104,6 +104,10 @@ where
     }
 }
 
+/// Logs an error for every connection that isn't HTTP, thousands a second if a client wishes. trunkd logs
+/// the same once a minute.
+const SILENT: &str = "actix_http";
+
 /// `level` as a filter. A bare level is trunkd's own; what it is built from (actix, redis, rustls, the event-socket crate, …) is
 /// held at `warn`, or at the bare level where that says less, unless a directive names it: `debug,redis=debug`.
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
@@ -119,7 +123,7 @@ fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
         match directive.parse::<LevelFilter>() {
             Ok(level) if !directive.is_empty() => {
                 let others = level.min(LevelFilter::WARN);
-                directives.push_str(&format!("{others},trunkd={level}"));
+                directives.push_str(&format!("{others},{SILENT}=off,trunkd={level}"));
             }
             // `EnvFilter` would take a misspelt level for the name of a part, and everything else would fall silent.
             _ if !directive.contains(['=', '[']) => return Err(bad(directive)),
@@ -198,6 +202,7 @@ mod tests {
             tracing::info!(target: "actix_server::builder", "starting 2 workers");
             tracing::debug!(target: "redis::client", "a reply");
             tracing::warn!(target: "rustls::conn", "a bad handshake");
+            tracing::error!(target: "actix_http::h1::dispatcher", "stream error");
         });
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
     }
@@ -211,6 +216,7 @@ mod tests {
             ("starting 2", false),
             ("a reply", false),
             ("a bad handshake", true),
+            ("stream error", false),
         ] {
             assert_eq!(log.contains(line), is_there, "{line} in {log}");
         }
@@ -233,6 +239,12 @@ mod tests {
         ] {
             assert_eq!(log.contains(line), is_there, "{line} in {log}");
         }
+    }
+
+    #[test]
+    fn what_is_silent_by_itself_speaks_when_it_is_named() {
+        let log = logged("info,actix_http=debug", Style::Human { colour: false });
+        assert!(log.contains("stream error"), "{log}");
     }
 
     #[test]

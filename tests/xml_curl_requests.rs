@@ -24,8 +24,9 @@ use tokio_util::sync::CancellationToken;
 use trunkd::gateway::{Desired, ProfileName, RawDomain};
 use trunkd::health::{Health, Part, State};
 use trunkd::metrics;
+use trunkd::server::gate::SwitchAddresses;
 use trunkd::server::http;
-use trunkd::server::workers::Workers;
+use trunkd::server::tls::Tls;
 use trunkd::settings::{Credential, HttpSettings, TlsSettings};
 use trunkd::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates};
 use trunkd::xml_curl::{Current, Documents, Request, Source, Unavailable};
@@ -604,20 +605,159 @@ async fn more_clients_than_there_may_be_connections_all_get_whole_answers() {
 }
 
 #[tokio::test]
-async fn two_requests_that_came_together_are_answered_one_after_the_other() {
-    let site = TestSite::start(|_| {}).await;
+async fn of_requests_that_came_together_the_first_alone_is_answered_and_it_whole() {
+    let site = TestSite::start(|settings| settings.credentials = vec![pair("fs1", "s3cret")]).await;
     let document = site.grown(20_000);
-    let mut connection = site.slow_client(4096);
-    let two = [recorded("rescan"), recorded("startup-acl")].concat();
-    connection.write_all(&two).await.unwrap();
-    let mut answers = Vec::new();
-    connection.read_to_end(&mut answers).await.unwrap();
-    let first = answers
-        .windows(document.len())
-        .position(|bytes| bytes == document.as_bytes());
-    let (first, second) = answers.split_at(first.unwrap() + document.len());
-    assert_is_answer(first, &document);
-    assert_is_answer(second, NOT_FOUND);
+    let authorized = get(&format!("{SOFIA_CONF}&profile=external"), &basic("fs1:s3cret"));
+    for behind in [
+        recorded("startup-acl"),
+        get("", ""),
+        raw("GET /health", "", b""),
+        b"no request at all\r\n\r\n".to_vec(),
+        // More than a socket and a buffer hold
+        recorded("startup-acl").repeat(10_000),
+    ] {
+        let asked = site.source.asked();
+        let mut connection = site.slow_client(4096);
+        let together = [&authorized[..], &behind].concat();
+        let (mut reading, mut writing) = connection.split();
+        let mut answer = Vec::new();
+        let (_, read) = tokio::join!(writing.write_all(&together), reading.read_to_end(&mut answer));
+        read.unwrap();
+        assert_is_answer(&answer, &document);
+        assert_eq!(site.source.asked(), asked + 1);
+    }
+    // A refusal is an answer too.
+    for first in [
+        get("", ""),
+        post(b""),
+        raw("PUT /xml_curl", FORM, b"x"),
+        raw("GET /nowhere", "", b""),
+    ] {
+        let response = site.exchange(&[&first[..], &authorized].concat()).await;
+        assert_eq!(response.raw.matches("HTTP/1.1 ").count(), 1, "{}", response.raw);
+        assert!([401, 404].contains(&response.status), "{}", response.status);
+    }
+}
+
+#[tokio::test]
+async fn a_method_counts_in_any_case_of_its_letters() {
+    let site = TestSite::start(|_| {}).await;
+    let form = format!("{SOFIA_CONF}&profile=external");
+    let as_post = site.exchange(&post(form.as_bytes())).await;
+    assert!(as_post.body.contains("name=\"gw_ok\""), "{}", as_post.body);
+    for method in ["post", "Post", "pOST"] {
+        let response = site
+            .exchange(&raw(&format!("{method} /xml_curl"), FORM, form.as_bytes()))
+            .await;
+        assert_eq!((response.status, &response.body), (200, &as_post.body), "{method}");
+    }
+    for method in ["get", "Get"] {
+        let response = site
+            .exchange(&raw(&format!("{method} /xml_curl?{form}"), "", b""))
+            .await;
+        assert_eq!((response.status, &response.body), (200, &as_post.body), "{method}");
+        for path in ["/health", "/health/live", "/metrics"] {
+            assert_eq!(
+                site.exchange(&raw(&format!("{method} {path}"), "", b"")).await.status,
+                200
+            );
+        }
+    }
+    for method in ["head", "put", "posted", "OPTIONS"] {
+        let response = site
+            .exchange(&raw(&format!("{method} /xml_curl"), FORM, form.as_bytes()))
+            .await;
+        assert_eq!(response.status, 405, "{method}");
+        assert_eq!(response.header("allow"), Some("GET, HEAD, POST"), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_before_its_end_does_not_keep_its_connection() {
+    let site = TestSite::start(|settings| {
+        settings.credentials = vec![pair("fs1", "s3cret")];
+        settings.max_connections = 3;
+        settings.max_body = 1024;
+    })
+    .await;
+    let chunked = |headers: &str, body: &str| {
+        let head = head(
+            "POST /xml_curl",
+            &format!("{FORM}Transfer-Encoding: chunked\r\n{headers}"),
+        );
+        format!("{head}{body}").into_bytes()
+    };
+    let refused = [
+        chunked("", "5\r\nabcde\r\n"),
+        chunked(&basic("fs1:s3cret"), &format!("{:x}\r\n{}\r\n", 2000, "z".repeat(2000))),
+        head(
+            "PUT /xml_curl",
+            &format!("{}Content-Length: 100\r\n", basic("fs1:s3cret")),
+        )
+        .into_bytes(),
+        head("POST /health", "Transfer-Encoding: chunked\r\n").into_bytes(),
+    ];
+    let mut open = Vec::new();
+    for request in refused {
+        for _ in 0..3 {
+            let mut connection = TcpStream::connect(site.address).await.unwrap();
+            connection.write_all(&request).await.unwrap();
+            let mut answer = Vec::new();
+            connection.read_to_end(&mut answer).await.unwrap();
+            assert!(answer.starts_with(b"HTTP/1.1 4"), "{}", answer.escape_ascii());
+            open.push(connection);
+        }
+        let mut request = recorded("get-basic-auth");
+        let at = request
+            .windows(14)
+            .position(|bytes| bytes == b"Authorization:")
+            .unwrap();
+        let line = request[at..].windows(2).position(|bytes| bytes == b"\r\n").unwrap();
+        request.splice(at..at + line + 2, basic("fs1:s3cret").into_bytes());
+        assert_eq!(site.exchange(&request).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn slow_readers_of_documents_that_are_no_more_are_cut_off_and_those_of_the_newest_are_not() {
+    let site = TestSite::start(|_| {}).await;
+    let cut = "trunkd_http_cut_total{reason=\"memory\"}";
+    let before = site.metrics().await.sample(cut);
+    let mut connections = Vec::new();
+    let mut bytes = 0;
+    let mut document = String::new();
+    // Twice what may be held, each reader with a document of which no other has any part
+    let long = format!(
+        r#"{{"param":{{"realm":"sip.example.net","register":"false"}},"variables":{{"note":"{}"}}}}"#,
+        "x".repeat(10_000)
+    );
+    while bytes < 128 * 1024 * 1024 {
+        document = site.filled(500, &long);
+        bytes += document.len();
+        let mut connection = site.slow_client(4096);
+        connection.write_all(&recorded("rescan")).await.unwrap();
+        connection.read_exact(&mut [0; 100]).await.unwrap();
+        connections.push(connection);
+    }
+    let mut newest = connections.pop().unwrap();
+    let mut rest = vec![0; 100];
+    newest.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.ends_with(&document.as_bytes()[document.len() / 2..]));
+    let mut is_whole = Vec::new();
+    for mut connection in connections {
+        let mut read = 100;
+        let mut piece = vec![0; 64 * 1024];
+        while let Ok(more @ 1..) = connection.read(&mut piece).await {
+            read += more;
+        }
+        is_whole.push(read > document.len());
+    }
+    assert!(!is_whole[0] && is_whole[is_whole.len() - 1], "{is_whole:?}");
+    assert!(is_whole.is_sorted(), "the oldest are cut first: {is_whole:?}");
+    let were_cut = is_whole.iter().filter(|is_whole| !**is_whole).count();
+    assert!(site.metrics().await.sample(cut) >= before + were_cut as f64);
+    assert!(logged().contains("old documents took too much memory"));
 }
 
 #[tokio::test]
@@ -752,6 +892,15 @@ async fn a_peer_outside_the_allowed_networks_gets_no_path_at_all() {
         assert_eq!(response.status, 403, "{path}");
         assert!(response.body.contains("http.allow"), "{}", response.body);
     }
+    // It is told before it has said anything.
+    let mut silent = TcpStream::connect(site.address).await.unwrap();
+    let mut answer = Vec::new();
+    silent.read_to_end(&mut answer).await.unwrap();
+    assert!(
+        answer.starts_with(b"HTTP/1.1 403 Forbidden\r\n"),
+        "{}",
+        answer.escape_ascii()
+    );
     assert_eq!(site.source.asked(), 0);
     let metrics = TestSite::start(|_| {}).await.metrics().await;
     assert!(
@@ -793,6 +942,60 @@ async fn tls_serves_whoever_trusts_the_certificate() {
 }
 
 #[tokio::test]
+async fn a_peer_outside_the_allowed_networks_gets_no_tls_handshake() {
+    let authority = Authority::new();
+    let site = TestSite::start(|settings| {
+        settings.tls = Some(authority.server_files(false));
+        settings.allow = vec!["192.0.2.0/24".parse().unwrap()];
+    })
+    .await;
+    let mut connection = TcpStream::connect(site.address).await.unwrap();
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(LIMIT, connection.read_to_end(&mut answer)).await;
+    assert!(read.is_ok() && answer.is_empty(), "it was dropped at once: {answer:?}");
+    let url = format!("https://localhost:{}/health", site.address.port());
+    assert!(authority.client(None).get(&url).send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_revoked_client_certificate_gets_in_no_more_once_the_list_is_read() {
+    let authority = Authority::new();
+    let (revoked, good) = (authority.issue_numbered(7), authority.issue_numbered(8));
+    let mut files = authority.server_files(true);
+    files.client_crl = Some(authority.write_crl(&[]));
+    let site = TestSite::start(|settings| settings.tls = Some(files)).await;
+    let url = format!("https://localhost:{}/health/live", site.address.port());
+    let gets_in = async |identity: &(String, String)| {
+        let client = authority.client_with(Some(identity));
+        client
+            .get(&url)
+            .send()
+            .await
+            .is_ok_and(|response| response.status() == 200)
+    };
+    assert!(gets_in(&revoked).await && gets_in(&good).await);
+
+    let tls = site.tls.clone().unwrap();
+    authority.write_crl(&[7]);
+    tls.reload().unwrap();
+    assert!(!gets_in(&revoked).await && gets_in(&good).await);
+    // A list of another authority says nothing of ours.
+    let path = authority.write_crl(&[]);
+    std::fs::copy(Authority::new().write_crl(&[]), &path).unwrap();
+    tls.reload().unwrap();
+    assert!(!gets_in(&good).await);
+    std::fs::write(&path, "damaged").unwrap();
+    assert!(tls.reload().unwrap_err().to_string().contains("client_crl"));
+    authority.write_crl(&[7]);
+    tls.reload().unwrap();
+    assert!(gets_in(&good).await);
+    until("a failed handshake is logged", || {
+        logged().contains("TLS handshake failed")
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn with_a_client_authority_only_its_certificates_get_in() {
     let authority = Authority::new();
     let site = TestSite::start(|settings| settings.tls = Some(authority.server_files(true))).await;
@@ -828,6 +1031,7 @@ async fn a_certificate_that_cannot_be_used_keeps_the_server_from_starting() {
     let error = http::bind(
         listener,
         &settings,
+        Arc::new(SwitchAddresses::default()),
         Arc::new(Fixed::new()),
         Documents::new(LIMIT),
         Arc::new(Health::new()),
@@ -928,7 +1132,8 @@ struct TestSite {
     source: Arc<Fixed>,
     health: Arc<Health>,
     stop: CancellationToken,
-    server: JoinHandle<Result<(), http::ServeError>>,
+    server: JoinHandle<std::io::Result<()>>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl TestSite {
@@ -946,13 +1151,13 @@ impl TestSite {
         let server = http::bind(
             listener,
             &settings,
+            Arc::new(SwitchAddresses::default()),
             source.clone(),
             Documents::new(LIMIT),
             health.clone(),
             metrics::install(),
         )
         .unwrap();
-        let workers = Workers::start(settings.workers).unwrap();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         Self {
@@ -960,7 +1165,8 @@ impl TestSite {
             source,
             health,
             stop,
-            server: tokio::spawn(async move { server.run(&workers, stopped).await }),
+            tls: server.tls(),
+            server: tokio::spawn(server.run(stopped)),
         }
     }
 
@@ -970,7 +1176,11 @@ impl TestSite {
 
     /// Makes the answer to "rescan" a large one, and returns it.
     fn grown(&self, gateways: usize) -> String {
-        self.source.grow(gateways);
+        self.filled(gateways, IP_TRUNK)
+    }
+
+    fn filled(&self, gateways: usize, value: &str) -> String {
+        self.source.fill(gateways, value);
         self.source.document(&Query {
             profile: Some("external"),
             gateway: GatewayQuery::None,
@@ -1069,7 +1279,11 @@ impl Fixed {
     }
 
     fn grow(&self, gateways: usize) {
-        let gateways = (0..gateways).map(|number| (format!("gw_{number}"), IP_TRUNK)).collect();
+        self.fill(gateways, IP_TRUNK);
+    }
+
+    fn fill(&self, gateways: usize, value: &str) {
+        let gateways = (0..gateways).map(|number| (format!("gw_{number}"), value)).collect();
         *self.current.lock().unwrap() = Ok(current(gateways));
     }
 }
@@ -1138,6 +1352,7 @@ impl Authority {
         let _ = rustls::crypto::ring::default_provider().install_default(); // For reqwest; trunkd names its own.
         let mut params = rcgen::CertificateParams::default();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
         let key = rcgen::KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         Self {
@@ -1169,16 +1384,53 @@ impl Authority {
             cert: write("server.pem", &cert),
             key: write("server.key", &key),
             client_ca: client_ca.then(|| write("ca.pem", &self.pem)),
+            client_crl: None,
         }
     }
 
+    /// A certificate with this serial number and its key, PEM.
+    fn issue_numbered(&self, serial: u64) -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.serial_number = Some(serial.into());
+        let issuer = rcgen::Issuer::from_params(&self.params, &self.key);
+        (params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// Writes the list of the serial numbers that are revoked.
+    fn write_crl(&self, revoked: &[u64]) -> std::path::PathBuf {
+        let at = |year| rcgen::date_time_ymd(year, 1, 1);
+        let revoked = revoked.iter().map(|serial| rcgen::RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: at(2024),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: at(2024),
+            // Long over: it is used all the same.
+            next_update: at(2025),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let issuer = rcgen::Issuer::from_params(&self.params, &self.key);
+        let path = self.dir.path().join("crl.pem");
+        std::fs::write(&path, list.signed_by(&issuer).unwrap().pem().unwrap()).unwrap();
+        path
+    }
+
     fn client(&self, identity_from: Option<&Authority>) -> reqwest::Client {
+        self.client_with(identity_from.map(Authority::issue).as_ref())
+    }
+
+    fn client_with(&self, identity: Option<&(String, String)>) -> reqwest::Client {
         let root = reqwest::Certificate::from_pem(self.pem.as_bytes()).unwrap();
         let mut client = reqwest::Client::builder()
             .tls_certs_only([root])
             .resolve("localhost", ([127, 0, 0, 1], 0).into());
-        if let Some(authority) = identity_from {
-            let (cert, key) = authority.issue();
+        if let Some((cert, key)) = identity {
             client = client.identity(reqwest::Identity::from_pem(format!("{cert}{key}").as_bytes()).unwrap());
         }
         client.build().unwrap()

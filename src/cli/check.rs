@@ -67,7 +67,7 @@ async fn look(shared: &Shared) -> Report {
         .errors
         .extend(settings.validate_for_serve().err().map(|error| error.to_string()));
     if let Some(tls) = &settings.http.tls {
-        let config = server::tls::server_config(&tls.cert, &tls.key, tls.client_ca.as_deref());
+        let config = server::tls::server_config(tls);
         report.errors.extend(config.err().map(|error| error.to_string()));
     }
     let templates = match templates(&settings) {

@@ -1,56 +1,60 @@
-//! The HTTP side: which path leads where, who is let in, how long a client may take, and what is counted and logged of it.
+//! The HTTP server: from the listening socket to the routes in [`site`](super::site).
 //!
-//! What an answer to FreeSWITCH is, [`xml_curl`] decides. One request a connection, as FreeSWITCH does it
-//! anyway (FACTS 10): on a connection that is kept alive the server would time only the first request's head, and a client could
-//! hold it open for ever with the second.
+//! actix-server accepts connections and hands them to its workers; actix-http speaks HTTP. Two
+//! things stand between them for which actix-web's `HttpServer` has no place: the decision who is
+//! let in, before the TLS handshake and before anything is read ([`gate`]), and the end of a
+//! connection after its first answer ([`connection`](super::connection)).
 
 use std::io;
-use std::net::TcpListener;
-use std::panic::AssertUnwindSafe;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ::metrics::counter;
+use actix_http::error::DispatchError;
 use actix_http::{HttpService, Protocol};
-use actix_service::{Service, ServiceFactory, map_config};
-use actix_web::body::MessageBody;
-use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
-use actix_web::error::{Error, ErrorInternalServerError};
-use actix_web::http::{KeepAlive, Method, StatusCode, header};
-use actix_web::middleware::{Next, from_fn};
-use actix_web::{App, HttpRequest, HttpResponse, web};
-use futures_util::FutureExt as _;
-use futures_util::future::try_join_all;
+use actix_service::{Service, ServiceFactory, fn_factory, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::http::KeepAlive;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::Semaphore;
-use tokio::sync::oneshot::error::RecvError;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
-use super::accept;
-use super::record::{Peer, Record, Throttles};
-use super::security::{AllowList, Credentials, Verdict};
-use super::tls::{self, TlsError};
-use super::wire::{Body, Exchange, Io, Wire};
-use super::workers::Workers;
+use super::access::Peer;
+use super::connection::{DISCONNECT_TIMEOUT, Ended, OneRequest, converse};
+use super::gate::{self, Gate, Refusal, SwitchAddresses};
+use super::in_flight::PIECE_BYTES;
+use super::security::AllowList;
+use super::site::{PLAIN, Site, routes};
+use super::tls::{Tls, TlsError};
 use crate::health::Health;
-use crate::metrics::HTTP_REFUSED;
+use crate::metrics::{HTTP_CUT, HTTP_REFUSED};
 use crate::settings::HttpSettings;
-use crate::sofia_conf::Text;
-use crate::xml_curl::{self, Answer, Documents, Outcome, Request, Source};
+use crate::shown::shown;
+use crate::throttle::Throttle;
+use crate::xml_curl::{Documents, Source};
 
-/// How long requests that are being answered are waited for; the stop of trunkd itself waits less.
+/// How long a stop waits for requests that are being answered. The stop of trunkd itself waits
+/// less.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may take to close once all is said.
-const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// For how many times `http.request_timeout` a client may take no byte of its answer.
+/// A client may read nothing of its answer for this many times `http.request_timeout`.
 const STALLED_REQUEST_TIMEOUTS: u32 = 4;
-/// For how many times `http.request_timeout` a connection may last, whatever state it is in: two minutes by default, time enough for any answer.
-/// Without, it could be held for ever by who does not send the rest of a request that was refused.
+/// A connection may last this many times `http.request_timeout`, whatever it does: two minutes by
+/// default, enough for any answer.
 const CONNECTION_REQUEST_TIMEOUTS: u32 = 24;
+/// Clients turned away with a reason at the same time. Any others are dropped without one.
+const MOST_REASONS: usize = 64;
+/// Bytes read and discarded from a client that is turned away.
+const MOST_READ_OF_REFUSED: u64 = 16 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -60,338 +64,263 @@ pub enum BindError {
     Socket(#[from] io::Error),
 }
 
-/// Why nobody is answered any more.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    #[error("an HTTP worker panicked, which is a bug of trunkd; the panic's own message stands above")]
-    Panicked(#[from] RecvError),
-    #[error("an HTTP worker cannot use the listening socket: {0}")]
-    Socket(#[from] io::Error),
-}
-
-/// An HTTP server on a socket that listens already.
+/// An HTTP server on a socket that is already listening.
 pub struct Server<S> {
     listener: TcpListener,
+    front: Arc<Front>,
     site: Arc<Site<S>>,
-    tls: Option<TlsAcceptor>,
-    max_connections: usize,
+    workers: usize,
+    most_connections: usize,
+    first_runtime: Option<oneshot::Sender<Handle>>,
 }
 
-/// Makes all that can be made before it serves.
+/// Between the listening socket and the routes; shared by the workers.
+struct Front {
+    gate: Arc<Gate>,
+    tls: Option<Arc<Tls>>,
+    request_timeout: Duration,
+    reasons: Semaphore,
+    lines: Lines,
+}
+
+/// One throttle for each kind of log line that any client can cause.
+#[derive(Default)]
+struct Lines {
+    tls: Throttle,
+    no_http: Throttle,
+    failed: Throttle,
+    cut: Throttle,
+}
+
+/// Builds everything that can be built before it serves.
 ///
 /// # Errors
 /// A TLS file that cannot be used, or the socket.
 pub fn bind<S: Source>(
     listener: TcpListener,
     settings: &HttpSettings,
+    switches: Arc<SwitchAddresses>,
     source: Arc<S>,
     documents: Documents,
     health: Arc<Health>,
     prometheus: PrometheusHandle,
 ) -> Result<Server<S>, BindError> {
-    bound_stalled_readers(&listener, settings.request_timeout * STALLED_REQUEST_TIMEOUTS)?;
-    listener.set_nonblocking(true)?;
-    let tls = match &settings.tls {
-        Some(files) => {
-            let mut tls = tls::server_config(&files.cert, &files.key, files.client_ca.as_deref())?;
-            tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-            Some(TlsAcceptor::from(Arc::new(tls)))
-        }
-        None => None,
+    set_options(&listener, settings.request_timeout * STALLED_REQUEST_TIMEOUTS)?;
+    let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
+    let most_connections = gate::most_connections(settings.max_connections, switches.count()) + MOST_REASONS;
+    let gate = Gate::new(
+        AllowList::new(settings.allow.iter().copied()),
+        switches,
+        health.clone(),
+        settings.max_connections,
+        settings.request_timeout,
+    );
+    let front = Front {
+        gate: Arc::new(gate),
+        tls,
+        request_timeout: settings.request_timeout,
+        reasons: Semaphore::new(MOST_REASONS),
+        lines: Lines::default(),
     };
     Ok(Server {
         listener,
-        site: Arc::new(Site {
-            source,
-            documents,
-            health,
-            prometheus,
-            credentials: Credentials::new(&settings.credentials),
-            allow: AllowList::new(settings.allow.iter().copied()),
-            max_body: settings.max_body,
-            request_timeout: settings.request_timeout,
-            throttles: Arc::default(),
-        }),
-        tls,
-        max_connections: settings.max_connections,
+        front: Arc::new(front),
+        site: Arc::new(Site::new(settings, source, documents, health, prometheus)),
+        workers: settings.workers,
+        most_connections,
+        first_runtime: None,
     })
 }
 
-/// Has the kernel end a connection whose client takes nothing of what was written: the server itself waits for such a client
-/// for ever. Accepted sockets have the option from the listening one.
-fn bound_stalled_readers(listener: &TcpListener, limit: Duration) -> io::Result<()> {
+/// Sets what accepted sockets inherit: the kernel ends a connection whose client acknowledges
+/// nothing for `limit` (the server would wait), and small writes are sent at once.
+fn set_options(listener: &TcpListener, limit: Duration) -> io::Result<()> {
+    let socket = socket2::SockRef::from(listener);
+    socket.set_tcp_nodelay(true)?;
     #[cfg(target_os = "linux")]
-    socket2::SockRef::from(listener).set_tcp_user_timeout(Some(limit))?;
+    socket.set_tcp_user_timeout(Some(limit))?;
     #[cfg(not(target_os = "linux"))]
-    let _ = (listener, limit);
+    let _ = limit;
     Ok(())
 }
 
 impl<S: Source> Server<S> {
-    /// Serves until `stop`, and returns when every request is answered that was being answered then. What takes too long for that is left to
-    /// `workers`, and ends with them.
+    /// The TLS files, if it serves HTTPS.
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.front.tls.clone()
+    }
+
+    /// Sends the runtime of the first worker to `first_runtime`. What every answer waits for should
+    /// run there: two threads that wake each other cost a small answer a third more time.
+    pub fn send_runtime_to(&mut self, first_runtime: oneshot::Sender<Handle>) {
+        self.first_runtime = Some(first_runtime);
+    }
+
+    /// Serves until `stop`; returns when the requests in flight are answered or have run out of
+    /// time.
     ///
     /// # Errors
-    /// [`ServeError`], as soon as one of the workers serves no more.
-    pub async fn run(self, workers: &Workers, stop: CancellationToken) -> Result<(), ServeError> {
-        let most = u32::try_from(self.max_connections).unwrap_or(u32::MAX);
-        let permits = Arc::new(Semaphore::new(most as usize));
-        let (listener, site, tls) = (Arc::new(self.listener), self.site, self.tls);
-        let of_all = permits.clone();
-        let serving = workers.run(move || {
-            let (listener, site, tls) = (listener.clone(), site.clone(), tls.clone());
-            serve(listener, site, tls, permits.clone(), stop.clone())
-        });
-        let serving = serving
-            .into_iter()
-            .map(async |worker| Ok::<_, ServeError>(worker.await??));
-        try_join_all(serving).await?;
-        if timeout(SHUTDOWN_TIMEOUT, of_all.acquire_many(most)).await.is_err() {
-            let connections = most as usize - of_all.available_permits();
-            warn!(connections, "they did not end in time, and are cut");
-        }
-        Ok(())
+    /// The workers cannot be started, or the socket cannot be used.
+    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
+        let (front, site, stopping) = (self.front, self.site, stop.clone());
+        let first_runtime = Arc::new(Mutex::new(self.first_runtime));
+        let factory = move || {
+            let (front, site, stop, first_runtime) =
+                (front.clone(), site.clone(), stopping.clone(), first_runtime.clone());
+            fn_factory(move || {
+                let mut first_runtime = first_runtime.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(first_runtime) = first_runtime.take() {
+                    let _ = first_runtime.send(Handle::current());
+                }
+                worker(front.clone(), site.clone(), stop.clone())
+            })
+        };
+        let server = actix_server::Server::build()
+            .workers(self.workers)
+            .max_concurrent_connections(self.most_connections)
+            .shutdown_timeout(SHUTDOWN_TIMEOUT.as_secs())
+            .shutdown_signal(stop.cancelled_owned())
+            .listen("http", self.listener, factory)?;
+        server.run().await
     }
 }
 
-/// What one worker does.
-async fn serve<S: Source>(
-    listener: Arc<TcpListener>,
+type Io = Either<TcpStream, TlsStream<TcpStream>>;
+
+/// The service that one worker runs for each connection.
+async fn worker<S: Source>(
+    front: Arc<Front>,
     site: Arc<Site<S>>,
-    tls: Option<TlsAcceptor>,
-    permits: Arc<Semaphore>,
     stop: CancellationToken,
-) -> io::Result<()> {
-    let own = listener.try_clone()?;
-    // Nobody else may keep it open when this one stops.
-    drop(listener);
-    let (request_timeout, address) = (site.request_timeout, own.local_addr()?);
-    let app = App::new()
-        .app_data(web::Data::from(site))
-        .wrap(from_fn(guard::<S, _>))
-        .route("/xml_curl", web::to(xml_curl::<S>))
-        .service(web::resource("/health").get(show_health::<S>).head(show_health::<S>))
-        .service(web::resource("/health/live").get(show_live).head(show_live))
-        .service(web::resource("/metrics").get(show_metrics::<S>).head(show_metrics::<S>))
-        .default_service(web::to(nothing_here));
-    let stopping = stop.clone();
+) -> Result<impl Service<TcpStream, Response = (), Error = (), Future = impl Future<Output = Result<(), ()>>>, ()> {
+    let signal = stop.clone();
     let service = HttpService::build()
         .keep_alive(KeepAlive::Disabled)
-        .client_request_timeout(request_timeout)
+        .client_request_timeout(front.request_timeout)
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-        .local_addr(address)
-        // It has the head alone, and is to let that go before it looks at the body again.
-        .h1_write_buffer_size(1)
-        .graceful_shutdown_signal(move || stopping.clone().cancelled_owned())
-        .on_connect_ext(|wire: &Wire, data| {
-            data.insert(wire.exchange().clone());
+        // One piece of a document fills it.
+        .h1_write_buffer_size(PIECE_BYTES)
+        .graceful_shutdown_signal(move || signal.clone().cancelled_owned())
+        .on_connect_ext(|io: &OneRequest<Io>, data| {
+            data.insert(io.exchange().clone());
         })
-        .finish(map_config(app, |()| AppConfig::default()))
+        .finish(map_config(routes(site), |()| AppConfig::default()))
         .new_service(())
-        .await
-        .map_err(|()| io::Error::other("the routes cannot be made"))?;
+        .await?;
     let service = Rc::new(service);
-    accept::connections(own, permits, stop, move |socket, peer| {
-        let (service, tls) = (service.clone(), tls.clone());
+    Ok(fn_service(move |socket: TcpStream| {
+        let (front, service, stop) = (front.clone(), service.clone(), stop.clone());
         async move {
-            let exchange = Rc::<Exchange>::default();
-            let io = match tls {
-                None => Io::Plain(socket),
-                Some(tls) => match timeout(request_timeout, tls.accept(socket)).await {
-                    Ok(Ok(io)) => Io::Tls(Box::new(io)),
-                    Ok(Err(error)) => return debug!(peer = %Peer(Some(peer)), %error, "no TLS"),
-                    Err(_) => return debug!(peer = %Peer(Some(peer)), "the TLS handshake took too long"),
-                },
-            };
-            // Boxed, for it is kilobytes that would be copied into each future around it.
-            let answering = Box::pin(service.call((Wire::new(io, exchange.clone()), Protocol::Http1, Some(peer))));
-            match timeout(request_timeout * CONNECTION_REQUEST_TIMEOUTS, answering).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => debug!(peer = %Peer(Some(peer)), %error, "a connection failed"),
-                Err(_) => debug!(peer = %Peer(Some(peer)), "a connection took too long, and is cut"),
-            }
-            // With it goes the record of an answer that was sent at once.
-            drop(exchange);
+            front.serve(&*service, socket, stop).await;
+            Ok(())
         }
-    })
-    .await
+    }))
 }
 
-/// What every request is answered from; one for all workers.
-struct Site<S> {
-    source: Arc<S>,
-    documents: Documents,
-    health: Arc<Health>,
-    prometheus: PrometheusHandle,
-    credentials: Credentials,
-    allow: AllowList,
-    max_body: usize,
-    request_timeout: Duration,
-    throttles: Arc<Throttles>,
-}
-
-/// Around every path: turns away who is in no allowed network, and makes a panic one failed request instead of a lost
-/// connection.
-async fn guard<S: Source, B: MessageBody + 'static>(
-    site: web::Data<Site<S>>,
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let peer = request.peer_addr();
-    if !site.allow.permits(peer.map(|peer| peer.ip())) {
-        counter!(HTTP_REFUSED, "reason" => "network").increment(1);
-        if let Some(held) = site.throttles.not_allowed.pass(Instant::now()) {
-            warn!(peer = %Peer(peer), held, "refused: the address is in no network of http.allow");
-        }
-        let reason = "your address is in no network that http.allow names\n";
-        return Ok(request
-            .into_response(plain(StatusCode::FORBIDDEN, reason))
-            .map_into_right_body());
-    }
-    let path = request.path().to_owned();
-    match AssertUnwindSafe(async { next.call(request).await })
-        .catch_unwind()
-        .await
+impl Front {
+    async fn serve<H>(&self, service: &H, socket: TcpStream, stop: CancellationToken)
+    where
+        H: Service<(OneRequest<Io>, Protocol, Option<SocketAddr>), Response = (), Error = DispatchError>,
     {
-        Ok(answered) => answered.map(ServiceResponse::map_into_left_body),
-        Err(_) => {
-            error!(
-                path,
-                "the handler panicked: this is a bug of trunkd; the panic's own message stands above"
-            );
-            Err(ErrorInternalServerError(
-                "trunkd failed on this request: its log says more\n",
-            ))
-        }
-    }
-}
-
-async fn xml_curl<S: Source>(
-    request: HttpRequest,
-    payload: web::Payload,
-    site: web::Data<Site<S>>,
-) -> Result<HttpResponse<Body>, Error> {
-    let mut record = Record::new(site.throttles.clone(), request.peer_addr());
-    let answer = match site.read(&request, payload).await {
-        Ok(Request::Other) => Answer::not_found(),
-        Ok(Request::SofiaConf(asked)) => {
-            xml_curl::answer(&*site.source, &site.documents, record.asked.insert(asked)).await
-        }
-        Err(refusal) => refusal,
-    };
-    record.answered(&answer);
-    let exchange = request
-        .conn_data::<Rc<Exchange>>()
-        .ok_or_else(|| ErrorInternalServerError("a connection of no worker\n"))?;
-    exchange.keep(record);
-    respond(&request, answer, exchange.clone())
-}
-
-impl<S: Source> Site<S> {
-    async fn read(&self, request: &HttpRequest, payload: web::Payload) -> Result<Request, Answer> {
-        let headers = request.headers();
-        match self
-            .credentials
-            .verdict(headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()))
-        {
-            Verdict::Admitted => {}
-            Verdict::NotGiven => return Err(Answer::refused(Outcome::Challenged, NOT_GIVEN)),
-            Verdict::Wrong => return Err(Answer::refused(Outcome::Unauthorized, WRONG)),
-        }
-        let read = match *request.method() {
-            Method::GET | Method::HEAD => Request::from_query(request.query_string().as_bytes()),
-            Method::POST => {
-                let body = self.body(payload).await?;
-                Request::from_body(headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes()), &body)
-            }
-            _ => {
-                return Err(Answer::refused(
-                    Outcome::MethodNotAllowed,
-                    "mod_xml_curl uses POST or GET",
-                ));
-            }
+        let Ok(peer) = socket.peer_addr() else {
+            return;
         };
-        read.map_err(|error| Answer::refused(Outcome::BadRequest, error.to_string()))
+        let Some(admitted) = stop.run_until_cancelled(self.gate.admit(peer)).await else {
+            return;
+        };
+        let place = match admitted {
+            Ok(place) => place,
+            Err(refusal) => return self.turn_away(socket, refusal).await,
+        };
+        let Some(Some(io)) = stop.run_until_cancelled(self.secure(socket, peer)).await else {
+            return;
+        };
+        let limit = self.request_timeout * CONNECTION_REQUEST_TIMEOUTS;
+        self.log_end(peer, converse(service, io, peer, limit).await);
+        drop(place);
     }
 
-    async fn body(&self, payload: web::Payload) -> Result<web::Bytes, Answer> {
-        match tokio::time::timeout(self.request_timeout, payload.to_bytes_limited(self.max_body)).await {
-            Ok(Ok(Ok(body))) => Ok(body),
-            Ok(Ok(Err(error))) => Err(Answer::refused(
-                Outcome::BadRequest,
-                format!("the body cannot be read: {error}"),
-            )),
-            Ok(Err(_)) => {
-                let reason = format!("the body is longer than http.max_body allows, {} bytes", self.max_body);
-                Err(Answer::refused(Outcome::TooLarge, reason))
+    /// Does the TLS handshake, if there is one to do. `None` when it fails.
+    async fn secure(&self, socket: TcpStream, peer: SocketAddr) -> Option<Io> {
+        let Some(tls) = &self.tls else {
+            return Some(Either::Left(socket));
+        };
+        let handshake = TlsAcceptor::from(tls.current()).accept(socket);
+        let error = match timeout(self.request_timeout, handshake).await {
+            Ok(Ok(secured)) => return Some(Either::Right(secured)),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("it took longer than http.request_timeout ({:?})", self.request_timeout),
+        };
+        counter!(HTTP_REFUSED, "reason" => "tls").increment(1);
+        if let Some(held) = self.lines.tls.pass(Instant::now()) {
+            let (peer, error) = (Peer(Some(peer)), shown(&error));
+            warn!(%peer, held, "TLS handshake failed: {error}; check the client's URL and certificates against http.tls");
+        }
+        None
+    }
+
+    /// Gives the reason over plain HTTP; over TLS there is no telling without a handshake.
+    async fn turn_away(&self, mut socket: TcpStream, refusal: Refusal) {
+        let Ok(_reason) = self.reasons.try_acquire() else {
+            return;
+        };
+        if self.tls.is_some() {
+            return;
+        }
+        let (status, reason) = match refusal {
+            Refusal::Network => ("403 Forbidden", "your address is in no network that http.allow names\n"),
+            Refusal::Full => (
+                "503 Service Unavailable",
+                "there are as many connections as http.max_connections allows\n",
+            ),
+        };
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\ncontent-type: {PLAIN}\r\n\r\n{reason}",
+            reason.len()
+        );
+        let goodbye = async {
+            socket.write_all(answer.as_bytes()).await?;
+            socket.shutdown().await?;
+            // Closing a socket with unread bytes in it discards what was written.
+            let mut rest = socket.take(MOST_READ_OF_REFUSED);
+            tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+        };
+        let _ = timeout(DISCONNECT_TIMEOUT, goodbye).await;
+    }
+
+    fn log_end(&self, peer: SocketAddr, ended: Ended) {
+        let peer = Peer(Some(peer));
+        let pass = |line: &Throttle| line.pass(Instant::now());
+        match ended {
+            Ended::Normally => {}
+            Ended::Failed(DispatchError::Parse(error)) => {
+                if let Some(held) = pass(&self.lines.no_http) {
+                    let error = error.to_string();
+                    warn!(%peer, held, "not an HTTP request: {}", shown(&error));
+                }
             }
-            Err(_) => {
-                let reason = format!(
-                    "the body did not come within http.request_timeout, {:?}",
-                    self.request_timeout
-                );
-                Err(Answer::refused(Outcome::TimedOut, reason))
+            Ended::Failed(error) => {
+                if let Some(held) = pass(&self.lines.failed) {
+                    let error = error.to_string();
+                    debug!(%peer, held, "connection failed: {}", shown(&error));
+                }
+            }
+            Ended::TooLong => {
+                counter!(HTTP_CUT, "reason" => "too_long").increment(1);
+                if let Some(held) = pass(&self.lines.failed) {
+                    debug!(%peer, held, "connection cut: it took too long");
+                }
+            }
+            Ended::Cut => {
+                counter!(HTTP_CUT, "reason" => "memory").increment(1);
+                if let Some(held) = pass(&self.lines.cut) {
+                    warn!(
+                        %peer,
+                        held,
+                        "connection cut: it read so slowly that old documents took too much memory"
+                    );
+                }
             }
         }
     }
-}
-
-const NOT_GIVEN: &str =
-    "credentials are asked for: set gateway-credentials in the xml_curl binding to a pair of http.credentials";
-const WRONG: &str =
-    "the credentials are not among http.credentials: compare gateway-credentials in the xml_curl binding";
-
-fn respond(request: &HttpRequest, answer: Answer, exchange: Rc<Exchange>) -> Result<HttpResponse<Body>, Error> {
-    let status = StatusCode::from_u16(answer.outcome.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = HttpResponse::build(status);
-    match answer.outcome {
-        Outcome::Served | Outcome::NotFound => response.content_type("text/xml; charset=utf-8"),
-        _ => response.content_type(PLAIN),
-    };
-    match answer.outcome {
-        Outcome::Challenged | Outcome::Unauthorized => {
-            response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"trunkd\""))
-        }
-        Outcome::MethodNotAllowed => response.insert_header((header::ALLOW, "GET, HEAD, POST")),
-        _ => &mut response,
-    };
-    response.no_chunking(answer.body.len() as u64);
-    let body = match *request.method() {
-        Method::HEAD => Text::default(),
-        _ => answer.body,
-    };
-    response.message_body(Body::new(exchange, body))
-}
-
-async fn show_health<S: Source>(site: web::Data<Site<S>>) -> HttpResponse {
-    let report = site.health.report();
-    let status = if report.serving {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    HttpResponse::build(status).json(report)
-}
-
-async fn show_live() -> HttpResponse {
-    plain(StatusCode::OK, "live\n")
-}
-
-async fn show_metrics<S: Source>(site: web::Data<Site<S>>) -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(site.prometheus.render())
-}
-
-async fn nothing_here() -> HttpResponse {
-    plain(
-        StatusCode::NOT_FOUND,
-        "trunkd answers at /xml_curl, /health, /health/live and /metrics\n",
-    )
-}
-
-const PLAIN: &str = "text/plain; charset=utf-8";
-
-fn plain(status: StatusCode, text: &'static str) -> HttpResponse {
-    HttpResponse::build(status).content_type(PLAIN).body(text)
 }

@@ -128,8 +128,15 @@ impl LiveSource {
             if let Some((desired, good)) = good.filter(|(desired, _)| !is(&kept, desired)) {
                 let folder = data_dir.to_owned();
                 let began = Instant::now();
-                let stored = tokio::task::spawn_blocking(move || good.store(&folder)).await;
-                match stored.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
+                let stored = match tokio::task::spawn_blocking(move || good.store(&folder)).await {
+                    Ok(stored) => stored,
+                    Err(error) => match error.try_into_panic() {
+                        Ok(panic) => std::panic::resume_unwind(panic),
+                        // Cancelled: the runtime is shutting down, and so is trunkd.
+                        Err(_) => return std::future::pending().await,
+                    },
+                };
+                match stored {
                     Ok(()) => {
                         took = began.elapsed();
                         self.health.set(Part::DataDir, health::State::Ok, None);

@@ -1,15 +1,15 @@
 //! Builds the parts, starts them, and stops them together. No rule about gateways or switches lives here.
 
-mod accept;
+mod access;
+mod connection;
+pub mod gate;
 pub mod http;
+mod in_flight;
 mod live;
-mod record;
 pub mod security;
+mod site;
 mod tasks;
-
 pub mod tls;
-mod wire;
-pub mod workers;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -19,8 +19,9 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use socket2::{Domain, Socket, Type};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -40,9 +41,10 @@ use crate::store::{
 use crate::xml_curl::{Documents, UnknownSwitches};
 pub use tasks::EndedEarly;
 
+use gate::SwitchAddresses;
 use live::{LiveSource, LiveSwitch, TemplateFiles};
 use tasks::Tasks;
-use workers::Workers;
+use tls::Tls;
 
 /// From the signal to the end. Requests and tasks have what [`Embedded::STOP_LIMIT`] leaves of it: they need Redis, so it stops last.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -57,7 +59,8 @@ pub struct Timing {
 /// A trunkd that is built and listens, but does nothing yet.
 pub struct Application {
     listener: TcpListener,
-    workers: Arc<Workers>,
+    /// Gets the runtime of the first HTTP worker.
+    http_runtime: oneshot::Sender<Handle>,
     embedded: Option<Embedded>,
     parts: Parts,
 }
@@ -92,8 +95,6 @@ pub enum ServerError {
     Http(#[from] http::BindError),
     #[error("cannot listen on {address}: {source}; choose another http.listen, or stop what listens there")]
     Listen { address: SocketAddr, source: io::Error },
-    #[error("cannot start the HTTP workers: {0}; http.workers says how many")]
-    Workers(io::Error),
     #[error(transparent)]
     EndedEarly(#[from] EndedEarly),
 }
@@ -112,7 +113,7 @@ impl Application {
         }
         let templates = TemplateFiles::load(&settings, &health)?;
         let address = settings.http.listen;
-        raise_open_files(settings.http.max_connections);
+        raise_open_files(&settings);
         let listener =
             listen(address, settings.http.max_connections).map_err(|source| ServerError::Listen { address, source })?;
         let data_dir = match DataDir::lock(&settings.data_dir).await {
@@ -138,9 +139,9 @@ impl Application {
         )?;
         store.meet().await?;
         let rules = templates.rules(&templates.current.load())?;
-        let workers = Workers::start(settings.http.workers).map_err(ServerError::Workers)?;
         let tracking = CancellationToken::new();
-        let catalog = Catalog::tracking(store.clone(), rules, workers.first(), tracking.clone());
+        let (http_runtime, runtime) = oneshot::channel();
+        let catalog = Catalog::tracking(store.clone(), rules, runtime, tracking.clone());
         let catalog = Arc::new(catalog);
         let limits = reconcile::Limits {
             max_removals: settings.reconcile.max_removals,
@@ -171,7 +172,7 @@ impl Application {
         let timing = Timing { ingest, ..timing };
         Ok(Self {
             listener,
-            workers: Arc::new(workers),
+            http_runtime,
             embedded,
             parts: Parts {
                 settings,
@@ -202,15 +203,17 @@ impl Application {
     pub async fn run_until_stopped(self, stop: CancellationToken) -> Result<(), ServerError> {
         let Self {
             listener,
-            workers,
+            http_runtime,
             embedded,
             parts,
         } = self;
         let (source, health) = (parts.source.clone(), parts.health.clone());
         let documents = Documents::new(parts.settings.redis.timeout);
-        let server = http::bind(
+        let switches = Arc::new(SwitchAddresses::new(&parts.settings.switches));
+        let mut server = http::bind(
             listener,
             &parts.settings.http,
+            switches.clone(),
             source,
             documents,
             health,
@@ -221,13 +224,15 @@ impl Application {
             redis.spawn("embedded Redis", |stop| embedded.supervise(stop));
         }
         let mut tasks = Tasks::new(stop.child_token());
-        // They last until all has ended: reconcilers ask Redis by way of them.
-        let serving = workers.clone();
+        server.send_runtime_to(http_runtime);
+        let tls = server.tls();
         tasks.spawn("HTTP server", |stop| async move {
-            if let Err(error) = server.run(&serving, stop).await {
+            if let Err(error) = server.run(stop).await {
                 tracing::error!("the HTTP server ended: {error}");
             }
         });
+        tasks.spawn_cut("addresses of the switches", async move { switches.look_up().await });
+        tasks.spawn("SIGHUP", |stop| reload_on_sighup(parts.source.clone(), tls, stop));
         parts.spawn(&mut tasks);
         tell_systemd(&[NotifyState::Ready]);
 
@@ -257,7 +262,6 @@ impl Parts {
             .iter()
             .map(|switch| switch.name.clone())
             .collect();
-        tasks.spawn("SIGHUP", |stop| reload_on_sighup(self.source.clone(), stop));
         tasks.spawn_cut("upkeep of the metrics", metrics::upkeep(metrics::install()));
         tasks.spawn_cut(
             "reading at intervals",
@@ -326,10 +330,12 @@ fn listen(address: SocketAddr, most: usize) -> io::Result<TcpListener> {
 }
 
 /// Every connection is an open file, and many systems allow a program 1,024 of these until it asks for more.
-fn raise_open_files(connections: usize) {
+fn raise_open_files(settings: &Settings) {
     /// For Redis, the switches, files.
-    const OTHERS: u64 = 256;
-    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHERS);
+    const OTHERS: usize = 256;
+    let connections = settings.http.max_connections;
+    let most = gate::most_connections(connections, settings.switches.len());
+    let wanted = u64::try_from(most.saturating_add(OTHERS)).unwrap_or(u64::MAX);
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return;
     };
@@ -427,15 +433,22 @@ async fn refresh(source: Arc<LiveSource>, store: Store, every: Duration) {
     }
 }
 
-async fn reload_on_sighup(source: Arc<LiveSource>, stop: CancellationToken) {
+async fn reload_on_sighup(source: Arc<LiveSource>, tls: Option<Arc<Tls>>, stop: CancellationToken) {
     let mut hangups = match signal(SignalKind::hangup()) {
         Ok(hangups) => hangups,
         Err(error) => {
-            tracing::error!("SIGHUP cannot be listened for, so templates are read at start only: {error}");
+            tracing::error!(
+                "SIGHUP cannot be listened for, so templates and TLS files are read at start only: {error}"
+            );
             return stop.cancelled().await;
         }
     };
     while let Some(Some(())) = stop.run_until_cancelled(hangups.recv()).await {
         source.reload();
+        match tls.as_ref().map(|tls| tls.reload()) {
+            Some(Ok(())) => tracing::info!("TLS files read again"),
+            Some(Err(error)) => tracing::error!("TLS files refused, those read before stay in use: {error}"),
+            None => {}
+        }
     }
 }

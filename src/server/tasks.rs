@@ -51,10 +51,9 @@ impl Tasks {
     /// Until a task panics, or ends without being told to. For ever when none does.
     pub(super) async fn ended_early(&mut self) -> EndedEarly {
         while let Some(ended) = self.running.join_next_with_id().await {
-            let panicked = ended.is_err();
+            let how = how(&ended);
             let name = self.forget(ended);
-            if panicked || !self.stop.is_cancelled() {
-                let how = if panicked { "panicked" } else { "ended by itself" };
+            if how == PANICKED || !self.stop.is_cancelled() {
                 return EndedEarly { name, how };
             }
         }
@@ -65,9 +64,9 @@ impl Tasks {
     pub(super) async fn finish(mut self, deadline: Instant) {
         self.stop.cancel();
         while let Ok(Some(ended)) = timeout_at(deadline, self.running.join_next_with_id()).await {
-            let panicked = ended.is_err();
+            let how = how(&ended);
             let task = self.forget(ended);
-            if panicked {
+            if how == PANICKED {
                 tracing::error!(task, "panicked while it was being stopped: this is a bug of trunkd");
             }
         }
@@ -79,6 +78,16 @@ impl Tasks {
     fn forget(&mut self, ended: Result<(Id, ()), JoinError>) -> String {
         let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
         self.names.remove(&id).unwrap_or_default()
+    }
+}
+
+const PANICKED: &str = "panicked";
+
+fn how(ended: &Result<(Id, ()), JoinError>) -> &'static str {
+    match ended {
+        Ok(_) => "ended by itself",
+        Err(error) if error.is_panic() => PANICKED,
+        Err(_) => "was cancelled",
     }
 }
 
@@ -99,6 +108,16 @@ mod tests {
         tasks.spawn_cut("ingest of fs1", async { panic!("as a bug would") });
         let told = tasks.ended_early().await.to_string();
         assert!(told.contains("\"ingest of fs1\" panicked"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_cancelled_did_not_panic() {
+        let mut tasks = tasks();
+        let cancelled = tasks.running.spawn(std::future::pending());
+        tasks.names.insert(cancelled.id(), "cut short".to_owned());
+        cancelled.abort();
+        let told = tasks.ended_early().await.to_string();
+        assert!(told.contains("\"cut short\" was cancelled"), "{told}");
     }
 
     #[tokio::test]

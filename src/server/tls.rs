@@ -1,13 +1,17 @@
-//! Certificate files → what rustls serves with. Every error names the file and the mend, and none shows what a file holds.
+//! Certificate files → what rustls serves with. Every error names the file and the fix, and none
+//! shows what a file holds.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
+
+use crate::settings::TlsSettings;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -40,51 +44,114 @@ pub enum TlsError {
     },
     #[error("http.tls.client_ca: a certificate in {} cannot be trusted as an authority: {reason}", path.display())]
     ClientCa { path: PathBuf, reason: String },
+    #[error(
+        "http.tls.client_crl: {} holds no revocation list; it must be PEM, with BEGIN X509 CRL lines \
+         (`openssl crl -inform DER -in FILE -out FILE.pem` writes it so)", path.display()
+    )]
+    NoCrl { path: PathBuf },
+    #[error("http.tls.client_crl: a revocation list in {} cannot be used: {reason}", path.display())]
+    ClientCrl { path: PathBuf, reason: String },
+    #[error("http.tls.client_crl: it does nothing without http.tls.client_ca: set client_ca too, or remove client_crl")]
+    CrlWithoutCa,
     #[error("http.tls: {0}")]
     Protocol(rustls::Error),
 }
 
-/// TLS 1.2 and 1.3 with the certificate chain in `cert` and its key in `key`, both PEM. With `client_ca` a client is let in only
-/// with a certificate from one of the authorities in that file.
+/// The TLS files, and the configuration last read from them.
+pub struct Tls {
+    files: TlsSettings,
+    current: ArcSwap<ServerConfig>,
+}
+
+impl Tls {
+    /// # Errors
+    /// A file that cannot be used: see [`TlsError`].
+    pub fn load(files: TlsSettings) -> Result<Self, TlsError> {
+        let current = ArcSwap::from_pointee(server_config(&files)?);
+        Ok(Self { files, current })
+    }
+
+    /// Reads the files again: a renewed certificate, a new revocation list. Open connections stay
+    /// open.
+    ///
+    /// # Errors
+    /// As [`Tls::load`]; then the configuration read before stays in use.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        self.current.store(Arc::new(server_config(&self.files)?));
+        Ok(())
+    }
+
+    pub(super) fn current(&self) -> Arc<ServerConfig> {
+        self.current.load_full()
+    }
+}
+
+/// TLS 1.2 and 1.3 for HTTP/1.1. With `client_ca`, a client needs a certificate from one of the
+/// authorities in that file; with `client_crl`, one that is not revoked.
 ///
 /// # Errors
 /// A file that cannot be used: see [`TlsError`].
-pub fn server_config(cert: &Path, key: &Path, client_ca: Option<&Path>) -> Result<ServerConfig, TlsError> {
-    // Named here and not taken from the process: a default that some other crate installs must not change what we serve.
+pub fn server_config(files: &TlsSettings) -> Result<ServerConfig, TlsError> {
+    // Named here and not taken from the process: a default that some other crate installs must not
+    // change what we serve.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let chain = certificates("cert", cert)?;
-    let private_key = private_key(key)?;
+    let chain = certificates("cert", &files.cert)?;
+    let private_key = private_key(&files.key)?;
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Protocol)?;
-    let builder = match client_ca {
-        Some(path) => builder.with_client_cert_verifier(client_verifier(path, provider)?),
+    let crl = files.client_crl.as_deref();
+    let builder = match &files.client_ca {
+        Some(ca) => builder.with_client_cert_verifier(client_verifier(ca, crl, provider)?),
+        None if crl.is_some() => return Err(TlsError::CrlWithoutCa),
         None => builder.with_no_client_auth(),
     };
-    builder
+    let mut config = builder
         .with_single_cert(chain, private_key)
         .map_err(|source| TlsError::Pair {
-            cert: cert.to_owned(),
-            key: key.to_owned(),
+            cert: files.cert.clone(),
+            key: files.key.clone(),
             source,
-        })
+        })?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
+/// With revocation lists, every certificate of a client's chain must be known not to be revoked: an
+/// authority without a list in the file lets nobody in. A list past its next update stays in use:
+/// otherwise a list that was not renewed in time would lock out every switch at once.
 fn client_verifier(
-    path: &Path,
+    ca: &Path,
+    crl: Option<&Path>,
     provider: Arc<rustls::crypto::CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let refused = |reason: String| TlsError::ClientCa {
-        path: path.to_owned(),
+        path: ca.to_owned(),
         reason,
     };
     let mut roots = RootCertStore::empty();
-    for authority in certificates("client_ca", path)? {
+    for authority in certificates("client_ca", ca)? {
         roots.add(authority).map_err(|error| refused(error.to_string()))?;
     }
-    WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
-        .build()
-        .map_err(|error| refused(error.to_string()))
+    let lists = crl.map(revocation_lists).transpose()?.unwrap_or_default();
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).with_crls(lists);
+    verifier.build().map_err(|error| match (error, crl) {
+        (VerifierBuilderError::InvalidCrl(error), Some(crl)) => TlsError::ClientCrl {
+            path: crl.to_owned(),
+            reason: format!("{error:?}"),
+        },
+        (error, _) => refused(error.to_string()),
+    })
+}
+
+fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let lists: Vec<_> = CertificateRevocationListDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| unusable("client_crl", path, error))?;
+    match lists.is_empty() {
+        true => Err(TlsError::NoCrl { path: path.to_owned() }),
+        false => Ok(lists),
+    }
 }
 
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -107,7 +174,8 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     })
 }
 
-/// Leaves out what the parser says beside an I/O error: it quotes the line it stumbled on, and that line may be a key's.
+/// Leaves out what the parser says beside an I/O error: it quotes the line it stumbled on, and that
+/// line may be a key's.
 fn unusable(key: &'static str, path: &Path, error: pem::Error) -> TlsError {
     let path = path.to_owned();
     match error {
@@ -149,8 +217,17 @@ mod tests {
         (cert.pem(), key.serialize_pem())
     }
 
+    fn config(cert: &Path, key: &Path, client_ca: Option<&Path>) -> Result<ServerConfig, TlsError> {
+        server_config(&TlsSettings {
+            cert: cert.to_owned(),
+            key: key.to_owned(),
+            client_ca: client_ca.map(Path::to_owned),
+            client_crl: None,
+        })
+    }
+
     fn error(cert: &Path, key: &Path, client_ca: Option<&Path>) -> String {
-        server_config(cert, key, client_ca).unwrap_err().to_string()
+        config(cert, key, client_ca).unwrap_err().to_string()
     }
 
     #[test]
@@ -158,7 +235,33 @@ mod tests {
         let files = Files::new();
         let (cert, key) = pair();
         let cert = files.write("cert.pem", &cert);
-        assert!(server_config(&cert, &files.write("key.pem", &key), Some(&cert)).is_ok());
+        assert!(config(&cert, &files.write("key.pem", &key), Some(&cert)).is_ok());
+    }
+
+    #[test]
+    fn a_revocation_list_that_cannot_be_used_is_named_with_its_file() {
+        let files = Files::new();
+        let (cert, key) = pair();
+        let cert = files.write("cert.pem", &cert);
+        let mut settings = TlsSettings {
+            key: files.write("key.pem", &key),
+            client_ca: Some(cert.clone()),
+            client_crl: None,
+            cert: cert.clone(),
+        };
+        let no_list = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
+        for (list, says) in [
+            (files.dir.path().join("absent.pem"), "http.tls.client_crl: cannot read"),
+            (cert, "cert.pem holds no revocation list"),
+            (files.write("no-list.pem", no_list), "no-list.pem cannot be used"),
+        ] {
+            settings.client_crl = Some(list);
+            let error = server_config(&settings).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}\nlacks: {says}");
+        }
+        settings.client_ca = None;
+        let error = server_config(&settings).unwrap_err().to_string();
+        assert!(error.contains("without http.tls.client_ca"), "{error}");
     }
 
     #[test]

@@ -101,6 +101,8 @@ pub struct TlsSettings {
     pub key: PathBuf,
     /// When set, a client must show a certificate that one of these authorities signed. `TRUNKD_HTTP__TLS__CLIENT_CA`.
     pub client_ca: Option<PathBuf>,
+    /// Revocation lists of those authorities: a client whose certificate is on one is not let in. `TRUNKD_HTTP__TLS__CLIENT_CRL`.
+    pub client_crl: Option<PathBuf>,
 }
 
 /// `[redis]`: which Redis, and where in it the gateways are.

@@ -76,11 +76,18 @@ fn paths(settings: &mut Settings) -> Vec<(&'static str, &mut PathBuf)> {
 
 fn http_paths(http: &mut HttpSettings) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
     let tls = http.tls.as_mut().map(|tls| {
-        let TlsSettings { cert, key, client_ca } = tls;
+        let TlsSettings {
+            cert,
+            key,
+            client_ca,
+            client_crl,
+        } = tls;
         let client_ca = client_ca.as_mut().map(|path| ("http.tls.client_ca", path));
+        let client_crl = client_crl.as_mut().map(|path| ("http.tls.client_crl", path));
         [("http.tls.cert", cert), ("http.tls.key", key)]
             .into_iter()
             .chain(client_ca)
+            .chain(client_crl)
     });
     let credentials = http.credentials_file.as_mut();
     let credentials = credentials.map(|path| ("http.credentials_file", path));

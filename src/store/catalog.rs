@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use redis::{ErrorKind, RedisError};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -102,8 +103,8 @@ impl Catalog {
         }
     }
 
-    /// A catalog that Redis tells of changes, until `stop`. Best on the runtime of those who ask most: a question then wakes no other thread.
-    pub fn tracking(store: Store, rules: Rules, runtime: &Handle, stop: CancellationToken) -> Self {
+    /// A catalog that Redis tells of changes, until `stop`. Best on the `runtime` of those who ask most: a question then wakes no other thread.
+    pub fn tracking(store: Store, rules: Rules, runtime: oneshot::Receiver<Handle>, stop: CancellationToken) -> Self {
         let prefixes = vec![
             store.gateway_keys.prefix().to_owned(),
             keys::REVISION_KEY.to_owned(),

@@ -90,9 +90,10 @@ struct State {
 }
 
 impl Tracking {
-    /// Starts the connection on the `runtime`; it is opened again whenever it ends, until `stop`.
+    /// Starts the connection on the `runtime` that is sent, or on this one if none will be. It is opened
+    /// again whenever it ends, until `stop`.
     pub(super) fn start(
-        runtime: &Handle,
+        runtime: oneshot::Receiver<Handle>,
         link: Arc<Link>,
         prefixes: Vec<String>,
         limit: Duration,
@@ -107,7 +108,11 @@ impl Tracking {
             marks: marks.clone(),
             asked,
         };
-        runtime.spawn(async move { stop.run_until_cancelled(worker.run()).await });
+        let here = Handle::current();
+        tokio::spawn(async move {
+            let runtime = runtime.await.unwrap_or(here);
+            runtime.spawn(async move { stop.run_until_cancelled(worker.run()).await });
+        });
         Self { marks, fences }
     }
 

@@ -66,6 +66,10 @@ impl Serving {
         Self { child, log }
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(super) fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
     }

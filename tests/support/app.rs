@@ -248,8 +248,12 @@ impl Drop for TestApp {
 
 /// A client for plain HTTP; the library wants a TLS provider all the same.
 pub fn http() -> reqwest::Client {
+    http_builder().build().expect("a client")
+}
+
+pub fn http_builder() -> reqwest::ClientBuilder {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::new()
+    reqwest::Client::builder()
 }
 
 pub fn settings(redis: &(impl Reached + ?Sized), folder: &std::path::Path, toml: &str) -> Settings {

@@ -1,4 +1,4 @@
-//! What is counted and logged of a request to `/xml_curl`.
+//! The metrics and the log line of a request to `/xml_curl`.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,22 +9,20 @@ use ::metrics::{counter, histogram};
 use tracing::{debug, error, info, trace, warn};
 
 use crate::metrics::{XML_CURL_BYTES, XML_CURL_OVERSIZED, XML_CURL_REQUESTS, XML_CURL_SECONDS};
+use crate::shown::shown;
 use crate::telemetry::ms;
 use crate::throttle::Throttle;
 use crate::xml_curl::{Answer, FREESWITCH_MAX_BYTES, Gateway, Kind, Outcome, SofiaConf};
 
-/// A name out of a form is logged to this length; what is longer is no name.
-const LOGGED_NAME_CHARS: usize = 255;
-
 #[derive(Default)]
 pub(super) struct Throttles {
-    pub(super) not_allowed: Throttle,
     refused: [Throttle; Outcome::COUNT],
     oversized: [Throttle; Kind::COUNT],
 }
 
-/// One request: counted when its answer is known, and logged when this is dropped. Without an answer it is counted then too, which is however the
-/// request ends: also when the handler panicked or the client went away.
+/// One request: counted when its answer is known, and logged when this is dropped. Without an
+/// answer it is counted then too, which is however the request ends: also when the handler panicked
+/// or the client went away.
 pub(super) struct Record {
     started: Instant,
     throttles: Arc<Throttles>,
@@ -44,7 +42,7 @@ impl Record {
         }
     }
 
-    /// Who keeps the record until the answer is sent keeps the client from waiting for the line in the log.
+    /// Counts the answer. The log line is written when the record is dropped.
     pub(super) fn answered(&mut self, answer: &Answer) {
         let elapsed = self.started.elapsed();
         let kind = self.kind();
@@ -84,7 +82,7 @@ impl Record {
     fn log_refusal(&self, answer: &Answer) {
         let outcome = answer.outcome.as_str();
         let reason = answer.body.to_string();
-        let (peer, reason) = (Peer(self.peer), reason.trim_end());
+        let (peer, reason) = (Peer(self.peer), shown(reason.trim_end()));
         match answer.outcome {
             Outcome::Served | Outcome::NotFound => trace!(%peer, outcome, "not sofia.conf"),
             // Every request begins so where the binding's auth-scheme is `any`.
@@ -124,13 +122,13 @@ fn log(asked: &SofiaConf, answer: &Answer, elapsed: Duration) {
         ($level:ident, $($message:tt)+) => {
             $level!(
                 kind = asked.kind().as_str(),
-                profile = asked.profile.as_deref().map(clip),
+                profile = asked.profile.as_deref().map(name),
                 gateway = match &asked.gateway {
                     Gateway::NotAsked => None,
-                    Gateway::All => Some("_all_"),
-                    Gateway::One(name) => Some(clip(name)),
+                    Gateway::All => Some("_all_".to_owned()),
+                    Gateway::One(gateway) => Some(name(gateway)),
                 },
-                node = clip(&asked.node),
+                node = name(&asked.node),
                 outcome = answer.outcome.as_str(),
                 bytes = answer.body.len(),
                 ms = ms(elapsed),
@@ -157,19 +155,19 @@ fn log(asked: &SofiaConf, answer: &Answer, elapsed: Duration) {
             line!(
                 warn,
                 "sofia.conf: {}; FreeSWITCH takes its XML on disk",
-                reason.trim_end()
+                shown(reason.trim_end())
             )
         }
     }
 }
 
-fn clip(name: &str) -> &str {
-    name.char_indices()
-        .nth(LOGGED_NAME_CHARS)
-        .map_or(name, |(end, _)| &name[..end])
+/// A name from a form, as a log shows it.
+fn name(given: &str) -> String {
+    shown(given).to_string()
 }
 
-/// The socket's peer as logs show it: without the `::ffff:` that a dual-stack socket puts before an IPv4 address.
+/// The socket's peer as logs show it: without the `::ffff:` that a dual-stack socket puts before an
+/// IPv4 address.
 pub(super) struct Peer(pub(super) Option<SocketAddr>);
 
 impl fmt::Display for Peer {

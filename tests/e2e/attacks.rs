@@ -1,0 +1,362 @@
+//! What a client on the network can do to the HTTP server, and that a switch gets its answers
+//! meanwhile.
+//!
+//! Runs the program itself. Strangers connect from 127.0.0.2, switches from 127.0.0.1.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::program::{Serving, TEMPLATES};
+use crate::support::app::{Other, eventually};
+use crate::support::redis::RedisServer;
+
+const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+const SWITCH: Ipv4Addr = Ipv4Addr::LOCALHOST;
+const FORM: &str = "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf";
+/// Memory that an attack may cost, in MiB. A connection takes some tens of KiB; without bounds the
+/// same attacks take gigabytes.
+const MOST_MEMORY: u64 = 64;
+
+struct Attacked {
+    serving: Serving,
+    address: SocketAddr,
+    _redis: RedisServer,
+    _folder: tempfile::TempDir,
+}
+
+impl Attacked {
+    /// With these lines under `[http]`, and then any others.
+    async fn start(http: &str) -> Self {
+        let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
+        let gateway = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
+        Other::new(&redis).await.set_gateway("default", "gw", gateway).await;
+        let settings = format!("[redis]\nurl = \"{}\"\n[http]\n{http}\n", redis.url());
+        std::fs::write(folder.path().join("trunkd.toml"), settings).unwrap();
+        let serving = Serving::start(folder.path(), &["--templates", TEMPLATES]);
+        let url = serving.url("").await;
+        let attacked = Self {
+            serving,
+            address: url.strip_prefix("http://").unwrap().parse().unwrap(),
+            _redis: redis,
+            _folder: folder,
+        };
+        eventually("it serves", || attacked.ask(SWITCH), |answer| is_served(answer)).await;
+        attacked
+    }
+
+    /// What FreeSWITCH asks, from this address, with credentials where they are asked for. Empty
+    /// when no answer came.
+    async fn ask(&self, from: Ipv4Addr) -> String {
+        let request = format!(
+            "POST /xml_curl HTTP/1.1\r\nHost: a\r\nAuthorization: Basic ZnMxOnBhc3N3b3Jk\r\nContent-Length: {}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\n{FORM}",
+            FORM.len()
+        );
+        self.exchange(from, request.as_bytes()).await
+    }
+
+    async fn get(&self, path: &str) -> String {
+        self.exchange(SWITCH, format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
+            .await
+    }
+
+    /// Waits a few times longer than FreeSWITCH does, for a busy machine.
+    async fn exchange(&self, from: Ipv4Addr, request: &[u8]) -> String {
+        let exchange = async {
+            let mut connection = connect(self.address, from).await?;
+            connection.write_all(request).await?;
+            let mut answer = Vec::new();
+            connection.read_to_end(&mut answer).await?;
+            std::io::Result::Ok(String::from_utf8_lossy(&answer).into_owned())
+        };
+        let answer = tokio::time::timeout(Duration::from_secs(10), exchange).await;
+        answer.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// The most memory it ever held, in MiB.
+    fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.serving.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() / 1024
+    }
+}
+
+fn is_served(answer: &str) -> bool {
+    answer.starts_with("HTTP/1.1 200 ")
+        && answer.contains("<profile name=\"external\"")
+        && answer.ends_with("</document>\n")
+}
+
+async fn connect(address: SocketAddr, from: Ipv4Addr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(IpAddr::V4(from), 0))?;
+    socket.connect(address).await
+}
+
+/// Connections that send the same again and again, read nothing, and reconnect when they are cut.
+struct Flood {
+    stop: Arc<AtomicBool>,
+    threads: Vec<std::thread::JoinHandle<u64>>,
+}
+
+impl Flood {
+    fn start(address: SocketAddr, from: Ipv4Addr, connections: usize, request: &str) -> Self {
+        const THREADS: usize = 2;
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads = (0..THREADS).map(|_| {
+            let (stop, burst) = (stop.clone(), request.repeat(200).into_bytes());
+            std::thread::spawn(move || {
+                let mut open: Vec<Option<socket2::Socket>> = (0..connections / THREADS).map(|_| None).collect();
+                let mut sent = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    for slot in &mut open {
+                        let Some(connection) = slot.take().or_else(|| flood_connect(address, from)) else {
+                            continue;
+                        };
+                        match (&connection).write(&burst) {
+                            Ok(written) => sent += written as u64,
+                            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                            Err(_) => continue,
+                        }
+                        *slot = Some(connection);
+                    }
+                }
+                sent
+            })
+        });
+        let threads = threads.collect();
+        Self { stop, threads }
+    }
+
+    /// Ends it; how many bytes were sent.
+    fn end(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    }
+}
+
+fn flood_connect(address: SocketAddr, from: Ipv4Addr) -> Option<socket2::Socket> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).ok()?;
+    socket.bind(&SocketAddr::new(IpAddr::V4(from), 0).into()).ok()?;
+    socket.connect_timeout(&address.into(), Duration::from_secs(1)).ok()?;
+    socket.set_nonblocking(true).ok()?;
+    Some(socket)
+}
+
+/// How many answers a switch must get while an attack goes on.
+const ANSWERS: usize = 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_pipeline_from_a_refused_address_cost_no_memory_and_no_answer() {
+    let attacked = Attacked::start("allow = [\"127.0.0.1/32\"]").await;
+    let before = attacked.peak();
+    let flood = Flood::start(
+        attacked.address,
+        STRANGER,
+        300,
+        "GET /health HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    for _ in 0..ANSWERS {
+        let answer = attacked.ask(SWITCH).await;
+        assert!(is_served(&answer), "{answer}");
+    }
+    assert!(flood.end() > 0);
+    let cost = attacked.peak() - before;
+    assert!(cost < MOST_MEMORY, "{cost} MiB");
+    let log = attacked.serving.log();
+    assert_eq!(log.matches("is in no network of http.allow").count(), 1, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_pipeline_without_credentials_cost_no_memory_and_no_answer() {
+    let attacked = Attacked::start("credentials = [\"fs1:password\"]").await;
+    let before = attacked.peak();
+    for request in [
+        "GET /xml_curl HTTP/1.1\r\n\r\n",
+        "POST /xml_curl HTTP/1.1\r\nContent-Length: 1\r\n\r\nx",
+        "GET / HTTP/1.1\r\n\r\n",
+    ] {
+        let flood = Flood::start(attacked.address, SWITCH, 300, request);
+        for _ in 0..ANSWERS {
+            let answer = attacked.ask(SWITCH).await;
+            assert!(is_served(&answer), "{answer}");
+        }
+        assert!(flood.end() > 0);
+    }
+    let cost = attacked.peak() - before;
+    assert!(cost < MOST_MEMORY, "{cost} MiB");
+}
+
+#[tokio::test]
+async fn refused_requests_that_never_end_do_not_keep_their_connections() {
+    let attacked = Attacked::start("credentials = [\"fs1:password\"]\nmax_connections = 32").await;
+    let head = "POST /xml_curl HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    let mut open = Vec::new();
+    for unfinished in [
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n"),
+        format!("{head}Content-Length: 10000\r\n\r\nabcde"),
+    ] {
+        for _ in 0..32 {
+            let mut connection = connect(attacked.address, STRANGER).await.unwrap();
+            connection.write_all(unfinished.as_bytes()).await.unwrap();
+            let mut answer = [0; 12];
+            connection.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 401");
+            open.push(connection);
+        }
+        // The clients keep their ends open, and there is room all the same.
+        let answer = attacked.ask(STRANGER).await;
+        assert!(is_served(&answer), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn when_the_server_is_full_switches_have_room_of_their_own_and_it_is_said_once() {
+    let switch = "max_connections = 8\n[[switch]]\nname = \"fs1\"\naddress = \"127.0.0.1:1\"\npassword = \"ClueCon\"";
+    let attacked = Attacked::start(switch).await;
+    let silent = async |attacked: &Attacked| connect(attacked.address, STRANGER).await.unwrap();
+    let mut open = Vec::new();
+    for _ in 0..40 {
+        open.push(silent(&attacked).await);
+    }
+    let health = eventually(
+        "it is in /health",
+        || attacked.get("/health"),
+        |health| health.contains("\"name\":\"http\",\"state\":\"degraded\""),
+    )
+    .await;
+    assert!(health.contains("http.max_connections"), "{health}");
+    for _ in 0..ANSWERS {
+        // Silent connections time out after a while; new ones keep the server full.
+        open.push(silent(&attacked).await);
+        let answer = attacked.ask(SWITCH).await;
+        assert!(is_served(&answer), "{answer}");
+    }
+    let metrics = attacked.get("/metrics").await;
+    assert!(metrics.contains("trunkd_http_connections "), "{metrics}");
+    let log = attacked.serving.log();
+    assert_eq!(log.matches("http.max_connections").count(), 1, "{log}");
+
+    drop(open);
+    eventually(
+        "there is room again",
+        || attacked.get("/health"),
+        |health| health.contains("\"name\":\"http\",\"state\":\"ok\""),
+    )
+    .await;
+    let answer = attacked.ask(STRANGER).await;
+    assert!(is_served(&answer), "{answer}");
+}
+
+/// A TLS record that begins a handshake, with a server name that is not a valid one.
+fn client_hello() -> Vec<u8> {
+    let name = b"a..b\xff\x1b[31m";
+    let mut extension = vec![
+        0,
+        0,
+        0,
+        (name.len() + 5) as u8,
+        0,
+        (name.len() + 3) as u8,
+        0,
+        0,
+        name.len() as u8,
+    ];
+    extension.extend(name);
+    let mut hello = vec![3, 3];
+    hello.extend([7; 32]);
+    hello.extend([0, 0, 2, 0x13, 0x01, 1, 0, 0, extension.len() as u8]);
+    hello.extend(extension);
+    let mut record = vec![22, 3, 1, 0, (hello.len() + 4) as u8, 1, 0, 0, hello.len() as u8];
+    record.extend(hello);
+    record
+}
+
+fn write_certificate(folder: &Path) -> String {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.join("cert.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    format!("tls = {{ cert = {cert:?}, key = {key:?} }}\n")
+}
+
+#[tokio::test]
+async fn what_is_no_request_makes_few_lines_in_the_log_and_none_of_its_own_words() {
+    const TRIES: usize = 300;
+    let folder = tempfile::tempdir().unwrap();
+    for tls in [String::new(), write_certificate(folder.path())] {
+        let redis = RedisServer::start().await;
+        let data = tempfile::tempdir().unwrap();
+        let settings = format!("[redis]\nurl = \"{}\"\n[http]\n{tls}", redis.url());
+        std::fs::write(data.path().join("trunkd.toml"), settings).unwrap();
+        let serving = Serving::start(data.path(), &["--templates", TEMPLATES]);
+        let url = serving.url("").await;
+        let address: SocketAddr = url.strip_prefix("http://").unwrap().parse().unwrap();
+        let before = serving.log().lines().count();
+        let long = format!("GET /\x1b[31m{} HTTP/9.9\r\n\r\n", "a".repeat(3000));
+        for record in [
+            &client_hello()[..],
+            b"\x16\x03\x01\xff\xff\0\0\0",
+            long.as_bytes(),
+            b"\0\0\0\0\r\n\r\n",
+        ] {
+            for _ in 0..TRIES {
+                let mut connection = std::net::TcpStream::connect(address).unwrap();
+                connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                connection.write_all(record).unwrap();
+                let _ = connection.shutdown(std::net::Shutdown::Write);
+                let _ = connection.read_to_end(&mut Vec::new());
+            }
+        }
+        let log = serving.log();
+        let lines: Vec<_> = log.lines().skip(before).collect();
+        assert!(lines.len() < 10, "{} lines, such as {:#?}", lines.len(), &lines[..10]);
+        for line in lines {
+            assert!(line.len() < 1000 && !line.contains("31m"), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sighup_reads_tls_files_again_and_refuses_a_broken_one() {
+    let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
+    let settings = format!(
+        "[redis]\nurl = \"{}\"\n[http]\n{}",
+        redis.url(),
+        write_certificate(folder.path())
+    );
+    std::fs::write(folder.path().join("trunkd.toml"), settings).unwrap();
+    let serving = Serving::start(folder.path(), &["--templates", TEMPLATES]);
+    let url = serving
+        .url("/health/live")
+        .await
+        .replace("http://127.0.0.1", "https://localhost");
+    let trusts = |pem: Vec<u8>| {
+        let client = crate::support::app::http_builder()
+            .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])
+            .build()
+            .unwrap();
+        let url = url.clone();
+        async move { client.get(url).send().await.is_ok() }
+    };
+    let first = std::fs::read(folder.path().join("cert.pem")).unwrap();
+    assert!(trusts(first.clone()).await);
+
+    write_certificate(folder.path());
+    let second = std::fs::read(folder.path().join("cert.pem")).unwrap();
+    serving.signal(nix::sys::signal::Signal::SIGHUP);
+    serving.wait_for("TLS files read again").await;
+    assert!(trusts(second.clone()).await && !trusts(first).await);
+    std::fs::write(folder.path().join("key.pem"), "broken").unwrap();
+    serving.signal(nix::sys::signal::Signal::SIGHUP);
+    serving.wait_for("http.tls.key: ").await;
+    assert!(trusts(second).await);
+}
