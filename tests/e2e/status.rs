@@ -1085,7 +1085,7 @@ async fn no_command_lets_foreign_text_act_on_a_terminal() {
     rig.serving.signal(Signal::SIGTERM);
     rig.serving.ended().await;
     let human = Serving::start(folder.path(), &["--templates", TEMPLATES]);
-    human.wait_for("cannot use the switch").await;
+    human.wait_for("cannot reach the switch").await;
     let order = json!({"id": bad, "at": ago(3600)}).to_string();
     eventually(
         "its log names an order",
