@@ -6,6 +6,7 @@ mod support;
 
 mod ingest;
 mod lease;
+mod orders;
 mod program;
 mod reconcile;
 mod sentinel;
