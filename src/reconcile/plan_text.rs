@@ -271,6 +271,7 @@ mod tests {
 
     use super::*;
     use crate::gateway::ProfileName;
+    use crate::reconcile::guard::Weight;
     use crate::reconcile::{Actual, Differences, Have, HoldReason, Limits, Verdict, Want, judge};
 
     fn gateway(name: &str) -> GatewayName {
@@ -379,6 +380,7 @@ mod tests {
             false,
             &Limits { max_removals: Some(1) },
             &BTreeSet::new(),
+            &BTreeSet::new(),
         ) else {
             panic!("not held");
         };
@@ -420,7 +422,10 @@ mod tests {
         let (plan, changes, actual) = example();
         let hold = Hold {
             removals: plan.removals(),
-            ours: actual.ours().len(),
+            weight: Weight {
+                ours: actual.ours().len(),
+                earlier: 0,
+            },
             reason: HoldReason::All,
         };
         let plain = plan_text("fs1", &plan, &changes, Some(&hold), false);

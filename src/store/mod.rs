@@ -14,6 +14,8 @@ mod link;
 mod observed;
 mod options;
 mod pool;
+mod removals;
+mod reports;
 mod sentinel;
 mod tls;
 mod tracking;
@@ -28,7 +30,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 pub use catalog::{Catalog, Current, Unavailable};
-pub use control::{Control, Form, OTHER_SWITCHES, Order, Report};
+pub use control::{Control, Form, OTHER_SWITCHES, Order, OrderContent, OrderedAction, Version};
 pub use data_dir::{DataDir, DataDirError};
 pub use embedded::{Embedded, EmbeddedError};
 pub use keys::{GatewayKeys, StatusKeys};
@@ -36,6 +38,8 @@ pub use last_good::{LastGood, LastGoodError};
 pub use lease::{Lease, Term};
 pub use observed::{Applied, Change, Mend, MendOp, Observation, Observed, Row, StaleItem, Stored, SwitchState};
 pub use options::Options;
+pub use removals::Removal;
+pub use reports::{OrderReport, REPORT_LASTS, Report, Reports};
 
 use crate::health::{self, Health, Part};
 use crate::metrics;
