@@ -70,11 +70,11 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     let mut all_done = !unread;
     for (plan, outcome) in work.iter().zip(outcomes) {
         let outcome = outcome.map_err(away)?;
-        all_done &= outcome.is_done();
+        all_done &= outcome.is_done(actions(plan));
         print(&format!("{}: {}\n", plan.switch, outcome.text(actions(plan))))?;
     }
     if let Some(outcome) = released.map_err(away)? {
-        all_done &= outcome.is_done();
+        all_done &= outcome.is_done(&[]);
         print(&format!("switches that trunkd only serves: {}\n", outcome.text(&[])))?;
     }
     Ok(if all_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -121,13 +121,22 @@ fn question(work: &[&SwitchPlan], with_others: bool) -> String {
     let mut parts = Vec::new();
     for (verb, is_it) in verbs {
         let count = |plan: &SwitchPlan| actions(plan).iter().filter(|action| is_it(action)).count();
-        let counts = work.iter().map(|plan| (count(plan), plan)).filter(|(count, _)| *count > 0);
-        let counts: Vec<_> = counts.map(|(count, plan)| format!("{count} on {}", plan.switch)).collect();
+        let counts = work
+            .iter()
+            .map(|plan| (count(plan), plan))
+            .filter(|(count, _)| *count > 0);
+        let counts: Vec<_> = counts
+            .map(|(count, plan)| format!("{count} on {}", plan.switch))
+            .collect();
         if !counts.is_empty() {
             parts.push(format!("{verb} {}", counts.join(", ")));
         }
     }
-    let held: Vec<_> = work.iter().filter(|plan| actions(plan).is_empty()).map(|plan| plan.switch.as_str()).collect();
+    let held: Vec<_> = work
+        .iter()
+        .filter(|plan| actions(plan).is_empty())
+        .map(|plan| plan.switch.as_str())
+        .collect();
     if !held.is_empty() {
         parts.push(format!("release what is held from {}", held.join(", ")));
     }
@@ -245,7 +254,10 @@ fn outcome(reports: &Reports, switch: &str, id: &str, content: &OrderContent) ->
         let last = report.last_order.as_ref().filter(|last| last.id == id && last.done)?;
         undone.extend(last.undone.clone());
     }
-    let still_held = reports.holding(switch).next().and_then(|(_, report)| report.held.clone());
+    let still_held = reports
+        .holding(switch)
+        .next()
+        .and_then(|(_, report)| report.held.clone());
     Some(Outcome::Over { undone, still_held })
 }
 
@@ -256,17 +268,28 @@ fn left_of(reports: &Reports, switch: &str, id: &str) -> Option<usize> {
 }
 
 impl Outcome {
-    fn is_done(&self) -> bool {
-        matches!(self, Self::Over { undone, .. } if undone.is_empty())
+    fn is_done(&self, planned: &[Action]) -> bool {
+        match self {
+            Self::Over { undone, still_held } => undone.is_empty() && (!planned.is_empty() || still_held.is_none()),
+            Self::Forsaken { .. } => false,
+        }
     }
 
     /// `started 3, restarted 1, killed 2; not done: gw7: reason`.
     fn text(&self, planned: &[Action]) -> String {
         match self {
+            Self::Over {
+                still_held: Some(held), ..
+            } if planned.is_empty() => {
+                let held = shown(held);
+                format!(
+                    "nothing was released, since Redis holds something else by now than was shown: {held}; see `trunkd plan`"
+                )
+            }
             Self::Over { undone, still_held } => {
                 let mut text = done(undone, planned);
                 if let Some(held) = still_held {
-                    text.push_str(&format!("; by later edits {}: see `trunkd plan`", shown(held)));
+                    text.push_str(&format!("; and of later edits {}: see `trunkd plan`", shown(held)));
                 }
                 text
             }
@@ -284,7 +307,9 @@ impl Outcome {
 
 fn done(undone: &BTreeMap<String, String>, planned: &[Action]) -> String {
     let count = |is_it: fn(&Action) -> bool| {
-        let well = planned.iter().filter(|action| !undone.contains_key(action.gateway().as_str()));
+        let well = planned
+            .iter()
+            .filter(|action| !undone.contains_key(action.gateway().as_str()));
         well.filter(|action| is_it(action)).count()
     };
     let counts = [
@@ -298,7 +323,11 @@ fn done(undone: &BTreeMap<String, String>, planned: &[Action]) -> String {
         .collect::<Vec<_>>()
         .join(", ");
     if text.is_empty() {
-        text.push_str(if undone.is_empty() { "released" } else { "nothing was done" });
+        text.push_str(if undone.is_empty() {
+            "released"
+        } else {
+            "nothing was done"
+        });
     }
     for (at, (name, reason)) in undone.iter().enumerate() {
         text.push_str(if at == 0 { "; not done: " } else { ", " });

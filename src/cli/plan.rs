@@ -107,11 +107,7 @@ pub(super) fn show(plans: &[SwitchPlan], others_held: &[HeldBy]) -> anyhow::Resu
 
 /// What is held from switches that no settings name, or from all with `reconcile.mode = "off"`, as those trunkd say that serve; nobody asks those
 /// switches what they run.
-pub(super) async fn others_held(
-    settings: &Settings,
-    store: &Store,
-    node: Option<&str>,
-) -> anyhow::Result<Vec<HeldBy>> {
+pub(super) async fn others_held(settings: &Settings, store: &Store, node: Option<&str>) -> anyhow::Result<Vec<HeldBy>> {
     if node.is_some() {
         return Ok(Vec::new());
     }
@@ -233,7 +229,9 @@ impl SwitchPlan {
         let vanished = desired.counts().is_empty() && !ours.is_empty();
         let window = settings.reconcile.removals_window;
         let recent = store.read_removals(&self.switch, window).await?.into_iter();
-        let recent = recent.filter_map(|(gateway, _)| GatewayName::parse(&gateway).ok()).collect();
+        let recent = recent
+            .filter_map(|(gateway, _)| GatewayName::parse(&gateway).ok())
+            .collect();
         self.held = match judge(&ours, &plan.removals(), vanished, &limits, &BTreeSet::new(), &recent) {
             Verdict::Hold(hold) => Some(hold),
             Verdict::Go => None,

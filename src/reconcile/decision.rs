@@ -75,13 +75,14 @@ impl Look<'_> {
                 unwanted: Arc::new(unwanted.clone()),
                 profiles: self.known.actual.profiles.clone(),
             }),
+            now,
         );
         served.approve(self.switch, &approved | &removals(self.learned, &learned));
         let as_shown = ordered.as_shown().chain(learned.as_shown()).cloned().collect();
         served.accept(self.switch, self.desired, &as_shown);
         let unserved = served.decide(self.switch, self.desired, now).1;
         let recent = served.recent(self.switch, now);
-        let held = unserved.or_else(|| self.judge(&unwanted, &approved, &recent));
+        let held = self.judge(&unwanted, &approved, &recent).or(unserved);
         Decision {
             plan,
             held,
@@ -124,3 +125,6 @@ impl Decision {
         limits.left(ours.len() + self.recent.len() - back, self.recent.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use super::decision::{Decision, Look, Word};
 use super::diff::{Action, Actual, Differences, Have, Plan, Want};
 use super::guard::{Held, Limits};
 use super::known::Known;
+use super::ledger::Ledger;
 use super::ordered::Ordered;
 use super::plan_text::form;
 use super::reporter::Reporter;
@@ -29,7 +30,7 @@ use crate::metrics;
 use crate::settings::{ReconcileMode, ReconcileSettings};
 use crate::shown::shown;
 use crate::sofia_conf::RevisionKey;
-use crate::store::{Control, Lease, Order, OrderContent, OrderReport, Removal, Report, Store, StoreError, Term};
+use crate::store::{Control, Lease, Order, OrderContent, OrderReport, Report, Store, Term};
 
 /// Restarts that wait for their deletes at once: a tick or two each (FACTS 22).
 const AT_ONCE: usize = 64;
@@ -155,7 +156,7 @@ pub struct Executor<S, W> {
     holder: Arc<str>,
     mode: ReconcileMode,
     limits: Limits,
-    removals_window: Duration,
+    ledger: Ledger,
     timing: Timing,
     pace: Mutex<Pace>,
     /// FreeSWITCH never gets two reloads at once.
@@ -246,6 +247,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let holder = shared.holder;
         let lease = Lease::new(shared.store.clone(), switch.name(), holder.clone(), timing.lease);
         let reporter = Reporter::new(shared.store.clone(), switch.name(), holder.clone());
+        let ledger = Ledger::new(shared.store.clone(), shared.served.clone(), settings.removals_window);
         Self {
             switch,
             wanting: shared.wanting,
@@ -259,7 +261,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             limits: Limits {
                 max_removals: settings.max_removals,
             },
-            removals_window: settings.removals_window,
+            ledger,
             timing,
             pace: Mutex::new(Pace::new(settings.starts_per_second)),
             reload: Mutex::new(()),
@@ -315,7 +317,10 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         tracing::trace!(switch = self.switch.name(), "what is wanted is known");
         let term = self.lease.term();
         if term.is_some() && term != self.memory.term {
-            tracing::info!(switch = self.switch.name(), "this trunkd changes the switch from now on");
+            tracing::info!(
+                switch = self.switch.name(),
+                "this trunkd changes the switch from now on"
+            );
             self.memory.begin(term);
         }
         if term.is_none() {
@@ -325,12 +330,12 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         self.memory.leads = term.is_some();
         let order = self.order(&control, term).await;
         self.release(order, &wanted.desired);
+        self.read_removals().await;
         if !is_known {
             self.serve_unseen(order, &wanted.desired, &control).await;
             return later;
         }
         self.want(&wanted, &known.actual);
-        self.read_removals(term).await;
         let mut decision = self.decide(known, &wanted.desired, order, &control);
         if decision.held.is_some() && self.others_agree(&wanted.desired).await {
             decision = self.decide(known, &wanted.desired, order, &control);
@@ -380,13 +385,13 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             Ok(learned) => {
                 if learned == Learned::Anew {
                     // What was absent before may just have begun to boot.
-                    self.served.set_runs(self.switch.name(), None);
+                    self.served.set_runs(self.switch.name(), None, Instant::now());
                 }
                 self.memory.compare(&known.actual, &learned);
                 true
             }
             Err(Unknown) => {
-                self.served.set_runs(self.switch.name(), None);
+                self.served.set_runs(self.switch.name(), None, Instant::now());
                 // Whatever was the matter, with a new connection it is worth another try.
                 self.memory.troubles.clear();
                 false
@@ -394,13 +399,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
     }
 
-    fn decide(
-        &mut self,
-        known: &Known,
-        desired: &Arc<Desired>,
-        order: OrderState,
-        control: &Control,
-    ) -> Decision {
+    fn decide(&mut self, known: &Known, desired: &Arc<Desired>, order: OrderState, control: &Control) -> Decision {
         let memory = &self.memory;
         let changes = |state| {
             let read = memory.order.as_ref().filter(|_| order == state);
@@ -477,11 +476,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let Ok(reports) = self.store.read_all_reports().await else {
             return false;
         };
-        let state = self.served.state_name(desired);
-        let is_it = |(holder, report): (&str, &Report)| {
-            holder != &*self.holder && report.leads && report.knows && report.held.is_none() && report.state.as_ref() == Some(&state)
-        };
-        let agree = reports.of(name).any(is_it);
+        let agree = reports.agree(name, &self.holder, &self.served.state_name(desired));
         if agree {
             self.served.agree(name, desired);
         }
@@ -491,54 +486,30 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     // ---- removals
 
     /// Learns which gateways went lately, from whatever trunkd knew it; and tells of those that only this one knows.
-    async fn read_removals(&mut self, term: Option<Term>) {
-        let now = Instant::now();
+    async fn read_removals(&mut self) {
+        let (name, now) = (self.switch.name(), Instant::now());
         let is_fresh = |read: Instant| now.duration_since(read) < self.timing.interval;
-        let unshared = self.served.unshared_removals(self.switch.name(), now);
-        if self.memory.removals_read.is_some_and(is_fresh) && unshared.is_empty() {
+        let is_shared = self.ledger.share(name).await;
+        if is_shared && self.memory.removals_read.is_some_and(is_fresh) {
             return;
         }
-        let is_read = match unshared.is_empty() {
-            true => self.note_removals(self.store.read_removals(self.switch.name(), self.removals_window).await),
-            false => self.share_removals(&unshared).await,
-        };
-        if is_read {
-            self.memory.removals_read = Some(now);
-        } else if term.is_some() {
-            self.memory.removals_read = None;
-        }
+        let is_read = is_shared && self.ledger.read(name).await;
+        self.memory.removals_read = is_read.then_some(now);
     }
 
     /// Removals that nobody ordered are written down before they are done; those that cannot be are not done.
-    async fn record_removals(&mut self, mut actions: Vec<(Action, Word)>) -> Vec<(Action, Word)> {
+    async fn record_removals(&self, mut actions: Vec<(Action, Word)>) -> Vec<(Action, Word)> {
         let is_counted = |(action, word): &(Action, Word)| action.to().is_none() && *word == Word::Redis;
-        let removals: Vec<_> = actions
-            .iter()
-            .filter(|action| is_counted(action))
-            .map(|(action, _)| action.gateway().to_string())
-            .collect();
+        let counted = actions.iter().filter(|action| is_counted(action));
+        let removals: Vec<_> = counted.map(|(action, _)| action.gateway().clone()).collect();
         if removals.is_empty() {
             return actions;
         }
         let is_known = self.memory.removals_read.is_some();
-        if !is_known || !self.share_removals(&removals).await {
+        if !is_known || !self.ledger.record(self.switch.name(), &removals).await {
             actions.retain(|action| !is_counted(action));
         }
         actions
-    }
-
-    async fn share_removals(&self, removals: &[String]) -> bool {
-        let recorded = self.store.record_removals(self.switch.name(), removals, self.removals_window);
-        self.note_removals(recorded.await)
-    }
-
-    fn note_removals(&self, gone: Result<Vec<Removal>, StoreError>) -> bool {
-        let Ok(gone) = gone else { return false };
-        let gone = gone
-            .into_iter()
-            .filter_map(|(gateway, age)| Some((GatewayName::parse(&gateway).ok()?, age)));
-        self.served.note_removals(self.switch.name(), gone, Instant::now());
-        true
     }
 
     // ---- orders
@@ -612,7 +583,9 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         if is_ours && state == OrderState::Current && !read.is_begun {
             read.is_begun = true;
             // Whoever orders may have fixed what FreeSWITCH refused.
-            memory.troubles.retain(|gateway, _| !decision.progress.to_do.contains(gateway));
+            memory
+                .troubles
+                .retain(|gateway, _| !decision.progress.to_do.contains(gateway));
         }
         let progress = &decision.progress;
         memory.last_order = Some(OrderReport {
@@ -641,7 +614,10 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         read.is_finished = true;
         let mut undone = BTreeMap::new();
         for gateway in &progress.changed {
-            undone.insert(gateway.to_string(), "changed since it was shown, so it was left alone".to_owned());
+            undone.insert(
+                gateway.to_string(),
+                "changed since it was shown, so it was left alone".to_owned(),
+            );
         }
         for gateway in &progress.on_its_way {
             let reason = "it is being deleted, or was unregistered by hand, so it was left alone";
@@ -654,7 +630,9 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let id = shown(&read.head.id);
         match undone.len() {
             0 => tracing::info!(switch = name, order = %id, "carried out what was ordered"),
-            left => tracing::warn!(switch = name, order = %id, left, "carried out what was ordered, as far as it could be"),
+            left => {
+                tracing::warn!(switch = name, order = %id, left, "carried out what was ordered, as far as it could be")
+            }
         }
         memory.last_order = Some(OrderReport {
             id: read.head.id.clone(),
@@ -1169,7 +1147,6 @@ fn in_batches(actions: Vec<Action>) -> (BTreeMap<ProfileName, Vec<Action>>, Vec<
     });
     (starts, single)
 }
-
 
 /// Lets so many registrations begin in a second; the first ones at once.
 struct Pace {

@@ -303,10 +303,18 @@ mod tests {
     #[test]
     fn what_went_lately_counts_until_the_window_has_moved_on() {
         let nothing = gateways([]);
-        let judged = |ours: std::ops::Range<usize>, removals: std::ops::Range<usize>, recent: std::ops::Range<usize>| {
-            let limits = &DEFAULT;
-            judge(&gateways(ours), &gateways(removals), false, limits, &nothing, &gateways(recent))
-        };
+        let judged =
+            |ours: std::ops::Range<usize>, removals: std::ops::Range<usize>, recent: std::ops::Range<usize>| {
+                let limits = &DEFAULT;
+                judge(
+                    &gateways(ours),
+                    &gateways(removals),
+                    false,
+                    limits,
+                    &nothing,
+                    &gateways(recent),
+                )
+            };
         // Of a hundred, twenty went; the limit is still that of a hundred.
         assert!(is_go(&judged(19..100, 19..20, 0..19)));
         let verdict = judged(20..100, 20..21, 0..20);
@@ -322,7 +330,10 @@ mod tests {
         // Twice the same is once.
         assert!(is_go(&judged(0..100, 0..20, 0..20)));
         // What is back still counts, but it is there.
-        assert_eq!(reason(&judged(0..100, 20..21, 0..20)), Some(HoldReason::TooMany { limit: 20 }));
+        assert_eq!(
+            reason(&judged(0..100, 20..21, 0..20)),
+            Some(HoldReason::TooMany { limit: 20 })
+        );
         assert!(is_go(&judged(0..2, 1..2, 0..1)));
         let Verdict::Hold(hold) = judged(1..2, 1..2, 0..1) else {
             panic!("not held");

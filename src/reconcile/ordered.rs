@@ -152,7 +152,9 @@ mod tests {
             registers: false,
             domain: Arc::from("acme"),
         };
-        all.iter().map(|(name, revision)| (gateway(name), want(revision))).collect()
+        all.iter()
+            .map(|(name, revision)| (gateway(name), want(revision)))
+            .collect()
     }
 
     /// name, revision; without one it is not ours.
@@ -181,7 +183,12 @@ mod tests {
     fn ordered(known: &Known, wants: &BTreeMap<GatewayName, Want>) -> Ordered {
         let all = known.actual.gateways.keys().cloned().collect();
         let actions = plan(known, wants, &all).actions;
-        Ordered(actions.iter().map(|action| (action.gateway().clone(), shown(action))).collect())
+        Ordered(
+            actions
+                .iter()
+                .map(|action| (action.gateway().clone(), shown(action)))
+                .collect(),
+        )
     }
 
     fn names(names: &BTreeSet<GatewayName>) -> Vec<&str> {
@@ -199,7 +206,10 @@ mod tests {
         let order = ordered(&before, &wanted);
         let first = progress(&order, &before, &wanted);
         assert_eq!(names(&first.to_do), ["edited", "gone", "new", "theirs"]);
-        assert_eq!(order.removals(&first).map(GatewayName::as_str).collect::<Vec<_>>(), ["gone"]);
+        assert_eq!(
+            order.removals(&first).map(GatewayName::as_str).collect::<Vec<_>>(),
+            ["gone"]
+        );
         // In the middle of two restarts, one of which is on its way yet.
         let mut middle = known(&[("new", Some("1")), ("theirs", None)]);
         middle.unsettled.insert(gateway("theirs"));
@@ -213,7 +223,12 @@ mod tests {
 
     #[test]
     fn what_is_something_else_by_now_is_left() {
-        let before = known(&[("back", Some("1")), ("edited", Some("1")), ("gone", Some("1")), ("theirs", None)]);
+        let before = known(&[
+            ("back", Some("1")),
+            ("edited", Some("1")),
+            ("gone", Some("1")),
+            ("theirs", None),
+        ]);
         let order = ordered(&before, &wants(&[("edited", "2"), ("new", "1"), ("theirs", "1")]));
         // Wanted otherwise
         let wanted = wants(&[("back", "1"), ("edited", "3"), ("new", "2")]);
@@ -221,7 +236,12 @@ mod tests {
         assert_eq!(names(&now.changed), ["back", "edited", "new", "theirs"]);
         assert_eq!(names(&now.to_do), ["gone"]);
         // Run otherwise
-        let other = known(&[("edited", Some("9")), ("gone", Some("9")), ("new", None), ("theirs", Some("9"))]);
+        let other = known(&[
+            ("edited", Some("9")),
+            ("gone", Some("9")),
+            ("new", None),
+            ("theirs", Some("9")),
+        ]);
         let wanted = wants(&[("edited", "2"), ("new", "1"), ("theirs", "1")]);
         let now = progress(&order, &other, &wanted);
         assert_eq!(names(&now.changed), ["edited", "gone", "new", "theirs"]);

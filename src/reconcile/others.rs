@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -31,13 +32,7 @@ pub struct Others {
 }
 
 impl Others {
-    pub fn new(
-        served: Arc<Served>,
-        store: Store,
-        health: Arc<Health>,
-        holder: Arc<str>,
-        listed: Vec<String>,
-    ) -> Self {
+    pub fn new(served: Arc<Served>, store: Store, health: Arc<Health>, holder: Arc<str>, listed: Vec<String>) -> Self {
         let reporter = Reporter::new(store.clone(), OTHER_SWITCHES, holder);
         Self {
             served,
@@ -113,7 +108,7 @@ impl Others {
         });
         if order.done_at.is_none() {
             let _ = self.store.order_done(OTHER_SWITCHES, order).await;
-        } else if !stands && !is_news {
+        } else if !stands && !order.is_current(Timestamp::now()) {
             let _ = self.store.drop_order(OTHER_SWITCHES, &order.id).await;
         }
         is_news && stands

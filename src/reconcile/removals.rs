@@ -1,7 +1,7 @@
 //! Which gateways a switch lost within the window, with nobody's approval. Pure: the clock is passed in.
 //!
 //! A gateway counts once, however often it goes, and until the window has moved on, even when it is back. But one that was only left out of
-//! what is served, and is back before anybody was given that, was never lost.
+//! what is served for a moment, as by a program that writes a domain anew, and is back before anybody was given that, was never lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -42,17 +42,15 @@ impl Removals {
                 is_shared: false,
             });
             gone.at = now;
+            gone.is_shared = false;
         }
     }
 
     /// A switch is given what is served: what is left out of that is lost now.
     pub fn give(&mut self, now: Instant) {
         for gone in self.gone.values_mut().filter(|gone| !gone.is_lost) {
-            *gone = Gone {
-                at: now,
-                is_lost: true,
-                is_shared: false,
-            };
+            gone.at = now;
+            gone.is_lost = true;
         }
     }
 
@@ -67,10 +65,24 @@ impl Removals {
         self.gone.insert(gateway, gone);
     }
 
-    /// What went, and no other trunkd can know of yet.
-    pub fn unshared(&self) -> impl Iterator<Item = &GatewayName> {
+    /// All trunkd know of these and no others: Redis may have lost what was shared.
+    pub fn share_again(&mut self, known: &BTreeSet<GatewayName>) {
+        for (gateway, gone) in &mut self.gone {
+            gone.is_shared &= known.contains(gateway);
+        }
+    }
+
+    /// What was left out for so long is lost, whether anybody was given that or not.
+    pub fn confirm(&mut self, after: Duration, now: Instant) {
+        for gone in self.gone.values_mut() {
+            gone.is_lost |= now.saturating_duration_since(gone.at) >= after;
+        }
+    }
+
+    /// What is lost, and no other trunkd can know of yet; and for how long.
+    pub fn unshared(&self, now: Instant) -> impl Iterator<Item = (&GatewayName, Duration)> {
         let unshared = self.gone.iter().filter(|(_, gone)| gone.is_lost && !gone.is_shared);
-        unshared.map(|(gateway, _)| gateway)
+        unshared.map(move |(gateway, gone)| (gateway, now.saturating_duration_since(gone.at)))
     }
 
     /// What is served again counts only if it was lost.
@@ -81,7 +93,8 @@ impl Removals {
     /// Forgets what went before the window.
     pub fn expire(&mut self, now: Instant) {
         let window = self.window;
-        self.gone.retain(|_, gone| now.saturating_duration_since(gone.at) < window);
+        self.gone
+            .retain(|_, gone| now.saturating_duration_since(gone.at) < window);
     }
 
     pub fn names(&self) -> impl Iterator<Item = &GatewayName> {
@@ -139,5 +152,27 @@ mod tests {
         assert_eq!(names(&removals), ["b", "c"]);
         removals.expire(start + WINDOW);
         assert_eq!(names(&removals), ["b"], "it is lost since it was given");
+    }
+
+    #[test]
+    fn what_is_lost_is_for_other_trunkd_to_know() {
+        let (start, confirm) = (Instant::now(), Duration::from_millis(250));
+        let mut removals = Removals::new(WINDOW);
+        removals.leave_out([gateway("a")], start);
+        removals.lose(gateway("b"), start);
+        removals.confirm(confirm, start);
+        let unshared = |removals: &Removals, now| {
+            let all = removals.unshared(now).map(|(gateway, age)| (gateway.to_string(), age));
+            all.collect::<Vec<_>>()
+        };
+        assert_eq!(unshared(&removals, start), []);
+        removals.confirm(confirm, start + confirm);
+        removals.take_back(|_| true);
+        assert_eq!(unshared(&removals, start + confirm), [("a".to_owned(), confirm)]);
+        removals.lose(gateway("a"), start + confirm);
+        assert_eq!(unshared(&removals, start), []);
+        // Redis forgot it.
+        removals.share_again(&[gateway("b")].into());
+        assert_eq!(unshared(&removals, start + confirm * 2), [("a".to_owned(), confirm)]);
     }
 }

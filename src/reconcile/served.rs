@@ -195,33 +195,45 @@ impl Served {
     }
 
     /// What runs on a switch of the settings, as far as its executor knows; `None` when it does not, or when it begins anew.
-    pub fn set_runs(&self, switch: &str, runs: Option<Runs>) {
-        self.of(switch, |standing| standing.set_runs(runs));
+    pub fn set_runs(&self, switch: &str, runs: Option<Runs>, now: Instant) {
+        self.of(switch, |standing| standing.set_runs(runs, self.guard.as_ref(), now));
     }
 
     /// The gateways that a switch of the settings lost within the window, with nobody's approval.
     pub fn recent(&self, switch: &str, now: Instant) -> BTreeSet<GatewayName> {
-        self.of(switch, |standing| standing.removals(now).set()).unwrap_or_default()
+        self.of(switch, |standing| standing.removals(now).set())
+            .unwrap_or_default()
     }
 
-    /// Those of them that no other trunkd can know of yet.
-    pub fn unshared_removals(&self, switch: &str, now: Instant) -> Vec<String> {
-        let unshared = |standing: &mut Standing| standing.removals(now).unshared().map(ToString::to_string).collect();
+    /// Whether it was never read what all trunkd know of that, of a switch of the settings.
+    pub fn lacks_removals(&self, switch: &str) -> bool {
+        self.guard.is_some() && self.of(switch, |standing| standing.lacks_removals).unwrap_or(false)
+    }
+
+    /// Those of them that no other trunkd can know of yet, and how long ago they went.
+    pub fn unshared_removals(&self, switch: &str, now: Instant) -> Vec<(String, Duration)> {
+        let Some(guard) = &self.guard else {
+            return Vec::new();
+        };
+        let unshared = |standing: &mut Standing| {
+            let removals = standing.removals(now);
+            removals.confirm(guard.confirm, now);
+            let unshared = removals.unshared(now);
+            unshared.map(|(gateway, age)| (gateway.to_string(), age)).collect()
+        };
         self.of(switch, unshared).unwrap_or_default()
     }
 
-    /// These went so long ago, whoever took them off the switch.
-    pub fn note_removals(
-        &self,
-        switch: &str,
-        gone: impl IntoIterator<Item = (GatewayName, Duration)>,
-        now: Instant,
-    ) {
+    /// These went so long ago, whoever took them off the switch: all that is written down of the window.
+    pub fn note_removals(&self, switch: &str, gone: &[(GatewayName, Duration)], now: Instant) {
+        let known = gone.iter().map(|(gateway, _)| gateway.clone()).collect();
         self.of(switch, |standing| {
+            let removals = standing.removals(now);
             for (gateway, age) in gone {
-                let at = now.checked_sub(age).unwrap_or(now);
-                standing.removals(now).lose(gateway, at);
+                removals.lose(gateway.clone(), now.checked_sub(*age).unwrap_or(now));
             }
+            removals.share_again(&known);
+            standing.lacks_removals = false;
         });
     }
 
@@ -347,7 +359,12 @@ impl States {
         let nodes: BTreeSet<String> = match &self.newest {
             Some(known) if Arc::ptr_eq(known, newest) => return,
             Some(known) => EntryChange::between(known.served(), newest.served())
-                .flat_map(|change| change.now.into_iter().flat_map(|now| now.gateway.nodes.iter().flatten()))
+                .flat_map(|change| {
+                    change
+                        .now
+                        .into_iter()
+                        .flat_map(|now| now.gateway.nodes.iter().flatten())
+                })
                 .cloned()
                 .collect(),
             None => {
@@ -446,6 +463,7 @@ mod tests {
     const GUARD: Guard = Guard {
         limits: Limits { max_removals: None },
         window: Duration::from_secs(600),
+        confirm: Duration::from_millis(250),
         settle: Duration::from_secs(60),
     };
 
@@ -573,7 +591,12 @@ mod tests {
         let hold = served.decide("fs1", &left(7), start).1.unwrap();
         assert_eq!((hold.removals, hold.weight.earlier, hold.weight.ours), (1, 6, 30));
         let later = start + GUARD.window;
-        assert!(served.decide("fs1", &left(7), later - Duration::from_millis(1)).1.is_some());
+        assert!(
+            served
+                .decide("fs1", &left(7), later - Duration::from_millis(1))
+                .1
+                .is_some()
+        );
         assert!(served.decide("fs1", &left(7), later).1.is_none());
     }
 
@@ -583,9 +606,16 @@ mod tests {
         let all = desired(&some(30), "");
         served.decide("fs1", &all, now);
         for tenant in 0..6 {
-            let without: Vec<_> = some(30).into_iter().enumerate().filter(|(n, _)| n / 5 != tenant).collect();
+            let without: Vec<_> = some(30)
+                .into_iter()
+                .enumerate()
+                .filter(|(n, _)| n / 5 != tenant)
+                .collect();
             let without: Vec<_> = without.into_iter().map(|(_, name)| name).collect();
-            assert!(served.decide("fs1", &desired(&without, ""), now).1.is_none(), "{tenant}");
+            assert!(
+                served.decide("fs1", &desired(&without, ""), now).1.is_none(),
+                "{tenant}"
+            );
             assert!(served.decide("fs1", &desired(&some(30), ""), now).1.is_none());
         }
         // But if a switch boots in the middle of that, it was without them.
@@ -598,11 +628,19 @@ mod tests {
     fn what_other_trunkd_took_off_the_switch_counts_too() {
         let (served, now) = (guarded(None), Instant::now());
         served.decide("fs1", &desired(&some(30)[4..], ""), now);
-        let gone = names(&some(4)).into_iter().map(|name| (name, GUARD.window / 2));
-        served.note_removals("fs1", gone, now);
+        let gone: Vec<_> = names(&some(4))
+            .into_iter()
+            .map(|name| (name, GUARD.window / 2))
+            .collect();
+        served.note_removals("fs1", &gone, now);
         assert_eq!(served.recent("fs1", now), names(&some(4)));
         assert!(served.decide("fs1", &desired(&some(30)[7..], ""), now).1.is_some());
-        assert!(served.decide("fs1", &desired(&some(30)[7..], ""), now + GUARD.window / 2).1.is_none());
+        assert!(
+            served
+                .decide("fs1", &desired(&some(30)[7..], ""), now + GUARD.window / 2)
+                .1
+                .is_none()
+        );
     }
 
     #[test]
@@ -612,15 +650,15 @@ mod tests {
         let held = |now| served.decide("fs1", &few, now).1.is_some();
         assert!(held(start), "it is not known what runs");
         // It boots: its profile runs, and no gateway yet.
-        served.set_runs("fs1", runs(&[]));
+        served.set_runs("fs1", runs(&[]), start);
         assert!(held(start) && held(start + GUARD.settle * 2));
-        served.set_runs("fs1", runs(&some(20)[15..]));
+        served.set_runs("fs1", runs(&some(20)[15..]), start);
         assert!(held(start));
-        served.set_runs("fs1", runs(&some(20)[15..]));
+        served.set_runs("fs1", runs(&some(20)[15..]), start);
         assert!(held(start + GUARD.settle - Duration::from_millis(1)));
         // Lost from sight, it begins anew.
-        served.set_runs("fs1", None);
-        served.set_runs("fs1", runs(&some(20)[15..]));
+        served.set_runs("fs1", None, start);
+        served.set_runs("fs1", runs(&some(20)[15..]), start);
         let start = start + GUARD.settle;
         assert!(held(start));
         assert!(!held(start + GUARD.settle));
@@ -632,7 +670,7 @@ mod tests {
         let few = desired(&some(20)[15..], "");
         for (running, is_held) in [(15..20, false), (0..20, true)] {
             let served = guarded(Some(desired(&some(20), "")));
-            served.set_runs("fs1", runs(&some(20)[running]));
+            served.set_runs("fs1", runs(&some(20)[running]), now);
             assert!(served.decide("fs1", &few, now).1.is_some());
             served.agree("fs1", &few);
             assert_eq!(served.decide("fs1", &few, now).1.is_some(), is_held);
@@ -651,7 +689,11 @@ mod tests {
             gone += 2;
             now += GUARD.window;
             let unwanted = names(&some(30)[..gone - 2]);
-            served.set_runs("fs1", runs(&some(30)).map(|runs| Runs { unwanted: Arc::new(unwanted), ..runs }));
+            let runs = runs(&some(30)).map(|runs| Runs {
+                unwanted: Arc::new(unwanted),
+                ..runs
+            });
+            served.set_runs("fs1", runs, now);
             if let Some(held) = served.decide("fs1", &desired(&some(30)[gone..], ""), now).1 {
                 break held;
             }
@@ -683,7 +725,10 @@ mod tests {
         let elsewhere = desired(&some(10), r#","nodes":["elsewhere"]"#);
         assert!(served.decide_all(&elsewhere, &listed, now).held.is_some());
         assert_eq!(count(&served.answer("named", &elsewhere, now)), 10);
-        assert_eq!(served.answer("elsewhere", &elsewhere, now).nodes().collect::<Vec<_>>(), ["elsewhere"]);
+        assert_eq!(
+            served.answer("elsewhere", &elsewhere, now).nodes().collect::<Vec<_>>(),
+            ["elsewhere"]
+        );
         served.release_others(&listed);
         served.decide_all(&desired(&some(10), ""), &listed, now);
         assert!(served.lock().named.is_empty(), "all get the same now");

@@ -18,6 +18,8 @@ pub struct Guard {
     pub limits: Limits,
     /// For so long a removal counts.
     pub window: Duration,
+    /// What is back sooner was not removed.
+    pub confirm: Duration,
     /// A switch that runs its other gateways, and not this one for so long, is not just booting.
     pub settle: Duration,
 }
@@ -39,12 +41,24 @@ pub(super) struct Standing {
     /// Removals that somebody asked for by `trunkd apply`.
     approved: BTreeSet<GatewayName>,
     removals: Removals,
+    /// It was never read what other trunkd know of them.
+    pub(super) lacks_removals: bool,
     /// `None` while that is not known.
     runs: Option<Runs>,
+    /// What ran when the switch was last lost from sight: that is what it can lose if it was stopped, and boots.
+    ran: Option<Ran>,
     /// What is held from being left out, and since when the switch is known not to run it.
     absent: BTreeMap<GatewayName, Instant>,
     /// A state that was agreed to elsewhere.
     agreed: Option<Weak<Desired>>,
+}
+
+struct Ran {
+    ours: OrdSet<GatewayName>,
+    /// Then it is out of date.
+    until: Instant,
+    /// The switch is in sight again.
+    is_back: bool,
 }
 
 /// What was not accepted, and why.
@@ -64,7 +78,9 @@ impl Standing {
             held: None,
             approved: BTreeSet::new(),
             removals: Removals::new(guard.map_or(Duration::ZERO, |guard| guard.window)),
+            lacks_removals: true,
             runs: None,
+            ran: None,
             absent: BTreeMap::new(),
             agreed: None,
         }
@@ -116,7 +132,10 @@ impl Standing {
         let held = self.judge(&question, guard, settle, now);
         if let Some(held) = held {
             let ends = self.absent.values().map(|since| *since + settle);
-            let until = ends.filter(|end| *end > now).chain(self.removals.next_end()).min();
+            let ends = ends
+                .chain(self.ran.as_ref().map(|ran| ran.until))
+                .filter(|end| *end > now);
+            let until = ends.chain(self.removals.next_end()).min();
             self.held = Some(HeldBack {
                 newest: newest.clone(),
                 held,
@@ -179,7 +198,25 @@ impl Standing {
     }
 
     /// What runs; `None` when that is not known, or not known to have gone on since it was set last.
-    pub(super) fn set_runs(&mut self, runs: Option<Runs>) {
+    pub(super) fn set_runs(&mut self, runs: Option<Runs>, guard: Option<&Guard>, now: Instant) {
+        let Some(guard) = guard else { return };
+        self.ran = self.ran.take().filter(|ran| now < ran.until);
+        match (&runs, self.runs.take(), &mut self.ran) {
+            (None, Some(last), ran) => {
+                let before = ran.take().map(|ran| ran.ours).unwrap_or_default();
+                *ran = Some(Ran {
+                    ours: before.union(last.ours),
+                    until: now + guard.window,
+                    is_back: false,
+                });
+            }
+            // By then a switch that boots has what it is given.
+            (Some(_), _, Some(ran)) if !ran.is_back => {
+                ran.until = ran.until.min(now + guard.settle);
+                ran.is_back = true;
+            }
+            _ => {}
+        }
         if runs.is_none() {
             self.absent.clear();
         }
@@ -216,7 +253,9 @@ impl Standing {
     fn judge(&self, question: &Question<'_>, guard: Option<&Guard>, settle: Duration, now: Instant) -> Option<Held> {
         // Without a guard any edit is served; but that every domain is gone, as after a restart of a Redis that kept nothing, is none.
         let vanished = question.newest.counts().is_empty() && !question.before.counts().is_empty();
-        let limits = guard.map(|guard| guard.limits).or(vanished.then_some(Limits::default()))?;
+        let limits = guard
+            .map(|guard| guard.limits)
+            .or(vanished.then_some(Limits::default()))?;
         let lost: Vec<_> = question.step.lost(question.switch).collect();
         if lost.is_empty() {
             return None;
@@ -233,7 +272,7 @@ impl Standing {
             true => None,
             false => is_held(self.loss_of_served(question, &lost, settle, now)),
         };
-        of_served.or_else(|| is_held(self.loss_of_running(question, &lost)?))
+        of_served.or_else(|| is_held(self.loss_of_running(question, &lost, now)?))
     }
 
     /// What the switch loses of what it is served, but for what it is known not to run.
@@ -250,24 +289,41 @@ impl Standing {
         })
     }
 
-    /// What it loses of what it runs, as the plan has it: a boot must not do what the plan may not.
-    fn loss_of_running(&self, question: &Question<'_>, lost: &[&Lost]) -> Option<Loss> {
-        let runs = self.runs.as_ref()?;
+    /// What it loses of what it runs, as the plan has it, and of what it ran a moment ago: a boot must not do what the plan may not.
+    fn loss_of_running(&self, question: &Question<'_>, lost: &[&Lost], now: Instant) -> Option<Loss> {
+        let is_agreed = self.is_agreed(question.newest);
+        let ran = self.ran.as_ref().filter(|ran| now < ran.until && !is_agreed);
+        let none = Runs::default();
+        let runs = match (&self.runs, ran) {
+            (None, None) => return None,
+            (runs, _) => runs.as_ref().unwrap_or(&none),
+        };
         let is_wanted = |name: &GatewayName| serves(question.newest, name, question.switch);
         let unwanted = runs.unwanted.iter().filter(|name| !is_wanted(name));
         let more = lost.iter().map(|lost| &lost.name);
         let more = more.filter(|name| runs.ours.contains(*name) && !runs.unwanted.contains(*name));
-        let (mut all, mut removals) = (0, 0);
-        for name in unwanted.chain(more) {
+        let mut going = unwanted.chain(more).cloned().collect::<BTreeSet<_>>();
+        let mut all = runs.ours.len();
+        for name in ran
+            .into_iter()
+            .flat_map(|ran| &ran.ours)
+            .filter(|name| !runs.ours.contains(*name))
+        {
             all += 1;
-            removals += usize::from(!self.approved.contains(name));
+            if !is_wanted(name) {
+                going.insert(name.clone());
+            }
         }
-        let stay = runs.ours.len().saturating_sub(all);
-        Some(self.loss(removals, stay, |name| match (runs.ours.contains(name), is_wanted(name)) {
-            (true, false) if !self.approved.contains(name) => Fate::Goes,
-            (true, true) => Fate::Stays,
-            _ => Fate::Gone,
-        }))
+        let removals = going.iter().filter(|name| !self.approved.contains(*name)).count();
+        let stay = all.saturating_sub(going.len());
+        let is_there = |name: &GatewayName| runs.ours.contains(name) || ran.is_some_and(|ran| ran.ours.contains(name));
+        Some(
+            self.loss(removals, stay, |name| match (is_there(name), is_wanted(name)) {
+                (true, false) if !self.approved.contains(name) => Fate::Goes,
+                (true, true) => Fate::Stays,
+                _ => Fate::Gone,
+            }),
+        )
     }
 
     fn loss(&self, removals: usize, stay: usize, fate: impl Fn(&GatewayName) -> Fate) -> Loss {

@@ -73,10 +73,7 @@ const STEPS_KEPT: usize = 4;
 
 impl Steps {
     pub(super) fn between(&mut self, from: &Arc<Desired>, to: &Arc<Desired>) -> Arc<Step> {
-        let known = self
-            .0
-            .iter()
-            .find(|step| is(&step.from, from) && is(&step.to, to));
+        let known = self.0.iter().find(|step| is(&step.from, from) && is(&step.to, to));
         if let Some(step) = known {
             return Arc::clone(step);
         }
@@ -106,11 +103,10 @@ impl StateNames {
     pub(super) fn of(&mut self, desired: &Arc<Desired>) -> String {
         let sum = match &self.last {
             Some((last, sum)) if Arc::ptr_eq(last, desired) => *sum,
-            Some((last, sum)) => EntryChange::between(last.served(), desired.served())
-                .fold(*sum, |sum, change| {
-                    let of = |entry: Option<&Arc<Entry>>| entry.map_or(0, |entry| digest(change.name, entry));
-                    sum.wrapping_sub(of(change.before)).wrapping_add(of(change.now))
-                }),
+            Some((last, sum)) => EntryChange::between(last.served(), desired.served()).fold(*sum, |sum, change| {
+                let of = |entry: Option<&Arc<Entry>>| entry.map_or(0, |entry| digest(change.name, entry));
+                sum.wrapping_sub(of(change.before)).wrapping_add(of(change.now))
+            }),
             None => desired
                 .served()
                 .iter()
@@ -163,18 +159,27 @@ mod tests {
 
     #[test]
     fn a_switch_loses_what_it_had_and_has_no_more() {
-        let from = desired(&[("all", ""), ("gone", ""), ("moves", FS1), ("stays", FS1), ("theirs", FS2)]);
+        let from = desired(&[
+            ("all", ""),
+            ("gone", ""),
+            ("moves", FS1),
+            ("stays", FS1),
+            ("theirs", FS2),
+        ]);
         let to = desired(&[("all", ""), ("moves", FS2), ("stays", FS1)]);
         let step = Step::new(&from, &to);
         let lost = |switch| step.lost(switch).map(|lost| lost.name.to_string()).collect::<Vec<_>>();
         assert_eq!(lost("fs1"), ["gone", "moves"]);
         assert_eq!(lost("fs2"), ["gone", "theirs"]);
         assert_eq!(lost("fs3"), ["gone"]);
-        assert_eq!((
-            step.before(&from, "fs1"),
-            step.before(&from, "fs2"),
-            step.before(&from, "fs3")
-        ), (4, 3, 2));
+        assert_eq!(
+            (
+                step.before(&from, "fs1"),
+                step.before(&from, "fs2"),
+                step.before(&from, "fs3")
+            ),
+            (4, 3, 2)
+        );
     }
 
     #[test]
@@ -185,7 +190,10 @@ mod tests {
         let second = names.of(&other);
         assert_ne!(first, second);
         assert_eq!(names.of(&one), first, "the way there does not matter");
-        assert_eq!(StateNames::default().of(&desired(&[("b", FS1), ("a", r#","enabled":true"#)])), first);
+        assert_eq!(
+            StateNames::default().of(&desired(&[("b", FS1), ("a", r#","enabled":true"#)])),
+            first
+        );
         assert_ne!(StateNames::default().of(&desired(&[("a", ""), ("b", FS2)])), first);
     }
 }

@@ -16,7 +16,7 @@ use crate::gateway::{Desired, GatewayName, ProfileName};
 use crate::health::{self, Health, Part};
 use crate::ingest::Ingest;
 use crate::metrics;
-use crate::reconcile::{Known, Learned, Listed, Others, Served, Switch, Unknown, Wanted, Wanting};
+use crate::reconcile::{Known, Learned, Ledger, Listed, Others, Served, Switch, Unknown, Wanted, Wanting};
 use crate::settings::Settings;
 use crate::sofia_conf::{TemplateError, Templates};
 use crate::store::{Catalog, Current, Unavailable};
@@ -62,6 +62,7 @@ pub(super) struct LiveSource {
     pub(super) templates: TemplateFiles,
     pub(super) health: Arc<Health>,
     pub(super) served: Arc<Served>,
+    pub(super) ledger: Ledger,
     /// Whether what was served last was what Redis held; `None` before the first.
     pub(super) fresh: Mutex<Option<bool>>,
     /// Counts what may be changes of the desired gateways.
@@ -205,7 +206,7 @@ impl xml_curl::Source for LiveSource {
             .serves(read)
             .map_err(|error| xml_curl::Unavailable(error.to_string()))?;
         let mut desired = match current.is_whole {
-            true => self.served.answer(&asked.node, &current.desired, Instant::now()),
+            true => self.ledger.answer(&asked.node, &current.desired).await,
             false => self.served.holding(&asked.node).unwrap_or(current.desired),
         };
         let mut is_for_one = false;

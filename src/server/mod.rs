@@ -142,6 +142,7 @@ impl Application {
                 max_removals: settings.reconcile.max_removals,
             },
             window: settings.reconcile.removals_window,
+            confirm: timing.reconcile.confirm,
             settle: timing.reconcile.settle,
         };
         let kept = LastGood::load(&settings.data_dir).unwrap_or_else(|error| {
@@ -154,11 +155,13 @@ impl Application {
         });
         let guard = (settings.reconcile.mode != ReconcileMode::Off).then_some(guard);
         let switches = settings.switches.iter().map(|switch| switch.name.clone());
+        let served = Arc::new(Served::new(guard, restored, switches));
         let source = Arc::new(LiveSource {
             catalog,
             templates,
             health: health.clone(),
-            served: Arc::new(Served::new(guard, restored, switches)),
+            ledger: reconcile::Ledger::new(store.clone(), served.clone(), settings.reconcile.removals_window),
+            served,
             fresh: Mutex::default(),
             changes: watch::Sender::new(0),
         });

@@ -232,7 +232,10 @@ impl Store {
             )
         });
         let mut call = REPLACE.key(keys::CONTROL);
-        call.key(keys::order(switch)).arg(format!("{ORDER}{switch}")).arg(id).arg(value);
+        call.key(keys::order(switch))
+            .arg(format!("{ORDER}{switch}"))
+            .arg(id)
+            .arg(value);
         self.write(operation, self.timeout, async |connection| {
             call.invoke_async::<()>(connection).await
         })

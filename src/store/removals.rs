@@ -34,15 +34,15 @@ impl Store {
         Ok(ages.filter(|(_, age)| *age < window).collect())
     }
 
-    /// Writes down that these are taken off the switch now; answers all of the window, these too. Called before they are, so that no crash
-    /// forgets one.
+    /// Writes down that these were taken off the switch so long ago; answers all of the window, these too. Called before they are, so that no
+    /// crash forgets one.
     ///
     /// # Errors
     /// [`StoreError`]: then none may be taken off.
     pub async fn record_removals(
         &self,
         switch: &str,
-        gateways: &[String],
+        gone: &[Removal],
         window: Duration,
     ) -> Result<Vec<Removal>, StoreError> {
         static RECORD: LazyLock<redis::Script> = LazyLock::new(|| {
@@ -51,7 +51,12 @@ impl Store {
                  local now = time[1] * 1000 + math.floor(time[2] / 1000)
                  local window = tonumber(ARGV[1])
                  redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%d', now - window))
-                 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], string.format('%d', now), ARGV[i]) end
+                 for i = 2, #ARGV, 2 do
+                   local at, known = now - tonumber(ARGV[i + 1]), redis.call('ZSCORE', KEYS[1], ARGV[i])
+                   if at > now - window and (not known or tonumber(known) < at) then
+                     redis.call('ZADD', KEYS[1], string.format('%d', at), ARGV[i])
+                   end
+                 end
                  redis.call('PEXPIRE', KEYS[1], ARGV[1])
                  local all = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
                  for i = 2, #all, 2 do all[i] = string.format('%d', math.max(0, now - tonumber(all[i]))) end
@@ -60,15 +65,17 @@ impl Store {
         });
         let mut call = RECORD.key(keys::removals(switch));
         call.arg(window.as_millis());
-        for gateway in gateways {
-            call.arg(gateway);
+        for (gateway, age) in gone {
+            call.arg(gateway).arg(age.as_millis());
         }
         let found: Vec<(String, u64)> = self
             .write("record removals", self.timeout, async |connection| {
                 call.invoke_async(connection).await
             })
             .await?;
-        let ages = found.into_iter().map(|(gateway, ms)| (gateway, Duration::from_millis(ms)));
+        let ages = found
+            .into_iter()
+            .map(|(gateway, ms)| (gateway, Duration::from_millis(ms)));
         Ok(ages.collect())
     }
 }

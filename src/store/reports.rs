@@ -88,6 +88,20 @@ impl Reports {
         self.of(switch).filter(|(_, report)| report.held.is_some())
     }
 
+    /// Whether another trunkd than `holder` changes the switch, knows what it runs, holds nothing of it, and has it served this state.
+    pub fn agree(&self, switch: &str, holder: &str, state: &str) -> bool {
+        let is_it = |(other, report): (&str, &Report)| {
+            let is_well = report.leads && report.knows && report.held.is_none();
+            other != holder && is_well && report.state.as_deref() == Some(state)
+        };
+        self.of(switch).any(is_it)
+    }
+
+    pub fn insert(&mut self, switch: &str, holder: &str, report: Report) {
+        let of_switch = self.0.entry(switch.to_owned()).or_default();
+        of_switch.insert(holder.to_owned(), report);
+    }
+
     /// One for each switch: of the one that leads, or, if only another one holds something, with what that says.
     fn merged(self) -> BTreeMap<String, Report> {
         let merge = |switch: &String| {
@@ -136,11 +150,10 @@ impl Store {
             };
             // One of an older trunkd, which wrote none for each and never said when: the newer ones take it away.
             let (switch, holder) = field.split_once(' ').unwrap_or((&field, ""));
-            let is_alive = holder.is_empty()
-                || now.saturating_sub(Duration::from_millis(written.written_ms)) <= REPORT_LASTS;
+            let is_alive =
+                holder.is_empty() || now.saturating_sub(Duration::from_millis(written.written_ms)) <= REPORT_LASTS;
             if is_alive {
-                let of_switch = reports.0.entry(switch.to_owned()).or_default();
-                of_switch.insert(holder.to_owned(), written.report);
+                reports.insert(switch, holder, written.report);
             }
         }
         Ok(reports)
@@ -212,7 +225,9 @@ mod tests {
     use super::*;
 
     fn reports(all: &[(&str, Report)]) -> Reports {
-        let of_switch = all.iter().map(|(holder, report)| ((*holder).to_owned(), report.clone()));
+        let of_switch = all
+            .iter()
+            .map(|(holder, report)| ((*holder).to_owned(), report.clone()));
         Reports([("fs1".to_owned(), of_switch.collect())].into())
     }
 
@@ -244,6 +259,9 @@ mod tests {
         let json = r#"{"mode":"apply","paused":false,"start":1,"restart":0,"kill":0,"unchanged":2,"held":null,"conflicts":[],"troubles":{},
             "pending":{},"order":"0123","at":"2026-11-25T10:00:00Z"}"#;
         let written: Written = serde_json::from_str(json).unwrap();
-        assert_eq!((written.report.start, written.report.unchanged, written.written_ms), (1, 2, 0));
+        assert_eq!(
+            (written.report.start, written.report.unchanged, written.written_ms),
+            (1, 2, 0)
+        );
     }
 }

@@ -349,7 +349,9 @@ impl Other {
         if key == "trunkd:reconcile" && !field.contains(' ') {
             let all = self.hash(key).await.into_iter();
             let of_switch = all.filter(|(name, _)| name.split_once(' ').is_some_and(|(switch, _)| switch == field));
-            return of_switch.map(|(_, report)| report).max_by_key(|report| report["leads"] == true);
+            return of_switch
+                .map(|(_, report)| report)
+                .max_by_key(|report| report["leads"] == true);
         }
         let raw: Option<String> = self.connection.clone().hget(key, field).await.expect("HGET");
         raw.map(|value| serde_json::from_str(&value).expect("values are JSON"))
