@@ -67,6 +67,8 @@ pub const RECONCILE_ACTIONS: &str = "trunkd_reconcile_actions_total";
 pub const RECONCILE_LEASE: &str = "trunkd_reconcile_lease";
 /// Gauge: 1 while a switch's plan is held. `switch`.
 pub const RECONCILE_HELD: &str = "trunkd_reconcile_held";
+/// Gauge: 1 while a switch is changed by orders alone, since somebody paused it. `switch`.
+pub const RECONCILE_PAUSED: &str = "trunkd_reconcile_paused";
 /// Gauge: changes that a switch's plan still has to make. `switch`.
 pub const RECONCILE_PENDING: &str = "trunkd_reconcile_pending";
 /// Gauge: what an operator must mend on a switch. `switch`.
@@ -220,6 +222,10 @@ pub fn describe() {
     describe_gauge!(
         RECONCILE_HELD,
         "1 while a switch's plan is held because it removes too much"
+    );
+    describe_gauge!(
+        RECONCILE_PAUSED,
+        "1 while a switch is paused, so that only `trunkd apply` changes it"
     );
     describe_gauge!(RECONCILE_PENDING, "Changes that a switch's plan still has to make");
     describe_gauge!(RECONCILE_CONFLICTS, "What an operator must mend on a switch");

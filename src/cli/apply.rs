@@ -1,6 +1,6 @@
-//! `trunkd apply`: has the trunkd that serves carry out what is planned, and tells how that went.
+//! `trunkd apply`: has the trunkd that serves do what was shown, that and nothing else, and says how it went.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,19 +10,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-use super::plan::{self, SwitchPlan};
+use super::plan::{self, HeldBy, SwitchPlan};
 use super::{Shared, is_watched, print, store, unreadable, while_doing};
-use crate::gateway::GatewayName;
-use crate::reconcile::{Action, Plan};
+use crate::reconcile::{Action, shown_change};
 use crate::settings::{Flags, ReconcileMode};
-use crate::shown::shown_line;
-use crate::store::{OTHER_SWITCHES, Order, Report, Store, StoreError, SwitchState};
+use crate::shown::{shown, shown_line};
+use crate::store::{OTHER_SWITCHES, OrderContent, Reports, Store, StoreError, SwitchState};
 
 /// Without a sign of progress for so long nobody carries the order out. The slowest single step is a `startgw`, which has as long.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often the report is looked at.
+/// How often the reports are read.
 const GLANCE: Duration = Duration::from_millis(200);
-/// A serving trunkd tells Redis so every 5 s, and after Redis lost it.
+/// A serving trunkd writes to Redis every 5 s, and after Redis lost it.
 const FIRST_SIGN: Duration = Duration::from_secs(6);
 /// From so many changes on there is a progress bar.
 const LONG: usize = 10;
@@ -45,38 +44,39 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     let is_off = settings.reconcile.mode == ReconcileMode::Off;
     let store = store(&settings)?;
     let others = plan::others_held(&settings, &store, arguments.node.as_deref()).await?;
-    if is_off && others.is_none() {
+    if is_off && others.is_empty() {
         anyhow::bail!("reconcile.mode is \"off\", so trunkd changes no switch: set it to \"apply\" or \"observe\"");
     }
     let plans = match is_off {
         true => Vec::new(),
         false => plan::read(&settings, &store, arguments.node.as_deref(), arguments.adopt).await?,
     };
-    plan::show(&plans, others.as_deref())?;
+    plan::show(&plans, &others)?;
     let unread = plans.iter().any(|plan| plan.error.is_some());
     let work: Vec<_> = plans.iter().filter(|plan| plan.is_pending()).collect();
-    if work.is_empty() && others.is_none() {
+    if work.is_empty() && others.is_empty() {
         return Ok(if unread { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
     let away = |error: StoreError| unreadable(&settings, error);
     serving(&store, &work).await.map_err(away)??;
-    if !arguments.yes && !is_agreed()? {
+    if !arguments.yes && !is_agreed(&question(&work, !others.is_empty()))? {
         print("Nothing was changed.\n")?;
         return Ok(ExitCode::FAILURE);
     }
-    if others.is_some() {
-        release_others(&store).await.map_err(away)?;
-    }
-    let total = work.iter().map(|plan| actions(plan).len()).sum();
-    let bar = progress_bar(total);
-    let doing = work.iter().map(|plan| carry_out(&store, plan, arguments.adopt, &bar));
-    let outcomes = join_all(doing).await.into_iter().collect::<Result<Vec<_>, _>>();
+    let bar = progress_bar(work.iter().map(|plan| actions(plan).len()).sum());
+    let doing = work.iter().map(|plan| carry_out(&store, plan, &bar));
+    let (outcomes, released) = tokio::join!(join_all(doing), release_others(&store, &others));
     bar.finish_and_clear();
     let mut all_done = !unread;
-    for (plan, outcome) in work.iter().zip(outcomes.map_err(away)?) {
+    for (plan, outcome) in work.iter().zip(outcomes) {
+        let outcome = outcome.map_err(away)?;
         all_done &= outcome.is_done(actions(plan));
         let text = format!("{}: {}", plan.switch, outcome.text(actions(plan)));
         print(&format!("{}\n", shown_line(&text)))?;
+    }
+    if let Some(outcome) = released.map_err(away)? {
+        all_done &= outcome.is_done(&[]);
+        print(&format!("switches that trunkd only serves: {}\n", outcome.text(&[])))?;
     }
     Ok(if all_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -92,7 +92,8 @@ async fn serving(store: &Store, work: &[&SwitchPlan]) -> Result<anyhow::Result<(
         let switches = store.read_switches().await?;
         let now = Timestamp::now();
         let is_served = |state: &SwitchState| is_watched(state, now);
-        let away = work.iter().find(|plan| {
+        // To release what is held the switch need not be there.
+        let away = work.iter().filter(|plan| !actions(plan).is_empty()).find(|plan| {
             !switches
                 .iter()
                 .any(|(name, state, _)| *name == plan.switch && is_served(state))
@@ -111,12 +112,50 @@ async fn serving(store: &Store, work: &[&SwitchPlan]) -> Result<anyhow::Result<(
     }
 }
 
-fn is_agreed() -> anyhow::Result<bool> {
+/// `Kill 500 on fs1, 500 on fs2; start 3 on fs1?`
+fn question(work: &[&SwitchPlan], with_others: bool) -> String {
+    let verbs: [(&str, fn(&Action) -> bool); 3] = [
+        ("kill", |action| matches!(action, Action::Kill { .. })),
+        ("restart", |action| matches!(action, Action::Restart { .. })),
+        ("start", |action| matches!(action, Action::Start { .. })),
+    ];
+    let mut parts = Vec::new();
+    for (verb, is_it) in verbs {
+        let count = |plan: &SwitchPlan| actions(plan).iter().filter(|action| is_it(action)).count();
+        let counts = work
+            .iter()
+            .map(|plan| (count(plan), plan))
+            .filter(|(count, _)| *count > 0);
+        let counts: Vec<_> = counts
+            .map(|(count, plan)| format!("{count} on {}", plan.switch))
+            .collect();
+        if !counts.is_empty() {
+            parts.push(format!("{verb} {}", counts.join(", ")));
+        }
+    }
+    let held: Vec<_> = work
+        .iter()
+        .filter(|plan| actions(plan).is_empty())
+        .map(|plan| plan.switch.as_str())
+        .collect();
+    if !held.is_empty() {
+        parts.push(format!("release what is held from {}", held.join(", ")));
+    }
+    if with_others {
+        parts.push("release what is held from switches that trunkd only serves".to_owned());
+    }
+    let text = parts.join("; ");
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    format!("{}{}?", first.unwrap_or_default(), letters.as_str())
+}
+
+fn is_agreed(question: &str) -> anyhow::Result<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         anyhow::bail!("there is no terminal to ask on: look at the plan, and add --yes to carry it out");
     }
-    eprint!("Carry this out? [y/N] ");
+    eprint!("{question} [y/N] ");
     std::io::stderr().flush().map_err(while_doing("cannot ask"))?;
     let mut answer = String::new();
     stdin.read_line(&mut answer).map_err(while_doing("cannot ask"))?;
@@ -136,99 +175,142 @@ fn progress_bar(total: usize) -> ProgressBar {
 }
 
 /// How an order ended.
+#[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    /// With what the reconciler said then.
-    Over(Report),
-    /// Nobody did anything about it; what was said last. The order was taken back.
-    Forsaken(Option<Report>),
+    Over {
+        /// gateway → why its change was not made.
+        undone: BTreeMap<String, String>,
+        /// What is held all the same, of edits that came later.
+        still_held: Option<String>,
+    },
+    /// Nobody carried it to its end, and it was taken back. `left` of its changes were not made; `None` when nobody took it up.
+    Forsaken { left: Option<usize> },
 }
 
 /// Releases what is held from switches that no settings name. Nothing is killed there: they are served what Redis wants from now on.
-async fn release_others(store: &Store) -> Result<(), StoreError> {
-    let order = Order {
-        id: format!("{:016x}", rand::random::<u64>()),
-        at: Timestamp::now(),
-        removals: BTreeSet::new(),
-        adopt: BTreeSet::new(),
-        done_at: None,
+async fn release_others(store: &Store, others: &[HeldBy]) -> Result<Option<Outcome>, StoreError> {
+    if others.is_empty() {
+        return Ok(None);
+    }
+    let content = OrderContent {
+        actions: BTreeMap::new(),
+        states: states(others),
     };
-    store.order(OTHER_SWITCHES, &order).await
+    let outcome = order(store, OTHER_SWITCHES, &content, &ProgressBar::hidden()).await?;
+    Ok(Some(outcome))
 }
 
-/// Orders what is planned for a switch, and waits until that is over.
-async fn carry_out(store: &Store, planned: &SwitchPlan, adopt: bool, bar: &ProgressBar) -> Result<Outcome, StoreError> {
-    let text = |names: BTreeSet<GatewayName>| names.iter().map(ToString::to_string).collect();
-    let adopted = actions(planned)
-        .iter()
-        .filter(|action| adopt && action.from().is_some_and(|from| !from.is_ours()))
-        .map(|action| action.gateway().clone());
-    let order = Order {
-        id: format!("{:016x}", rand::random::<u64>()),
-        at: Timestamp::now(),
-        removals: text(planned.plan.as_ref().map(Plan::removals).unwrap_or_default()),
-        adopt: text(adopted.collect()),
-        done_at: None,
+/// Orders what was shown of a switch, and waits until that is over.
+async fn carry_out(store: &Store, planned: &SwitchPlan, bar: &ProgressBar) -> Result<Outcome, StoreError> {
+    let actions = actions(planned).iter();
+    let content = OrderContent {
+        actions: actions
+            .map(|action| (action.gateway().to_string(), shown_change(action)))
+            .collect(),
+        states: states(&planned.holds),
     };
-    store.order(&planned.switch, &order).await?;
-    let (mut last, mut shown, mut moved) = (None, 0, Instant::now());
+    order(store, &planned.switch, &content, bar).await
+}
+
+fn states(holds: &[HeldBy]) -> BTreeSet<String> {
+    holds.iter().filter_map(|hold| hold.state.clone()).collect()
+}
+
+async fn order(store: &Store, switch: &str, content: &OrderContent, bar: &ProgressBar) -> Result<Outcome, StoreError> {
+    let id = store.order(switch, content).await?;
+    let (mut left, mut moved, mut heard) = (None, Instant::now(), Instant::now());
     loop {
         // A Redis that hangs for a moment ends nothing.
-        if let Ok(mut reports) = store.read_reports().await {
-            let report = reports.remove(&planned.switch);
-            if let Some(report) = report.clone().filter(|report| report.order.as_ref() == Some(&order.id)) {
-                return Ok(Outcome::Over(report));
+        if let Ok(reports) = store.read_all_reports().await {
+            if let Some(outcome) = outcome(&reports, switch, &id, content) {
+                return Ok(outcome);
             }
-            if report != last {
-                let left = report.as_ref().map_or(usize::MAX, Report::left);
-                let done = actions(planned).len().saturating_sub(left);
-                bar.inc(u64::try_from(done.saturating_sub(shown)).unwrap_or_default());
-                shown = shown.max(done);
-                (last, moved) = (report, Instant::now());
+            let now_left = left_of(&reports, switch, &id);
+            if now_left.is_some() && now_left != left {
+                let before = left.unwrap_or(content.actions.len());
+                let done = before.saturating_sub(now_left.unwrap_or(before));
+                bar.inc(u64::try_from(done).unwrap_or_default());
+                (left, moved) = (now_left, Instant::now());
+            }
+            if reports.of(switch).next().is_some() {
+                heard = Instant::now();
             }
         }
-        if moved.elapsed() > PATIENCE {
-            store.drop_order(&planned.switch, &order.id).await?;
-            return Ok(Outcome::Forsaken(last));
+        if moved.elapsed() > PATIENCE || heard.elapsed() > FIRST_SIGN {
+            store.drop_order(switch, &id).await?;
+            return Ok(Outcome::Forsaken { left });
         }
         sleep(GLANCE).await;
     }
 }
 
+/// It is over when every trunkd that is alive has taken it into account, and the one that changes the switch has done what it could.
+fn outcome(reports: &Reports, switch: &str, id: &str, content: &OrderContent) -> Option<Outcome> {
+    let (_, leading) = reports.leading(switch)?;
+    if !content.actions.is_empty() && !leading.leads {
+        return None;
+    }
+    let mut undone = BTreeMap::new();
+    for (_, report) in reports.of(switch) {
+        let last = report.last_order.as_ref().filter(|last| last.id == id && last.done)?;
+        undone.extend(last.undone.clone());
+    }
+    let still_held = reports
+        .holding(switch)
+        .next()
+        .and_then(|(_, report)| report.held.clone());
+    Some(Outcome::Over { undone, still_held })
+}
+
+fn left_of(reports: &Reports, switch: &str, id: &str) -> Option<usize> {
+    let (_, leading) = reports.leading(switch).filter(|(_, leading)| leading.leads)?;
+    let last = leading.last_order.as_ref().filter(|last| last.id == id)?;
+    Some(last.left)
+}
+
 impl Outcome {
     fn is_done(&self, planned: &[Action]) -> bool {
         match self {
-            Self::Over(report) => report.held.is_none() && failed(report, planned).is_empty(),
-            Self::Forsaken(_) => false,
+            Self::Over { undone, still_held } => undone.is_empty() && (!planned.is_empty() || still_held.is_none()),
+            Self::Forsaken { .. } => false,
         }
     }
 
-    /// `started 3, restarted 1, killed 2; failed: gw7: reason`.
+    /// `started 3, restarted 1, killed 2; not done: gw7: reason`.
     fn text(&self, planned: &[Action]) -> String {
         match self {
-            Self::Over(Report { held: Some(held), .. }) => {
-                format!("nothing was done, since more would go by now than was shown: {held}; see `trunkd plan`")
-            }
-            Self::Over(report) => done(report, planned),
-            Self::Forsaken(report) => {
-                let left = report.as_ref().map_or_else(
-                    || "nothing was heard of it".to_owned(),
-                    |report| format!("{} of {} were left", report.left(), planned.len()),
-                );
+            Self::Over {
+                still_held: Some(held), ..
+            } if planned.is_empty() => {
+                let held = shown(held);
                 format!(
-                    "no progress for {} s, {left}; the order was taken back. The log of `trunkd serve` says more",
-                    PATIENCE.as_secs()
+                    "nothing was released, since Redis holds something else by now than was shown: {held}; see `trunkd plan`"
                 )
+            }
+            Self::Over { undone, still_held } => {
+                let mut text = done(undone, planned);
+                if let Some(held) = still_held {
+                    text.push_str(&format!("; and of later edits {}: see `trunkd plan`", shown(held)));
+                }
+                text
+            }
+            Self::Forsaken { left } => {
+                let all = planned.len();
+                let what = match left {
+                    Some(left) => format!("no progress for {} s, {left} of {all} were left", PATIENCE.as_secs()),
+                    None => format!("no trunkd took the order up, {all} of {all} were left"),
+                };
+                format!("{what}; the order was taken back. The log of `trunkd serve` says more")
             }
         }
     }
 }
 
-fn done(report: &Report, planned: &[Action]) -> String {
-    let failed = failed(report, planned);
+fn done(undone: &BTreeMap<String, String>, planned: &[Action]) -> String {
     let count = |is_it: fn(&Action) -> bool| {
         let well = planned
             .iter()
-            .filter(|action| !failed.iter().any(|(name, _)| *name == action.gateway().as_str()));
+            .filter(|action| !undone.contains_key(action.gateway().as_str()));
         well.filter(|action| is_it(action)).count()
     };
     let counts = [
@@ -242,24 +324,15 @@ fn done(report: &Report, planned: &[Action]) -> String {
         .collect::<Vec<_>>()
         .join(", ");
     if text.is_empty() {
-        text.push_str(if failed.is_empty() {
+        text.push_str(if undone.is_empty() {
             "released"
         } else {
             "nothing was done"
         });
     }
-    for (at, (name, reason)) in failed.iter().enumerate() {
-        text.push_str(if at == 0 { "; failed: " } else { ", " });
-        text.push_str(&format!("{name}: {reason}"));
+    for (at, (name, reason)) in undone.iter().enumerate() {
+        text.push_str(if at == 0 { "; not done: " } else { ", " });
+        text.push_str(&format!("{}: {}", shown(name), shown(reason)));
     }
     text
-}
-
-/// What was planned and did not come about, with the reason.
-fn failed<'a>(report: &'a Report, planned: &[Action]) -> Vec<(&'a str, &'a str)> {
-    let was_planned = |name: &str| planned.iter().any(|action| action.gateway().as_str() == name);
-    let troubles = report.troubles.iter().filter(|(name, _)| was_planned(name));
-    troubles
-        .map(|(name, reason)| (name.as_str(), reason.as_str()))
-        .collect()
 }

@@ -41,7 +41,7 @@ pub(super) async fn resume(shared: &Shared, arguments: &Arguments) -> anyhow::Re
     store.resume(node).await.map_err(away)?;
     let left = store.read_control().await.map_err(away)?;
     let mut said = match node.map(shown) {
-        Some(node) if left.paused => {
+        Some(node) if left.paused.is_some() => {
             format!("{node} has no pause of its own now, and stays paused since every switch is: `trunkd resume`.")
         }
         Some(node) => format!("Resumed: {node} gets what Redis wants."),

@@ -10,14 +10,14 @@ use serde::Serialize;
 
 use super::{Shared, catalog, json_text, print, read_all, store, templates, unknown_switch, unreadable};
 use crate::event_socket::{self, ConnectError, OpenError, SwitchAddress};
-use crate::gateway::{Gateway, GatewayName, shown};
+use crate::gateway::{Gateway, GatewayName};
 use crate::reconcile::{
     Conflict, Differences, FieldChange, Hold, Known, Limits, Plan, Verdict, differing_fields, form, judge, look,
     plan_text, wants,
 };
 use crate::settings::{Flags, Settings, SwitchSettings};
-use crate::shown::shown_line;
-use crate::store::{Current, OTHER_SWITCHES, Report, Store};
+use crate::shown::{shown, shown_line};
+use crate::store::{Current, OTHER_SWITCHES, Report, Reports, Store};
 
 /// There is something to do.
 const CHANGES_PENDING: u8 = 2;
@@ -38,8 +38,19 @@ struct Plans<'a> {
     /// Whether anything is to be done on any switch.
     pending: bool,
     switches: &'a [SwitchPlan],
-    /// What is held from switches that ask for their configuration and are in no settings.
-    others_held: Option<&'a str>,
+    /// What is held from switches that ask for their configuration and are in no settings, by which trunkd.
+    others_held: &'a [HeldBy],
+}
+
+/// What a trunkd that is alive holds.
+#[derive(Serialize)]
+pub(super) struct HeldBy {
+    pub(super) trunkd: String,
+    pub(super) held: String,
+    /// Of Redis: what is held back.
+    pub(super) state: Option<String>,
+    /// Whether it is the one that changes the switch.
+    leads: bool,
 }
 
 #[derive(Serialize)]
@@ -51,8 +62,10 @@ pub(super) struct SwitchPlan {
     /// Of the gateways that are restarted, the fields that differ, as far as is known what they run with.
     changes: BTreeMap<GatewayName, Vec<FieldChange>>,
     held: Option<Hold>,
+    /// What is held by which trunkd: from killing, or from being served alone.
+    pub(super) holds: Vec<HeldBy>,
     paused: bool,
-    /// What `trunkd serve` says of this switch, if it ever did.
+    /// What the `trunkd serve` that changes this switch says of it, if there is one.
     serve: Option<Report>,
 }
 
@@ -61,16 +74,16 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     let store = store(&settings)?;
     let plans = read(&settings, &store, arguments.node.as_deref(), false).await?;
     let others = others_held(&settings, &store, arguments.node.as_deref()).await?;
-    let pending = others.is_some() || plans.iter().any(SwitchPlan::is_pending);
+    let pending = !others.is_empty() || plans.iter().any(SwitchPlan::is_pending);
     if arguments.json {
         let plans = Plans {
             pending,
             switches: plans.as_slice(),
-            others_held: others.as_deref(),
+            others_held: &others,
         };
         print(&json_text(&plans)?)?;
     } else {
-        show(&plans, others.as_deref())?;
+        show(&plans, &others)?;
     }
     Ok(match plans.iter().any(|plan| plan.error.is_some()) {
         true => ExitCode::FAILURE,
@@ -79,34 +92,42 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     })
 }
 
-pub(super) fn show(plans: &[SwitchPlan], others_held: Option<&str>) -> anyhow::Result<()> {
+pub(super) fn show(plans: &[SwitchPlan], others_held: &[HeldBy]) -> anyhow::Result<()> {
     let colour = std::io::stdout().is_terminal();
     let mut text: String = plans.iter().map(|plan| plan.text(colour)).collect();
-    if let Some(held) = others_held {
+    for hold in others_held {
+        let (trunkd, held) = (shown(&hold.trunkd), shown(&hold.held));
         let _ = writeln!(
             text,
-            "switches that trunkd only serves: {}; `trunkd apply` releases it, or undo the edit",
-            shown_line(held)
+            "switches that trunkd only serves: {held}, says trunkd {trunkd}; `trunkd apply` releases it, or undo the edit"
         );
     }
     print(&text)
 }
 
-/// What is held from switches that no settings name, or from all with `reconcile.mode = "off"`, as the trunkd that serves says; nobody asks those what
-/// they run.
-pub(super) async fn others_held(
-    settings: &Settings,
-    store: &Store,
-    node: Option<&str>,
-) -> anyhow::Result<Option<String>> {
+/// What is held from switches that no settings name, or from all with `reconcile.mode = "off"`, as those trunkd say that serve; nobody asks those
+/// switches what they run.
+pub(super) async fn others_held(settings: &Settings, store: &Store, node: Option<&str>) -> anyhow::Result<Vec<HeldBy>> {
     if node.is_some() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let reports = store
-        .read_reports()
+        .read_all_reports()
         .await
         .map_err(|error| unreadable(settings, error))?;
-    Ok(reports.get(OTHER_SWITCHES).and_then(|report| report.held.clone()))
+    Ok(holds(&reports, OTHER_SWITCHES))
+}
+
+fn holds(reports: &Reports, switch: &str) -> Vec<HeldBy> {
+    let holds = reports.holding(switch).filter_map(|(trunkd, report)| {
+        Some(HeldBy {
+            trunkd: trunkd.to_owned(),
+            held: report.held.clone()?,
+            state: report.state.clone(),
+            leads: report.leads,
+        })
+    });
+    holds.collect()
 }
 
 /// The plan of each switch of the settings, or of that one. With `adopt`, gateways of a desired name that are not ours are taken over.
@@ -118,7 +139,7 @@ pub(super) async fn read(
 ) -> anyhow::Result<Vec<SwitchPlan>> {
     let chosen = |switch: &&SwitchSettings| node.is_none_or(|node| node == switch.name);
     let switches: Vec<_> = settings.switches.iter().filter(chosen).collect();
-    if switches.is_empty() && node.is_none() && others_held(settings, store, node).await?.is_some() {
+    if switches.is_empty() && node.is_none() && !others_held(settings, store, node).await?.is_empty() {
         return Ok(Vec::new());
     }
     if switches.is_empty() {
@@ -137,7 +158,7 @@ pub(super) async fn read(
         );
     }
     let control = store.read_control().await.map_err(|error| away(&error))?;
-    let mut reports = store.read_reports().await.map_err(|error| away(&error))?;
+    let reports = store.read_all_reports().await.map_err(|error| away(&error))?;
     let looks = join_all(switches.iter().map(|switch| seen(switch))).await;
     let mut plans = Vec::with_capacity(switches.len());
     for (switch, look) in switches.iter().zip(looks) {
@@ -147,8 +168,9 @@ pub(super) async fn read(
             plan: None,
             changes: BTreeMap::new(),
             held: None,
+            holds: holds(&reports, &switch.name),
             paused: control.is_paused(&switch.name),
-            serve: reports.remove(&switch.name),
+            serve: reports.leading(&switch.name).map(|(_, report)| report.clone()),
         };
         match look {
             Ok(known) => plan
@@ -205,7 +227,12 @@ impl SwitchPlan {
         };
         let ours = known.actual.ours();
         let vanished = desired.counts().is_empty() && !ours.is_empty();
-        self.held = match judge(&ours, &plan.removals(), vanished, &limits, &BTreeSet::new()) {
+        let window = settings.reconcile.removals_window;
+        let recent = store.read_removals(&self.switch, window).await?.into_iter();
+        let recent = recent
+            .filter_map(|(gateway, _)| GatewayName::parse(&gateway).ok())
+            .collect();
+        self.held = match judge(&ours, &plan.removals(), vanished, &limits, &BTreeSet::new(), &recent) {
             Verdict::Hold(hold) => Some(hold),
             Verdict::Go => None,
         };
@@ -231,33 +258,54 @@ impl SwitchPlan {
 
     /// Whether there is something to do, or something that is kept from being served.
     pub(super) fn is_pending(&self) -> bool {
-        let is_held = self.serve.as_ref().is_some_and(|report| report.held.is_some());
-        self.plan
-            .as_ref()
-            .is_some_and(|plan| is_held || !plan.actions.is_empty())
+        !self.holds.is_empty() || self.plan.as_ref().is_some_and(|plan| !plan.actions.is_empty())
     }
 
     fn text(&self, colour: bool) -> String {
         let name = &self.switch;
-        let Some(plan) = &self.plan else {
-            let error = shown_line(self.error.as_deref().unwrap_or_default());
-            return format!("{name}: no plan: {error}\n");
+        let (mut text, remarks) = match &self.plan {
+            Some(plan) => {
+                let text = plan_text(name, plan, &self.changes, self.held.as_ref(), colour);
+                (text, self.remarks())
+            }
+            None => {
+                let error = self.error.as_deref().unwrap_or_default();
+                (
+                    format!("{name}: no plan: {}\n", shown_line(error)),
+                    self.holds_elsewhere(),
+                )
+            }
         };
-        let mut text = plan_text(name, plan, &self.changes, self.held.as_ref(), colour);
-        for remark in self.remarks() {
+        for remark in remarks {
             let _ = writeln!(text, "  ! {}", shown_line(&remark));
         }
         text
     }
 
+    /// What is held and isn't to be seen in the plan.
+    fn holds_elsewhere(&self) -> Vec<String> {
+        let known = self.held.as_ref().map(Hold::summary);
+        let elsewhere = self.holds.iter().filter(|hold| known.as_ref() != Some(&hold.held));
+        let remark = |hold: &HeldBy| {
+            let (trunkd, held) = (shown(&hold.trunkd), shown(&hold.held));
+            match hold.leads {
+                true => format!("trunkd serve says {held}; `trunkd apply` releases it"),
+                false => {
+                    format!("trunkd {trunkd}, which serves this switch too, says {held}; `trunkd apply` releases it")
+                }
+            }
+        };
+        elsewhere.map(remark).collect()
+    }
+
     /// What `trunkd serve` does about it, where that isn't to carry it out.
     fn remarks(&self) -> Vec<String> {
-        let mut remarks = Vec::new();
+        let mut remarks = self.holds_elsewhere();
         if self.paused {
             remarks.push("paused: nothing is changed by itself until `trunkd resume`".to_owned());
         }
         let Some(report) = &self.serve else {
-            remarks.push("no trunkd serve has looked at this switch yet".to_owned());
+            remarks.push("no trunkd serve looks at this switch".to_owned());
             return remarks;
         };
         if report.mode != "apply" {
@@ -266,11 +314,8 @@ impl SwitchPlan {
                 report.mode
             ));
         }
-        if let (Some(held), None) = (&report.held, &self.held) {
-            remarks.push(format!("trunkd serve says {held}; `trunkd apply` releases it"));
-        }
         let troubles = report.troubles.iter();
-        remarks.extend(troubles.map(|(gateway, reason)| format!("gateway {}: {reason}", shown(gateway))));
+        remarks.extend(troubles.map(|(gateway, reason)| format!("gateway {}: {}", shown(gateway), shown(reason))));
         remarks
     }
 }

@@ -262,6 +262,31 @@ impl Desired {
             .collect()
     }
 
+    /// How many of the gateways that are served name this switch.
+    pub fn naming(&self, node: &str) -> usize {
+        self.nodes.get(node).copied().unwrap_or_default()
+    }
+
+    /// The switches that some served gateway names.
+    pub fn nodes(&self) -> impl Iterator<Item = &str> {
+        self.nodes.keys().map(String::as_str)
+    }
+
+    /// This state, but with these names as `other` has them, or does not.
+    pub fn with_those_of(&self, other: &Desired, names: &BTreeSet<GatewayName>) -> Desired {
+        let mut next = self.clone();
+        for name in names {
+            if let Some(before) = next.served.remove(name) {
+                count_nodes(&mut next.nodes, &before, |count| count - 1);
+            }
+            if let Some((name, now)) = other.served.get_key_value(name) {
+                count_nodes(&mut next.nodes, now, |count| count + 1);
+                next.served.insert(name.clone(), Arc::clone(now));
+            }
+        }
+        next
+    }
+
     /// Sorted by place, each once.
     pub fn findings(&self) -> &Findings {
         &self.findings
@@ -851,5 +876,15 @@ mod tests {
         for costs in [[cost(300, 0), cost(3000, 0)], [cost(8, 300), cost(8, 3000)]] {
             assert!(costs[1] < 2 * costs[0] && costs[1] < 1000, "{costs:?} comparisons");
         }
+    }
+
+    #[test]
+    fn some_names_can_be_taken_from_another_state() {
+        let old = build(&[("a", "1", "null"), ("b", "1", r#"["fs1"]"#)], &rules(&[]), None);
+        let new = build(&[("a", "2", "null"), ("c", "2", r#"["fs2","fs3"]"#)], &rules(&[]), None);
+        let mixed = old.with_those_of(&new, &["b", "c", "unknown"].map(name).into());
+        let realm = |name| mixed.get(name).and_then(|entry| entry.gateway.param("realm"));
+        assert_eq!((realm("a"), realm("b"), realm("c")), (Some("1"), None, Some("2")));
+        assert!(mixed.nodes().eq(["fs2", "fs3"]) && mixed.naming("fs2") == 1);
     }
 }

@@ -6,17 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use imbl::OrdSet;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::diff::{Action, Actual, Differences, Plan, Want};
-use super::guard::{Hold, Limits, Verdict, judge};
+use super::decision::{Decision, Look, Word};
+use super::diff::{Action, Actual, Differences, Have, Plan, Want};
+use super::guard::{Held, Limits};
 use super::known::Known;
+use super::ledger::Ledger;
+use super::ordered::Ordered;
 use super::plan_text::form;
+use super::reporter::Reporter;
 use super::running::Running;
 use super::served::{Given, Served, Start};
+use super::told::Told;
 use crate::backoff::Backoff;
 use crate::event_socket::{Changes, CommandError, Commands, Killed, Permit, QueryError};
 use crate::gateway::{Desired, Entries, EntryChange, GatewayName, ProfileName};
@@ -25,7 +31,7 @@ use crate::metrics;
 use crate::settings::{ReconcileMode, ReconcileSettings};
 use crate::shown::shown;
 use crate::sofia_conf::RevisionKey;
-use crate::store::{Control, Lease, Order, Report, Store, Term};
+use crate::store::{Control, Lease, Order, OrderContent, OrderReport, Report, Store, Term};
 
 /// Restarts that wait for their deletes at once: a tick or two each (FACTS 22).
 const AT_ONCE: usize = 64;
@@ -63,6 +69,9 @@ pub struct Timing {
     pub lease: Duration,
     /// What a plan needs to say which fields differ is kept for so long after it was needed last.
     pub forms_kept: Duration,
+    /// What a switch that runs its other gateways does not run for so long is no loss if it is served no more: whatever boots has its gateways
+    /// by then.
+    pub settle: Duration,
 }
 
 impl Default for Timing {
@@ -77,6 +86,7 @@ impl Default for Timing {
             interval: Duration::from_secs(5),
             lease: Duration::from_secs(5),
             forms_kept: Duration::from_secs(24 * 60 * 60),
+            settle: Duration::from_secs(60),
         }
     }
 }
@@ -152,8 +162,11 @@ pub struct Executor<S, W> {
     store: Store,
     lease: Arc<Lease>,
     health: Arc<Health>,
+    reporter: Arc<Reporter>,
+    holder: Arc<str>,
     mode: ReconcileMode,
     limits: Limits,
+    ledger: Ledger,
     timing: Timing,
     pace: Mutex<Pace>,
     /// FreeSWITCH never gets two reloads at once.
@@ -173,22 +186,51 @@ struct Memory {
     /// Wants whose forms are not written down yet.
     unwritten: BTreeSet<GatewayName>,
     troubles: HashMap<GatewayName, Trouble>,
-    /// What was told of conflicts and holds, so that it is told once.
-    told: BTreeSet<String>,
+    told: Told,
+    is_held: bool,
+    /// In this step.
+    leads: bool,
     /// Removals, and since when they are wanted.
     doomed: BTreeMap<GatewayName, Instant>,
     /// What the plan before had to do: an edit that came since goes first.
     pending: BTreeSet<GatewayName>,
-    report: Report,
+    /// The gateways that run and are ours
+    ours: OrdSet<GatewayName>,
     /// These revisions have their forms in Redis.
     forms: BTreeSet<String>,
     /// When Redis was told last which ones this switch needs.
     forms_needed_at: Option<Instant>,
-    /// The order that is carried out, and the last one that was.
-    ordered: Option<String>,
-    order: Option<String>,
+    /// The order that was read last.
+    order: Option<ReadOrder>,
+    last_order: Option<OrderReport>,
+    /// When it was last read which removals all trunkd know of; `None`: not in this term.
+    removals_read: Option<Instant>,
+    /// When it was last read what the other trunkd say.
+    others_read: Option<Instant>,
     /// In which the lease was ours the last time.
     term: Option<Term>,
+}
+
+/// An order with what it is of, which is read once.
+struct ReadOrder {
+    head: Order,
+    changes: Ordered,
+    states: BTreeSet<String>,
+    /// By this trunkd
+    is_begun: bool,
+    is_finished: bool,
+    /// What it was to do is on its way for so long.
+    waits_since: Option<Instant>,
+}
+
+/// What the executor knows of an order at the moment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OrderState {
+    None,
+    /// To be carried out.
+    Current,
+    /// Another trunkd carried it out.
+    Learned,
 }
 
 /// Why a gateway is not as it should be.
@@ -218,7 +260,10 @@ enum Outcome {
 
 impl<S: Switch, W: Wanting> Executor<S, W> {
     pub fn new(switch: Arc<S>, shared: Shared<W>, settings: &ReconcileSettings, timing: Timing) -> Self {
-        let lease = Lease::new(shared.store.clone(), switch.name(), shared.holder, timing.lease);
+        let holder = shared.holder;
+        let lease = Lease::new(shared.store.clone(), switch.name(), holder.clone(), timing.lease);
+        let reporter = Reporter::new(shared.store.clone(), switch.name(), holder.clone());
+        let ledger = Ledger::new(shared.store.clone(), shared.served.clone(), settings.removals_window);
         Self {
             switch,
             wanting: shared.wanting,
@@ -227,10 +272,13 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             store: shared.store,
             lease: Arc::new(lease),
             health: shared.health,
+            reporter: Arc::new(reporter),
+            holder,
             mode: settings.mode,
             limits: Limits {
                 max_removals: settings.max_removals,
             },
+            ledger,
             timing,
             pace: Mutex::new(Pace::new(settings.starts_per_second)),
             reload: Mutex::new(()),
@@ -241,15 +289,17 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
 
     /// Until `stop`. What runs on the switch stays as it is then.
     pub async fn run(self, stop: CancellationToken) {
-        let lease = self.lease.clone();
+        let (lease, reporter) = (self.lease.clone(), self.reporter.clone());
         let holding = hold(lease.clone(), self.switch.clone());
+        let interval = self.timing.interval;
         tokio::select! {
             () = self.act_on_changes() => {}
             () = holding => {}
+            () = reporter.beat(interval) => {}
             () = stop.cancelled() => {}
         }
-        // Left to its end if Redis does not answer.
-        let _ = lease.release().await;
+        // Both left to their end if Redis does not answer.
+        tokio::join!(reporter.fall_silent(), async { drop(lease.release().await) });
     }
 
     async fn act_on_changes(mut self) {
@@ -275,23 +325,20 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     async fn step(&mut self, known: &mut Known) -> Instant {
         let later = Instant::now() + self.timing.interval;
         tracing::trace!(switch = self.switch.name(), "looking");
-        let Ok(learned) = self.switch.learn(known) else {
-            // Whatever was the matter, with a new connection it is worth another try.
-            self.memory.troubles.clear();
-            return later;
-        };
-        self.memory.compare(&known.actual, &learned);
+        let is_known = self.learn(known);
         let Ok(control) = self.store.read_control().await else {
             return later;
         };
         let Some(wanted) = self.wanting.wanted().await else {
             return later;
         };
-        let name = self.switch.name().to_owned();
-        tracing::trace!(switch = %name, "what is wanted is known");
+        tracing::trace!(switch = self.switch.name(), "what is wanted is known");
         let term = self.lease.term();
         if term.is_some() && term != self.memory.term {
-            tracing::info!(switch = %name, "this trunkd changes the switch from now on");
+            tracing::info!(
+                switch = self.switch.name(),
+                "this trunkd changes the switch from now on"
+            );
             self.memory.begin(term);
         }
         if term.is_none() {
@@ -300,62 +347,49 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             // And to write: whoever gets the lease begins with all of them.
             self.memory.unwritten.clear();
         }
-        let order = self.order(&name, &control, term).await;
-        // Whoever carries an order out, it was approved for all.
-        let learned = self.learned(&name, &control).cloned();
-        let approvals = order.as_ref().or(learned.as_ref());
-        let approved: BTreeSet<_> = approvals.iter().flat_map(|order| parsed(&order.removals)).collect();
-        let adopt: BTreeSet<_> = order.iter().flat_map(|order| parsed(&order.adopt)).collect();
-        self.served.approve(&name, approved.clone());
-
-        self.want(&wanted, &name, &known.actual);
-        let memory = &self.memory;
-        let plan = known.plan(&memory.differences, &wanted.desired, &memory.wants, &adopt);
-        let mut unserved = self.served.decide(&name, &wanted.desired).1;
-        if let (Some(hold), Some(_)) = (&unserved, approvals) {
-            // What the switch does not run was in no plan that somebody could approve, and nothing is lost with it.
-            let idle = hold
-                .removals
-                .iter()
-                .filter(|name| !known.actual.gateways.contains_key(*name));
-            self.served
-                .approve(&name, approved.iter().chain(idle).cloned().collect());
-            unserved = self.served.decide(&name, &wanted.desired).1;
+        self.memory.leads = term.is_some();
+        let order = self.order(&control, term).await;
+        self.release(order, &wanted.desired);
+        self.read_removals().await;
+        if !is_known {
+            self.serve_unseen(order, &wanted.desired, &control).await;
+            return later;
         }
-        if let Some(learned) = learned {
-            self.memory.order = Some(learned.id);
+        self.want(&wanted, &known.actual);
+        let mut decision = self.decide(known, &wanted.desired, order, &control);
+        if decision.held.is_some() && self.others_agree(&wanted.desired).await {
+            decision = self.decide(known, &wanted.desired, order, &control);
         }
-        let approved = if order.is_some() { approved } else { BTreeSet::new() };
-        let held = unserved.or_else(|| self.judge(&known.actual, &plan, &wanted.desired, &approved));
-        let paused = control.is_paused(&name);
-        let starts_by_itself = held.is_none() && self.mode == ReconcileMode::Apply && !paused;
-        self.running.is_kept_complete(&name, starts_by_itself);
-        self.forget_mended(&plan, &known.unsettled);
-        if let Some(order) = &order
-            && self.memory.ordered.as_ref() != Some(&order.id)
-        {
-            // Whoever orders may have mended what FreeSWITCH refused.
-            self.memory.troubles.clear();
-            self.memory.ordered = Some(order.id.clone());
-        }
-        let actions = self.due(&plan, order.is_some());
-        self.tell(&plan, held.as_ref(), paused);
+        self.forget_mended(&decision.plan, &known.unsettled);
+        self.begin_order(order, &decision);
+        let paused = control.is_paused(self.switch.name());
+        let starts_by_itself = decision.held.is_none() && self.mode == ReconcileMode::Apply && !paused;
+        self.running.is_kept_complete(self.switch.name(), starts_by_itself);
+        let actions = self.due(&decision);
+        self.tell(&decision, &control);
         if term.is_none() {
+            self.report(&decision, &wanted.desired, &control).await;
             return later;
         }
         self.keep_forms(&wanted, &known.actual).await;
-        let may_act = starts_by_itself || (held.is_none() && order.is_some());
-        if may_act && !actions.is_empty() {
-            tracing::trace!(switch = %name, actions = actions.len(), "acting");
-            self.act(actions).await;
-            self.report(&plan, held.as_ref(), paused).await;
+        if order == OrderState::Current && !actions.iter().any(|(_, word)| *word == Word::Order) {
+            self.finish_order(&decision).await;
+        }
+        let actions = self.record_removals(actions).await;
+        if !actions.is_empty() {
+            tracing::trace!(switch = self.switch.name(), actions = actions.len(), "acting");
+            self.act(actions.into_iter().map(|(action, _)| action).collect()).await;
+            self.report(&decision, &wanted.desired, &control).await;
             return Instant::now();
         }
-        if let Some(order) = order {
-            self.finish(&name, order, held.as_ref()).await;
-        }
-        self.report(&plan, held.as_ref(), paused).await;
-        if !may_act {
+        self.report(&decision, &wanted.desired, &control).await;
+        self.next_step(&decision, later)
+    }
+
+    /// When something is to be done that could not be done now.
+    fn next_step(&self, decision: &Decision, later: Instant) -> Instant {
+        let is_allowed = |action: &Action| decision.allows(action).is_some();
+        if !decision.plan.actions.iter().any(is_allowed) {
             return later;
         }
         let again = self.memory.troubles.values().filter_map(|trouble| trouble.again);
@@ -368,36 +402,272 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             .map_or(later, |next| next.max(soonest).min(later))
     }
 
-    /// What is ordered and not carried out yet.
-    async fn order(&self, switch: &str, control: &Control, term: Option<Term>) -> Option<Order> {
-        let order = control.orders.get(switch)?;
-        let is_over = !order.is_current(Timestamp::now()) || (order.done_at.is_none() && self.is_forgotten(order));
-        if is_over && term.is_some() {
-            if order.done_at.is_none() {
-                tracing::warn!(switch, order = %shown(&order.id), "ordered at {}, too long ago to be meant still", order.at);
+    /// Brings `known` to what runs, if that is known.
+    fn learn(&mut self, known: &mut Known) -> bool {
+        match self.switch.learn(known) {
+            Ok(learned) => {
+                if learned == Learned::Anew {
+                    // What was absent before may just have begun to boot.
+                    self.served.set_runs(self.switch.name(), None, Instant::now());
+                }
+                self.memory.compare(&known.actual, &learned);
+                true
             }
-            let _ = self.store.drop_order(switch, &order.id).await;
+            Err(Unknown) => {
+                self.served.set_runs(self.switch.name(), None, Instant::now());
+                // Whatever was the matter, with a new connection it is worth another try.
+                self.memory.troubles.clear();
+                false
+            }
         }
-        let is_ours = order.done_at.is_none() && self.memory.order.as_ref() != Some(&order.id);
-        (is_ours && !is_over).then(|| order.clone())
     }
 
-    /// An order that another trunkd carried out, when it is first heard of.
-    fn learned<'a>(&self, switch: &str, control: &'a Control) -> Option<&'a Order> {
-        let order = control.orders.get(switch)?;
-        let is_news = order.done_at.is_some() && self.memory.order.as_ref() != Some(&order.id);
-        (is_news && order.is_current(Timestamp::now())).then_some(order)
+    fn decide(&mut self, known: &Known, desired: &Arc<Desired>, order: OrderState, control: &Control) -> Decision {
+        let memory = &self.memory;
+        let changes = |state| {
+            let read = memory.order.as_ref().filter(|_| order == state);
+            read.map(|read| &read.changes)
+        };
+        let look = Look {
+            switch: self.switch.name(),
+            known,
+            ours: &memory.ours,
+            desired,
+            wants: &memory.wants,
+            differences: &memory.differences,
+            order: changes(OrderState::Current),
+            learned: changes(OrderState::Learned),
+            by_itself: self.mode == ReconcileMode::Apply && !control.is_paused(self.switch.name()),
+            limits: self.limits,
+        };
+        look.decide(&self.served, Instant::now())
+    }
+
+    /// What a switch is served that cannot be seen at the moment is told of too: a hold of that must be known, and released.
+    async fn serve_unseen(&mut self, order: OrderState, desired: &Arc<Desired>, control: &Control) {
+        let name = self.switch.name().to_owned();
+        let mut held = self.served.decide(&name, desired, Instant::now()).1;
+        if held.is_some() && self.others_agree(desired).await {
+            held = self.served.decide(&name, desired, Instant::now()).1;
+        }
+        let part = Part::Reconcile(name.clone());
+        if let Some(held) = held {
+            self.health.set(part, health::State::Degraded, Some(held.to_string()));
+        } else if self.memory.is_held {
+            self.health.set(part, health::State::Ok, None);
+        }
+        self.memory.is_held = held.is_some();
+        self.memory.told.hold(&name, held.as_ref());
+        if order == OrderState::Current
+            && let Some(read) = &mut self.memory.order
+            && read.changes.is_empty()
+        {
+            // There was nothing to be done but to release it.
+            let _ = self.store.order_done(&name, &read.head).await;
+            read.is_finished = true;
+        }
+        if order != OrderState::None
+            && let Some(read) = &self.memory.order
+        {
+            self.memory.last_order = Some(OrderReport {
+                id: read.head.id.clone(),
+                done: read.changes.is_empty(),
+                ..OrderReport::default()
+            });
+        }
+        let report = Report {
+            mode: self.mode.as_str().to_owned(),
+            paused: control.is_paused(&name),
+            held: held.as_ref().map(Held::summary),
+            state: Some(self.served.state_name(desired)),
+            last_order: self.memory.last_order.clone(),
+            ..Report::default()
+        };
+        self.reporter.say(report).await;
+    }
+
+    /// The trunkd that changes the switch knows what it runs, and serves it just this: then it may be served so from here as well, though this one
+    /// was away when that was approved, or when it went bit by bit.
+    async fn others_agree(&mut self, desired: &Arc<Desired>) -> bool {
+        let name = self.switch.name();
+        let now = Instant::now();
+        let is_fresh = |read: Instant| now.duration_since(read) < self.timing.interval / 2;
+        if self.lease.term().is_some() || self.memory.others_read.is_some_and(is_fresh) {
+            return false;
+        }
+        self.memory.others_read = Some(now);
+        let Ok(reports) = self.store.read_all_reports().await else {
+            return false;
+        };
+        let agree = reports.agree(name, &self.holder, &self.served.state_name(desired));
+        if agree {
+            self.served.agree(name, desired);
+        }
+        agree
+    }
+
+    // ---- removals
+
+    /// Learns which gateways went lately, from whatever trunkd knew it; and tells of those that only this one knows.
+    async fn read_removals(&mut self) {
+        let (name, now) = (self.switch.name(), Instant::now());
+        let is_fresh = |read: Instant| now.duration_since(read) < self.timing.interval;
+        let is_shared = self.ledger.share(name).await;
+        if is_shared && self.memory.removals_read.is_some_and(is_fresh) {
+            return;
+        }
+        let is_read = is_shared && self.ledger.read(name).await;
+        self.memory.removals_read = is_read.then_some(now);
+    }
+
+    /// Removals that nobody ordered are written down before they are done; those that cannot be are not done.
+    async fn record_removals(&self, mut actions: Vec<(Action, Word)>) -> Vec<(Action, Word)> {
+        let is_counted = |(action, word): &(Action, Word)| action.to().is_none() && *word == Word::Redis;
+        let counted = actions.iter().filter(|action| is_counted(action));
+        let removals: Vec<_> = counted.map(|(action, _)| action.gateway().clone()).collect();
+        if removals.is_empty() {
+            return actions;
+        }
+        let is_known = self.memory.removals_read.is_some();
+        if !is_known || !self.ledger.record(self.switch.name(), &removals).await {
+            actions.retain(|action| !is_counted(action));
+        }
+        actions
+    }
+
+    // ---- orders
+
+    /// What is ordered and not carried out yet, or what another trunkd carried out; it is read when it is first heard of.
+    async fn order(&mut self, control: &Control, term: Option<Term>) -> OrderState {
+        let name = self.switch.name().to_owned();
+        let Some(head) = control.orders.get(&name) else {
+            return OrderState::None;
+        };
+        let is_forgotten = head.done_at.is_none() && self.is_forgotten(head);
+        if is_forgotten || !head.is_current(Timestamp::now()) {
+            if term.is_some() {
+                if is_forgotten {
+                    let id = shown(&head.id);
+                    tracing::warn!(switch = name, order = %id, "ordered at {}, too long ago to be meant still", head.at);
+                }
+                let _ = self.store.drop_order(&name, &head.id).await;
+            }
+            return OrderState::None;
+        }
+        let is_read = self.memory.order.as_ref().is_some_and(|read| read.head.id == head.id);
+        if !is_read && !self.read_order(&name, head, term).await {
+            return OrderState::None;
+        }
+        let is_finished = self.memory.order.as_ref().is_some_and(|read| read.is_finished);
+        match head.done_at {
+            Some(_) if !is_finished => OrderState::Learned,
+            None if !is_finished => OrderState::Current,
+            _ => OrderState::None,
+        }
+    }
+
+    async fn read_order(&mut self, switch: &str, head: &Order, term: Option<Term>) -> bool {
+        let Ok(content) = self.store.read_order(switch, &head.id).await else {
+            return false;
+        };
+        if content.is_none() && term.is_some() {
+            let id = shown(&head.id);
+            tracing::warn!(switch, order = %id, "this order does not say what to do: it is of an older trunkd, or was cut off; run `trunkd apply` again");
+            let _ = self.store.drop_order(switch, &head.id).await;
+        }
+        let Some(content) = content else { return false };
+        self.memory.order = Some(ReadOrder::new(head.clone(), &content));
+        true
     }
 
     /// Whether nobody took the order up when it was given.
-    fn is_forgotten(&self, order: &Order) -> bool {
-        let is_begun = self.memory.ordered.as_ref() == Some(&order.id);
+    fn is_forgotten(&self, head: &Order) -> bool {
+        let read = self.memory.order.as_ref();
+        let is_begun = read.is_some_and(|read| read.head.id == head.id && read.is_begun);
         let lasts = if is_begun { BEGUN_ORDER_LASTS } else { ORDER_LASTS };
-        Timestamp::now().duration_since(order.at) > lasts
+        Timestamp::now().duration_since(head.at) > lasts
+    }
+
+    /// A state that was held when the plan was shown is released by the order, whoever holds it.
+    fn release(&self, order: OrderState, desired: &Arc<Desired>) {
+        let read = self.memory.order.as_ref().filter(|_| order != OrderState::None);
+        if read.is_some_and(|read| read.states.contains(&self.served.state_name(desired))) {
+            self.served.agree(self.switch.name(), desired);
+        }
+    }
+
+    /// Notes how far the order is.
+    fn begin_order(&mut self, state: OrderState, decision: &Decision) {
+        let memory = &mut self.memory;
+        let is_ours = memory.leads;
+        let Some(read) = memory.order.as_mut().filter(|_| state != OrderState::None) else {
+            return;
+        };
+        if is_ours && state == OrderState::Current && !read.is_begun {
+            read.is_begun = true;
+            // Whoever orders may have fixed what FreeSWITCH refused.
+            memory
+                .troubles
+                .retain(|gateway, _| !decision.progress.to_do.contains(gateway));
+        }
+        let progress = &decision.progress;
+        memory.last_order = Some(OrderReport {
+            id: read.head.id.clone(),
+            done: !is_ours || state == OrderState::Learned,
+            left: progress.to_do.len() + progress.on_its_way.len(),
+            undone: BTreeMap::new(),
+        });
+    }
+
+    /// An order is over when nothing is left of it that can be done now.
+    async fn finish_order(&mut self, decision: &Decision) {
+        let name = self.switch.name().to_owned();
+        let now = Instant::now();
+        let memory = &mut self.memory;
+        let Some(read) = &mut memory.order else { return };
+        let progress = &decision.progress;
+        let is_on_its_way = !progress.on_its_way.is_empty();
+        let waits_since = read.waits_since.get_or_insert(now);
+        if is_on_its_way && now.duration_since(*waits_since) < self.timing.delete {
+            return;
+        }
+        if self.store.order_done(&name, &read.head).await.is_err() {
+            return;
+        }
+        read.is_finished = true;
+        let mut undone = BTreeMap::new();
+        for gateway in &progress.changed {
+            undone.insert(
+                gateway.to_string(),
+                "changed since it was shown, so it was left alone".to_owned(),
+            );
+        }
+        for gateway in &progress.on_its_way {
+            let reason = "it is being deleted, or was unregistered by hand, so it was left alone";
+            undone.insert(gateway.to_string(), reason.to_owned());
+        }
+        for gateway in &progress.to_do {
+            let trouble = memory.troubles.get(gateway).map(|trouble| trouble.reason.clone());
+            undone.insert(gateway.to_string(), trouble.unwrap_or_else(|| "not done".to_owned()));
+        }
+        let id = shown(&read.head.id);
+        match undone.len() {
+            0 => tracing::info!(switch = name, order = %id, "carried out what was ordered"),
+            left => {
+                tracing::warn!(switch = name, order = %id, left, "carried out what was ordered, as far as it could be")
+            }
+        }
+        memory.last_order = Some(OrderReport {
+            id: read.head.id.clone(),
+            done: true,
+            left: 0,
+            undone,
+        });
     }
 
     /// Brings the wants up to date; a gateway that did not change keeps its revision.
-    fn want(&mut self, wanted: &Wanted, switch: &str, actual: &Actual) {
+    fn want(&mut self, wanted: &Wanted, actual: &Actual) {
+        let switch = self.switch.name();
         let memory = &mut self.memory;
         let before = memory.made_of.take().filter(|(_, key)| *key == wanted.key);
         let before = before.map(|(desired, _)| desired);
@@ -430,37 +700,29 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
     }
 
-    fn judge(&self, actual: &Actual, plan: &Plan, desired: &Desired, approved: &BTreeSet<GatewayName>) -> Option<Hold> {
-        let removals = plan.removals();
-        if removals.is_empty() {
-            return None;
-        }
-        let vanished = desired.counts().is_empty();
-        match judge(&actual.ours(), &removals, vanished, &self.limits, approved) {
-            Verdict::Go => None,
-            Verdict::Hold(hold) => Some(hold),
-        }
-    }
-
-    /// What may be tried now, in the order in which it is to be: an edit that came since the last plan does not wait behind a flood. So that the
-    /// next one doesn't either, this is a round of the work at most, after which there is a new plan.
-    fn due(&mut self, plan: &Plan, is_ordered: bool) -> Vec<Action> {
+    /// What may be tried now, in the order in which it is to be: what was ordered first; then an edit that came since the last plan, so that it does
+    /// not wait behind a flood. So that the next one doesn't either, this is a round of the work at most, after which there is a new plan.
+    fn due(&mut self, decision: &Decision) -> Vec<(Action, Word)> {
         let now = Instant::now();
-        let memory = &mut self.memory;
+        let (memory, plan) = (&mut self.memory, &decision.plan);
         // A program that writes a domain anew may take it away first: what is gone must be gone for a moment.
         let removals = plan.removals();
         memory.doomed.retain(|name, _| removals.contains(name));
         for name in removals {
             memory.doomed.entry(name).or_insert(now);
         }
-        let is_young = |since: &Instant| !is_ordered && now.duration_since(*since) < self.timing.confirm;
-        let waits = |action: &&Action| match memory.troubles.get(action.gateway()) {
+        let is_young = |since: &Instant| now.duration_since(*since) < self.timing.confirm;
+        let waits = |action: &Action, word: Word| match memory.troubles.get(action.gateway()) {
             Some(trouble) => trouble.again.is_none_or(|again| again > now),
-            None => memory.doomed.get(action.gateway()).is_some_and(is_young),
+            None => word != Word::Order && memory.doomed.get(action.gateway()).is_some_and(is_young),
         };
-        let due = plan.actions.iter().filter(|action| !waits(action)).cloned();
-        let (waited, mut due): (Vec<_>, Vec<_>) = due.partition(|action| memory.pending.contains(action.gateway()));
-        due.extend(waited);
+        let mut due = Vec::new();
+        for action in &plan.actions {
+            if let Some(word) = decision.allows(action).filter(|word| !waits(action, *word)) {
+                due.push((action.clone(), word));
+            }
+        }
+        due.sort_by_key(|(action, word)| (*word != Word::Order, memory.pending.contains(action.gateway())));
         memory.pending = plan.actions.iter().map(|action| action.gateway().clone()).collect();
         due
     }
@@ -726,35 +988,32 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     }
 
     /// Logs holds and conflicts once, and sets the health and the metrics.
-    fn tell(&mut self, plan: &Plan, held: Option<&Hold>, paused: bool) {
+    fn tell(&mut self, decision: &Decision, control: &Control) {
         let name = self.switch.name().to_owned();
-        let mut now: BTreeSet<String> = plan.conflicts.iter().map(ToString::to_string).collect();
-        now.extend(held.map(ToString::to_string));
-        for fresh in now.difference(&self.memory.told) {
-            tracing::warn!(switch = %name, "{fresh}");
-        }
-        for over in self.memory.told.difference(&now) {
-            tracing::info!(switch = %name, "no longer so: {over}");
-        }
-        let part = Part::Reconcile(name.clone());
-        match held
+        let (plan, held) = (&decision.plan, decision.held.as_ref());
+        self.memory.told.now(&name, held, &plan.conflicts);
+        self.memory.is_held = held.is_some();
+        let wrong = held
             .map(ToString::to_string)
             .or_else(|| plan.conflicts.first().map(ToString::to_string))
-            .or_else(|| self.first_trouble())
-        {
-            Some(reason) => self.health.set(part, health::State::Degraded, Some(reason)),
-            None => {
-                let other = self
-                    .lease
-                    .other()
-                    .map(|other| format!("trunkd {other} changes this switch"));
-                let reason = if paused { Some("paused".to_owned()) } else { other };
-                self.health.set(part, health::State::Ok, reason);
-            }
-        }
-        self.memory.told = now;
+            .or_else(|| self.first_trouble());
+        let state = match wrong {
+            Some(_) => health::State::Degraded,
+            None => health::State::Ok,
+        };
+        let paused = control.paused_since(&name);
+        let pause = paused.map(|since| {
+            let since = shown(since);
+            format!("paused since {since}: it is changed by orders alone until `trunkd resume`")
+        });
+        let other = self.lease.other().filter(|_| wrong.is_none());
+        let other = other.map(|other| format!("trunkd {} changes this switch", shown(&other)));
+        let reasons: Vec<_> = wrong.into_iter().chain(pause).chain(other).collect();
+        let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
+        self.health.set(Part::Reconcile(name.clone()), state, reason);
         let counts = [
             (metrics::RECONCILE_HELD, usize::from(held.is_some())),
+            (metrics::RECONCILE_PAUSED, usize::from(paused.is_some())),
             (metrics::RECONCILE_PENDING, plan.actions.len()),
             (metrics::RECONCILE_CONFLICTS, plan.conflicts.len()),
         ];
@@ -774,42 +1033,36 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         Some(format!("gateway {gateway}: {}{more}", trouble.reason))
     }
 
-    /// Writes down for `status` and `apply` how things stand, when that changed.
-    async fn report(&mut self, plan: &Plan, held: Option<&Hold>, paused: bool) {
+    /// Writes down for `status` and `apply` how things stand.
+    async fn report(&self, decision: &Decision, desired: &Arc<Desired>, control: &Control) {
+        let (plan, memory) = (&decision.plan, &self.memory);
         let count = |wanted: fn(&Action) -> bool| plan.actions.iter().filter(|action| wanted(action)).count();
         let pending = plan
             .actions
             .iter()
             .filter_map(|action| Some((action.gateway().to_string(), action.to()?.revision.clone())));
-        let troubles = self
-            .memory
+        let troubles = memory
             .troubles
             .iter()
             .map(|(name, trouble)| (name.to_string(), trouble.reason.clone()));
         let report = Report {
             mode: self.mode.as_str().to_owned(),
-            paused,
+            paused: control.is_paused(self.switch.name()),
+            leads: memory.leads,
+            knows: true,
             start: count(|action| matches!(action, Action::Start { .. })),
             restart: count(|action| matches!(action, Action::Restart { .. })),
             kill: count(|action| matches!(action, Action::Kill { .. })),
             unchanged: plan.unchanged,
-            held: held.map(Hold::summary),
+            held: decision.held.as_ref().map(Held::summary),
+            state: Some(self.served.state_name(desired)),
+            removals_left: Some(decision.removals_left(&memory.ours, self.limits)),
             conflicts: plan.conflicts.iter().map(ToString::to_string).collect(),
             troubles: troubles.collect(),
             pending: pending.collect(),
-            order: self.memory.order.clone(),
-            removals_left: None,
-            at: None,
+            last_order: memory.last_order.clone(),
         };
-        if report != self.memory.report {
-            let dated = Report {
-                at: Some(Timestamp::now()),
-                ..report.clone()
-            };
-            if self.store.write_report(self.switch.name(), &dated).await.is_ok() {
-                self.memory.report = report;
-            }
-        }
+        self.reporter.say(report).await;
     }
 
     /// Keeps what a plan needs to say which fields differ, of what runs and what is wanted.
@@ -855,19 +1108,17 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             let _ = self.store.drop_old_forms(kept).await;
         }
     }
+}
 
-    /// An order is over when nothing is left of it that can be done now. So is one whose plan is held all the same, since there is more in it
-    /// by now than somebody saw: approvals never wait for a later plan.
-    async fn finish(&mut self, switch: &str, order: Order, held: Option<&Hold>) {
-        if self.store.order_done(switch, &order).await.is_ok() {
-            match held {
-                None => tracing::info!(switch, order = %shown(&order.id), "carried out what was ordered"),
-                Some(hold) => {
-                    tracing::warn!(switch, order = %shown(&order.id), "not carried out what was ordered: {hold}")
-                }
-            }
-            self.served.approve(switch, BTreeSet::new());
-            self.memory.order = Some(order.id);
+impl ReadOrder {
+    fn new(head: Order, content: &OrderContent) -> Self {
+        Self {
+            head,
+            changes: Ordered::of(content),
+            states: content.states.clone(),
+            is_begun: false,
+            is_finished: false,
+            waits_since: None,
         }
     }
 }
@@ -876,20 +1127,27 @@ impl Memory {
     /// What runs is known to be something else.
     fn compare(&mut self, actual: &Actual, learned: &Learned) {
         match learned {
-            Learned::Anew => self.differences = Differences::between(&self.wants, actual),
+            Learned::Anew => {
+                self.differences = Differences::between(&self.wants, actual);
+                self.ours = actual.ours().into_iter().collect();
+            }
             Learned::Changes(changed) => {
                 for name in changed {
                     self.differences.look(name, &self.wants, actual);
+                    match actual.gateways.get(name).is_some_and(Have::is_ours) {
+                        true => drop(self.ours.insert(name.clone())),
+                        false => drop(self.ours.remove(name)),
+                    }
                 }
             }
         }
     }
 
-    /// From here on this trunkd changes the switch. What it remembers of its deeds may be older than another's, and what it told is overwritten.
+    /// From here on this trunkd changes the switch. What it remembers of its deeds may be older than another's.
     fn begin(&mut self, term: Option<Term>) {
         self.term = term;
         self.troubles.clear();
-        self.report = Report::default();
+        self.removals_read = None;
         self.forms_needed_at = None;
     }
 }
@@ -957,10 +1215,6 @@ fn in_batches(actions: Vec<Action>) -> (BTreeMap<ProfileName, Vec<Action>>, Vec<
         !few
     });
     (starts, single)
-}
-
-fn parsed(names: &BTreeSet<String>) -> impl Iterator<Item = GatewayName> {
-    names.iter().filter_map(|name| GatewayName::parse(name).ok())
 }
 
 /// Lets so many registrations begin in a second; the first ones at once.

@@ -13,13 +13,18 @@ use crate::gateway::GatewayName;
 /// How much may go without asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
-    /// Of one switch at a time; 0 holds every removal. `None`: the larger of 5 and 20 % (rounded up) of ours.
+    /// Of one switch within the window; 0 holds every removal. `None`: the larger of 5 and 20 % (rounded up) of ours.
     pub max_removals: Option<usize>,
 }
 
 impl Limits {
     fn of(self, ours: usize) -> usize {
         self.max_removals.unwrap_or_else(|| ours.div_ceil(5).max(5))
+    }
+
+    /// How many more may go of so many, when that many went lately.
+    pub fn left(self, ours: usize, recent: usize) -> usize {
+        self.of(ours).saturating_sub(recent)
     }
 }
 
@@ -30,14 +35,32 @@ pub enum Verdict {
     Hold(Hold),
 }
 
-/// A plan that waits. `Display` is one line with the mend; [`Hold::summary`] is without.
+/// A plan that waits. `Display` is one line with the fix; [`Hold::summary`] is without.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Hold {
     /// What has to be approved, exactly: the removals that are not approved yet.
     pub removals: BTreeSet<GatewayName>,
-    /// How many of ours the switch has, without those whose removal is approved.
-    pub ours: usize,
+    #[serde(flatten)]
+    pub weight: Weight,
     pub reason: HoldReason,
+}
+
+/// The same without the names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    pub removals: usize,
+    pub weight: Weight,
+    pub reason: HoldReason,
+}
+
+/// What the removals of a plan are measured against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Weight {
+    /// How many of ours the switch has, with those that went lately and without those whose removal is
+    /// approved.
+    pub ours: usize,
+    /// How many others went lately and were not approved.
+    pub earlier: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,13 +75,45 @@ pub enum HoldReason {
     StoreVanished,
 }
 
+impl HoldReason {
+    /// Without its numbers: what a log tells apart.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::TooMany { .. } => "too many",
+            Self::All => "all",
+            Self::StoreVanished => "every domain is gone",
+        }
+    }
+}
+
 impl Hold {
+    pub fn held(&self) -> Held {
+        Held {
+            removals: self.removals.len(),
+            weight: self.weight,
+            reason: self.reason,
+        }
+    }
+
     /// `held: removes 40 of 50 (more than 10)`.
     pub fn summary(&self) -> String {
-        let (removals, ours) = (self.removals.len(), self.ours);
+        self.held().summary()
+    }
+}
+
+impl Held {
+    /// `held: removes 40 of 50 (more than 10)`.
+    pub fn summary(&self) -> String {
+        let (removals, Weight { ours, earlier }) = (self.removals, self.weight);
+        let others = match earlier {
+            0 => String::new(),
+            1 => " after another one within reconcile.removals_window".to_owned(),
+            earlier => format!(" after {earlier} others within reconcile.removals_window"),
+        };
         match self.reason {
-            HoldReason::TooMany { limit } => format!("held: removes {removals} of {ours} (more than {limit})"),
-            HoldReason::All => format!("held: removes all {ours}"),
+            HoldReason::TooMany { limit } => format!("held: removes {removals} of {ours}{others} (more than {limit})"),
+            HoldReason::All if earlier == 0 => format!("held: removes all {ours}"),
+            HoldReason::All => format!("held: removes the last {removals} of {ours}{others}"),
             HoldReason::StoreVanished => {
                 format!("held: removes {removals} of {ours}, because every domain is gone from Redis")
             }
@@ -67,6 +122,12 @@ impl Hold {
 }
 
 impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.held().fmt(f)
+    }
+}
+
+impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let undo = match self.reason {
             HoldReason::TooMany { .. } | HoldReason::All => "undo the edit",
@@ -77,10 +138,11 @@ impl fmt::Display for Hold {
 }
 
 /// Judges the removals of one switch. `ours` are its gateways that carry a revision; `store_vanished` is whether Redis holds no domain where it
-/// held one; `approved` are the names whose removal somebody asked for by `trunkd apply`.
+/// held one; `approved` are the names whose removal somebody asked for by `trunkd apply`; `recent` are those that went within the window
+/// without that, whether they are back or not.
 ///
-/// What is approved counts as gone already, from the removals and from ours alike, so that the verdict is the same before, while and after the
-/// approved ones are killed. Of the rest, held is
+/// What is approved counts as gone already, from the removals and from ours alike, and what went lately counts as if it were still to go. So
+/// the verdict is the same before, while and after any of them are killed, and a flood in small portions is a flood. Of the rest, held is
 /// - any at all, when the store vanished;
 /// - all of ours, where they are two or more;
 /// - more than the limit.
@@ -90,27 +152,46 @@ pub fn judge(
     store_vanished: bool,
     limits: &Limits,
     approved: &BTreeSet<GatewayName>,
+    recent: &BTreeSet<GatewayName>,
 ) -> Verdict {
     let pending: BTreeSet<_> = removals.difference(approved).cloned().collect();
-    let is_gone = |name: &GatewayName| removals.contains(name) && approved.contains(name);
-    let left = ours.iter().filter(|name| !is_gone(name)).count();
-    let limit = limits.of(left);
-    let reason = if pending.is_empty() {
-        return Verdict::Go;
-    } else if store_vanished {
-        HoldReason::StoreVanished
-    } else if left >= 2 && ours.is_subset(removals) {
-        HoldReason::All
-    } else if pending.len() > limit {
-        HoldReason::TooMany { limit }
-    } else {
-        return Verdict::Go;
+    let goes = |name: &GatewayName| pending.contains(name) || (removals.contains(name) && approved.contains(name));
+    let stay: Vec<_> = ours.iter().filter(|name| !goes(name)).collect();
+    let earlier = recent.difference(&pending).count();
+    let weight = Weight {
+        ours: stay.iter().filter(|name| !recent.contains(**name)).count() + pending.len() + earlier,
+        earlier,
     };
-    Verdict::Hold(Hold {
-        removals: pending,
-        ours: left,
-        reason,
-    })
+    match weigh(pending.len(), stay.len(), weight, store_vanished, limits) {
+        None => Verdict::Go,
+        Some(reason) => Verdict::Hold(Hold {
+            removals: pending,
+            weight,
+            reason,
+        }),
+    }
+}
+
+/// [`judge`] of so many removals, none of which is approved, after which so many gateways stay.
+pub fn weigh(
+    removals: usize,
+    stay: usize,
+    weight: Weight,
+    store_vanished: bool,
+    limits: &Limits,
+) -> Option<HoldReason> {
+    let limit = limits.of(weight.ours);
+    if removals == 0 {
+        None
+    } else if store_vanished {
+        Some(HoldReason::StoreVanished)
+    } else if weight.ours >= 2 && stay == 0 {
+        Some(HoldReason::All)
+    } else if removals + weight.earlier > limit {
+        Some(HoldReason::TooMany { limit })
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +215,7 @@ mod tests {
             &gateways(0..removals),
             false,
             &limits,
+            &gateways([]),
             &gateways([]),
         )
     }
@@ -189,40 +271,93 @@ mod tests {
         }
         for ours in [1, 2, 3, 300] {
             let all = gateways(0..ours);
-            let verdict = judge(&all, &all, true, &DEFAULT, &gateways([]));
+            let verdict = judge(&all, &all, true, &DEFAULT, &gateways([]), &gateways([]));
             assert_eq!(reason(&verdict), Some(HoldReason::StoreVanished), "{ours}");
         }
     }
 
     #[test]
     fn what_is_approved_counts_as_gone() {
-        let ours = gateways(0..50);
+        let (ours, nothing) = (gateways(0..50), gateways([]));
         // Forty were approved, and two of the ten that are left go.
-        let verdict = judge(&ours, &gateways(0..42), false, &DEFAULT, &gateways(0..40));
+        let verdict = judge(&ours, &gateways(0..42), false, &DEFAULT, &gateways(0..40), &nothing);
         assert!(is_go(&verdict));
         // The limit is of what is left.
-        let verdict = judge(&ours, &gateways(0..26), false, &DEFAULT, &gateways(0..20));
+        let verdict = judge(&ours, &gateways(0..26), false, &DEFAULT, &gateways(0..20), &nothing);
         assert!(is_go(&verdict), "6 of 30");
-        let verdict = judge(&ours, &gateways(0..31), false, &DEFAULT, &gateways(0..25));
+        let verdict = judge(&ours, &gateways(0..31), false, &DEFAULT, &gateways(0..25), &nothing);
         assert_eq!(reason(&verdict), Some(HoldReason::TooMany { limit: 5 }), "6 of 25");
         // What is left would all go, though it is a fifth of what there was.
-        let Verdict::Hold(hold) = judge(&ours, &ours, false, &DEFAULT, &gateways(0..40)) else {
+        let Verdict::Hold(hold) = judge(&ours, &ours, false, &DEFAULT, &gateways(0..40), &nothing) else {
             panic!("not held");
         };
         assert_eq!(
-            (hold.reason, hold.ours, &hold.removals),
+            (hold.reason, hold.weight.ours, &hold.removals),
             (HoldReason::All, 10, &gateways(40..50))
         );
         // An approval of a gateway that stays means nothing.
-        let verdict = judge(&ours, &gateways(0..10), false, &DEFAULT, &gateways(20..50));
+        let verdict = judge(&ours, &gateways(0..10), false, &DEFAULT, &gateways(20..50), &nothing);
         assert!(is_go(&verdict), "10 of 50");
+    }
+
+    #[test]
+    fn what_went_lately_counts_until_the_window_has_moved_on() {
+        let nothing = gateways([]);
+        let judged =
+            |ours: std::ops::Range<usize>, removals: std::ops::Range<usize>, recent: std::ops::Range<usize>| {
+                let limits = &DEFAULT;
+                judge(
+                    &gateways(ours),
+                    &gateways(removals),
+                    false,
+                    limits,
+                    &nothing,
+                    &gateways(recent),
+                )
+            };
+        // Of a hundred, twenty went; the limit is still that of a hundred.
+        assert!(is_go(&judged(19..100, 19..20, 0..19)));
+        let verdict = judged(20..100, 20..21, 0..20);
+        let Verdict::Hold(hold) = &verdict else {
+            panic!("not held");
+        };
+        assert_eq!(hold.reason, HoldReason::TooMany { limit: 20 });
+        assert_eq!(
+            hold.summary(),
+            "held: removes 1 of 100 after 20 others within reconcile.removals_window (more than 20)"
+        );
+        assert!(is_go(&judged(20..100, 20..21, 0..0)));
+        // Twice the same is once.
+        assert!(is_go(&judged(0..100, 0..20, 0..20)));
+        // What is back still counts, but it is there.
+        assert_eq!(
+            reason(&judged(0..100, 20..21, 0..20)),
+            Some(HoldReason::TooMany { limit: 20 })
+        );
+        assert!(is_go(&judged(0..2, 1..2, 0..1)));
+        let Verdict::Hold(hold) = judged(1..2, 1..2, 0..1) else {
+            panic!("not held");
+        };
+        assert_eq!(
+            hold.summary(),
+            "held: removes the last 1 of 2 after another one within reconcile.removals_window"
+        );
+    }
+
+    #[test]
+    fn what_is_left_of_the_limit_can_be_told() {
+        assert_eq!(DEFAULT.left(100, 0), 20);
+        assert_eq!(DEFAULT.left(100, 15), 5);
+        assert_eq!(DEFAULT.left(100, 50), 0);
+        let none = Limits { max_removals: Some(0) };
+        assert_eq!(none.left(10, 0), 0);
     }
 
     #[test]
     fn a_held_plan_says_why_and_what_mends_it() {
         let held = |removals, ours, reason| Hold {
             removals: gateways(0..removals),
-            ours,
+            weight: Weight { ours, earlier: 0 },
             reason,
         };
         assert_eq!(
@@ -244,7 +379,7 @@ mod tests {
         assert_eq!(serde_json::to_value(Verdict::Go).unwrap(), json!({"verdict": "go"}));
         assert_eq!(
             serde_json::to_value(plainly(3, 2, Limits { max_removals: Some(1) })).unwrap(),
-            json!({"verdict": "hold", "removals": ["gw000", "gw001"], "ours": 3, "reason": {"kind": "too_many", "limit": 1}})
+            json!({"verdict": "hold", "removals": ["gw000", "gw001"], "ours": 3, "earlier": 0, "reason": {"kind": "too_many", "limit": 1}})
         );
     }
 
@@ -253,66 +388,128 @@ mod tests {
     }
 
     /// What is judged; removals may be of ours or, as no caller does, not.
-    fn any_case() -> impl Strategy<
-        Value = (
-            BTreeSet<GatewayName>,
-            BTreeSet<GatewayName>,
-            bool,
-            Limits,
-            BTreeSet<GatewayName>,
-        ),
-    > {
+    #[derive(Debug, Clone)]
+    struct Case {
+        ours: BTreeSet<GatewayName>,
+        removals: BTreeSet<GatewayName>,
+        vanished: bool,
+        limits: Limits,
+        approved: BTreeSet<GatewayName>,
+        recent: BTreeSet<GatewayName>,
+    }
+
+    impl Case {
+        fn judge(&self) -> Verdict {
+            judge(
+                &self.ours,
+                &self.removals,
+                self.vanished,
+                &self.limits,
+                &self.approved,
+                &self.recent,
+            )
+        }
+
+        /// Some removals are done; those that are not approved are remembered.
+        fn killed(&self, killed: &BTreeSet<GatewayName>) -> Self {
+            Self {
+                ours: &self.ours - killed,
+                removals: &self.removals - killed,
+                recent: &self.recent | &(killed - &self.approved),
+                ..self.clone()
+            }
+        }
+    }
+
+    fn any_case() -> impl Strategy<Value = Case> {
         let limits = prop::option::of(0..12usize).prop_map(|max_removals| Limits { max_removals });
-        (1..40usize).prop_flat_map(move |of| (some(of), some(of), any::<bool>(), limits.clone(), some(of)))
+        (1..40usize).prop_flat_map(move |of| {
+            let parts = (some(of), some(of), any::<bool>(), limits.clone(), some(of), some(of));
+            parts.prop_map(|(ours, removals, vanished, limits, approved, recent)| Case {
+                ours,
+                removals,
+                vanished,
+                limits,
+                approved,
+                recent,
+            })
+        })
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
         #[test]
-        fn no_removals_are_never_held((ours, _, vanished, limits, approved) in any_case()) {
-            prop_assert!(is_go(&judge(&ours, &gateways([]), vanished, &limits, &approved)));
+        fn no_removals_are_never_held(case in any_case()) {
+            let case = Case { removals: gateways([]), ..case };
+            prop_assert!(is_go(&case.judge()));
         }
 
         #[test]
-        fn to_approve_what_a_hold_names_releases_it((ours, removals, vanished, limits, approved) in any_case()) {
-            if let Verdict::Hold(hold) = judge(&ours, &removals, vanished, &limits, &approved) {
-                prop_assert!(hold.removals.is_subset(&removals) && hold.removals.is_disjoint(&approved));
-                let approved = &approved | &hold.removals;
-                prop_assert!(is_go(&judge(&ours, &removals, vanished, &limits, &approved)));
+        fn to_approve_what_a_hold_names_releases_it(case in any_case()) {
+            if let Verdict::Hold(hold) = case.judge() {
+                prop_assert!(hold.removals.is_subset(&case.removals) && hold.removals.is_disjoint(&case.approved));
+                let approved = &case.approved | &hold.removals;
+                let case = Case { approved, ..case.clone() };
+                prop_assert!(is_go(&case.judge()));
             }
-            prop_assert!(is_go(&judge(&ours, &removals, vanished, &limits, &removals)));
+            let approved = case.removals.clone();
+            let case = Case { approved, ..case };
+            prop_assert!(is_go(&case.judge()));
         }
 
         #[test]
-        fn one_removal_more_never_lets_a_held_plan_go((ours, removals, vanished, limits, approved) in any_case(), more in 0..40usize) {
-            let before = judge(&ours, &removals, vanished, &limits, &approved);
-            let after = judge(&ours, &(&removals | &gateways([more])), vanished, &limits, &approved);
+        fn one_removal_more_never_lets_a_held_plan_go(case in any_case(), more in 0..40usize) {
+            let before = case.judge();
+            let after = Case { removals: &case.removals | &gateways([more]), ..case.clone() }.judge();
             prop_assert!(is_go(&before) || !is_go(&after), "{before:?} → {after:?}");
         }
 
         #[test]
-        fn one_approval_more_never_holds_a_plan_that_goes((ours, removals, vanished, limits, approved) in any_case(), more in 0..40usize) {
-            let before = judge(&ours, &removals, vanished, &limits, &approved);
-            let after = judge(&ours, &removals, vanished, &limits, &(&approved | &gateways([more])));
+        fn one_approval_more_never_holds_a_plan_that_goes(case in any_case(), more in 0..40usize) {
+            let before = case.judge();
+            let after = Case { approved: &case.approved | &gateways([more]), ..case.clone() }.judge();
             prop_assert!(!is_go(&before) || is_go(&after), "{before:?} → {after:?}");
         }
 
         #[test]
-        fn the_verdict_does_not_change_while_what_is_approved_is_killed((ours, removals, vanished, limits, approved) in any_case(), killed in some(40)) {
-            let before = judge(&ours, &removals, vanished, &limits, &approved);
-            let killed: BTreeSet<_> = killed.into_iter().filter(|name| removals.contains(name) && approved.contains(name)).collect();
-            let after = judge(&(&ours - &killed), &(&removals - &killed), vanished, &limits, &approved);
-            prop_assert_eq!(before, after);
+        fn one_that_went_lately_more_never_lets_a_held_plan_go(case in any_case(), more in 0..40usize) {
+            // Of a gateway that nobody counted as ours the limit may be larger.
+            let limits = Limits { max_removals: Some(case.limits.max_removals.unwrap_or(5)) };
+            let case = Case { limits, ..case };
+            let before = case.judge();
+            let after = Case { recent: &case.recent | &gateways([more]), ..case.clone() }.judge();
+            prop_assert!(is_go(&before) || !is_go(&after), "{before:?} → {after:?}");
         }
 
         #[test]
-        fn removals_that_go_still_go_when_some_of_them_are_done((ours, removals, vanished, limits, approved) in any_case(), killed in some(40)) {
-            let removals = &removals & &ours;
-            if is_go(&judge(&ours, &removals, vanished, &limits, &approved)) {
-                let killed = &killed & &removals;
-                prop_assert!(is_go(&judge(&(&ours - &killed), &(&removals - &killed), vanished, &limits, &approved)));
+        fn the_verdict_does_not_change_while_what_is_approved_is_killed(case in any_case(), killed in some(40)) {
+            let killed: BTreeSet<_> = &(&killed & &case.removals) & &case.approved;
+            prop_assert_eq!(case.judge(), case.killed(&killed).judge());
+        }
+
+        #[test]
+        fn removals_that_go_still_go_when_some_of_them_are_done(case in any_case(), killed in some(40)) {
+            let case = Case { removals: &case.removals & &case.ours, ..case };
+            if is_go(&case.judge()) {
+                prop_assert!(is_go(&case.killed(&(&killed & &case.removals)).judge()));
             }
+        }
+
+        #[test]
+        fn no_more_go_than_the_limit_however_small_the_portions(size in 1..60usize, limits in prop::option::of(0..12usize), portions in prop::collection::vec(some(60), 1..20)) {
+            let limits = Limits { max_removals: limits };
+            let all = gateways(0..size);
+            let (mut ours, mut recent) = (all.clone(), gateways([]));
+            for portion in portions {
+                let removals = &portion & &ours;
+                if is_go(&judge(&ours, &removals, false, &limits, &gateways([]), &recent)) {
+                    ours = &ours - &removals;
+                    recent = &recent | &removals;
+                }
+            }
+            prop_assert!(recent.len() <= limits.of(size), "{} of {size}", recent.len());
+            prop_assert!(size < 2 || !ours.is_empty());
         }
     }
 }

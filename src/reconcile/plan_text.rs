@@ -272,6 +272,7 @@ mod tests {
 
     use super::*;
     use crate::gateway::ProfileName;
+    use crate::reconcile::guard::Weight;
     use crate::reconcile::{Actual, Differences, Have, HoldReason, Limits, Verdict, Want, judge};
 
     fn gateway(name: &str) -> GatewayName {
@@ -381,6 +382,7 @@ mod tests {
             false,
             &Limits { max_removals: Some(1) },
             &BTreeSet::new(),
+            &BTreeSet::new(),
         ) else {
             panic!("not held");
         };
@@ -422,7 +424,10 @@ mod tests {
         let (plan, changes, actual) = example();
         let hold = Hold {
             removals: plan.removals(),
-            ours: actual.ours().len(),
+            weight: Weight {
+                ours: actual.ours().len(),
+                earlier: 0,
+            },
             reason: HoldReason::All,
         };
         let plain = plan_text("fs1", &plan, &changes, Some(&hold), false);

@@ -11,7 +11,7 @@ use crate::gateway::{Desired, Gateway, GatewayName};
 use crate::sofia_conf::{RevisionKey, revision};
 
 /// A switch that can tell what it runs.
-pub trait Runs: Send + Sync {
+pub trait RunningSource: Send + Sync {
     /// The live gateways that are not on their way out, and the revision of each. `None` while that is not known of the
     /// run of FreeSWITCH with this Core-UUID.
     fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>>;
@@ -25,7 +25,7 @@ pub struct Running {
 
 #[derive(Clone)]
 struct Known {
-    switch: Arc<dyn Runs>,
+    switch: Arc<dyn RunningSource>,
     /// Whether trunkd starts by itself what is missing there.
     is_kept_complete: bool,
 }
@@ -41,7 +41,7 @@ pub struct Rescan<'a> {
 
 impl Running {
     /// A switch of the settings.
-    pub fn add(&self, name: &str, switch: Arc<dyn Runs>) {
+    pub fn add(&self, name: &str, switch: Arc<dyn RunningSource>) {
         let known = Known {
             switch,
             is_kept_complete: false,
@@ -99,7 +99,7 @@ mod tests {
     /// What FreeSWITCH with the Core-UUID `run` runs.
     struct Switch(HashMap<Arc<str>, String>);
 
-    impl Runs for Switch {
+    impl RunningSource for Switch {
         fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>> {
             (core_uuid == "run").then(|| self.0.clone())
         }

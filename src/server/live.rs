@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::ServerError;
 use crate::event_socket::{Changes, Commands, QueryError};
@@ -17,15 +17,15 @@ use crate::gateway::{Desired, GatewayName, Policy, ProfileName, Rules};
 use crate::health::{self, Health, Part};
 use crate::ingest::Ingest;
 use crate::metrics;
-use crate::reconcile::{Hold, Known, Learned, Listed, Rescan, Running, Runs, Served, Switch, Unknown, Wanted, Wanting};
+use crate::reconcile::{
+    Known, Learned, Ledger, Listed, Others, Rescan, Running, RunningSource, Served, Switch, Unknown, Wanted, Wanting,
+};
 use crate::settings::Settings;
 use crate::sofia_conf::RevisionKey;
 use crate::sofia_conf::{TemplateError, Templates};
-use crate::store::{Catalog, Current, OTHER_SWITCHES, Report, Store, Unavailable};
+use crate::store::{Catalog, Current, Unavailable};
 use crate::xml_curl::{self, Gateway, Kind, SofiaConf, UnknownSwitches};
 
-/// Stands for a switch that is in no gateway's `nodes`.
-const ANY_SWITCH: &str = "";
 /// Edits come in bursts, and each is a file written whole: for as many times as long as that takes there is no other.
 const KEEP_AFTER: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(2);
 const KEEP_SHARE: u32 = 20;
@@ -75,6 +75,7 @@ pub(super) struct LiveSource {
     pub(super) served: Arc<Served>,
     pub(super) running: Arc<Running>,
     pub(super) unknown: UnknownSwitches,
+    pub(super) ledger: Ledger,
     /// Whether what was served last was what Redis held; `None` before the first.
     pub(super) fresh: Mutex<Option<bool>>,
     /// Counts what may be changes of the desired gateways.
@@ -115,15 +116,18 @@ impl LiveSource {
 
     /// Keeps the last good state on disk. One that is held from a switch is none: a trunkd that starts in the middle of a mistake must know what was
     /// before.
-    pub(super) async fn keep(&self, store: &Store, data_dir: &Path, switches: &[String]) {
+    ///
+    /// `others` tells of what is held from switches that have no executor. It is looked at every `interval` at the least, since what is held today may go
+    /// when others went long ago.
+    pub(super) async fn keep(&self, mut others: Others, data_dir: &Path, interval: Duration) {
         let mut changes = self.changes.subscribe();
-        let (mut kept, mut told, mut order) = (None, None, None);
+        let (mut kept, mut told) = (None, None);
         let mut took = Duration::ZERO;
         // At a start the first answer comes first.
         sleep(*KEEP_AFTER.start()).await;
         loop {
             changes.mark_unchanged();
-            let accepted = self.accepted(store, switches, &mut order).await;
+            let accepted = self.accepted(&mut others).await;
             let good = self.catalog.to_keep().filter(|(desired, _)| is(&accepted, desired));
             if let Some((desired, good)) = good.filter(|(desired, _)| !is(&kept, desired)) {
                 let folder = data_dir.to_owned();
@@ -157,53 +161,16 @@ impl LiveSource {
             }
             // What several readers read at once is told apart though it is the same: one of it is kept at the next look.
             if accepted.is_none_or(|desired| is(&kept, &desired)) || told.is_some() {
-                let _ = changes.changed().await;
+                let _ = timeout(interval, changes.changed()).await;
             }
             sleep((took * KEEP_SHARE).clamp(*KEEP_AFTER.start(), *KEEP_AFTER.end())).await;
         }
     }
 
-    /// What was read, when nothing of it is held from any switch: `switches`, those that have asked, and any that may ask yet. Of the others than `switches`,
-    /// which have no executor, it is told and released here. `known` is the last order for them that was heeded.
-    async fn accepted(&self, store: &Store, switches: &[String], known: &mut Option<String>) -> Option<Arc<Desired>> {
+    /// What was read, when nothing of it is held from any switch.
+    async fn accepted(&self, others: &mut Others) -> Option<Arc<Desired>> {
         let current = self.serves(self.catalog.all().await).ok()?;
-        let served = &self.served;
-        let control = store.read_control().await.unwrap_or_default();
-        if let Some(order) = control.orders.get(OTHER_SWITCHES) {
-            let is_current = order.is_current(Timestamp::now());
-            // For each trunkd once, whichever is the first.
-            if is_current && known.as_ref() != Some(&order.id) {
-                served.release_others(switches);
-                *known = Some(order.id.clone());
-            }
-            if order.done_at.is_none() {
-                let _ = store.order_done(OTHER_SWITCHES, order).await;
-            } else if !is_current {
-                let _ = store.drop_order(OTHER_SWITCHES, &order.id).await;
-            }
-        }
-        for switch in switches.iter().chain(&served.switches()) {
-            served.decide(switch, &current.desired);
-        }
-        served.decide(ANY_SWITCH, &current.desired);
-        let held = served.held();
-        let other = held
-            .iter()
-            .filter(|(switch, _)| !switches.contains(switch))
-            .map(|(_, hold)| hold)
-            .max_by_key(|hold| hold.removals.len());
-        let part = Part::Reconcile(OTHER_SWITCHES.to_owned());
-        match other {
-            Some(hold) => self.health.set(part, health::State::Degraded, Some(hold.to_string())),
-            None => self.health.set(part, health::State::Ok, None),
-        }
-        let report = Report {
-            held: other.map(Hold::summary),
-            kill: other.map_or(0, |hold| hold.removals.len()),
-            ..Report::default()
-        };
-        let _ = store.write_report(OTHER_SWITCHES, &report).await;
-        held.is_empty().then_some(current.desired)
+        others.look(&current.desired).await.then_some(current.desired)
     }
 
     /// Says in `/health` who asked and is in no settings. That is no fault of trunkd's: anybody can ask.
@@ -292,7 +259,7 @@ impl xml_curl::Source for LiveSource {
             .serves(read)
             .map_err(|error| xml_curl::Unavailable(error.to_string()))?;
         let mut desired = match current.is_whole {
-            true => self.served.decide(&asked.node, &current.desired).0,
+            true => self.ledger.answer(&asked.node, &current.desired).await,
             false => self.served.holding(&asked.node).unwrap_or(current.desired),
         };
         let mut is_for_one = false;
@@ -346,7 +313,7 @@ impl Wanting for LiveSource {
 /// A switch as ingest knows it, for the executor.
 pub(super) struct LiveSwitch(pub(super) Arc<Ingest>);
 
-impl Runs for LiveSwitch {
+impl RunningSource for LiveSwitch {
     fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>> {
         self.0.revisions(core_uuid)
     }

@@ -143,8 +143,13 @@ impl Application {
         let (http_runtime, runtime) = oneshot::channel();
         let catalog = Catalog::tracking(store.clone(), rules, runtime, tracking.clone());
         let catalog = Arc::new(catalog);
-        let limits = reconcile::Limits {
-            max_removals: settings.reconcile.max_removals,
+        let guard = reconcile::Guard {
+            limits: reconcile::Limits {
+                max_removals: settings.reconcile.max_removals,
+            },
+            window: settings.reconcile.removals_window,
+            confirm: timing.reconcile.confirm,
+            settle: timing.reconcile.settle,
         };
         let kept = LastGood::load(&settings.data_dir).unwrap_or_else(|error| {
             tracing::error!("{error}");
@@ -154,14 +159,17 @@ impl Application {
             tracing::info!(at = %kept.at, domains = kept.domains.len(), "starting from the last good state");
             catalog.restore(kept)
         });
-        let limits = (settings.reconcile.mode != ReconcileMode::Off).then_some(limits);
+        let guard = (settings.reconcile.mode != ReconcileMode::Off).then_some(guard);
+        let switches = settings.switches.iter().map(|switch| switch.name.clone());
+        let served = Arc::new(Served::new(guard, restored, switches));
         let source = Arc::new(LiveSource {
             catalog,
             templates,
             health: health.clone(),
-            served: Arc::new(Served::new(limits, restored)),
             running: Arc::default(),
             unknown: UnknownSwitches::new(settings.switches.iter().map(|switch| switch.name.clone())),
+            ledger: reconcile::Ledger::new(store.clone(), served.clone(), settings.reconcile.removals_window),
+            served,
             fresh: Mutex::default(),
             changes: watch::Sender::new(0),
         });
@@ -274,14 +282,22 @@ impl Parts {
         let source = self.source.clone();
         tasks.spawn_cut("changes in Redis", async move { source.watch().await });
         let has_executors = self.settings.reconcile.mode != ReconcileMode::Off;
-        let (source, store) = (self.source.clone(), self.store.clone());
-        let switches = if has_executors { names.clone() } else { Vec::new() };
+        let instance = instance();
+        let source = self.source.clone();
+        let others = reconcile::Others::new(
+            source.served.clone(),
+            self.store.clone(),
+            self.health.clone(),
+            instance.clone(),
+            if has_executors { names.clone() } else { Vec::new() },
+        );
+        let interval = self.timing.reconcile.interval;
+        tasks.spawn("reports of what is held", |stop| others.beat(interval, stop));
         let data_dir = self.settings.data_dir.clone();
         tasks.spawn_cut("keeping the last good state", async move {
-            source.keep(&store, &data_dir, &switches).await
+            source.keep(others, &data_dir, interval).await
         });
         let keys = Arc::new(StatusKeys::from(&self.settings.status));
-        let instance = instance();
         let observed = |name: &str| Observed::new(self.store.clone(), keys.clone(), name, instance.clone());
         for switch in &self.settings.switches {
             let address = SwitchAddress {

@@ -248,10 +248,13 @@ pub struct ReconcileSettings {
     /// needs (FACT 25), so at least a second. `TRUNKD_RECONCILE__RESYNC_INTERVAL`.
     #[serde(deserialize_with = "text::one")]
     pub resync_interval: Duration,
-    /// A plan that removes more from a switch is held; 0 holds every removal. None: the larger of 5 and a fifth of ours on that
-    /// switch. `TRUNKD_RECONCILE__MAX_REMOVALS`.
+    /// A plan that removes more from a switch within `removals_window` is held; 0 holds every removal. None: the larger of 5 and a
+    /// fifth of ours on that switch. `TRUNKD_RECONCILE__MAX_REMOVALS`.
     #[serde(deserialize_with = "text::maybe")]
     pub max_removals: Option<usize>,
+    /// For so long a removal counts against `max_removals`. `TRUNKD_RECONCILE__REMOVALS_WINDOW`.
+    #[serde(deserialize_with = "text::one")]
+    pub removals_window: Duration,
     /// Gateways that may begin to register in a second, on each switch; at least 1. `TRUNKD_RECONCILE__STARTS_PER_SECOND`.
     #[serde(deserialize_with = "text::one")]
     pub starts_per_second: u32,
@@ -493,6 +496,8 @@ impl Default for ReconcileSettings {
             mode: ReconcileMode::Apply,
             resync_interval: Duration::from_secs(60),
             max_removals: None,
+            // A script that deletes one after the other is done by then, or noticed.
+            removals_window: Duration::from_secs(600),
             starts_per_second: 50,
         }
     }

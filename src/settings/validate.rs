@@ -57,6 +57,11 @@ pub(super) fn finish(settings: &mut Settings, origin: &dyn Fn(&str) -> Origin) -
         let problem = "each round holds a lock that call set-up needs, so at least \"1s\"; \"60s\" is usual";
         return invalid("reconcile.resync_interval", problem.to_owned());
     }
+    let window = settings.reconcile.removals_window;
+    if window < Duration::from_secs(1) || window > Duration::from_secs(30 * 24 * 3600) {
+        let problem = "write a time from \"1s\" to \"30d\"; \"10m\" is usual";
+        return invalid("reconcile.removals_window", problem.to_owned());
+    }
     if settings.reconcile.starts_per_second == 0 {
         return invalid(
             "reconcile.starts_per_second",

@@ -1,7 +1,8 @@
-//! What operators ask of the changing of switches, and what the reconcilers say of it. In Redis, so that it holds for every trunkd.
+//! What operators ask of the changing of switches. In Redis, so that it holds for every trunkd.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,56 +12,51 @@ use super::{Store, StoreError, keys};
 /// What is asked at the moment: the hash `trunkd:control`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Control {
-    /// Nothing is changed on any switch.
-    pub paused: bool,
-    /// Nothing is changed on these.
-    pub paused_switches: BTreeSet<String>,
+    /// Nothing is changed on any switch, since then.
+    pub paused: Option<String>,
+    /// Nothing is changed on these, since then.
+    pub paused_switches: BTreeMap<String, String>,
     /// switch → what `trunkd apply` ordered for it.
     pub orders: BTreeMap<String, Order>,
 }
 
-/// `trunkd apply`: carry out what is planned, once, whatever the mode and pauses say.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// That something was ordered by `trunkd apply`. What, is in [`OrderContent`], which is read once: it names each gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     pub id: String,
     pub at: Timestamp,
-    /// Gateways whose removal is approved.
-    #[serde(default)]
-    pub removals: BTreeSet<String>,
-    /// Gateways without our revision that are to be taken over.
-    #[serde(default)]
-    pub adopt: BTreeSet<String>,
     /// When it was carried out. It stays for a while then, so that each of several trunkd learns what was approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done_at: Option<Timestamp>,
 }
 
-/// What the reconciler of a switch says: a field of `trunkd:reconcile`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// `apply`, `observe` or `off`.
-    pub mode: String,
-    pub paused: bool,
-    /// What the plan would still do.
-    pub start: usize,
-    pub restart: usize,
-    pub kill: usize,
-    pub unchanged: usize,
-    /// Why the plan waits, if it does.
-    pub held: Option<String>,
-    /// What an operator must mend, each a sentence.
-    pub conflicts: Vec<String>,
-    /// gateway → why it is not as it should be.
-    pub troubles: BTreeMap<String, String>,
-    /// gateway → the revision that it is to run with, where that is not the one it runs with.
-    pub pending: BTreeMap<String, String>,
-    /// The last order that was carried out.
-    pub order: Option<String>,
-    /// How many more removals are done without asking.
+/// Do exactly what was shown, once, whatever the mode and pauses say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderContent {
+    /// gateway → the change that was shown.
+    #[serde(default)]
+    pub actions: BTreeMap<String, OrderedAction>,
+    /// The states of Redis that were held back when that was shown ([`Report::state`](super::Report::state)): a trunkd that holds one of
+    /// these back serves it from now on.
+    #[serde(default)]
+    pub states: BTreeSet<String>,
+}
+
+/// One change that was shown: a kill without `to`, a start without `from`, else a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderedAction {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub removals_left: Option<usize>,
-    /// When this was last true.
-    pub at: Option<Timestamp>,
+    pub from: Option<Version>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Version>,
+}
+
+/// Which gateway of a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    pub profile: String,
+    /// `None`: it is not ours.
+    pub revision: Option<String>,
 }
 
 impl Order {
@@ -71,16 +67,15 @@ impl Order {
     }
 }
 
-impl Report {
-    /// How many changes the plan would still make.
-    pub fn left(&self) -> usize {
-        self.start + self.restart + self.kill
-    }
-}
-
 impl Control {
     pub fn is_paused(&self, switch: &str) -> bool {
-        self.paused || self.paused_switches.contains(switch)
+        self.paused_since(switch).is_some()
+    }
+
+    /// Since when, as it was written down, if it is.
+    pub fn paused_since(&self, switch: &str) -> Option<&str> {
+        let own = self.paused_switches.get(switch);
+        self.paused.as_ref().or(own).map(String::as_str)
     }
 }
 
@@ -90,6 +85,8 @@ pub const OTHER_SWITCHES: &str = "*";
 /// How long an order is kept that was carried out. Long enough for clocks that differ; short, since what it approved holds for a trunkd that
 /// starts within that time.
 const DONE_ORDER_LASTS: SignedDuration = SignedDuration::from_mins(2);
+/// What an order says goes with it; this is for one that nobody takes away. Long enough for a trunkd that was away to learn of it.
+const CONTENT_LASTS: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const PAUSED: &str = "paused";
 const PAUSED_SWITCH: &str = "paused:";
@@ -105,9 +102,9 @@ impl Store {
         let mut control = Control::default();
         for (field, value) in fields {
             if field == PAUSED {
-                control.paused = true;
+                control.paused = Some(value);
             } else if let Some(switch) = field.strip_prefix(PAUSED_SWITCH) {
-                control.paused_switches.insert(switch.to_owned());
+                control.paused_switches.insert(switch.to_owned(), value);
             } else if let (Some(switch), Ok(order)) = (field.strip_prefix(ORDER), serde_json::from_str(&value)) {
                 control.orders.insert(switch.to_owned(), order);
             }
@@ -140,7 +137,7 @@ impl Store {
         let mut fields = vec![pause_field(switch)];
         if switch.is_none() {
             let control = self.read_control().await?;
-            fields.extend(control.paused_switches.iter().map(|switch| pause_field(Some(switch))));
+            fields.extend(control.paused_switches.keys().map(|switch| pause_field(Some(switch))));
         }
         self.write("resume", self.timeout, async |connection| {
             redis::cmd("HDEL")
@@ -152,22 +149,48 @@ impl Store {
         .await
     }
 
-    /// Orders what is planned for a switch to be carried out.
+    /// Orders this for a switch; answers the order's id.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn order(&self, switch: &str, order: &Order) -> Result<(), StoreError> {
-        let value = serde_json::to_string(order).unwrap_or_default();
+    pub async fn order(&self, switch: &str, content: &OrderContent) -> Result<String, StoreError> {
+        let order = Order {
+            id: format!("{:016x}", rand::random::<u64>()),
+            at: Timestamp::now(),
+            done_at: None,
+        };
+        let head = serde_json::to_string(&order).unwrap_or_default();
+        let body = serde_json::to_string(&(&order.id, content)).unwrap_or_default();
         self.write("order", self.timeout, async |connection| {
-            let field = format!("{ORDER}{switch}");
-            redis::cmd("HSET")
-                .arg(keys::CONTROL)
-                .arg(field)
-                .arg(value)
+            redis::pipe()
+                .atomic()
+                .cmd("SET")
+                .arg(keys::order(switch))
+                .arg(&body)
+                .arg("EX")
+                .arg(CONTENT_LASTS.as_secs())
+                .ignore()
+                .hset(keys::CONTROL, format!("{ORDER}{switch}"), &head)
+                .ignore()
                 .exec_async(connection)
                 .await
         })
-        .await
+        .await?;
+        Ok(order.id)
+    }
+
+    /// What was ordered; `None` when that is not there any more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn read_order(&self, switch: &str, id: &str) -> Result<Option<OrderContent>, StoreError> {
+        let body: Option<String> = self
+            .read("read order", self.timeout, async |connection| {
+                redis::cmd("GET").arg(keys::order(switch)).query_async(connection).await
+            })
+            .await?;
+        let content = body.and_then(|body| serde_json::from_str::<(String, OrderContent)>(&body).ok());
+        Ok(content.filter(|(of, _)| of == id).map(|(_, content)| content))
     }
 
     /// The order was carried out. A later one for the same switch stays as it is.
@@ -197,44 +220,20 @@ impl Store {
             redis::Script::new(
                 "local order = redis.call('HGET', KEYS[1], ARGV[1])
                  if not order or cjson.decode(order).id ~= ARGV[2] then return end
-                 if ARGV[3] == '' then redis.call('HDEL', KEYS[1], ARGV[1]) else redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end",
+                 if ARGV[3] ~= '' then return redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
+                 redis.call('HDEL', KEYS[1], ARGV[1])
+                 redis.call('DEL', KEYS[2])",
             )
         });
         let mut call = REPLACE.key(keys::CONTROL);
-        call.arg(format!("{ORDER}{switch}")).arg(id).arg(value);
+        call.key(keys::order(switch))
+            .arg(format!("{ORDER}{switch}"))
+            .arg(id)
+            .arg(value);
         self.write(operation, self.timeout, async |connection| {
             call.invoke_async::<()>(connection).await
         })
         .await
-    }
-
-    pub(crate) async fn write_report(&self, switch: &str, report: &Report) -> Result<(), StoreError> {
-        let value = serde_json::to_string(report).unwrap_or_default();
-        self.write("write report", self.timeout, async |connection| {
-            redis::cmd("HSET")
-                .arg(keys::RECONCILE)
-                .arg(switch)
-                .arg(value)
-                .exec_async(connection)
-                .await
-        })
-        .await
-    }
-
-    /// What the reconcilers say, by switch.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn read_reports(&self) -> Result<BTreeMap<String, Report>, StoreError> {
-        let fields: BTreeMap<String, String> = self
-            .read("read reports", self.timeout, async |connection| {
-                redis::cmd("HGETALL").arg(keys::RECONCILE).query_async(connection).await
-            })
-            .await?;
-        let reports = fields
-            .into_iter()
-            .filter_map(|(switch, value)| Some((switch, serde_json::from_str(&value).ok()?)));
-        Ok(reports.collect())
     }
 }
 

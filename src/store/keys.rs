@@ -18,7 +18,7 @@ pub(super) const REVISION_KEY: &str = "trunkd:key";
 pub(super) const FORMER_REVISION_KEYS: &str = "trunkd:key:former";
 /// HASH: what operators ask of the changing of switches.
 pub(super) const CONTROL: &str = "trunkd:control";
-/// HASH: switchname → what its reconciler says.
+/// HASH: switchname, a space and a trunkd → what that says of the switch.
 pub(super) const RECONCILE: &str = "trunkd:reconcile";
 /// HASH: revision → the fields of the gateway that has it, secrets as hashes.
 pub(super) const FORMS: &str = "trunkd:forms";
@@ -74,6 +74,16 @@ impl From<&StatusSettings> for StatusKeys {
 /// STRING: the trunkd that may change the switch.
 pub(super) fn lease(switch: &str) -> String {
     format!("trunkd:lease:{switch}")
+}
+
+/// STRING: what was ordered for the switch.
+pub(super) fn order(switch: &str) -> String {
+    format!("trunkd:order:{switch}")
+}
+
+/// ZSET: the gateways that were taken off the switch with nobody's approval, by when.
+pub(super) fn removals(switch: &str) -> String {
+    format!("trunkd:removals:{switch}")
 }
 
 /// HASH: gateway → its row, of one switch.

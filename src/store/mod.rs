@@ -20,6 +20,8 @@ mod observed;
 mod options;
 mod pool;
 mod quarantine;
+mod removals;
+mod reports;
 mod restore;
 mod revision_key;
 mod sentinel;
@@ -38,7 +40,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 pub use catalog::{Catalog, Current, Unavailable};
-pub use control::{Control, OTHER_SWITCHES, Order, Report};
+pub use control::{Control, OTHER_SWITCHES, Order, OrderContent, OrderedAction, Version};
 pub use data_dir::{DataDir, DataDirError};
 pub use embedded::{Embedded, EmbeddedError};
 pub use failures::Cause;
@@ -51,6 +53,8 @@ pub use observed::{
     Touched,
 };
 pub use options::Options;
+pub use removals::Removal;
+pub use reports::{OrderReport, REPORT_LASTS, Report, Reports};
 pub use restore::Missing;
 
 use crate::health::{self, Health, Part};

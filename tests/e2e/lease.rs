@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::AsyncCommands;
 use trunkd::health::Health;
-use trunkd::store::{Lease, Options, Store};
+use trunkd::store::{Lease, Options, OrderContent, OrderedAction, Store, Version};
 
 use crate::support::app::{Other, TestApp, eventually, settings, switch_toml};
 use crate::support::fake_switch::{Binding, FakeSwitch, View};
@@ -42,12 +42,15 @@ fn changes(view: &View) -> BTreeMap<String, usize> {
     changes
 }
 
-async fn lease(redis: &RedisServer, holder: &str, length: Duration) -> Lease {
+fn store(redis: &RedisServer) -> Store {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(redis, folder.path(), "");
     let options = Options::from_settings(&settings.redis, folder.path()).unwrap();
-    let store = Store::new(options, Arc::new(Health::new())).unwrap();
-    Lease::new(store, "fs1", holder.into(), length)
+    Store::new(options, Arc::new(Health::new())).unwrap()
+}
+
+async fn lease(redis: &RedisServer, holder: &str, length: Duration) -> Lease {
+    Lease::new(store(redis), "fs1", holder.into(), length)
 }
 
 #[tokio::test]
@@ -200,12 +203,20 @@ async fn what_was_approved_for_a_switch_holds_for_every_trunkd() {
         app.wait_for_reason("reconcile:fs1", &["removes 7 of 8"]).await;
         assert_eq!(app.served().await.len(), 8);
     }
-    let removals: Vec<_> = names.iter().skip(1).collect();
-    let order = serde_json::json!({"id": "an order", "at": jiff::Timestamp::now(), "removals": removals});
-    let _: () = connection
-        .hset("trunkd:control", "apply:fs1", order.to_string())
-        .await
-        .unwrap();
+    let mut content = OrderContent::default();
+    for name in names.iter().skip(1) {
+        let row = other.field("trunkd:status:fs1", name).await.unwrap();
+        let from = Version {
+            profile: "external".to_owned(),
+            revision: row["revision"].as_str().map(str::to_owned),
+        };
+        let kill = OrderedAction {
+            from: Some(from),
+            to: None,
+        };
+        content.actions.insert(name.clone(), kill);
+    }
+    store(&redis).order("fs1", &content).await.unwrap();
     switch
         .wait_until("they are gone", |view| view.gateways().len() == 1)
         .await;

@@ -10,6 +10,7 @@ mod commands;
 mod ingest;
 mod keys;
 mod lease;
+mod orders;
 mod program;
 mod reconcile;
 mod rescan;

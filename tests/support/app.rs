@@ -45,6 +45,7 @@ pub fn quick() -> Timing {
         coalesce: Duration::from_millis(20),
         interval: Duration::from_millis(500),
         lease: Duration::from_secs(1),
+        settle: Duration::from_millis(300),
         ..reconcile::Timing::default()
     };
     Timing { ingest, reconcile }
@@ -354,7 +355,15 @@ impl Other {
             .collect()
     }
 
+    /// What is said of a switch stands in a field for each trunkd that says it: asked for a switch alone, this is the one that changes it.
     pub async fn field(&self, key: &str, field: &str) -> Option<Value> {
+        if key == "trunkd:reconcile" && !field.contains(' ') {
+            let all = self.hash(key).await.into_iter();
+            let of_switch = all.filter(|(name, _)| name.split_once(' ').is_some_and(|(switch, _)| switch == field));
+            return of_switch
+                .map(|(_, report)| report)
+                .max_by_key(|report| report["leads"] == true);
+        }
         let raw: Option<String> = self.connection.clone().hget(key, field).await.expect("HGET");
         raw.map(|value| serde_json::from_str(&value).expect("values are JSON"))
     }

@@ -1,0 +1,261 @@
+//! What was ordered against how things are now: an order acts on the gateways and versions that were shown, and on nothing else. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::diff::{Action, Have, Plan, Want};
+use super::known::Known;
+use crate::gateway::GatewayName;
+use crate::store::{OrderContent, OrderedAction, Version};
+
+/// What was ordered, gateway by gateway.
+#[derive(Debug, Clone, Default)]
+pub struct Ordered(BTreeMap<GatewayName, OrderedAction>);
+
+/// How far that is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// To be done, and as it was shown.
+    pub to_do: BTreeSet<GatewayName>,
+    /// As it was shown, and on its way: being deleted, or not asked for its revision yet.
+    pub on_its_way: BTreeSet<GatewayName>,
+    pub done: BTreeSet<GatewayName>,
+    /// Something else by now.
+    pub changed: BTreeSet<GatewayName>,
+}
+
+impl Ordered {
+    /// Names that no gateway can have are passed over.
+    pub fn of(content: &OrderContent) -> Self {
+        let actions = content.actions.iter();
+        let parsed = actions.filter_map(|(name, action)| Some((GatewayName::parse(name).ok()?, action.clone())));
+        Self(parsed.collect())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The gateways that are to be taken over from whoever made them, where they are the ones that were shown.
+    pub fn adopted(&self, known: &Known) -> BTreeSet<GatewayName> {
+        let is_shown = |name: &GatewayName, action: &OrderedAction| {
+            let from = action.from.as_ref().filter(|from| from.revision.is_none());
+            let have = known.actual.gateways.get(name);
+            matches!((from, have), (Some(from), Some(have)) if is_run(from, have))
+        };
+        let adopted = self.0.iter().filter(|(name, action)| is_shown(name, action));
+        adopted.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// How far these are, by what runs and what is wanted, and by the plan that was made of both.
+    pub fn progress(&self, known: &Known, wants: &BTreeMap<GatewayName, Want>, plan: &Plan) -> Progress {
+        let planned: BTreeMap<_, _> = plan.actions.iter().map(|action| (action.gateway(), action)).collect();
+        let mut progress = Progress::default();
+        for (name, shown) in &self.0 {
+            let (have, want) = (known.actual.gateways.get(name), wants.get(name));
+            let place = if !is_as_wanted(shown.to.as_ref(), want) {
+                &mut progress.changed
+            } else if known.unsettled.contains(name) {
+                &mut progress.on_its_way
+            } else if planned.get(name).is_some_and(|action| is_shown(shown, action)) {
+                &mut progress.to_do
+            } else if is_reached(shown.to.as_ref(), have) {
+                &mut progress.done
+            } else {
+                &mut progress.changed
+            };
+            place.insert(name.clone());
+        }
+        progress
+    }
+
+    /// The removals that were approved and are still what was shown, done or not. What runs may not be known here; then nothing is.
+    pub fn removals<'a>(&'a self, progress: &'a Progress) -> impl Iterator<Item = &'a GatewayName> {
+        let is_removal = |name: &&GatewayName| self.0.get(*name).is_some_and(|shown| shown.to.is_none());
+        progress.as_shown().filter(is_removal)
+    }
+}
+
+impl Progress {
+    /// Everything that is as it was shown, or as it was to become.
+    pub fn as_shown(&self) -> impl Iterator<Item = &GatewayName> {
+        self.to_do.iter().chain(&self.on_its_way).chain(&self.done)
+    }
+}
+
+/// Of a change that was shown, as it is ordered.
+pub fn shown(action: &Action) -> OrderedAction {
+    OrderedAction {
+        from: action.from().map(|from| Version {
+            profile: from.profile.to_string(),
+            revision: from.revision.clone(),
+        }),
+        to: action.to().map(|to| Version {
+            profile: to.profile.to_string(),
+            revision: Some(to.revision.clone()),
+        }),
+    }
+}
+
+/// A restart of which the kill is done is a start of the same.
+fn is_shown(shown: &OrderedAction, action: &Action) -> bool {
+    let from = match (&shown.from, action.from()) {
+        (Some(from), Some(have)) => is_run(from, have),
+        (None, Some(_)) => false,
+        (_, None) => true,
+    };
+    from && is_as_wanted(shown.to.as_ref(), action.to())
+}
+
+fn is_run(version: &Version, have: &Have) -> bool {
+    version.profile == have.profile.as_str() && version.revision == have.revision
+}
+
+fn is_as_wanted(version: Option<&Version>, want: Option<&Want>) -> bool {
+    match (version, want) {
+        (Some(version), Some(want)) => {
+            version.profile == want.profile.as_str() && version.revision.as_ref() == Some(&want.revision)
+        }
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+fn is_reached(to: Option<&Version>, have: Option<&Have>) -> bool {
+    match (to, have) {
+        (Some(to), Some(have)) => is_run(to, have),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::gateway::ProfileName;
+    use crate::reconcile::{Actual, Differences};
+
+    fn gateway(name: &str) -> GatewayName {
+        GatewayName::parse(name).unwrap()
+    }
+
+    fn external() -> ProfileName {
+        ProfileName::parse("external").unwrap()
+    }
+
+    /// name, revision
+    fn wants(all: &[(&str, &str)]) -> BTreeMap<GatewayName, Want> {
+        let want = |revision: &str| Want {
+            profile: external(),
+            revision: revision.to_owned(),
+            former: Box::default(),
+            registers: false,
+            domain: Arc::from("acme"),
+        };
+        all.iter()
+            .map(|(name, revision)| (gateway(name), want(revision)))
+            .collect()
+    }
+
+    /// name, revision; without one it is not ours.
+    fn known(all: &[(&str, Option<&str>)]) -> Known {
+        let have = |revision: Option<&str>| Have {
+            profile: external(),
+            revision: revision.map(str::to_owned),
+            registers: false,
+        };
+        let gateways = all.iter().map(|(name, revision)| (gateway(name), have(*revision)));
+        Known {
+            actual: Actual {
+                gateways: gateways.collect(),
+                profiles: [external()].into(),
+                ghosts: BTreeSet::new(),
+            },
+            unsettled: BTreeSet::new(),
+        }
+    }
+
+    fn plan(known: &Known, wants: &BTreeMap<GatewayName, Want>, adopt: &BTreeSet<GatewayName>) -> Plan {
+        Differences::between(wants, &known.actual).plan(wants, &known.actual, adopt)
+    }
+
+    /// An order for everything that is planned.
+    fn ordered(known: &Known, wants: &BTreeMap<GatewayName, Want>) -> Ordered {
+        let all = known.actual.gateways.keys().cloned().collect();
+        let actions = plan(known, wants, &all).actions;
+        Ordered(
+            actions
+                .iter()
+                .map(|action| (action.gateway().clone(), shown(action)))
+                .collect(),
+        )
+    }
+
+    fn names(names: &BTreeSet<GatewayName>) -> Vec<&str> {
+        names.iter().map(GatewayName::as_str).collect()
+    }
+
+    fn progress(order: &Ordered, known: &Known, wants: &BTreeMap<GatewayName, Want>) -> Progress {
+        order.progress(known, wants, &plan(known, wants, &order.adopted(known)))
+    }
+
+    #[test]
+    fn what_is_as_it_was_shown_is_to_be_done_and_then_done() {
+        let before = known(&[("edited", Some("1")), ("gone", Some("1")), ("theirs", None)]);
+        let wanted = wants(&[("edited", "2"), ("new", "1"), ("theirs", "1")]);
+        let order = ordered(&before, &wanted);
+        let first = progress(&order, &before, &wanted);
+        assert_eq!(names(&first.to_do), ["edited", "gone", "new", "theirs"]);
+        assert_eq!(
+            order.removals(&first).map(GatewayName::as_str).collect::<Vec<_>>(),
+            ["gone"]
+        );
+        // In the middle of two restarts, one of which is on its way yet.
+        let mut middle = known(&[("new", Some("1")), ("theirs", None)]);
+        middle.unsettled.insert(gateway("theirs"));
+        let second = progress(&order, &middle, &wanted);
+        assert_eq!(names(&second.to_do), ["edited"]);
+        assert_eq!(names(&second.on_its_way), ["theirs"]);
+        assert_eq!(names(&second.done), ["gone", "new"]);
+        let after = known(&[("edited", Some("2")), ("new", Some("1")), ("theirs", Some("1"))]);
+        assert_eq!(progress(&order, &after, &wanted).done.len(), 4);
+    }
+
+    #[test]
+    fn what_is_something_else_by_now_is_left() {
+        let before = known(&[
+            ("back", Some("1")),
+            ("edited", Some("1")),
+            ("gone", Some("1")),
+            ("theirs", None),
+        ]);
+        let order = ordered(&before, &wants(&[("edited", "2"), ("new", "1"), ("theirs", "1")]));
+        // Wanted otherwise
+        let wanted = wants(&[("back", "1"), ("edited", "3"), ("new", "2")]);
+        let now = progress(&order, &before, &wanted);
+        assert_eq!(names(&now.changed), ["back", "edited", "new", "theirs"]);
+        assert_eq!(names(&now.to_do), ["gone"]);
+        // Run otherwise
+        let other = known(&[
+            ("edited", Some("9")),
+            ("gone", Some("9")),
+            ("new", None),
+            ("theirs", Some("9")),
+        ]);
+        let wanted = wants(&[("edited", "2"), ("new", "1"), ("theirs", "1")]);
+        let now = progress(&order, &other, &wanted);
+        assert_eq!(names(&now.changed), ["edited", "gone", "new", "theirs"]);
+        assert!(order.removals(&now).eq([&gateway("back")]), "somebody else took it off");
+    }
+
+    #[test]
+    fn what_was_not_shown_is_not_in_it() {
+        let before = known(&[("gone", Some("1")), ("later", Some("1")), ("theirs", None)]);
+        let order = ordered(&before, &wants(&[("later", "1")]));
+        let wanted = wants(&[("theirs", "1")]);
+        let now = progress(&order, &before, &wanted);
+        assert_eq!(names(&now.to_do), ["gone"]);
+        assert!(order.adopted(&before).is_empty() && now.changed.is_empty());
+    }
+}

@@ -1,0 +1,66 @@
+//! What this trunkd says of one switch, in Redis for `plan`, `apply`, `status` and the other trunkd.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+
+use crate::store::{Report, Store};
+
+/// So many writes of a report apart, what trunkd that are gone left behind is taken away.
+const CLEAN_EVERY: u32 = 12;
+
+/// Written when it changes, and again at intervals, so that whoever reads it knows that this trunkd is alive, and has it after Redis lost it.
+pub(super) struct Reporter {
+    store: Store,
+    switch: String,
+    holder: Arc<str>,
+    said: Mutex<Option<Report>>,
+    writes: AtomicU32,
+}
+
+impl Reporter {
+    pub(super) fn new(store: Store, switch: &str, holder: Arc<str>) -> Self {
+        Self {
+            store,
+            switch: switch.to_owned(),
+            holder,
+            said: Mutex::default(),
+            writes: AtomicU32::new(0),
+        }
+    }
+
+    pub(super) async fn say(&self, report: Report) {
+        let mut said = self.said.lock().await;
+        if said.as_ref() == Some(&report) {
+            return;
+        }
+        // What cannot be written now is written at the next beat.
+        self.write(&report).await;
+        *said = Some(report);
+    }
+
+    /// For ever
+    pub(super) async fn beat(&self, interval: Duration) {
+        loop {
+            sleep(interval).await;
+            let said = self.said.lock().await;
+            if let Some(report) = &*said {
+                self.write(report).await;
+            }
+        }
+    }
+
+    pub(super) async fn fall_silent(&self) {
+        *self.said.lock().await = None;
+        let _ = self.store.drop_report(&self.switch, &self.holder).await;
+    }
+
+    async fn write(&self, report: &Report) {
+        let clean = self.writes.fetch_add(1, Ordering::Relaxed) % CLEAN_EVERY == 0;
+        // What is wrong with Redis, the store tells.
+        let _ = self.store.write_report(&self.switch, &self.holder, report, clean).await;
+    }
+}

@@ -1,0 +1,407 @@
+//! What one switch is served: what Redis wants, unless that would take too many of its gateways away. The clock is passed in.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use imbl::OrdSet;
+use tokio::time::Instant;
+
+use super::guard::{Held, Limits, Weight, weigh};
+use super::removals::Removals;
+use super::states::{Lost, Step, Steps};
+use crate::gateway::{Desired, GatewayName, ProfileName};
+
+/// By what removals are judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Guard {
+    pub limits: Limits,
+    /// For so long a removal counts.
+    pub window: Duration,
+    /// What is back sooner was not removed.
+    pub confirm: Duration,
+    /// A switch that runs its other gateways, and not this one for so long, is not just booting.
+    pub settle: Duration,
+}
+
+/// What runs on a switch, as far as the guard needs it. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Runs {
+    /// The gateways that carry a revision.
+    pub ours: OrdSet<GatewayName>,
+    /// Those of them that nobody wanted when this was looked at.
+    pub unwanted: Arc<BTreeSet<GatewayName>>,
+    /// The profiles that run.
+    pub profiles: BTreeSet<ProfileName>,
+}
+
+pub(super) struct Standing {
+    accepted: Option<Arc<Desired>>,
+    held: Option<HeldBack>,
+    /// Removals that somebody asked for by `trunkd apply`.
+    approved: BTreeSet<GatewayName>,
+    removals: Removals,
+    /// It was never read what other trunkd know of them.
+    pub(super) lacks_removals: bool,
+    /// `None` while that is not known.
+    runs: Option<Runs>,
+    /// What ran when the switch was last lost from sight: that is what it can lose if it was stopped, and boots.
+    ran: Option<Ran>,
+    /// What is held from being left out, and since when the switch is known not to run it.
+    absent: BTreeMap<GatewayName, Instant>,
+    /// A state that was agreed to elsewhere.
+    agreed: Option<Weak<Desired>>,
+}
+
+struct Ran {
+    ours: OrdSet<GatewayName>,
+    /// Then it is out of date.
+    until: Instant,
+    /// The switch is in sight again.
+    is_back: bool,
+}
+
+/// What was not accepted, and why.
+struct HeldBack {
+    newest: Arc<Desired>,
+    held: Held,
+    /// From then on the verdict may be another one.
+    until: Option<Instant>,
+    /// It may be another one now.
+    is_old: bool,
+}
+
+impl Standing {
+    pub(super) fn new(accepted: Option<Arc<Desired>>, guard: Option<&Guard>) -> Self {
+        Self {
+            accepted,
+            held: None,
+            approved: BTreeSet::new(),
+            removals: Removals::new(guard.map_or(Duration::ZERO, |guard| guard.window)),
+            lacks_removals: true,
+            runs: None,
+            ran: None,
+            absent: BTreeMap::new(),
+            agreed: None,
+        }
+    }
+
+    /// What is served.
+    pub(super) fn accepted(&self) -> Option<&Arc<Desired>> {
+        self.accepted.as_ref()
+    }
+
+    /// What is served while something is held.
+    pub(super) fn holding(&self) -> Option<Arc<Desired>> {
+        self.held.as_ref().and(self.accepted.clone())
+    }
+
+    /// Takes `newest` if it may be served, and answers why not. `first` is taken to be what was served before, where nothing was.
+    pub(super) fn decide(
+        &mut self,
+        switch: &str,
+        newest: &Arc<Desired>,
+        first: Option<&Arc<Desired>>,
+        guard: Option<&Guard>,
+        steps: &mut Steps,
+        now: Instant,
+    ) -> Option<Held> {
+        let before = self.accepted.as_ref().or(first).unwrap_or(newest).clone();
+        self.accepted = Some(before.clone());
+        if Arc::ptr_eq(&before, newest) {
+            self.held = None;
+            return None;
+        }
+        if let Some(back) = &self.held
+            && Arc::ptr_eq(&back.newest, newest)
+            && !back.is_old
+            && back.until.is_none_or(|until| now < until)
+        {
+            return Some(back.held);
+        }
+        let step = steps.between(&before, newest);
+        self.removals.expire(now);
+        let question = Question {
+            switch,
+            before: &before,
+            newest,
+            step: &step,
+        };
+        self.watch_absent(&question, now);
+        let settle = guard.map_or(Duration::MAX, |guard| guard.settle);
+        let held = self.judge(&question, guard, settle, now);
+        if let Some(held) = held {
+            let ends = self.absent.values().map(|since| *since + settle);
+            let ends = ends
+                .chain(self.ran.as_ref().map(|ran| ran.until))
+                .filter(|end| *end > now);
+            let until = ends.chain(self.removals.next_end()).min();
+            self.held = Some(HeldBack {
+                newest: newest.clone(),
+                held,
+                until,
+                is_old: false,
+            });
+            return Some(held);
+        }
+        if guard.is_some() && !self.is_agreed(newest) {
+            let counts = |lost: &&Lost| !self.approved.contains(&lost.name) && !self.is_absent(&lost.name, settle, now);
+            let gone: Vec<_> = step.lost(switch).filter(counts).map(|lost| lost.name.clone()).collect();
+            self.removals.leave_out(gone, now);
+        }
+        self.accept(switch, newest);
+        None
+    }
+
+    /// From here on this is served.
+    pub(super) fn accept(&mut self, switch: &str, newest: &Arc<Desired>) {
+        self.removals.take_back(|name| serves(newest, name, switch));
+        self.accepted = Some(newest.clone());
+        self.held = None;
+        self.agreed = None;
+        self.absent.clear();
+    }
+
+    /// From here on these gateways are served as `newest` has them, or not served.
+    pub(super) fn accept_these(&mut self, newest: &Arc<Desired>, names: &BTreeSet<GatewayName>) {
+        let Some(accepted) = &self.accepted else { return };
+        let differs = |name: &GatewayName| match (accepted.get(name.as_str()), newest.get(name.as_str())) {
+            (Some(one), Some(other)) => !Arc::ptr_eq(one, other),
+            (None, None) => false,
+            _ => true,
+        };
+        if !Arc::ptr_eq(accepted, newest) && names.iter().any(differs) {
+            self.accepted = Some(Arc::new(accepted.with_those_of(newest, names)));
+            self.held = None;
+        }
+    }
+
+    /// What was held back, if it is, is accepted.
+    pub(super) fn release(&mut self, switch: &str) {
+        if let Some(back) = self.held.take() {
+            self.accept(switch, &back.newest);
+        }
+    }
+
+    /// Serving this was agreed to elsewhere: only what runs is judged yet.
+    pub(super) fn agree(&mut self, newest: &Arc<Desired>) {
+        self.agreed = Some(Arc::downgrade(newest));
+        self.judge_again();
+    }
+
+    /// These removals are approved, and no others.
+    pub(super) fn approve(&mut self, removals: BTreeSet<GatewayName>) {
+        if self.approved != removals {
+            self.approved = removals;
+            self.judge_again();
+        }
+    }
+
+    /// What runs; `None` when that is not known, or not known to have gone on since it was set last.
+    pub(super) fn set_runs(&mut self, runs: Option<Runs>, guard: Option<&Guard>, now: Instant) {
+        let Some(guard) = guard else { return };
+        self.ran = self.ran.take().filter(|ran| now < ran.until);
+        match (&runs, self.runs.take(), &mut self.ran) {
+            (None, Some(last), ran) => {
+                let before = ran.take().map(|ran| ran.ours).unwrap_or_default();
+                *ran = Some(Ran {
+                    ours: before.union(last.ours),
+                    until: now + guard.window,
+                    is_back: false,
+                });
+            }
+            // By then a switch that boots has what it is given.
+            (Some(_), _, Some(ran)) if !ran.is_back => {
+                ran.until = ran.until.min(now + guard.settle);
+                ran.is_back = true;
+            }
+            _ => {}
+        }
+        if runs.is_none() {
+            self.absent.clear();
+        }
+        self.runs = runs;
+        self.judge_again();
+    }
+
+    pub(super) fn removals(&mut self, now: Instant) -> &mut Removals {
+        self.removals.expire(now);
+        &mut self.removals
+    }
+
+    /// Somebody is given what is served.
+    pub(super) fn give(&mut self, now: Instant) {
+        self.removals.give(now);
+    }
+
+    fn judge_again(&mut self) {
+        if let Some(back) = &mut self.held {
+            back.is_old = true;
+        }
+    }
+
+    fn is_agreed(&self, newest: &Arc<Desired>) -> bool {
+        let agreed = self.agreed.as_ref();
+        agreed.is_some_and(|agreed| std::ptr::eq(agreed.as_ptr(), Arc::as_ptr(newest)))
+    }
+
+    fn is_absent(&self, name: &GatewayName, settle: Duration, now: Instant) -> bool {
+        let since = self.absent.get(name);
+        since.is_some_and(|since| now.saturating_duration_since(*since) >= settle)
+    }
+
+    fn judge(&self, question: &Question<'_>, guard: Option<&Guard>, settle: Duration, now: Instant) -> Option<Held> {
+        // Without a guard any edit is served; but that every domain is gone, as after a restart of a Redis that kept nothing, is none.
+        let vanished = question.newest.counts().is_empty() && !question.before.counts().is_empty();
+        let limits = guard
+            .map(|guard| guard.limits)
+            .or(vanished.then_some(Limits::default()))?;
+        let lost: Vec<_> = question.step.lost(question.switch).collect();
+        if lost.is_empty() {
+            return None;
+        }
+        let is_held = |loss: Loss| {
+            let reason = weigh(loss.removals, loss.stay, loss.weight, vanished, &limits)?;
+            Some(Held {
+                removals: loss.removals,
+                weight: loss.weight,
+                reason,
+            })
+        };
+        let of_served = match self.is_agreed(question.newest) {
+            true => None,
+            false => is_held(self.loss_of_served(question, &lost, settle, now)),
+        };
+        of_served.or_else(|| is_held(self.loss_of_running(question, &lost, now)?))
+    }
+
+    /// What the switch loses of what it is served, but for what it is known not to run.
+    fn loss_of_served(&self, question: &Question<'_>, lost: &[&Lost], settle: Duration, now: Instant) -> Loss {
+        let is_free = |name: &GatewayName| self.approved.contains(name) || self.is_absent(name, settle, now);
+        let removals = lost.iter().filter(|lost| !is_free(&lost.name)).count();
+        let stay = question.step.before(question.before, question.switch) - lost.len();
+        let had = |name: &GatewayName| serves(question.before, name, question.switch);
+        let stays = |name: &GatewayName| serves(question.newest, name, question.switch);
+        self.loss(removals, stay, |name| match (had(name), stays(name)) {
+            (true, false) if !is_free(name) => Fate::Goes,
+            (true, true) => Fate::Stays,
+            _ => Fate::Gone,
+        })
+    }
+
+    /// What it loses of what it runs, as the plan has it, and of what it ran a moment ago: a boot must not do what the plan may not.
+    fn loss_of_running(&self, question: &Question<'_>, lost: &[&Lost], now: Instant) -> Option<Loss> {
+        let is_agreed = self.is_agreed(question.newest);
+        let ran = self.ran.as_ref().filter(|ran| now < ran.until && !is_agreed);
+        let none = Runs::default();
+        let runs = match (&self.runs, ran) {
+            (None, None) => return None,
+            (runs, _) => runs.as_ref().unwrap_or(&none),
+        };
+        let is_wanted = |name: &GatewayName| serves(question.newest, name, question.switch);
+        let unwanted = runs.unwanted.iter().filter(|name| !is_wanted(name));
+        let more = lost.iter().map(|lost| &lost.name);
+        let more = more.filter(|name| runs.ours.contains(*name) && !runs.unwanted.contains(*name));
+        let mut going = unwanted.chain(more).cloned().collect::<BTreeSet<_>>();
+        let mut all = runs.ours.len();
+        for name in ran
+            .into_iter()
+            .flat_map(|ran| &ran.ours)
+            .filter(|name| !runs.ours.contains(*name))
+        {
+            all += 1;
+            if !is_wanted(name) {
+                going.insert(name.clone());
+            }
+        }
+        let removals = going.iter().filter(|name| !self.approved.contains(*name)).count();
+        let stay = all.saturating_sub(going.len());
+        let is_there = |name: &GatewayName| runs.ours.contains(name) || ran.is_some_and(|ran| ran.ours.contains(name));
+        Some(
+            self.loss(removals, stay, |name| match (is_there(name), is_wanted(name)) {
+                (true, false) if !self.approved.contains(name) => Fate::Goes,
+                (true, true) => Fate::Stays,
+                _ => Fate::Gone,
+            }),
+        )
+    }
+
+    fn loss(&self, removals: usize, stay: usize, fate: impl Fn(&GatewayName) -> Fate) -> Loss {
+        let (mut earlier, mut back) = (0, 0);
+        for name in self.removals.names() {
+            match fate(name) {
+                Fate::Goes => {}
+                Fate::Stays => {
+                    earlier += 1;
+                    back += 1;
+                }
+                Fate::Gone => earlier += 1,
+            }
+        }
+        let ours = stay.saturating_sub(back) + removals + earlier;
+        Loss {
+            removals,
+            stay,
+            weight: Weight { ours, earlier },
+        }
+    }
+
+    /// Notes since when the switch is known not to run what it is to lose. A switch that boots runs nothing yet, and gets what it is served: so its
+    /// profile must run, and one of the gateways of that profile that stay.
+    fn watch_absent(&mut self, question: &Question<'_>, now: Instant) {
+        let before = std::mem::take(&mut self.absent);
+        let Some(runs) = &self.runs else { return };
+        let mut has_gateways = HashMap::new();
+        for lost in question.step.lost(question.switch) {
+            let profile = &lost.before.gateway.profile;
+            if runs.ours.contains(&lost.name) || !runs.profiles.contains(profile) {
+                continue;
+            }
+            let runs_others = has_gateways
+                .entry(profile)
+                .or_insert_with(|| runs.ours.iter().any(|name| question.is_kept(name, profile)));
+            if *runs_others {
+                let since = before.get(&lost.name).copied().unwrap_or(now);
+                self.absent.insert(lost.name.clone(), since);
+            }
+        }
+    }
+}
+
+/// Whether a switch may be served `newest` after `before`.
+struct Question<'a> {
+    switch: &'a str,
+    before: &'a Arc<Desired>,
+    newest: &'a Arc<Desired>,
+    step: &'a Step,
+}
+
+impl Question<'_> {
+    fn is_kept(&self, name: &GatewayName, profile: &ProfileName) -> bool {
+        let is_in = |desired: &Desired| {
+            let entry = desired.get(name.as_str());
+            entry.is_some_and(|entry| entry.gateway.serves(Some(self.switch)) && entry.gateway.profile == *profile)
+        };
+        is_in(self.before) && is_in(self.newest)
+    }
+}
+
+struct Loss {
+    removals: usize,
+    stay: usize,
+    weight: Weight,
+}
+
+/// What becomes of a gateway that went lately.
+enum Fate {
+    /// It is among the removals.
+    Goes,
+    /// It is back, and stays.
+    Stays,
+    Gone,
+}
+
+fn serves(desired: &Desired, name: &GatewayName, switch: &str) -> bool {
+    let entry = desired.get(name.as_str());
+    entry.is_some_and(|entry| entry.gateway.serves(Some(switch)))
+}

@@ -1,0 +1,196 @@
+//! States of the desired gateways: their names for each other, and what a switch loses between two of them. Pure.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock, Weak};
+
+use sha2::{Digest, Sha256};
+
+use crate::gateway::{Desired, Entry, EntryChange, GatewayName};
+
+/// A gateway that some switch loses between two states.
+pub(super) struct Lost {
+    pub(super) name: GatewayName,
+    pub(super) before: Arc<Entry>,
+    pub(super) now: Option<Arc<Entry>>,
+}
+
+impl Lost {
+    pub(super) fn is_of(&self, switch: &str) -> bool {
+        let is_kept = |now: &Arc<Entry>| now.gateway.serves(Some(switch));
+        self.before.gateway.serves(Some(switch)) && !self.now.as_ref().is_some_and(is_kept)
+    }
+}
+
+/// From one state to another. Worked out once for all the switches that take the step. Keeps neither state.
+pub(super) struct Step {
+    from: Weak<Desired>,
+    to: Weak<Desired>,
+    lost: Box<[Lost]>,
+    /// How many gateways of `from` name no switch.
+    everywhere: OnceLock<usize>,
+}
+
+impl Step {
+    pub(super) fn new(from: &Arc<Desired>, to: &Arc<Desired>) -> Self {
+        let lost = EntryChange::between(from.served(), to.served()).filter_map(|change| {
+            let before = change.before?;
+            let is_lost = change.now.is_none_or(|now| now.gateway.nodes != before.gateway.nodes);
+            is_lost.then(|| Lost {
+                name: change.name.clone(),
+                before: Arc::clone(before),
+                now: change.now.cloned(),
+            })
+        });
+        Self {
+            lost: lost.collect(),
+            from: Arc::downgrade(from),
+            to: Arc::downgrade(to),
+            everywhere: OnceLock::new(),
+        }
+    }
+
+    /// What this switch loses.
+    pub(super) fn lost<'a>(&'a self, switch: &'a str) -> impl Iterator<Item = &'a Lost> {
+        self.lost.iter().filter(move |lost| lost.is_of(switch))
+    }
+
+    /// How many gateways this switch has in `from`, which is the state that the step begins at.
+    pub(super) fn before(&self, from: &Desired, switch: &str) -> usize {
+        let everywhere = self.everywhere.get_or_init(|| {
+            let entries = from.served().values();
+            entries.filter(|entry| entry.gateway.nodes.is_none()).count()
+        });
+        everywhere + from.naming(switch)
+    }
+}
+
+/// The steps that were taken last.
+#[derive(Default)]
+pub(super) struct Steps(VecDeque<Arc<Step>>);
+
+/// Switches stand at the newest state, or where something is held from them.
+const STEPS_KEPT: usize = 4;
+
+impl Steps {
+    pub(super) fn between(&mut self, from: &Arc<Desired>, to: &Arc<Desired>) -> Arc<Step> {
+        let known = self.0.iter().find(|step| is(&step.from, from) && is(&step.to, to));
+        if let Some(step) = known {
+            return Arc::clone(step);
+        }
+        let step = Arc::new(Step::new(from, to));
+        self.0.push_front(Arc::clone(&step));
+        self.0.truncate(STEPS_KEPT);
+        step
+    }
+
+    #[cfg(test)]
+    pub(super) fn taken(&self) -> usize {
+        self.0.len()
+    }
+}
+
+fn is(known: &Weak<Desired>, desired: &Arc<Desired>) -> bool {
+    std::ptr::eq(known.as_ptr(), Arc::as_ptr(desired))
+}
+
+/// Names states, so that several trunkd can speak of one: the sum of a hash of each gateway's name and nodes. A step costs what it changes.
+#[derive(Default)]
+pub(super) struct StateNames {
+    last: Option<(Arc<Desired>, u128)>,
+}
+
+impl StateNames {
+    pub(super) fn of(&mut self, desired: &Arc<Desired>) -> String {
+        let sum = match &self.last {
+            Some((last, sum)) if Arc::ptr_eq(last, desired) => *sum,
+            Some((last, sum)) => EntryChange::between(last.served(), desired.served()).fold(*sum, |sum, change| {
+                let of = |entry: Option<&Arc<Entry>>| entry.map_or(0, |entry| digest(change.name, entry));
+                sum.wrapping_sub(of(change.before)).wrapping_add(of(change.now))
+            }),
+            None => desired
+                .served()
+                .iter()
+                .fold(0, |sum: u128, (name, entry)| sum.wrapping_add(digest(name, entry))),
+        };
+        self.last = Some((Arc::clone(desired), sum));
+        format!("{sum:032x}")
+    }
+}
+
+fn digest(name: &GatewayName, entry: &Entry) -> u128 {
+    let mut hash = Sha256::new();
+    let mut add = |text: &str| {
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    };
+    add(name.as_str());
+    for node in entry.gateway.nodes.iter().flatten() {
+        add(node);
+    }
+    let mut first = [0; 16];
+    first.copy_from_slice(&hash.finalize()[..16]);
+    u128::from_le_bytes(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::{ProfileFacts, ProfileName, RawDomain, Rules};
+
+    fn desired(gateways: &[(&str, &str)]) -> Arc<Desired> {
+        let external = ProfileName::parse("external").unwrap();
+        let rules = Rules::new(external.clone(), [(external, ProfileFacts::default())].into());
+        let value = |more: &str| format!(r#"{{"param":{{"register":"false"}}{more}}}"#).into_bytes();
+        let fields = gateways
+            .iter()
+            .map(|(name, more)| (name.as_bytes().to_vec(), value(more)));
+        Arc::new(Desired::build(
+            &[("acme".to_owned(), RawDomain::hash(fields))].into(),
+            &rules,
+            None,
+        ))
+    }
+
+    const FS1: &str = r#","nodes":["fs1"]"#;
+    const FS2: &str = r#","nodes":["fs2"]"#;
+
+    #[test]
+    fn a_switch_loses_what_it_had_and_has_no_more() {
+        let from = desired(&[
+            ("all", ""),
+            ("gone", ""),
+            ("moves", FS1),
+            ("stays", FS1),
+            ("theirs", FS2),
+        ]);
+        let to = desired(&[("all", ""), ("moves", FS2), ("stays", FS1)]);
+        let step = Step::new(&from, &to);
+        let lost = |switch| step.lost(switch).map(|lost| lost.name.to_string()).collect::<Vec<_>>();
+        assert_eq!(lost("fs1"), ["gone", "moves"]);
+        assert_eq!(lost("fs2"), ["gone", "theirs"]);
+        assert_eq!(lost("fs3"), ["gone"]);
+        assert_eq!(
+            (
+                step.before(&from, "fs1"),
+                step.before(&from, "fs2"),
+                step.before(&from, "fs3")
+            ),
+            (4, 3, 2)
+        );
+    }
+
+    #[test]
+    fn states_have_one_name_if_they_have_the_same_gateways_for_the_same_switches() {
+        let (one, other) = (desired(&[("a", ""), ("b", FS1)]), desired(&[("a", FS1)]));
+        let mut names = StateNames::default();
+        let first = names.of(&one);
+        let second = names.of(&other);
+        assert_ne!(first, second);
+        assert_eq!(names.of(&one), first, "the way there does not matter");
+        assert_eq!(
+            StateNames::default().of(&desired(&[("b", FS1), ("a", r#","enabled":true"#)])),
+            first
+        );
+        assert_ne!(StateNames::default().of(&desired(&[("a", ""), ("b", FS2)])), first);
+    }
+}

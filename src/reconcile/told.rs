@@ -1,0 +1,102 @@
+//! What was logged of a state that goes on, so that it is logged once: when it begins and when it is over, not whenever its numbers change.
+
+use std::collections::BTreeMap;
+
+use super::diff::Conflict;
+use super::guard::Held;
+
+/// By what makes it the same thing: the kind of a hold, the gateway of a conflict.
+#[derive(Debug, Default)]
+pub(super) struct Told(BTreeMap<String, String>);
+
+const HELD: &str = "held: ";
+
+impl Told {
+    /// This is how things are now. Logs what is new, and what is over.
+    pub(super) fn now(&mut self, switch: &str, held: Option<&Held>, conflicts: &[Conflict]) {
+        let hold = held.map(|held| (format!("{HELD}{}", held.reason.kind()), held.to_string()));
+        let conflicts = conflicts.iter().map(|conflict| (key(conflict), conflict.to_string()));
+        self.set(switch, hold.into_iter().chain(conflicts).collect());
+    }
+
+    /// The same where nobody knows of conflicts.
+    pub(super) fn hold(&mut self, switch: &str, held: Option<&Held>) {
+        let is_hold = |(key, _): &(&String, &String)| key.starts_with(HELD);
+        let others = self.0.iter().filter(|entry| !is_hold(entry));
+        let mut now: BTreeMap<_, _> = others.map(|(key, text)| (key.clone(), text.clone())).collect();
+        now.extend(held.map(|held| (format!("{HELD}{}", held.reason.kind()), held.to_string())));
+        self.set(switch, now);
+    }
+
+    fn set(&mut self, switch: &str, now: BTreeMap<String, String>) {
+        for (key, text) in &now {
+            if !self.0.contains_key(key) {
+                tracing::warn!(switch, "{text}");
+            }
+        }
+        let is_held = now.keys().any(|key| key.starts_with(HELD));
+        for (key, text) in &self.0 {
+            // Held for another reason by now is held.
+            let goes_on = now.contains_key(key) || (is_held && key.starts_with(HELD));
+            if !goes_on {
+                tracing::info!(switch, "no longer so: {text}");
+            }
+        }
+        self.0 = now;
+    }
+
+    #[cfg(test)]
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(String::as_str).collect()
+    }
+}
+
+fn key(conflict: &Conflict) -> String {
+    match conflict {
+        Conflict::ProfileNotRunning { profile, .. } => format!("profile {profile}"),
+        Conflict::NotOurs { gateway, .. } => format!("not ours: {gateway}"),
+        Conflict::Ghost { gateway, profile } => format!("ghost: {gateway} in {profile}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::{GatewayName, ProfileName};
+    use crate::reconcile::guard::{HoldReason, Weight};
+
+    #[test]
+    fn a_hold_that_grows_is_the_same_hold() {
+        let held = |removals, reason| Held {
+            removals,
+            weight: Weight { ours: 50, earlier: 0 },
+            reason,
+        };
+        let mut told = Told::default();
+        told.now("fs1", Some(&held(11, HoldReason::TooMany { limit: 10 })), &[]);
+        let first = told.keys().join(" ");
+        told.now("fs1", Some(&held(12, HoldReason::TooMany { limit: 10 })), &[]);
+        assert_eq!(told.keys().join(" "), first);
+        told.hold("fs1", Some(&held(50, HoldReason::All)));
+        assert_ne!(told.keys().join(" "), first);
+        told.now("fs1", None, &[]);
+        assert!(told.keys().is_empty());
+    }
+
+    #[test]
+    fn a_profile_that_does_not_run_is_told_of_once_however_many_gateways_wait_for_it() {
+        let name = |name| GatewayName::parse(name).unwrap();
+        let waits = |gateways: &[&'static str]| Conflict::ProfileNotRunning {
+            profile: ProfileName::parse("later").unwrap(),
+            gateways: gateways.iter().map(|gateway| name(gateway)).collect(),
+        };
+        let mut told = Told::default();
+        told.now("fs1", None, &[waits(&["a"])]);
+        let first = told.keys().join(" ");
+        told.now("fs1", None, &[waits(&["a", "b"])]);
+        assert_eq!(told.keys().join(" "), first);
+        // While the switch cannot be seen, nothing is known to be over.
+        told.hold("fs1", None);
+        assert_eq!(told.keys().join(" "), first);
+    }
+}
