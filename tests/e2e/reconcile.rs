@@ -811,7 +811,13 @@ async fn a_gateway_that_is_being_deleted_is_not_taken_for_one_that_is_not_ours()
 async fn on_a_large_switch_all_revisions_are_compared_in_small_commands() {
     let gateways: Vec<_> = (0..300).map(|n| format!("gw{n}")).collect();
     let with: Vec<_> = gateways.iter().map(|name| (name.as_str(), IP_TRUNK)).collect();
-    let (_redis, switch, _app, _other) = pair(&with, "").await;
+    let (_redis, switch, _app, other) = pair(&with, "").await;
+    eventually(
+        "all revisions are known",
+        || other.hash("trunkd:status:fs1"),
+        |rows| rows.len() == 300 && rows.values().all(|row| row["revision"].is_string()),
+    )
+    .await;
     let asked = |view: &View| -> Vec<usize> {
         let commands = view.commands().into_iter();
         commands.map(|line| line.matches("trunkd_revision").count()).collect()
