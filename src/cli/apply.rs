@@ -114,7 +114,8 @@ async fn serving(store: &Store, work: &[&SwitchPlan]) -> Result<anyhow::Result<(
 
 /// `Kill 500 on fs1, 500 on fs2; start 3 on fs1?`
 fn question(work: &[&SwitchPlan], with_others: bool) -> String {
-    let verbs: [(&str, fn(&Action) -> bool); 3] = [
+    type IsIt = fn(&Action) -> bool;
+    let verbs: [(&str, IsIt); 3] = [
         ("kill", |action| matches!(action, Action::Kill { .. })),
         ("restart", |action| matches!(action, Action::Restart { .. })),
         ("start", |action| matches!(action, Action::Start { .. })),

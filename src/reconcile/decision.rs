@@ -7,12 +7,12 @@ use imbl::OrdSet;
 use tokio::time::Instant;
 
 use super::diff::{Action, Differences, Plan, Want};
-use super::guard::{Held, Limits, Verdict, judge};
+use super::guard::{Held, Limits, Verdict, judge, judge_unknown_key};
 use super::known::Known;
 use super::ordered::{Ordered, Progress};
 use super::served::Served;
 use super::standing::Runs;
-use crate::gateway::{Desired, GatewayName};
+use crate::gateway::{Desired, GatewayName, RevisionKey};
 
 /// A switch that is known, and what is wanted and ordered for it.
 pub struct Look<'a> {
@@ -22,6 +22,8 @@ pub struct Look<'a> {
     pub ours: &'a OrdSet<GatewayName>,
     pub desired: &'a Arc<Desired>,
     pub wants: &'a BTreeMap<GatewayName, Want>,
+    /// What the revisions of `wants` were made with.
+    pub key: &'a RevisionKey,
     /// Between `wants` and `known`
     pub differences: &'a Differences,
     /// What is ordered, or was.
@@ -87,6 +89,7 @@ impl Look<'_> {
             approved.clear();
         }
         let held = self.judge(&unwanted, &approved, &recent).or(unserved);
+        let held = held.or_else(|| self.judge_restarts(&plan, &progress));
         Decision {
             plan,
             held,
@@ -112,6 +115,14 @@ impl Look<'_> {
             Verdict::Go => None,
             Verdict::Hold(hold) => Some(hold.held()),
         }
+    }
+}
+
+impl Look<'_> {
+    fn judge_restarts(&self, plan: &Plan, progress: &Progress) -> Option<Held> {
+        let restarts = plan.unknown_restarts(self.key);
+        let unordered = restarts.filter(|gateway| !progress.to_do.contains(*gateway)).count();
+        judge_unknown_key(self.ours.len(), unordered, &self.limits)
     }
 }
 

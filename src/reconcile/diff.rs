@@ -161,6 +161,18 @@ impl Plan {
         });
         killed.collect()
     }
+
+    /// The gateways that are restarted though nobody can tell whether they changed: their revision was
+    /// made with a key that is not known.
+    pub fn unknown_restarts<'a>(&'a self, key: &'a RevisionKey) -> impl Iterator<Item = &'a GatewayName> {
+        self.actions.iter().filter_map(|action| match action {
+            Action::Restart { gateway, from, .. } => {
+                let revision = from.revision.as_deref()?;
+                (!key.can_tell(revision)).then_some(gateway)
+            }
+            Action::Start { .. } | Action::Kill { .. } => None,
+        })
+    }
 }
 
 /// What trunkd will not set right by itself. `Display` is one line with the mend.

@@ -357,9 +357,9 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             return later;
         }
         self.want(&wanted, &known.actual);
-        let mut decision = self.decide(known, &wanted.desired, order, &control);
+        let mut decision = self.decide(known, &wanted, order, &control);
         if decision.held.is_some() && self.others_agree(&wanted.desired).await {
-            decision = self.decide(known, &wanted.desired, order, &control);
+            decision = self.decide(known, &wanted, order, &control);
         }
         self.forget_mended(&decision.plan, &known.unsettled);
         self.begin_order(order, &decision);
@@ -423,15 +423,16 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
     }
 
-    fn decide(&mut self, known: &Known, desired: &Arc<Desired>, order: OrderState, control: &Control) -> Decision {
+    fn decide(&mut self, known: &Known, wanted: &Wanted, order: OrderState, control: &Control) -> Decision {
         let memory = &self.memory;
         let read = memory.order.as_ref().filter(|_| order != OrderState::None);
         let look = Look {
             switch: self.switch.name(),
             known,
             ours: &memory.ours,
-            desired,
+            desired: &wanted.desired,
             wants: &memory.wants,
+            key: &wanted.key,
             differences: &memory.differences,
             order: read.map(|read| &read.changes),
             is_carried_out: order == OrderState::Learned,
@@ -441,7 +442,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let decision = look.decide(&self.served, Instant::now());
         if let Some(read) = self.memory.order.as_mut().filter(|_| order != OrderState::None) {
             read.changes
-                .forget(&decision.progress.changed, desired, self.switch.name());
+                .forget(&decision.progress.changed, &wanted.desired, self.switch.name());
         }
         decision
     }

@@ -48,6 +48,7 @@ pub struct Hold {
 /// The same without the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
+    /// Or restarts, under [`HoldReason::UnknownKey`].
     pub removals: usize,
     pub weight: Weight,
     pub reason: HoldReason,
@@ -73,6 +74,9 @@ pub enum HoldReason {
     All,
     /// Redis holds not one domain, where it held some.
     StoreVanished,
+    /// What runs was stamped with a key of the revisions that nobody knows any more, so these are
+    /// restarts of gateways of which nobody can tell whether they changed.
+    UnknownKey,
 }
 
 impl HoldReason {
@@ -82,6 +86,7 @@ impl HoldReason {
             Self::TooMany { .. } => "too many",
             Self::All => "all",
             Self::StoreVanished => "every domain is gone",
+            Self::UnknownKey => "unknown key",
         }
     }
 }
@@ -117,6 +122,9 @@ impl Held {
             HoldReason::StoreVanished => {
                 format!("held: removes {removals} of {ours}, because every domain is gone from Redis")
             }
+            HoldReason::UnknownKey => format!(
+                "held: restarts {removals} of {ours}, because they were started under another trunkd:key than Redis holds"
+            ),
         }
     }
 }
@@ -132,6 +140,7 @@ impl fmt::Display for Held {
         let undo = match self.reason {
             HoldReason::TooMany { .. } | HoldReason::All => "undo the edit",
             HoldReason::StoreVanished => "`trunkd restore` puts the domains back",
+            HoldReason::UnknownKey => "put the old key back",
         };
         write!(f, "{}; `trunkd apply` releases it, or {undo}", self.summary())
     }
@@ -170,6 +179,18 @@ pub fn judge(
             reason,
         }),
     }
+}
+
+/// Judges restarts of gateways whose revision was made with a key that nobody knows: whether they changed
+/// cannot be told, so it is more likely that the key was lost than that so many were edited. The same limit as for removals, and never
+/// all of two or more.
+pub fn judge_unknown_key(ours: usize, restarts: usize, limits: &Limits) -> Option<Held> {
+    let is_flood = restarts > limits.of(ours) || (restarts >= 2 && restarts >= ours);
+    is_flood.then_some(Held {
+        removals: restarts,
+        weight: Weight { ours, earlier: 0 },
+        reason: HoldReason::UnknownKey,
+    })
 }
 
 /// [`judge`] of so many removals, none of which is approved, after which so many gateways stay.

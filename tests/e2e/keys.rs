@@ -150,6 +150,34 @@ async fn the_key_of_the_last_good_state_counts_when_redis_lost_everything() {
 }
 
 #[tokio::test]
+async fn restarts_for_the_sake_of_a_key_that_nobody_knows_are_held() {
+    let (redis, switch, app, other) = started(6).await;
+    let before = instances(&switch);
+    let first: String = other.connection.clone().get("trunkd:key").await.unwrap();
+    drop(app.stop().await);
+    set(&other, "trunkd:key", OTHER_KEY).await;
+    // A data directory of its own, so that nothing is known of the old key.
+    let app = TestApp::start(&redis, &format!("{}\n{APPLY}", switch_toml(&switch, "fs1"))).await;
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let told = app
+        .wait_for_reason("reconcile:fs1", &["held: restarts 6 of 6", "put the old key back"])
+        .await;
+    assert_eq!(told["state"], "degraded");
+    assert_eq!(instances(&switch), before, "nothing was restarted");
+    assert_eq!(app.served().await.len(), 6);
+
+    set(&other, "trunkd:key", &first).await;
+    eventually(
+        "nothing is held",
+        || app.part("reconcile:fs1"),
+        |part| part["state"] == "ok",
+    )
+    .await;
+    edit_takes_effect(&app, &other, &switch, "new").await;
+    assert_eq!(instances(&switch), before);
+}
+
+#[tokio::test]
 async fn a_key_of_another_type_is_named_with_the_fix_and_serving_goes_on() {
     let (redis, switch, app, other) = started(2).await;
     let before = instances(&switch);

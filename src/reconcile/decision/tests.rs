@@ -411,6 +411,7 @@ impl World {
             ours: &known.actual.ours().into_iter().collect(),
             desired: &newest,
             wants: &wants,
+            key: &key(),
             differences: &differences,
             order: trunkd.order.as_ref().map(|(_, order)| order),
             is_carried_out: is_done,
