@@ -192,8 +192,8 @@ async fn release_others(store: &Store, others: &[HeldBy]) -> Result<Option<Outco
         return Ok(None);
     }
     let content = OrderContent {
-        actions: BTreeMap::new(),
-        states: states(others),
+        states: others.iter().filter_map(|hold| hold.state.clone()).collect(),
+        ..OrderContent::default()
     };
     let outcome = order(store, OTHER_SWITCHES, &content, &ProgressBar::hidden()).await?;
     Ok(Some(outcome))
@@ -206,13 +206,10 @@ async fn carry_out(store: &Store, planned: &SwitchPlan, bar: &ProgressBar) -> Re
         actions: actions
             .map(|action| (action.gateway().to_string(), shown_change(action)))
             .collect(),
-        states: states(&planned.holds),
+        release: planned.holds.iter().flat_map(|hold| hold.held_back.clone()).collect(),
+        states: BTreeSet::new(),
     };
     order(store, &planned.switch, &content, bar).await
-}
-
-fn states(holds: &[HeldBy]) -> BTreeSet<String> {
-    holds.iter().filter_map(|hold| hold.state.clone()).collect()
 }
 
 async fn order(store: &Store, switch: &str, content: &OrderContent, bar: &ProgressBar) -> Result<Outcome, StoreError> {

@@ -47,7 +47,11 @@ struct Plans<'a> {
 pub(super) struct HeldBy {
     pub(super) trunkd: String,
     pub(super) held: String,
-    /// Of Redis: what is held back.
+    /// The gateways that are served all the same.
+    #[serde(skip)]
+    pub(super) held_back: BTreeSet<String>,
+    /// The state of Redis that is held back.
+    #[serde(skip)]
     pub(super) state: Option<String>,
     /// Whether it is the one that changes the switch.
     leads: bool,
@@ -123,6 +127,7 @@ fn holds(reports: &Reports, switch: &str) -> Vec<HeldBy> {
         Some(HeldBy {
             trunkd: trunkd.to_owned(),
             held: report.held.clone()?,
+            held_back: report.held_back.clone(),
             state: report.state.clone(),
             leads: report.leads,
         })

@@ -24,10 +24,10 @@ pub struct Look<'a> {
     pub wants: &'a BTreeMap<GatewayName, Want>,
     /// Between `wants` and `known`
     pub differences: &'a Differences,
-    /// What is ordered and not carried out yet.
+    /// What is ordered, or was.
     pub order: Option<&'a Ordered>,
-    /// What another trunkd carried out.
-    pub learned: Option<&'a Ordered>,
+    /// Another trunkd carried it out.
+    pub is_carried_out: bool,
     /// Whether the switch is changed without an order.
     pub by_itself: bool,
     pub limits: Limits,
@@ -38,6 +38,7 @@ pub struct Decision {
     pub held: Option<Held>,
     /// How far the order is; empty without one.
     pub progress: Progress,
+    is_carried_out: bool,
     /// What went lately, with nobody's approval.
     pub recent: BTreeSet<GatewayName>,
     by_itself: bool,
@@ -55,18 +56,15 @@ pub enum Word {
 impl Look<'_> {
     /// Also has the switch served accordingly.
     pub fn decide(&self, served: &Served, now: Instant) -> Decision {
-        let adopt = self.order.map(|order| order.adopted(self.known)).unwrap_or_default();
+        let order = self.order.filter(|_| !self.is_carried_out);
+        let adopt = order.map(|order| order.adopted(self.known)).unwrap_or_default();
         let plan = self.known.plan(self.differences, self.desired, self.wants, &adopt);
-        let progress = |changes: Option<&Ordered>| match changes {
-            Some(changes) => changes.progress(self.known, self.wants, &plan),
-            None => Progress::default(),
-        };
-        let (ordered, learned) = (progress(self.order), progress(self.learned));
-        let removals = |changes: Option<&Ordered>, progress: &Progress| -> BTreeSet<GatewayName> {
-            let removals = changes.into_iter().flat_map(|changes| changes.removals(progress));
-            removals.cloned().collect()
-        };
-        let approved = removals(self.order, &ordered);
+        let (mut progress, mut approved, mut as_shown) = <(Progress, BTreeSet<_>, BTreeSet<_>)>::default();
+        if let Some(order) = self.order {
+            progress = order.progress(self.known, self.wants, &plan);
+            approved = order.removals(&progress).cloned().collect();
+            as_shown = progress.as_shown().cloned().collect();
+        }
         let unwanted = plan.removals();
         served.set_runs(
             self.switch,
@@ -77,16 +75,23 @@ impl Look<'_> {
             }),
             now,
         );
-        served.approve(self.switch, &approved | &removals(self.learned, &learned));
-        let as_shown = ordered.as_shown().chain(learned.as_shown()).cloned().collect();
-        served.accept(self.switch, self.desired, &as_shown);
+        let released = self.order.into_iter();
+        let released = released.flat_map(|order| order.released(self.desired, self.switch));
+        let released: BTreeSet<_> = released.cloned().collect();
+        served.approve(self.switch, &approved | &released);
+        served.accept(self.switch, self.desired, &(&as_shown | &released));
         let unserved = served.decide(self.switch, self.desired, now).1;
         let recent = served.recent(self.switch, now);
+        if self.is_carried_out {
+            // What is left of it is for nobody to kill.
+            approved.clear();
+        }
         let held = self.judge(&unwanted, &approved, &recent).or(unserved);
         Decision {
             plan,
             held,
-            progress: ordered,
+            progress,
+            is_carried_out: self.is_carried_out,
             recent,
             by_itself: self.by_itself,
         }
@@ -113,7 +118,7 @@ impl Look<'_> {
 impl Decision {
     /// Whether this may be done, and by whose word.
     pub fn allows(&self, action: &Action) -> Option<Word> {
-        if self.progress.to_do.contains(action.gateway()) {
+        if !self.is_carried_out && self.progress.to_do.contains(action.gateway()) {
             return Some(Word::Order);
         }
         (self.by_itself && self.held.is_none()).then_some(Word::Redis)

@@ -202,7 +202,6 @@ struct Memory {
 struct ReadOrder {
     head: Order,
     changes: Ordered,
-    states: BTreeSet<String>,
     /// By this trunkd
     is_begun: bool,
     is_finished: bool,
@@ -329,8 +328,10 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
         self.memory.leads = term.is_some();
         let order = self.order(&control, term).await;
-        self.release(order, &wanted.desired);
-        self.read_removals().await;
+        if term.is_some() {
+            self.drop_outdated_order(&control, &wanted.desired).await;
+        }
+        self.read_removals(&wanted.desired).await;
         if !is_known {
             self.serve_unseen(order, &wanted.desired, &control).await;
             return later;
@@ -401,10 +402,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
 
     fn decide(&mut self, known: &Known, desired: &Arc<Desired>, order: OrderState, control: &Control) -> Decision {
         let memory = &self.memory;
-        let changes = |state| {
-            let read = memory.order.as_ref().filter(|_| order == state);
-            read.map(|read| &read.changes)
-        };
+        let read = memory.order.as_ref().filter(|_| order != OrderState::None);
         let look = Look {
             switch: self.switch.name(),
             known,
@@ -412,17 +410,29 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             desired,
             wants: &memory.wants,
             differences: &memory.differences,
-            order: changes(OrderState::Current),
-            learned: changes(OrderState::Learned),
+            order: read.map(|read| &read.changes),
+            is_carried_out: order == OrderState::Learned,
             by_itself: self.mode == ReconcileMode::Apply && !control.is_paused(self.switch.name()),
             limits: self.limits,
         };
-        look.decide(&self.served, Instant::now())
+        let decision = look.decide(&self.served, Instant::now());
+        if let Some(read) = self.memory.order.as_mut().filter(|_| order != OrderState::None) {
+            read.changes
+                .forget(&decision.progress.changed, desired, self.switch.name());
+        }
+        decision
     }
 
     /// What a switch is served that cannot be seen at the moment is told of too: a hold of that must be known, and released.
     async fn serve_unseen(&mut self, order: OrderState, desired: &Arc<Desired>, control: &Control) {
         let name = self.switch.name().to_owned();
+        let mut released = BTreeSet::new();
+        if let Some(read) = self.memory.order.as_mut().filter(|_| order != OrderState::None) {
+            read.changes.forget(&BTreeSet::new(), desired, &name);
+            released.extend(read.changes.removable(desired, &name).cloned());
+        }
+        self.served.accept(&name, desired, &released);
+        self.served.approve(&name, released);
         let mut held = self.served.decide(&name, desired, Instant::now()).1;
         if held.is_some() && self.others_agree(desired).await {
             held = self.served.decide(&name, desired, Instant::now()).1;
@@ -437,7 +447,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         self.memory.told.hold(&name, held.as_ref());
         if order == OrderState::Current
             && let Some(read) = &mut self.memory.order
-            && read.changes.is_empty()
+            && read.changes.changes_nothing()
         {
             // There was nothing to be done but to release it.
             let _ = self.store.order_done(&name, &read.head).await;
@@ -448,7 +458,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         {
             self.memory.last_order = Some(OrderReport {
                 id: read.head.id.clone(),
-                done: read.changes.is_empty(),
+                done: read.changes.changes_nothing(),
                 ..OrderReport::default()
             });
         }
@@ -456,6 +466,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             mode: self.mode.as_str().to_owned(),
             paused: control.is_paused(&name),
             held: held.as_ref().map(Held::summary),
+            held_back: self.held_back(held.as_ref(), desired),
             state: Some(self.served.state_name(desired)),
             last_order: self.memory.last_order.clone(),
             ..Report::default()
@@ -486,11 +497,12 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     // ---- removals
 
     /// Learns which gateways went lately, from whatever trunkd knew it; and tells of those that only this one knows.
-    async fn read_removals(&mut self) {
+    async fn read_removals(&mut self, desired: &Arc<Desired>) {
         let (name, now) = (self.switch.name(), Instant::now());
         let is_fresh = |read: Instant| now.duration_since(read) < self.timing.interval;
         let is_shared = self.ledger.share(name).await;
-        if is_shared && self.memory.removals_read.is_some_and(is_fresh) {
+        let is_known = self.memory.removals_read.is_some_and(is_fresh);
+        if is_shared && is_known && !self.served.may_lose(name, desired) {
             return;
         }
         let is_read = is_shared && self.ledger.read(name).await;
@@ -543,6 +555,18 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
     }
 
+    /// An order that was carried out stays for others to learn of, as long as it is true.
+    async fn drop_outdated_order(&self, control: &Control, desired: &Desired) {
+        let name = self.switch.name();
+        if let (Some(head), Some(read)) = (control.orders.get(name), &self.memory.order)
+            && head.done_at.is_some()
+            && head.id == read.head.id
+            && read.changes.is_outdated(desired, name)
+        {
+            let _ = self.store.drop_order(name, &head.id).await;
+        }
+    }
+
     async fn read_order(&mut self, switch: &str, head: &Order, term: Option<Term>) -> bool {
         let Ok(content) = self.store.read_order(switch, &head.id).await else {
             return false;
@@ -565,14 +589,6 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         Timestamp::now().duration_since(head.at) > lasts
     }
 
-    /// A state that was held when the plan was shown is released by the order, whoever holds it.
-    fn release(&self, order: OrderState, desired: &Arc<Desired>) {
-        let read = self.memory.order.as_ref().filter(|_| order != OrderState::None);
-        if read.is_some_and(|read| read.states.contains(&self.served.state_name(desired))) {
-            self.served.agree(self.switch.name(), desired);
-        }
-    }
-
     /// Notes how far the order is.
     fn begin_order(&mut self, state: OrderState, decision: &Decision) {
         let memory = &mut self.memory;
@@ -588,10 +604,12 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
                 .retain(|gateway, _| !decision.progress.to_do.contains(gateway));
         }
         let progress = &decision.progress;
+        let is_done = !is_ours || state == OrderState::Learned;
+        let left = progress.to_do.len() + progress.on_its_way.len();
         memory.last_order = Some(OrderReport {
             id: read.head.id.clone(),
-            done: !is_ours || state == OrderState::Learned,
-            left: progress.to_do.len() + progress.on_its_way.len(),
+            done: is_done,
+            left: if is_done { 0 } else { left },
             undone: BTreeMap::new(),
         });
     }
@@ -999,6 +1017,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             kill: count(|action| matches!(action, Action::Kill { .. })),
             unchanged: plan.unchanged,
             held: decision.held.as_ref().map(Held::summary),
+            held_back: self.held_back(decision.held.as_ref(), desired),
             state: Some(self.served.state_name(desired)),
             removals_left: Some(decision.removals_left(&memory.ours, self.limits)),
             conflicts: plan.conflicts.iter().map(ToString::to_string).collect(),
@@ -1007,6 +1026,13 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             last_order: memory.last_order.clone(),
         };
         self.reporter.say(report).await;
+    }
+
+    fn held_back(&self, held: Option<&Held>, desired: &Arc<Desired>) -> BTreeSet<String> {
+        let back = held
+            .map(|_| self.served.held_back(self.switch.name(), desired))
+            .unwrap_or_default();
+        back.iter().map(ToString::to_string).collect()
     }
 
     /// Keeps what a plan needs to say which fields differ, of what runs and what is wanted.
@@ -1045,7 +1071,6 @@ impl ReadOrder {
         Self {
             head,
             changes: Ordered::of(content),
-            states: content.states.clone(),
             is_begun: false,
             is_finished: false,
             waits_since: None,

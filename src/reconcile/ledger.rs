@@ -24,7 +24,7 @@ impl Ledger {
 
     /// What a switch that asks is to be given, now that Redis wants `newest`. What it loses by that, other trunkd know before it has it.
     pub async fn answer(&self, switch: &str, newest: &Arc<Desired>) -> Arc<Desired> {
-        if self.served.lacks_removals(switch) {
+        if self.served.may_lose(switch, newest) {
             self.read(switch).await;
         }
         let given = self.served.answer(switch, newest, Instant::now());

@@ -4,12 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::diff::{Action, Have, Plan, Want};
 use super::known::Known;
-use crate::gateway::GatewayName;
+use crate::gateway::{Desired, GatewayName};
 use crate::store::{OrderContent, OrderedAction, Version};
 
 /// What was ordered, gateway by gateway.
 #[derive(Debug, Clone, Default)]
-pub struct Ordered(BTreeMap<GatewayName, OrderedAction>);
+pub struct Ordered {
+    actions: BTreeMap<GatewayName, OrderedAction>,
+    /// To be served no more.
+    release: BTreeSet<GatewayName>,
+    /// Something else than was shown, at some time since.
+    void: BTreeSet<GatewayName>,
+}
 
 /// How far that is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,21 +34,63 @@ impl Ordered {
     pub fn of(content: &OrderContent) -> Self {
         let actions = content.actions.iter();
         let parsed = actions.filter_map(|(name, action)| Some((GatewayName::parse(name).ok()?, action.clone())));
-        Self(parsed.collect())
+        let release = content.release.iter();
+        Self {
+            actions: parsed.collect(),
+            release: release.filter_map(|name| GatewayName::parse(name).ok()).collect(),
+            void: BTreeSet::new(),
+        }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// What is something else than was shown, or is wanted again, is no longer ordered, whatever becomes of it.
+    pub fn forget(&mut self, changed: &BTreeSet<GatewayName>, desired: &Desired, switch: &str) {
+        let kills = self.actions.iter().filter(|(_, action)| action.to.is_none());
+        let wanted = kills.filter(|(name, _)| is_wanted(desired, name, switch));
+        self.void.extend(wanted.map(|(name, _)| name.clone()));
+        self.void.extend(changed.iter().cloned());
+        self.release.retain(|name| !is_wanted(desired, name, switch));
+    }
+
+    /// Whether nothing is to be done on the switch.
+    pub fn changes_nothing(&self) -> bool {
+        self.actions.is_empty()
+    }
+
+    /// Whether something that was to go is wanted again: what was approved is no longer true.
+    pub fn is_outdated(&self, desired: &Desired, switch: &str) -> bool {
+        let kills = self.actions.iter().filter(|(_, action)| action.to.is_none());
+        let mut gone = kills.map(|(name, _)| name).chain(&self.release);
+        gone.any(|name| is_wanted(desired, name, switch))
+    }
+
+    /// What may be served no more where nobody can tell what runs: all that was released or was to be killed, and is not wanted again.
+    pub fn removable<'a>(&'a self, desired: &'a Desired, switch: &'a str) -> impl Iterator<Item = &'a GatewayName> {
+        let kills = self.actions.iter().filter(|(_, action)| action.to.is_none());
+        let kills = kills.map(|(name, _)| name).filter(|name| !self.void.contains(*name));
+        self.release
+            .iter()
+            .chain(kills)
+            .filter(move |name| !is_wanted(desired, name, switch))
+    }
+
+    /// What may be served no more, since it is not wanted again.
+    pub fn released<'a>(&'a self, desired: &'a Desired, switch: &'a str) -> impl Iterator<Item = &'a GatewayName> {
+        self.release
+            .iter()
+            .filter(move |name| !is_wanted(desired, name, switch))
     }
 
     /// The gateways that are to be taken over from whoever made them, where they are the ones that were shown.
     pub fn adopted(&self, known: &Known) -> BTreeSet<GatewayName> {
         let is_shown = |name: &GatewayName, action: &OrderedAction| {
-            let from = action.from.as_ref().filter(|from| from.revision.is_none());
+            let from = action
+                .from
+                .as_ref()
+                .filter(|from| from.revision.is_none() && !self.void.contains(name));
             let have = known.actual.gateways.get(name);
             matches!((from, have), (Some(from), Some(have)) if is_run(from, have))
         };
-        let adopted = self.0.iter().filter(|(name, action)| is_shown(name, action));
+        let adopted = self.actions.iter().filter(|(name, action)| is_shown(name, action));
         adopted.map(|(name, _)| name.clone()).collect()
     }
 
@@ -50,9 +98,9 @@ impl Ordered {
     pub fn progress(&self, known: &Known, wants: &BTreeMap<GatewayName, Want>, plan: &Plan) -> Progress {
         let planned: BTreeMap<_, _> = plan.actions.iter().map(|action| (action.gateway(), action)).collect();
         let mut progress = Progress::default();
-        for (name, shown) in &self.0 {
+        for (name, shown) in &self.actions {
             let (have, want) = (known.actual.gateways.get(name), wants.get(name));
-            let place = if !is_as_wanted(shown.to.as_ref(), want) {
+            let place = if self.void.contains(name) || !is_as_wanted(shown.to.as_ref(), want) {
                 &mut progress.changed
             } else if known.unsettled.contains(name) {
                 &mut progress.on_its_way
@@ -70,7 +118,7 @@ impl Ordered {
 
     /// The removals that were approved and are still what was shown, done or not. What runs may not be known here; then nothing is.
     pub fn removals<'a>(&'a self, progress: &'a Progress) -> impl Iterator<Item = &'a GatewayName> {
-        let is_removal = |name: &&GatewayName| self.0.get(*name).is_some_and(|shown| shown.to.is_none());
+        let is_removal = |name: &&GatewayName| self.actions.get(*name).is_some_and(|shown| shown.to.is_none());
         progress.as_shown().filter(is_removal)
     }
 }
@@ -94,6 +142,11 @@ pub fn shown(action: &Action) -> OrderedAction {
             revision: Some(to.revision.clone()),
         }),
     }
+}
+
+fn is_wanted(desired: &Desired, name: &GatewayName, switch: &str) -> bool {
+    let entry = desired.get(name.as_str());
+    entry.is_some_and(|entry| entry.gateway.serves(Some(switch)))
 }
 
 /// A restart of which the kill is done is a start of the same.
@@ -183,12 +236,13 @@ mod tests {
     fn ordered(known: &Known, wants: &BTreeMap<GatewayName, Want>) -> Ordered {
         let all = known.actual.gateways.keys().cloned().collect();
         let actions = plan(known, wants, &all).actions;
-        Ordered(
-            actions
+        Ordered {
+            actions: actions
                 .iter()
                 .map(|action| (action.gateway().clone(), shown(action)))
                 .collect(),
-        )
+            ..Ordered::default()
+        }
     }
 
     fn names(names: &BTreeSet<GatewayName>) -> Vec<&str> {
@@ -256,5 +310,22 @@ mod tests {
         let now = progress(&order, &before, &wanted);
         assert_eq!(names(&now.to_do), ["gone"]);
         assert!(order.adopted(&before).is_empty() && now.changed.is_empty());
+    }
+
+    #[test]
+    fn what_was_something_else_for_a_while_is_not_ordered_any_more() {
+        let before = known(&[("gone", Some("1"))]);
+        let mut order = ordered(&before, &wants(&[]));
+        order.release = [gateway("released")].into();
+        let none = Desired::default();
+        assert!(
+            order
+                .removable(&none, "fs1")
+                .eq([&gateway("released"), &gateway("gone")])
+        );
+        let wanted = progress(&order, &before, &wants(&[("gone", "1")]));
+        order.forget(&wanted.changed, &none, "fs1");
+        assert_eq!(names(&progress(&order, &before, &wants(&[])).changed), ["gone"]);
+        assert!(order.removable(&none, "fs1").eq([&gateway("released")]));
     }
 }

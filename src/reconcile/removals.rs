@@ -10,6 +10,9 @@ use tokio::time::Instant;
 
 use crate::gateway::GatewayName;
 
+/// Times that differ by less are one: what comes back from Redis is off by the way there.
+const SAME: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Clone)]
 pub struct Removals {
     window: Duration,
@@ -60,7 +63,8 @@ impl Removals {
         let gone = Gone {
             at: before.max(at),
             is_lost: true,
-            is_shared: true,
+            // Unless it went again since that was written down.
+            is_shared: before <= at + SAME,
         };
         self.gone.insert(gateway, gone);
     }
@@ -171,8 +175,19 @@ mod tests {
         assert_eq!(unshared(&removals, start + confirm), [("a".to_owned(), confirm)]);
         removals.lose(gateway("a"), start + confirm);
         assert_eq!(unshared(&removals, start), []);
+        // It went again since that was written down.
+        removals.leave_out([gateway("a")], start + WINDOW / 2);
+        removals.lose(gateway("a"), start + confirm);
+        assert_eq!(
+            unshared(&removals, start + WINDOW / 2),
+            [("a".to_owned(), Duration::ZERO)]
+        );
+        removals.lose(gateway("a"), start + WINDOW / 2);
         // Redis forgot it.
         removals.share_again(&[gateway("b")].into());
-        assert_eq!(unshared(&removals, start + confirm * 2), [("a".to_owned(), confirm)]);
+        assert_eq!(
+            unshared(&removals, start + WINDOW / 2 + confirm),
+            [("a".to_owned(), confirm)]
+        );
     }
 }

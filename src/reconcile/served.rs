@@ -157,6 +157,16 @@ impl Served {
         }
     }
 
+    /// The gateways that a switch of the settings is served and `newest` does not have.
+    pub fn held_back(&self, switch: &str, newest: &Arc<Desired>) -> BTreeSet<GatewayName> {
+        let mut states = self.lock();
+        let States { configured, steps, .. } = &mut *states;
+        let standing = configured.get(switch);
+        standing
+            .map(|standing| standing.held_back(switch, newest, steps))
+            .unwrap_or_default()
+    }
+
     /// What `switch` is served while something is held from it.
     pub fn holding(&self, switch: &str) -> Option<Arc<Desired>> {
         self.lock().known(switch).holding()
@@ -173,8 +183,8 @@ impl Served {
         self.of(switch, |standing| standing.accept_these(newest, gateways));
     }
 
-    /// It was agreed elsewhere that a switch of the settings may be served `newest`: by an order for just this state, or by the trunkd that changes the
-    /// switch. What runs there and is not to be killed is guarded all the same.
+    /// The trunkd that changes a switch of the settings has it served just this: so it may be from here. What runs there, as far as this one knows,
+    /// is guarded all the same.
     pub fn agree(&self, switch: &str, newest: &Arc<Desired>) {
         self.of(switch, |standing| standing.agree(newest));
     }
@@ -205,9 +215,12 @@ impl Served {
             .unwrap_or_default()
     }
 
-    /// Whether it was never read what all trunkd know of that, of a switch of the settings.
-    pub fn lacks_removals(&self, switch: &str) -> bool {
-        self.guard.is_some() && self.of(switch, |standing| standing.lacks_removals).unwrap_or(false)
+    /// Whether a switch of the settings loses anything if it is served `newest` now, for the first time: then it must be known what it lost lately.
+    pub fn may_lose(&self, switch: &str, newest: &Arc<Desired>) -> bool {
+        let mut states = self.lock();
+        let States { configured, steps, .. } = &mut *states;
+        let standing = configured.get(switch).filter(|_| self.guard.is_some());
+        standing.is_some_and(|standing| standing.may_lose(switch, newest, steps))
     }
 
     /// Those of them that no other trunkd can know of yet, and how long ago they went.
@@ -233,7 +246,6 @@ impl Served {
                 removals.lose(gateway.clone(), now.checked_sub(*age).unwrap_or(now));
             }
             removals.share_again(&known);
-            standing.lacks_removals = false;
         });
     }
 

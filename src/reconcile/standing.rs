@@ -41,8 +41,6 @@ pub(super) struct Standing {
     /// Removals that somebody asked for by `trunkd apply`.
     approved: BTreeSet<GatewayName>,
     removals: Removals,
-    /// It was never read what other trunkd know of them.
-    pub(super) lacks_removals: bool,
     /// `None` while that is not known.
     runs: Option<Runs>,
     /// What ran when the switch was last lost from sight: that is what it can lose if it was stopped, and boots.
@@ -78,7 +76,6 @@ impl Standing {
             held: None,
             approved: BTreeSet::new(),
             removals: Removals::new(guard.map_or(Duration::ZERO, |guard| guard.window)),
-            lacks_removals: true,
             runs: None,
             ran: None,
             absent: BTreeMap::new(),
@@ -94,6 +91,28 @@ impl Standing {
     /// What is served while something is held.
     pub(super) fn holding(&self) -> Option<Arc<Desired>> {
         self.held.as_ref().and(self.accepted.clone())
+    }
+
+    /// The gateways that are served and that `newest` does not have.
+    pub(super) fn held_back(&self, switch: &str, newest: &Arc<Desired>, steps: &mut Steps) -> BTreeSet<GatewayName> {
+        match &self.accepted {
+            Some(accepted) if !Arc::ptr_eq(accepted, newest) => {
+                let step = steps.between(accepted, newest);
+                step.lost(switch).map(|lost| lost.name.clone()).collect()
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+
+    /// Whether something goes with `newest`, and it is not held already.
+    pub(super) fn may_lose(&self, switch: &str, newest: &Arc<Desired>, steps: &mut Steps) -> bool {
+        let is_held = self.held.as_ref().is_some_and(|back| Arc::ptr_eq(&back.newest, newest));
+        match &self.accepted {
+            Some(accepted) if !is_held && !Arc::ptr_eq(accepted, newest) => {
+                steps.between(accepted, newest).lost(switch).next().is_some()
+            }
+            _ => false,
+        }
     }
 
     /// Takes `newest` if it may be served, and answers why not. `first` is taken to be what was served before, where nothing was.

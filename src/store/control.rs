@@ -36,8 +36,11 @@ pub struct OrderContent {
     /// gateway → the change that was shown.
     #[serde(default)]
     pub actions: BTreeMap<String, OrderedAction>,
-    /// The states of Redis that were held back when that was shown ([`Report::state`](super::Report::state)): a trunkd that holds one of
-    /// these back serves it from now on.
+    /// Gateways that are served no more, unless they are wanted again: what was held back when that was shown.
+    #[serde(default)]
+    pub release: BTreeSet<String>,
+    /// For switches of no settings, of which nobody knows what they run: the states of Redis that were held back when that was shown
+    /// ([`Report::state`](super::Report::state)). A trunkd that holds one of these back serves it from now on.
     #[serde(default)]
     pub states: BTreeSet<String>,
 }

@@ -3,7 +3,7 @@
 //! None hides another's, since a hold of any of them keeps what it serves as it was. One that is gone says nothing any more: each field
 //! carries, by Redis's clock, when it was last true.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub struct Report {
     pub unchanged: usize,
     /// Why the plan waits, or what the switch is served, if it does.
     pub held: Option<String>,
+    /// The gateways that the switch is served though Redis does not want them: what is held back.
+    pub held_back: BTreeSet<String>,
     /// The state of Redis that this was decided of: two trunkd that say the same have read the same gateways.
     pub state: Option<String>,
     /// How many gateways may still be taken off the switch with nobody's approval, for now.
