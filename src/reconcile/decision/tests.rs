@@ -649,7 +649,8 @@ fn play(events: &[Event]) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    // PROPTEST_CASES=10000 plays more of them.
+    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_switch_never_loses_more_than_was_approved_and_the_limit(events in prop::collection::vec(any_event(), 1..60)) {
