@@ -20,7 +20,7 @@ const MAX_NAMED: usize = 3;
 
 /// Key, or where it ends with ':' the beginning of keys → the type it has, and what happens when it is
 /// deleted.
-const OWN_KEYS: [(&str, &str, &str); 12] = [
+const OWN_KEYS: [(&str, &str, &str); 14] = [
     (keys::REVISION_KEY, "string", "trunkd puts the key that it knows back"),
     (
         keys::FORMER_REVISION_KEYS,
@@ -37,6 +37,12 @@ const OWN_KEYS: [(&str, &str, &str); 12] = [
     (keys::FORMS_USED, "zset", "trunkd writes it again"),
     (keys::SWITCHES, "hash", "trunkd writes it again"),
     ("trunkd:lease:", "string", "the lease of the switch is taken again"),
+    (
+        "trunkd:order:",
+        "string",
+        "the order in it is lost; give it again with `trunkd apply`",
+    ),
+    ("trunkd:removals:", "zset", "removals of the last minutes are forgotten"),
     ("trunkd:status:", "hash", "trunkd writes it again"),
     ("trunkd:ingest:", "hash", "trunkd writes it again"),
     ("trunkd:marks:", "hash", "trunkd writes it again"),
