@@ -59,7 +59,7 @@ impl Reporter {
     }
 
     async fn write(&self, report: &Report) {
-        let clean = self.writes.fetch_add(1, Ordering::Relaxed) % CLEAN_EVERY == 0;
+        let clean = self.writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(CLEAN_EVERY);
         // What is wrong with Redis, the store tells.
         let _ = self.store.write_report(&self.switch, &self.holder, report, clean).await;
     }
