@@ -114,14 +114,14 @@ async fn serving(store: &Store, work: &[&SwitchPlan]) -> Result<anyhow::Result<(
 
 /// `Kill 500 on fs1, 500 on fs2; start 3 on fs1?`
 fn question(work: &[&SwitchPlan], with_others: bool) -> String {
-    type IsIt = fn(&Action) -> bool;
-    let verbs: [(&str, IsIt); 3] = [
-        ("kill", |action| matches!(action, Action::Kill { .. })),
-        ("restart", |action| matches!(action, Action::Restart { .. })),
-        ("start", |action| matches!(action, Action::Start { .. })),
-    ];
+    let verb = |action: &Action| match action {
+        Action::Kill { .. } => "kill",
+        Action::Restart { .. } => "restart",
+        Action::Start { .. } => "start",
+    };
     let mut parts = Vec::new();
-    for (verb, is_it) in verbs {
+    for asked in ["kill", "restart", "start"] {
+        let is_it = |action: &Action| verb(action) == asked;
         let count = |plan: &SwitchPlan| actions(plan).iter().filter(|action| is_it(action)).count();
         let counts = work
             .iter()
@@ -131,7 +131,7 @@ fn question(work: &[&SwitchPlan], with_others: bool) -> String {
             .map(|(count, plan)| format!("{count} on {}", plan.switch))
             .collect();
         if !counts.is_empty() {
-            parts.push(format!("{verb} {}", counts.join(", ")));
+            parts.push(format!("{asked} {}", counts.join(", ")));
         }
     }
     let held: Vec<_> = work

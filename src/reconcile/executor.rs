@@ -1,5 +1,7 @@
 //! Carries out the plans of one switch: one plan at a time, one reload at a time, paced, each action verified and told once.
 
+mod orders;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::Arc;
@@ -7,7 +9,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use imbl::OrdSet;
-use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,6 @@ use super::diff::{Action, Actual, Differences, Have, Plan, Want};
 use super::guard::{Held, Limits};
 use super::known::Known;
 use super::ledger::Ledger;
-use super::ordered::Ordered;
 use super::plan_text::form;
 use super::reporter::Reporter;
 use super::running::Running;
@@ -31,7 +31,8 @@ use crate::metrics;
 use crate::settings::{ReconcileMode, ReconcileSettings};
 use crate::shown::shown;
 use crate::sofia_conf::RevisionKey;
-use crate::store::{Control, Lease, Order, OrderContent, OrderReport, Report, Store, Term};
+use crate::store::{Control, Lease, OrderReport, Report, Store, Term};
+use orders::{OrderState, ReadOrder};
 
 /// Restarts that wait for their deletes at once: a tick or two each (FACTS 22).
 const AT_ONCE: usize = 64;
@@ -44,10 +45,6 @@ const BATCH_MOST: usize = 500;
 const REFUSALS: u32 = 3;
 /// A reconciler says so many times in [`Timing::forms_kept`] which forms it needs.
 const FORMS_NEEDED_EVERY: u32 = 24;
-/// An order that nobody began within this time is nobody's wish any more. Long enough for clocks that differ.
-const ORDER_LASTS: SignedDuration = SignedDuration::from_mins(10);
-/// Nor is one that was begun so long ago, whatever kept it from its end.
-const BEGUN_ORDER_LASTS: SignedDuration = SignedDuration::from_mins(60);
 
 /// How long and how soon. The defaults are what an operator gets; tests shorten them.
 #[derive(Debug, Clone)]
@@ -209,27 +206,6 @@ struct Memory {
     others_read: Option<Instant>,
     /// In which the lease was ours the last time.
     term: Option<Term>,
-}
-
-/// An order with what it is of, which is read once.
-struct ReadOrder {
-    head: Order,
-    changes: Ordered,
-    /// By this trunkd
-    is_begun: bool,
-    is_finished: bool,
-    /// What it was to do is on its way for so long.
-    waits_since: Option<Instant>,
-}
-
-/// What the executor knows of an order at the moment.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum OrderState {
-    None,
-    /// To be carried out.
-    Current,
-    /// Another trunkd carried it out.
-    Learned,
 }
 
 /// Why a gateway is not as it should be.
@@ -474,8 +450,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             && read.changes.changes_nothing()
         {
             // There was nothing to be done but to release it.
-            let _ = self.store.order_done(&name, &read.head).await;
-            read.is_finished = true;
+            read.is_finished = self.store.order_done(&name, &read.head).await.is_ok();
         }
         if order != OrderState::None
             && let Some(read) = &self.memory.order
@@ -546,142 +521,6 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             actions.retain(|action| !is_counted(action));
         }
         actions
-    }
-
-    // ---- orders
-
-    /// What is ordered and not carried out yet, or what another trunkd carried out; it is read when it is first heard of.
-    async fn order(&mut self, control: &Control, term: Option<Term>) -> OrderState {
-        let name = self.switch.name().to_owned();
-        let Some(head) = control.orders.get(&name) else {
-            return OrderState::None;
-        };
-        let is_forgotten = head.done_at.is_none() && self.is_forgotten(head);
-        if is_forgotten || !head.is_current(Timestamp::now()) {
-            if term.is_some() {
-                if is_forgotten {
-                    let id = shown(&head.id);
-                    tracing::warn!(switch = name, order = %id, "ordered at {}, too long ago to be meant still", head.at);
-                }
-                let _ = self.store.drop_order(&name, &head.id).await;
-            }
-            return OrderState::None;
-        }
-        let is_read = self.memory.order.as_ref().is_some_and(|read| read.head.id == head.id);
-        if !is_read && !self.read_order(&name, head, term).await {
-            return OrderState::None;
-        }
-        let is_finished = self.memory.order.as_ref().is_some_and(|read| read.is_finished);
-        match head.done_at {
-            Some(_) if !is_finished => OrderState::Learned,
-            None if !is_finished => OrderState::Current,
-            _ => OrderState::None,
-        }
-    }
-
-    /// An order that was carried out stays for others to learn of, as long as it is true.
-    async fn drop_outdated_order(&self, control: &Control, desired: &Desired) {
-        let name = self.switch.name();
-        if let (Some(head), Some(read)) = (control.orders.get(name), &self.memory.order)
-            && head.done_at.is_some()
-            && head.id == read.head.id
-            && read.changes.is_outdated(desired, name)
-        {
-            let _ = self.store.drop_order(name, &head.id).await;
-        }
-    }
-
-    async fn read_order(&mut self, switch: &str, head: &Order, term: Option<Term>) -> bool {
-        let Ok(content) = self.store.read_order(switch, &head.id).await else {
-            return false;
-        };
-        if content.is_none() && term.is_some() {
-            let id = shown(&head.id);
-            tracing::warn!(switch, order = %id, "this order does not say what to do: it is of an older trunkd, or was cut off; run `trunkd apply` again");
-            let _ = self.store.drop_order(switch, &head.id).await;
-        }
-        let Some(content) = content else { return false };
-        self.memory.order = Some(ReadOrder::new(head.clone(), &content));
-        true
-    }
-
-    /// Whether nobody took the order up when it was given.
-    fn is_forgotten(&self, head: &Order) -> bool {
-        let read = self.memory.order.as_ref();
-        let is_begun = read.is_some_and(|read| read.head.id == head.id && read.is_begun);
-        let lasts = if is_begun { BEGUN_ORDER_LASTS } else { ORDER_LASTS };
-        Timestamp::now().duration_since(head.at) > lasts
-    }
-
-    /// Notes how far the order is.
-    fn begin_order(&mut self, state: OrderState, decision: &Decision) {
-        let memory = &mut self.memory;
-        let is_ours = memory.leads;
-        let Some(read) = memory.order.as_mut().filter(|_| state != OrderState::None) else {
-            return;
-        };
-        if is_ours && state == OrderState::Current && !read.is_begun {
-            read.is_begun = true;
-            // Whoever orders may have fixed what FreeSWITCH refused.
-            memory
-                .troubles
-                .retain(|gateway, _| !decision.progress.to_do.contains(gateway));
-        }
-        let progress = &decision.progress;
-        let is_done = !is_ours || state == OrderState::Learned;
-        let left = progress.to_do.len() + progress.on_its_way.len();
-        memory.last_order = Some(OrderReport {
-            id: read.head.id.clone(),
-            done: is_done,
-            left: if is_done { 0 } else { left },
-            undone: BTreeMap::new(),
-        });
-    }
-
-    /// An order is over when nothing is left of it that can be done now.
-    async fn finish_order(&mut self, decision: &Decision) {
-        let name = self.switch.name().to_owned();
-        let now = Instant::now();
-        let memory = &mut self.memory;
-        let Some(read) = &mut memory.order else { return };
-        let progress = &decision.progress;
-        let is_on_its_way = !progress.on_its_way.is_empty();
-        let waits_since = read.waits_since.get_or_insert(now);
-        if is_on_its_way && now.duration_since(*waits_since) < self.timing.delete {
-            return;
-        }
-        if self.store.order_done(&name, &read.head).await.is_err() {
-            return;
-        }
-        read.is_finished = true;
-        let mut undone = BTreeMap::new();
-        for gateway in &progress.changed {
-            undone.insert(
-                gateway.to_string(),
-                "changed since it was shown, so it was left alone".to_owned(),
-            );
-        }
-        for gateway in &progress.on_its_way {
-            let reason = "it is being deleted, or was unregistered by hand, so it was left alone";
-            undone.insert(gateway.to_string(), reason.to_owned());
-        }
-        for gateway in &progress.to_do {
-            let trouble = memory.troubles.get(gateway).map(|trouble| trouble.reason.clone());
-            undone.insert(gateway.to_string(), trouble.unwrap_or_else(|| "not done".to_owned()));
-        }
-        let id = shown(&read.head.id);
-        match undone.len() {
-            0 => tracing::info!(switch = name, order = %id, "carried out what was ordered"),
-            left => {
-                tracing::warn!(switch = name, order = %id, left, "carried out what was ordered, as far as it could be")
-            }
-        }
-        memory.last_order = Some(OrderReport {
-            id: read.head.id.clone(),
-            done: true,
-            left: 0,
-            undone,
-        });
     }
 
     /// Brings the wants up to date; a gateway that did not change keeps its revision.
@@ -1133,18 +972,6 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         // By then every reconciler that runs has said what it needs, whatever was down before.
         if now.duration_since(self.started) > kept {
             let _ = self.store.drop_old_forms(kept).await;
-        }
-    }
-}
-
-impl ReadOrder {
-    fn new(head: Order, content: &OrderContent) -> Self {
-        Self {
-            head,
-            changes: Ordered::of(content),
-            is_begun: false,
-            is_finished: false,
-            waits_since: None,
         }
     }
 }

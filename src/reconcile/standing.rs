@@ -193,6 +193,13 @@ impl Standing {
             self.accepted = Some(Arc::new(accepted.with_those_of(newest, names)));
             self.held = None;
         }
+        if let Some(ran) = &mut self.ran {
+            let is_gone = |name: &&GatewayName| newest.get(name.as_str()).is_none();
+            names
+                .iter()
+                .filter(is_gone)
+                .for_each(|name| drop(ran.ours.remove(name)));
+        }
     }
 
     /// What was held back, if it is, is accepted.
@@ -228,6 +235,15 @@ impl Standing {
                     until: now + guard.window,
                     is_back: false,
                 });
+            }
+            // What goes while somebody looks did not go by a boot.
+            (Some(now_runs), Some(last), Some(ran)) => {
+                let gone = ran
+                    .ours
+                    .iter()
+                    .filter(|name| last.ours.contains(*name) && !now_runs.ours.contains(*name));
+                let gone: Vec<_> = gone.cloned().collect();
+                gone.iter().for_each(|name| drop(ran.ours.remove(name)));
             }
             // By then a switch that boots has what it is given.
             (Some(_), _, Some(ran)) if !ran.is_back => {
