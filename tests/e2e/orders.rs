@@ -190,6 +190,58 @@ async fn gateways_that_are_removed_one_by_one_are_held_like_those_that_are_remov
 }
 
 #[tokio::test]
+async fn removals_that_redis_forgot_are_written_down_again() {
+    let rig = Rig::start(30, "").await;
+    delete(&rig.other, &names(30)[..5]).await;
+    rig.switch
+        .wait_until("they are gone", |view| running(view).len() == 25)
+        .await;
+    let mut connection = rig.other.connection.clone();
+    let _: () = connection.del("trunkd:removals:fs1").await.unwrap();
+    let written = async || -> usize { rig.other.connection.clone().zcard("trunkd:removals:fs1").await.unwrap() };
+    eventually("they are written down", written, |count| *count == 5).await;
+    rig.wait_for("/removals_left", 1).await;
+    delete(&rig.other, &names(30)[5..7]).await;
+    rig.app
+        .wait_for_reason("reconcile:fs1", &["held: removes 2 of 30 after 5 others"])
+        .await;
+}
+
+#[tokio::test]
+async fn what_trunkd_that_are_gone_said_is_heard_no_more() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    let held = r#"{"held":"held: removes 15 of 20 (more than 5)","order":"0123","at":"2026-11-25T10:00:00Z"}"#;
+    let dead = format!("{},\"written_ms\":1}}", &held[..held.len() - 1]);
+    let all = [("fs1", held), ("fs1 dead/1/0", &dead), ("* dead/1/0", &dead)];
+    let _: () = other
+        .connection
+        .clone()
+        .hset_multiple("trunkd:reconcile", &all)
+        .await
+        .unwrap();
+    let switch = FakeSwitch::builder().start().await;
+    let toml = reconcile("mode = \"apply\"\n");
+    let console = Console::new(&redis, &format!("{}{toml}", switch_toml(&switch, "fs1")));
+    // Of an older trunkd nobody knows whether it is alive.
+    let (_, said) = console.run(&["plan"]).await;
+    assert!(
+        said.matches("held: removes 15").count() == 1 && !said.contains("dead"),
+        "{said}"
+    );
+    let app = TestApp::with_switch(&redis, &switch, &toml).await;
+    planned(&app).await;
+    let fields = async || other.hash("trunkd:reconcile").await.into_keys().collect::<Vec<_>>();
+    let is_of_app = |field: &String| field.contains(' ') && !field.contains("dead");
+    eventually("they are gone", fields, |fields| {
+        fields.len() == 2 && fields.iter().all(is_of_app)
+    })
+    .await;
+    app.stop().await;
+    assert_eq!(fields().await, [""; 0], "one that stops says so");
+}
+
+#[tokio::test]
 async fn a_trunkd_that_was_away_while_gateways_went_serves_what_the_others_serve() {
     let rig = Rig::start(20, "max_removals = 15\n").await;
     let second = rig.another().await;
