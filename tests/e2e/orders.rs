@@ -1,6 +1,7 @@
 //! Holds and orders: a hold is seen and released wherever it is, and an order does exactly what was shown.
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::path::Path;
 use std::process::Command;
 
@@ -478,6 +479,31 @@ async fn a_domain_that_is_written_anew_during_an_order_loses_nothing() {
     assert_eq!(rig.switch.view(killed), Vec::<String>::new());
 }
 
+/// An order that nobody takes up before something else has happened.
+async fn ordered_before(rig: &Rig, arguments: &[&str], happens: impl Future<Output = ()>) -> (Option<i32>, String) {
+    let lease = "trunkd:lease:fs1";
+    let mut connection = rig.other.connection.clone();
+    let holder: String = connection.get(lease).await.unwrap();
+    let taken = async || {
+        let _: () = rig
+            .other
+            .connection
+            .clone()
+            .pset_ex(lease, "elsewhere/1/0", 600_000)
+            .await
+            .unwrap();
+        rig.other.field("trunkd:reconcile", "fs1").await.unwrap_or_default()
+    };
+    eventually("it stands aside", taken, |report| report["leads"] == false).await;
+    let happening = async {
+        let ordered = || rig.other.field("trunkd:control", "apply:fs1");
+        eventually("it is ordered", ordered, Option::is_some).await;
+        happens.await;
+        let _: () = connection.set(lease, &holder).await.unwrap();
+    };
+    tokio::join!(rig.console.run(arguments), happening).0
+}
+
 #[tokio::test]
 async fn what_changed_since_it_was_shown_is_left_and_told() {
     let rig = Rig::start(3, "").await;
@@ -489,43 +515,43 @@ async fn what_changed_since_it_was_shown_is_left_and_told() {
     delete(&rig.other, &names(3)[1..2]).await;
     rig.wait_for("/restart", 1).await;
     rig.wait_for("/kill", 1).await;
-    // Nobody takes the order up before both are something else than was shown.
-    let mut connection = rig.other.connection.clone();
-    let lease: String = connection.get("trunkd:lease:fs1").await.unwrap();
-    let order = {
-        let held_up = async {
-            let taken = async || {
-                let _: () = redis::cmd("SET")
-                    .arg(&["trunkd:lease:fs1", "elsewhere/1/0", "PX", "600000"])
-                    .query_async(&mut connection.clone())
-                    .await
-                    .unwrap();
-                rig.app.part("reconcile:fs1").await
-            };
-            eventually("it stands aside", taken, |part| {
-                part.to_string().contains("elsewhere/1/0")
-            })
+    let (status, said) = ordered_before(&rig, &["apply", "--yes"], async {
+        rig.other
+            .set_gateway("default", "gw00", &other_realm("c.example.net"))
             .await;
-        };
-        held_up.await;
-        let ordering = rig.console.run(&["apply", "--yes"]);
-        let changing = async {
-            let ordered = || rig.other.field("trunkd:control", "apply:fs1");
-            eventually("it is ordered", ordered, Option::is_some).await;
-            rig.other
-                .set_gateway("default", "gw00", &other_realm("c.example.net"))
-                .await;
-            rig.other.set_gateway("default", "gw01", IP_TRUNK).await;
-            let _: () = connection
-                .set_options("trunkd:lease:fs1", &lease, redis::SetOptions::default())
-                .await
-                .unwrap();
-        };
-        tokio::join!(ordering, changing).0
-    };
-    let (status, said) = order;
+        rig.other.set_gateway("default", "gw01", IP_TRUNK).await;
+    })
+    .await;
     assert!(
         status == Some(1) && said.contains("changed since") && said.contains("gw00") && said.contains("gw01"),
+        "{said}"
+    );
+    assert_eq!(rig.switch.view(killed), Vec::<String>::new());
+}
+
+/// One that nobody stamped with a revision.
+fn not_ours(switch: &FakeSwitch, profile: &str, name: &str) {
+    let xml = format!(r#"<gateway name="{name}"><param name="register" value="false"/></gateway>"#);
+    switch.add_gateways(profile, &xml);
+}
+
+#[tokio::test]
+async fn adopting_leaves_alone_what_took_the_place_of_what_was_shown() {
+    let rig = Rig::start(1, "").await;
+    not_ours(&rig.switch, "external", "shown");
+    rig.other.set_gateway("default", "shown", IP_TRUNK).await;
+    rig.app.wait_for_reason("reconcile:fs1", &["shown", "--adopt"]).await;
+    let (status, said) = ordered_before(&rig, &["apply", "--yes", "--adopt"], async {
+        rig.switch.api("sofia profile external killgw shown").await;
+        rig.switch.wait_for_gone("shown").await;
+        not_ours(&rig.switch, "internal", "shown");
+        rig.other
+            .wait_for("trunkd:status:fs1", "shown", "/profile", "internal")
+            .await;
+    })
+    .await;
+    assert!(
+        status == Some(1) && said.contains("not done: shown: changed since"),
         "{said}"
     );
     assert_eq!(rig.switch.view(killed), Vec::<String>::new());
@@ -534,10 +560,7 @@ async fn what_changed_since_it_was_shown_is_left_and_told() {
 #[tokio::test]
 async fn adopting_takes_over_only_what_was_shown() {
     let rig = Rig::start(1, "").await;
-    let theirs = |name: &str| {
-        let xml = format!(r#"<gateway name="{name}"><param name="register" value="false"/></gateway>"#);
-        rig.switch.add_gateways("external", &xml);
-    };
+    let theirs = |name: &str| not_ours(&rig.switch, "external", name);
     theirs("shown");
     rig.other.set_gateway("default", "shown", IP_TRUNK).await;
     rig.app.wait_for_reason("reconcile:fs1", &["shown", "--adopt"]).await;
