@@ -357,6 +357,10 @@ fn a_wrong_value_is_named_with_its_place_and_what_to_write() {
         ("[log]\nformat = 'xml'", &["`log.format`", "auto, human, json"]),
         ("[reconcile]\nmode = 'on'", &["`reconcile.mode`", "apply, observe, off"]),
         (
+            "[reconcile]\nremovals_window = '0s'",
+            &["`reconcile.removals_window`", "10m"],
+        ),
+        (
             "[reconcile]\nresync_interval = '10ms'",
             &["`reconcile.resync_interval`", "60s"],
         ),

@@ -59,7 +59,8 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     }
     let away = |error: StoreError| unreadable(&settings, error);
     serving(&store, &work).await.map_err(away)??;
-    if !arguments.yes && !is_agreed(&question(&work, !others.is_empty()))? {
+    let asked: Vec<_> = work.iter().map(|plan| (plan.switch.as_str(), actions(plan))).collect();
+    if !arguments.yes && !is_agreed(&question(&asked, !others.is_empty()))? {
         print("Nothing was changed.\n")?;
         return Ok(ExitCode::FAILURE);
     }
@@ -113,7 +114,7 @@ async fn serving(store: &Store, work: &[&SwitchPlan]) -> Result<anyhow::Result<(
 }
 
 /// `Kill 500 on fs1, 500 on fs2; start 3 on fs1?`
-fn question(work: &[&SwitchPlan], with_others: bool) -> String {
+fn question(work: &[(&str, &[Action])], with_others: bool) -> String {
     let verb = |action: &Action| match action {
         Action::Kill { .. } => "kill",
         Action::Restart { .. } => "restart",
@@ -121,24 +122,16 @@ fn question(work: &[&SwitchPlan], with_others: bool) -> String {
     };
     let mut parts = Vec::new();
     for asked in ["kill", "restart", "start"] {
-        let is_it = |action: &Action| verb(action) == asked;
-        let count = |plan: &SwitchPlan| actions(plan).iter().filter(|action| is_it(action)).count();
-        let counts = work
-            .iter()
-            .map(|plan| (count(plan), plan))
-            .filter(|(count, _)| *count > 0);
-        let counts: Vec<_> = counts
-            .map(|(count, plan)| format!("{count} on {}", plan.switch))
-            .collect();
+        let count = |actions: &[Action]| actions.iter().filter(|action| verb(action) == asked).count();
+        let counts = work.iter().map(|(switch, actions)| (switch, count(actions)));
+        let counts = counts.filter(|(_, count)| *count > 0);
+        let counts: Vec<_> = counts.map(|(switch, count)| format!("{count} on {switch}")).collect();
         if !counts.is_empty() {
             parts.push(format!("{asked} {}", counts.join(", ")));
         }
     }
-    let held: Vec<_> = work
-        .iter()
-        .filter(|plan| actions(plan).is_empty())
-        .map(|plan| plan.switch.as_str())
-        .collect();
+    let held = work.iter().filter(|(_, actions)| actions.is_empty());
+    let held: Vec<_> = held.map(|(switch, _)| *switch).collect();
     if !held.is_empty() {
         parts.push(format!("release what is held from {}", held.join(", ")));
     }
@@ -333,4 +326,83 @@ fn done(undone: &BTreeMap<String, String>, planned: &[Action]) -> String {
         text.push_str(&format!("{}: {}", shown(name), shown(reason)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::gateway::{GatewayName, ProfileName};
+    use crate::reconcile::{Have, Want};
+
+    fn gateway(number: usize) -> GatewayName {
+        GatewayName::parse(&format!("gw{number}")).unwrap()
+    }
+
+    fn kill(number: usize) -> Action {
+        let from = Have {
+            profile: ProfileName::parse("external").unwrap(),
+            revision: Some("r".to_owned()),
+            registers: false,
+        };
+        Action::Kill {
+            gateway: gateway(number),
+            from,
+        }
+    }
+
+    fn start(number: usize) -> Action {
+        let to = Want {
+            profile: ProfileName::parse("external").unwrap(),
+            revision: "r".to_owned(),
+            former: Box::default(),
+            registers: false,
+            domain: Arc::from("acme"),
+        };
+        Action::Start {
+            gateway: gateway(number),
+            to,
+        }
+    }
+
+    #[test]
+    fn the_question_has_the_totals_of_each_switch() {
+        let many: Vec<_> = (0..500).map(kill).collect();
+        let few: Vec<_> = (0..2).map(kill).chain((2..5).map(start)).collect();
+        let asked = question(&[("fs1", &many), ("fs2", &few)], false);
+        assert_eq!(asked, "Kill 500 on fs1, 2 on fs2; start 3 on fs2?");
+        assert_eq!(
+            question(&[("fs1", &[])], true),
+            "Release what is held from fs1; release what is held from switches that trunkd only serves?"
+        );
+    }
+
+    #[test]
+    fn an_order_that_nobody_took_up_has_everything_left() {
+        let planned = [kill(0), kill(1)];
+        let text = |left| Outcome::Forsaken { left }.text(&planned);
+        assert!(
+            text(None).starts_with("no trunkd took the order up, 2 of 2 were left"),
+            "{}",
+            text(None)
+        );
+        assert!(
+            text(Some(1)).starts_with("no progress for 30 s, 1 of 2 were left"),
+            "{}",
+            text(Some(1))
+        );
+    }
+
+    #[test]
+    fn what_was_not_done_is_named_and_made_safe_to_show() {
+        let undone = [("gw1".to_owned(), "a \u{1b}[31m reason".to_owned())].into();
+        let outcome = Outcome::Over {
+            undone,
+            still_held: None,
+        };
+        let planned = [kill(0), kill(1)];
+        assert_eq!(outcome.text(&planned), "killed 1; not done: gw1: a \\u{1b}[31m reason");
+        assert!(!outcome.is_done(&planned));
+    }
 }

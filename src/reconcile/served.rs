@@ -685,6 +685,43 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_that_was_stopped_is_guarded_by_what_it_ran() {
+        let (served, start) = (guarded(None), Instant::now());
+        served.decide("fs1", &desired(&some(30), ""), start);
+        served.set_runs("fs1", runs(&some(30)), start);
+        // Four went and were not killed, since somebody paused it.
+        served.decide("fs1", &desired(&some(30)[4..], ""), start);
+        let mut now = start + GUARD.window;
+        served.set_runs("fs1", None, now);
+        let held = |now| served.decide("fs1", &desired(&some(30)[8..], ""), now).1;
+        assert_eq!(held(now).map(|held| held.removals), Some(8));
+        // It boots.
+        served.set_runs("fs1", runs(&[]), now);
+        assert!(held(now).is_some());
+        now += GUARD.settle;
+        served.set_runs("fs1", runs(&some(30)[4..]), now);
+        assert!(held(now).is_none(), "it runs without the first four");
+    }
+
+    #[test]
+    fn what_goes_while_somebody_looks_did_not_go_by_a_boot() {
+        let (served, now) = (guarded(None), Instant::now());
+        served.decide("fs1", &desired(&some(30), ""), now);
+        served.set_runs("fs1", runs(&some(30)), now);
+        // The connection was lost, and is back.
+        served.set_runs("fs1", None, now);
+        served.set_runs("fs1", runs(&some(30)), now);
+        // Ten are taken away by an order, and one by an edit.
+        let few = desired(&some(30)[10..], "");
+        served.approve("fs1", names(&some(10)));
+        served.accept("fs1", &few, &names(&some(10)));
+        assert!(served.decide("fs1", &few, now).1.is_none());
+        served.set_runs("fs1", runs(&some(30)[10..]), now);
+        served.approve("fs1", BTreeSet::new());
+        assert!(served.decide("fs1", &desired(&some(30)[11..], ""), now).1.is_none());
+    }
+
+    #[test]
     fn a_boot_does_no_more_than_the_plan_may_where_edits_wait() {
         let (served, start) = (guarded(None), Instant::now());
         served.decide("fs1", &desired(&some(30), ""), start);

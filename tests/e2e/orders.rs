@@ -1,6 +1,7 @@
 //! Holds and orders: a hold is seen and released wherever it is, and an order does exactly what was shown.
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::path::Path;
 use std::process::Command;
 
@@ -187,6 +188,58 @@ async fn gateways_that_are_removed_one_by_one_are_held_like_those_that_are_remov
     app.wait_for_reason("reconcile:fs1", &["held: removes 3 of 30", "6 others"])
         .await;
     assert_eq!(switch.view(killed).len(), 6);
+}
+
+#[tokio::test]
+async fn removals_that_redis_forgot_are_written_down_again() {
+    let rig = Rig::start(30, "").await;
+    delete(&rig.other, &names(30)[..5]).await;
+    rig.switch
+        .wait_until("they are gone", |view| running(view).len() == 25)
+        .await;
+    let mut connection = rig.other.connection.clone();
+    let _: () = connection.del("trunkd:removals:fs1").await.unwrap();
+    let written = async || -> usize { rig.other.connection.clone().zcard("trunkd:removals:fs1").await.unwrap() };
+    eventually("they are written down", written, |count| *count == 5).await;
+    rig.wait_for("/removals_left", 1).await;
+    delete(&rig.other, &names(30)[5..7]).await;
+    rig.app
+        .wait_for_reason("reconcile:fs1", &["held: removes 2 of 30 after 5 others"])
+        .await;
+}
+
+#[tokio::test]
+async fn what_trunkd_that_are_gone_said_is_heard_no_more() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    let held = r#"{"held":"held: removes 15 of 20 (more than 5)","order":"0123","at":"2026-11-25T10:00:00Z"}"#;
+    let dead = format!("{},\"written_ms\":1}}", &held[..held.len() - 1]);
+    let all = [("fs1", held), ("fs1 dead/1/0", &dead), ("* dead/1/0", &dead)];
+    let _: () = other
+        .connection
+        .clone()
+        .hset_multiple("trunkd:reconcile", &all)
+        .await
+        .unwrap();
+    let switch = FakeSwitch::builder().start().await;
+    let toml = reconcile("mode = \"apply\"\n");
+    let console = Console::new(&redis, &format!("{}{toml}", switch_toml(&switch, "fs1")));
+    // Of an older trunkd nobody knows whether it is alive.
+    let (_, said) = console.run(&["plan"]).await;
+    assert!(
+        said.matches("held: removes 15").count() == 1 && !said.contains("dead"),
+        "{said}"
+    );
+    let app = TestApp::with_switch(&redis, &switch, &toml).await;
+    planned(&app).await;
+    let fields = async || other.hash("trunkd:reconcile").await.into_keys().collect::<Vec<_>>();
+    let is_of_app = |field: &String| field.contains(' ') && !field.contains("dead");
+    eventually("they are gone", fields, |fields| {
+        fields.len() == 2 && fields.iter().all(is_of_app)
+    })
+    .await;
+    app.stop().await;
+    assert_eq!(fields().await, [""; 0], "one that stops says so");
 }
 
 #[tokio::test]
@@ -426,6 +479,31 @@ async fn a_domain_that_is_written_anew_during_an_order_loses_nothing() {
     assert_eq!(rig.switch.view(killed), Vec::<String>::new());
 }
 
+/// An order that nobody takes up before something else has happened.
+async fn ordered_before(rig: &Rig, arguments: &[&str], happens: impl Future<Output = ()>) -> (Option<i32>, String) {
+    let lease = "trunkd:lease:fs1";
+    let mut connection = rig.other.connection.clone();
+    let holder: String = connection.get(lease).await.unwrap();
+    let taken = async || {
+        let _: () = rig
+            .other
+            .connection
+            .clone()
+            .pset_ex(lease, "elsewhere/1/0", 600_000)
+            .await
+            .unwrap();
+        rig.other.field("trunkd:reconcile", "fs1").await.unwrap_or_default()
+    };
+    eventually("it stands aside", taken, |report| report["leads"] == false).await;
+    let happening = async {
+        let ordered = || rig.other.field("trunkd:control", "apply:fs1");
+        eventually("it is ordered", ordered, Option::is_some).await;
+        happens.await;
+        let _: () = connection.set(lease, &holder).await.unwrap();
+    };
+    tokio::join!(rig.console.run(arguments), happening).0
+}
+
 #[tokio::test]
 async fn what_changed_since_it_was_shown_is_left_and_told() {
     let rig = Rig::start(3, "").await;
@@ -437,43 +515,43 @@ async fn what_changed_since_it_was_shown_is_left_and_told() {
     delete(&rig.other, &names(3)[1..2]).await;
     rig.wait_for("/restart", 1).await;
     rig.wait_for("/kill", 1).await;
-    // Nobody takes the order up before both are something else than was shown.
-    let mut connection = rig.other.connection.clone();
-    let lease: String = connection.get("trunkd:lease:fs1").await.unwrap();
-    let order = {
-        let held_up = async {
-            let taken = async || {
-                let _: () = redis::cmd("SET")
-                    .arg(&["trunkd:lease:fs1", "elsewhere/1/0", "PX", "600000"])
-                    .query_async(&mut connection.clone())
-                    .await
-                    .unwrap();
-                rig.app.part("reconcile:fs1").await
-            };
-            eventually("it stands aside", taken, |part| {
-                part.to_string().contains("elsewhere/1/0")
-            })
+    let (status, said) = ordered_before(&rig, &["apply", "--yes"], async {
+        rig.other
+            .set_gateway("default", "gw00", &other_realm("c.example.net"))
             .await;
-        };
-        held_up.await;
-        let ordering = rig.console.run(&["apply", "--yes"]);
-        let changing = async {
-            let ordered = || rig.other.field("trunkd:control", "apply:fs1");
-            eventually("it is ordered", ordered, Option::is_some).await;
-            rig.other
-                .set_gateway("default", "gw00", &other_realm("c.example.net"))
-                .await;
-            rig.other.set_gateway("default", "gw01", IP_TRUNK).await;
-            let _: () = connection
-                .set_options("trunkd:lease:fs1", &lease, redis::SetOptions::default())
-                .await
-                .unwrap();
-        };
-        tokio::join!(ordering, changing).0
-    };
-    let (status, said) = order;
+        rig.other.set_gateway("default", "gw01", IP_TRUNK).await;
+    })
+    .await;
     assert!(
         status == Some(1) && said.contains("changed since") && said.contains("gw00") && said.contains("gw01"),
+        "{said}"
+    );
+    assert_eq!(rig.switch.view(killed), Vec::<String>::new());
+}
+
+/// One that nobody stamped with a revision.
+fn not_ours(switch: &FakeSwitch, profile: &str, name: &str) {
+    let xml = format!(r#"<gateway name="{name}"><param name="register" value="false"/></gateway>"#);
+    switch.add_gateways(profile, &xml);
+}
+
+#[tokio::test]
+async fn adopting_leaves_alone_what_took_the_place_of_what_was_shown() {
+    let rig = Rig::start(1, "").await;
+    not_ours(&rig.switch, "external", "shown");
+    rig.other.set_gateway("default", "shown", IP_TRUNK).await;
+    rig.app.wait_for_reason("reconcile:fs1", &["shown", "--adopt"]).await;
+    let (status, said) = ordered_before(&rig, &["apply", "--yes", "--adopt"], async {
+        rig.switch.api("sofia profile external killgw shown").await;
+        rig.switch.wait_for_gone("shown").await;
+        not_ours(&rig.switch, "internal", "shown");
+        rig.other
+            .wait_for("trunkd:status:fs1", "shown", "/profile", "internal")
+            .await;
+    })
+    .await;
+    assert!(
+        status == Some(1) && said.contains("not done: shown: changed since"),
         "{said}"
     );
     assert_eq!(rig.switch.view(killed), Vec::<String>::new());
@@ -482,10 +560,7 @@ async fn what_changed_since_it_was_shown_is_left_and_told() {
 #[tokio::test]
 async fn adopting_takes_over_only_what_was_shown() {
     let rig = Rig::start(1, "").await;
-    let theirs = |name: &str| {
-        let xml = format!(r#"<gateway name="{name}"><param name="register" value="false"/></gateway>"#);
-        rig.switch.add_gateways("external", &xml);
-    };
+    let theirs = |name: &str| not_ours(&rig.switch, "external", name);
     theirs("shown");
     rig.other.set_gateway("default", "shown", IP_TRUNK).await;
     rig.app.wait_for_reason("reconcile:fs1", &["shown", "--adopt"]).await;

@@ -959,6 +959,7 @@ async fn where_trunkd_observes_apply_acts_once() {
     rig.wait_for_report("/start", 1).await;
     let (status, said) = rig.answer("n\n", &["apply"]).await;
     assert!(status == Some(1) && said.contains("Nothing was changed"), "{said}");
+    assert!(said.contains("Start 1 on fs1? [y/N]"), "{said}");
     assert!(rig.switch.view(|view| view.gateway("new").is_none()));
     let (status, said) = rig.answer("y\n", &["apply"]).await;
     assert!(status == Some(0) && said.contains("fs1: started 1\n"), "{said}");
@@ -1175,6 +1176,49 @@ async fn an_order_for_nobody_is_refused_and_an_error_says_its_cause_once() {
             "{said}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_order_that_is_given_right_after_trunkd_was_killed_says_what_is_left_of_it() {
+    let rig = Rig::start(&[("gw", IP_TRUNK)], "mode = \"observe\"\n").await;
+    rig.other.set_gateway("default", "new", IP_TRUNK).await;
+    rig.wait_for_report("/start", 1).await;
+    rig.serving.signal(Signal::SIGKILL);
+    let (status, said) = rig.run(&["apply", "--yes"]).await;
+    assert!(
+        status == Some(1) && said.contains("fs1: no trunkd took the order up, 1 of 1 were left"),
+        "{said}"
+    );
+    assert_eq!(rig.other.hash("trunkd:control").await.len(), 0, "it was taken back");
+}
+
+#[tokio::test]
+async fn a_hold_that_grows_is_logged_once() {
+    let gateways: Vec<_> = (0..12).map(|n| format!("gw{n}")).collect();
+    let with: Vec<_> = gateways.iter().map(|name| (name.as_str(), IP_TRUNK)).collect();
+    let rig = Rig::start(&with, "").await;
+    redis::cmd("HDEL")
+        .arg("cti_gateway@default")
+        .arg(&gateways[..6])
+        .exec_async(&mut rig.other.connection.clone())
+        .await
+        .unwrap();
+    rig.wait_for_report("/kill", 6).await;
+    for kill in 7..11 {
+        rig.other.delete_gateway("default", &gateways[kill - 1]).await;
+        rig.wait_for_report("/kill", kill).await;
+    }
+    for name in &gateways[..10] {
+        rig.other.set_gateway("default", name, IP_TRUNK).await;
+    }
+    rig.wait_for_report("/kill", 0).await;
+    rig.serving.wait_for("no longer so: held: removes").await;
+    let log = rig.serving.log();
+    let lines = |words: &str| {
+        let of_switch = log.lines().filter(|line| line.contains(words) && line.contains("fs1"));
+        of_switch.count()
+    };
+    assert_eq!(lines("held: removes"), 2, "{log}");
 }
 
 #[tokio::test]

@@ -185,10 +185,14 @@ fn warnings(status: &Status) -> usize {
 }
 
 fn findings_line(status: &Status) -> String {
+    let count = |number: usize, what: &str| match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    };
     format!(
-        "gateways in Redis: {} errors, {} warnings; `trunkd check` lists them",
-        errors(status).count(),
-        warnings(status)
+        "gateways in Redis: {}, {}; `trunkd check` lists them",
+        count(errors(status).count(), "error"),
+        count(warnings(status), "warning")
     )
 }
 
