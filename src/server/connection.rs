@@ -227,7 +227,11 @@ impl<B: MessageBody + Unpin> MessageBody for OnlyAnswer<B> {
             }
             this.exchange.is_given.set(true);
         }
-        // `OneRequest` wakes this task.
-        Poll::Pending
+        match this.body.size() {
+            // actix-http writes the last chunk when it hears of the end.
+            BodySize::Stream => Poll::Ready(None),
+            // `OneRequest` wakes this task.
+            _ => Poll::Pending,
+        }
     }
 }
