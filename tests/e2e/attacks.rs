@@ -181,9 +181,9 @@ async fn connections_that_pipeline_without_credentials_cost_no_memory_and_no_ans
     let attacked = Attacked::start("credentials = [\"fs1:password\"]").await;
     let before = attacked.peak();
     for request in [
-        "GET /xml_curl HTTP/1.1\r\n\r\n",
-        "POST /xml_curl HTTP/1.1\r\nContent-Length: 1\r\n\r\nx",
-        "GET / HTTP/1.1\r\n\r\n",
+        "GET /xml_curl HTTP/1.1\r\nHost:a\r\n\r\n",
+        "POST /xml_curl HTTP/1.1\r\nHost:a\r\nContent-Length: 1\r\n\r\nx",
+        "GET / HTTP/1.1\r\nHost:a\r\n\r\n",
     ] {
         let flood = Flood::start(attacked.address, SWITCH, 300, request);
         for _ in 0..ANSWERS {
