@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -24,12 +25,16 @@ pub enum TelemetryError {
     BegunTwice,
 }
 
+/// Lines that wait for a standard error that is read more slowly than they come, some hundred bytes each. Beyond them, new
+/// lines are lost: nobody who reads a log may hold up an answer.
+const MOST_WAITING_LINES: usize = 8192;
+
 /// Sends what is logged from here on to standard error: lines for people on a terminal or with `format = "human"`, one JSON object
-/// a line otherwise.
+/// a line otherwise. A thread of its own writes them. The last lines are written when what this returns is dropped.
 ///
 /// # Errors
 /// `log.level` is no list of directives; or there is a subscriber already.
-pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
+pub fn init(settings: &LogSettings) -> Result<WorkerGuard, TelemetryError> {
     let filter = filter(&settings.level)?;
     let is_terminal = std::io::stderr().is_terminal();
     let style = match settings.format {
@@ -37,9 +42,14 @@ pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
         LogFormat::Auto if is_terminal => Style::Human { colour: true },
         LogFormat::Auto | LogFormat::Json => Style::Json,
     };
-    subscriber(filter, style, std::io::stderr)
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(MOST_WAITING_LINES)
+        .thread_name("log")
+        .finish(std::io::stderr());
+    subscriber(filter, style, writer)
         .try_init()
-        .map_err(|_| TelemetryError::BegunTwice)
+        .map_err(|_| TelemetryError::BegunTwice)?;
+    Ok(guard)
 }
 
 /// A time in milliseconds for a log line, to a hundredth: `2.88` and not `2.8805620000000003`.

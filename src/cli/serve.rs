@@ -29,7 +29,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let settings = shared.settings(Flags::new().set("--listen", "http.listen", arguments.listen.clone()))?;
-    telemetry::init(&settings.log)?;
+    let _log = telemetry::init(&settings.log)?;
     if arguments.sample && !settings.redis.embedded {
         anyhow::bail!("--sample writes to the embedded Redis alone: add --embedded, or leave --sample out");
     }

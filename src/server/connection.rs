@@ -23,10 +23,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-/// Bytes read before actix-http parses them. A request of FreeSWITCH is about one kilobyte. Twenty
-/// bytes can be a request, and actix-http parses all there are before it looks at the first answer.
-const MOST_READ: usize = 2048;
-/// Bytes discarded before other connections get their turn.
+/// Bytes read before actix-http parses them. It parses every request there is before it sends the
+/// first answer, each costs 2 KiB of memory, and 30 bytes can be a request. FreeSWITCH sends about one
+/// kilobyte.
+const MOST_READ: usize = 512;
+/// Bytes discarded from one client. One that sends more is cut and may lose the end of its answer.
 const MOST_DISCARDED: usize = 64 * 1024;
 /// How long a client may take to close its end once it has its answer.
 pub(super) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -109,6 +110,7 @@ pub(super) struct OneRequest<T> {
     exchange: Rc<Exchange>,
     /// Bytes read since the socket was last empty or actix-http last got to parse.
     read: usize,
+    discarded: usize,
     is_closing: bool,
 }
 
@@ -118,6 +120,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> OneRequest<T> {
             io,
             exchange,
             read: 0,
+            discarded: 0,
             is_closing: false,
         }
     }
@@ -126,20 +129,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> OneRequest<T> {
         &self.exchange
     }
 
-    /// Discards what comes. Ready when the client has closed its end or is gone.
+    /// Discards what comes. Ready when the client has closed its end, is gone, or sends too much.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut space = [0; 4096];
-        let mut discarded = 0;
-        while discarded < MOST_DISCARDED {
+        while self.discarded < MOST_DISCARDED {
             let mut buffer = ReadBuf::new(&mut space);
             ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
             match buffer.filled().len() {
                 0 => return Poll::Ready(Ok(())),
-                read => discarded += read,
+                read => self.discarded += read,
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
     }
 
     /// Closes our end, then waits for the client to close its own: closing a socket with unread
@@ -227,7 +228,11 @@ impl<B: MessageBody + Unpin> MessageBody for OnlyAnswer<B> {
             }
             this.exchange.is_given.set(true);
         }
-        // `OneRequest` wakes this task.
-        Poll::Pending
+        match this.body.size() {
+            // actix-http writes the last chunk when it hears of the end.
+            BodySize::Stream => Poll::Ready(None),
+            // `OneRequest` wakes this task.
+            _ => Poll::Pending,
+        }
     }
 }

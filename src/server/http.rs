@@ -32,7 +32,6 @@ use tracing::{debug, warn};
 use super::access::Peer;
 use super::connection::{DISCONNECT_TIMEOUT, Ended, OneRequest, converse};
 use super::gate::{self, Gate, Refusal, SwitchAddresses};
-use super::in_flight::PIECE_BYTES;
 use super::security::AllowList;
 use super::site::{PLAIN, Site, routes};
 use super::tls::{Tls, TlsError};
@@ -55,6 +54,10 @@ const CONNECTION_REQUEST_TIMEOUTS: u32 = 24;
 const MOST_REASONS: usize = 64;
 /// Bytes read and discarded from a client that is turned away.
 const MOST_READ_OF_REFUSED: u64 = 16 * 1024;
+
+/// actix-http adds a piece of a body to a write buffer that holds less than this: the head of an
+/// answer goes out together with the first piece, and a slow reader costs one piece, not two.
+const ROOM_FOR_HEAD: usize = 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -198,8 +201,7 @@ async fn worker<S: Source>(
         .keep_alive(KeepAlive::Disabled)
         .client_request_timeout(front.request_timeout)
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-        // One piece of a document fills it.
-        .h1_write_buffer_size(PIECE_BYTES)
+        .h1_write_buffer_size(ROOM_FOR_HEAD)
         .graceful_shutdown_signal(move || signal.clone().cancelled_owned())
         .on_connect_ext(|io: &OneRequest<Io>, data| {
             data.insert(io.exchange().clone());

@@ -23,7 +23,7 @@ const MOST_BYTES: usize = 64 * 1024 * 1024;
 const MOST_DOCUMENTS: usize = 4;
 /// actix-http copies each piece of a body into the connection's buffer and writes that: larger
 /// pieces are fewer system calls, smaller ones less memory for each client.
-pub(super) const PIECE_BYTES: usize = 32 * 1024;
+const PIECE_BYTES: usize = 32 * 1024;
 
 /// All answers in flight; shared by the workers.
 #[derive(Default)]

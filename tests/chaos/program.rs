@@ -171,7 +171,7 @@ pub(crate) fn run_if_asked() {
         ..Sources::default()
     };
     let settings = Settings::load_from(&sources, figment::Figment::new()).unwrap();
-    trunkd::telemetry::init(&settings.log).unwrap();
+    let _log = trunkd::telemetry::init(&settings.log).unwrap();
     let mut timing = quick();
     // A busy machine is no dead switch, whose events would be lost.
     timing.ingest.connection.answer = Duration::from_secs(2);

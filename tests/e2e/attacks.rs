@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::program::{Serving, TEMPLATES};
-use crate::support::app::{Other, eventually};
+use crate::support::app::{Other, eventually, http_builder};
 use crate::support::redis::RedisServer;
 
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -179,9 +181,9 @@ async fn connections_that_pipeline_without_credentials_cost_no_memory_and_no_ans
     let attacked = Attacked::start("credentials = [\"fs1:password\"]").await;
     let before = attacked.peak();
     for request in [
-        "GET /xml_curl HTTP/1.1\r\n\r\n",
-        "POST /xml_curl HTTP/1.1\r\nContent-Length: 1\r\n\r\nx",
-        "GET / HTTP/1.1\r\n\r\n",
+        "GET /xml_curl HTTP/1.1\r\nHost:a\r\n\r\n",
+        "POST /xml_curl HTTP/1.1\r\nHost:a\r\nContent-Length: 1\r\n\r\nx",
+        "GET / HTTP/1.1\r\nHost:a\r\n\r\n",
     ] {
         let flood = Flood::start(attacked.address, SWITCH, 300, request);
         for _ in 0..ANSWERS {
@@ -340,7 +342,7 @@ async fn sighup_reads_tls_files_again_and_refuses_a_broken_one() {
         .await
         .replace("http://127.0.0.1", "https://localhost");
     let trusts = |pem: Vec<u8>| {
-        let client = crate::support::app::http_builder()
+        let client = http_builder()
             .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])
             .build()
             .unwrap();
@@ -352,11 +354,48 @@ async fn sighup_reads_tls_files_again_and_refuses_a_broken_one() {
 
     write_certificate(folder.path());
     let second = std::fs::read(folder.path().join("cert.pem")).unwrap();
-    serving.signal(nix::sys::signal::Signal::SIGHUP);
+    serving.signal(Signal::SIGHUP);
     serving.wait_for("TLS files read again").await;
     assert!(trusts(second.clone()).await && !trusts(first).await);
     std::fs::write(folder.path().join("key.pem"), "broken").unwrap();
-    serving.signal(nix::sys::signal::Signal::SIGHUP);
+    serving.signal(Signal::SIGHUP);
     serving.wait_for("http.tls.key: ").await;
     assert!(trusts(second).await);
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_keeps_no_switch_from_its_answer() {
+    let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let settings = format!(
+        "[redis]\nurl = \"{}\"\n[http]\nlisten = \"127.0.0.1:{port}\"\n",
+        redis.url()
+    );
+    std::fs::write(folder.path().join("trunkd.toml"), settings).unwrap();
+    // Its standard error is a pipe that stays full.
+    let mut serving = tokio::process::Command::new(env!("CARGO_BIN_EXE_trunkd"))
+        .current_dir(folder.path())
+        .args(["serve", "--templates", TEMPLATES])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let client = http_builder().timeout(Duration::from_secs(10)).build().unwrap();
+    let ask = || async {
+        let url = format!("http://127.0.0.1:{port}/xml_curl?{FORM}");
+        client.get(url).send().await.is_ok_and(|answer| answer.status() == 200)
+    };
+    eventually("it serves", ask, |is_served| *is_served).await;
+    for asked in 0..1000 {
+        assert!(ask().await, "after {asked} answers");
+    }
+    kill(Pid::from_raw(serving.id().unwrap().cast_signed()), Signal::SIGTERM).unwrap();
+    let ended = || std::future::ready(serving.try_wait().unwrap());
+    let status = eventually("it stops", ended, Option::is_some).await;
+    assert!(status.unwrap().success());
 }
