@@ -203,7 +203,9 @@ async fn seen(switch: &SwitchSettings) -> Result<Known, String> {
             }
             _ => "",
         };
-        format!("it cannot be read at {}: {error}{mend}", switch.address)
+        // What a switch answered may be in it.
+        let error = error.to_string();
+        format!("it cannot be read at {}: {}{mend}", switch.address, shown(&error))
     })
 }
 
