@@ -1,9 +1,9 @@
-//! The HTTP server: from the listening socket to the routes in [`site`](super::site).
+//! The HTTP server: from the listening socket to the routes in `site`.
 //!
 //! actix-server accepts connections and hands them to its workers; actix-http speaks HTTP. Two
 //! things stand between them for which actix-web's `HttpServer` has no place: the decision who is
 //! let in, before the TLS handshake and before anything is read ([`gate`]), and the end of a
-//! connection after its first answer ([`connection`](super::connection)).
+//! connection after its first answer (`connection`).
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
