@@ -123,9 +123,11 @@ impl RedisServer {
 
     /// A plain connection, without credentials
     pub async fn connection(&self) -> redis::aio::MultiplexedConnection {
+        // On a busy machine an answer may take longer than the client's half second.
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(START_DEADLINE));
         let client = redis::Client::open(self.url()).expect("the URL of our own server");
         client
-            .get_multiplexed_async_connection()
+            .get_multiplexed_async_connection_with_config(&config)
             .await
             .expect("connect to our own redis-server")
     }
