@@ -209,7 +209,6 @@ async fn every_key_of_ours_that_is_of_another_type_is_named_with_the_fix() {
         "trunkd:ingest:fs1",
         "trunkd:marks:fs1",
         "trunkd:lease:fs1",
-        "trunkd:removals:fs1",
         "gateways",
     ];
     for key in keys {

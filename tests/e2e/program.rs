@@ -1013,7 +1013,7 @@ async fn a_pause_holds_until_it_is_resumed_and_status_says_so() {
     rig.other.set_gateway("default", "new", IP_TRUNK).await;
     rig.wait_for_report("/start", 1).await;
     let said = rig.run(&["status"]).await.1;
-    assert!(said.lines().next().unwrap().ends_with("; PAUSED"), "{said}");
+    assert!(said.lines().next().unwrap().contains("; PAUSED"), "{said}");
     let status = json(&rig.run(&["status", "--json"]).await.1);
     let fs1 = &status["switches"][0];
     assert_eq!(
