@@ -1135,13 +1135,14 @@ async fn states_that_nobody_writes_any_more_are_not_shown_as_live() {
         text(&said)
     });
     assert!(!twice.await.unwrap().contains('\u{1b}'), "it is no terminal");
-    kill(Pid::from_raw(i32::try_from(watch.id()).unwrap()), Signal::SIGINT).unwrap();
+    // Not SIGINT, which is ignored in what a shell started in the background.
+    kill(Pid::from_raw(i32::try_from(watch.id()).unwrap()), Signal::SIGTERM).unwrap();
     let ended = tokio::task::spawn_blocking(move || watch.wait().unwrap())
         .await
         .unwrap();
     assert_eq!(
         std::os::unix::process::ExitStatusExt::signal(&ended),
-        Some(Signal::SIGINT as i32)
+        Some(Signal::SIGTERM as i32)
     );
 }
 
