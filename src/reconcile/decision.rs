@@ -116,9 +116,7 @@ impl Look<'_> {
             Verdict::Hold(hold) => Some(hold.held()),
         }
     }
-}
 
-impl Look<'_> {
     fn judge_restarts(&self, plan: &Plan, progress: &Progress) -> Option<Held> {
         let restarts = plan.unknown_restarts(self.key);
         let unordered = restarts.filter(|gateway| !progress.to_do.contains(*gateway)).count();

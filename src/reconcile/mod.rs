@@ -23,7 +23,7 @@ mod told;
 pub use decision::{Decision, Look, Word};
 pub use diff::{Action, Actual, Conflict, Differences, Have, Plan, Want};
 pub use executor::{Executor, Learned, Shared, Switch, Timing, Unknown, Wanted, Wanting};
-pub use guard::{Held, Hold, HoldReason, Limits, Verdict, judge, judge_unknown_key};
+pub use guard::{Held, Hold, HoldReason, Limits, Verdict, judge};
 pub use known::{Known, Listed, look, wants};
 pub use ledger::Ledger;
 pub use ordered::shown as shown_change;
