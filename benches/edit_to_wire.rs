@@ -23,7 +23,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use trunkd::server::Timing;
+use trunkd::app::Timing;
 
 use common::{Times, account, is_quick, machine, ms, number};
 use support::app::{Other, TestApp, eventually, switch_toml};

@@ -5,21 +5,28 @@
 //! the `use crate::` lines and fails on an arrow that points back.
 
 mod all_cores;
+pub mod app;
 pub mod backoff;
 pub mod cli;
+pub mod control;
+pub mod data_dir;
+pub mod desired;
+pub mod embedded;
 pub mod event_socket;
 pub mod files;
 pub mod gateway;
 pub mod health;
+pub mod http;
 pub mod ingest;
+pub mod keys;
 pub mod metrics;
+pub mod observed;
 pub mod reconcile;
+pub mod redis;
 pub mod registration;
-pub mod server;
 pub mod settings;
 pub mod shown;
 pub mod sofia_conf;
-pub mod store;
 pub mod telemetry;
 pub mod throttle;
 pub mod xml_curl;

@@ -158,7 +158,7 @@ mod tests {
             let to = lines.clone();
             let subscriber = subscriber(filter("info").unwrap(), style, move || to.clone());
             tracing::subscriber::with_default(subscriber, || {
-                tracing::info!(target: "trunkd::store", field = foreign, shown = %foreign, "{foreign}");
+                tracing::info!(target: "trunkd::redis", field = foreign, shown = %foreign, "{foreign}");
             });
             let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
             assert_eq!(written.lines().count(), 1, "{written}");
@@ -207,7 +207,7 @@ mod tests {
         let to = lines.clone();
         let subscriber = subscriber(filter(level).unwrap(), style, move || to.clone());
         tracing::subscriber::with_default(subscriber, || {
-            tracing::info!(target: "trunkd::store", gateway = "carrier-a", "stored");
+            tracing::info!(target: "trunkd::redis", gateway = "carrier-a", "stored");
             tracing::debug!(target: "trunkd::ingest", "an event");
             tracing::info!(target: "actix_server::builder", "starting 2 workers");
             tracing::debug!(target: "redis::client", "a reply");
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_directive_that_names_a_crate_lets_it_speak() {
-        let log = logged("warn, redis=debug,trunkd::store=info", Style::Human { colour: false });
+        let log = logged("warn, redis=debug,trunkd::redis=info", Style::Human { colour: false });
         for (line, is_there) in [
             ("stored", true),
             ("an event", false),

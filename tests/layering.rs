@@ -10,9 +10,15 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["main", "lib"],
     &["cli"],
-    &["server"],
-    &["xml_curl", "ingest", "reconcile"],
-    &["store", "event_socket"],
+    &["app"],
+    &["http"],
+    &["xml_curl"],
+    &["reconcile", "ingest"],
+    &["desired", "observed", "control"],
+    &["redis"],
+    &["embedded"],
+    &["keys", "data_dir"],
+    &["event_socket"],
     &["sofia_conf"],
     &["gateway", "registration"],
     &["telemetry"],
@@ -71,7 +77,6 @@ fn what_a_room_never_holds_is_not_in_it() {
         "Instant",
         "rand",
         "redis",
-        "crate::store",
         "crate::event_socket",
     ];
     // Room or file, and what the names of crates and modules there would give away.
@@ -98,7 +103,10 @@ fn what_a_room_never_holds_is_not_in_it() {
                 "Instant::now",
             ],
         ),
-        ("store", &["actix_web", "quick_xml"]),
+        ("desired", &["actix_web", "quick_xml"]),
+        ("observed", &["actix_web", "quick_xml"]),
+        ("control", &["actix_web", "quick_xml"]),
+        ("redis", &["actix_web", "quick_xml", "crate::gateway::Gateway"]),
         ("xml_curl", &["redis::", "event_socket"]),
         ("event_socket", &["redis::", "deadpool"]),
         ("ingest", &["redis::", "startgw", "killgw", "rescan"]),
@@ -119,7 +127,13 @@ fn what_a_room_never_holds_is_not_in_it() {
                     .lines()
                     .filter(|line| !line.trim_start().starts_with("//"))
                     .take_while(|line| *line != "mod tests {");
-                let found: Vec<_> = code.filter(|line| line.contains(word)).collect();
+                // `redis::` is the crate; `crate::redis::` is the room.
+                let found: Vec<_> = code
+                    .filter(|line| match *word {
+                        "redis::" => line.replace("crate::redis::", "").contains(word),
+                        _ => line.contains(word),
+                    })
+                    .collect();
                 assert!(
                     found.is_empty(),
                     "{} holds {word}, which {name} never does: {found:?}",

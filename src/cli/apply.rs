@@ -12,10 +12,12 @@ use tokio::time::{Instant, sleep};
 
 use super::plan::{self, HeldBy, SwitchPlan};
 use super::{Shared, is_watched, print, store, unreadable, while_doing};
+use crate::control::{OTHER_SWITCHES, OrderContent, Reports};
+use crate::observed::SwitchState;
 use crate::reconcile::{Action, shown_change};
+use crate::redis::{Store, StoreError};
 use crate::settings::{Flags, ReconcileMode};
 use crate::shown::{shown, shown_line};
-use crate::store::{OTHER_SWITCHES, OrderContent, Reports, Store, StoreError, SwitchState};
 
 /// Without a sign of progress for so long nobody carries the order out. The slowest single step is a `startgw`, which has as long.
 const PATIENCE: Duration = Duration::from_secs(30);

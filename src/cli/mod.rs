@@ -22,12 +22,14 @@ use clap::{Args, Parser, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::desired::{Catalog, Current, LastGood};
 use crate::gateway::{Policy, ProfileName, Rules};
 use crate::health::Health;
+use crate::observed::SwitchState;
+use crate::redis::{Options, Store};
 use crate::settings::{Flags, Settings};
 use crate::shown::{shown, shown_json, shown_line, shown_lines};
 use crate::sofia_conf::Templates;
-use crate::store::{Catalog, Current, LastGood, Options, Store, SwitchState};
 
 /// For one reading of Redis by a subcommand.
 const PATIENCE: Duration = Duration::from_secs(10);

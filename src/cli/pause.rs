@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 
 use super::{Shared, print, store, unknown_switch, unreadable};
+use crate::redis::{Store, StoreError};
 use crate::settings::{Flags, ReconcileMode, Settings};
 use crate::shown::shown;
-use crate::store::{Store, StoreError};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {

@@ -9,15 +9,17 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::{Shared, catalog, json_text, print, read_all, store, templates, unknown_switch, unreadable};
+use crate::control::{OTHER_SWITCHES, Report, Reports};
+use crate::desired::Current;
 use crate::event_socket::{self, ConnectError, OpenError, SwitchAddress};
 use crate::gateway::{Gateway, GatewayName};
 use crate::reconcile::{
     Conflict, Differences, FieldChange, Hold, Known, Limits, Plan, Verdict, differing_fields, form, judge, look,
     plan_text, wants,
 };
+use crate::redis::Store;
 use crate::settings::{Flags, Settings, SwitchSettings};
 use crate::shown::{shown, shown_line};
-use crate::store::{Current, OTHER_SWITCHES, Report, Reports, Store};
 
 /// There is something to do.
 const CHANGES_PENDING: u8 = 2;
@@ -217,7 +219,7 @@ impl SwitchPlan {
         current: &Current,
         known: &Known,
         adopt: bool,
-    ) -> Result<(), crate::store::StoreError> {
+    ) -> Result<(), crate::redis::StoreError> {
         let desired = &current.desired;
         let wants = wants(desired, &current.key, &self.switch);
         let differences = Differences::between(&wants, &known.actual);

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use super::{Shared, catalog_with_last_good, print_document, read_all, rules, store, templates, unreadable};
+use crate::desired::LastGood;
 use crate::settings::Flags;
 use crate::sofia_conf::{GatewayQuery, Query, Templates};
-use crate::store::LastGood;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use super::terminal::{age, clock, size, wrap};
 use super::{Shared, print, store, unreadable, while_doing};
+use crate::desired::{LastGood, Missing};
+use crate::redis::StoreError;
 use crate::settings::{Flags, Settings};
 use crate::shown::{shown, shown_line};
-use crate::store::{LastGood, Missing, StoreError};
 
 /// Gateways that are named of a domain.
 const MAX_NAMED: usize = 20;

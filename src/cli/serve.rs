@@ -7,9 +7,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Shared, print, while_doing};
-use crate::server::{Application, Timing};
+use crate::app::{Application, Timing};
+use crate::embedded::Embedded;
 use crate::settings::{Flags, Settings};
-use crate::store::Embedded;
 use crate::telemetry;
 
 /// The sample gateway is in this domain, under this name.

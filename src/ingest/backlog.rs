@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::store::{Change, Observation};
+use crate::observed::{Change, Observation};
 
 /// An event of one run of the switch.
 #[derive(Debug, Clone, PartialEq)]
@@ -331,9 +331,9 @@ mod tests {
     fn a_note_takes_no_value_from_the_hash() {
         let row = |reason: &str| {
             let reason = Some(reason.to_owned());
-            Arc::new(crate::store::Row {
+            Arc::new(crate::observed::Row {
                 reason,
-                ..crate::store::Row::unknown(jiff::Timestamp::UNIX_EPOCH)
+                ..crate::observed::Row::unknown(jiff::Timestamp::UNIX_EPOCH)
             })
         };
         let with = |sequence, mark, change| {

@@ -30,9 +30,10 @@ use crate::event_socket::{
 use crate::gateway::GatewayName;
 use crate::health::{self, GatewayCounts, Health, Part};
 use crate::metrics;
+use crate::observed::{Applied, Change, Observation, Observed, Row, Sighting, Touched};
+use crate::redis::StoreError;
 use crate::registration::State;
 use crate::shown::{MAX_SHOWN_BYTES, shown};
-use crate::store::{Applied, Change, Observation, Observed, Row, Sighting, StoreError, Touched};
 use crate::throttle::Throttle;
 use backlog::{Backlog, Dropped, Entry, Limits};
 use snapshot::Identity;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::view::View;
 use crate::event_socket::{Subclass, headers};
-use crate::store::{Mend, MendOp, Row, StaleItem, Stored};
+use crate::observed::{Mend, MendOp, Row, StaleItem, Stored};
 
 /// Marks a value that is not an event as FreeSWITCH sent it.
 const SOURCE: &str = "trunkd-Source";

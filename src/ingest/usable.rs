@@ -1,7 +1,7 @@
 //! Whether calls can go over a gateway, since when, and why not. Pure.
 
+use crate::observed::Row;
 use crate::registration::{PingStatus, Pinged, State, is_usable};
-use crate::store::Row;
 
 pub(super) const PING_LOST: &str = "ping lost";
 pub(super) const PING_STUCK: &str = "ping stuck";

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use super::sequence::{Sequences, Verdict};
 use super::usable::{Sign, UNANSWERED_CHALLENGE, judge};
 use crate::event_socket::{GatewayEvent, GatewayStatus, Subclass};
+use crate::observed::{Challenge, Change, Row};
 use crate::registration::{PingStatus, State};
-use crate::store::{Challenge, Change, Row};
 
 /// A ping that is not answered ends after 32 s, the SIP stack's timer B, and at one of the next ticks.
 pub(super) const PING_LIMIT: Duration = Duration::from_secs(40);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::diff::{Action, Have, Plan, Want};
 use super::known::Known;
+use crate::control::{OrderContent, OrderedAction, Version};
 use crate::gateway::{Desired, GatewayName};
-use crate::store::{OrderContent, OrderedAction, Version};
 
 /// What was ordered, gateway by gateway.
 #[derive(Debug, Clone, Default)]

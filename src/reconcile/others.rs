@@ -14,9 +14,10 @@ use super::guard::Held;
 use super::reporter::Reporter;
 use super::served::Served;
 use super::told::Told;
+use crate::control::{OTHER_SWITCHES, OrderReport, Report};
 use crate::gateway::Desired;
 use crate::health::{self, Health, Part};
-use crate::store::{OTHER_SWITCHES, OrderReport, Report, Store};
+use crate::redis::Store;
 
 pub struct Others {
     served: Arc<Served>,

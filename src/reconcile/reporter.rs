@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-use crate::store::{Report, Store};
+use crate::control::Report;
+use crate::redis::Store;
 
 /// So many writes of a report apart, what trunkd that are gone left behind is taken away.
 const CLEAN_EVERY: u32 = 12;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use trunkd::server::Application;
+use trunkd::app::Application;
 use trunkd::settings::{Settings, Sources};
 
 use crate::support::app::{eventually, quick, switch_toml};
@@ -52,7 +52,7 @@ impl Trunkd {
             "data_dir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[redis]\nurl = {redis:?}\n[templates]\ndir = {templates:?}\n\
              [status]\nchannel = \"gateway-events\"\nlist = \"gateway-list\"\n\
              [reconcile]\nmode = \"apply\"\nresync_interval = {resync:?}\nmax_removals = 1000\nstarts_per_second = 1000\n\
-             [log]\nlevel = \"debug,trunkd::server::http=warn\"\nformat = \"human\"\n{}",
+             [log]\nlevel = \"debug,trunkd::http=warn\"\nformat = \"human\"\n{}",
             folder.join(DATA),
             switch_toml(switch, "fs1"),
         );

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::AsyncCommands;
+use trunkd::control::{Lease, OrderContent, OrderedAction, Version};
 use trunkd::health::Health;
-use trunkd::store::{Lease, Options, OrderContent, OrderedAction, Store, Version};
+use trunkd::redis::{Options, Store};
 
 use crate::support::app::{Other, TestApp, eventually, settings, switch_toml};
 use crate::support::fake_switch::{Binding, FakeSwitch, View};

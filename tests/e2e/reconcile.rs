@@ -602,8 +602,8 @@ async fn a_trunkd_that_died_in_the_middle_of_a_plan_is_followed_by_one_that_fini
 #[tokio::test]
 async fn observe_changes_nothing_and_a_pause_stops_changing_until_it_is_resumed() {
     let (redis, switch, app, other) = pair(&[("gw", IP_TRUNK)], "").await;
-    let store = trunkd::store::Store::new(
-        trunkd::store::Options::from_settings(
+    let store = trunkd::redis::Store::new(
+        trunkd::redis::Options::from_settings(
             &crate::support::app::settings(&redis, app.folder(), "").redis,
             app.folder(),
         )

@@ -14,7 +14,7 @@ use nix::pty::Winsize;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use trunkd::store::LastGood;
+use trunkd::desired::LastGood;
 
 use super::program::{IP_TRUNK, Rig, Serving, TEMPLATES, json, run, text, write_settings};
 use crate::support::app::{Other, eventually, http, switch_toml};

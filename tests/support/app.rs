@@ -10,7 +10,7 @@ use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use trunkd::server::{Application, ServerError, Timing};
+use trunkd::app::{Application, ServerError, Timing};
 use trunkd::settings::{Settings, Sources};
 use trunkd::{ingest, reconcile};
 

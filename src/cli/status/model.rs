@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::gateway::Finding;
+use crate::observed::{Challenge, Row, SwitchState};
 use crate::registration::{Calls, PingStatus, State};
-use crate::store::{Challenge, Row, SwitchState};
 
 #[derive(Serialize)]
 pub(super) struct Status {

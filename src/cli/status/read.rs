@@ -15,11 +15,14 @@ use super::super::{
 };
 use super::model::{RedisAway, Status, Switch, Unplaced};
 use super::view::View;
+use crate::control::{Control, Report};
+use crate::desired::{Catalog, Current, LastGood, LastGoodError};
 use crate::event_socket::{self, GatewayStatus, Session, SwitchAddress};
 use crate::gateway::{Desired, Gateway};
+use crate::observed::{Row, SwitchState};
 use crate::reconcile::wants;
+use crate::redis::{Store, StoreError};
 use crate::settings::{Flags, Settings, SwitchSettings};
-use crate::store::{Catalog, Control, Current, LastGood, LastGoodError, Report, Row, Store, StoreError, SwitchState};
 
 /// For a switch that is asked itself: it lists 10,000 gateways in a tenth of a second.
 const SWITCH_PATIENCE: Duration = Duration::from_secs(5);

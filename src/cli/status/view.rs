@@ -6,9 +6,10 @@ use jiff::Timestamp;
 
 use super::super::terminal::age;
 use super::model::{Condition, Counts, Gateway, Switch};
+use crate::control::Report;
 use crate::gateway::{Desired, GatewayName};
+use crate::observed::{Row, SwitchState};
 use crate::reconcile::Want;
-use crate::store::{Report, Row, SwitchState};
 
 /// What the rows of one switch are compared with.
 pub(super) struct View<'a> {

@@ -10,12 +10,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::control::{OrderContent, Report, Reports};
 use crate::gateway::{ProfileFacts, ProfileName, RawDomain, RawDomains, Rules};
 use crate::reconcile::known::wants;
 use crate::reconcile::ordered::{Ordered, shown};
 use crate::reconcile::{Actual, Guard, Have};
 use crate::sofia_conf::RevisionKey;
-use crate::store::{OrderContent, Report, Reports};
 
 const SWITCH: &str = "fs1";
 const GATEWAYS: usize = 14;

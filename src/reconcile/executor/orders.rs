@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::{Decision, Executor, Switch, Wanting};
+use crate::control::{Control, Order, OrderContent, OrderReport, Term};
 use crate::gateway::Desired;
 use crate::reconcile::ordered::Ordered;
 use crate::shown::shown;
-use crate::store::{Control, Order, OrderContent, OrderReport, Term};
 
 /// An order that nobody began within this time is nobody's wish any more. Long enough for clocks that differ.
 const ORDER_LASTS: SignedDuration = SignedDuration::from_mins(10);

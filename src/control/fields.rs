@@ -1,0 +1,95 @@
+//! Reads `trunkd:control`, of which anybody who may write there can make a hash of any size.
+
+use std::collections::BTreeMap;
+
+use redis::{RedisError, Value};
+
+use super::OTHER_SWITCHES;
+use crate::health::{self, Part};
+use crate::keys;
+use crate::redis::pool::Connection;
+use crate::redis::{Store, StoreError};
+
+/// The most fields that are looked at. Each switch has two, and there is one for all.
+const MAX_FIELDS: usize = 4096;
+/// Fields that one step of HSCAN looks at.
+const SCAN_COUNT: usize = 1000;
+
+/// Field and value, whether they are text or not.
+type Pair = (Vec<u8>, Vec<u8>);
+
+impl Store {
+    /// The fields of the hash that are text. Of one that has far too many: those of every switch that Redis
+    /// knows of, and some of the others.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn read_control_fields(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        let read = self.read("read control", self.timeout, async |connection| {
+            let len: usize = redis::cmd("HLEN").arg(keys::CONTROL).query_async(connection).await?;
+            let fields = match len <= MAX_FIELDS {
+                true => redis::cmd("HGETALL").arg(keys::CONTROL).query_async(connection).await?,
+                false => read_some(connection).await?,
+            };
+            Ok((len, fields))
+        });
+        let (len, fields): (usize, Vec<Pair>) = read.await?;
+        self.note_control(len);
+        let text = |(field, value)| Some((String::from_utf8(field).ok()?, String::from_utf8(value).ok()?));
+        Ok(fields.into_iter().filter_map(text).collect())
+    }
+
+    fn note_control(&self, len: usize) {
+        let mut standing = self.standing();
+        let was_overfull = std::mem::replace(&mut standing.is_control_overfull, len > MAX_FIELDS);
+        drop(standing);
+        match (was_overfull, len > MAX_FIELDS) {
+            (false, false) => {}
+            (true, false) => self.health.set(Part::Control, health::State::Ok, None),
+            (_, true) => {
+                let reason = format!(
+                    "{} has {len} fields, of which {MAX_FIELDS} are read, those of known switches among them: delete all but `paused`, `paused:SWITCH` and `apply:SWITCH`",
+                    keys::CONTROL
+                );
+                if !was_overfull {
+                    tracing::error!("{reason}");
+                }
+                self.health.set(Part::Control, health::State::Degraded, Some(reason));
+            }
+        }
+    }
+}
+
+async fn read_some(connection: &mut Connection) -> Result<Vec<Pair>, RedisError> {
+    let mut found = Vec::new();
+    let mut cursor = 0u64;
+    while found.len() < MAX_FIELDS {
+        let mut scan = redis::cmd("HSCAN");
+        scan.arg(keys::CONTROL).arg(cursor).arg("COUNT").arg(SCAN_COUNT);
+        let (next, some): (u64, Vec<Pair>) = scan.query_async(connection).await?;
+        found.extend(some);
+        if next == 0 {
+            break;
+        }
+        cursor = next;
+    }
+    found.truncate(MAX_FIELDS);
+    let known: usize = redis::cmd("HLEN").arg(keys::SWITCHES).query_async(connection).await?;
+    let mut switches: Vec<Value> = match known <= MAX_FIELDS {
+        true => redis::cmd("HKEYS").arg(keys::SWITCHES).query_async(connection).await?,
+        false => Vec::new(),
+    };
+    switches.push(Value::BulkString(OTHER_SWITCHES.into()));
+    let switches = switches
+        .iter()
+        .filter_map(|switch| redis::from_redis_value_ref::<String>(switch).ok());
+    let fields: Vec<_> = super::orders::fields_of(switches).collect();
+    let values: Vec<Option<Vec<u8>>> = redis::cmd("HMGET")
+        .arg(keys::CONTROL)
+        .arg(&fields)
+        .query_async(connection)
+        .await?;
+    let named = fields.into_iter().zip(values);
+    found.extend(named.filter_map(|(field, value)| Some((field.into_bytes(), value?))));
+    Ok(found)
+}

@@ -1,0 +1,143 @@
+//! The fields behind each revision, so that a plan can say what differs: the hash `trunkd:forms`, and when each was
+//! needed last, by Redis's clock: the sorted set `trunkd:forms:used`.
+//!
+//! Every reconciler says at intervals which revisions its switch runs or is to run. A form goes when nobody has needed
+//! it for long, whichever switch and whichever trunkd it was for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use crate::keys;
+use crate::redis::{Store, StoreError};
+
+/// What a gateway was rendered from: `param.realm` → its value, a secret's as a hash.
+pub type Form = BTreeMap<String, String>;
+
+/// In one command, so that it is done within the time limit.
+const AT_ONCE: usize = 500;
+/// The most forms that are kept, about 1 kB each; those needed last go last. Beyond that a plan says less.
+const MOST_FORMS: usize = 200_000;
+
+const CLOCK: &str = "local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+";
+
+impl Store {
+    /// The forms of these revisions, as far as they are kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn read_forms(&self, revisions: &[String]) -> Result<BTreeMap<String, Form>, StoreError> {
+        if revisions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let values: Vec<Option<String>> = self
+            .read("read forms", self.timeout, async |connection| {
+                redis::cmd("HMGET")
+                    .arg(keys::FORMS)
+                    .arg(revisions)
+                    .query_async(connection)
+                    .await
+            })
+            .await?;
+        let found = revisions.iter().zip(values);
+        Ok(found
+            .filter_map(|(revision, value)| Some((revision.clone(), serde_json::from_str(&value?).ok()?)))
+            .collect())
+    }
+
+    /// Keeps the forms of these revisions, which are needed now.
+    pub(crate) async fn write_forms(&self, forms: &BTreeMap<String, Form>) -> Result<(), StoreError> {
+        static WRITE: LazyLock<redis::Script> = LazyLock::new(|| {
+            redis::Script::new(&format!(
+                "{CLOCK}
+                 for i = 1, #ARGV, 2 do
+                   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+                   redis.call('ZADD', KEYS[2], now, ARGV[i])
+                 end"
+            ))
+        });
+        let forms: Vec<_> = forms.iter().collect();
+        for chunk in forms.chunks(AT_ONCE) {
+            let mut call = WRITE.key(keys::FORMS);
+            call.key(keys::FORMS_USED);
+            for (revision, form) in chunk {
+                call.arg(revision).arg(serde_json::to_string(form).unwrap_or_default());
+            }
+            self.write("write forms", self.timeout, async |connection| {
+                call.invoke_async::<()>(connection).await
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// The forms of these revisions are needed still. Returns those of which there is none.
+    pub(crate) async fn need_forms(&self, revisions: &BTreeSet<String>) -> Result<BTreeSet<String>, StoreError> {
+        static NEED: LazyLock<redis::Script> = LazyLock::new(|| {
+            redis::Script::new(&format!(
+                "{CLOCK}
+                 local missing = {{}}
+                 for _, revision in ipairs(ARGV) do
+                   if redis.call('HEXISTS', KEYS[1], revision) == 1 then
+                     redis.call('ZADD', KEYS[2], now, revision)
+                   else
+                     missing[#missing + 1] = revision
+                   end
+                 end
+                 return missing"
+            ))
+        });
+        let revisions: Vec<_> = revisions.iter().collect();
+        let mut missing = BTreeSet::new();
+        for chunk in revisions.chunks(AT_ONCE) {
+            let mut call = NEED.key(keys::FORMS);
+            call.key(keys::FORMS_USED).arg(chunk);
+            let found: Vec<String> = self
+                .write("need forms", self.timeout, async |connection| {
+                    call.invoke_async(connection).await
+                })
+                .await?;
+            missing.extend(found);
+        }
+        Ok(missing)
+    }
+
+    /// Drops the forms that nobody has needed for so long, and the oldest of those beyond [`MOST_FORMS`].
+    pub(crate) async fn drop_old_forms(&self, unused_for: Duration) -> Result<(), StoreError> {
+        static DROP: LazyLock<redis::Script> = LazyLock::new(|| {
+            redis::Script::new(&format!(
+                "{CLOCK}
+                 local forms, used, most, at_once = KEYS[1], KEYS[2], tonumber(ARGV[2]), tonumber(ARGV[3])
+                 -- Those of an earlier version of trunkd, which kept no record.
+                 if redis.call('HLEN', forms) > redis.call('ZCARD', used) then
+                   for _, revision in ipairs(redis.call('HKEYS', forms)) do redis.call('ZADD', used, 'NX', now, revision) end
+                 end
+                 local old = redis.call('ZRANGEBYSCORE', used, '-inf', '(' .. (now - ARGV[1]), 'LIMIT', 0, at_once)
+                 local beyond = redis.call('ZCARD', used) - most
+                 if #old == 0 and beyond > 0 then
+                   old = redis.call('ZRANGE', used, 0, math.min(beyond, at_once) - 1)
+                 end
+                 for _, revision in ipairs(old) do
+                   redis.call('HDEL', forms, revision)
+                   redis.call('ZREM', used, revision)
+                 end
+                 return #old"
+            ))
+        });
+        let millis = u64::try_from(unused_for.as_millis()).unwrap_or(u64::MAX);
+        loop {
+            let mut call = DROP.key(keys::FORMS);
+            call.key(keys::FORMS_USED).arg(millis).arg(MOST_FORMS).arg(AT_ONCE);
+            let dropped: usize = self
+                .write("drop old forms", self.timeout, async |connection| {
+                    call.invoke_async(connection).await
+                })
+                .await?;
+            if dropped < AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Who may change a switch, of several trunkd: the key `trunkd:lease:<switch>` holds the holder's name, and lives only as long as that renews it.
+//!
+//! A holder counts on its own monotonic clock, from before it asked: it stops no later than Redis gives the lease to somebody else, whatever
+//! kept it from renewing.
+
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::health::{self, Part};
+use crate::keys;
+use crate::redis::{Store, StoreError};
+use crate::shown::shown;
+
+/// Looks at the lease so many times in its length.
+const LOOKS: u32 = 4;
+/// No trunkd takes a lease for longer: one that is to last longer was set by something else, or by hand.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The lease of one switch, as one trunkd sees it. Shared in an `Arc`; one task calls [`Lease::look`], any may ask [`Lease::term`].
+pub struct Lease {
+    store: Store,
+    switch: Box<str>,
+    key: String,
+    /// This trunkd.
+    holder: Arc<str>,
+    length: Duration,
+    standing: Mutex<Standing>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct Standing {
+    /// Ours until then, unless it is renewed.
+    until: Option<Instant>,
+    /// Counts the times that it became ours.
+    term: u64,
+    /// Somebody else's, and until when that was known to be so.
+    other: Option<(String, Instant)>,
+    /// What was found that no trunkd would have left there.
+    oddity: Option<String>,
+}
+
+/// A time for which the lease was ours without a break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term(u64);
+
+impl Lease {
+    pub fn new(store: Store, switch: &str, holder: Arc<str>, length: Duration) -> Self {
+        Self {
+            store,
+            switch: switch.into(),
+            key: keys::lease(switch),
+            holder,
+            length,
+            standing: Mutex::default(),
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    /// Between two looks.
+    pub fn interval(&self) -> Duration {
+        self.length / LOOKS
+    }
+
+    /// Whether it is ours, by our clock: asked before each command that changes the switch.
+    pub fn term(&self) -> Option<Term> {
+        let standing = self.lock();
+        standing
+            .until
+            .filter(|until| Instant::now() < *until)
+            .map(|_| Term(standing.term))
+    }
+
+    /// Who else has it, as far as is known, fit to be shown.
+    pub fn other(&self) -> Option<String> {
+        self.lock().other.as_ref().map(|(other, _)| shown(other).to_string())
+    }
+
+    /// Tells when it became ours, or somebody else's.
+    pub fn changed(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Renews it, or takes it if nobody has it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it stays ours for what is left of it then.
+    pub async fn look(&self) -> Result<(), StoreError> {
+        let asked = Instant::now();
+        let mut found = self.renew().await?;
+        if found == Found::Nobodys && self.may_take() {
+            found = self.take().await?;
+        }
+        let mut standing = self.lock();
+        let was_ours = standing.until.is_some_and(|until| asked < until);
+        let other_before = standing.other.take();
+        let is_news = match found {
+            Found::Ours => {
+                if !was_ours {
+                    standing.term += 1;
+                }
+                standing.until = Some(asked + self.length);
+                !was_ours
+            }
+            Found::Others(other, left) => {
+                standing.until = None;
+                // It may have been renewed since the look before, and lost after that.
+                let until = asked + left.min(self.length) + self.interval();
+                let is_known = other_before.is_some_and(|(before, _)| before == other);
+                standing.other = Some((other, until));
+                was_ours || !is_known
+            }
+            // Not for us yet, or taken by a third one in between.
+            Found::Nobodys => {
+                standing.until = None;
+                standing.other = other_before;
+                was_ours
+            }
+        };
+        drop(standing);
+        if is_news {
+            self.changed.send_replace(());
+        }
+        Ok(())
+    }
+
+    /// Gives it up, if it is ours, so that the next one need not wait for its end.
+    pub async fn release(&self) -> Result<(), StoreError> {
+        let was_ours = self.lock().until.take().is_some();
+        if !was_ours {
+            return Ok(());
+        }
+        self.changed.send_replace(());
+        // Not deleted: a lease that is gone before its time was lost by Redis, and its holder may not know yet.
+        static RELEASE: LazyLock<redis::Script> = LazyLock::new(|| {
+            redis::Script::new(
+                "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('SET', KEYS[1], '', 'PX', ARGV[2]) end",
+            )
+        });
+        self.run(&RELEASE, "release the lease").await
+    }
+
+    /// A lease that is gone before the time of its holder was not given up: Redis lost it, in a failover or a flush.
+    fn may_take(&self) -> bool {
+        let now = Instant::now();
+        self.lock().other.as_ref().is_none_or(|(_, until)| now >= *until)
+    }
+
+    async fn renew(&self) -> Result<Found, StoreError> {
+        static RENEW: LazyLock<redis::Script> = LazyLock::new(|| {
+            redis::Script::new(
+                "local kind = redis.call('TYPE', KEYS[1]).ok
+                 if kind ~= 'string' and kind ~= 'none' then
+                   return redis.error_reply('WRONGTYPE ' .. KEYS[1] .. ' is a ' .. kind
+                     .. ' where trunkd keeps a lease: redis-cli DEL ' .. KEYS[1])
+                 end
+                 local holder = redis.call('GET', KEYS[1])
+                 local left = redis.call('PTTL', KEYS[1])
+                 -- One without an end, or with one far away, was set by no trunkd: whoever has it can renew it.
+                 if holder == ARGV[1] or left == -1 or left > tonumber(ARGV[3]) then
+                   redis.call('PEXPIRE', KEYS[1], ARGV[2])
+                 end
+                 -- Of a name as long as Redis lets it be, its beginning.
+                 return {holder and string.sub(holder, 1, 1000), redis.call('PTTL', KEYS[1]), left}",
+            )
+        });
+        let (holder, left, left_before): (Option<Vec<u8>>, i64, i64) = self.run(&RENEW, "renew the lease").await?;
+        let holder = holder.map(|holder| String::from_utf8_lossy(&holder).into_owned());
+        self.note_length(holder.as_deref(), left_before);
+        Ok(match holder {
+            None => Found::Nobodys,
+            Some(holder) if *holder == *self.holder => Found::Ours,
+            // Given up.
+            Some(holder) if holder.is_empty() => self.take_given_up().await?,
+            Some(holder) => Found::Others(holder, Duration::from_millis(u64::try_from(left).unwrap_or_default())),
+        })
+    }
+
+    /// Says when a lease was found that was to last longer than any trunkd's.
+    fn note_length(&self, holder: Option<&str>, left_ms: i64) {
+        let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());
+        let holder = holder.filter(|holder| **holder != *self.holder && left > LONGEST.max(self.length));
+        let part = Part::Lease(self.switch.to_string());
+        let mut standing = self.lock();
+        let Some(holder) = holder else {
+            if let Some(oddity) = standing.oddity.take() {
+                self.store
+                    .health
+                    .set(part, health::State::Ok, Some(format!("before: {oddity}")));
+            }
+            return;
+        };
+        let oddity = format!(
+            "{} was to last {} s longer, held by {}, and no trunkd takes it for more than {LONGEST:?}: it ends within {:?} unless its holder renews it; \
+             `redis-cli DEL {0}` releases it at once, and `trunkd pause` is the way to keep a switch as it is",
+            self.key,
+            left.as_millis().div_ceil(1000),
+            shown(holder),
+            self.length,
+        );
+        if standing.oddity.is_none() {
+            tracing::warn!("{oddity}");
+        }
+        self.store
+            .health
+            .set(part, health::State::Degraded, Some(oddity.clone()));
+        standing.oddity = Some(oddity);
+    }
+
+    /// `SET NX PX`: of several that try at once, one gets it.
+    async fn take(&self) -> Result<Found, StoreError> {
+        let taken: Option<String> = self
+            .store
+            .write("take the lease", self.store.timeout, async |connection| {
+                redis::cmd("SET")
+                    .arg(&self.key)
+                    .arg(&*self.holder)
+                    .arg("NX")
+                    .arg("PX")
+                    .arg(millis(self.length))
+                    .query_async(connection)
+                    .await
+            })
+            .await?;
+        Ok(taken.map_or(Found::Nobodys, |_| Found::Ours))
+    }
+
+    async fn take_given_up(&self) -> Result<Found, StoreError> {
+        static TAKE: LazyLock<redis::Script> = LazyLock::new(|| {
+            redis::Script::new(
+                "if redis.call('GET', KEYS[1]) == '' then return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]).ok end",
+            )
+        });
+        let taken: Option<String> = self.run(&TAKE, "take the lease").await?;
+        Ok(taken.map_or(Found::Nobodys, |_| Found::Ours))
+    }
+
+    async fn run<T: redis::FromRedisValue>(
+        &self,
+        script: &'static redis::Script,
+        operation: &'static str,
+    ) -> Result<T, StoreError> {
+        let mut call = script.key(&self.key);
+        let longest = LONGEST.max(self.length);
+        call.arg(&*self.holder).arg(millis(self.length)).arg(millis(longest));
+        self.store
+            .write(operation, self.store.timeout, async |connection| {
+                call.invoke_async(connection).await
+            })
+            .await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Standing> {
+        // Each field is replaced whole.
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Ours,
+    /// Whose, and how long it lasts if it is not renewed.
+    Others(String, Duration),
+    Nobodys,
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}

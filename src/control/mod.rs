@@ -1,0 +1,17 @@
+//! What trunkds and operators tell one another through Redis about changing switches: orders and
+//! pauses, reports, removals, leases, and the forms behind revisions.
+//!
+//! Decides nothing: `reconcile` does.
+
+mod fields;
+mod forms;
+mod lease;
+mod orders;
+mod removals;
+mod reports;
+
+pub use forms::Form;
+pub use lease::{Lease, Term};
+pub use orders::{Control, OTHER_SWITCHES, Order, OrderContent, OrderedAction, Version};
+pub use removals::Removal;
+pub use reports::{OrderReport, REPORT_LASTS, Report, Reports};

@@ -1,0 +1,270 @@
+//! What each trunkd says of the changing of switches: the hash `trunkd:reconcile`, a field for each switch and trunkd.
+//!
+//! None hides another's, since a hold of any of them keeps what it serves as it was. One that is gone says nothing any more: each field
+//! carries, by Redis's clock, when it was last true.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::keys;
+use crate::redis::{Store, StoreError};
+use crate::shown::shown;
+
+/// What the reconciler of a switch says.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// `apply`, `observe` or `off`.
+    pub mode: String,
+    pub paused: bool,
+    /// Whether this trunkd is the one that changes the switch.
+    pub leads: bool,
+    /// Whether it knows what runs on the switch. Else the plan is empty, and what it serves is all that it can say.
+    pub knows: bool,
+    /// What the plan would still do.
+    pub start: usize,
+    pub restart: usize,
+    pub kill: usize,
+    pub unchanged: usize,
+    /// Why the plan waits, or what the switch is served, if it does.
+    pub held: Option<String>,
+    /// The gateways that the switch is served though Redis does not want them: what is held back.
+    pub held_back: BTreeSet<String>,
+    /// The state of Redis that this was decided of: two trunkd that say the same have read the same gateways.
+    pub state: Option<String>,
+    /// How many gateways may still be taken off the switch with nobody's approval, for now.
+    pub removals_left: Option<usize>,
+    /// What an operator must fix, each a sentence.
+    pub conflicts: Vec<String>,
+    /// gateway → why it is not as it should be.
+    pub troubles: BTreeMap<String, String>,
+    /// gateway → the revision that it is to run with, where that is not the one it runs with.
+    pub pending: BTreeMap<String, String>,
+    /// The last order that it took into account.
+    pub last_order: Option<OrderReport>,
+}
+
+/// How far an order is carried out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OrderReport {
+    pub id: String,
+    /// Whether this trunkd is done with it.
+    pub done: bool,
+    /// How many of its changes are still to be made.
+    pub left: usize,
+    /// gateway → why its change was not made.
+    pub undone: BTreeMap<String, String>,
+}
+
+/// What the trunkd that are alive say, by switch and by trunkd.
+#[derive(Debug, Clone, Default)]
+pub struct Reports(BTreeMap<String, BTreeMap<String, Report>>);
+
+/// A field that was not written for so long is of a trunkd that is gone: it writes three times as often.
+pub const REPORT_LASTS: Duration = Duration::from_secs(15);
+
+impl Report {
+    /// How many changes the plan would still make.
+    pub fn left(&self) -> usize {
+        self.start + self.restart + self.kill
+    }
+}
+
+impl Reports {
+    /// By trunkd.
+    pub fn of(&self, switch: &str) -> impl Iterator<Item = (&str, &Report)> {
+        let found = self.0.get(switch).into_iter().flatten();
+        found.map(|(holder, report)| (holder.as_str(), report))
+    }
+
+    /// That of the trunkd which changes the switch; when none does just now, of one that knows it.
+    pub fn leading(&self, switch: &str) -> Option<(&str, &Report)> {
+        self.of(switch).max_by_key(|(_, report)| (report.leads, report.knows))
+    }
+
+    /// Those that hold something.
+    pub fn holding(&self, switch: &str) -> impl Iterator<Item = (&str, &Report)> {
+        self.of(switch).filter(|(_, report)| report.held.is_some())
+    }
+
+    /// Whether another trunkd than `holder` changes the switch, knows what it runs, holds nothing of it, and has it served this state.
+    pub fn agree(&self, switch: &str, holder: &str, state: &str) -> bool {
+        let is_it = |(other, report): (&str, &Report)| {
+            let is_well = report.leads && report.knows && report.held.is_none();
+            other != holder && is_well && report.state.as_deref() == Some(state)
+        };
+        self.of(switch).any(is_it)
+    }
+
+    pub fn insert(&mut self, switch: &str, holder: &str, report: Report) {
+        let of_switch = self.0.entry(switch.to_owned()).or_default();
+        of_switch.insert(holder.to_owned(), report);
+    }
+
+    /// One for each switch: of the one that leads, or, if only another one holds something, with what that says.
+    fn merged(self) -> BTreeMap<String, Report> {
+        let merge = |switch: &String| {
+            let mut merged = self.leading(switch)?.1.clone();
+            if merged.held.is_none() {
+                merged.held = self.holding(switch).next().and_then(|(holder, report)| {
+                    let held = report.held.as_ref()?;
+                    Some(format!("{held}, says trunkd {}", shown(holder)))
+                });
+            }
+            Some((switch.clone(), merged))
+        };
+        self.0.keys().filter_map(merge).collect()
+    }
+}
+
+impl Store {
+    /// What the trunkd that are alive say of each switch, as one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn read_reports(&self) -> Result<BTreeMap<String, Report>, StoreError> {
+        Ok(self.read_all_reports().await?.merged())
+    }
+
+    /// What each trunkd that is alive says.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn read_all_reports(&self) -> Result<Reports, StoreError> {
+        let ((seconds, micros), fields): ((u64, u64), BTreeMap<String, String>) = self
+            .read("read reports", self.timeout, async |connection| {
+                redis::pipe()
+                    .cmd("TIME")
+                    .cmd("HGETALL")
+                    .arg(keys::RECONCILE)
+                    .query_async(connection)
+                    .await
+            })
+            .await?;
+        let now = Duration::from_secs(seconds) + Duration::from_micros(micros);
+        let mut reports = Reports::default();
+        for (field, value) in fields {
+            let Ok(written) = serde_json::from_str::<Written>(&value) else {
+                continue;
+            };
+            // One of an older trunkd, which wrote none for each and never said when: the newer ones take it away.
+            let (switch, holder) = field.split_once(' ').unwrap_or((&field, ""));
+            let is_alive =
+                holder.is_empty() || now.saturating_sub(Duration::from_millis(written.written_ms)) <= REPORT_LASTS;
+            if is_alive {
+                reports.insert(switch, holder, written.report);
+            }
+        }
+        Ok(reports)
+    }
+
+    /// Says this of a switch, dated. With `clean` those of trunkd that are gone are forgotten.
+    pub(crate) async fn write_report(
+        &self,
+        switch: &str,
+        holder: &str,
+        report: &Report,
+        clean: bool,
+    ) -> Result<(), StoreError> {
+        static WRITE: LazyLock<redis::Script> = LazyLock::new(|| {
+            redis::Script::new(
+                "local time = redis.call('TIME')
+                 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+                 local json = string.sub(ARGV[2], 1, -2) .. ',\"written_ms\":' .. string.format('%d', now) .. '}'
+                 redis.call('HSET', KEYS[1], ARGV[1], json)
+                 redis.call('HDEL', KEYS[1], ARGV[3])
+                 if ARGV[5] == '0' then return end
+                 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+                   if string.sub(field, 1, #ARGV[3] + 1) == ARGV[3] .. ' ' and field ~= ARGV[1] then
+                     local written = string.match(redis.call('HGET', KEYS[1], field), '\"written_ms\":(%d+)}$')
+                     if not written or now - tonumber(written) > 4 * tonumber(ARGV[4]) then
+                       redis.call('HDEL', KEYS[1], field)
+                     end
+                   end
+                 end",
+            )
+        });
+        let json = serde_json::to_string(report).unwrap_or_default();
+        let mut call = WRITE.key(keys::RECONCILE);
+        call.arg(format!("{switch} {holder}"))
+            .arg(json)
+            .arg(switch)
+            .arg(REPORT_LASTS.as_millis())
+            .arg(u8::from(clean));
+        self.write("write report", self.timeout, async |connection| {
+            call.invoke_async::<()>(connection).await
+        })
+        .await
+    }
+
+    /// Says nothing of a switch any more.
+    pub(crate) async fn drop_report(&self, switch: &str, holder: &str) -> Result<(), StoreError> {
+        self.write("drop report", self.timeout, async |connection| {
+            redis::cmd("HDEL")
+                .arg(keys::RECONCILE)
+                .arg(format!("{switch} {holder}"))
+                .exec_async(connection)
+                .await
+        })
+        .await
+    }
+}
+
+/// As it is stored.
+#[derive(Deserialize)]
+struct Written {
+    #[serde(flatten)]
+    report: Report,
+    #[serde(default)]
+    written_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reports(all: &[(&str, Report)]) -> Reports {
+        let of_switch = all
+            .iter()
+            .map(|(holder, report)| ((*holder).to_owned(), report.clone()));
+        Reports([("fs1".to_owned(), of_switch.collect())].into())
+    }
+
+    #[test]
+    fn a_switch_is_told_of_by_the_one_that_changes_it_and_a_hold_of_another_is_added() {
+        let leads = Report {
+            leads: true,
+            knows: true,
+            unchanged: 5,
+            ..Report::default()
+        };
+        let holds = Report {
+            held: Some("held: removes 15 of 20 (more than 5)".to_owned()),
+            ..Report::default()
+        };
+        let merged = reports(&[("a", holds.clone()), ("b", leads.clone())]).merged();
+        assert_eq!(merged["fs1"].unchanged, 5);
+        assert_eq!(
+            merged["fs1"].held.as_deref(),
+            Some("held: removes 15 of 20 (more than 5), says trunkd a")
+        );
+        let both = Report { leads: true, ..holds };
+        let merged = reports(&[("a", both.clone()), ("b", Report::default())]).merged();
+        assert_eq!(merged["fs1"], both);
+    }
+
+    #[test]
+    fn what_an_older_trunkd_wrote_can_be_read() {
+        let json = r#"{"mode":"apply","paused":false,"start":1,"restart":0,"kill":0,"unchanged":2,"held":null,"conflicts":[],"troubles":{},
+            "pending":{},"order":"0123","at":"2026-11-25T10:00:00Z"}"#;
+        let written: Written = serde_json::from_str(json).unwrap();
+        assert_eq!(
+            (written.report.start, written.report.unchanged, written.written_ms),
+            (1, 2, 0)
+        );
+    }
+}

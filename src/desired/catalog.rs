@@ -1,0 +1,633 @@
+//! The desired gateways as Redis has them now, with the last good state for when Redis cannot be read.
+//!
+//! Where Redis tells of changes ([`Tracking`]), a question costs one fence, and only the domains that changed are read again. Where it does
+//! not, everything is read at each question.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use redis::{ErrorKind, RedisError};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::LastGood;
+use super::finding_log::log_changes;
+use super::revision_key::{MAX_FORMER_KEYS, StoredKey};
+use crate::gateway::{Desired, DomainName, RawDomain, RawDomains, Rules};
+use crate::keys::{self, GatewayKeys};
+use crate::metrics::{self, GatewayGauges};
+use crate::redis::bulk::Bulk;
+use crate::redis::link::Role;
+use crate::redis::pool::Pooled;
+use crate::redis::tracking::{Dirty, Fence, Mark, Tracking};
+use crate::redis::{Cause, Kind, Store, StoreError};
+use crate::sofia_conf::RevisionKey;
+use crate::telemetry::ms;
+
+/// What reading gateways is called in messages.
+const READ: &str = "read gateways";
+/// Keys that one step of SCAN looks at: Redis's other clients wait some milliseconds for it.
+const SCAN_COUNT: usize = 10_000;
+/// A reading that no answer waits for. A Redis with millions of keys takes seconds to look through them all.
+const FULL_READ: Duration = Duration::from_secs(10);
+/// How often changes are looked for where Redis does not tell of them.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Reads the desired gateways and remembers the last good state. Shared in an `Arc`.
+pub struct Catalog {
+    store: Store,
+    /// Nothing is written: where Redis has no key, revisions are made under one that is thrown away.
+    read_only: bool,
+    rules: ArcSwap<Rules>,
+    /// For what takes its time.
+    runtime: Handle,
+    /// `None` for a subcommand that asks once.
+    tracking: Option<Tracking>,
+    /// One refresh at a time: who waits for it mostly finds it done.
+    refreshing: tokio::sync::Mutex<()>,
+    /// Numbers the reads, so that a slow one never replaces the outcome of a later one.
+    reads: AtomicU64,
+    good: Mutex<Option<Good>>,
+    gauges: Mutex<GatewayGauges>,
+}
+
+#[derive(Clone)]
+struct Good {
+    /// What `desired` was built from.
+    domains: Arc<RawDomains>,
+    rules: Arc<Rules>,
+    desired: Arc<Desired>,
+    key: RevisionKey,
+    read: u64,
+    /// Of what Redis told, how much this reflects; `None` when it was read beside that.
+    mark: Option<Mark>,
+    /// It is of a server that is no master, for want of anything better.
+    is_doubtful: bool,
+    at: Timestamp,
+}
+
+/// The desired gateways, and how fresh they are.
+#[derive(Debug, Clone)]
+pub struct Current {
+    pub desired: Arc<Desired>,
+    pub key: RevisionKey,
+    /// Whether these are all; else they are what there is of the one name that was asked for.
+    pub is_whole: bool,
+    /// When Redis cannot be read, or is no master: of when this is the state, and why there is none newer.
+    pub stale: Option<(Timestamp, StoreError)>,
+}
+
+/// Redis cannot be read, and never could since the start.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("no gateways are known: {0}")]
+pub struct Unavailable(#[from] StoreError);
+
+impl Catalog {
+    /// A catalog that reads everything at each question, and writes nothing.
+    pub fn read_only(store: Store, rules: Rules) -> Self {
+        Self {
+            store,
+            read_only: true,
+            rules: ArcSwap::from_pointee(rules),
+            runtime: Handle::current(),
+            tracking: None,
+            refreshing: tokio::sync::Mutex::default(),
+            // What is restored counts as the reading before the first.
+            reads: AtomicU64::new(1),
+            good: Mutex::new(None),
+            gauges: Mutex::default(),
+        }
+    }
+
+    /// A catalog that Redis tells of changes, until `stop`. Best on the `runtime` of those who ask most: a question then wakes no other thread.
+    pub fn tracking(store: Store, rules: Rules, runtime: oneshot::Receiver<Handle>, stop: CancellationToken) -> Self {
+        let prefixes = vec![
+            store.gateway_keys.prefix().to_owned(),
+            keys::REVISION_KEY.to_owned(),
+            keys::CONTROL.to_owned(),
+        ];
+        let tracking = Tracking::start(runtime, store.link.clone(), prefixes, store.timeout, stop.clone());
+        if store.link.has_sentinels() {
+            let store = store.clone();
+            tokio::spawn(async move { stop.run_until_cancelled(store.follow_master()).await });
+        }
+        Self {
+            tracking: Some(tracking),
+            read_only: false,
+            ..Self::read_only(store, rules)
+        }
+    }
+
+    /// Starts from what was kept by an earlier trunkd: served while Redis cannot be read, and the state before for what is read then.
+    pub fn restore(&self, kept: LastGood) -> Arc<Desired> {
+        let rules = self.rules.load_full();
+        let desired = Arc::new(Desired::build(&kept.domains, &rules, None));
+        *self.lock() = Some(Good {
+            domains: Arc::new(kept.domains),
+            rules,
+            desired: desired.clone(),
+            key: kept.key,
+            read: 0,
+            mark: None,
+            is_doubtful: false,
+            at: kept.at,
+        });
+        desired
+    }
+
+    /// What is to be kept for a later trunkd, with the state that it is of.
+    pub fn to_keep(&self) -> Option<(Arc<Desired>, LastGood)> {
+        let good = self.lock().clone().filter(|good| !good.is_doubtful)?;
+        let domains = good.desired.last_valid();
+        let kept = LastGood {
+            at: good.at,
+            key: good.key,
+            refused: refused(&good.domains, &domains),
+            domains,
+        };
+        Some((good.desired, kept))
+    }
+
+    /// The templates changed, and the rules with them.
+    pub fn set_rules(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
+        if let Some(tracking) = &self.tracking {
+            tracking.mark(Dirty::All);
+        }
+    }
+
+    /// Until something may have changed; a moment later where Redis does not tell.
+    pub async fn changed(&self) {
+        match &self.tracking {
+            Some(tracking) if tracking.is_up() => tracking.changed().await,
+            _ => tokio::time::sleep(POLL).await,
+        }
+    }
+
+    /// Every desired gateway as of now; the last good state if Redis cannot be read in time.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis cannot be read and there is no last good state.
+    pub async fn all(self: &Arc<Self>) -> Result<Current, Unavailable> {
+        let limit = self.store.timeout;
+        let fresh = async {
+            match &self.tracking {
+                Some(tracking) if tracking.fence().await == Fence::Passed => self.catch_up().await,
+                _ => self.read_all(limit, None).await,
+            }
+        };
+        let read = match tokio::time::timeout(limit, fresh).await {
+            Ok(read) => read,
+            Err(_) => {
+                let late = self.store.link.late(READ, limit);
+                self.store.note(Kind::Read, READ, Some(&late));
+                Err(late)
+            }
+        };
+        read.or_else(|error| self.last_good(error))
+    }
+
+    /// As [`Catalog::all`], and reads everything whatever Redis told, since it tells nobody of a SWAPDB.
+    ///
+    /// # Errors
+    /// As [`Catalog::all`].
+    pub async fn read_again(self: &Arc<Self>) -> Result<Current, Unavailable> {
+        if let Some(tracking) = &self.tracking {
+            tracking.mark(Dirty::All);
+        }
+        self.all().await
+    }
+
+    /// What is desired of the name `gateway` at the least cost; other gateways may be among it.
+    ///
+    /// # Errors
+    /// As [`Catalog::all`].
+    pub async fn one(self: &Arc<Self>, gateway: &str) -> Result<Current, Unavailable> {
+        if self.tracking.as_ref().is_some_and(Tracking::is_up) {
+            return self.all().await;
+        }
+        match self
+            .store
+            .read_gateways(&Wanted::Gateway(gateway), self.store.timeout)
+            .await
+        {
+            Ok(Raw { doubt: Some(doubt), .. }) if self.has_good() => self.last_good(doubt),
+            Ok(raw) => {
+                let key = self.key(&raw).await;
+                let before = self.lock().as_ref().map(|good| good.desired.clone());
+                let desired = Desired::build(&raw.domains, &self.rules.load(), before.as_deref());
+                Ok(Current {
+                    desired: Arc::new(desired),
+                    key,
+                    is_whole: false,
+                    stale: raw.doubt.map(|doubt| (Timestamp::now(), doubt)),
+                })
+            }
+            Err(error) => self.last_good(error),
+        }
+    }
+
+    /// Reads what the invalidations left to do. The reading goes on though whoever asked gives up waiting: in a large Redis the first one may
+    /// take longer than an answer may.
+    async fn catch_up(self: &Arc<Self>) -> Result<Current, StoreError> {
+        if let Some(current) = self.exact() {
+            return Ok(current);
+        }
+        let catalog = self.clone();
+        // On no thread that answers others meanwhile.
+        let reading = self.runtime.spawn(async move {
+            let _alone = catalog.refreshing.lock().await;
+            // Whoever was before us began to read after its marks were taken, and so after what our fence saw.
+            match catalog.exact() {
+                Some(current) => Ok(current),
+                None => catalog.read_marked().await,
+            }
+        });
+        reading.await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down.
+            Err(_) => {
+                let reason = "trunkd is stopping".to_owned();
+                Err(self.store.link.redis_error(READ, Cause::Broken, reason))
+            }
+        })
+    }
+
+    async fn read_marked(&self) -> Result<Current, StoreError> {
+        let (dirty, mark) = match &self.tracking {
+            Some(tracking) => {
+                let (dirty, mark) = tracking.take();
+                (dirty, Some(mark))
+            }
+            None => (Dirty::All, None),
+        };
+        let known = self
+            .lock()
+            .as_ref()
+            .map(|good| (good.domains.clone(), good.key.clone()));
+        let done = match (&dirty, known) {
+            (Dirty::Keys(keys), Some((domains, key)))
+                if !keys.iter().any(|key| key.starts_with(keys::REVISION_KEY.as_bytes())) =>
+            {
+                self.read_some(keys, &domains, key, mark).await
+            }
+            _ => self.read_all(FULL_READ, mark).await,
+        };
+        let is_done = matches!(&done, Ok(current) if current.stale.is_none());
+        if let (false, Some(tracking)) = (is_done, &self.tracking) {
+            tracking.put_back(dirty);
+        }
+        done
+    }
+
+    /// The state that is known, if nothing changed since it was read.
+    fn exact(&self) -> Option<Current> {
+        let good = self.lock();
+        let (good, tracking) = (good.as_ref()?, self.tracking.as_ref()?);
+        good.mark.filter(|mark| tracking.is_newest(*mark))?;
+        Some(Current {
+            desired: good.desired.clone(),
+            key: good.key.clone(),
+            is_whole: true,
+            stale: None,
+        })
+    }
+
+    async fn read_some(
+        &self,
+        changed: &BTreeSet<Vec<u8>>,
+        known: &RawDomains,
+        key: RevisionKey,
+        mark: Option<Mark>,
+    ) -> Result<Current, StoreError> {
+        let domains: Vec<_> = changed.iter().filter_map(|key| self.store.domain_of(key)).collect();
+        let read = self.reads.fetch_add(1, Ordering::Relaxed);
+        let began = Instant::now();
+        let raw = self.store.read_gateways(&Wanted::Domains(&domains), FULL_READ).await?;
+        let read_in = began.elapsed();
+        if let Some(doubt) = raw.doubt {
+            return Err(doubt);
+        }
+        let changed: BTreeSet<_> = domains.iter().map(|(name, _)| name).collect();
+        let unchanged = known.iter().filter(|(name, _)| !changed.contains(name));
+        let mut all: RawDomains = unchanged.map(|(name, raw)| (name.clone(), raw.clone())).collect();
+        all.extend(raw.domains);
+        Ok(self.adopt(read, (all, read_in), key, mark, None))
+    }
+
+    /// What a server that is no master holds is served when nothing better is known, and never counts as fresh.
+    async fn read_all(&self, limit: Duration, mark: Option<Mark>) -> Result<Current, StoreError> {
+        let read = self.reads.fetch_add(1, Ordering::Relaxed);
+        let began = Instant::now();
+        let raw = self.store.read_gateways(&Wanted::All, limit).await?;
+        let read_in = began.elapsed();
+        match raw.doubt {
+            Some(doubt) if self.has_good() => Err(doubt),
+            _ => {
+                let key = self.key(&raw).await;
+                let mark = mark.filter(|_| raw.doubt.is_none());
+                Ok(self.adopt(read, (raw.domains, read_in), key, mark, raw.doubt))
+            }
+        }
+    }
+
+    fn adopt(
+        &self,
+        read: u64,
+        (domains, read_in): (RawDomains, Duration),
+        key: RevisionKey,
+        mark: Option<Mark>,
+        doubt: Option<StoreError>,
+    ) -> Current {
+        let began = Instant::now();
+        let (before, rules) = (self.lock().clone(), self.rules.load_full());
+        let desired = match &before {
+            // Not worth a look where Redis told of a change.
+            Some(good) if mark.is_none() && Arc::ptr_eq(&good.rules, &rules) && *good.domains == domains => {
+                good.desired.clone()
+            }
+            _ => Arc::new(Desired::build(
+                &domains,
+                &rules,
+                before.as_ref().map(|good| &*good.desired),
+            )),
+        };
+        tracing::debug!(
+            read_ms = ms(read_in),
+            decided_ms = ms(began.elapsed()),
+            domains = domains.len(),
+            served = desired.served().len(),
+            "gateways read"
+        );
+        let good = Good {
+            rules,
+            domains: Arc::new(domains),
+            desired: desired.clone(),
+            key: key.clone(),
+            read,
+            mark,
+            is_doubtful: doubt.is_some(),
+            at: Timestamp::now(),
+        };
+        let stale = doubt.map(|doubt| (good.at, doubt));
+        let mut current = self.lock();
+        let is_better = |known: &Good| known.read < read && (known.is_doubtful || !good.is_doubtful);
+        if current.as_ref().is_none_or(is_better) {
+            let known = current.replace(good);
+            drop(current);
+            ::metrics::gauge!(metrics::DESIRED_AGE_SECONDS).set(0.0);
+            if known
+                .as_ref()
+                .is_none_or(|known| !Arc::ptr_eq(&known.desired, &desired))
+            {
+                log_changes(known.as_ref().map(|good| good.desired.findings()), desired.findings());
+                self.gauges
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .set(by_validity(&desired));
+            }
+        }
+        Current {
+            desired,
+            key,
+            is_whole: true,
+            stale,
+        }
+    }
+
+    /// Whether there is a state that a master had.
+    fn has_good(&self) -> bool {
+        self.lock().as_ref().is_some_and(|good| !good.is_doubtful)
+    }
+
+    fn last_good(&self, error: StoreError) -> Result<Current, Unavailable> {
+        match &*self.lock() {
+            Some(good) => {
+                let age = Timestamp::now().duration_since(good.at).as_secs_f64();
+                ::metrics::gauge!(metrics::DESIRED_AGE_SECONDS).set(age);
+                let stale = Some((good.at, error));
+                Ok(Current {
+                    desired: good.desired.clone(),
+                    key: good.key.clone(),
+                    is_whole: true,
+                    stale,
+                })
+            }
+            None => Err(Unavailable(error)),
+        }
+    }
+
+    /// The key behind the revisions: what Redis holds; a new one where there is none, or ours put back if
+    /// Redis lost it.
+    async fn key(&self, raw: &Raw) -> RevisionKey {
+        let known = self.lock().as_ref().map(|good| good.key.clone());
+        let may_write = !self.read_only && raw.doubt.is_none();
+        self.store.revision_key(&raw.key, known, may_write).await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Good>> {
+        // The value is replaced whole, so a panic elsewhere cannot have left half of one.
+        self.good.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The fields of `read` that are not the same in `valid`.
+fn refused(read: &RawDomains, valid: &RawDomains) -> RawDomains {
+    let none = Arc::default();
+    let differing = read.iter().filter_map(|(domain, raw)| {
+        let RawDomain::Hash(fields) = raw else { return None };
+        let valid = match valid.get(domain) {
+            Some(RawDomain::Hash(valid)) => valid,
+            Some(RawDomain::WrongType(_)) | None => &none,
+        };
+        if Arc::ptr_eq(fields, valid) {
+            return None;
+        }
+        let changes = fields.changes(valid).into_iter();
+        let mut others = changes
+            .filter_map(|change| Some((change.name.to_vec(), change.now?.to_vec())))
+            .peekable();
+        others.peek()?;
+        Some((domain.clone(), RawDomain::hash(others)))
+    });
+    differing.collect()
+}
+
+/// domain, validity and count of each.
+fn by_validity(desired: &Desired) -> impl Iterator<Item = (&str, &'static str, u64)> {
+    desired.counts().iter().flat_map(|(domain, counts)| {
+        let each = [
+            ("valid", counts.valid),
+            ("kept", counts.kept),
+            ("invalid", counts.invalid),
+            ("disabled", counts.disabled),
+            ("shadowed", counts.shadowed),
+        ];
+        each.map(|(validity, count)| (domain.as_str(), validity, u64::try_from(count).unwrap_or(u64::MAX)))
+    })
+}
+
+/// Which gateways are read.
+enum Wanted<'a> {
+    All,
+    /// Of each domain this field alone.
+    Gateway(&'a str),
+    /// These domains, each with its key.
+    Domains(&'a [(DomainName, Vec<u8>)]),
+}
+
+/// The domains as they were read, and the stored key.
+struct Raw {
+    domains: RawDomains,
+    key: StoredKey,
+    /// Why all this may be old, if the server is no master.
+    doubt: Option<StoreError>,
+}
+
+impl Store {
+    async fn read_gateways(&self, wanted: &Wanted<'_>, limit: Duration) -> Result<Raw, StoreError> {
+        let read = self.read_bulk(READ, limit, async |bulk| {
+            let domains = match wanted {
+                Wanted::Domains(domains) => domains.to_vec(),
+                Wanted::All | Wanted::Gateway(_) => self.domains(bulk).await?,
+            };
+            let mut pipe = redis::pipe();
+            pipe.get(keys::REVISION_KEY);
+            pipe.lrange(keys::FORMER_REVISION_KEYS, 0, MAX_FORMER_KEYS - 1);
+            for (_, key) in &domains {
+                match wanted {
+                    Wanted::Gateway(gateway) => pipe.hget(key, gateway),
+                    Wanted::All | Wanted::Domains(_) => pipe.hgetall(key),
+                };
+                pipe.cmd("TYPE").arg(key);
+            }
+            // Last: a server that is a master then was one all along.
+            pipe.cmd("ROLE");
+            let mut replies = bulk.ask(&pipe).await?.into_iter();
+            let mut next = || {
+                replies
+                    .next()
+                    .ok_or_else(|| RedisError::from((ErrorKind::Parse, "a reply is missing")))
+            };
+            let key = StoredKey::read(next()?.value(), next()?.value())?;
+            let mut raw = Raw {
+                domains: RawDomains::new(),
+                key,
+                doubt: None,
+            };
+            for (domain, _) in domains {
+                let (content, kind) = (next()?, next()?);
+                let kind: String = redis::from_redis_value(kind.value()?)?;
+                let read = match (kind.as_str(), wanted) {
+                    // It went between SCAN and here, or its going is the change.
+                    ("none", _) => continue,
+                    ("hash", Wanted::Gateway(name)) => {
+                        let value: Option<Vec<u8>> = redis::from_redis_value(content.value()?)?;
+                        RawDomain::hash(value.map(|value| (name.as_bytes().to_vec(), value)))
+                    }
+                    ("hash", _) => match content.into_fields()? {
+                        // Redis keeps no empty hash: it came between the two, and its coming is a change of its own.
+                        fields if fields.is_empty() => continue,
+                        fields => RawDomain::Hash(Arc::new(fields)),
+                    },
+                    _ => RawDomain::WrongType(kind),
+                };
+                raw.domains.insert(domain, read);
+            }
+            let role = Role::of(&next()?.value()?);
+            if role != Role::Master {
+                bulk.discard();
+            }
+            Ok((raw, role))
+        });
+        let (raw, role) = read.await?;
+        let doubt = self.note_role(READ, &role);
+        Ok(Raw { doubt, ..raw })
+    }
+
+    /// The domain of a key that changed, with the key; `None` when it holds no gateways that are served.
+    fn domain_of(&self, key: &[u8]) -> Option<(DomainName, Vec<u8>)> {
+        let domain = self.gateway_keys.domain(key)?;
+        let served = match &self.gateway_keys {
+            GatewayKeys::Pattern(_) => true,
+            GatewayKeys::Domains { domains, .. } => domains.iter().any(|known| known.as_bytes() == domain.as_bytes()),
+        };
+        served.then(|| (domain, key.to_vec()))
+    }
+
+    /// domain and key of each, by name.
+    async fn domains(&self, bulk: &mut Bulk) -> Result<Vec<(DomainName, Vec<u8>)>, RedisError> {
+        let pattern = match &self.gateway_keys {
+            GatewayKeys::Domains { domains, .. } => {
+                let domains = domains.iter().map(|name| DomainName::from(name.as_str()));
+                return Ok(domains
+                    .map(|name| (name.clone(), self.gateway_keys.key(&name)))
+                    .collect());
+            }
+            GatewayKeys::Pattern(pattern) => pattern,
+        };
+        let (mut cursor, mut found) = (0u64, BTreeMap::new());
+        loop {
+            let mut scan = redis::pipe();
+            let arguments = scan.cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern);
+            arguments.arg("COUNT").arg(SCAN_COUNT);
+            let mut keys = Vec::new();
+            let mut next = 0;
+            for reply in bulk.ask(&scan).await? {
+                (next, keys) = redis::from_redis_value::<(u64, Vec<Vec<u8>>)>(reply.value()?)?;
+            }
+            for key in keys {
+                if let Some(domain) = self.gateway_keys.domain(&key) {
+                    found.insert(domain, key);
+                }
+            }
+            if next == 0 {
+                return Ok(found.into_iter().collect());
+            }
+            cursor = next;
+        }
+    }
+
+    /// Whether Redis holds the key behind the revisions: else those of a read-only catalog are nobody else's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_key(&self) -> Result<bool, StoreError> {
+        self.run(
+            Kind::Read,
+            "look for the revision key",
+            self.timeout,
+            async |connection| {
+                redis::cmd("EXISTS")
+                    .arg(keys::REVISION_KEY)
+                    .query_async(connection)
+                    .await
+            },
+        )
+        .await
+    }
+
+    /// Puts a gateway in where no domain's key exists yet. Answers whether it did.
+    pub async fn seed_gateway(&self, domain: &str, gateway: &str, value: &str) -> Result<bool, StoreError> {
+        let raw = self.read_gateways(&Wanted::Gateway(gateway), FULL_READ).await?;
+        if !raw.domains.is_empty() {
+            return Ok(false);
+        }
+        let key = self.gateway_keys.key(&DomainName::from(domain));
+        self.write("store the sample gateway", self.timeout, async |connection| {
+            redis::cmd("HSETNX")
+                .arg(key)
+                .arg(gateway)
+                .arg(value)
+                .query_async(connection)
+                .await
+        })
+        .await
+    }
+}

@@ -1,0 +1,46 @@
+//! Logs what became wrong with the gateways, and what was fixed, once per change.
+
+use crate::gateway::{Finding, Findings, Severity};
+
+/// Lines of each kind that one reading of Redis may cause. A bulk edit, or keys of an operator's own,
+/// cause tens of thousands of findings; nobody reads that many lines, and `trunkd check` lists them all.
+const MAX_LINES: usize = 20;
+
+pub(crate) fn log_changes(before: Option<&Findings>, now: &Findings) {
+    let none = Findings::default();
+    let changes = now.changes_since(before.unwrap_or(&none));
+    let (errors, warnings) = by_severity(changes.new);
+    // What is not served comes first.
+    for finding in errors.iter().chain(&warnings).take(MAX_LINES) {
+        match finding.severity {
+            Severity::Error => tracing::error!("{}", finding.without_severity()),
+            Severity::Warning => tracing::warn!("{}", finding.without_severity()),
+        }
+    }
+    let new = errors.len() + warnings.len();
+    if new > MAX_LINES {
+        let counted = format!(
+            "{} errors and {} warnings about gateways are new",
+            errors.len(),
+            warnings.len()
+        );
+        tracing::warn!("{counted}; the first {MAX_LINES} are above, `trunkd check` lists all");
+    }
+    let (fixed, _) = by_severity(changes.gone);
+    for finding in fixed.iter().take(MAX_LINES) {
+        tracing::info!("no longer so: {}", finding.without_severity());
+    }
+    if fixed.len() > MAX_LINES {
+        tracing::info!(
+            "{} errors about gateways are gone; the first {MAX_LINES} are above",
+            fixed.len()
+        );
+    }
+}
+
+/// The errors, and the warnings.
+fn by_severity(findings: Vec<&Finding>) -> (Vec<&Finding>, Vec<&Finding>) {
+    findings
+        .into_iter()
+        .partition(|finding| finding.severity == Severity::Error)
+}

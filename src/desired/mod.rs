@@ -1,0 +1,14 @@
+//! The desired gateways: read from Redis, followed as they change, and kept on disk as the last good
+//! state.
+//!
+//! Knows neither XML nor HTTP.
+
+mod catalog;
+mod finding_log;
+mod last_good;
+mod restore;
+mod revision_key;
+
+pub use catalog::{Catalog, Current, Unavailable};
+pub use last_good::{LastGood, LastGoodError, remove_leftovers};
+pub use restore::Missing;

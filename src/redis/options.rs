@@ -1,0 +1,185 @@
+//! The settings' `[redis]`, as the connections need it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use rustls::ClientConfig;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::StoreError;
+use super::tls::Tls;
+use crate::embedded::Embedded;
+use crate::keys::GatewayKeys;
+use crate::settings::{HostPort, RedisSettings, SentinelSettings};
+
+/// How to reach Redis.
+#[derive(Clone)]
+pub struct Options {
+    pub(crate) way: Way,
+    /// For where it goes by TLS.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// The limit of one read on behalf of a request, connection included.
+    pub timeout: Duration,
+    pub gateway_keys: GatewayKeys,
+}
+
+/// How the server is found.
+#[derive(Clone)]
+pub(crate) enum Way {
+    /// It is always the same address.
+    Fixed(ConnectionInfo),
+    Sentinel(SentinelOptions),
+}
+
+#[derive(Clone)]
+pub(crate) struct SentinelOptions {
+    /// What the Sentinels call the master.
+    pub(crate) master: String,
+    /// The Sentinels.
+    pub(crate) nodes: Vec<(HostPort, ConnectionInfo)>,
+    /// Any of the servers, but for its address.
+    server: ConnectionInfo,
+}
+
+impl Options {
+    /// The embedded server's socket when `redis.embedded`, else `redis.url` or `redis.sentinel`, with the user and the password of the settings.
+    ///
+    /// # Errors
+    /// [`StoreError::Settings`] when the URL makes no sense, a certificate's file cannot be used, or there is no way to a Redis.
+    pub fn from_settings(redis: &RedisSettings, data_dir: &Path) -> Result<Self, StoreError> {
+        let tls = Tls::read(redis.tls.as_ref())?;
+        let way = match (&redis.url, &redis.sentinel) {
+            _ if redis.embedded => Way::Fixed(Embedded::connection(data_dir)),
+            (Some(url), _) => Way::Fixed(by_url(url, redis, &tls)?),
+            (None, Some(sentinel)) => Way::Sentinel(by_sentinel(sentinel, redis, &tls)?),
+            (None, None) => {
+                return Err(StoreError::Settings(
+                    "set redis.url, redis.sentinel, or redis.embedded = true".to_owned(),
+                ));
+            }
+        };
+        let gateway_keys = match &redis.domains[..] {
+            [] => GatewayKeys::Pattern(redis.gateway_keys.clone()),
+            domains => GatewayKeys::Domains {
+                prefix: redis.key_prefix().to_owned(),
+                domains: domains.to_vec(),
+            },
+        };
+        Ok(Self {
+            tls: way.goes_by_tls().then_some(tls.config),
+            way,
+            timeout: redis.timeout,
+            gateway_keys,
+        })
+    }
+}
+
+impl SentinelOptions {
+    /// How to connect to the server at this address.
+    pub(crate) fn server_at(&self, address: &HostPort) -> ConnectionInfo {
+        let (host, port) = (address.host.clone(), address.port);
+        let address = match self.server.addr().clone() {
+            ConnectionAddr::TcpTls {
+                insecure, tls_params, ..
+            } => ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure,
+                tls_params,
+            },
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        self.server.clone().set_addr(address)
+    }
+}
+
+impl Way {
+    fn goes_by_tls(&self) -> bool {
+        let server = match self {
+            Self::Fixed(info) => info,
+            Self::Sentinel(options) => &options.server,
+        };
+        matches!(server.addr(), ConnectionAddr::TcpTls { .. })
+    }
+}
+
+fn by_url(url: &SecretString, redis: &RedisSettings, tls: &Tls) -> Result<ConnectionInfo, StoreError> {
+    let info = url.expose_secret().into_connection_info();
+    // The library's error could quote the URL, and with it a password.
+    let info =
+        info.map_err(|_| StoreError::Settings(format!("redis.url is not a Redis URL: {}", redis.shown_url())))?;
+    let user = with_user(
+        info.redis_settings().clone(),
+        redis.username.as_deref(),
+        redis.password.as_ref(),
+    );
+    with_certificates(info.set_redis_settings(user), tls)
+}
+
+fn by_sentinel(sentinel: &SentinelSettings, redis: &RedisSettings, tls: &Tls) -> Result<SentinelOptions, StoreError> {
+    let at = |address: &HostPort, user: RedisConnectionInfo| {
+        let (host, port) = (address.host.clone(), address.port);
+        let address = match sentinel.tls {
+            true => ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: false,
+                tls_params: None,
+            },
+            false => ConnectionAddr::Tcp(host, port),
+        };
+        let info = address.into_connection_info().map_err(|error| {
+            StoreError::Settings(format!("redis.sentinel.nodes: {error}")) // an address holds no secret
+        })?;
+        with_certificates(info.set_redis_settings(user), tls)
+    };
+    let nodes = sentinel.nodes.iter().map(|address| {
+        let user = with_user(
+            RedisConnectionInfo::default(),
+            sentinel.username.as_deref(),
+            sentinel.password.as_ref(),
+        );
+        Ok((address.clone(), at(address, user)?))
+    });
+    let nodes = nodes.collect::<Result<Vec<_>, StoreError>>()?;
+    let nowhere = HostPort {
+        host: String::new(),
+        port: 0,
+    };
+    let user = RedisConnectionInfo::default().set_db(sentinel.database.into());
+    let user = with_user(user, redis.username.as_deref(), redis.password.as_ref());
+    Ok(SentinelOptions {
+        master: sentinel.master.clone(),
+        nodes,
+        server: at(&nowhere, user)?,
+    })
+}
+
+fn with_user(
+    mut user: RedisConnectionInfo,
+    name: Option<&str>,
+    password: Option<&SecretString>,
+) -> RedisConnectionInfo {
+    if let Some(name) = name {
+        user = user.set_username(name);
+    }
+    if let Some(password) = password {
+        user = user.set_password(password.expose_secret());
+    }
+    user
+}
+
+/// A connection without TLS has no use for any.
+fn with_certificates(info: ConnectionInfo, tls: &Tls) -> Result<ConnectionInfo, StoreError> {
+    match (info.addr(), &tls.certificates) {
+        (ConnectionAddr::TcpTls { .. }, Some(certificates)) => {
+            let client = Client::build_with_tls(info, certificates.clone());
+            // The library's error could quote a key.
+            let client = client.map_err(|_| StoreError::Settings("redis.tls: its files cannot be used".to_owned()))?;
+            Ok(client.get_connection_info().clone())
+        }
+        _ => Ok(info),
+    }
+}

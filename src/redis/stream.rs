@@ -1,0 +1,224 @@
+//! Connections to Redis as bytes: opened here, and ended as soon as what comes is no reply, or too much.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+use futures_util::FutureExt;
+use futures_util::future::select_ok;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, Pipeline, RedisConnectionInfo, RedisFuture,
+    RedisResult, Value,
+};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::meter::{MAX_REPLY_BYTES, Meter, Refusal};
+
+/// What replies that are still coming may take, on all connections together.
+const MAX_COMING_BYTES: usize = 2 * MAX_REPLY_BYTES;
+
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// What several connections have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Coming(AtomicUsize);
+
+/// Some of the room for what is coming; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    coming: Arc<Coming>,
+    bytes: usize,
+}
+
+impl Room {
+    pub(crate) fn new(coming: Arc<Coming>) -> Self {
+        Self { coming, bytes: 0 }
+    }
+
+    /// Takes so much in all.
+    ///
+    /// # Errors
+    /// [`Refusal`] when others need too much already.
+    pub(crate) fn set(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let total = &self.coming.0;
+        let now = match bytes.checked_sub(self.bytes) {
+            Some(more) => total.fetch_add(more, Ordering::Relaxed) + more,
+            None => total.fetch_sub(self.bytes - bytes, Ordering::Relaxed),
+        };
+        let is_more = bytes > self.bytes;
+        self.bytes = bytes;
+        match is_more && now > MAX_COMING_BYTES {
+            true => Err(Refusal::TooLarge(
+                "too many bytes at once",
+                MAX_COMING_BYTES.to_string(),
+            )),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.coming.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// A stream that ends at the first byte that is not to be read.
+struct Metered<S> {
+    stream: S,
+    meter: Meter,
+    room: Room,
+    on_refusal: Box<dyn Fn(&Refusal) + Send>,
+    refused: Option<Refusal>,
+}
+
+impl<S> Metered<S> {
+    fn refuse(&mut self, refusal: Refusal) -> Poll<io::Result<()>> {
+        if self.refused.is_none() {
+            (self.on_refusal)(&refusal);
+            self.refused = Some(refusal.clone());
+        }
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, refusal)))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Some(refusal) = this.refused.clone() {
+            return this.refuse(refusal);
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        let taken = this.meter.take(&buf.filled()[before..]);
+        match taken.and_then(|()| this.room.set(this.meter.unfinished_bytes())) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(refusal) => {
+                // None of it is for whoever asked.
+                buf.set_filled(before);
+                this.refuse(refusal)
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.meter.asked();
+        Pin::new(&mut this.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+/// Connects to an address; nothing is said yet. What makes the connection end is passed to `on_refusal`.
+pub(crate) async fn open(
+    info: &ConnectionInfo,
+    tls: Option<&Arc<ClientConfig>>,
+    coming: &Arc<Coming>,
+    on_refusal: impl Fn(&Refusal) + Send + 'static,
+) -> io::Result<Box<dyn Stream>> {
+    let stream: Box<dyn Stream> = match (info.addr(), tls) {
+        (ConnectionAddr::Tcp(host, port), _) => Box::new(open_tcp(host, *port).await?),
+        (ConnectionAddr::TcpTls { host, port, .. }, Some(tls)) => {
+            let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+            let connector = TlsConnector::from(tls.clone());
+            Box::new(connector.connect(name, open_tcp(host, *port).await?).await?)
+        }
+        (ConnectionAddr::Unix(path), _) => Box::new(UnixStream::connect(path).await?),
+        _ => return Err(io::ErrorKind::Unsupported.into()),
+    };
+    Ok(Box::new(Metered {
+        stream,
+        meter: Meter::default(),
+        room: Room::new(coming.clone()),
+        on_refusal: Box::new(on_refusal),
+        refused: None,
+    }))
+}
+
+/// To whichever of the name's addresses answers first: one of another protocol may lead nowhere.
+async fn open_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    }
+    let tries = addresses.into_iter().map(|address| TcpStream::connect(address).boxed());
+    let (stream, _) = select_ok(tries).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// A connection of the client library. The task behind it ends with the last clone.
+#[derive(Clone)]
+pub(crate) struct Driven {
+    connection: MultiplexedConnection,
+    _driver: Arc<AbortOnDropHandle<()>>,
+}
+
+impl Driven {
+    /// Greets the server on a new stream, as this user.
+    pub(crate) async fn start(
+        user: &RedisConnectionInfo,
+        stream: Box<dyn Stream>,
+        config: &AsyncConnectionConfig,
+    ) -> RedisResult<Self> {
+        let (connection, driver) = MultiplexedConnection::new_with_config(user, stream, config.clone()).await?;
+        Ok(Self {
+            connection,
+            _driver: Arc::new(AbortOnDropHandle::new(tokio::spawn(driver))),
+        })
+    }
+}
+
+impl ConnectionLike for Driven {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        self.connection.req_packed_command(cmd)
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        cmd: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.connection.req_packed_commands(cmd, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.connection.get_db()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_shared_and_given_back() {
+        let coming = Arc::new(Coming::default());
+        let (mut one, mut other) = (Room::new(coming.clone()), Room::new(coming.clone()));
+        assert!(one.set(MAX_REPLY_BYTES).is_ok() && other.set(MAX_REPLY_BYTES).is_ok());
+        assert!(other.set(MAX_REPLY_BYTES + 1).is_err());
+        assert!(one.set(10).is_ok() && other.set(MAX_REPLY_BYTES + 2).is_ok());
+        drop((one, other));
+        assert_eq!(coming.0.load(Ordering::Relaxed), 0);
+    }
+}

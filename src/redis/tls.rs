@@ -1,0 +1,118 @@
+//! The certificate files of `redis.tls`. Every error names the file and the mend, and none shows what a file holds.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use redis::{ClientTlsConfig, TlsCertificates};
+use rustls::client::WantsClientCert;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+
+use super::StoreError;
+use crate::files;
+use crate::settings::RedisTlsSettings;
+
+/// All the well-known authorities together take a fifth of it.
+const FILE_MAX_BYTES: u64 = 1024 * 1024;
+
+/// The certificates, for the client library and for connections of our own.
+pub(crate) struct Tls {
+    pub(crate) certificates: Option<TlsCertificates>,
+    pub(crate) config: Arc<ClientConfig>,
+}
+
+impl Tls {
+    /// Reads the files, and sees that they can be used. Without any the server's certificate is checked against the well-known authorities.
+    pub(crate) fn read(tls: Option<&RedisTlsSettings>) -> Result<Self, StoreError> {
+        let ca = tls.and_then(|tls| tls.ca.as_deref());
+        let ca = ca.map(|path| Ok((path, read("ca", path)?))).transpose()?;
+        let roots = match &ca {
+            Some((path, bytes)) => authorities(path, bytes)?,
+            None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
+        };
+        let config = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| StoreError::Settings(format!("redis.tls: {error}")))?
+            .with_root_certificates(roots);
+        let (config, client_tls) = match tls.map(|tls| (&tls.cert, &tls.key)) {
+            Some((Some(cert), Some(key))) => {
+                let client = ClientTlsConfig {
+                    client_cert: read("cert", cert)?,
+                    client_key: read("key", key)?,
+                };
+                (shown(config, cert, key, &client)?, Some(client))
+            }
+            _ => (config.with_no_client_auth(), None),
+        };
+        let certificates = tls.map(|_| TlsCertificates {
+            client_tls,
+            root_cert: ca.map(|(_, bytes)| bytes),
+        });
+        Ok(Self {
+            certificates,
+            config: config.into(),
+        })
+    }
+}
+
+fn authorities(path: &Path, bytes: &[u8]) -> Result<RootCertStore, StoreError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in chain("ca", path, bytes)? {
+        roots.add(certificate).map_err(|error| {
+            refused(
+                "ca",
+                path,
+                &format!("holds a certificate that cannot be an authority's: {error}"),
+            )
+        })?;
+    }
+    Ok(roots)
+}
+
+/// Tried at start and not at each connection: a key may be another certificate's.
+fn shown(
+    config: ConfigBuilder<ClientConfig, WantsClientCert>,
+    cert: &Path,
+    key: &Path,
+    client: &ClientTlsConfig,
+) -> Result<ClientConfig, StoreError> {
+    let chain = chain("cert", cert, &client.client_cert)?;
+    let private = PrivateKeyDer::from_pem_slice(&client.client_key).map_err(|_| {
+        refused(
+            "key",
+            key,
+            "holds no private key that is ready to use: it must be PEM, and not encrypted",
+        )
+    })?;
+    config.with_client_auth_cert(chain, private).map_err(|error| {
+        let cert = cert.display();
+        refused(
+            "key",
+            key,
+            &format!("is not the key of the first certificate in {cert}: {error}"),
+        )
+    })
+}
+
+fn read(key: &str, path: &Path) -> Result<Vec<u8>, StoreError> {
+    files::read(path, FILE_MAX_BYTES)
+        .map_err(|error| StoreError::Settings(format!("redis.tls.{key}: cannot read {}: {error}", path.display())))
+}
+
+fn chain(key: &str, path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, StoreError> {
+    // What the parser says may quote a line of the file.
+    let certificates = CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(refused(
+            key,
+            path,
+            "holds no certificate, or a damaged one: it must be PEM, with BEGIN CERTIFICATE lines",
+        )),
+    }
+}
+
+fn refused(key: &str, path: &Path, what: &str) -> StoreError {
+    StoreError::Settings(format!("redis.tls.{key}: {} {what}", path.display()))
+}

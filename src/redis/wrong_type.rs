@@ -1,0 +1,166 @@
+//! Keys of ours that hold another type than trunkd keeps there.
+//!
+//! Redis then refuses a command with `WRONGTYPE` and doesn't say for which key. So they are looked up, and
+//! named with what to do. What doesn't need that key goes on.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use redis::RedisError;
+
+use super::{Store, StoreError};
+use crate::keys;
+use crate::shown::shown;
+
+/// One look takes at most so long: a large Redis is not searched to its end.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
+/// Keys that a step of SCAN looks at.
+const SCAN_COUNT: usize = 1_000;
+/// So many are named; with more, something else is the matter.
+const MAX_NAMED: usize = 3;
+
+/// Key, or where it ends with ':' the beginning of keys → the type it has, and what happens when it is
+/// deleted.
+const OWN_KEYS: [(&str, &str, &str); 14] = [
+    (keys::REVISION_KEY, "string", "trunkd puts the key that it knows back"),
+    (
+        keys::FORMER_REVISION_KEYS,
+        "list",
+        "trunkd writes it again when it needs it",
+    ),
+    (
+        keys::CONTROL,
+        "hash",
+        "pauses and orders in it are lost, and until then no switch is changed",
+    ),
+    (keys::RECONCILE, "hash", "trunkd writes it again"),
+    (keys::FORMS, "hash", "trunkd writes it again"),
+    (keys::FORMS_USED, "zset", "trunkd writes it again"),
+    (keys::SWITCHES, "hash", "trunkd writes it again"),
+    ("trunkd:lease:", "string", "the lease of the switch is taken again"),
+    (
+        "trunkd:order:",
+        "string",
+        "the order in it is lost; give it again with `trunkd apply`",
+    ),
+    ("trunkd:removals:", "zset", "removals of the last minutes are forgotten"),
+    ("trunkd:status:", "hash", "trunkd writes it again"),
+    ("trunkd:ingest:", "hash", "trunkd writes it again"),
+    ("trunkd:marks:", "hash", "trunkd writes it again"),
+    ("trunkd:seen:", "hash", "trunkd writes it again"),
+];
+
+/// Whether Redis refused a command because a key is of another type. Older ones say so only in the text of
+/// a script's error.
+pub(crate) fn is_wrong_type(error: &RedisError) -> bool {
+    error.code() == Some("WRONGTYPE") || error.to_string().contains("WRONGTYPE")
+}
+
+/// A key outside of [`OWN_KEYS`], from the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SetKey {
+    pub(crate) key: String,
+    pub(crate) kind: &'static str,
+    pub(crate) setting: &'static str,
+}
+
+impl Store {
+    /// From now on this key, which `setting` names, is looked at too.
+    pub(crate) fn expect_type(&self, key: &str, kind: &'static str, setting: &'static str) {
+        let mut set = self.set_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = key.to_owned();
+        let one = SetKey { key, kind, setting };
+        if !set.contains(&one) {
+            set.push(one);
+        }
+    }
+
+    /// Names the keys of a wrong type, for an operation that met one.
+    pub(crate) async fn wrong_type(&self, operation: &'static str) -> StoreError {
+        let found = tokio::time::timeout(LOOK_LIMIT, self.find_wrong_types()).await;
+        let mut found = found.ok().and_then(Result::ok).unwrap_or_default();
+        let more = found.len().saturating_sub(MAX_NAMED);
+        found.truncate(MAX_NAMED);
+        if more > 0 {
+            found.push(format!("and {more} more"));
+        }
+        let reason = match found.is_empty() {
+            true => format!("a key that trunkd uses is of another type than it keeps there ({operation})"),
+            false => found.join("; "),
+        };
+        StoreError::WrongType(reason)
+    }
+
+    async fn find_wrong_types(&self) -> Result<Vec<String>, RedisError> {
+        let Ok(mut connection) = self.reads.get().await else {
+            return Ok(Vec::new());
+        };
+        let set = self.set_keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut found = Vec::new();
+        for SetKey { key, kind, setting } in &set {
+            let is = type_of(&mut *connection, key.as_bytes()).await?;
+            if is != *kind && is != "none" {
+                found.push(format!(
+                    "{0} is a {is} in Redis, and {setting} names it for a {kind}: delete or rename it, or set {setting} to another name",
+                    shown(key)
+                ));
+            }
+        }
+        let mut cursor = 0_u64;
+        loop {
+            let (next, keys): (u64, Vec<Vec<u8>>) = redis::cmd("SCAN")
+                .arg(cursor)
+                .arg("MATCH")
+                .arg("trunkd:*")
+                .arg("COUNT")
+                .arg(SCAN_COUNT)
+                .query_async(&mut *connection)
+                .await?;
+            for key in keys {
+                let name = String::from_utf8_lossy(&key);
+                let Some((_, kind, then)) = expected(&name) else {
+                    continue;
+                };
+                let is = type_of(&mut *connection, &key).await?;
+                if is != kind && is != "none" {
+                    let name = shown(&name);
+                    found.push(format!(
+                        "{name} is a {is} in Redis, where trunkd keeps a {kind}: delete it (redis-cli DEL {name}); {then}"
+                    ));
+                }
+            }
+            if next == 0 {
+                return Ok(found);
+            }
+            cursor = next;
+        }
+    }
+}
+
+fn expected(name: &str) -> Option<(&'static str, &'static str, &'static str)> {
+    let is_it = |known: &str| match known.ends_with(':') {
+        true => name.starts_with(known),
+        false => name == known,
+    };
+    OWN_KEYS.into_iter().find(|(known, ..)| is_it(known))
+}
+
+async fn type_of(connection: &mut impl redis::aio::ConnectionLike, key: &[u8]) -> Result<String, RedisError> {
+    redis::cmd("TYPE").arg(key).query_async(connection).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_known_by_its_name_or_by_how_it_begins() {
+        let kind = |name| expected(name).map(|(_, kind, _)| kind);
+        assert_eq!(kind("trunkd:key"), Some("string"));
+        assert_eq!(kind("trunkd:key:former"), Some("list"));
+        assert_eq!(kind("trunkd:status:fs1"), Some("hash"));
+        assert_eq!(kind("trunkd:control"), Some("hash"));
+        assert_eq!(kind("trunkd:control2"), None);
+        assert_eq!(kind("gateways"), None);
+    }
+}
