@@ -10,7 +10,9 @@ fn of_page(mark: &str) -> &'static str {
     let (_, rest) = page
         .split_once(&format!("<!-- {mark} -->\n"))
         .expect("docs/gateways.md has the mark");
-    rest.split_once("<!-- end -->").expect("docs/gateways.md has the end mark").0
+    rest.split_once("<!-- end -->")
+        .expect("docs/gateways.md has the end mark")
+        .0
 }
 
 /// The tables of params that docs/gateways.md must have.
