@@ -136,7 +136,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn read_all_reports(&self) -> Result<Reports, StoreError> {
         let ((seconds, micros), fields): ((u64, u64), BTreeMap<String, String>) = self
-            .read("read reports", self.timeout, async |connection| {
+            .read("read reports", self.timeout(), async |connection| {
                 redis::pipe()
                     .cmd("TIME")
                     .cmd("HGETALL")
@@ -195,7 +195,7 @@ impl Store {
             .arg(switch)
             .arg(REPORT_LASTS.as_millis())
             .arg(u8::from(clean));
-        self.write("write report", self.timeout, async |connection| {
+        self.write("write report", self.timeout(), async |connection| {
             call.invoke_async::<()>(connection).await
         })
         .await
@@ -203,7 +203,7 @@ impl Store {
 
     /// Says nothing of a switch any more.
     pub(crate) async fn drop_report(&self, switch: &str, holder: &str) -> Result<(), StoreError> {
-        self.write("drop report", self.timeout, async |connection| {
+        self.write("drop report", self.timeout(), async |connection| {
             redis::cmd("HDEL")
                 .arg(keys::RECONCILE)
                 .arg(format!("{switch} {holder}"))

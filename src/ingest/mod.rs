@@ -838,7 +838,7 @@ impl Ingest {
 
     /// Redis was lost and found: after a failover, or a crash, it lacks the last of what it had acknowledged, though no write of ours failed.
     async fn doubter(&self) {
-        let mut found = self.observed.found();
+        let mut found = self.observed.recovered();
         while found.changed().await.is_ok() {
             self.survey_within(self.timing.settle);
             // A Redis that is lost again and again is no reason to ask the switch all the time.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::keys::{self, StatusKeys};
-use crate::redis::{Store, StoreError};
+use crate::redis::{Burst, Store, StoreError};
 use crate::registration::{Calls, PingStatus, State};
 
 /// A script of ours; the shared part stands before each.
@@ -47,6 +47,7 @@ pub struct Observed {
     switch_field: Arc<str>,
     /// Tells this trunkd's sightings of the switch from another's.
     instance: Arc<str>,
+    burst: Arc<Burst>,
 }
 
 /// A gateway's state on one switch: the value in `trunkd:status:<switchname>`. Times are RFC 3339 in UTC.
@@ -272,6 +273,7 @@ impl Observed {
             switch: switch.into(),
             switch_field: format!("\"FreeSWITCH-Switchname\":{name}").into(),
             instance,
+            burst: Arc::default(),
         }
     }
 
@@ -280,8 +282,8 @@ impl Observed {
     }
 
     /// Tells whenever Redis was found again after it was lost: it may lack what it had acknowledged.
-    pub fn found(&self) -> watch::Receiver<u64> {
-        self.store.found()
+    pub fn recovered(&self) -> watch::Receiver<u64> {
+        self.store.recovered()
     }
 
     /// A connection found the switch in this run. Answers the newest sequence that Redis reflects of it.
@@ -508,7 +510,7 @@ impl Observed {
             .arg(self.keys.list_max);
         arguments(&mut call);
         self.store
-            .write(operation, WRITE_TIMEOUT, async |connection| {
+            .write_burst(&self.burst, operation, WRITE_TIMEOUT, async |connection| {
                 match call.query_async(connection).await {
                     Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                         script.load_async(connection).await?;
