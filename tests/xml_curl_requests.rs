@@ -1109,7 +1109,7 @@ async fn the_metrics_count_requests_by_kind_and_outcome() {
 }
 
 #[tokio::test]
-async fn an_answer_over_a_mebibyte_is_warned_about_with_the_mend() {
+async fn an_answer_over_a_mebibyte_is_warned_about_with_the_fix() {
     let site = TestSite::start(|_| {}).await;
     site.source.grow(5_000);
     let response = site.exchange(&recorded("rescan")).await;

@@ -191,7 +191,7 @@ pub(super) async fn read(
     Ok(plans)
 }
 
-/// What the switch runs; else a line with the mend.
+/// What the switch runs; else a line with the fix.
 async fn seen(switch: &SwitchSettings) -> Result<Known, String> {
     let address = SwitchAddress {
         name: switch.name.clone(),
@@ -199,7 +199,7 @@ async fn seen(switch: &SwitchSettings) -> Result<Known, String> {
         password: switch.password.clone(),
     };
     look(&address, event_socket::Timing::default()).await.map_err(|error| {
-        let mend = match &error {
+        let fix = match &error {
             OpenError::Connect(ConnectError::Io(_) | ConnectError::Timeout(..)) => {
                 "; check `address` of this [[switch]], and that FreeSWITCH runs and its mod_event_socket listens there"
             }
@@ -207,7 +207,7 @@ async fn seen(switch: &SwitchSettings) -> Result<Known, String> {
         };
         // What a switch answered may be in it.
         let error = error.to_string();
-        format!("it cannot be read at {}: {}{mend}", switch.address, shown(&error))
+        format!("it cannot be read at {}: {}{fix}", switch.address, shown(&error))
     })
 }
 

@@ -24,7 +24,7 @@ pub enum NameError {
 
 impl NameError {
     /// What to do about it.
-    pub fn mend(&self) -> &'static str {
+    pub fn fix(&self) -> &'static str {
         match self {
             Self::Empty => "give it a name of letters, digits, '_', '.' and '-'",
             Self::TooLong { .. } => "shorten the name",

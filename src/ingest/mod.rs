@@ -81,7 +81,7 @@ pub struct Timing {
     /// Between two tries to reach a switch.
     pub first_retry: Duration,
     pub most_retry: Duration,
-    /// The same when only an operator can mend it.
+    /// The same when only an operator can correct it.
     pub refused_retry: Duration,
     /// How often Redis is told that the switch is connected.
     pub touch_interval: Duration,
@@ -952,7 +952,7 @@ impl Ingest {
         }
         self.bump();
         self.listed.notify_one();
-        self.mend(&survey, now).await
+        self.correct(&survey, now).await
     }
 
     /// Asks the switch for a few gateways, each by its name, and has Redis say what it answers.
@@ -985,7 +985,7 @@ impl Ingest {
         // Events that the answers reflect go first, so that they are not taken for differences.
         while self.flush().await == Flushed::More {}
         let stored = self.observed.read_some(&taken).await?;
-        let mends: Vec<_> = {
+        let corrections: Vec<_> = {
             let mut shared = self.lock();
             if !shared.is_run(&identity.core_uuid) {
                 return Ok(());
@@ -1000,23 +1000,26 @@ impl Ingest {
             rows.map(|(name, row)| snapshot::set_right(&stored, &name, row, identity, sequence, now))
                 .collect()
         };
-        let mended = self.observed.mend_some(&identity.core_uuid, sequence, &mends).await?;
-        let mended = mended.ok_or(SurveyError::Outdated)?;
+        let corrected = self
+            .observed
+            .correct_some(&identity.core_uuid, sequence, &corrections)
+            .await?;
+        let corrected = corrected.ok_or(SurveyError::Outdated)?;
         tracing::debug!(
             switch = self.name(),
             asked = answers.len(),
-            mended,
+            corrected,
             "gateways looked at by name"
         );
         self.look_again();
         Ok(())
     }
 
-    async fn mend(&self, survey: &Survey, now: Timestamp) -> Result<(), SurveyError> {
+    async fn correct(&self, survey: &Survey, now: Timestamp) -> Result<(), SurveyError> {
         // Events that the snapshot reflects go first, so that they are not taken for differences.
         while self.flush().await == Flushed::More {}
         let stored = self.observed.read().await?;
-        let mends = {
+        let corrections = {
             let mut shared = self.lock();
             if !shared.is_run(&survey.identity.core_uuid) {
                 return Ok(());
@@ -1024,18 +1027,18 @@ impl Ingest {
             shared.view.told();
             snapshot::differences(&stored, &shared.view, &survey.identity, survey.sequence, now)
         };
-        let mended = self
+        let corrected = self
             .observed
-            .mend(&survey.identity.core_uuid, survey.sequence, &mends)
+            .correct(&survey.identity.core_uuid, survey.sequence, &corrections)
             .await?
             .ok_or(SurveyError::Outdated)?;
-        if mended > 0 {
+        if corrected > 0 {
             tracing::info!(
                 switch = self.name(),
-                mended,
+                corrected,
                 "gateway states in Redis differed from the switch and were set right"
             );
-            ::metrics::counter!(metrics::SNAPSHOT_CORRECTIONS, "switch" => self.label()).increment(mended);
+            ::metrics::counter!(metrics::SNAPSHOT_CORRECTIONS, "switch" => self.label()).increment(corrected);
         }
         self.look_again();
         Ok(())

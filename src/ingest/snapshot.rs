@@ -1,4 +1,4 @@
-//! A snapshot against what is stored: which rows and values differ, and the event-shaped values that mend them. Pure.
+//! A snapshot against what is stored: which rows and values differ, and the event-shaped values that correct them. Pure.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::view::View;
 use crate::event_socket::{Subclass, headers};
-use crate::observed::{Mend, MendOp, Row, StaleItem, Stored};
+use crate::observed::{Correction, CorrectionOp, Row, StaleItem, Stored};
 
 /// Marks a value that is not an event as FreeSWITCH sent it.
 const SOURCE: &str = "trunkd-Source";
@@ -38,10 +38,10 @@ pub(super) fn differences(
     identity: &Identity,
     sequence: u64,
     now: Timestamp,
-) -> Vec<Mend> {
-    let mut mends = Vec::new();
+) -> Vec<Correction> {
+    let mut corrections = Vec::new();
     for (name, row) in view.rows().filter(|(name, _)| !view.is_newer(name)) {
-        mends.push(set_right(stored, name, row, identity, sequence, now));
+        corrections.push(set_right(stored, name, row, identity, sequence, now));
     }
     let ours = |value: &str| parse(value).is_some_and(|value| value.switchname == identity.switchname);
     let mut gone: Vec<_> = stored.rows.keys().collect();
@@ -60,15 +60,15 @@ pub(super) fn differences(
         let row = serde_json::from_str(&old_row).unwrap_or_else(|_| Row::unknown(now));
         let value = event_shaped(Subclass::Delete, name, &row, identity, sequence, now);
         let old_value = stored.values.get(name).cloned().unwrap_or_default();
-        mends.push(Mend {
+        corrections.push(Correction {
             gateway: name.clone(),
-            op: MendOp::Delete { value },
+            op: CorrectionOp::Delete { value },
             old_row,
             old_value,
         });
     }
-    mends.sort_by(|a, b| a.gateway.cmp(&b.gateway));
-    mends
+    corrections.sort_by(|a, b| a.gateway.cmp(&b.gateway));
+    corrections
 }
 
 /// What must change so that Redis says this of the gateway.
@@ -79,13 +79,13 @@ pub(super) fn set_right(
     identity: &Identity,
     sequence: u64,
     now: Timestamp,
-) -> Mend {
+) -> Correction {
     let old_value = stored.values.get(name).map_or("", String::as_str);
     let value = (!says(old_value, row, identity, stored))
         .then(|| event_shaped(Subclass::State, name, row, identity, sequence, now));
-    Mend {
+    Correction {
         gateway: name.to_owned(),
-        op: MendOp::Set {
+        op: CorrectionOp::Set {
             row: row.to_json(),
             value,
         },

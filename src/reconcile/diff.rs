@@ -148,7 +148,7 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// How many desired gateways run as they should.
     pub unchanged: usize,
-    /// What keeps a desired gateway from its place, or will: an operator must mend it.
+    /// What keeps a desired gateway from its place, or will: an operator must fix it.
     pub conflicts: Vec<Conflict>,
 }
 
@@ -175,7 +175,7 @@ impl Plan {
     }
 }
 
-/// What trunkd will not set right by itself. `Display` is one line with the mend.
+/// What trunkd will not set right by itself. `Display` is one line with the fix.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "conflict", rename_all = "snake_case")]
 pub enum Conflict {

@@ -338,7 +338,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         if decision.held.is_some() && self.others_agree(&wanted.desired).await {
             decision = self.decide(known, &wanted, order, &control);
         }
-        self.forget_mended(&decision.plan, &known.unsettled);
+        self.forget_resolved(&decision.plan, &known.unsettled);
         self.begin_order(order, &decision);
         let paused = control.is_paused(self.switch.name());
         let starts_by_itself = decision.held.is_none() && self.mode == ReconcileMode::Apply && !paused;
@@ -587,7 +587,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     }
 
     /// A trouble is over when nothing is to be done about the gateway any more, or something else.
-    fn forget_mended(&mut self, plan: &Plan, unsettled: &BTreeSet<GatewayName>) {
+    fn forget_resolved(&mut self, plan: &Plan, unsettled: &BTreeSet<GatewayName>) {
         let planned: HashMap<_, _> = plan
             .actions
             .iter()

@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_plan_says_why_and_what_mends_it() {
+    fn a_held_plan_says_why_and_how_to_release_it() {
         let held = |removals, ours, reason| Hold {
             removals: gateways(0..removals),
             weight: Weight { ours, earlier: 0 },

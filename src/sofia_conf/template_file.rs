@@ -34,8 +34,8 @@ pub(super) fn read_sofia_conf(dir: &Path, loading: &mut Loading) -> Result<(Stri
         configuration = Some((at, element));
     }
     let Some((at, configuration)) = configuration else {
-        let mend = "start from the sofia.conf.xml that comes with trunkd or FreeSWITCH";
-        return Err(file.error(0, "there is no <configuration name=\"sofia.conf\">", mend));
+        let fix = "start from the sofia.conf.xml that comes with trunkd or FreeSWITCH";
+        return Err(file.error(0, "there is no <configuration name=\"sofia.conf\">", fix));
     };
     if configuration.attribute("name") != Some("sofia.conf") {
         let reason = "FreeSWITCH looks for <configuration name=\"sofia.conf\">, and this has another name";
@@ -121,12 +121,12 @@ pub(super) struct TemplateFile {
 
 impl TemplateFile {
     pub(super) fn read(path: &Path, loading: &mut Loading) -> Result<TemplateFile, TemplateError> {
-        let unusable = |reason: String, mend: &str| TemplateError {
+        let unusable = |reason: String, fix: &str| TemplateError {
             file: path.to_owned(),
             line: None,
             column: None,
             reason,
-            mend: mend.to_owned(),
+            fix: fix.to_owned(),
         };
         let bytes = files::read(path, MAX_FILE_BYTES).map_err(|error| match error {
             FileError::TooLarge { bytes, most } => unusable(
@@ -199,14 +199,14 @@ impl TemplateFile {
         Ok(file)
     }
 
-    fn error(&self, at: usize, reason: impl Into<String>, mend: impl Into<String>) -> TemplateError {
+    fn error(&self, at: usize, reason: impl Into<String>, fix: impl Into<String>) -> TemplateError {
         let (line, column) = place(&self.text, at);
         TemplateError {
             file: self.path.clone(),
             line: Some(line),
             column: Some(column),
             reason: reason.into(),
-            mend: mend.into(),
+            fix: fix.into(),
         }
     }
 
@@ -219,12 +219,12 @@ impl TemplateFile {
         self.error(malformed.at, reason, "correct it")
     }
 
-    fn warning(&self, at: usize, reason: String, mend: String) -> TemplateWarning {
+    fn warning(&self, at: usize, reason: String, fix: String) -> TemplateWarning {
         TemplateWarning {
             file: self.path.clone(),
             line: self.lines.number(at),
             reason,
-            mend,
+            fix,
         }
     }
 
@@ -304,14 +304,14 @@ impl TemplateFile {
 
     /// What FreeSWITCH's parser gets to see of the file, which must be well-formed too, with these tags where they are.
     fn surviving(&self, breaks: &[usize], tags: &[&Element]) -> Result<Outline, TemplateError> {
-        const MEND: &str = "give each directive a line of its own, with nothing before or after it";
+        const FIX: &str = "give each directive a line of its own, with nothing before or after it";
         let text = preprocessor::surviving(&self.uncut, breaks);
         let surviving = Outline::read(&text, Comments::Checked).map_err(|malformed| {
             if Outline::read(&self.uncut, Comments::Checked).is_err_and(|before| before == malformed) {
                 return self.malformed(&malformed);
             }
             let reason = "FreeSWITCH's preprocessor drops lines of this file that the rest needs to be well-formed";
-            self.error(malformed.at, format!("{reason}: {}", malformed.reason), MEND)
+            self.error(malformed.at, format!("{reason}: {}", malformed.reason), FIX)
         })?;
         let survives = |tag: &Element| {
             let found = surviving.opened_at(tag.open.start);
@@ -324,7 +324,7 @@ impl TemplateFile {
                     "FreeSWITCH's preprocessor drops lines of this file, and <{}> is lost with them",
                     tag.name
                 );
-                Err(self.error(tag.open.start, reason, MEND))
+                Err(self.error(tag.open.start, reason, FIX))
             }
         }
     }
@@ -335,7 +335,7 @@ impl TemplateFile {
         loading.warnings.extend(
             notes
                 .into_iter()
-                .map(|Note { at, reason, mend }| self.warning(at, reason, mend)),
+                .map(|Note { at, reason, fix }| self.warning(at, reason, fix)),
         );
         directives
     }
@@ -361,12 +361,12 @@ impl TemplateFile {
         for (_, element) in self.top_elements() {
             if element.name != "profile" {
                 let reason = format!("expected <profile>, found <{}>", element.name);
-                let mend = if element.name == "gateway" {
+                let fix = if element.name == "gateway" {
                     "gateways belong in Redis, or inside the <gateways> of a profile"
                 } else {
                     "move it out of sip_profiles, which holds profiles only"
                 };
-                return Err(self.error(element.open.start, reason, mend));
+                return Err(self.error(element.open.start, reason, fix));
             }
         }
         if self.top_elements().next().is_none() {
@@ -541,8 +541,8 @@ impl TemplateFile {
                     if let Some(first) = loading.gateways.insert(name.clone(), self.place(gateway.open.start)) {
                         let reason =
                             format!("there is a gateway '{name}' already, at {first}; FreeSWITCH takes a name once");
-                        let mend = "rename one, or remove it".to_owned();
-                        loading.warnings.push(self.warning(gateway.open.start, reason, mend));
+                        let fix = "rename one, or remove it".to_owned();
+                        loading.warnings.push(self.warning(gateway.open.start, reason, fix));
                     }
                     let span = gateway.span();
                     Some((
@@ -587,7 +587,7 @@ impl TemplateFile {
                 Err(self.error(at, reason, "write the name out"))
             }
             Some(name) => ProfileName::parse(name)
-                .map_err(|error| self.error(at, format!("the profile's name can't be used: {error}"), error.mend())),
+                .map_err(|error| self.error(at, format!("the profile's name can't be used: {error}"), error.fix())),
         }
     }
 }

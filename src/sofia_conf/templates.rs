@@ -22,7 +22,7 @@ const MAX_WARNINGS: usize = 200;
 
 /// Why the templates can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {reason}; {mend}", Place { file: file.display(), line: *line, column: *column })]
+#[error("{}: {reason}; {fix}", Place { file: file.display(), line: *line, column: *column })]
 pub struct TemplateError {
     pub file: PathBuf,
     /// Counted from 1; `None` when it is about the whole file.
@@ -30,18 +30,18 @@ pub struct TemplateError {
     /// In characters, counted from 1.
     pub column: Option<usize>,
     pub reason: String,
-    pub mend: String,
+    pub fix: String,
 }
 
 /// Something in a template that FreeSWITCH will not do as it reads.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, thiserror::Error)]
-#[error("{}: {reason}; {mend}", Place { file: file.display(), line: Some(*line), column: None })]
+#[error("{}: {reason}; {fix}", Place { file: file.display(), line: Some(*line), column: None })]
 pub struct TemplateWarning {
     pub file: PathBuf,
     /// Counted from 1.
     pub line: usize,
     pub reason: String,
-    pub mend: String,
+    pub fix: String,
 }
 
 /// `file:line:column`, as compilers write it and editors understand it.
@@ -131,7 +131,7 @@ impl Templates {
                 line: None,
                 column: None,
                 reason: "there is no profile in this folder".to_owned(),
-                mend: "put a FreeSWITCH profile file there, such as external.xml".to_owned(),
+                fix: "put a FreeSWITCH profile file there, such as external.xml".to_owned(),
             });
         }
         Ok(templates)
@@ -164,7 +164,7 @@ impl Templates {
             line: None,
             column: None,
             reason: format!("there is no template for the default profile '{default_profile}'"),
-            mend: format!(
+            fix: format!(
                 "add one, or set templates.default_profile to one of {}",
                 known.join(", ")
             ),
@@ -196,7 +196,7 @@ fn bound_warnings(warnings: &mut Vec<TemplateWarning>) {
     if let (1.., Some(last)) = (more, warnings.last().cloned()) {
         warnings.push(TemplateWarning {
             reason: format!("{more} more warnings follow that are not listed"),
-            mend: "see to those above first".to_owned(),
+            fix: "see to those above first".to_owned(),
             ..last
         });
     }
@@ -209,7 +209,7 @@ fn profile_files(dir: &Path) -> Result<Vec<PathBuf>, TemplateError> {
         line: None,
         column: None,
         reason: format!("the folder can't be read: {error}"),
-        mend: "make it, and put FreeSWITCH's profile files there".to_owned(),
+        fix: "make it, and put FreeSWITCH's profile files there".to_owned(),
     };
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).map_err(|error| unreadable(&error))? {
@@ -228,7 +228,7 @@ fn profile_files(dir: &Path) -> Result<Vec<PathBuf>, TemplateError> {
                 "the folder has {} profile files; at most {MAX_FILES} are read",
                 files.len()
             ),
-            mend: "keep only the profiles that FreeSWITCH is to have".to_owned(),
+            fix: "keep only the profiles that FreeSWITCH is to have".to_owned(),
         });
     }
     files.sort();

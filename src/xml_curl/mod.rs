@@ -123,7 +123,7 @@ impl Answer {
         Self::new(Outcome::NotFound, NOT_FOUND.into())
     }
 
-    /// Refuses with a reason that names the mend and no secret.
+    /// Refuses with a reason that names the fix and no secret.
     pub fn refused(outcome: Outcome, reason: impl Into<String>) -> Self {
         let mut reason = reason.into();
         reason.push('\n');
