@@ -19,12 +19,12 @@ use tokio_util::sync::CancellationToken;
 use super::LastGood;
 use super::finding_log::log_changes;
 use super::revision_key::{MAX_FORMER_KEYS, StoredKey};
+use crate::gateway::RevisionKey;
 use crate::gateway::{Desired, DomainName, RawDomain, RawDomains, Rules};
 use crate::keys::{self, GatewayKeys};
 use crate::metrics::{self, GatewayGauges};
 use crate::redis::tracking::{Dirty, Fence, Mark, Tracking};
 use crate::redis::{Access, Cause, HashConnection, RedisRole, Store, StoreError};
-use crate::sofia_conf::RevisionKey;
 use crate::telemetry::ms;
 
 /// What reading gateways is called in messages.

@@ -10,9 +10,9 @@ use std::sync::LazyLock;
 use rand::RngExt;
 use redis::{RedisError, RedisResult, Value};
 
+use crate::gateway::RevisionKey;
 use crate::keys;
 use crate::redis::{Store, StoreError, is_wrong_type};
-use crate::sofia_conf::RevisionKey;
 
 /// So many replaced keys are remembered. Each is an accident.
 pub(crate) const MAX_FORMER_KEYS: isize = 8;

@@ -26,13 +26,13 @@ use super::told::Told;
 use crate::backoff::Backoff;
 use crate::control::{Control, Lease, OrderReport, Report, Term};
 use crate::event_socket::{Changes, CommandError, Commands, Killed, Permit, QueryError};
+use crate::gateway::RevisionKey;
 use crate::gateway::{Desired, Entries, EntryChange, GatewayName, ProfileName};
 use crate::health::{self, Health, Part};
 use crate::metrics;
 use crate::redis::Store;
 use crate::settings::{ReconcileMode, ReconcileSettings};
 use crate::shown::shown;
-use crate::sofia_conf::RevisionKey;
 use orders::{OrderState, ReadOrder};
 
 /// Restarts that wait for their deletes at once: a tick or two each (FACTS 22).

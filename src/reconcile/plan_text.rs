@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::diff::{Action, Plan};
 use super::guard::Hold;
+use crate::gateway::RevisionKey;
 use crate::gateway::{Direction, Gateway, GatewayName, shown};
 use crate::shown::shown as foreign;
-use crate::sofia_conf::RevisionKey;
 
 /// What stands in a [`FieldChange`] for a secret.
 pub const MASK: &str = "(secret)";

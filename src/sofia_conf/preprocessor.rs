@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::lines::{span_at, strictly_inside};
+use super::spans::{span_at, strictly_inside};
 
 /// The name of a directive's element, in any case.
 pub(super) const DIRECTIVE: &str = "x-pre-process";

@@ -17,7 +17,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::gateway::Desired;
-use crate::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates, Text};
+use crate::gateway::RevisionKey;
+use crate::sofia_conf::{GatewayQuery, NOT_FOUND, Query, Templates, Text};
 use documents::{Found, NotWritten};
 
 pub use documents::Documents;
