@@ -255,7 +255,7 @@ fn a_broken_file_is_refused_with_its_place() {
         ),
         (
             "<profile name=\"$${domain}\"/>",
-            "a.xml:1:1: the profile's name is left to a FreeSWITCH global",
+            "a.xml:1:1: the profile's name is comes from a FreeSWITCH global",
         ),
         (
             "<profile name=\"a\"/>\n<profile name=\"A\"/>",
@@ -399,7 +399,7 @@ fn an_include_of_the_profiles_in_sofia_conf_is_a_warning() {
         assert_eq!(templates.warnings().len(), 1);
         let warning = templates.warnings()[0].to_string();
         assert!(
-            warning.contains("sofia.conf.xml:3: trunkd puts the profiles in here itself"),
+            warning.contains("sofia.conf.xml:3: trunkd inserts the profiles here itself"),
             "{warning}"
         );
     }
@@ -589,7 +589,7 @@ fn what_freeswitch_passes_over_in_a_profile_is_a_warning() {
         "{found:?}"
     );
     assert!(
-        found[1].starts_with("a.xml:3: FreeSWITCH reads the first <gateways>"),
+        found[1].starts_with("a.xml:3: FreeSWITCH reads only the first <gateways>"),
         "{found:?}"
     );
     let found = warnings(
