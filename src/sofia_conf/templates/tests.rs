@@ -255,7 +255,7 @@ fn a_broken_file_is_refused_with_its_place() {
         ),
         (
             "<profile name=\"$${domain}\"/>",
-            "a.xml:1:1: the profile's name is comes from a FreeSWITCH global",
+            "a.xml:1:1: the profile's name comes from a FreeSWITCH global",
         ),
         (
             "<profile name=\"a\"/>\n<profile name=\"A\"/>",
