@@ -15,6 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["main", "lib"],
     &["cli"],
     &["app"],
+    &["operate"],
     &["http"],
     &["xml_curl"],
     &["reconcile", "ingest"],

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::conflict::{Conflict, known_conflicts};
 use crate::keys;
 use crate::redis::{Store, StoreError};
 use crate::shown::shown;
@@ -37,8 +38,9 @@ pub struct Report {
     pub state: Option<String>,
     /// How many gateways may still be taken off the switch with nobody's approval, for now.
     pub removals_left: Option<usize>,
-    /// What an operator must fix, each a sentence.
-    pub conflicts: Vec<String>,
+    /// What an operator must fix.
+    #[serde(deserialize_with = "known_conflicts")]
+    pub conflicts: Vec<Conflict>,
     /// gateway → why it is not as it should be.
     pub troubles: BTreeMap<String, String>,
     /// gateway → the revision that it is to run with, where that is not the one it runs with.

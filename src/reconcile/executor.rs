@@ -917,7 +917,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             held_back: self.held_back(decision.held.as_ref(), desired),
             state: Some(self.served.state_name(desired)),
             removals_left: Some(decision.removals_left(&memory.ours, self.limits)),
-            conflicts: plan.conflicts.iter().map(ToString::to_string).collect(),
+            conflicts: plan.conflicts.clone(),
             troubles: troubles.collect(),
             pending: pending.collect(),
             last_order: memory.last_order.clone(),

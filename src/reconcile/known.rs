@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::diff::{Action, Actual, Conflict, Differences, Have, Plan, Want};
+use super::diff::{Action, Actual, Differences, Have, Plan, Want};
+use crate::control::Conflict;
 use crate::event_socket::{self, GatewayStatus, OpenError, SNAPSHOT_CHUNK, Session, SwitchAddress};
 use crate::gateway::RevisionKey;
 use crate::gateway::{Desired, GatewayName, ProfileName};

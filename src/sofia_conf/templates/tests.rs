@@ -268,7 +268,7 @@ fn a_broken_file_is_refused_with_its_place() {
         ("<settings/>", "a.xml:1:1: expected <profile>, found <settings>"),
         ("<!-- nothing -->", "a.xml:1:1: there is no <profile> in this file"),
         ("", "a.xml:1:1: there is no <profile> in this file"),
-        ("<profile name=\"a\"/>\n\0", "a.xml:2:1: the file holds a NUL"),
+        ("<profile name=\"a\"/>\n\0", "a.xml:2:1: the file contains a NUL"),
     ] {
         let error = error(profile);
         assert!(error.starts_with(expected), "{profile:?}: {error}");
