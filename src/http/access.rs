@@ -46,8 +46,7 @@ impl Record {
     pub(super) fn answered(&mut self, answer: &Answer) {
         let elapsed = self.started.elapsed();
         let kind = self.kind();
-        let labels = [("kind", kind.as_str()), ("outcome", answer.outcome.as_str())];
-        counter!(XML_CURL_REQUESTS, &labels).increment(1);
+        counter!(XML_CURL_REQUESTS, "kind" => kind.as_str(), "outcome" => answer.outcome.as_str()).increment(1);
         histogram!(XML_CURL_SECONDS, "kind" => kind.as_str()).record(elapsed);
         if answer.outcome == Outcome::Served {
             histogram!(XML_CURL_BYTES, "kind" => kind.as_str()).record(answer.body.len() as f64);

@@ -65,9 +65,28 @@ fn domains_past_the_bound_share_one_label_and_gone_ones_fall_to_zero() {
 }
 
 #[test]
-fn labels_outside_the_known_words_are_other() {
+fn an_unknown_state_is_labelled_other() {
     assert_eq!(state_label("REGED"), "REGED");
     assert_eq!(state_label("reged; rm -rf"), "other");
-    assert_eq!(subclass_label("sofia::gateway_state"), "sofia::gateway_state");
-    assert_eq!(subclass_label("sofia::whatever"), "other");
+}
+
+#[test]
+fn every_metric_is_described_with_its_type() {
+    let text = rendered(|| {
+        describe();
+        for metric in ALL {
+            match metric.kind {
+                MetricKind::Counter => counter!(metric.name).increment(1),
+                MetricKind::Gauge => gauge!(metric.name).set(1.0),
+                MetricKind::Histogram => histogram!(metric.name).record(1.0),
+            }
+        }
+    });
+    for Metric { name, kind, help, .. } in ALL {
+        assert!(text.contains(&format!("# HELP {name} {help}\n")), "{name} in {text}");
+        assert!(
+            text.contains(&format!("# TYPE {name} {}\n", kind.as_str())),
+            "{name} in {text}"
+        );
+    }
 }
