@@ -23,13 +23,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trunkd::gateway::{Desired, ProfileName, RawDomain};
 use trunkd::health::{Health, Part, State};
-use trunkd::http::gate::SwitchAddresses;
-use trunkd::http::server as http;
-use trunkd::http::tls::Tls;
+use trunkd::http::{self, SwitchAddresses, Tls};
 use trunkd::metrics;
 use trunkd::settings::{Credential, HttpSettings, TlsSettings};
 use trunkd::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates};
-use trunkd::xml_curl::{Current, Documents, Request, Source, Unavailable};
+use trunkd::xml_curl::{ConfigSource, CurrentConfig, DocumentCache, Request, Unavailable};
 
 /// How long a document may take to be written before an older one is given.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -1032,7 +1030,7 @@ async fn a_certificate_that_cannot_be_used_keeps_the_server_from_starting() {
         &settings,
         Arc::new(SwitchAddresses::default()),
         Arc::new(Fixed::new()),
-        Documents::new(LIMIT),
+        DocumentCache::new(LIMIT),
         Arc::new(Health::new()),
         metrics::install(),
     )
@@ -1152,7 +1150,7 @@ impl TestSite {
             &settings,
             Arc::new(SwitchAddresses::default()),
             source.clone(),
-            Documents::new(LIMIT),
+            DocumentCache::new(LIMIT),
             health.clone(),
             metrics::install(),
         )
@@ -1215,7 +1213,7 @@ fn settings() -> HttpSettings {
 
 /// A source that never changes unless a test says so, and counts how often it is asked.
 struct Fixed {
-    current: Mutex<Result<Current, Unavailable>>,
+    current: Mutex<Result<CurrentConfig, Unavailable>>,
     asked: AtomicUsize,
     at_once: AtomicUsize,
     most_at_once: AtomicUsize,
@@ -1224,8 +1222,8 @@ struct Fixed {
     released: Semaphore,
 }
 
-impl Source for Fixed {
-    async fn desired(&self, _asked: &trunkd::xml_curl::SofiaConf) -> Result<Current, Unavailable> {
+impl ConfigSource for Fixed {
+    async fn current(&self, _request: &trunkd::xml_curl::SofiaConfRequest) -> Result<CurrentConfig, Unavailable> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         assert!(!self.panics.swap(false, Ordering::SeqCst), "as told by the test");
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
@@ -1289,19 +1287,19 @@ impl Fixed {
 
 const IP_TRUNK: &str = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
 
-fn current(gateways: Vec<(String, &str)>) -> Current {
+fn current(gateways: Vec<(String, &str)>) -> CurrentConfig {
     let templates = Arc::new(templates());
     let rules = templates.rules(&ProfileName::parse("external").unwrap()).unwrap();
     let fields = gateways
         .into_iter()
         .map(|(name, value)| (name.into_bytes(), value.as_bytes().to_vec()));
     let domains = [("default".to_owned(), RawDomain::hash(fields))].into();
-    Current {
+    CurrentConfig {
         desired: Arc::new(Desired::build(&domains, &rules, None)),
         key: RevisionKey::new([7; 32]),
         templates,
         stale_since: None,
-        is_for_one: false,
+        is_shared: true,
     }
 }
 

@@ -9,7 +9,7 @@ use super::terminal::clock;
 use super::{Shared, catalog_with_last_good, json_text, print, rules, store, templates, unreadable};
 use crate::desired::LastGood;
 use crate::gateway::{Finding, Severity};
-use crate::http::tls as http_tls;
+use crate::http;
 use crate::settings::Flags;
 use crate::shown::shown_line;
 
@@ -67,7 +67,7 @@ async fn look(shared: &Shared) -> Report {
         .errors
         .extend(settings.validate_for_serve().err().map(|error| error.to_string()));
     if let Some(tls) = &settings.http.tls {
-        let config = http_tls::server_config(tls);
+        let config = http::server_config(tls);
         report.errors.extend(config.err().map(|error| error.to_string()));
     }
     let templates = match templates(&settings) {

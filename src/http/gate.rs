@@ -1,8 +1,8 @@
 //! Which connections are let in. Decided before the TLS handshake and before anything is read.
 //!
-//! There is room for `http.max_connections`. More connections wait for a while, so that a fleet
-//! that asks at once is served in turn. The addresses of configured switches have extra room of
-//! their own: nobody else can keep a switch from its answer.
+//! `http.max_connections` connections are let in. More wait for a while, so that a fleet that asks all at the same time is
+//! served in turn. The addresses of configured switches have reserved connections: nobody else can keep a switch from its
+//! answer.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -23,30 +23,30 @@ use crate::metrics::{HTTP_CONNECTIONS, HTTP_REFUSED};
 use crate::settings::{HostPort, SwitchSettings};
 use crate::throttle::Throttle;
 
-/// Extra connections for each configured switch: at its start FreeSWITCH asks for every profile at
-/// the same time (FACTS 3).
+/// Reserved connections for each configured switch: when it starts, FreeSWITCH asks for all profiles at the same time
+/// (FACTS 3).
 const RESERVED_PER_SWITCH: usize = 16;
-/// Extra connections for all switches together; each takes an open file.
-const RESERVED_MOST: usize = 1024;
-/// Connections that may wait for room: as many as `http.max_connections`, and at least this many.
-const WAITING_LEAST: usize = 256;
+/// Reserved connections for all switches together; each takes an open file.
+const MAX_RESERVED: usize = 1024;
+/// As many connections may wait as `http.max_connections`, and at least this many.
+const MIN_WAITING: usize = 256;
 /// How often the names of switches are looked up.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many connections can be open at once, waiting ones included.
+/// How many connections can be open at the same time, including those that wait.
 pub fn most_connections(max_connections: usize, switches: usize) -> usize {
     max_connections + reserved(switches) + waiting(max_connections)
 }
 
 fn reserved(switches: usize) -> usize {
-    switches.saturating_mul(RESERVED_PER_SWITCH).min(RESERVED_MOST)
+    switches.saturating_mul(RESERVED_PER_SWITCH).min(MAX_RESERVED)
 }
 
 fn waiting(max_connections: usize) -> usize {
-    max_connections.max(WAITING_LEAST)
+    max_connections.max(MIN_WAITING)
 }
 
-/// The addresses in the `[[switch]]` tables.
+/// The addresses of the `[[switch]]` tables.
 #[derive(Debug, Default)]
 pub struct SwitchAddresses {
     hosts: Vec<HostPort>,
@@ -54,7 +54,7 @@ pub struct SwitchAddresses {
 }
 
 impl SwitchAddresses {
-    /// Knows the IP addresses; [`SwitchAddresses::look_up`] resolves the names.
+    /// Knows the IP addresses. [`SwitchAddresses::look_up`] resolves the host names.
     pub fn new(switches: &[SwitchSettings]) -> Self {
         let hosts: Vec<_> = switches.iter().map(|switch| switch.address.clone()).collect();
         let known = hosts.iter().filter_map(literal).collect();
@@ -64,7 +64,7 @@ impl SwitchAddresses {
         }
     }
 
-    /// Resolves the names at intervals. A name that cannot be resolved keeps the addresses it had.
+    /// Resolves the host names at intervals, forever. A name that cannot be resolved keeps its addresses.
     pub async fn look_up(&self) {
         let names: Vec<_> = self.hosts.iter().filter(|host| literal(host).is_none()).collect();
         if names.is_empty() {
@@ -77,14 +77,13 @@ impl SwitchAddresses {
                     *found = addresses.map(|address| address.ip().to_canonical()).collect();
                 }
             }
-            let numbers = self.hosts.iter().filter_map(literal);
-            let known = numbers.chain(found.iter().flatten().copied()).collect();
+            let literals = self.hosts.iter().filter_map(literal);
+            let known = literals.chain(found.iter().flatten().copied()).collect();
             self.known.store(Arc::new(known));
             sleep(LOOKUP_INTERVAL).await;
         }
     }
 
-    /// How many switches there are.
     pub(super) fn count(&self) -> usize {
         self.hosts.len()
     }
@@ -104,20 +103,20 @@ pub(super) struct Gate {
     health: Arc<Health>,
     max_connections: usize,
     reserved: usize,
-    /// The longest that a connection waits for room.
-    wait: Duration,
-    room: Arc<Semaphore>,
-    reserve: Arc<Semaphore>,
+    /// How long a connection waits at most.
+    max_wait: Duration,
+    permits: Arc<Semaphore>,
+    reserved_permits: Arc<Semaphore>,
     waiting: Semaphore,
     is_full: AtomicBool,
-    /// The log says that the server is full, and not yet that it has room again.
+    /// It is logged that the server is full, and not yet that it has room again.
     is_logged: AtomicBool,
-    refusals: Throttle,
-    fullness: Throttle,
+    network_throttle: Throttle,
+    full_throttle: Throttle,
 }
 
-/// Held by a connection for as long as it lasts.
-pub(super) struct Place {
+/// Held by a connection as long as it is open.
+pub(super) struct ConnectionPermit {
     permit: Option<OwnedSemaphorePermit>,
     gate: Arc<Gate>,
 }
@@ -126,7 +125,7 @@ pub(super) struct Place {
 pub(super) enum Refusal {
     /// The address is in no network of `http.allow`.
     Network,
-    /// No room came free in time, or too many wait already.
+    /// No connection ended in time, or too many wait already.
     Full,
 }
 
@@ -136,7 +135,7 @@ impl Gate {
         switches: Arc<SwitchAddresses>,
         health: Arc<Health>,
         max_connections: usize,
-        wait: Duration,
+        max_wait: Duration,
     ) -> Self {
         let max_connections = max_connections.min(Semaphore::MAX_PERMITS);
         let reserved = reserved(switches.count());
@@ -147,33 +146,33 @@ impl Gate {
             health,
             max_connections,
             reserved,
-            wait,
-            room: Arc::new(Semaphore::new(max_connections)),
-            reserve: Arc::new(Semaphore::new(reserved)),
+            max_wait,
+            permits: Arc::new(Semaphore::new(max_connections)),
+            reserved_permits: Arc::new(Semaphore::new(reserved)),
             waiting: Semaphore::new(waiting(max_connections).min(Semaphore::MAX_PERMITS)),
             is_full: AtomicBool::new(false),
             is_logged: AtomicBool::new(false),
-            refusals: Throttle::default(),
-            fullness: Throttle::default(),
+            network_throttle: Throttle::default(),
+            full_throttle: Throttle::default(),
         }
     }
 
-    /// Lets `peer` in, at once or when there is room.
-    pub(super) async fn admit(self: &Arc<Self>, peer: SocketAddr) -> Result<Place, Refusal> {
-        if !self.allow.permits(Some(peer.ip())) {
+    /// Lets `peer` in, if need be after a wait.
+    pub(super) async fn admit(self: &Arc<Self>, peer: SocketAddr) -> Result<ConnectionPermit, Refusal> {
+        if !self.allow.permits(peer.ip()) {
             counter!(HTTP_REFUSED, "reason" => "network").increment(1);
-            if let Some(held) = self.refusals.pass(Instant::now()) {
+            if let Some(held) = self.network_throttle.pass(Instant::now()) {
                 let peer = peer.ip().to_canonical();
                 warn!(%peer, held, "refused: the address is in no network of http.allow");
             }
             return Err(Refusal::Network);
         }
         let is_switch = self.switches.contains(peer);
-        let permit = match self.room.clone().try_acquire_owned() {
+        let permit = match self.permits.clone().try_acquire_owned() {
             Ok(permit) => Some(permit),
             Err(_) => {
-                self.is_full();
-                let reserved = is_switch.then(|| self.reserve.clone().try_acquire_owned().ok());
+                self.report_full();
+                let reserved = is_switch.then(|| self.reserved_permits.clone().try_acquire_owned().ok());
                 match reserved.flatten() {
                     Some(permit) => Some(permit),
                     None => self.wait(is_switch).await,
@@ -185,48 +184,48 @@ impl Gate {
             return Err(Refusal::Full);
         };
         gauge!(HTTP_CONNECTIONS).increment(1.0);
-        Ok(Place {
+        Ok(ConnectionPermit {
             permit: Some(permit),
             gate: self.clone(),
         })
     }
 
     async fn wait(&self, is_switch: bool) -> Option<OwnedSemaphorePermit> {
-        let _place = self.waiting.try_acquire().ok()?;
-        let room = timeout(self.wait, self.room.clone().acquire_owned());
+        let _waiting = self.waiting.try_acquire().ok()?;
+        let permit = timeout(self.max_wait, self.permits.clone().acquire_owned());
         let permit = if is_switch && self.reserved > 0 {
             tokio::select! {
-                permit = room => permit.ok()?,
-                permit = self.reserve.clone().acquire_owned() => permit,
+                permit = permit => permit.ok()?,
+                permit = self.reserved_permits.clone().acquire_owned() => permit,
             }
         } else {
-            room.await.ok()?
+            permit.await.ok()?
         };
         permit.ok()
     }
 
-    fn is_full(&self) {
+    fn report_full(&self) {
         if self.is_full.swap(true, Ordering::Relaxed) {
             return;
         }
         let (most, reserved) = (self.max_connections, self.reserved);
         let reason = format!(
             "the HTTP server is full: {most} connections are open, as many as http.max_connections allows, and others wait; {reserved} more \
-             are kept for the addresses of [[switch]]"
+             are reserved for the addresses of [[switch]]"
         );
-        if let Some(held) = self.fullness.pass(Instant::now()) {
+        if let Some(held) = self.full_throttle.pass(Instant::now()) {
             error!(held, "{reason}");
             self.is_logged.store(true, Ordering::Relaxed);
         }
         self.health.set(Part::Http, State::Degraded, Some(reason));
     }
 
-    /// Called when a connection ends.
-    fn has_room(&self) {
-        // Enough room that the next connection doesn't make it full again.
+    /// Called when a connection has ended.
+    fn report_room(&self) {
+        // So much that the next connection does not make it full again.
         let enough = self.max_connections.div_ceil(10);
         if self.is_full.load(Ordering::Relaxed)
-            && self.room.available_permits() >= enough
+            && self.permits.available_permits() >= enough
             && self.is_full.swap(false, Ordering::Relaxed)
         {
             if self.is_logged.swap(false, Ordering::Relaxed) {
@@ -237,11 +236,11 @@ impl Gate {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         drop(self.permit.take());
         gauge!(HTTP_CONNECTIONS).decrement(1.0);
-        self.gate.has_room();
+        self.gate.report_room();
     }
 }
 

@@ -1,5 +1,4 @@
-//! Certificate files → what rustls serves with. Every error names the file and the fix, and none
-//! shows what a file holds.
+//! Certificate files → the configuration of rustls. Every error names the file and the fix, and none shows what is in a file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +21,7 @@ pub enum TlsError {
         source: std::io::Error,
     },
     #[error(
-        "http.tls.{key}: {} is damaged: a PEM section in it does not begin, end or decode as it should; write it anew",
+        "http.tls.{key}: {} is damaged: a PEM section in it does not begin, end or decode as it should; create the file again",
         path.display()
     )]
     Damaged { key: &'static str, path: PathBuf },
@@ -57,7 +56,7 @@ pub enum TlsError {
     Protocol(rustls::Error),
 }
 
-/// The TLS files, and the configuration last read from them.
+/// The TLS files, and the configuration loaded from them.
 pub struct Tls {
     files: TlsSettings,
     current: ArcSwap<ServerConfig>,
@@ -71,11 +70,10 @@ impl Tls {
         Ok(Self { files, current })
     }
 
-    /// Reads the files again: a renewed certificate, a new revocation list. Open connections stay
-    /// open.
+    /// Loads the files again, for a renewed certificate or a new revocation list. Open connections stay open.
     ///
     /// # Errors
-    /// As [`Tls::load`]; then the configuration read before stays in use.
+    /// As [`Tls::load`]; then the configuration loaded before stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         self.current.store(Arc::new(server_config(&self.files)?));
         Ok(())
@@ -92,8 +90,7 @@ impl Tls {
 /// # Errors
 /// A file that cannot be used: see [`TlsError`].
 pub fn server_config(files: &TlsSettings) -> Result<ServerConfig, TlsError> {
-    // Named here and not taken from the process: a default that some other crate installs must not
-    // change what we serve.
+    // Not the default of the process, which another crate could install.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let chain = certificates("cert", &files.cert)?;
     let private_key = private_key(&files.key)?;
@@ -117,9 +114,8 @@ pub fn server_config(files: &TlsSettings) -> Result<ServerConfig, TlsError> {
     Ok(config)
 }
 
-/// With revocation lists, every certificate of a client's chain must be known not to be revoked: an
-/// authority without a list in the file lets nobody in. A list past its next update stays in use:
-/// otherwise a list that was not renewed in time would lock out every switch at once.
+/// With revocation lists, every certificate in a client's chain must be covered by one: an authority without a list lets
+/// nobody in. An expired list stays in use; otherwise a late renewal would lock out all switches.
 fn client_verifier(
     ca: &Path,
     crl: Option<&Path>,
@@ -174,8 +170,8 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     })
 }
 
-/// Leaves out what the parser says beside an I/O error: it quotes the line it stumbled on, and that
-/// line may be a key's.
+/// Leaves out the parser's message, unless it is an I/O error: it quotes the line that it failed on, which may be part of a
+/// key.
 fn unusable(key: &'static str, path: &Path, error: pem::Error) -> TlsError {
     let path = path.to_owned();
     match error {

@@ -10,7 +10,7 @@ use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use trunkd::app::{Application, ServerError, Timing};
+use trunkd::app::{AppError, Application, Timing};
 use trunkd::settings::{Settings, Sources};
 use trunkd::{ingest, reconcile};
 
@@ -80,7 +80,7 @@ impl Reached for str {
 pub struct TestApp {
     pub address: SocketAddr,
     stop: CancellationToken,
-    thread: Option<JoinHandle<Result<(), ServerError>>>,
+    thread: Option<JoinHandle<Result<(), AppError>>>,
     folder: tempfile::TempDir,
 }
 

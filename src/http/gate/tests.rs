@@ -15,16 +15,12 @@ fn switch(address: &str) -> SwitchSettings {
 }
 
 fn gate(max_connections: usize, switches: &[SwitchSettings]) -> Arc<Gate> {
-    gate_that_waits(max_connections, switches, Duration::from_secs(600))
-}
-
-fn gate_that_waits(max_connections: usize, switches: &[SwitchSettings], wait: Duration) -> Arc<Gate> {
     Arc::new(Gate::new(
         AllowList::new([]),
         Arc::new(SwitchAddresses::new(switches)),
         Arc::new(Health::new()),
         max_connections,
-        wait,
+        Duration::from_secs(5),
     ))
 }
 
@@ -37,7 +33,7 @@ fn state(gate: &Gate) -> Option<State> {
 }
 
 #[tokio::test]
-async fn beyond_the_limit_strangers_wait_and_switches_do_not() {
+async fn over_the_limit_strangers_wait_and_switches_do_not() {
     let gate = gate(2, &[switch("192.0.2.1:8021")]);
     let (stranger, fs1) = (peer("198.51.100.1"), peer("192.0.2.1"));
     let mut inside = vec![gate.admit(stranger).await.unwrap(), gate.admit(stranger).await.unwrap()];
@@ -49,7 +45,10 @@ async fn beyond_the_limit_strangers_wait_and_switches_do_not() {
         inside.push(gate.admit(fs1).await.unwrap());
     }
     let mut switch_waits = Box::pin(gate.admit(fs1));
-    assert!((&mut switch_waits).now_or_never().is_none(), "its own room is full too");
+    assert!(
+        (&mut switch_waits).now_or_never().is_none(),
+        "its reserved connections are used too"
+    );
     inside.remove(0);
     let let_in = waits.await.unwrap();
     inside.pop();
@@ -59,30 +58,30 @@ async fn beyond_the_limit_strangers_wait_and_switches_do_not() {
 }
 
 #[tokio::test]
-async fn whoever_finds_no_room_to_wait_is_refused() {
+async fn a_connection_is_refused_if_too_many_wait() {
     let gate = gate(1, &[]);
     let stranger = peer("198.51.100.1");
     let _inside = gate.admit(stranger).await.unwrap();
-    let mut waiting: Vec<_> = (0..WAITING_LEAST).map(|_| Box::pin(gate.admit(stranger))).collect();
+    let mut waiting: Vec<_> = (0..MIN_WAITING).map(|_| Box::pin(gate.admit(stranger))).collect();
     for one in &mut waiting {
         assert!(one.now_or_never().is_none());
     }
     assert_eq!(gate.admit(stranger).await.err(), Some(Refusal::Full));
     drop(waiting);
-    assert_eq!(gate.waiting.available_permits(), WAITING_LEAST);
+    assert_eq!(gate.waiting.available_permits(), MIN_WAITING);
 }
 
-#[tokio::test]
-async fn whoever_waits_too_long_is_refused() {
-    let gate = gate_that_waits(1, &[switch("192.0.2.1:8021")], Duration::from_millis(10));
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_waits_too_long_is_refused() {
+    let gate = gate(1, &[switch("192.0.2.1:8021")]);
     let stranger = peer("198.51.100.1");
     let _inside = gate.admit(stranger).await.unwrap();
     assert_eq!(gate.admit(stranger).await.err(), Some(Refusal::Full));
-    assert_eq!(gate.waiting.available_permits(), WAITING_LEAST);
+    assert_eq!(gate.waiting.available_permits(), MIN_WAITING);
 }
 
 #[tokio::test]
-async fn a_switch_is_known_by_number_name_and_ipv4_in_ipv6() {
+async fn a_switch_is_known_by_address_host_name_and_ipv4_mapped_address() {
     let switches = Arc::new(SwitchAddresses::new(&[
         switch("192.0.2.1:8021"),
         switch("localhost:8021"),

@@ -16,7 +16,7 @@ fn is_cut(cut: &Arc<Notify>) -> bool {
 }
 
 #[test]
-fn what_answers_share_counts_once_and_is_gone_with_the_last_of_them() {
+fn shared_blocks_count_once_and_until_the_last_response_with_them_ends() {
     let all = Arc::<InFlight>::default();
     let mut document = blocks(40);
     let first = all.begin(&text(&document), Arc::default());
@@ -31,23 +31,23 @@ fn what_answers_share_counts_once_and_is_gone_with_the_last_of_them() {
 }
 
 #[test]
-fn the_oldest_are_cut_when_all_together_hold_too_much() {
+fn the_oldest_responses_are_cut_when_all_together_hold_too_much() {
     let all = Arc::<InFlight>::default();
     let cuts = [(); 6].map(|()| Arc::<Notify>::default());
     let mut sending: Vec<_> = (0..4)
         .map(|number| all.begin(&text(&blocks(16)), cuts[number].clone()))
         .collect();
-    assert_eq!(all.lock().bytes, MOST_BYTES);
+    assert_eq!(all.lock().bytes, MAX_BYTES);
     let newest = text(&blocks(16));
     sending.push(all.begin(&newest, cuts[4].clone()));
     sending.push(all.begin(&newest, cuts[5].clone()));
     assert_eq!(cuts.each_ref().map(is_cut), [true, false, false, false, false, false]);
     drop(sending);
-    assert_eq!(all.lock().bytes, 0, "what was cut is not counted off twice");
+    assert_eq!(all.lock().bytes, 0, "a response that was cut is not subtracted twice");
 }
 
 #[test]
-fn a_document_larger_than_the_bound_is_sent_all_the_same() {
+fn a_document_larger_than_the_limit_is_still_sent() {
     let all = Arc::<InFlight>::default();
     let (large, cut) = (text(&blocks(100)), Arc::<Notify>::default());
     let _sending = all.begin(&large, cut.clone());
@@ -56,15 +56,15 @@ fn a_document_larger_than_the_bound_is_sent_all_the_same() {
 }
 
 #[test]
-fn a_document_is_given_in_pieces_that_are_not_copied() {
-    let pieces = [Bytes::from(vec![b'a'; PIECE_BYTES + 5]), Bytes::from_static(b"end")];
-    let mut body = Document::new(pieces.iter().cloned().collect(), None);
+fn a_document_is_sent_in_chunks_that_are_not_copied() {
+    let pieces = [Bytes::from(vec![b'a'; CHUNK_BYTES + 5]), Bytes::from_static(b"end")];
+    let mut body = DocumentBody::new(pieces.iter().cloned().collect(), None);
     let mut cx = Context::from_waker(std::task::Waker::noop());
     let mut given = Vec::new();
     while let Poll::Ready(Some(Ok(piece))) = Pin::new(&mut body).poll_next(&mut cx) {
         given.push(piece);
     }
     let lengths: Vec<_> = given.iter().map(Bytes::len).collect();
-    assert_eq!(lengths, [PIECE_BYTES, 5, 3]);
-    assert_eq!(given[1].as_ptr(), pieces[0][PIECE_BYTES..].as_ptr());
+    assert_eq!(lengths, [CHUNK_BYTES, 5, 3]);
+    assert_eq!(given[1].as_ptr(), pieces[0][CHUNK_BYTES..].as_ptr());
 }

@@ -43,7 +43,7 @@ fn error(cert: &Path, key: &Path, client_ca: Option<&Path>) -> String {
 }
 
 #[test]
-fn a_chain_with_its_key_is_taken() {
+fn a_chain_with_its_key_is_accepted() {
     let files = Files::new();
     let (cert, key) = pair();
     let cert = files.write("cert.pem", &cert);
@@ -51,7 +51,7 @@ fn a_chain_with_its_key_is_taken() {
 }
 
 #[test]
-fn a_revocation_list_that_cannot_be_used_is_named_with_its_file() {
+fn an_unusable_revocation_list_is_named_with_its_file() {
     let files = Files::new();
     let (cert, key) = pair();
     let cert = files.write("cert.pem", &cert);
@@ -77,7 +77,7 @@ fn a_revocation_list_that_cannot_be_used_is_named_with_its_file() {
 }
 
 #[test]
-fn what_cannot_be_used_is_named_with_its_file() {
+fn an_unusable_file_is_named() {
     let files = Files::new();
     let (cert, key) = pair();
     let (_, other_key) = pair();
@@ -107,7 +107,7 @@ fn what_cannot_be_used_is_named_with_its_file() {
 }
 
 #[test]
-fn a_damaged_or_encrypted_key_is_told_without_a_word_of_it() {
+fn the_error_about_a_damaged_or_encrypted_key_quotes_nothing_of_it() {
     let files = Files::new();
     let (cert, key) = pair();
     let cert = files.write("cert.pem", &cert);

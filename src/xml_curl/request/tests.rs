@@ -2,7 +2,7 @@ use super::*;
 
 const SOFIA: &str = "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf";
 
-fn sofia(rest: &str) -> SofiaConf {
+fn sofia(rest: &str) -> SofiaConfRequest {
     match Request::from_query(format!("{SOFIA}{rest}").as_bytes()) {
         Ok(Request::SofiaConf(request)) => request,
         other => panic!("{other:?}"),
@@ -10,23 +10,23 @@ fn sofia(rest: &str) -> SofiaConf {
 }
 
 #[test]
-fn each_step_of_freeswitch_is_told_by_its_pairs() {
+fn the_pairs_tell_why_freeswitch_asks() {
     for (rest, kind) in [
-        ("", Kind::Startup),
-        ("&profile=", Kind::Startup),
-        ("&profile=external", Kind::Profile),
-        ("&profile=external&reconfig=true", Kind::Rescan),
-        ("&profile=external&reconfig=true&gateway=gw_ok", Kind::Startgw),
-        ("&profile=external&reconfig=true&gateway=_all_", Kind::StartgwAll),
-        ("&profile=external&reconfig=true&gateway=_ALL_", Kind::Startgw),
+        ("", RequestKind::Startup),
+        ("&profile=", RequestKind::Startup),
+        ("&profile=external", RequestKind::Profile),
+        ("&profile=external&reconfig=true", RequestKind::Rescan),
+        ("&profile=external&reconfig=true&gateway=gw_ok", RequestKind::Startgw),
+        ("&profile=external&reconfig=true&gateway=_all_", RequestKind::StartgwAll),
+        ("&profile=external&reconfig=true&gateway=_ALL_", RequestKind::Startgw),
     ] {
         assert_eq!(sofia(rest).kind(), kind, "{rest}");
     }
-    assert_eq!(sofia("&gateway=_ALL_").gateway, Gateway::One("_ALL_".into()));
+    assert_eq!(sofia("&gateway=_ALL_").gateway, RequestedGateway::One("_ALL_".into()));
 }
 
 #[test]
-fn other_sections_and_configurations_are_told_before_anything_is_decoded() {
+fn other_sections_and_configurations_are_recognized_before_anything_is_decoded() {
     for form in [
         "section=directory&tag_name=domain&key_name=name&key_value=example.net",
         "section=dialplan&profile=%zz",
@@ -41,7 +41,7 @@ fn other_sections_and_configurations_are_told_before_anything_is_decoded() {
 }
 
 #[test]
-fn a_form_without_section_is_told_what_mod_xml_curl_sends() {
+fn a_form_without_section_is_refused_with_an_example() {
     for form in [
         "",
         "&",
@@ -61,7 +61,7 @@ fn a_form_without_section_is_told_what_mod_xml_curl_sends() {
 }
 
 #[test]
-fn a_broken_encoding_counts_only_in_a_pair_that_is_used() {
+fn a_broken_encoding_matters_only_in_a_pair_that_is_read() {
     let refused = |rest: &str| Request::from_query(format!("{SOFIA}{rest}").as_bytes()).unwrap_err();
     assert_eq!(refused("&profile=%"), BadRequest::BrokenEscape("profile"));
     assert_eq!(refused("&profile=%4"), BadRequest::BrokenEscape("profile"));
@@ -75,7 +75,7 @@ fn a_broken_encoding_counts_only_in_a_pair_that_is_used() {
 }
 
 #[test]
-fn the_first_of_two_pairs_counts() {
+fn the_first_of_two_pairs_wins() {
     let request = sofia("&profile=external&profile=internal&key_value=acl.conf&profile=%");
     assert_eq!(request.profile.as_deref(), Some("external"));
 }
@@ -92,7 +92,7 @@ fn the_node_is_the_encoded_switchname_or_else_the_raw_hostname() {
 }
 
 #[test]
-fn a_name_of_any_length_is_no_switchname() {
+fn a_switchname_that_is_too_long_is_refused() {
     let asked = |length: usize| {
         let form = SOFIA.replace("fs1", &"x".repeat(length));
         Request::from_query(form.as_bytes())
@@ -107,7 +107,7 @@ fn a_name_of_any_length_is_no_switchname() {
 }
 
 #[test]
-fn a_body_needs_a_forms_content_type_or_none() {
+fn a_body_needs_the_content_type_of_a_form_or_none() {
     let body = SOFIA.as_bytes();
     for content_type in [
         None,

@@ -16,28 +16,28 @@ fn templates() -> Arc<Templates> {
     Arc::new(Templates::load(&dir).unwrap())
 }
 
-fn current(templates: &Arc<Templates>, realm: &str, nodes: &str) -> Current {
+fn current(templates: &Arc<Templates>, realm: &str, nodes: &str) -> CurrentConfig {
     let rules = templates.rules(&ProfileName::parse("external").unwrap()).unwrap();
     let value = format!(r#"{{"param":{{"register":"false","realm":"{realm}"}},"nodes":{nodes}}}"#);
     let fields = [(b"gw".to_vec(), value.into_bytes())];
     let domains = [("acme".to_owned(), RawDomain::hash(fields))].into();
-    Current {
+    CurrentConfig {
         desired: Arc::new(Desired::build(&domains, &rules, None)),
         key: RevisionKey::new([7; 32]),
         templates: templates.clone(),
         stale_since: None,
-        is_for_one: false,
+        is_shared: true,
     }
 }
 
-async fn get(documents: &Documents, current: &Current, query: &Query<'_>) -> (Text, bool) {
-    let found = documents.get(current, query, Instant::now()).await.unwrap();
-    (found.document.unwrap(), found.outdated_since.is_some())
+async fn get(cache: &DocumentCache, current: &CurrentConfig, query: &Query<'_>) -> (Text, bool) {
+    let found = cache.get(current, query, Instant::now()).await.unwrap();
+    (found.text.unwrap(), found.outdated_since.is_some())
 }
 
 #[tokio::test]
-async fn who_asks_for_the_same_gets_the_same_bytes() {
-    let (documents, templates) = (Documents::new(LONG), templates());
+async fn requests_for_the_same_document_share_its_bytes() {
+    let (cache, templates) = (DocumentCache::new(LONG), templates());
     let current = current(&templates, "a", r#"["fs1"]"#);
     let of = |node| Query {
         node: Some(node),
@@ -47,13 +47,13 @@ async fn who_asks_for_the_same_gets_the_same_bytes() {
         gateway: GatewayQuery::All,
         ..EXTERNAL
     };
-    let (first, _) = get(&documents, &current, &of("fs1")).await;
-    let (again, _) = get(&documents, &current, &of("fs1")).await;
+    let (first, _) = get(&cache, &current, &of("fs1")).await;
+    let (again, _) = get(&cache, &current, &of("fs1")).await;
     assert!(first.is_same(&again));
-    let (other, _) = get(&documents, &current, &of("fs2")).await;
-    let (third, _) = get(&documents, &current, &of("fs3")).await;
-    assert!(other.is_same(&third), "no gateway tells these two apart");
-    let (without_settings, _) = get(&documents, &current, &all).await;
+    let (other, _) = get(&cache, &current, &of("fs2")).await;
+    let (third, _) = get(&cache, &current, &of("fs3")).await;
+    assert!(other.is_same(&third), "no gateway names either of them");
+    let (without_settings, _) = get(&cache, &current, &all).await;
     for (query, found) in [(of("fs1"), first), (of("fs2"), other), (all, without_settings)] {
         let expected = templates.document(&current.desired, &current.key, &query).unwrap();
         assert_eq!(found.to_string(), expected);
@@ -61,29 +61,29 @@ async fn who_asks_for_the_same_gets_the_same_bytes() {
 }
 
 #[test]
-fn whoever_cannot_wait_gets_the_document_before_and_the_new_one_is_written_all_the_same() {
+fn a_request_that_cannot_wait_gets_the_older_document_and_the_new_one_is_still_written() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .max_blocking_threads(1)
         .build()
         .unwrap();
     runtime.block_on(async {
-        let (documents, templates) = (Documents::new(Duration::ZERO), templates());
+        let (cache, templates) = (DocumentCache::new(Duration::ZERO), templates());
         let (before, after) = (
             current(&templates, "before", "null"),
             current(&templates, "after", "null"),
         );
-        let (old, outdated) = get(&documents, &before, &EXTERNAL).await;
+        let (old, outdated) = get(&cache, &before, &EXTERNAL).await;
         assert!(!outdated, "there is no other: it is waited for");
-        // Nothing else is written meanwhile.
+        // Nothing else can be written meanwhile.
         let (release, released) = mpsc::channel::<()>();
         let busy = tokio::task::spawn_blocking(move || released.recv());
-        let (document, is_outdated) = get(&documents, &after, &EXTERNAL).await;
+        let (document, is_outdated) = get(&cache, &after, &EXTERNAL).await;
         assert!(document.is_same(&old) && is_outdated);
         drop(release);
         let _ = busy.await;
         loop {
-            let (document, outdated) = get(&documents, &after, &EXTERNAL).await;
+            let (document, outdated) = get(&cache, &after, &EXTERNAL).await;
             if !outdated {
                 assert!(document.to_string().contains("after"));
                 break;
@@ -94,25 +94,25 @@ fn whoever_cannot_wait_gets_the_document_before_and_the_new_one_is_written_all_t
 }
 
 #[test]
-fn documents_that_are_being_written_count_as_what_they_will_take() {
+fn documents_that_are_being_written_count_with_their_expected_size() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .max_blocking_threads(1)
         .build()
         .unwrap();
     runtime.block_on(async {
-        let (documents, templates) = (Documents::new(LONG), templates());
+        let (cache, templates) = (DocumentCache::new(LONG), templates());
         let rules = templates.rules(&ProfileName::parse("external").unwrap()).unwrap();
         let fields = (0..2000).map(|number| {
             let value = format!(r#"{{"param":{{"register":"false"}},"nodes":["fs{}"]}}"#, number % 100);
             (format!("gw{number}").into_bytes(), value.into_bytes())
         });
         let domains = [("acme".to_owned(), RawDomain::hash(fields))].into();
-        let current = Current {
+        let current = CurrentConfig {
             desired: Arc::new(Desired::build(&domains, &rules, None)),
             ..current(&templates, "", "null")
         };
-        // Nothing is written meanwhile.
+        // Nothing can be written meanwhile.
         let (release, released) = mpsc::channel::<()>();
         let busy = tokio::task::spawn_blocking(move || released.recv());
         let nodes: Vec<_> = (0..100).map(|number| format!("fs{number}")).collect();
@@ -121,14 +121,14 @@ fn documents_that_are_being_written_count_as_what_they_will_take() {
                 node: Some(node),
                 ..EXTERNAL
             };
-            let (documents, current) = (&documents, &current);
-            async move { documents.get(current, &query, Instant::now()).await }
+            let (cache, current) = (&cache, &current);
+            async move { cache.get(current, &query, Instant::now()).await }
         });
         let asked = futures_util::future::join_all(asking);
         assert!(asked.now_or_never().is_none());
-        let kept = documents.generation(&current).lock().len();
+        let kept = cache.generation(&current).lock().len();
         assert!(
-            kept * 2000 * GATEWAY_BYTES <= MOST_BYTES + 2000 * GATEWAY_BYTES,
+            kept * 2000 * GATEWAY_BYTES <= MAX_BYTES + 2000 * GATEWAY_BYTES,
             "{kept} are kept"
         );
         drop(release);
@@ -137,12 +137,12 @@ fn documents_that_are_being_written_count_as_what_they_will_take() {
 }
 
 #[tokio::test]
-async fn old_states_are_let_go() {
-    let (documents, templates) = (Documents::new(LONG), templates());
+async fn old_states_are_dropped() {
+    let (cache, templates) = (DocumentCache::new(LONG), templates());
     let first = current(&templates, "first", "null");
-    get(&documents, &first, &EXTERNAL).await;
+    get(&cache, &first, &EXTERNAL).await;
     for number in 0..GENERATIONS {
-        get(&documents, &current(&templates, &number.to_string(), "null"), &EXTERNAL).await;
+        get(&cache, &current(&templates, &number.to_string(), "null"), &EXTERNAL).await;
     }
     assert_eq!(Arc::strong_count(&first.desired), 1);
 }

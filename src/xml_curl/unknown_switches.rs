@@ -1,5 +1,5 @@
-//! Switches that ask for their configuration and are in no settings: a `switchname` that is not what the settings say, a
-//! FreeSWITCH that was forgotten there, or somebody who makes names up.
+//! Switches that ask for their configuration but are not in the settings: their `switchname` differs from the settings, they
+//! were forgotten there, or somebody makes up names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,15 +11,14 @@ use crate::metrics::{UNKNOWN_SWITCH_REQUESTS, UNKNOWN_SWITCHES};
 use crate::shown::shown;
 use crate::throttle::Throttle;
 
-/// Names that are remembered: enough to correct the settings by, and no more than a few kilobytes, since anybody can make
-/// them up.
-const MOST_NAMES: usize = 64;
-/// Names that a line shows.
+/// Names that are stored: enough to correct the settings by, and a few kilobytes at most, because anybody can make them up.
+const MAX_NAMES: usize = 64;
+/// Names in a report.
 const SHOWN_NAMES: usize = 5;
-/// A name that has not asked for so long is not reported any more.
-const REMEMBERED: Duration = Duration::from_secs(60 * 60);
+/// How long a name is reported after its last request.
+const REPORTED_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// Shared by every request.
+/// Shared by all requests.
 #[derive(Debug)]
 pub struct UnknownSwitches {
     configured: BTreeSet<String>,
@@ -29,14 +28,14 @@ pub struct UnknownSwitches {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// When each asked last.
+    /// The last request of each.
     names: BTreeMap<String, Instant>,
-    /// When one asked last that there was no room for.
+    /// The last request of a name that there was no room for.
     others: Option<Instant>,
 }
 
 impl UnknownSwitches {
-    /// `configured` are the names of the settings. Without any nobody is unknown: trunkd can serve switches that it does
+    /// `configured` are the names in the settings. Without any, no switch is unknown: trunkd may serve switches that it does
     /// not watch.
     pub fn new(configured: impl IntoIterator<Item = String>) -> Self {
         Self {
@@ -46,13 +45,13 @@ impl UnknownSwitches {
         }
     }
 
-    /// A switch of this name asked. Logs a name that was not known, one line a minute at most; whether the report changed.
-    pub fn note(&self, name: &str, now: Instant) -> bool {
+    /// Records a request of a switch, and returns whether the report changed. Logs a name that is new, at most once a minute.
+    pub fn record(&self, name: &str, now: Instant) -> bool {
         if self.configured.is_empty() || self.configured.contains(name) {
             return false;
         }
         counter!(UNKNOWN_SWITCH_REQUESTS).increment(1);
-        let is_news = self.lock().note(name, now);
+        let is_news = self.lock().record(name, now);
         if is_news
             && let Some(report) = self.report(now)
             && let Some(held) = self.line.pass(now)
@@ -62,10 +61,10 @@ impl UnknownSwitches {
         is_news
     }
 
-    /// Who asked within the last hour; `None` when nobody did.
+    /// The unknown switches of the last hour; `None` if there were none.
     pub fn report(&self, now: Instant) -> Option<String> {
         let mut seen = self.lock();
-        seen.forget(now);
+        seen.expire(now);
         let count = seen.names.len();
         #[allow(clippy::cast_precision_loss, reason = "a small number")]
         gauge!(UNKNOWN_SWITCHES).set(count as f64);
@@ -94,23 +93,23 @@ impl UnknownSwitches {
 }
 
 impl Seen {
-    fn note(&mut self, name: &str, now: Instant) -> bool {
+    fn record(&mut self, name: &str, now: Instant) -> bool {
         if let Some(asked) = self.names.get_mut(name) {
             *asked = now;
             return false;
         }
-        if self.names.len() >= MOST_NAMES {
-            self.forget(now);
+        if self.names.len() >= MAX_NAMES {
+            self.expire(now);
         }
-        if self.names.len() >= MOST_NAMES {
+        if self.names.len() >= MAX_NAMES {
             return self.others.replace(now).is_none();
         }
         self.names.insert(name.to_owned(), now);
         true
     }
 
-    fn forget(&mut self, now: Instant) {
-        let is_recent = |asked: &Instant| now.saturating_duration_since(*asked) < REMEMBERED;
+    fn expire(&mut self, now: Instant) {
+        let is_recent = |asked: &Instant| now.saturating_duration_since(*asked) < REPORTED_FOR;
         self.names.retain(|_, asked| is_recent(asked));
         self.others = self.others.filter(is_recent);
     }
