@@ -238,14 +238,14 @@ async fn a_form_that_cannot_be_read_is_refused_with_a_reason() {
     let form = |rest: &str| post(format!("{SOFIA_CONF}{rest}").as_bytes());
     let json = raw("POST /xml_curl", "Content-Type: application/json\r\n", b"{}");
     for (request, reason) in [
-        (form("&profile=%"), "`profile` holds a '%'"),
-        (form("&profile=external&gateway=%g0"), "`gateway` holds a '%'"),
+        (form("&profile=%"), "`profile` has a '%'"),
+        (form("&profile=external&gateway=%g0"), "`gateway` has a '%'"),
         (form("&profile=%FF"), "`profile` is not UTF-8"),
         (
             post(&[SOFIA_CONF.as_bytes(), b"&gateway=\xff"].concat()),
             "`gateway` is not UTF-8",
         ),
-        (get(&format!("{SOFIA_CONF}&profile=%"), ""), "`profile` holds a '%'"),
+        (get(&format!("{SOFIA_CONF}&profile=%"), ""), "`profile` has a '%'"),
         (post(b""), "no `section`"),
         (post(b"\x00\xff\xfe"), "no `section`"),
         (post(b"{\"section\":\"configuration\"}"), "no `section`"),

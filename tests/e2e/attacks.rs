@@ -355,7 +355,7 @@ async fn sighup_reads_tls_files_again_and_refuses_a_broken_one() {
     write_certificate(folder.path());
     let second = std::fs::read(folder.path().join("cert.pem")).unwrap();
     serving.signal(Signal::SIGHUP);
-    serving.wait_for("TLS files read again").await;
+    serving.wait_for("TLS files reloaded").await;
     assert!(trusts(second.clone()).await && !trusts(first).await);
     std::fs::write(folder.path().join("key.pem"), "broken").unwrap();
     serving.signal(Signal::SIGHUP);
