@@ -20,7 +20,7 @@ fn since_moves_only_when_the_state_does() {
 }
 
 #[test]
-fn one_bad_part_degrades_the_whole_and_so_does_not_serving() {
+fn one_degraded_part_degrades_the_status_and_so_does_not_serving() {
     let health = Health::new();
     health.set(Part::Templates, State::Ok, None);
     assert_eq!(health.report().status, State::Degraded);
@@ -31,7 +31,7 @@ fn one_bad_part_degrades_the_whole_and_so_does_not_serving() {
 }
 
 #[test]
-fn the_parts_come_in_one_order_whoever_reports_first() {
+fn the_order_of_the_parts_is_fixed() {
     let health = Health::new();
     for part in [
         Part::Switch("b".into()),
@@ -48,4 +48,22 @@ fn the_parts_come_in_one_order_whoever_reports_first() {
         .map(|part| part.name.name().into_owned())
         .collect();
     assert_eq!(names, ["redis", "templates", "switch:a", "switch:b"]);
+}
+
+#[test]
+fn gateway_counts_stay_when_the_state_of_their_switch_changes() {
+    let (health, part) = (Health::new(), Part::Switch("fs1".into()));
+    health.set_gateways(&part, Some(GatewayCounts::default()));
+    assert!(
+        health.report().parts.is_empty(),
+        "a switch that has not reported has no counts"
+    );
+    health.set(part.clone(), State::Ok, None);
+    health.set_gateways(&part, Some(GatewayCounts::default()));
+    health.set(part.clone(), State::Degraded, None);
+    assert!(health.report().parts[0].gateways.is_some());
+    health.set_gateways(&part, None);
+    let json = serde_json::to_value(health.report()).unwrap();
+    assert_eq!(json["parts"][0]["name"], "switch:fs1");
+    assert!(json["parts"][0].get("gateways").is_none());
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::*;
 
 #[test]
-fn foreign_text_acts_on_no_terminal_and_begins_no_line() {
+fn foreign_text_cannot_control_a_terminal_or_begin_a_line() {
     let foreign = "\x1b]0;owned\x07\x1b[31m\u{202e}\nforged\r";
     for style in [Style::Human { colour: false }, Style::Json] {
         let lines = Lines::default();
@@ -71,7 +71,7 @@ fn logged(level: &str, style: Style) -> String {
 }
 
 #[test]
-fn a_bare_level_is_trunkds_own_and_other_crates_are_held_at_warn() {
+fn a_bare_level_is_for_trunkd_and_other_crates_stay_at_warn() {
     let log = logged("debug", Style::Human { colour: false });
     for (line, is_there) in [
         ("stored", true),
@@ -86,13 +86,13 @@ fn a_bare_level_is_trunkds_own_and_other_crates_are_held_at_warn() {
 }
 
 #[test]
-fn a_level_below_warn_quietens_the_others_too() {
+fn a_level_below_warn_is_for_other_crates_too() {
     assert_eq!(logged("error", Style::Human { colour: false }), "");
     assert_eq!(logged("off", Style::Human { colour: false }), "");
 }
 
 #[test]
-fn a_directive_that_names_a_crate_lets_it_speak() {
+fn a_directive_can_name_another_crate() {
     let log = logged("warn, redis=debug,trunkd::redis=info", Style::Human { colour: false });
     for (line, is_there) in [
         ("stored", true),
@@ -105,13 +105,13 @@ fn a_directive_that_names_a_crate_lets_it_speak() {
 }
 
 #[test]
-fn what_is_silent_by_itself_speaks_when_it_is_named() {
+fn actix_http_logs_only_if_a_directive_names_it() {
     let log = logged("info,actix_http=debug", Style::Human { colour: false });
     assert!(log.contains("stream error"), "{log}");
 }
 
 #[test]
-fn json_is_one_object_a_line_with_the_fields_beside_the_message() {
+fn json_lines_have_the_fields_beside_the_message() {
     let log = logged("info", Style::Json);
     let first: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
     assert_eq!(first["message"], "stored");

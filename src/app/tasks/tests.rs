@@ -7,12 +7,12 @@ fn tasks() -> Tasks {
 }
 
 #[tokio::test]
-async fn a_panic_is_told_by_the_tasks_name() {
+async fn a_panic_is_reported_with_the_name_of_the_task() {
     let mut tasks = tasks();
     tasks.spawn_cut("healthy", std::future::pending());
     tasks.spawn_cut("ingest of fs1", async { panic!("as a bug would") });
-    let told = tasks.ended_early().await.to_string();
-    assert!(told.contains("\"ingest of fs1\" panicked"), "{told}");
+    let error = tasks.ended_early().await.to_string();
+    assert!(error.contains("\"ingest of fs1\" panicked"), "{error}");
 }
 
 #[tokio::test]
@@ -21,25 +21,25 @@ async fn a_task_that_is_cancelled_did_not_panic() {
     let cancelled = tasks.running.spawn(std::future::pending());
     tasks.names.insert(cancelled.id(), "cut short".to_owned());
     cancelled.abort();
-    let told = tasks.ended_early().await.to_string();
-    assert!(told.contains("\"cut short\" was cancelled"), "{told}");
+    let error = tasks.ended_early().await.to_string();
+    assert!(error.contains("\"cut short\" was cancelled"), "{error}");
 }
 
 #[tokio::test]
-async fn a_task_that_ends_unasked_is_told_by_its_name() {
+async fn a_task_that_ends_by_itself_is_reported_by_name() {
     let mut tasks = tasks();
     tasks.spawn("quitter", |_| async {});
-    let told = tasks.ended_early().await.to_string();
-    assert!(told.contains("\"quitter\" ended by itself"), "{told}");
+    let error = tasks.ended_early().await.to_string();
+    assert!(error.contains("\"quitter\" ended by itself"), "{error}");
 }
 
 #[tokio::test]
-async fn tasks_that_end_because_they_were_told_to_are_no_failure() {
+async fn a_task_that_ends_because_it_is_stopped_is_no_failure() {
     let mut tasks = tasks();
     tasks.spawn("obedient", |stop| async move { stop.cancelled().await });
     tasks.stop.cancel();
-    let told = tokio::time::timeout(Duration::from_millis(50), tasks.ended_early()).await;
-    assert!(told.is_err(), "{told:?}");
+    let error = tokio::time::timeout(Duration::from_millis(50), tasks.ended_early()).await;
+    assert!(error.is_err(), "{error:?}");
     assert!(tasks.names.is_empty(), "it has ended");
 }
 
