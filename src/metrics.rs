@@ -5,12 +5,15 @@
 //! so nothing that is written into Redis or sent to trunkd adds series without limit. No label holds a secret, a
 //! gateway's name or an address.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod gateways;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use ::metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+pub use gateways::GatewayGauges;
 
 pub const XML_CURL_REQUESTS: &str = "trunkd_xml_curl_requests_total";
 pub const XML_CURL_SECONDS: &str = "trunkd_xml_curl_seconds";
@@ -266,9 +269,6 @@ const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'
     }
 }
 
-/// Domains with a label of their own; the others share `other`. Each domain is a handful of series.
-pub const DOMAIN_LABELS_MAX: usize = 200;
-
 /// How often [`upkeep`] runs: at a thousand requests a second the samples in between take a few megabytes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -369,38 +369,6 @@ pub fn state_label(state: &str) -> &'static str {
         .into_iter()
         .find(|known| *known == state)
         .unwrap_or("other")
-}
-
-/// Sets [`GATEWAYS`]. The first [`DOMAIN_LABELS_MAX`] domains get a label of their own, for as long as this value lives.
-#[derive(Debug, Default)]
-pub struct GatewayGauges {
-    named: BTreeSet<String>,
-    /// The series that exist. A series cannot be removed, so one that is gone is set to 0.
-    shown: BTreeSet<(String, &'static str)>,
-}
-
-impl GatewayGauges {
-    /// Sets `counts` (domain, validity, gateways), and every other series that exists to 0.
-    pub fn set<'a>(&mut self, counts: impl IntoIterator<Item = (&'a str, &'static str, u64)>) {
-        let mut next: BTreeMap<(String, &'static str), u64> = self.shown.iter().map(|key| (key.clone(), 0)).collect();
-        for (domain, validity, gateways) in counts {
-            *next.entry((self.label(domain), validity)).or_default() += gateways;
-        }
-        for ((domain, validity), gateways) in &next {
-            gauge!(GATEWAYS, "domain" => domain.clone(), "validity" => *validity).set(*gateways as f64);
-        }
-        self.shown = next.into_keys().collect();
-    }
-
-    fn label(&mut self, domain: &str) -> String {
-        if !self.named.contains(domain) {
-            if self.named.len() >= DOMAIN_LABELS_MAX {
-                return "other".to_owned();
-            }
-            self.named.insert(domain.to_owned());
-        }
-        domain.to_owned()
-    }
 }
 
 #[cfg(test)]
