@@ -4,6 +4,7 @@
 
 mod build;
 mod error;
+mod freshness;
 mod last_good;
 mod open_files;
 mod reconcile;

@@ -1,11 +1,11 @@
 //! What answers and plans are made from: the templates, the catalog, and what each switch is served of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::freshness::Freshness;
 use super::templates::TemplateFiles;
 use crate::desired::{Catalog, Current, Unavailable};
 use crate::gateway::Desired;
@@ -26,8 +26,7 @@ pub(super) struct LiveSource {
     templates: TemplateFiles,
     unknown: UnknownSwitches,
     ledger: Ledger,
-    /// Whether the state read last was what Redis held; `None` before the first.
-    fresh: Mutex<Option<bool>>,
+    freshness: Freshness,
 }
 
 impl LiveSource {
@@ -48,7 +47,7 @@ impl LiveSource {
             unknown: UnknownSwitches::new(settings.switches.iter().map(|switch| switch.name.clone())),
             ledger: Ledger::new(store.clone(), served.clone(), settings.reconcile.removals_window),
             served,
-            fresh: Mutex::default(),
+            freshness: Freshness::default(),
         }
     }
 
@@ -72,9 +71,8 @@ impl LiveSource {
         self.health.set(Part::UnknownSwitches, State::Ok, report);
     }
 
-    /// Whether the state read last was what Redis held.
     pub(super) fn is_fresh(&self) -> bool {
-        *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) == Some(true)
+        self.freshness.is_fresh()
     }
 
     /// The state of all gateways; reports how fresh it is.
@@ -86,32 +84,8 @@ impl LiveSource {
         self.report_freshness(self.catalog.read_again().await)
     }
 
-    /// Reports in `/health` how fresh a state is, and logs when that changes.
     fn report_freshness(&self, read: Result<Current, Unavailable>) -> Result<Current, Unavailable> {
-        self.health.set_serving(read.is_ok());
-        let problem = match &read {
-            Ok(current) => current
-                .stale
-                .as_ref()
-                .map(|(since, error)| describe_stale(*since, Timestamp::now(), error)),
-            Err(unavailable) => Some(unavailable.to_string()),
-        };
-        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = fresh.replace(problem.is_none()) != Some(problem.is_none());
-        match problem {
-            Some(problem) => {
-                if is_news {
-                    tracing::error!("{problem}");
-                }
-                self.health.set(Part::Gateways, State::Degraded, Some(problem));
-            }
-            None if is_news => {
-                tracing::info!("the gateways that are served are those in Redis");
-                self.health.set(Part::Gateways, State::Ok, None);
-            }
-            None => {}
-        }
-        drop(fresh);
+        self.freshness.report(&read, &self.health);
         read
     }
 
@@ -139,11 +113,6 @@ impl LiveSource {
         });
         comparison.await.ok().flatten()
     }
-}
-
-fn describe_stale(since: Timestamp, now: Timestamp, error: &impl std::fmt::Display) -> String {
-    let age = now.duration_since(since).as_secs();
-    format!("the last good state, of {since:.0} and {age} s old, is served: {error}")
 }
 
 impl xml_curl::ConfigSource for LiveSource {
