@@ -1,13 +1,13 @@
-//! Answers of `/xml_curl`: trunkd beside a bare actix-web server that has the very same bytes in memory, and beside HGETALL
-//! by a C client; all in one run.
+//! Answers of `/xml_curl`: trunkd beside a bare actix-web server that has the very same bytes in
+//! memory, and beside HGETALL by a C client; all in one run.
 //!
-//! trunkd is `trunkd serve` as a process, Redis a `redis-server`, and both HTTP servers have one worker. Every request has a
-//! connection of its own, on loopback, as FreeSWITCH makes it. `make bench` runs this; `docs/benchmarks.md` says how to read
-//! what it prints.
+//! trunkd is `trunkd serve` as a process, Redis a `redis-server`, and both HTTP servers have one
+//! worker. Every request has a connection of its own, on loopback, as FreeSWITCH makes it. `make
+//! bench` runs this; `docs/benchmarks.md` says how to read what it prints.
 //!
-//! One client reads answers in pieces of 16 KiB, as libcurl does for mod_xml_curl; how long it waits depends on that, and
-//! `PIECE=65536` tries another size. `QUICK=1` leaves out 10,000 gateways and measures less; `GATEWAYS="10 1000"` chooses
-//! the sizes.
+//! One client reads answers in pieces of 16 KiB, as libcurl does for mod_xml_curl; how long it
+//! waits depends on that, and `PIECE=65536` tries another size. `QUICK=1` leaves out 10,000
+//! gateways and measures less; `GATEWAYS="10 1000"` chooses the sizes.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -265,14 +265,16 @@ fn request_for_other_configuration() -> Vec<u8> {
         .into_bytes()
 }
 
-/// Answers a second at 16 connections, each request on a new one, by wrk. Both are asked in turns, so that other load on the
-/// machine hits both.
+/// Answers a second at 16 connections, each request on a new one, by wrk. Both are asked in turns,
+/// so that other load on the machine hits both.
 fn rates(request: &[u8], trunkd: SocketAddr, (actix, path): (SocketAddr, &str)) -> (f64, f64) {
     const TURNS: usize = 4;
     let request = String::from_utf8_lossy(request);
     let form = request.rsplit("\r\n\r\n").next().unwrap_or_default();
     let script = format!(
-        "wrk.method = \"POST\"\nwrk.body = \"{form}\"\nwrk.headers[\"Content-Type\"] = \"application/x-www-form-urlencoded\"\nwrk.headers[\"Connection\"] = \"close\"\n"
+        "wrk.method = \"POST\"\nwrk.body = \"{form}\"\n\
+         wrk.headers[\"Content-Type\"] = \"application/x-www-form-urlencoded\"\n\
+         wrk.headers[\"Connection\"] = \"close\"\n"
     );
     let (mut ours, mut theirs) = (0.0, 0.0);
     for _ in 0..TURNS {
@@ -305,8 +307,9 @@ fn wrk(url: &str, script: &str) -> f64 {
     })
 }
 
-/// Milliseconds per HGETALL, one after the other on one connection. The latencies of redis-benchmark end at the first bytes of
-/// a reply, but its rate counts replies that hiredis has read to the end.
+/// Milliseconds per HGETALL, one after the other on one connection. The latencies of
+/// redis-benchmark end at the first bytes of a reply, but its rate counts replies that hiredis has
+/// read to the end.
 fn hgetall(redis: &RedisServer) -> f64 {
     let rounds = if is_quick() { "50" } else { "200" };
     let printed = redis_benchmark(redis.port(), &["-n", rounds, "--csv", "HGETALL", "cti_gateway@default"]);

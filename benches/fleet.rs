@@ -1,8 +1,9 @@
-//! A fleet that restarts: a thousand FreeSWITCH ask at the same time. Measures answers a second, failures, times and memory
-//! while Redis is up, is edited, is stalled and is down.
+//! A fleet that restarts: a thousand FreeSWITCH ask at the same time. Measures answers a second,
+//! failures, times and memory while Redis is up, is edited, is stalled and is down.
 //!
-//! trunkd is `trunkd serve` as a process, Redis a `redis-server`; the clients are in this process and share the machine with
-//! both. `make bench` runs this; `docs/benchmarks.md` says how to read what it prints.
+//! trunkd is `trunkd serve` as a process, Redis a `redis-server`; the clients are in this process
+//! and share the machine with both. `make bench` runs this; `docs/benchmarks.md` says how to read
+//! what it prints.
 //!
 //! `GATEWAYS=10000` and `CLIENTS=100` choose other numbers.
 
@@ -47,7 +48,8 @@ async fn main() {
         .await
         .expect("an answer");
     println!(
-        "{clients} clients at the same time, {ROUNDS} requests each, every one on a connection of its own; {gateways} gateways, {:.2} MB an answer; trunkd idle: {:.1} MiB\n",
+        "{clients} clients at the same time, {ROUNDS} requests each, every one on a connection of its own; \
+         {gateways} gateways, {:.2} MB an answer; trunkd idle: {:.1} MiB\n",
         mb(expected.len()),
         mib(trunkd.resident())
     );

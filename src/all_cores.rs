@@ -1,4 +1,5 @@
-//! Work on many items in parallel: ten thousand gateways would take one core a tenth of a second while a request waits.
+//! Work on many items in parallel: ten thousand gateways would take one core a tenth of a second
+//! while a request waits.
 
 /// Fewer items are not worth a thread.
 const MIN_ITEMS_PER_CORE: usize = 500;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-/// Delays that double from `first` to `most`. Each is shortened by up to half at random, so that a fleet of clients does not
-/// retry in step.
+/// Delays that double from `first` to `most`. Each is shortened by up to half at random, so that a
+/// fleet of clients does not retry in step.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,

@@ -1,6 +1,8 @@
-//! The state that each part of trunkd last reported, and whether `sofia.conf` can be served: the contents of `/health`.
+//! The state that each part of trunkd last reported, and whether `sofia.conf` can be served: the
+//! contents of `/health`.
 //!
-//! Other rooms write here. Health asks nobody and decides nothing, and knows neither HTTP nor Redis.
+//! Other rooms write here. Health asks nobody and decides nothing, and knows neither HTTP nor
+//! Redis.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,7 +21,8 @@ pub enum Part {
     Templates,
     /// Whether the last good state can be kept on disk.
     DataDir,
-    /// Whether the HTTP server has room for connections. Listed after it was full for the first time.
+    /// Whether the HTTP server has room for connections. Listed after it was full for the first
+    /// time.
     Http,
     /// A switch, by its `[[switch]] name`.
     Switch(String),
@@ -34,7 +37,8 @@ pub enum Part {
 }
 
 impl Part {
-    /// Its name in `/health`. That of a switch has a prefix, so that a switch may be called `redis`.
+    /// Its name in `/health`. That of a switch has a prefix, so that a switch may be called
+    /// `redis`.
     pub fn name(&self) -> Cow<'_, str> {
         match self {
             Part::Redis => Cow::Borrowed("redis"),
@@ -79,7 +83,8 @@ struct PartState {
     gateways: Option<GatewayCounts>,
 }
 
-/// How many gateways of a switch are usable. A carrier that is down does not degrade trunkd or the switch.
+/// How many gateways of a switch are usable. A carrier that is down does not degrade trunkd or the
+/// switch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct GatewayCounts {
     pub usable: u32,
@@ -90,14 +95,16 @@ pub struct GatewayCounts {
 }
 
 impl Health {
-    /// No part yet, and not serving. A part that must report later should first be [`set`](Self::set) degraded.
+    /// No part yet, and not serving. A part that must report later should first be
+    /// [`set`](Self::set) degraded.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Sets the state of `part`. If only the reason changes, `since` stays.
     ///
-    /// Anybody who can reach `/health` sees `reason`: it names the problem and the fix, and never a secret.
+    /// Anybody who can reach `/health` sees `reason`: it names the problem and the fix, and never a
+    /// secret.
     pub fn set(&self, part: Part, state: State, reason: Option<String>) {
         let mut parts = self.lock();
         let before = parts.get(&part);

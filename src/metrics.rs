@@ -1,9 +1,9 @@
 //! Every metric of trunkd, in one table ([`ALL`]), and the recorder behind `/metrics`.
 //!
-//! `docs/metrics.md` explains each metric; `tests/metrics_docs.rs` compares it with the table and with the code that sets
-//! the metrics. The values of a label come from a fixed list, from the settings (switches) or are bounded here (domains),
-//! so nothing that is written into Redis or sent to trunkd adds series without limit. No label holds a secret, a
-//! gateway's name or an address.
+//! `docs/metrics.md` explains each metric; `tests/metrics_docs.rs` compares it with the table and
+//! with the code that sets the metrics. The values of a label come from a fixed list, from the
+//! settings (switches) or are bounded here (domains), so nothing that is written into Redis or sent
+//! to trunkd adds series without limit. No label holds a secret, a gateway's name or an address.
 
 mod gateways;
 
@@ -60,7 +60,8 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// As Prometheus wants it, the unit is the end of the name. What has none is a count, or 0 and 1.
+    /// As Prometheus wants it, the unit is the end of the name. What has none is a count, or 0 and
+    /// 1.
     pub fn unit(&self) -> Unit {
         match self.name.rsplit('_').next() {
             Some("seconds") => Unit::Seconds,
@@ -269,10 +270,12 @@ const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'
     }
 }
 
-/// How often [`upkeep`] runs: at a thousand requests a second the samples in between take a few megabytes.
+/// How often [`upkeep`] runs: at a thousand requests a second the samples in between take a few
+/// megabytes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// An answer from memory takes tens of microseconds; after five seconds FreeSWITCH has usually given up.
+/// An answer from memory takes tens of microseconds; after five seconds FreeSWITCH has usually
+/// given up.
 const SECONDS_BUCKETS: [f64; 15] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 ];
@@ -291,15 +294,17 @@ const BYTES_BUCKETS: [f64; 10] = [
     67_108_864.0,
 ];
 
-/// The recorder of the process. The first call installs it; later calls return the same handle, so several applications in
-/// one process (as in tests) share it. A process that serves must also run [`upkeep`].
+/// The recorder of the process. The first call installs it; later calls return the same handle, so
+/// several applications in one process (as in tests) share it. A process that serves must also run
+/// [`upkeep`].
 pub fn install() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE
         .get_or_init(|| {
             let recorder = build_recorder();
             let handle = recorder.handle();
-            // Fails only if a recorder is installed already, as a test may do; then that one gets the numbers.
+            // Fails only if a recorder is installed already, as a test may do; then that one gets
+            // the numbers.
             if ::metrics::set_global_recorder(recorder).is_ok() {
                 describe();
             }
@@ -322,8 +327,8 @@ fn build_recorder() -> PrometheusRecorder {
     with_all.expect("no list of bounds is empty").build_recorder()
 }
 
-/// Aggregates the samples of the histograms at intervals, forever. Without it, every answer would cost memory until somebody
-/// reads `/metrics`.
+/// Aggregates the samples of the histograms at intervals, forever. Without it, every answer would
+/// cost memory until somebody reads `/metrics`.
 pub async fn upkeep(handle: PrometheusHandle) {
     loop {
         tokio::time::sleep(UPKEEP_INTERVAL).await;
@@ -344,7 +349,8 @@ pub fn describe() {
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
-/// Values of the label `state`: FreeSWITCH's words (FACTS 31), and `other` for an unknown word or no state yet.
+/// Values of the label `state`: FreeSWITCH's words (FACTS 31), and `other` for an unknown word or
+/// no state yet.
 pub const STATE_LABELS: [&str; 12] = [
     "UNREGED",
     "TRYING",

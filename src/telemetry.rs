@@ -1,4 +1,5 @@
-//! The log: one line for each event, on standard error, so that standard output has only what a subcommand prints.
+//! The log: one line for each event, on standard error, so that standard output has only what a
+//! subcommand prints.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -17,20 +18,21 @@ use crate::shown::{escaped, shown_json, shown_lines};
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     #[error(
-        "`log.level`: `{directive}` is not a directive: write a level (off, error, warn, info, debug, trace), or levels for parts as in \
-         \"info,trunkd::ingest=debug\""
+        "`log.level`: `{directive}` is not a directive: write a level (off, error, warn, info, debug, \
+         trace), or levels for parts as in \"info,trunkd::ingest=debug\""
     )]
     BadDirective { directive: String },
     #[error("the log is set up already")]
     AlreadySetUp,
 }
 
-/// Lines that wait while standard error is read too slowly; a line has a few hundred bytes. Further lines are lost: a slow
-/// reader of the log must not delay an answer.
+/// Lines that wait while standard error is read too slowly; a line has a few hundred bytes. Further
+/// lines are lost: a slow reader of the log must not delay an answer.
 const MAX_WAITING_LINES: usize = 8192;
 
-/// Sets up the log on standard error: lines for people if that is a terminal or with `format = "human"`, otherwise one JSON
-/// object per line. A thread of its own writes them. Dropping the returned guard writes the last lines.
+/// Sets up the log on standard error: lines for people if that is a terminal or with `format =
+/// "human"`, otherwise one JSON object per line. A thread of its own writes them. Dropping the
+/// returned guard writes the last lines.
 ///
 /// # Errors
 /// `log.level` is not a list of directives, or a subscriber is set up already.
@@ -113,12 +115,12 @@ where
     }
 }
 
-/// It logs an error for every connection that does not speak HTTP, and a client can cause thousands a second. trunkd logs the
-/// same once a minute.
+/// It logs an error for every connection that does not speak HTTP, and a client can cause thousands
+/// a second. trunkd logs the same once a minute.
 const SILENT: &str = "actix_http";
 
-/// Parses `log.level`. A bare level is for trunkd itself. Its dependencies (actix, redis, rustls, …) log at `warn` at most,
-/// unless a directive names them, as in `debug,redis=debug`.
+/// Parses `log.level`. A bare level is for trunkd itself. Its dependencies (actix, redis, rustls,
+/// …) log at `warn` at most, unless a directive names them, as in `debug,redis=debug`.
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
     let bad = |directive: &str| TelemetryError::BadDirective {
         directive: directive.trim().to_owned(),
@@ -134,7 +136,8 @@ fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
                 let others = level.min(LevelFilter::WARN);
                 directives.push_str(&format!("{others},{SILENT}=off,trunkd={level}"));
             }
-            // `EnvFilter` would take a misspelt level for the name of a part, and would turn off everything else.
+            // `EnvFilter` would take a misspelt level for the name of a part, and would turn off
+            // everything else.
             _ if !directive.contains(['=', '[']) => return Err(bad(directive)),
             _ => directives.push_str(directive),
         }

@@ -1,4 +1,5 @@
-//! A log line that anybody on the network can cause is written once a minute, with the number of lines held back.
+//! A log line that anybody on the network can cause is written once a minute, with the number of
+//! lines held back.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! The HTTP side over real sockets on loopback, against a source that is held in memory: FreeSWITCH's own requests, and
-//! everything that is not one.
+//! The HTTP side over real sockets on loopback, against a source that is held in memory:
+//! FreeSWITCH's own requests, and everything that is not one.
 
 #![allow(clippy::unwrap_used)]
 

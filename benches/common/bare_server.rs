@@ -1,7 +1,8 @@
-//! The least that a server on actix-web does: `HttpServer` and `App` as they come, with one worker, answer with bytes that
-//! are in memory. It is what trunkd's answers are compared with.
+//! The least that a server on actix-web does: `HttpServer` and `App` as they come, with one worker,
+//! answer with bytes that are in memory. It is what trunkd's answers are compared with.
 //!
-//! The server is a process of its own, as trunkd is: the benchmark's own program, with [`FOLDER`] in its environment.
+//! The server is a process of its own, as trunkd is: the benchmark's own program, with [`FOLDER`]
+//! in its environment.
 
 use std::collections::HashMap;
 use std::env;

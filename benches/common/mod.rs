@@ -1,5 +1,5 @@
-//! Shared by the benchmarks: the machine they run on, times and their percentiles, gateways as operators have them, trunkd
-//! as a process, and the server that it is compared with.
+//! Shared by the benchmarks: the machine they run on, times and their percentiles, gateways as
+//! operators have them, trunkd as a process, and the server that it is compared with.
 #![allow(dead_code, unreachable_pub, reason = "each benchmark uses its part")]
 
 pub mod bare_server;
@@ -149,7 +149,8 @@ pub fn request(more: &str) -> Vec<u8> {
     let form =
         format!("hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&{more}");
     format!(
-        "POST /xml_curl HTTP/1.1\r\nHost: trunkd\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        "POST /xml_curl HTTP/1.1\r\nHost: trunkd\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\n\r\n{form}",
         form.len()
     )
     .into_bytes()

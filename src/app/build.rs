@@ -25,7 +25,8 @@ use crate::reconcile::{self, Served};
 use crate::redis::{Options, Store};
 use crate::settings::{ReconcileMode, Settings};
 
-/// Intervals and limits that the settings do not have. Operators get the defaults; tests shorten them.
+/// Intervals and limits that the settings do not have. Operators get the defaults; tests shorten
+/// them.
 #[derive(Debug, Clone, Default)]
 pub struct Timing {
     pub ingest: ingest::Timing,
@@ -54,8 +55,8 @@ pub(super) struct Parts {
 }
 
 impl Application {
-    /// Builds every part and opens the listening socket. The resync interval comes from the settings, the rest of the
-    /// timing from `timing`.
+    /// Builds every part and opens the listening socket. The resync interval comes from the
+    /// settings, the rest of the timing from `timing`.
     ///
     /// # Errors
     /// [`AppError`]: anything that would keep trunkd from serving. A Redis or a switch that is away is no error.
@@ -113,7 +114,8 @@ impl Application {
     }
 }
 
-/// The backlog is as long as `max_connections`: a fleet that restarts connects all at the same time.
+/// The backlog is as long as `max_connections`: a fleet that restarts connects all at the same
+/// time.
 fn listen(address: SocketAddr, max_connections: usize) -> Result<TcpListener, AppError> {
     let listen = || -> io::Result<TcpListener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;

@@ -1,4 +1,5 @@
-//! Whether the gateways that are served are those in Redis: in `/health`, and in the log when that changes.
+//! Whether the gateways that are served are those in Redis: in `/health`, and in the log when that
+//! changes.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -18,11 +18,12 @@ const PAUSE: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::f
 /// Within [`PAUSE`], the pause is this many times as long as writing the file took.
 const PAUSE_PER_WRITE: u32 = 20;
 
-/// Keeps the last good state in `data_dir`, forever. A state of which anything is held from any switch does not count as
-/// good: a trunkd that starts in the middle of a mistake must know what was before it.
+/// Keeps the last good state in `data_dir`, forever. A state of which anything is held from any
+/// switch does not count as good: a trunkd that starts in the middle of a mistake must know what
+/// was before it.
 ///
-/// `others` knows what is held from switches that have no executor here. It is asked every `interval` at the latest, since a
-/// hold can go with no edit.
+/// `others` knows what is held from switches that have no executor here. It is asked every
+/// `interval` at the latest, since a hold can go with no edit.
 pub(super) async fn keep(source: &LiveSource, mut others: Others, data_dir: &Path, interval: Duration) {
     let mut changes = source.changes.subscribe();
     let (mut stored, mut failure) = (None, None);
@@ -50,7 +51,8 @@ pub(super) async fn keep(source: &LiveSource, mut others: Others, data_dir: &Pat
                 }
             }
         }
-        // Two readers may read the same state into different values. Then the next round stores one of them.
+        // Two readers may read the same state into different values. Then the next round stores one
+        // of them.
         if accepted.is_none_or(|desired| is(&stored, &desired)) || failure.is_some() {
             let _ = timeout(interval, changes.changed()).await;
         }

@@ -1,4 +1,5 @@
-//! The limit of open files: every connection is one, and many systems allow a process 1,024 unless it asks for more.
+//! The limit of open files: every connection is one, and many systems allow a process 1,024 unless
+//! it asks for more.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -22,8 +23,8 @@ pub(super) fn raise_limit(settings: &Settings) {
         tracing::warn!("the limit of open files stays {soft}: {error}");
     } else if hard < needed {
         tracing::warn!(
-            "this process may open {hard} files, and http.max_connections = {connections} needs {needed}: raise the hard limit \
-             (systemd: LimitNOFILE, shell: ulimit -Hn), or lower http.max_connections"
+            "this process may open {hard} files, and http.max_connections = {connections} needs {needed}: \
+             raise the hard limit (systemd: LimitNOFILE, shell: ulimit -Hn), or lower http.max_connections"
         );
     }
 }

@@ -1,4 +1,5 @@
-//! The desired gateways and a switch, as the executor needs them: the implementors of `reconcile`'s traits.
+//! The desired gateways and a switch, as the executor needs them: the implementors of `reconcile`'s
+//! traits.
 
 use std::collections::HashMap;
 use std::sync::Arc;

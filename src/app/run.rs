@@ -25,12 +25,13 @@ use crate::reconcile::{self, Executor};
 use crate::settings::{ReconcileMode, SwitchSettings};
 use crate::xml_curl::DocumentCache;
 
-/// From the signal to the end. Redis stops last, because requests and tasks need it; it has [`Embedded::STOP_LIMIT`] of this.
+/// From the signal to the end. Redis stops last, because requests and tasks need it; it has
+/// [`Embedded::STOP_LIMIT`] of this.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 impl Application {
-    /// Serves until `stop`. Then it answers the requests in flight, writes pending events, and leaves the switches as they
-    /// are. Stopping takes 5 s at most; the log names what is cut then.
+    /// Serves until `stop`. Then it answers the requests in flight, writes pending events, and
+    /// leaves the switches as they are. Stopping takes 5 s at most; the log names what is cut then.
     ///
     /// # Errors
     /// The HTTP server cannot start, or a task ends by itself.

@@ -1,4 +1,5 @@
-//! What answers and plans are made from: the templates, the catalog, and what each switch is served of it.
+//! What answers and plans are made from: the templates, the catalog, and what each switch is served
+//! of it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -65,7 +66,8 @@ impl LiveSource {
         }
     }
 
-    /// Lists in `/health` the switches that asked and are not in the settings. The part stays ok: anybody can ask.
+    /// Lists in `/health` the switches that asked and are not in the settings. The part stays ok:
+    /// anybody can ask.
     pub(super) fn report_unknown_switches(&self) {
         let report = self.unknown.report(Instant::now());
         self.health.set(Part::UnknownSwitches, State::Ok, report);
@@ -89,7 +91,8 @@ impl LiveSource {
         read
     }
 
-    /// The gateways that a rescan must add: those that the switch does not run. `None` serves all of them.
+    /// The gateways that a rescan must add: those that the switch does not run. `None` serves all
+    /// of them.
     async fn missing(
         &self,
         request: &SofiaConfRequest,
@@ -101,7 +104,8 @@ impl LiveSource {
         }
         let (running, request) = (self.running.clone(), request.clone());
         let (desired, key) = (desired.clone(), key.clone());
-        // This compares up to ten thousand gateways, so it must not run on a thread that serves others.
+        // This compares up to ten thousand gateways, so it must not run on a thread that serves
+        // others.
         let comparison = tokio::task::spawn_blocking(move || {
             let rescan = Rescan {
                 switch: &request.node,
@@ -138,7 +142,8 @@ impl xml_curl::ConfigSource for LiveSource {
             desired = Arc::new(desired.only(&batch));
             is_shared = false;
         }
-        // A stale state may lack what was removed since, so trunkd does not start gateways from it either.
+        // A stale state may lack what was removed since, so trunkd does not start gateways from it
+        // either.
         if current.stale.is_none()
             && let Some(missing) = self.missing(request, &desired, &current.key).await
         {

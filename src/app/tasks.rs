@@ -32,7 +32,8 @@ impl Tasks {
         }
     }
 
-    /// Spawns a task that watches the token itself, because it has something left to do when it is cancelled.
+    /// Spawns a task that watches the token itself, because it has something left to do when it is
+    /// cancelled.
     pub(super) fn spawn<F>(&mut self, name: impl Display, task: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -60,7 +61,8 @@ impl Tasks {
         std::future::pending().await
     }
 
-    /// Stops the tasks and waits for them. Those that still run at the deadline are cut, and named in the log.
+    /// Stops the tasks and waits for them. Those that still run at the deadline are cut, and named
+    /// in the log.
     pub(super) async fn finish(mut self, deadline: Instant) {
         self.stop.cancel();
         while let Ok(Some(ended)) = timeout_at(deadline, self.running.join_next_with_id()).await {

@@ -37,7 +37,8 @@ impl TemplateFiles {
         Ok(templates.rules(&self.default_profile)?.with_policy(self.policy.clone()))
     }
 
-    /// Reads the templates again and returns the new rules. If a template is broken, the last good ones stay in use.
+    /// Reads the templates again and returns the new rules. If a template is broken, the last good
+    /// ones stay in use.
     pub(super) fn reload(&self, health: &Health) -> Option<Rules> {
         let read = read(&self.dir).and_then(|templates| Ok((self.rules(&templates)?, templates)));
         match read {

@@ -1,4 +1,5 @@
-//! Small tasks that run as long as trunkd does: reading at intervals, reloading on SIGHUP, removing switches that are gone.
+//! Small tasks that run as long as trunkd does: reading at intervals, reloading on SIGHUP, removing
+//! switches that are gone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,8 @@ use crate::observed::Observed;
 use crate::redis::Store;
 use crate::shown::shown;
 
-/// Reads the desired gateways every `interval`, so that invalid ones are reported and counted even if nobody asks. In
-/// between, pings Redis, so that `/health` notices when it goes and comes back.
+/// Reads the desired gateways every `interval`, so that invalid ones are reported and counted even
+/// if nobody asks. In between, pings Redis, so that `/health` notices when it goes and comes back.
 pub(super) async fn refresh(source: Arc<LiveSource>, store: Store, interval: Duration) {
     const PING_INTERVAL: Duration = Duration::from_secs(5);
     let mut backoff = Backoff::new(Duration::from_millis(200), PING_INTERVAL);
@@ -57,16 +58,18 @@ pub(super) async fn reload_on_sighup(source: Arc<LiveSource>, tls: Option<Arc<Tl
     }
 }
 
-/// A switch is gone once no settings have named it for a day, in units of the time after which a switch is stale (60 s).
+/// A switch is gone once no settings have named it for a day, in units of the time after which a
+/// switch is stale (60 s).
 const GONE_AFTER: u32 = 1440;
 /// The pause between two searches for such switches, in the same unit: 10 minutes.
 const GONE_INTERVAL: u32 = 10;
 
 /// Removes what Redis has of switches that the settings no longer name.
 ///
-/// A switch that another trunkd sees stays: its settings may still name it. At the start, a switch that is not named was
-/// just taken out of the settings, and is removed as soon as it is stale; a trunkd without any switch removes nothing then.
-/// Later, a switch is removed a day after the last trunkd that watched it went away.
+/// A switch that another trunkd sees stays: its settings may still name it. At the start, a switch
+/// that is not named was just taken out of the settings, and is removed as soon as it is stale; a
+/// trunkd without any switch removes nothing then. Later, a switch is removed a day after the last
+/// trunkd that watched it went away.
 pub(super) async fn remove_gone_switches(
     store: Store,
     names: Vec<String>,
@@ -89,7 +92,8 @@ pub(super) async fn remove_gone_switches(
             let observed = Observed::new(store.clone(), keys.clone(), name, instance.clone());
             match observed.forget(limits.0, limits.1).await {
                 Ok(true) => {
-                    tracing::info!(switch = %shown(name), "not in the settings any more: its states were removed from Redis");
+                    let switch = shown(name);
+                    tracing::info!(%switch, "not in the settings any more: its states were removed from Redis");
                 }
                 Ok(false) => remaining += 1,
                 Err(_) => failed = true,

@@ -1,9 +1,10 @@
 //! A connection carries one request and its response, then it ends.
 //!
-//! FreeSWITCH opens a connection for each request (FACTS 10), so none is kept alive. Still, actix-http would answer every
-//! request that is pipelined behind the first, and would wait without limit for the rest of a chunked body that nobody
-//! reads. [`OneRequestIo`] sits between actix-http and the socket: after a request has been read, it discards anything more
-//! from the client, and after the response has been written, it closes the connection.
+//! FreeSWITCH opens a connection for each request (FACTS 10), so none is kept alive. Still,
+//! actix-http would answer every request that is pipelined behind the first, and would wait without
+//! limit for the rest of a chunked body that nobody reads. [`OneRequestIo`] sits between actix-http
+//! and the socket: after a request has been read, it discards anything more from the client, and
+//! after the response has been written, it closes the connection.
 
 use std::cell::Cell;
 use std::io;
@@ -23,10 +24,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-/// Bytes read at a time. actix-http parses all requests in its buffer before it sends the first response. Each takes 2 KiB of
-/// memory, and 30 bytes can be a request. FreeSWITCH sends about one kilobyte.
+/// Bytes read at a time. actix-http parses all requests in its buffer before it sends the first
+/// response. Each takes 2 KiB of memory, and 30 bytes can be a request. FreeSWITCH sends about one
+/// kilobyte.
 const MAX_READ: usize = 512;
-/// Bytes discarded from one client. One that sends more is cut, and may lose the end of its response.
+/// Bytes discarded from one client. One that sends more is cut, and may lose the end of its
+/// response.
 const MAX_DISCARDED: usize = 64 * 1024;
 /// How long a client may take to close its end after the response.
 pub(super) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -128,7 +131,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> OneRequestIo<T> {
         &self.exchange
     }
 
-    /// Reads and discards. Ready when the client has closed its end or gone away, or has sent too much.
+    /// Reads and discards. Ready when the client has closed its end or gone away, or has sent too
+    /// much.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut space = [0; 4096];
         while self.discarded < MAX_DISCARDED {
@@ -142,8 +146,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> OneRequestIo<T> {
         Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
     }
 
-    /// Closes our end, then waits until the client closes its own: a socket that is closed with unread bytes in it loses the
-    /// end of the response.
+    /// Closes our end, then waits until the client closes its own: a socket that is closed with
+    /// unread bytes in it loses the end of the response.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.is_closing {
             ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
@@ -180,8 +184,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for OneRequestIo<T> {
         Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
     }
 
-    /// actix-http flushes when it has written all it has. After the end of the response this closes the connection, and the
-    /// error keeps actix-http from the next request.
+    /// actix-http flushes when it has written all it has. After the end of the response this closes
+    /// the connection, and the error keeps actix-http from the next request.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.io).poll_flush(cx))?;
@@ -197,8 +201,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for OneRequestIo<T> {
     }
 }
 
-/// The body of the only response on its connection. It never reports its end, so that actix-http does nothing after it;
-/// [`OneRequestIo`] closes the connection when its last byte is written.
+/// The body of the only response on its connection. It never reports its end, so that actix-http
+/// does nothing after it; [`OneRequestIo`] closes the connection when its last byte is written.
 pub(super) struct OnlyResponse<B> {
     body: B,
     exchange: Rc<Exchange>,

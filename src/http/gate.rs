@@ -1,8 +1,8 @@
 //! Which connections are let in. Decided before the TLS handshake and before anything is read.
 //!
-//! `http.max_connections` connections are let in. More wait for a while, so that a fleet that asks all at the same time is
-//! served in turn. The addresses of configured switches have reserved connections: nobody else can keep a switch from its
-//! answer.
+//! `http.max_connections` connections are let in. More wait for a while, so that a fleet that asks
+//! all at the same time is served in turn. The addresses of configured switches have reserved
+//! connections: nobody else can keep a switch from its answer.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -23,8 +23,8 @@ use crate::metrics::{HTTP_CONNECTIONS, HTTP_REFUSED};
 use crate::settings::{HostPort, SwitchSettings};
 use crate::throttle::Throttle;
 
-/// Reserved connections for each configured switch: when it starts, FreeSWITCH asks for all profiles at the same time
-/// (FACTS 3).
+/// Reserved connections for each configured switch: when it starts, FreeSWITCH asks for all
+/// profiles at the same time (FACTS 3).
 const RESERVED_PER_SWITCH: usize = 16;
 /// Reserved connections for all switches together; each takes an open file.
 const MAX_RESERVED: usize = 1024;
@@ -64,7 +64,8 @@ impl SwitchAddresses {
         }
     }
 
-    /// Resolves the host names at intervals, forever. A name that cannot be resolved keeps its addresses.
+    /// Resolves the host names at intervals, forever. A name that cannot be resolved keeps its
+    /// addresses.
     pub async fn look_up(&self) {
         let names: Vec<_> = self.hosts.iter().filter(|host| literal(host).is_none()).collect();
         if names.is_empty() {
@@ -210,8 +211,8 @@ impl Gate {
         }
         let (most, reserved) = (self.max_connections, self.reserved);
         let reason = format!(
-            "the HTTP server is full: {most} connections are open, as many as http.max_connections allows, and others wait; {reserved} more \
-             are reserved for the addresses of [[switch]]"
+            "the HTTP server is full: {most} connections are open, as many as http.max_connections allows, \
+             and others wait; {reserved} more are reserved for the addresses of [[switch]]"
         );
         if let Some(held) = self.full_throttle.pass(Instant::now()) {
             error!(held, "{reason}");

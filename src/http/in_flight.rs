@@ -1,8 +1,9 @@
 //! Responses that are being sent, and a limit for the memory that their documents take.
 //!
-//! Clients that get the same document share its bytes, and a document shares unchanged blocks with the one before it. So a
-//! slow reader costs next to nothing while its document is the newest. While gateways are edited all the time, each slow
-//! reader can keep an old document alive. When all of them together hold too much, the oldest responses are cut.
+//! Clients that get the same document share its bytes, and a document shares unchanged blocks with
+//! the one before it. So a slow reader costs next to nothing while its document is the newest.
+//! While gateways are edited all the time, each slow reader can keep an old document alive. When
+//! all of them together hold too much, the oldest responses are cut.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -20,8 +21,8 @@ use crate::sofia_conf::Text;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Or this many times the newest document, if that is more.
 const MAX_DOCUMENTS: usize = 4;
-/// actix-http copies each chunk of a body into the connection's buffer. Larger chunks take fewer system calls, smaller ones
-/// less memory for each client.
+/// actix-http copies each chunk of a body into the connection's buffer. Larger chunks take fewer
+/// system calls, smaller ones less memory for each client.
 const CHUNK_BYTES: usize = 32 * 1024;
 
 /// All responses in flight; shared by the workers.
@@ -30,7 +31,8 @@ pub(super) struct InFlight(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// By the address of a block, because documents share blocks: the number of responses with it, and its length.
+    /// By the address of a block, because documents share blocks: the number of responses with it,
+    /// and its length.
     blocks: HashMap<usize, (usize, usize)>,
     bytes: usize,
     responses: BTreeMap<u64, Response>,

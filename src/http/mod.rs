@@ -2,8 +2,8 @@
 //!
 //! Decides nothing about gateways: `xml_curl` makes the responses.
 //!
-//! A connection goes through `gate` (who is let in), `server` (TLS, actix-http), `connection` (one request and no more) and
-//! `routes` (an actix-web `App`).
+//! A connection goes through `gate` (who is let in), `server` (TLS, actix-http), `connection` (one
+//! request and no more) and `routes` (an actix-web `App`).
 
 mod connection;
 mod gate;

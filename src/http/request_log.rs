@@ -23,8 +23,8 @@ pub(super) struct Throttles {
     oversized: [Throttle; RequestKind::ALL.len()],
 }
 
-/// Counts one request when its response is known, and logs it when dropped. A request that ends without a response (the
-/// handler panicked, or the client went away) is counted when dropped.
+/// Counts one request when its response is known, and logs it when dropped. A request that ends
+/// without a response (the handler panicked, or the client went away) is counted when dropped.
 pub(super) struct RequestLog {
     started: Instant,
     throttles: Arc<Throttles>,
@@ -72,13 +72,14 @@ impl RequestLog {
                 kind = kind.as_str(),
                 bytes,
                 held,
-                "the answer is over 1 MiB: FreeSWITCH discards it (\"Oversized file detected\") unless its xml_curl binding \
-                 has <param name=\"response-max-bytes\" value=\"{limit}\"/>"
+                "the answer is over 1 MiB: FreeSWITCH discards it (\"Oversized file detected\") unless its \
+                 xml_curl binding has <param name=\"response-max-bytes\" value=\"{limit}\"/>"
             );
         }
     }
 
-    /// Logs a request that was not read, or is not for `sofia.conf`. Only refusals are worth a line.
+    /// Logs a request that was not read, or is not for `sofia.conf`. Only refusals are worth a
+    /// line.
     fn log_refusal(&self, response: &Response) {
         let outcome = response.outcome.as_str();
         let reason = response.body.to_string();
@@ -166,7 +167,8 @@ fn name(given: &str) -> String {
     shown(given).to_string()
 }
 
-/// The socket's peer for the log, without the `::ffff:` that a dual-stack socket puts before an IPv4 address.
+/// The socket's peer for the log, without the `::ffff:` that a dual-stack socket puts before an
+/// IPv4 address.
 pub(super) struct Peer(pub(super) Option<SocketAddr>);
 
 impl fmt::Display for Peer {
@@ -178,7 +180,8 @@ impl fmt::Display for Peer {
     }
 }
 
-/// A value for `response-max-bytes` that leaves room to grow, but not more than FreeSWITCH can read with atoi.
+/// A value for `response-max-bytes` that leaves room to grow, but not more than FreeSWITCH can read
+/// with atoi.
 fn suggested_limit(bytes: usize) -> usize {
     bytes.saturating_mul(4).next_power_of_two().min(1 << 30)
 }

@@ -1,5 +1,5 @@
-//! The routes, and the handler of `/xml_curl`: credentials, the size and time limits of a request, its metrics and log line.
-//! [`xml_curl`] decides what the response is.
+//! The routes, and the handler of `/xml_curl`: credentials, the size and time limits of a request,
+//! its metrics and log line. [`xml_curl`] decides what the response is.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -123,8 +123,9 @@ where
         }))
 }
 
-/// POST, GET or HEAD. FreeSWITCH sends the `method` of its binding as it is written there (FACTS 50), so POST and GET may be
-/// in any case. HEAD must be exact: actix-http would send a body to any other spelling of it.
+/// POST, GET or HEAD. FreeSWITCH sends the `method` of its binding as it is written there (FACTS
+/// 50), so POST and GET may be in any case. HEAD must be exact: actix-http would send a body to any
+/// other spelling of it.
 fn method(sent: &Method) -> Option<Method> {
     let is = |method: &Method| sent.as_str().eq_ignore_ascii_case(method.as_str());
     if *sent == Method::HEAD {
@@ -152,7 +153,8 @@ async fn xml_curl<S: ConfigSource>(
         Response::failed()
     });
     log.respond(&response);
-    // Writes the line after this task has written what it can of the response, so that the client need not wait for it.
+    // Writes the line after this task has written what it can of the response, so that the client
+    // need not wait for it.
     actix_web::rt::spawn(async move { drop(log) });
     Ok(state.respond(response, exchange))
 }

@@ -1,5 +1,5 @@
-//! Who may use the HTTP server: networks for every path, Basic credentials for `/xml_curl`. It decides only; others answer
-//! and log.
+//! Who may use the HTTP server: networks for every path, Basic credentials for `/xml_curl`. It
+//! decides only; others answer and log.
 
 use std::net::IpAddr;
 
@@ -20,14 +20,16 @@ pub(super) struct Credentials(Vec<[u8; 32]>);
 pub(super) enum Authentication {
     /// A known pair, or none is required.
     Accepted,
-    /// No header. With `auth-scheme` any, curl first asks without one (FACTS 10), so this is no sign of an attack.
+    /// No header. With `auth-scheme` any, curl first asks without one (FACTS 10), so this is no
+    /// sign of an attack.
     Missing,
     /// Another scheme, a malformed header, or an unknown pair.
     Wrong,
 }
 
 impl Credentials {
-    /// Without any pair, everybody is accepted. The settings check that this is intended on an open address.
+    /// Without any pair, everybody is accepted. The settings check that this is intended on an open
+    /// address.
     pub(super) fn new(pairs: &[Credential]) -> Self {
         let hash = |pair: &Credential| {
             let mut hash = Sha256::new_with_prefix(&pair.user);
@@ -38,7 +40,8 @@ impl Credentials {
         Self(pairs.iter().map(hash).collect())
     }
 
-    /// Compares with all hashes, each in constant time, so that the time reveals neither a near miss nor the length of a pair.
+    /// Compares with all hashes, each in constant time, so that the time reveals neither a near
+    /// miss nor the length of a pair.
     pub(super) fn check(&self, authorization: Option<&[u8]>) -> Authentication {
         if self.0.is_empty() {
             return Authentication::Accepted;
@@ -80,15 +83,16 @@ impl AllowList {
         Self(networks.into_iter().map(canonical).collect())
     }
 
-    /// Whether the peer of a socket may connect. Never pass an address from a header: any client can write those.
+    /// Whether the peer of a socket may connect. Never pass an address from a header: any client
+    /// can write those.
     pub(super) fn permits(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.0.is_empty() || self.0.iter().any(|network| network.contains(&peer))
     }
 }
 
-/// Turns an IPv4-mapped IPv6 network into the IPv4 network: on a `[::]` socket a peer is `::ffff:192.0.2.1`, and both
-/// spellings must mean the same.
+/// Turns an IPv4-mapped IPv6 network into the IPv4 network: on a `[::]` socket a peer is
+/// `::ffff:192.0.2.1`, and both spellings must mean the same.
 fn canonical(network: IpNet) -> IpNet {
     let IpNet::V6(v6) = network else { return network };
     let mapped = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));

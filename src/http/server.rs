@@ -1,8 +1,9 @@
 //! The HTTP server: from the listening socket to the routes.
 //!
-//! actix-server accepts connections and hands them to its workers; actix-http speaks HTTP. Between them trunkd does two
-//! things that actix-web's `HttpServer` has no hook for: it decides who is let in, before the TLS handshake and before
-//! anything is read ([`gate`]), and it ends a connection after its first response (`connection`).
+//! actix-server accepts connections and hands them to its workers; actix-http speaks HTTP. Between
+//! them trunkd does two things that actix-web's `HttpServer` has no hook for: it decides who is let
+//! in, before the TLS handshake and before anything is read ([`gate`]), and it ends a connection
+//! after its first response (`connection`).
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -45,14 +46,15 @@ use crate::xml_curl::{ConfigSource, DocumentCache};
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// A client may read nothing of its response for this many times `http.request_timeout`.
 const STALL_FACTOR: u32 = 4;
-/// A connection may last this many times `http.request_timeout`: two minutes by default, enough for any response.
+/// A connection may last this many times `http.request_timeout`: two minutes by default, enough for
+/// any response.
 const CONNECTION_FACTOR: u32 = 24;
 /// Clients that are refused with a reason at the same time. Others are dropped without one.
 const MAX_REFUSALS: usize = 64;
 /// Bytes read and discarded from a client that is refused.
 const MAX_READ_OF_REFUSED: u64 = 16 * 1024;
-/// actix-http adds a chunk of the body to a write buffer that holds less than this. So the head goes out together with the
-/// first chunk, and a slow reader costs one chunk, not two.
+/// actix-http adds a chunk of the body to a write buffer that holds less than this. So the head
+/// goes out together with the first chunk, and a slow reader costs one chunk, not two.
 const WRITE_BUFFER_BYTES: usize = 1024;
 
 #[derive(Debug, thiserror::Error)]
@@ -131,8 +133,8 @@ pub fn bind<S: ConfigSource>(
     })
 }
 
-/// Sets what accepted sockets inherit: small writes are not delayed, and the kernel ends a connection whose client
-/// acknowledges nothing for `limit`.
+/// Sets what accepted sockets inherit: small writes are not delayed, and the kernel ends a
+/// connection whose client acknowledges nothing for `limit`.
 fn set_options(listener: &TcpListener, limit: Duration) -> io::Result<()> {
     let socket = socket2::SockRef::from(listener);
     socket.set_tcp_nodelay(true)?;
@@ -149,8 +151,9 @@ impl<S: ConfigSource> Server<S> {
         self.frontend.tls.clone()
     }
 
-    /// Sends the runtime of the first worker to `first_runtime`. What every response waits for should run there: if two
-    /// threads must wake each other, a small response takes a third longer.
+    /// Sends the runtime of the first worker to `first_runtime`. What every response waits for
+    /// should run there: if two threads must wake each other, a small response takes a third
+    /// longer.
     pub fn send_runtime_to(&mut self, first_runtime: oneshot::Sender<Handle>) {
         self.first_runtime = Some(first_runtime);
     }
@@ -251,7 +254,11 @@ impl Frontend {
         counter!(HTTP_REFUSED, "reason" => "tls").increment(1);
         if let Some(held) = self.throttles.tls.pass(Instant::now()) {
             let (peer, error) = (Peer(Some(peer)), shown(&error));
-            warn!(%peer, held, "TLS handshake failed: {error}; check the client's URL and certificates against http.tls");
+            warn!(
+                %peer,
+                held,
+                "TLS handshake failed: {error}; check the client's URL and certificates against http.tls"
+            );
         }
         None
     }

@@ -1,4 +1,5 @@
-//! Certificate files → the configuration of rustls. Every error names the file and the fix, and none shows what is in a file.
+//! Certificate files → the configuration of rustls. Every error names the file and the fix, and
+//! none shows what is in a file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +22,8 @@ pub enum TlsError {
         source: std::io::Error,
     },
     #[error(
-        "http.tls.{key}: {} is damaged: a PEM section in it does not begin, end or decode as it should; create the file again",
+        "http.tls.{key}: {} is damaged: a PEM section in it does not begin, end or decode as it should; \
+         create the file again",
         path.display()
     )]
     Damaged { key: &'static str, path: PathBuf },
@@ -33,8 +35,8 @@ pub enum TlsError {
     )]
     NoKey { path: PathBuf },
     #[error(
-        "http.tls: the key in {} and the first certificate in {} cannot be used together: {source}; the server's own certificate \
-         comes first in the chain", key.display(), cert.display()
+        "http.tls: the key in {} and the first certificate in {} cannot be used together: {source}; the \
+         server's own certificate comes first in the chain", key.display(), cert.display()
     )]
     Pair {
         cert: PathBuf,
@@ -70,7 +72,8 @@ impl Tls {
         Ok(Self { files, current })
     }
 
-    /// Loads the files again, for a renewed certificate or a new revocation list. Open connections stay open.
+    /// Loads the files again, for a renewed certificate or a new revocation list. Open connections
+    /// stay open.
     ///
     /// # Errors
     /// As [`Tls::load`]; then the configuration loaded before stays in use.
@@ -114,8 +117,9 @@ pub fn server_config(files: &TlsSettings) -> Result<ServerConfig, TlsError> {
     Ok(config)
 }
 
-/// With revocation lists, every certificate in a client's chain must be covered by one: an authority without a list lets
-/// nobody in. An expired list stays in use; otherwise a late renewal would lock out all switches.
+/// With revocation lists, every certificate in a client's chain must be covered by one: an
+/// authority without a list lets nobody in. An expired list stays in use; otherwise a late renewal
+/// would lock out all switches.
 fn client_verifier(
     ca: &Path,
     crl: Option<&Path>,
@@ -170,8 +174,8 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     })
 }
 
-/// Leaves out the parser's message, unless it is an I/O error: it quotes the line that it failed on, which may be part of a
-/// key.
+/// Leaves out the parser's message, unless it is an I/O error: it quotes the line that it failed
+/// on, which may be part of a key.
 fn unusable(key: &'static str, path: &Path, error: pem::Error) -> TlsError {
     let path = path.to_owned();
     match error {

@@ -10,9 +10,9 @@ use crate::sofia_conf::{GatewayQuery, Query, Templates};
 
 /// Answers a request for `sofia.conf`.
 ///
-/// A profile without a template is not found. A gateway that does not exist, belongs to another profile, or could not even
-/// be a name gets the profile without gateways. FreeSWITCH then adds none; at a "not found" it would search the XML on its
-/// disk for that gateway.
+/// A profile without a template is not found. A gateway that does not exist, belongs to another
+/// profile, or could not even be a name gets the profile without gateways. FreeSWITCH then adds
+/// none; at a "not found" it would search the XML on its disk for that gateway.
 pub async fn answer(source: &impl ConfigSource, cache: &DocumentCache, request: &SofiaConfRequest) -> Response {
     let asked_at = Instant::now();
     let current = match source.current(request).await {
@@ -33,7 +33,8 @@ pub async fn answer(source: &impl ConfigSource, cache: &DocumentCache, request: 
             RequestedGateway::All => GatewayQuery::All,
             RequestedGateway::One(name) => GatewayQuery::One(name),
         },
-        // Never `None`: a gateway for certain switches must not go to one that does not say which it is.
+        // Never `None`: a gateway for certain switches must not go to one that does not say which
+        // it is.
         node: Some(&request.node),
     };
     let is_cached = current.is_shared && !matches!(request.gateway, RequestedGateway::One(_));
@@ -61,8 +62,8 @@ pub async fn answer(source: &impl ConfigSource, cache: &DocumentCache, request: 
     }
 }
 
-/// The template's own spelling of a profile. mod_sofia ignores the case of profile names (config_sofia in sofia.c), so
-/// `sofia profile EXTERNAL start` asks for a profile that exists.
+/// The template's own spelling of a profile. mod_sofia ignores the case of profile names
+/// (config_sofia in sofia.c), so `sofia profile EXTERNAL start` asks for a profile that exists.
 fn profile_name<'a>(templates: &'a Templates, requested: &str) -> Option<&'a str> {
     let names = || templates.profile_names().map(|name| name.as_str());
     names()

@@ -1,5 +1,5 @@
-//! Documents that are written once and shared by all requests for the same: a fleet that restarts asks for one document a
-//! thousand times.
+//! Documents that are written once and shared by all requests for the same: a fleet that restarts
+//! asks for one document a thousand times.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,11 +13,12 @@ use super::source::CurrentConfig;
 use crate::gateway::Desired;
 use crate::sofia_conf::{Document, GatewayQuery, Query, RevisionKey, Templates, Text};
 
-/// States whose documents are kept: the present one, the one before it (a new document may take long to write), and the one
-/// that a switch with a held plan is served.
+/// States whose documents are kept: the present one, the one before it (a new document may take
+/// long to write), and the one that a switch with a held plan is served.
 const GENERATIONS: usize = 3;
-/// Cached documents of one state. One profile of 10,000 gateways is 4 MB, and if gateways name their nodes, every node has a
-/// document of its own. Further documents are written for each request.
+/// Cached documents of one state. One profile of 10,000 gateways is 4 MB, and if gateways name
+/// their nodes, every node has a document of its own. Further documents are written for each
+/// request.
 const MAX_DOCUMENTS: usize = 1024;
 /// Bytes of all cached documents of one state.
 const MAX_BYTES: usize = 64 << 20;
@@ -192,8 +193,8 @@ impl Generation {
         pending
     }
 
-    /// Writes megabytes if there are ten thousand gateways, so it must not run on a thread that serves others. It goes on
-    /// even if nobody waits any more.
+    /// Writes megabytes if there are ten thousand gateways, so it must not run on a thread that
+    /// serves others. It goes on even if nobody waits any more.
     fn write(&self, desired: Arc<Desired>, key: DocumentKey, predecessor: Option<Arc<Document>>) -> PendingDocument {
         let (templates, revision_key) = (self.templates.clone(), self.key.clone());
         let writing = tokio::task::spawn_blocking(move || {

@@ -1,7 +1,8 @@
 //! The form that mod_xml_curl sends → what it asks for.
 //!
-//! FreeSWITCH asks for every configuration it has at each start and reload (FACTS 2), so a form for anything but
-//! `sofia.conf` is recognized by its first pairs, without an allocation. Of a form's thirty or so pairs, ten are read.
+//! FreeSWITCH asks for every configuration it has at each start and reload (FACTS 2), so a form for
+//! anything but `sofia.conf` is recognized by its first pairs, without an allocation. Of a form's
+//! thirty or so pairs, ten are read.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -18,7 +19,8 @@ pub enum Request {
     Other,
 }
 
-/// A request for `sofia.conf`. The names are as FreeSWITCH sent them; such a profile or gateway need not exist.
+/// A request for `sofia.conf`. The names are as FreeSWITCH sent them; such a profile or gateway
+/// need not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SofiaConfRequest {
     /// `None` means all profiles (FACTS 3).
@@ -28,7 +30,8 @@ pub struct SofiaConfRequest {
     pub reconfig: bool,
     /// The switchname of the FreeSWITCH that asks (FACTS 37); empty if the form has none.
     pub node: String,
-    /// Changes at each start of FreeSWITCH (FACTS 32). An `enable-post-var` in the binding may leave it out.
+    /// Changes at each start of FreeSWITCH (FACTS 32). An `enable-post-var` in the binding may
+    /// leave it out.
     pub core_uuid: Option<String>,
 }
 
@@ -37,8 +40,8 @@ pub struct SofiaConfRequest {
 pub enum RequestedGateway {
     /// The form has none: the whole profile, settings and gateways.
     Absent,
-    /// `_all_`, and only in lower case: config_gateway (sofia.c) compares with strcmp, so `_ALL_` is a name. FreeSWITCH adds
-    /// every gateway of the answer.
+    /// `_all_`, and only in lower case: config_gateway (sofia.c) compares with strcmp, so `_ALL_`
+    /// is a name. FreeSWITCH adds every gateway of the answer.
     All,
     /// FreeSWITCH adds the gateway of this name and ignores all others in the answer.
     One(String),
@@ -84,7 +87,8 @@ impl RequestKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRequest {
     #[error(
-        "Content-Type is {0:?}, not {FORM}. mod_xml_curl POSTs a form (or sends the same pairs in the query of a GET): {EXPECTED}"
+        "Content-Type is {0:?}, not {FORM}. mod_xml_curl POSTs a form (or sends the same pairs in the query \
+         of a GET): {EXPECTED}"
     )]
     NotAForm(String),
     #[error("the form has no `section`. mod_xml_curl sends: {EXPECTED}")]
@@ -100,12 +104,13 @@ pub enum BadRequest {
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";
-const EXPECTED: &str = "hostname=<switchname>&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf, \
-                    and then the event's headers, profile=, reconfig= and gateway=";
+const EXPECTED: &str = "hostname=<switchname>&section=configuration&tag_name=configuration&key_name=name\
+                        &key_value=sofia.conf, and then the event's headers, profile=, reconfig= and gateway=";
 
 impl Request {
-    /// Reads the body of a POST. The query is ignored: mod_xml_curl puts every pair into the body, and the URL is the
-    /// operator's `gateway-url`. A missing Content-Type counts as that of a form.
+    /// Reads the body of a POST. The query is ignored: mod_xml_curl puts every pair into the body,
+    /// and the URL is the operator's `gateway-url`. A missing Content-Type counts as that of a
+    /// form.
     ///
     /// # Errors
     /// See [`BadRequest`].
@@ -130,8 +135,8 @@ impl Request {
 
     /// If two pairs have the same name, the first one wins.
     ///
-    /// `section`, `tag_name`, `key_name` and `key_value` are compared as raw bytes, because FreeSWITCH does not encode them
-    /// (FACTS 1).
+    /// `section`, `tag_name`, `key_name` and `key_value` are compared as raw bytes, because
+    /// FreeSWITCH does not encode them (FACTS 1).
     fn from_form(form: &[u8]) -> Result<Self, BadRequest> {
         let mut pairs = Pairs::default();
         for pair in form.split(|&byte| byte == b'&') {
@@ -222,8 +227,8 @@ impl<'a> Pairs<'a> {
         ]
     }
 
-    /// Logs why a form that may be meant for trunkd is "not found". Anybody can send one, so each set of missing fields gets
-    /// one line a minute.
+    /// Logs why a form that may be meant for trunkd is "not found". Anybody can send one, so each
+    /// set of missing fields gets one line a minute.
     fn warn_of_missing_fields(&self) {
         static THROTTLES: LazyLock<[Throttle; 1 << FIRST_FIELDS]> =
             LazyLock::new(|| std::array::from_fn(|_| Throttle::default()));
@@ -239,8 +244,9 @@ impl<'a> Pairs<'a> {
             tracing::warn!(
                 hostname = %shown(&hostname),
                 held,
-                "answered \"not found\", because the form lacks {}; mod_xml_curl sends hostname, section, tag_name, key_name and \
-                 key_value with each request: something else sent this, or a proxy changed it",
+                "answered \"not found\", because the form lacks {}; mod_xml_curl sends hostname, section, \
+                 tag_name, key_name and key_value with each request: something else sent this, or a proxy \
+                 changed it",
                 missing.join(", ")
             );
         }
@@ -261,7 +267,8 @@ impl<'a> Pairs<'a> {
             Some(name) if name == "_all_" => RequestedGateway::All,
             Some(name) => RequestedGateway::One(name),
         };
-        // `hostname` holds the same name but is not encoded. An `enable-post-var` in the binding may leave this one out.
+        // `hostname` holds the same name but is not encoded. An `enable-post-var` in the binding
+        // may leave this one out.
         let node = match decode(SWITCHNAME, self.switchname)?.filter(|name| !name.is_empty()) {
             Some(name) => name,
             None => String::from_utf8_lossy(&unescape(self.hostname.unwrap_or_default()).0).into_owned(),
@@ -274,7 +281,8 @@ impl<'a> Pairs<'a> {
             gateway,
             reconfig: decode("reconfig", self.reconfig)?.as_deref() == Some("true"),
             node,
-            // Never encoded. Anything but a UUID is not from FreeSWITCH, and no reason to refuse a request.
+            // Never encoded. Anything but a UUID is not from FreeSWITCH, and no reason to refuse a
+            // request.
             core_uuid: self.core_uuid.and_then(|uuid| String::from_utf8(uuid.to_vec()).ok()),
         }))
     }
@@ -287,8 +295,8 @@ fn decode(name: &'static str, value: &[u8]) -> Result<String, BadRequest> {
     }
 }
 
-/// Decodes percent-encoding. A '%' that begins no escape stays, and makes the flag false. A '+' is a plus: FreeSWITCH encodes
-/// a space as `%20` and a plus as `%2B`.
+/// Decodes percent-encoding. A '%' that begins no escape stays, and makes the flag false. A '+' is
+/// a plus: FreeSWITCH encodes a space as `%20` and a plus as `%2B`.
 fn unescape(value: &[u8]) -> (Cow<'_, [u8]>, bool) {
     if !value.contains(&b'%') {
         return (Cow::Borrowed(value), true);

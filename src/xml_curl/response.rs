@@ -22,7 +22,8 @@ pub enum RequestOutcome {
     Served,
     NotFound,
     BadRequest,
-    /// It came without credentials. If the binding's `auth-scheme` is `any`, every request first comes that way (FACTS 10).
+    /// It came without credentials. If the binding's `auth-scheme` is `any`, every request first
+    /// comes that way (FACTS 10).
     Challenged,
     Unauthorized,
     MethodNotAllowed,

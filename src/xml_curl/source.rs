@@ -9,12 +9,12 @@ use crate::gateway::Desired;
 use crate::sofia_conf::{RevisionKey, Templates};
 
 pub trait ConfigSource: Send + Sync + 'static {
-    /// What the switch that asks is served as of now. It holds at least the gateways that are asked for, and reflects every
-    /// write that Redis acknowledged before the call.
+    /// What the switch that asks is served as of now. It holds at least the gateways that are asked
+    /// for, and reflects every write that Redis acknowledged before the call.
     ///
     /// # Errors
-    /// [`Unavailable`] when Redis cannot be used and no good state was ever seen. If there is one, it is returned, and its
-    /// `stale_since` says how old it is.
+    /// [`Unavailable`] when Redis cannot be used and no good state was ever seen. If there is one,
+    /// it is returned, and its `stale_since` says how old it is.
     fn current(&self, request: &SofiaConfRequest) -> impl Future<Output = Result<CurrentConfig, Unavailable>> + Send;
 }
 

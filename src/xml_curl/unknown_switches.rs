@@ -1,5 +1,5 @@
-//! Switches that ask for their configuration but are not in the settings: their `switchname` differs from the settings, they
-//! were forgotten there, or somebody makes up names.
+//! Switches that ask for their configuration but are not in the settings: their `switchname`
+//! differs from the settings, they were forgotten there, or somebody makes up names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,8 @@ use crate::metrics::{UNKNOWN_SWITCH_REQUESTS, UNKNOWN_SWITCHES};
 use crate::shown::shown;
 use crate::throttle::Throttle;
 
-/// Names that are stored: enough to correct the settings by, and a few kilobytes at most, because anybody can make them up.
+/// Names that are stored: enough to correct the settings by, and a few kilobytes at most, because
+/// anybody can make them up.
 const MAX_NAMES: usize = 64;
 /// Names in a report.
 const SHOWN_NAMES: usize = 5;
@@ -35,8 +36,8 @@ struct Seen {
 }
 
 impl UnknownSwitches {
-    /// `configured` are the names in the settings. Without any, no switch is unknown: trunkd may serve switches that it does
-    /// not watch.
+    /// `configured` are the names in the settings. Without any, no switch is unknown: trunkd may
+    /// serve switches that it does not watch.
     pub fn new(configured: impl IntoIterator<Item = String>) -> Self {
         Self {
             configured: configured.into_iter().collect(),
@@ -45,7 +46,8 @@ impl UnknownSwitches {
         }
     }
 
-    /// Records a request of a switch, and returns whether the report changed. Logs a name that is new, at most once a minute.
+    /// Records a request of a switch, and returns whether the report changed. Logs a name that is
+    /// new, at most once a minute.
     pub fn record(&self, name: &str, now: Instant) -> bool {
         if self.configured.is_empty() || self.configured.contains(name) {
             return false;
@@ -80,8 +82,8 @@ impl UnknownSwitches {
             .collect();
         let others = if count > SHOWN_NAMES { ", …" } else { "" };
         Some(format!(
-            "{more_than}{count} switch names that no [[switch]] has asked for sofia.conf within the last hour: {}{others}; add each \
-             as a [[switch]], or correct `switchname` in its switch.conf.xml",
+            "{more_than}{count} switch names that no [[switch]] has asked for sofia.conf within the last \
+             hour: {}{others}; add each as a [[switch]], or correct `switchname` in its switch.conf.xml",
             names.join(", ")
         ))
     }

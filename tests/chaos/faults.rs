@@ -41,7 +41,8 @@ pub(crate) enum SwitchFault {
     DropsConnections,
     /// What was connected hears and says nothing any more; whoever connects anew is well.
     HalfOpen,
-    /// For a while nobody is heard or answered, or one connection is not, or all wait long for their answers.
+    /// For a while nobody is heard or answered, or one connection is not, or all wait long for
+    /// their answers.
     ReadsNothing,
     Restarts,
     LosesEvents,
@@ -145,7 +146,8 @@ async fn run(console: &mut MultiplexedConnection, line: &str) {
     command.exec_async(console).await.unwrap();
 }
 
-/// For as long as Redis is empty, the switch keeps what it has. Then another program puts everything back.
+/// For as long as Redis is empty, the switch keeps what it has. Then another program puts
+/// everything back.
 async fn lose_everything(world: &mut World, random: &mut StdRng) {
     let editor = world.editor.clone();
     let mut editor = editor.lock().await; // no edit meanwhile, which would be one of all that there is

@@ -1,4 +1,5 @@
-//! What goes on all the time: edits in Redis, carriers that change their minds, requests, and somebody who listens to the channel.
+//! What goes on all the time: edits in Redis, carriers that change their minds, requests, and
+//! somebody who listens to the channel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -245,7 +246,8 @@ fn change_a_mind(switch: &FakeSwitch, random: &mut StdRng) {
     });
 }
 
-/// Asks one trunkd again and again as mod_xml_curl does, and panics at an answer that would harm FreeSWITCH.
+/// Asks one trunkd again and again as mod_xml_curl does, and panics at an answer that would harm
+/// FreeSWITCH.
 async fn request(addresses: Addresses, index: usize, mut random: StdRng, over: CancellationToken) {
     let (mut answered, mut refused) = (0, 0);
     while !over.is_cancelled() {
@@ -298,7 +300,8 @@ fn problem(found: Option<&Element>, request: &HttpRequest) -> Option<String> {
     missing.and_then(|name| tell(&format!("no {name}")))
 }
 
-/// What FreeSWITCH's events the channel brought; whatever it brought while there was no connection to Redis is missed.
+/// What FreeSWITCH's events the channel brought; whatever it brought while there was no connection
+/// to Redis is missed.
 async fn listen(url: String, over: CancellationToken) -> Vec<EventId> {
     let mut heard = Vec::new();
     let client = redis::Client::open(url).unwrap();

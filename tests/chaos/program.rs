@@ -1,4 +1,5 @@
-//! trunkd as a process: this very executable, started again with the environment saying that it is to be trunkd.
+//! trunkd as a process: this very executable, started again with the environment saying that it is
+//! to be trunkd.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -157,7 +158,8 @@ pub(crate) fn logs(folder: &Path) -> String {
     text
 }
 
-/// trunkd, until it is killed or its standard input ends; nothing where no schedule has started this process.
+/// trunkd, until it is killed or its standard input ends; nothing where no schedule has started
+/// this process.
 pub(crate) fn run_if_asked() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
         return;

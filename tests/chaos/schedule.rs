@@ -1,5 +1,5 @@
-//! A schedule: a whole installation, its life, a fault in the middle of it, and what must be true when it is quiet again.
-//! One seed decides everything but the time that things take.
+//! A schedule: a whole installation, its life, a fault in the middle of it, and what must be true
+//! when it is quiet again. One seed decides everything but the time that things take.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
 use crate::verdict::{self, Listed};
 
-/// What FreeSWITCH has on disk, as `trunkd render --no-gateways` would have written it: it boots when no trunkd is there.
+/// What FreeSWITCH has on disk, as `trunkd render --no-gateways` would have written it: it boots
+/// when no trunkd is there.
 const DISK: &str = r#"<configuration name="sofia.conf"><profiles>
 <profile name="external"><settings/><gateways/></profile>
 <profile name="internal"><settings/><gateways/></profile>
@@ -161,7 +162,8 @@ impl World {
         }
     }
 
-    /// Whichever is killed has something to serve when it is started again, whatever Redis does then.
+    /// Whichever is killed has something to serve when it is started again, whatever Redis does
+    /// then.
     async fn wait_for_last_good_states(&self) {
         eventually(
             "each trunkd has kept a state",

@@ -205,7 +205,8 @@ async fn a_data_directory_that_others_may_write_to_is_not_used() {
     assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "nothing is put there");
 }
 
-/// What is no Redis: it sends `first`, and then `rest` for as long as anybody takes it, on each connection.
+/// What is no Redis: it sends `first`, and then `rest` for as long as anybody takes it, on each
+/// connection.
 struct Junk {
     address: SocketAddr,
     /// The most that was taken on one connection.

@@ -75,7 +75,8 @@ async fn a_rescan_gets_the_gateways_that_do_not_run_and_no_others() {
         *seen == (vec!["refused".to_owned()], true)
     })
     .await;
-    // FreeSWITCH's own view of it: nothing is passed over as known, and nothing that runs was touched.
+    // FreeSWITCH's own view of it: nothing is passed over as known, and nothing that runs was
+    // touched.
     let duplicates = |view: &View| view.log().iter().filter(|line| line.contains("duplicate")).count();
     let before = switch.view(duplicates);
     rescan(&switch).await;

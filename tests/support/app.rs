@@ -1,4 +1,5 @@
-//! A whole trunkd in this process, as `trunkd serve` runs it, on a Redis of its own; and what tests ask of it.
+//! A whole trunkd in this process, as `trunkd serve` runs it, on a Redis of its own; and what tests
+//! ask of it.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -85,7 +86,8 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// With these settings (TOML) over a free port, the repository's templates, `redis`, and switches that are left alone.
+    /// With these settings (TOML) over a free port, the repository's templates, `redis`, and
+    /// switches that are left alone.
     pub async fn start(redis: &(impl Reached + ?Sized), toml: &str) -> Self {
         Self::start_with(redis, toml, quick()).await
     }
@@ -155,7 +157,8 @@ impl TestApp {
         self.url("/xml_curl")
     }
 
-    /// What mod_xml_curl would post for `sofia.conf`, with more pairs (`profile=external`) after it. The status and the body.
+    /// What mod_xml_curl would post for `sofia.conf`, with more pairs (`profile=external`) after
+    /// it. The status and the body.
     pub async fn ask(&self, more: &str) -> (u16, String) {
         let form = format!(
             "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&{more}"
@@ -215,7 +218,8 @@ impl TestApp {
         told.await
     }
 
-    /// The value of a metric with exactly these labels, as `/metrics` prints it: `name{label="value"}`.
+    /// The value of a metric with exactly these labels, as `/metrics` prints it:
+    /// `name{label="value"}`.
     pub async fn metric(&self, series: &str) -> Option<f64> {
         let (_, text) = self.get("/metrics").await;
         text.lines()
@@ -276,7 +280,8 @@ pub fn switch_toml(switch: &FakeSwitch, name: &str) -> String {
     )
 }
 
-/// Looks again until a condition holds. Panics after 20 s, saying what it waited for and what it saw last.
+/// Looks again until a condition holds. Panics after 20 s, saying what it waited for and what it
+/// saw last.
 pub async fn eventually<T, F>(what: &str, look: impl FnMut() -> F, holds: impl Fn(&T) -> bool) -> T
 where
     T: std::fmt::Debug,
@@ -355,7 +360,8 @@ impl Other {
             .collect()
     }
 
-    /// What is said of a switch stands in a field for each trunkd that says it: asked for a switch alone, this is the one that changes it.
+    /// What is said of a switch stands in a field for each trunkd that says it: asked for a switch
+    /// alone, this is the one that changes it.
     pub async fn field(&self, key: &str, field: &str) -> Option<Value> {
         if key == "trunkd:reconcile" && !field.contains(' ') {
             let all = self.hash(key).await.into_iter();

@@ -7,7 +7,8 @@ fn domains_over_the_limit_share_a_label_and_gone_ones_fall_to_zero() {
     let text = rendered(|| {
         let mut gauges = GatewayGauges::default();
         gauges.set(domains.iter().map(|domain| (domain.as_str(), "valid", 3)));
-        // The first tenant leaves and its label stays taken; a new one does not get a label of its own.
+        // The first tenant leaves and its label stays taken; a new one does not get a label of its
+        // own.
         gauges.set(
             domains[1..]
                 .iter()
