@@ -30,8 +30,8 @@ pub enum TelemetryError {
 /// lines are lost: a slow reader of the log must not delay an answer.
 const MAX_WAITING_LINES: usize = 8192;
 
-/// Sets up the log on standard error: lines for people if that is a terminal or with `format =
-/// "human"`, otherwise one JSON object per line. A thread of its own writes them. Dropping the
+/// Sets up the log on standard error: lines for people if that is a terminal or `log.format` is
+/// `human`, otherwise one JSON object per line. A thread of its own writes them. Dropping the
 /// returned guard writes the last lines.
 ///
 /// # Errors

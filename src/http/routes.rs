@@ -1,5 +1,5 @@
 //! The routes, and the handler of `/xml_curl`: credentials, the size and time limits of a request,
-//! its metrics and log line. [`xml_curl`] decides what the response is.
+//! its metrics and log line. `xml_curl` decides what the response is.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;

@@ -9,7 +9,7 @@ use super::GATEWAYS;
 /// Domains with a label of their own; the others share `other`. Each domain is a handful of series.
 const DOMAIN_LABELS_MAX: usize = 200;
 
-/// Sets [`GATEWAYS`]. The first [`DOMAIN_LABELS_MAX`] domains get a label of their own, for as long
+/// Sets [`GATEWAYS`]. The first 200 domains get a label of their own, for as long
 /// as this value lives.
 #[derive(Debug, Default)]
 pub struct GatewayGauges {
