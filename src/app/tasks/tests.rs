@@ -7,7 +7,7 @@ fn tasks() -> Tasks {
 }
 
 #[tokio::test]
-async fn a_panic_is_reported_with_the_name_of_the_task() {
+async fn a_panic_is_told_by_the_tasks_name() {
     let mut tasks = tasks();
     tasks.spawn_cut("healthy", std::future::pending());
     tasks.spawn_cut("ingest of fs1", async { panic!("as a bug would") });

@@ -33,7 +33,7 @@ fn state(gate: &Gate) -> Option<State> {
 }
 
 #[tokio::test]
-async fn over_the_limit_strangers_wait_and_switches_do_not() {
+async fn beyond_the_limit_strangers_wait_and_switches_do_not() {
     let gate = gate(2, &[switch("192.0.2.1:8021")]);
     let (stranger, fs1) = (peer("198.51.100.1"), peer("192.0.2.1"));
     let mut inside = vec![gate.admit(stranger).await.unwrap(), gate.admit(stranger).await.unwrap()];

@@ -61,7 +61,7 @@ async fn requests_for_the_same_document_share_its_bytes() {
 }
 
 #[test]
-fn a_request_that_cannot_wait_gets_the_older_document_and_the_new_one_is_still_written() {
+fn whoever_cannot_wait_gets_the_document_before_and_the_new_one_is_written_all_the_same() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .max_blocking_threads(1)
