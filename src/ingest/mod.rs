@@ -5,7 +5,7 @@
 //! says in Redis whether the switch can be reached. Reading never waits for Redis.
 
 mod backlog;
-mod revisions;
+mod reviser;
 mod sequence;
 mod snapshot;
 mod usable;
