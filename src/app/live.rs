@@ -16,7 +16,7 @@ use crate::desired::{Catalog, Current, Unavailable};
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::{Desired, GatewayName, Policy, ProfileName, Rules};
 use crate::health::{self, Health, Part};
-use crate::ingest::Ingest;
+use crate::ingest::{Cursor, Ingest};
 use crate::metrics;
 use crate::reconcile::{
     Known, Learned, Ledger, Listed, Others, Rescan, Running, RunningSource, Served, Switch, Unknown, Wanted, Wanting,
@@ -311,7 +311,7 @@ impl Wanting for LiveSource {
 }
 
 /// A switch as ingest knows it, for the executor.
-pub(super) struct LiveSwitch(pub(super) Arc<Ingest>);
+pub(super) struct LiveSwitch(pub(super) Arc<Ingest>, pub(super) Mutex<Cursor>);
 
 impl RunningSource for LiveSwitch {
     fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>> {
@@ -329,7 +329,8 @@ impl Switch for LiveSwitch {
     }
 
     fn learn(&self, known: &mut Known) -> Result<Learned, Unknown> {
-        let news = self.0.news().ok_or(Unknown)?;
+        let mut cursor = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = self.0.changes_since(&mut cursor).ok_or(Unknown)?;
         let ghosts = news.ghosts.iter().map(|(name, profile)| (&**name, profile.as_str()));
         let profiles = news.profiles.iter().map(String::as_str);
         let gateways = news.gateways.iter().map(|gateway| Listed {
@@ -338,19 +339,19 @@ impl Switch for LiveSwitch {
             state: gateway.state.as_ref(),
             revision: gateway.revision.as_ref().map(Option::as_deref),
         });
-        if news.is_all {
+        if news.is_complete {
             *known = Known::new(profiles, ghosts, gateways);
             return Ok(Learned::Anew);
         }
         known.look_around(profiles, ghosts);
-        let mut changed = Vec::with_capacity(news.gateways.len() + news.gone.len());
+        let mut changed = Vec::with_capacity(news.gateways.len() + news.removed.len());
         for listed in gateways {
             if let Ok(name) = GatewayName::parse(listed.name) {
                 known.set(name.clone(), &listed);
                 changed.push(name);
             }
         }
-        for name in news.gone.iter().filter_map(|name| GatewayName::parse(name).ok()) {
+        for name in news.removed.iter().filter_map(|name| GatewayName::parse(name).ok()) {
             known.forget(&name);
             changed.push(name);
         }
@@ -378,7 +379,7 @@ impl Switch for LiveSwitch {
     }
 
     fn survey_soon(&self) {
-        self.0.survey_soon();
+        self.0.snapshot_soon();
     }
 
     fn not_ready(&self) {

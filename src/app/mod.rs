@@ -320,7 +320,7 @@ impl Parts {
                     holder: instance.clone(),
                     health: self.health.clone(),
                 };
-                let live = Arc::new(LiveSwitch(ingest));
+                let live = Arc::new(LiveSwitch(ingest, Mutex::default()));
                 self.source.running.add(&switch.name, live.clone());
                 let timing = self.timing.reconcile.clone();
                 let executor = Executor::new(live, shared, &self.settings.reconcile, timing);

@@ -26,7 +26,7 @@ pub(super) enum Verdict {
     Believed,
     Odd,
     /// Believed now, and what was believed before is not.
-    Turned,
+    Reset,
 }
 
 impl Sequences {
@@ -35,7 +35,7 @@ impl Sequences {
         self.newest.unwrap_or_default()
     }
 
-    pub(super) fn hear(&mut self, sequence: u64) -> Verdict {
+    pub(super) fn judge(&mut self, sequence: u64) -> Verdict {
         if self.newest.is_none_or(|newest| follows(newest, sequence)) {
             self.newest = self.newest.max(Some(sequence));
             self.odd = None;
@@ -55,7 +55,7 @@ impl Sequences {
             newest: Some(sequence),
             odd: None,
         };
-        Verdict::Turned
+        Verdict::Reset
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
 
     fn verdicts(sequences: &[u64]) -> Vec<Verdict> {
         let mut of = Sequences::default();
-        sequences.iter().map(|sequence| of.hear(*sequence)).collect()
+        sequences.iter().map(|sequence| of.judge(*sequence)).collect()
     }
 
     #[test]
@@ -83,7 +83,7 @@ mod tests {
         let heard = [1000, 1 << 50, 1001, 1 << 51, 1 << 52, 1002, (1 << 53) - 1, 5, 1003];
         let mut of = Sequences::default();
         for sequence in heard {
-            let is_odd = of.hear(sequence) == Verdict::Odd;
+            let is_odd = of.judge(sequence) == Verdict::Odd;
             assert_eq!(is_odd, sequence > 2000, "{sequence}");
         }
         assert_eq!(of.newest(), 1003);
@@ -91,16 +91,16 @@ mod tests {
 
     #[test]
     fn several_that_agree_are_right_whether_they_are_higher_or_lower() {
-        use Verdict::{Believed, Odd, Turned};
+        use Verdict::{Believed, Odd, Reset};
         let (low, high) = (10, 1 << 40);
         assert_eq!(
             verdicts(&[low, high, high + 5, high + 9, high + 10]),
-            [Believed, Odd, Odd, Turned, Believed]
+            [Believed, Odd, Odd, Reset, Believed]
         );
         // The first that is heard may be the odd one.
         assert_eq!(
             verdicts(&[high, low, low + 1, low + 2, low + 3]),
-            [Believed, Odd, Odd, Turned, Believed]
+            [Believed, Odd, Odd, Reset, Believed]
         );
     }
 }

@@ -16,7 +16,7 @@ const FROM_DISCONNECT: &str = "disconnected";
 
 /// The run of a switch that a snapshot is of.
 #[derive(Debug, Clone)]
-pub(super) struct Identity {
+pub(super) struct RunIdentity {
     pub(super) switchname: String,
     pub(super) hostname: String,
     pub(super) core_uuid: String,
@@ -35,13 +35,13 @@ struct StoredValue<'a> {
 pub(super) fn differences(
     stored: &Stored,
     view: &View,
-    identity: &Identity,
+    identity: &RunIdentity,
     sequence: u64,
     now: Timestamp,
 ) -> Vec<Mend> {
     let mut mends = Vec::new();
     for (name, row) in view.rows().filter(|(name, _)| !view.is_newer(name)) {
-        mends.push(set_right(stored, name, row, identity, sequence, now));
+        mends.push(correction(stored, name, row, identity, sequence, now));
     }
     let ours = |value: &str| parse(value).is_some_and(|value| value.switchname == identity.switchname);
     let mut gone: Vec<_> = stored.rows.keys().collect();
@@ -72,11 +72,11 @@ pub(super) fn differences(
 }
 
 /// What must change so that Redis says this of the gateway.
-pub(super) fn set_right(
+pub(super) fn correction(
     stored: &Stored,
     name: &str,
     row: &Row,
-    identity: &Identity,
+    identity: &RunIdentity,
     sequence: u64,
     now: Timestamp,
 ) -> Mend {
@@ -118,7 +118,7 @@ pub(super) fn stale_items(stored: &Stored, switchname: &str) -> Vec<StaleItem> {
 }
 
 /// Whether the value is true: of this run of this switch, with this state; or another known switch's, whose word is as good.
-fn says(value: &str, row: &Row, identity: &Identity, stored: &Stored) -> bool {
+fn says(value: &str, row: &Row, identity: &RunIdentity, stored: &Stored) -> bool {
     let Some(value) = parse(value) else { return false };
     if value.switchname != identity.switchname {
         return stored.switches.iter().any(|known| *known == value.switchname);
@@ -160,7 +160,7 @@ fn event_shaped(
     subclass: Subclass,
     gateway: &str,
     row: &Row,
-    identity: &Identity,
+    identity: &RunIdentity,
     sequence: u64,
     now: Timestamp,
 ) -> String {

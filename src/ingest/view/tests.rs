@@ -3,8 +3,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::snapshots::row_from_snapshot;
 use super::*;
-use crate::event_socket::{Event, GatewayDetails, parse_gateways};
+use crate::event_socket::{Event, GatewayDetails, GatewayEvent, GatewayStatus, Subclass, parse_gateways};
+use crate::registration::PingStatus;
 
 fn event(subclass: Subclass, gateway: &str, sequence: u64, state: Option<State>) -> GatewayEvent {
     GatewayEvent {
@@ -54,7 +56,7 @@ fn listed(name: &str, state: State) -> GatewayStatus {
 fn view_of(events: &[GatewayEvent]) -> View {
     let mut view = View::default();
     for event in events {
-        view.event(event);
+        view.apply_event(event);
     }
     view
 }
@@ -66,17 +68,17 @@ fn state_of(view: &View, name: &str) -> Option<State> {
 #[test]
 fn a_delete_after_its_successors_add_leaves_the_successor() {
     let mut view = view_of(&[add("g", 1), state("g", 2, State::Reged), add("g", 3)]);
-    assert_eq!(view.event(&delete("g", 4)).change, Change::Nothing);
+    assert_eq!(view.apply_event(&delete("g", 4)).change, Change::Nothing);
     assert!(view.row("g").is_some());
-    assert_eq!(view.event(&delete("g", 5)).change, Change::Delete);
+    assert_eq!(view.apply_event(&delete("g", 5)).change, Change::Delete);
     assert!(view.row("g").is_none());
 }
 
 #[test]
 fn a_predecessors_delete_that_comes_twice_counts_once() {
     let mut view = view_of(&[add("g", 1), state("g", 2, State::Reged), add("g", 3), delete("g", 4)]);
-    let again = view.event(&delete("g", 4));
-    assert_eq!((again.change, again.older), (Change::Nothing, true));
+    let again = view.apply_event(&delete("g", 4));
+    assert_eq!((again.change, again.is_older), (Change::Nothing, true));
     assert!(view.row("g").is_some());
 }
 
@@ -88,7 +90,7 @@ fn the_recorded_replacement_ends_registered() {
     );
     let recording = std::fs::read_to_string(path).unwrap();
     let mut view = View::default();
-    view.absorb(
+    view.apply_snapshot(
         &[listed("gw_ok", State::Reged), listed("gw_noreg", State::Noreg)],
         387,
         at(0),
@@ -98,7 +100,7 @@ fn the_recorded_replacement_ends_registered() {
         let Event::Gateway(event) = Event::parse(json.to_owned().into()).unwrap() else {
             panic!("{json}")
         };
-        view.event(&event);
+        view.apply_event(&event);
     }
     assert_eq!(state_of(&view, "gw_ok"), Some(State::Reged));
     assert_eq!(view.row("gw_noreg").unwrap().state, None);
@@ -118,15 +120,15 @@ fn a_predecessors_down_is_not_the_successors() {
         add("g", 3),
         state("g", 4, State::Trying),
     ]);
-    assert_eq!(view.event(&state("g", 5, State::Down)).change, Change::Nothing);
+    assert_eq!(view.apply_event(&state("g", 5, State::Down)).change, Change::Nothing);
     assert_eq!(state_of(&view, "g"), Some(State::Trying));
 }
 
 #[test]
 fn a_delete_that_overtook_its_successors_add_does_not_cost_the_successor() {
     let mut view = view_of(&[add("g", 1), state("g", 2, State::Reged)]);
-    assert_eq!(view.event(&delete("g", 4)).change, Change::Delete);
-    let restored = view.event(&add("g", 3));
+    assert_eq!(view.apply_event(&delete("g", 4)).change, Change::Delete);
+    let restored = view.apply_event(&add("g", 3));
     assert!(matches!(restored.change, Change::Set(_)));
     assert_eq!(
         restored.mark, 4,
@@ -138,7 +140,7 @@ fn a_delete_that_overtook_its_successors_add_does_not_cost_the_successor() {
 #[test]
 fn an_add_that_comes_after_its_own_delete_brings_nothing_back() {
     let mut view = view_of(&[delete("g", 2)]);
-    assert_eq!(view.event(&add("g", 1)).change, Change::Nothing);
+    assert_eq!(view.apply_event(&add("g", 1)).change, Change::Nothing);
     assert!(view.row("g").is_none());
     assert!(view.take_unsettled());
 }
@@ -150,34 +152,34 @@ fn a_revision_is_untold_until_an_event_or_a_snapshot_carries_it() {
         let instance = view.instance("g").unwrap();
         view.set_revision("g", instance, Some(revision.to_owned()))
     };
-    let is_open = |view: &View| view.open().count() == 1;
+    let is_open = |view: &View| view.incomplete().count() == 1;
     assert!(asked(&mut view, "r1") && is_open(&view));
-    view.told();
+    view.mark_snapshot_stored();
     assert!(is_open(&view), "the event is newer than the snapshot");
-    view.event(&state("g", 3, State::Trying));
+    view.apply_event(&state("g", 3, State::Trying));
     assert!(!is_open(&view));
     assert!(!asked(&mut view, "r1"), "nothing new");
     assert!(asked(&mut view, "r2"));
-    view.absorb(&[listed("g", State::Trying)], 3, at(3));
+    view.apply_snapshot(&[listed("g", State::Trying)], 3, at(3));
     assert!(is_open(&view));
-    view.told();
+    view.mark_snapshot_stored();
     assert!(!is_open(&view));
     assert!(asked(&mut view, "r3"));
-    let taken = view.absorb_some(&[("g".into(), Some(listed("g", State::Trying)))], 3, at(4));
-    view.told_of(&taken);
+    let taken = view.apply_lookups(&[("g".into(), Some(listed("g", State::Trying)))], 3, at(4));
+    view.mark_stored(&taken);
     assert!(!is_open(&view));
 }
 
 #[test]
 fn a_gateway_is_complete_with_its_state_and_its_revision() {
     let mut view = view_of(&[add("g", 1)]);
-    let is_complete = |view: &View| view.open().next().is_none();
+    let is_complete = |view: &View| view.incomplete().next().is_none();
     let instance = view.instance("g").unwrap();
     view.set_revision("g", instance, None);
     assert!(!is_complete(&view));
-    view.event(&state("g", 2, State::Trying));
+    view.apply_event(&state("g", 2, State::Trying));
     assert!(is_complete(&view));
-    view.event(&add("g", 3));
+    view.apply_event(&add("g", 3));
     assert!(!is_complete(&view), "its successor was not asked");
 }
 
@@ -188,17 +190,17 @@ fn a_gateway_that_was_asked_for_is_as_answered_unless_an_event_is_newer() {
         ("ip".into(), Some(listed("ip", State::Noreg))),
         ("carrier".into(), Some(listed("carrier", State::Trying))),
     ];
-    assert_eq!(view.absorb_some(&answers, 5, at(6)), [Arc::from("ip")]);
+    assert_eq!(view.apply_lookups(&answers, 5, at(6)), [Arc::from("ip")]);
     assert_eq!(state_of(&view, "ip"), Some(State::Noreg));
     assert_eq!(state_of(&view, "carrier"), Some(State::Reged));
-    let late = view.event(&state("ip", 4, State::Trying));
+    let late = view.apply_event(&state("ip", 4, State::Trying));
     assert_eq!(
-        (late.change, late.older),
+        (late.change, late.is_older),
         (Change::Nothing, true),
         "it was in the answer"
     );
     assert!(!view.take_unsettled());
-    let gone = view.absorb_some(&[("ip".into(), None)], 8, at(9));
+    let gone = view.apply_lookups(&[("ip".into(), None)], 8, at(9));
     assert!(
         gone.is_empty() && view.take_unsettled(),
         "only a snapshot tells that it is gone"
@@ -209,7 +211,7 @@ fn a_gateway_that_was_asked_for_is_as_answered_unless_an_event_is_newer() {
     };
     let answers = [("carrier".into(), Some(moved))];
     assert!(
-        view.absorb_some(&answers, 8, at(9)).is_empty() && view.take_unsettled(),
+        view.apply_lookups(&answers, 8, at(9)).is_empty() && view.take_unsettled(),
         "a ghost, perhaps"
     );
 }
@@ -217,8 +219,8 @@ fn a_gateway_that_was_asked_for_is_as_answered_unless_an_event_is_newer() {
 #[test]
 fn an_older_state_never_overwrites_a_newer_one() {
     let mut view = view_of(&[add("g", 1), state("g", 3, State::Reged)]);
-    let late = view.event(&state("g", 2, State::Trying));
-    assert_eq!((late.change, late.older), (Change::Nothing, true));
+    let late = view.apply_event(&state("g", 2, State::Trying));
+    assert_eq!((late.change, late.is_older), (Change::Nothing, true));
     assert_eq!(state_of(&view, "g"), Some(State::Reged));
 }
 
@@ -254,14 +256,14 @@ fn outlook(view: &View, name: &str) -> (Option<bool>, Timestamp, Option<String>)
 fn the_recorded_refusals_are_one_outage_and_a_registration_made_anew_is_none() {
     let events = recorded("registration-refused-403-and-503-for-100-s");
     let mut view = View::default();
-    view.absorb(&[listed("gw_ok", State::Reged)], 0, events[0].at);
+    view.apply_snapshot(&[listed("gw_ok", State::Reged)], 0, events[0].at);
     let up = outlook(&view, "gw_ok");
     assert_eq!(up, (Some(true), events[0].at, None));
     let (first, refusal) = (events[2].at, |name| {
         ["403 Forbidden", "503 Service Unavailable"][usize::from(name == "gw_busy")]
     });
     for event in &events {
-        view.event(event);
+        view.apply_event(event);
         let name = &*event.gateway;
         match (name, event.subclass) {
             ("gw_ok", _) => assert_eq!(outlook(&view, name), up),
@@ -276,7 +278,7 @@ fn the_recorded_refusals_are_one_outage_and_a_registration_made_anew_is_none() {
         }
     }
     // Nor does a comparison know better.
-    view.absorb(&[listed("gw_refused", State::FailWait)], 10_000, at(0));
+    view.apply_snapshot(&[listed("gw_refused", State::FailWait)], 10_000, at(0));
     assert_eq!(
         outlook(&view, "gw_refused"),
         (Some(false), first, Some("403 Forbidden".to_owned()))
@@ -286,17 +288,17 @@ fn the_recorded_refusals_are_one_outage_and_a_registration_made_anew_is_none() {
 #[test]
 fn the_recorded_register_and_unregister_by_hand() {
     let mut view = View::default();
-    view.absorb(&[listed("gw_ok", State::Reged)], 0, at(0));
+    view.apply_snapshot(&[listed("gw_ok", State::Reged)], 0, at(0));
     for event in recorded("gateway-register") {
-        view.event(&event);
+        view.apply_event(&event);
         assert_eq!(outlook(&view, "gw_ok"), (Some(true), at(0), None));
     }
     let down = recorded("gateway-unregister").remove(0);
-    view.event(&down);
+    view.apply_event(&down);
     let reason = Some("unregistered".to_owned());
     assert_eq!(outlook(&view, "gw_ok"), (Some(false), down.at, reason.clone()));
     for event in recorded("gateway-register-again") {
-        view.event(&event);
+        view.apply_event(&event);
         let expected = match event.state {
             Some(State::Reged) => (Some(true), event.at, None),
             // Its ping status is UP (FACTS 38), but it is not registered.
@@ -310,13 +312,13 @@ fn the_recorded_register_and_unregister_by_hand() {
 fn the_recorded_time_outs_and_pings_have_their_reasons() {
     let mut view = View::default();
     for event in recorded("options-ping-up") {
-        view.event(&event);
+        view.apply_event(&event);
     }
     assert_eq!(outlook(&view, "gw_silent").2.as_deref(), Some("no answer"));
     assert_eq!(outlook(&view, "gw_dead").2.as_deref(), Some("503 Service Unavailable"));
     assert_eq!(outlook(&view, "gw_ping").0, Some(true));
     for event in recorded("options-ping-down") {
-        view.event(&event);
+        view.apply_event(&event);
     }
     let lost = view_of(&recorded("options-ping-down"));
     assert_eq!(outlook(&lost, "gw_ping").2.as_deref(), Some("ping lost"));
@@ -330,8 +332,8 @@ fn a_registered_gateway_whose_ping_is_lost_is_told_so() {
         phrase: Some("Request Timeout".into()),
         ..state("g", 3, State::Failed)
     };
-    view.event(&lost);
-    view.event(&state("g", 4, State::FailWait));
+    view.apply_event(&lost);
+    view.apply_event(&state("g", 4, State::FailWait));
     assert_eq!(outlook(&view, "g"), (Some(false), at(3), Some("ping lost".to_owned())));
 }
 
@@ -343,34 +345,34 @@ fn a_challenge_is_noted_beside_the_state_until_the_gateway_is_registered_or_star
     };
     let noted = |view: &View| view.row("g").unwrap().challenge.clone();
     let mut view = view_of(&[add("g", 1), state("g", 2, State::Trying)]);
-    let meaning = view.event(&challenge(3));
+    let effect = view.apply_event(&challenge(3));
     assert!(
-        matches!(&meaning.change, Change::Note(row) if row.state == Some(State::Trying)),
-        "{meaning:?}"
+        matches!(&effect.change, Change::Note(row) if row.state == Some(State::Trying)),
+        "{effect:?}"
     );
-    assert_eq!(meaning.mark, 2, "a state that comes late is newer than the row");
+    assert_eq!(effect.mark, 2, "a state that comes late is newer than the row");
     assert_eq!(noted(&view).unwrap().realm.as_deref(), Some("sip.example.net"));
     assert_eq!(
         outlook(&view, "g"),
         (Some(false), at(2), Some("challenge not answered".to_owned()))
     );
-    view.event(&state("g", 5, State::Timeout));
+    view.apply_event(&state("g", 5, State::Timeout));
     assert_eq!(outlook(&view, "g").2.as_deref(), Some("challenge not answered"));
-    assert_eq!(view.event(&challenge(4)).change, Change::Nothing, "it came late");
-    view.absorb(&[listed("g", State::FailWait)], 5, at(6));
+    assert_eq!(view.apply_event(&challenge(4)).change, Change::Nothing, "it came late");
+    view.apply_snapshot(&[listed("g", State::FailWait)], 5, at(6));
     assert!(noted(&view).is_some());
-    view.event(&state("g", 7, State::Reged));
+    view.apply_event(&state("g", 7, State::Reged));
     assert_eq!((noted(&view), outlook(&view, "g")), (None, (Some(true), at(7), None)));
     // Of a call: the registration is well.
-    view.event(&challenge(8));
+    view.apply_event(&challenge(8));
     assert_eq!(
         (noted(&view).is_some(), outlook(&view, "g")),
         (true, (Some(true), at(7), None))
     );
-    view.event(&add("g", 9));
+    view.apply_event(&add("g", 9));
     assert_eq!(noted(&view), None);
     assert_eq!(
-        view.event(&GatewayEvent {
+        view.apply_event(&GatewayEvent {
             gateway: "other".into(),
             ..challenge(10)
         })
@@ -384,12 +386,12 @@ fn the_recorded_challenge_is_why_the_trunk_timed_out() {
     let mut view = View::default();
     let (mut told, mut since) = (Vec::new(), None);
     for event in recorded("gateway-invalid-digest-req") {
-        let meaning = view.event(&event);
+        let effect = view.apply_event(&event);
         if &*event.gateway != "stray" {
             continue;
         }
         assert_eq!(
-            matches!(meaning.change, Change::Note(_)),
+            matches!(effect.change, Change::Note(_)),
             event.subclass == Subclass::InvalidDigestReq
         );
         let (usable, usable_since, reason) = outlook(&view, "stray");
@@ -412,7 +414,7 @@ fn what_a_snapshot_fills_in_costs_no_answer() {
     let mut view = view_of(&[refused]);
     // FAIL_WAIT was lost on the way.
     for (sequence, listed) in [(2, listed("g", State::Failed)), (3, listed("g", State::FailWait))] {
-        view.absorb(&[listed], sequence, at(9));
+        view.apply_snapshot(&[listed], sequence, at(9));
         let row = view.row("g").unwrap();
         assert_eq!(row.profile.as_deref(), Some("external"));
         assert_eq!(
@@ -437,7 +439,7 @@ fn a_gateway_that_was_down_while_nobody_listened_is_up_since_it_came_back() {
     let seeded = |uptime| {
         let mut view = View::default();
         view.seed([("g".to_owned(), known.clone())]);
-        view.absorb(&[up(uptime)], 5, at(1000));
+        view.apply_snapshot(&[up(uptime)], 5, at(1000));
         outlook(&view, "g").1
     };
     assert_eq!(seeded(998), at(2));
@@ -445,11 +447,11 @@ fn a_gateway_that_was_down_while_nobody_listened_is_up_since_it_came_back() {
     assert_eq!(seeded(10), at(990));
     // Who listens knows better: the switch's clock may be another.
     let mut view = view_of(&[state("g", 2, State::Reged)]);
-    view.absorb(&[up(10)], 5, at(1000));
+    view.apply_snapshot(&[up(10)], 5, at(1000));
     assert_eq!(outlook(&view, "g").1, at(2));
     // Of one that nobody knew, the switch knows it.
     let mut view = View::default();
-    view.absorb(&[up(10)], 5, at(1000));
+    view.apply_snapshot(&[up(10)], 5, at(1000));
     assert_eq!(outlook(&view, "g").1, at(990));
 }
 
@@ -463,7 +465,7 @@ fn what_events_told_before_redis_was_read_goes_on_from_what_it_knew() {
     };
     let mut view = view_of(&[state("down", 100, State::Trying), state("up", 101, State::Reged)]);
     assert!(view.row("down").unwrap().is_first_sight);
-    view.event(&state("down", 102, State::FailWait));
+    view.apply_event(&state("down", 102, State::FailWait));
     view.seed(["down", "up"].map(|name| (name.to_owned(), refused.clone())));
     assert_eq!(
         outlook(&view, "down"),
@@ -486,7 +488,7 @@ fn a_ping_is_stuck_when_the_same_one_is_under_way_for_longer_than_it_can_take() 
     };
     let mut view = View::default();
     let mut look = |now, due, pinging| {
-        view.absorb(&[pinged(due, pinging)], 1, at(now));
+        view.apply_snapshot(&[pinged(due, pinging)], 1, at(now));
         let row = view.row("g").unwrap();
         (row.ping_stuck, row.usable, row.reason.clone())
     };
@@ -502,34 +504,34 @@ fn a_ping_is_stuck_when_the_same_one_is_under_way_for_longer_than_it_can_take() 
     let known = view.row("g").unwrap().clone();
     let mut view = View::default();
     view.seed([("g".to_owned(), known)]);
-    view.absorb(&[pinged(260, true)], 1, at(300));
+    view.apply_snapshot(&[pinged(260, true)], 1, at(300));
     assert!(view.row("g").unwrap().ping_stuck);
-    view.absorb(&[pinged(290, false)], 1, at(360));
+    view.apply_snapshot(&[pinged(290, false)], 1, at(360));
     assert_eq!(outlook(&view, "g").0, Some(true));
 }
 
 #[test]
 fn one_odd_sequence_changes_nothing_and_outvotes_no_snapshot() {
     let mut view = view_of(&[add("g", 1), state("g", 2, State::Reged)]);
-    let odd = view.event(&state("g", 1 << 30, State::Down));
-    assert_eq!((odd.change, odd.odd), (Change::Nothing, true));
+    let odd = view.apply_event(&state("g", 1 << 30, State::Down));
+    assert_eq!((odd.change, odd.is_odd), (Change::Nothing, true));
     assert!(view.take_unsettled(), "a snapshot tells");
-    view.absorb(&[listed("g", State::Reged)], view.heard(), at(3));
-    let next = view.event(&state("g", 3, State::FailWait));
-    assert!(matches!(next.change, Change::Set(_)) && !next.odd, "{next:?}");
+    view.apply_snapshot(&[listed("g", State::Reged)], view.newest_event(), at(3));
+    let next = view.apply_event(&state("g", 3, State::FailWait));
+    assert!(matches!(next.change, Change::Set(_)) && !next.is_odd, "{next:?}");
 
     // The first that is heard is odd, and a snapshot counts as of it.
     let mut view = view_of(&[state("g", 1 << 30, State::Down)]);
-    view.absorb(&[listed("g", State::Reged)], view.heard(), at(3));
+    view.apply_snapshot(&[listed("g", State::Reged)], view.newest_event(), at(3));
     for sequence in 3..5 {
-        assert!(view.event(&state("g", sequence, State::Trying)).odd);
+        assert!(view.apply_event(&state("g", sequence, State::Trying)).is_odd);
     }
-    let third = view.event(&state("g", 5, State::FailWait));
+    let third = view.apply_event(&state("g", 5, State::FailWait));
     assert!(
-        matches!(third.change, Change::Set(_)) && view.take_turned(),
+        matches!(third.change, Change::Set(_)) && view.take_sequence_reset(),
         "{third:?}"
     );
-    assert_eq!(view.newest(), 5);
+    assert_eq!(view.newest_sequence(), 5);
 }
 
 #[test]
@@ -540,7 +542,7 @@ fn a_snapshot_takes_away_what_is_gone_and_leaves_newer_events_alone() {
         state("newer", 7, State::Reged),
         delete("killed", 8),
     ]);
-    view.absorb(
+    view.apply_snapshot(
         &[
             listed("newer", State::Trying),
             listed("found", State::Noreg),
@@ -554,8 +556,8 @@ fn a_snapshot_takes_away_what_is_gone_and_leaves_newer_events_alone() {
     assert_eq!(state_of(&view, "found"), Some(State::Noreg));
     assert!(view.row("killed").is_none());
     assert!(view.take_unsettled(), "listed and deleted: only another snapshot tells");
-    let late = view.event(&state("found", 4, State::Trying));
-    assert_eq!((late.change, late.older), (Change::Nothing, true));
+    let late = view.apply_event(&state("found", 4, State::Trying));
+    assert_eq!((late.change, late.is_older), (Change::Nothing, true));
 }
 
 #[test]
@@ -565,9 +567,9 @@ fn a_snapshot_in_the_middle_of_a_replacement_counts_the_predecessor() {
         "/tests/recordings/api/sofia-xmlstatus-gateway-while-one-is-replaced.txt"
     );
     let mut view = View::default();
-    view.absorb(&parse_gateways(&std::fs::read(path).unwrap()).unwrap(), 10, at(10));
+    view.apply_snapshot(&parse_gateways(&std::fs::read(path).unwrap()).unwrap(), 10, at(10));
     assert_eq!(state_of(&view, "gw_ok"), Some(State::Unreged));
-    assert_eq!(view.event(&delete("gw_ok", 11)).change, Change::Nothing);
+    assert_eq!(view.apply_event(&delete("gw_ok", 11)).change, Change::Nothing);
     assert!(view.row("gw_ok").is_some());
 }
 
@@ -578,13 +580,13 @@ fn a_ghost_in_another_profile_does_not_stand_for_the_gateway() {
         profile: "internal".into(),
         ..listed("g", State::Trying)
     };
-    view.absorb(&[ghost, listed("g", State::Reged)], 2, at(3));
+    view.apply_snapshot(&[ghost, listed("g", State::Reged)], 2, at(3));
     let row = view.row("g").unwrap();
     assert_eq!(
         (row.profile.as_deref(), &row.state),
         (Some("external"), &Some(State::Reged))
     );
-    assert_eq!(view.event(&delete("g", 3)).change, Change::Delete);
+    assert_eq!(view.apply_event(&delete("g", 3)).change, Change::Delete);
 }
 
 #[test]
@@ -595,27 +597,27 @@ fn a_state_that_goes_on_keeps_its_since_over_a_snapshot_and_a_restart_of_trunkd(
         .clone();
     let mut view = View::default();
     view.seed([("g".to_owned(), before)]);
-    view.absorb(&[listed("g", State::Reged)], 50, at(60));
+    view.apply_snapshot(&[listed("g", State::Reged)], 50, at(60));
     assert_eq!(view.row("g").unwrap().since, at(2));
-    view.absorb(&[listed("g", State::FailWait)], 51, at(61));
+    view.apply_snapshot(&[listed("g", State::FailWait)], 51, at(61));
     assert_eq!(view.row("g").unwrap().since, at(61));
 }
 
-/// What [`View::rows`] and [`View::revision_is_known`] answered when it was asked last.
+/// A reader's copy of the gateways: profile, state, and the revision once it is known.
 type Followed = BTreeMap<String, (Option<String>, Option<State>, Option<Option<String>>)>;
 
-/// Brings what was known up to date by what the view says changed.
-fn follow(known: &mut Followed, view: &mut View) {
-    let names: Vec<Arc<str>> = match view.take_changed() {
-        Changed::All => {
+/// Brings a reader's copy up to date.
+fn follow(known: &mut Followed, cursor: &mut Cursor, view: &View) {
+    let names: Vec<Arc<str>> = match view.changes_since(cursor) {
+        Changes::All => {
             known.clear();
             view.rows().map(|(name, _)| name.clone()).collect()
         }
-        Changed::Only(names) => names.into_iter().collect(),
+        Changes::Only(names) => names,
     };
     for name in names {
         let now = view.row(&name).map(|row| {
-            let revision = view.revision_is_known(&name).then(|| row.revision.clone());
+            let revision = view.is_revision_known(&name).then(|| row.revision.clone());
             (row.profile.clone(), row.state.clone(), revision)
         });
         match now {
@@ -625,7 +627,7 @@ fn follow(known: &mut Followed, view: &mut View) {
     }
 }
 
-/// mod_sofia in small: which instances of a name there are, and the events that it fires for what happens to them.
+/// A small model of mod_sofia: the instances of a name, and the events that it fires for them.
 #[derive(Debug, Clone, Default)]
 struct Truth {
     live: Option<State>,
@@ -680,50 +682,50 @@ impl Truth {
 }
 
 proptest! {
-    /// Whatever happens, and whenever it is asked for: who follows what changed knows what there is.
+    /// Whatever happens, and whenever it reads: a reader that follows the changes knows what there is.
     #[test]
     fn what_is_said_to_have_changed_is_all_that_changed(
-        steps in proptest::collection::vec((0usize..3, 0u8..11, any::<bool>()), 1..60),
+        steps in proptest::collection::vec((0usize..3, 0u8..12, any::<bool>()), 1..60),
     ) {
         let names = ["a", "b", "c"];
         let mut truths: [Truth; 3] = Default::default();
-        let (mut view, mut known) = (View::default(), Followed::new());
+        let (mut view, mut known, mut cursor) = (View::default(), Followed::new(), Cursor::default());
         for (at_step, (which, what, is_asked)) in (1..).zip(&steps) {
             match what {
                 0..6 => if let Some((subclass, state)) = truths[*which].step(*what) {
-                    view.event(&event(subclass, names[*which], at_step, state));
+                    view.apply_event(&event(subclass, names[*which], at_step, state));
                 },
                 6..8 => if let Some(instance) = view.instance(names[*which]) {
                     view.set_revision(names[*which], instance, (*what == 6).then(|| format!("r{at_step}")));
                 },
                 8 => {
                     let name = names[*which];
-                    view.absorb_some(&[(name.into(), truths[*which].one(name))], at_step, at(at_step));
+                    view.apply_lookups(&[(name.into(), truths[*which].one(name))], at_step, at(at_step));
                 }
                 9 => {
                     let list: Vec<_> = names.iter().zip(&truths).flat_map(|(name, truth)| truth.list(name)).collect();
-                    view.absorb(&list, at_step, at(at_step));
+                    view.apply_snapshot(&list, at_step, at(at_step));
                 }
+                10 => view.reset(),
                 _ => {
-                    let row = observed(None, &listed(names[*which], State::Reged), false, at(at_step));
+                    let row = row_from_snapshot(None, &listed(names[*which], State::Reged), false, at(at_step));
                     view.seed([(names[*which].to_owned(), row)]);
                 }
             }
-            let of_live = |(name, live): (&Arc<str>, &Live)| live.bytes() + name.len();
+            let of_live = |(name, live): (&Arc<str>, &LiveGateway)| live.bytes() + name.len();
             let bytes = view.live.iter().map(of_live).sum::<usize>() + view.marks.keys().map(|name| mark_bytes(name)).sum::<usize>();
             prop_assert_eq!(view.bytes(), bytes);
             if *is_asked {
-                follow(&mut known, &mut view);
+                follow(&mut known, &mut cursor, &view);
                 let mut anew = Followed::new();
-                view.changed = Changed::All;
-                follow(&mut anew, &mut view);
+                follow(&mut anew, &mut Cursor::default(), &view);
                 prop_assert_eq!(&known, &anew);
             }
         }
     }
 
-    /// Whenever the snapshot is taken, or the gateways are asked for one by one, and whichever of the events around it come after it: once all have come, the view is the truth, or it
-    /// says that another snapshot is due, and is the truth after that.
+    /// A snapshot, or answers about single gateways, may come at any moment among the events. Once all events have come,
+    /// the view is the truth, or it says that another snapshot is due and is the truth after that.
     #[test]
     fn events_and_a_snapshot_at_any_moment_end_in_the_truth(
         steps in proptest::collection::vec((0usize..2, 0u8..6), 1..60),
@@ -749,16 +751,16 @@ proptest! {
         let mut view = view_of(&events[..known]);
         // The answer comes when all that it reflects was fired; what was not known when it was asked for comes after it.
         if is_single {
-            view.absorb_some(&single, known as u64, at(100));
+            view.apply_lookups(&single, known as u64, at(100));
         } else {
-            view.absorb(&list, known as u64, at(100));
+            view.apply_snapshot(&list, known as u64, at(100));
         }
         for event in &events[known..] {
-            view.event(event);
+            view.apply_event(event);
         }
         if view.take_unsettled() {
             let list: Vec<_> = names.iter().zip(&truths).flat_map(|(name, truth)| truth.list(name)).collect();
-            view.absorb(&list, view.newest(), at(200));
+            view.apply_snapshot(&list, view.newest_sequence(), at(200));
         }
         // A name that is only being deleted counts as there until it is gone: only the end is compared.
         for (name, truth) in names.iter().zip(&truths) {
