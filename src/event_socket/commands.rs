@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::connection::{Client, CommandError, Permit};
+use super::client::{Client, Permit};
+use super::error::CommandError;
 use super::xmlstatus::{GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles};
 use crate::gateway::{GatewayName, ProfileName, REVISION_VARIABLE};
 use crate::shown::shown;

@@ -18,7 +18,7 @@ const MAX_SMALL_BYTES: usize = 64 * 1024;
 
 /// What a frame is, by its `Content-Type`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ContentType {
     AuthRequest,
     CommandReply,
     ApiResponse,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
 /// One frame. The body shares the read buffer's memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Frame {
-    pub(super) kind: Kind,
+    pub(super) content_type: ContentType,
     /// The `Reply-Text` header: the answer of every command but `api`.
     pub(super) reply_text: Option<String>,
     pub(super) body: Bytes,
@@ -41,8 +41,12 @@ pub(super) struct Frame {
 pub(super) enum FrameError {
     #[error("the headers of a frame are longer than {MAX_HEADERS_BYTES} bytes: this is not a FreeSWITCH event socket")]
     HeadersTooLong,
-    #[error("a frame ({kind}) announces {length} bytes, more than the {most} that are read")]
-    BodyTooLong { kind: String, length: usize, most: usize },
+    #[error("a frame ({content_type}) announces {length} bytes, more than the {most} that are read")]
+    BodyTooLong {
+        content_type: String,
+        length: usize,
+        most: usize,
+    },
     #[error("a frame has the Content-Length \"{0}\", which is not a number")]
     BadLength(String),
 }
@@ -51,7 +55,7 @@ pub(super) enum FrameError {
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     /// Headers that are already parsed, and the body length still to wait for.
-    pending: Option<(Kind, Option<String>, usize)>,
+    pending: Option<(ContentType, Option<String>, usize)>,
     /// What is left of an event that is too long to be read.
     skipped: usize,
     /// Where the search for the blank line goes on, so that a slow sender costs no second look at the same bytes.
@@ -90,19 +94,23 @@ impl Decoder {
             self.pending = Some(parse_headers(&headers[..end])?);
         }
         match self.pending.take() {
-            Some((Kind::EventJson, reply_text, length)) if length > MAX_EVENT_BYTES => {
+            Some((ContentType::EventJson, reply_text, length)) if length > MAX_EVENT_BYTES => {
                 let skipped = length.min(buffer.len());
                 buffer.advance(skipped);
                 self.skipped = length - skipped;
                 Ok(Some(Frame {
-                    kind: Kind::EventJson,
+                    content_type: ContentType::EventJson,
                     reply_text,
                     body: Bytes::new(),
                 }))
             }
-            Some((kind, reply_text, length)) if buffer.len() >= length => {
+            Some((content_type, reply_text, length)) if buffer.len() >= length => {
                 let body = buffer.split_to(length).freeze();
-                Ok(Some(Frame { kind, reply_text, body }))
+                Ok(Some(Frame {
+                    content_type,
+                    reply_text,
+                    body,
+                }))
             }
             Some(pending) => {
                 buffer.reserve(pending.2 - buffer.len());
@@ -114,8 +122,8 @@ impl Decoder {
     }
 }
 
-fn parse_headers(block: &[u8]) -> Result<(Kind, Option<String>, usize), FrameError> {
-    let (mut kind, mut reply_text, mut length) = (Kind::Other(String::new()), None, 0);
+fn parse_headers(block: &[u8]) -> Result<(ContentType, Option<String>, usize), FrameError> {
+    let (mut content_type, mut reply_text, mut length) = (ContentType::Other(String::new()), None, 0);
     for line in block.split(|&byte| byte == b'\n') {
         let line = String::from_utf8_lossy(line);
         let Some((name, value)) = line.split_once(':') else {
@@ -124,14 +132,14 @@ fn parse_headers(block: &[u8]) -> Result<(Kind, Option<String>, usize), FrameErr
         let value = value.trim();
         match name {
             "Content-Type" => {
-                kind = match value {
-                    "auth/request" => Kind::AuthRequest,
-                    "command/reply" => Kind::CommandReply,
-                    "api/response" => Kind::ApiResponse,
-                    "text/event-json" => Kind::EventJson,
-                    "text/disconnect-notice" => Kind::DisconnectNotice,
-                    "text/rude-rejection" => Kind::RudeRejection,
-                    other => Kind::Other(other.to_owned()),
+                content_type = match value {
+                    "auth/request" => ContentType::AuthRequest,
+                    "command/reply" => ContentType::CommandReply,
+                    "api/response" => ContentType::ApiResponse,
+                    "text/event-json" => ContentType::EventJson,
+                    "text/disconnect-notice" => ContentType::DisconnectNotice,
+                    "text/rude-rejection" => ContentType::RudeRejection,
+                    other => ContentType::Other(other.to_owned()),
                 }
             }
             "Reply-Text" => reply_text = Some(value.to_owned()),
@@ -142,19 +150,23 @@ fn parse_headers(block: &[u8]) -> Result<(Kind, Option<String>, usize), FrameErr
             _ => {}
         }
     }
-    let most = match kind {
-        Kind::EventJson => MAX_SKIPPED_BYTES,
-        Kind::ApiResponse => MAX_BODY_BYTES,
+    let most = match content_type {
+        ContentType::EventJson => MAX_SKIPPED_BYTES,
+        ContentType::ApiResponse => MAX_BODY_BYTES,
         _ => MAX_SMALL_BYTES,
     };
     if length > most {
-        let kind = match kind {
-            Kind::Other(kind) => shown(&kind).to_string(),
-            kind => format!("{kind:?}"),
+        let content_type = match content_type {
+            ContentType::Other(text) => shown(&text).to_string(),
+            known => format!("{known:?}"),
         };
-        return Err(FrameError::BodyTooLong { kind, length, most });
+        return Err(FrameError::BodyTooLong {
+            content_type,
+            length,
+            most,
+        });
     }
-    Ok((kind, reply_text, length))
+    Ok((content_type, reply_text, length))
 }
 
 #[cfg(test)]
@@ -187,9 +199,9 @@ mod tests {
             // Some recordings hold a whole connection, the others the events of one alone.
             if bytes.starts_with(b"Content-Type: auth/request") {
                 assert!(whole.len() > 2, "{}", path.display());
-                assert_eq!(whole[0].kind, Kind::AuthRequest, "{}", path.display());
+                assert_eq!(whole[0].content_type, ContentType::AuthRequest, "{}", path.display());
             } else {
-                let events = whole.iter().all(|frame| frame.kind == Kind::EventJson);
+                let events = whole.iter().all(|frame| frame.content_type == ContentType::EventJson);
                 assert!(!whole.is_empty() && events, "{}", path.display());
             }
             assert_eq!(whole, frames(&bytes, 1), "{}", path.display());
@@ -227,9 +239,12 @@ mod tests {
         }
         let bodies: Vec<_> = found
             .iter()
-            .map(|frame| (frame.kind.clone(), &frame.body[..]))
+            .map(|frame| (frame.content_type.clone(), &frame.body[..]))
             .collect();
-        assert_eq!(bodies, [(Kind::EventJson, &b""[..]), (Kind::EventJson, &b"{}"[..])]);
+        assert_eq!(
+            bodies,
+            [(ContentType::EventJson, &b""[..]), (ContentType::EventJson, &b"{}"[..])]
+        );
         assert!(matches!(
             crate::event_socket::Event::parse(found[0].body.clone()),
             Err(crate::event_socket::EventError::TooLong)

@@ -6,8 +6,11 @@ use bytes::Bytes;
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep_until};
 
+use super::client::{Client, Events};
 use super::commands::{Changes, Commands, QueryError};
-use super::connection::{CommandError, ConnectError, Events, Lost, Timing, connect};
+use super::connection::connect;
+use super::error::{CommandError, ConnectError, Lost};
+use super::timing::Timing;
 use crate::shown::shown;
 
 /// HEARTBEAT and SHUTDOWN stand before CUSTOM: what follows that word is taken as a subclass (FACTS 34).
@@ -36,7 +39,7 @@ pub struct Session {
     pub core_uuid: String,
     pub hostname: String,
     /// Held so that the events connection stays open.
-    _events_client: super::Client,
+    _events_client: Client,
     /// Of the commands connection: no event comes there, but its end does.
     commands_end: Events,
     /// Until when events are waited for after that end.
