@@ -8,10 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use divan::{Bencher, black_box};
+use trunkd::gateway::RevisionKey;
 use trunkd::gateway::{Desired, ProfileName, RawDomain, RawDomains, Rules};
 use trunkd::reconcile::{Differences, Known, Listed, wants};
 use trunkd::registration::State;
-use trunkd::sofia_conf::{GatewayQuery, Query, RevisionKey, Templates};
+use trunkd::sofia_conf::{GatewayQuery, Query, Templates};
 
 use common::account;
 

@@ -100,7 +100,7 @@ impl Health {
     /// Says how `part` is. Saying it again changes nothing; a new reason in the same state keeps `since`, which tells when the
     /// state changed.
     ///
-    /// `reason` is shown to whoever may ask `/health`: it names the thing and the mend, and never a secret.
+    /// `reason` is shown to whoever may ask `/health`: it names the thing and the fix, and never a secret.
     pub fn set(&self, part: Part, state: State, reason: Option<String>) {
         let mut parts = self.lock();
         let before = parts.get(&part);

@@ -21,6 +21,7 @@ pub mod ingest;
 pub mod keys;
 pub mod metrics;
 pub mod observed;
+pub mod operate;
 pub mod reconcile;
 pub mod redis;
 pub mod registration;

@@ -71,7 +71,7 @@ pub const RECONCILE_HELD: &str = "trunkd_reconcile_held";
 pub const RECONCILE_PAUSED: &str = "trunkd_reconcile_paused";
 /// Gauge: changes that a switch's plan still has to make. `switch`.
 pub const RECONCILE_PENDING: &str = "trunkd_reconcile_pending";
-/// Gauge: what an operator must mend on a switch. `switch`.
+/// Gauge: what an operator must fix on a switch. `switch`.
 pub const RECONCILE_CONFLICTS: &str = "trunkd_reconcile_conflicts";
 /// Counter: commands to Redis that failed or took too long. `operation`.
 pub const REDIS_ERRORS: &str = "trunkd_redis_errors_total";
@@ -228,7 +228,7 @@ pub fn describe() {
         "1 while a switch is paused, so that only `trunkd apply` changes it"
     );
     describe_gauge!(RECONCILE_PENDING, "Changes that a switch's plan still has to make");
-    describe_gauge!(RECONCILE_CONFLICTS, "What an operator must mend on a switch");
+    describe_gauge!(RECONCILE_CONFLICTS, "What an operator must fix on a switch");
     describe_counter!(
         REDIS_ERRORS,
         "Commands to Redis that failed or took too long, by operation"

@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use trunkd::gateway::RevisionKey;
 use trunkd::gateway::{Desired, ProfileName, RawDomain};
 use trunkd::health::{Health, Part, State};
 use trunkd::http::gate::SwitchAddresses;
@@ -28,7 +29,7 @@ use trunkd::http::server as http;
 use trunkd::http::tls::Tls;
 use trunkd::metrics;
 use trunkd::settings::{Credential, HttpSettings, TlsSettings};
-use trunkd::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates};
+use trunkd::sofia_conf::{GatewayQuery, NOT_FOUND, Query, Templates};
 use trunkd::xml_curl::{Current, Documents, Request, Source, Unavailable};
 
 /// How long a document may take to be written before an older one is given.
@@ -1109,7 +1110,7 @@ async fn the_metrics_count_requests_by_kind_and_outcome() {
 }
 
 #[tokio::test]
-async fn an_answer_over_a_mebibyte_is_warned_about_with_the_mend() {
+async fn an_answer_over_a_mebibyte_is_warned_about_with_the_fix() {
     let site = TestSite::start(|_| {}).await;
     site.source.grow(5_000);
     let response = site.exchange(&recorded("rescan")).await;

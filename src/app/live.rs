@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::ServerError;
 use crate::desired::{Catalog, Current, Unavailable};
 use crate::event_socket::{Changes, Commands, QueryError};
+use crate::gateway::RevisionKey;
 use crate::gateway::{Desired, GatewayName, Policy, ProfileName, Rules};
 use crate::health::{self, Health, Part};
 use crate::ingest::{Cursor, Ingest};
@@ -22,7 +23,6 @@ use crate::reconcile::{
     Known, Learned, Ledger, Listed, Others, Rescan, Running, RunningSource, Served, Switch, Unknown, Wanted, Wanting,
 };
 use crate::settings::Settings;
-use crate::sofia_conf::RevisionKey;
 use crate::sofia_conf::{TemplateError, Templates};
 use crate::xml_curl::{self, Gateway, Kind, SofiaConf, UnknownSwitches};
 

@@ -134,7 +134,7 @@ impl Application {
             Options::from_settings(&settings.redis, &settings.data_dir)?,
             health.clone(),
         )?;
-        store.meet().await?;
+        store.check_server().await?;
         let rules = templates.rules(&templates.current.load())?;
         let tracking = CancellationToken::new();
         let (http_runtime, runtime) = oneshot::channel();

@@ -1,117 +1,93 @@
-//! `trunkd apply`: has the trunkd that serves do what was shown, that and nothing else, and says how it went.
+//! `trunkd apply`: has the serving trunkd do exactly what was shown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::Timestamp;
-use tokio::time::{Instant, sleep};
 
-use super::plan::{self, HeldBy, SwitchPlan};
-use super::{Shared, is_watched, print, store, unreadable, while_doing};
-use crate::control::{OTHER_SWITCHES, OrderContent, Reports};
-use crate::observed::SwitchState;
-use crate::reconcile::{Action, shown_change};
-use crate::redis::{Store, StoreError};
-use crate::settings::{Flags, ReconcileMode};
+use super::{Shared, print, while_doing};
+use crate::operate::order::{self, OrderOutcome, PROGRESS_LIMIT};
+use crate::operate::plan::{self, Plans};
+use crate::operate::{OperateError, sources};
+use crate::reconcile::Action;
+use crate::redis::Store;
+use crate::settings::{Flags, ReconcileMode, Settings};
 use crate::shown::{shown, shown_line};
 
-/// Without a sign of progress for so long nobody carries the order out. The slowest single step is a `startgw`, which has as long.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often the reports are read.
-const GLANCE: Duration = Duration::from_millis(200);
-/// A serving trunkd writes to Redis every 5 s, and after Redis lost it.
-const FIRST_SIGN: Duration = Duration::from_secs(6);
-/// From so many changes on there is a progress bar.
-const LONG: usize = 10;
+/// From this many changes on there is a progress bar.
+const PROGRESS_BAR_FROM: usize = 10;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// This switch alone
+    /// Only this switch
     #[arg(long, value_name = "SWITCHNAME")]
     node: Option<String>,
     /// Don't ask
     #[arg(long)]
     yes: bool,
-    /// Take over gateways that have a desired name and are not trunkd's
+    /// Take over gateways that have a desired name but were not started by trunkd
     #[arg(long)]
     adopt: bool,
 }
 
 pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let settings = shared.settings(Flags::new())?;
-    let is_off = settings.reconcile.mode == ReconcileMode::Off;
-    let store = store(&settings)?;
-    let others = plan::others_held(&settings, &store, arguments.node.as_deref()).await?;
-    if is_off && others.is_empty() {
-        anyhow::bail!("reconcile.mode is \"off\", so trunkd changes no switch: set it to \"apply\" or \"observe\"");
-    }
-    let plans = match is_off {
-        true => Vec::new(),
-        false => plan::read(&settings, &store, arguments.node.as_deref(), arguments.adopt).await?,
+    let store = sources::store(&settings)?;
+    let node = arguments.node.as_deref();
+    let plans = match settings.reconcile.mode {
+        ReconcileMode::Off => held_alone(&settings, &store, node).await?,
+        ReconcileMode::Apply | ReconcileMode::Observe => plan::read(&settings, &store, node, arguments.adopt).await?,
     };
-    plan::show(&plans, &others)?;
-    let unread = plans.iter().any(|plan| plan.error.is_some());
-    let work: Vec<_> = plans.iter().filter(|plan| plan.is_pending()).collect();
-    if work.is_empty() && others.is_empty() {
+    super::plan::warn(&plans);
+    super::plan::show(&plans)?;
+    let unread = plans.switches.iter().any(|plan| plan.error.is_some());
+    let work: Vec<_> = plans.switches.iter().filter(|plan| plan.is_pending()).collect();
+    if work.is_empty() && plans.others_held.is_empty() {
         return Ok(if unread { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
-    let away = |error: StoreError| unreadable(&settings, error);
-    serving(&store, &work).await.map_err(away)??;
-    let asked: Vec<_> = work.iter().map(|plan| (plan.switch.as_str(), actions(plan))).collect();
-    if !arguments.yes && !is_agreed(&question(&asked, !others.is_empty()))? {
+    order::check_served(&settings, &store, &work).await?;
+    let asked: Vec<_> = work.iter().map(|plan| (plan.switch.as_str(), plan.actions())).collect();
+    if !arguments.yes && !is_agreed(&question(&asked, !plans.others_held.is_empty()))? {
         print("Nothing was changed.\n")?;
         return Ok(ExitCode::FAILURE);
     }
-    let bar = progress_bar(work.iter().map(|plan| actions(plan).len()).sum());
-    let doing = work.iter().map(|plan| carry_out(&store, plan, &bar));
-    let (outcomes, released) = tokio::join!(join_all(doing), release_others(&store, &others));
+    let bar = progress_bar(work.iter().map(|plan| plan.actions().len()).sum());
+    let progress = |done: usize| bar.inc(u64::try_from(done).unwrap_or_default());
+    let doing = work
+        .iter()
+        .map(|plan| order::carry_out(&settings, &store, plan, progress));
+    let releasing = order::release_others(&settings, &store, &plans.others_held);
+    let (outcomes, released) = tokio::join!(join_all(doing), releasing);
     bar.finish_and_clear();
     let mut all_done = !unread;
     for (plan, outcome) in work.iter().zip(outcomes) {
-        let outcome = outcome.map_err(away)?;
-        all_done &= outcome.is_done(actions(plan));
-        let text = format!("{}: {}", plan.switch, outcome.text(actions(plan)));
+        let outcome = outcome?;
+        all_done &= outcome.is_done(plan.actions());
+        let text = format!("{}: {}", plan.switch, outcome_text(&outcome, plan.actions()));
         print(&format!("{}\n", shown_line(&text)))?;
     }
-    if let Some(outcome) = released.map_err(away)? {
+    if let Some(outcome) = released? {
         all_done &= outcome.is_done(&[]);
-        print(&format!("switches that trunkd only serves: {}\n", outcome.text(&[])))?;
+        let text = outcome_text(&outcome, &[]);
+        print(&format!("switches that trunkd only serves: {text}\n"))?;
     }
     Ok(if all_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn actions(plan: &SwitchPlan) -> &[Action] {
-    plan.plan.as_ref().map_or(&[], |plan| &plan.actions)
-}
-
-/// Whether there is a trunkd that could carry it out; a moment is given to one that Redis has just forgotten.
-async fn serving(store: &Store, work: &[&SwitchPlan]) -> Result<anyhow::Result<()>, StoreError> {
-    let start = Instant::now();
-    loop {
-        let switches = store.read_switches().await?;
-        let now = Timestamp::now();
-        let is_served = |state: &SwitchState| is_watched(state, now);
-        // To release what is held the switch need not be there.
-        let away = work.iter().filter(|plan| !actions(plan).is_empty()).find(|plan| {
-            !switches
-                .iter()
-                .any(|(name, state, _)| *name == plan.switch && is_served(state))
-        });
-        let Some(away) = away else { return Ok(Ok(())) };
-        if !switches.is_empty() || start.elapsed() > FIRST_SIGN {
-            return Ok(Err(match switches.iter().any(|(_, state, _)| is_served(state)) {
-                false => anyhow::anyhow!("no trunkd serves this Redis: start `trunkd serve`"),
-                true => anyhow::anyhow!(
-                    "the trunkd that serves is not connected to {0}: `trunkd status` and its log say why, or name another switch with --node",
-                    away.switch
-                ),
-            }));
-        }
-        sleep(GLANCE).await;
+/// With mode `off` there is nothing to apply but the release of what is held.
+async fn held_alone(settings: &Settings, store: &Store, node: Option<&str>) -> Result<Plans, OperateError> {
+    let others_held = plan::read_others_held(settings, store, node).await?;
+    match others_held.is_empty() {
+        true => Err(OperateError::ModeOff),
+        false => Ok(Plans {
+            pending: true,
+            switches: Vec::new(),
+            others_held,
+            is_key_missing: false,
+            stale: None,
+        }),
     }
 }
 
@@ -158,9 +134,9 @@ fn is_agreed(question: &str) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Seen on a terminal alone.
+/// Visible only on a terminal.
 fn progress_bar(total: usize) -> ProgressBar {
-    if total < LONG {
+    if total < PROGRESS_BAR_FROM {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(u64::try_from(total).unwrap_or(u64::MAX));
@@ -170,131 +146,34 @@ fn progress_bar(total: usize) -> ProgressBar {
     bar
 }
 
-/// How an order ended.
-#[derive(Debug, PartialEq, Eq)]
-enum Outcome {
-    Over {
-        /// gateway → why its change was not made.
-        undone: BTreeMap<String, String>,
-        /// What is held all the same, of edits that came later.
-        still_held: Option<String>,
-    },
-    /// Nobody carried it to its end, and it was taken back. `left` of its changes were not made; `None` when nobody took it up.
-    Forsaken { left: Option<usize> },
-}
-
-/// Releases what is held from switches that no settings name. Nothing is killed there: they are served what Redis wants from now on.
-async fn release_others(store: &Store, others: &[HeldBy]) -> Result<Option<Outcome>, StoreError> {
-    if others.is_empty() {
-        return Ok(None);
-    }
-    let content = OrderContent {
-        states: others.iter().filter_map(|hold| hold.state.clone()).collect(),
-        ..OrderContent::default()
-    };
-    let outcome = order(store, OTHER_SWITCHES, &content, &ProgressBar::hidden()).await?;
-    Ok(Some(outcome))
-}
-
-/// Orders what was shown of a switch, and waits until that is over.
-async fn carry_out(store: &Store, planned: &SwitchPlan, bar: &ProgressBar) -> Result<Outcome, StoreError> {
-    let actions = actions(planned).iter();
-    let content = OrderContent {
-        actions: actions
-            .map(|action| (action.gateway().to_string(), shown_change(action)))
-            .collect(),
-        release: planned.holds.iter().flat_map(|hold| hold.held_back.clone()).collect(),
-        states: BTreeSet::new(),
-    };
-    order(store, &planned.switch, &content, bar).await
-}
-
-async fn order(store: &Store, switch: &str, content: &OrderContent, bar: &ProgressBar) -> Result<Outcome, StoreError> {
-    let id = store.order(switch, content).await?;
-    let (mut left, mut moved, mut heard) = (None, Instant::now(), Instant::now());
-    loop {
-        // A Redis that hangs for a moment ends nothing.
-        if let Ok(reports) = store.read_all_reports().await {
-            if let Some(outcome) = outcome(&reports, switch, &id, content) {
-                return Ok(outcome);
-            }
-            let now_left = left_of(&reports, switch, &id);
-            if now_left.is_some() && now_left != left {
-                let before = left.unwrap_or(content.actions.len());
-                let done = before.saturating_sub(now_left.unwrap_or(before));
-                bar.inc(u64::try_from(done).unwrap_or_default());
-                (left, moved) = (now_left, Instant::now());
-            }
-            if reports.of(switch).next().is_some() {
-                heard = Instant::now();
-            }
+/// `started 3, restarted 1, killed 2; not done: gw7: reason`.
+fn outcome_text(outcome: &OrderOutcome, planned: &[Action]) -> String {
+    match outcome {
+        OrderOutcome::Finished {
+            still_held: Some(held), ..
+        } if planned.is_empty() => {
+            let held = shown(held);
+            format!(
+                "nothing was released, since Redis holds something else by now than was shown: {held}; see `trunkd plan`"
+            )
         }
-        if moved.elapsed() > PATIENCE || heard.elapsed() > FIRST_SIGN {
-            store.drop_order(switch, &id).await?;
-            return Ok(Outcome::Forsaken { left });
+        OrderOutcome::Finished { undone, still_held } => {
+            let mut text = done(undone, planned);
+            if let Some(held) = still_held {
+                text.push_str(&format!("; and of later edits {}: see `trunkd plan`", shown(held)));
+            }
+            text
         }
-        sleep(GLANCE).await;
-    }
-}
-
-/// It is over when every trunkd that is alive has taken it into account, and the one that changes the switch has done what it could.
-fn outcome(reports: &Reports, switch: &str, id: &str, content: &OrderContent) -> Option<Outcome> {
-    let (_, leading) = reports.leading(switch)?;
-    if !content.actions.is_empty() && !leading.leads {
-        return None;
-    }
-    let mut undone = BTreeMap::new();
-    for (_, report) in reports.of(switch) {
-        let last = report.last_order.as_ref().filter(|last| last.id == id && last.done)?;
-        undone.extend(last.undone.clone());
-    }
-    let still_held = reports
-        .holding(switch)
-        .next()
-        .and_then(|(_, report)| report.held.clone());
-    Some(Outcome::Over { undone, still_held })
-}
-
-fn left_of(reports: &Reports, switch: &str, id: &str) -> Option<usize> {
-    let (_, leading) = reports.leading(switch).filter(|(_, leading)| leading.leads)?;
-    let last = leading.last_order.as_ref().filter(|last| last.id == id)?;
-    Some(last.left)
-}
-
-impl Outcome {
-    fn is_done(&self, planned: &[Action]) -> bool {
-        match self {
-            Self::Over { undone, still_held } => undone.is_empty() && (!planned.is_empty() || still_held.is_none()),
-            Self::Forsaken { .. } => false,
-        }
-    }
-
-    /// `started 3, restarted 1, killed 2; not done: gw7: reason`.
-    fn text(&self, planned: &[Action]) -> String {
-        match self {
-            Self::Over {
-                still_held: Some(held), ..
-            } if planned.is_empty() => {
-                let held = shown(held);
-                format!(
-                    "nothing was released, since Redis holds something else by now than was shown: {held}; see `trunkd plan`"
-                )
-            }
-            Self::Over { undone, still_held } => {
-                let mut text = done(undone, planned);
-                if let Some(held) = still_held {
-                    text.push_str(&format!("; and of later edits {}: see `trunkd plan`", shown(held)));
-                }
-                text
-            }
-            Self::Forsaken { left } => {
-                let all = planned.len();
-                let what = match left {
-                    Some(left) => format!("no progress for {} s, {left} of {all} were left", PATIENCE.as_secs()),
-                    None => format!("no trunkd took the order up, {all} of {all} were left"),
-                };
-                format!("{what}; the order was taken back. The log of `trunkd serve` says more")
-            }
+        OrderOutcome::Abandoned { left } => {
+            let all = planned.len();
+            let what = match left {
+                Some(left) => format!(
+                    "no progress for {} s, {left} of {all} were left",
+                    PROGRESS_LIMIT.as_secs()
+                ),
+                None => format!("no trunkd took the order up, {all} of {all} were left"),
+            };
+            format!("{what}; the order was taken back. The log of `trunkd serve` says more")
         }
     }
 }
@@ -383,7 +262,7 @@ mod tests {
     #[test]
     fn an_order_that_nobody_took_up_has_everything_left() {
         let planned = [kill(0), kill(1)];
-        let text = |left| Outcome::Forsaken { left }.text(&planned);
+        let text = |left| outcome_text(&OrderOutcome::Abandoned { left }, &planned);
         assert!(
             text(None).starts_with("no trunkd took the order up, 2 of 2 were left"),
             "{}",
@@ -399,12 +278,15 @@ mod tests {
     #[test]
     fn what_was_not_done_is_named_and_made_safe_to_show() {
         let undone = [("gw1".to_owned(), "a \u{1b}[31m reason".to_owned())].into();
-        let outcome = Outcome::Over {
+        let outcome = OrderOutcome::Finished {
             undone,
             still_held: None,
         };
         let planned = [kill(0), kill(1)];
-        assert_eq!(outcome.text(&planned), "killed 1; not done: gw1: a \\u{1b}[31m reason");
+        assert_eq!(
+            outcome_text(&outcome, &planned),
+            "killed 1; not done: gw1: a \\u{1b}[31m reason"
+        );
         assert!(!outcome.is_done(&planned));
     }
 }

@@ -10,29 +10,16 @@ mod serve;
 mod status;
 mod terminal;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::desired::{Catalog, Current, LastGood};
-use crate::gateway::{Policy, ProfileName, Rules};
-use crate::health::Health;
-use crate::observed::SwitchState;
-use crate::redis::{Options, Store};
-use crate::settings::{Flags, Settings};
-use crate::shown::{shown, shown_json, shown_line, shown_lines};
-use crate::sofia_conf::Templates;
-
-/// For one reading of Redis by a subcommand.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::settings::{Flags, Settings, SettingsError};
+use crate::shown::{shown_json, shown_line, shown_lines};
 
 /// Serves FreeSWITCH its SIP gateways from Redis, and keeps in Redis what each gateway is really doing.
 #[derive(Parser)]
@@ -127,11 +114,15 @@ fn while_doing<E: Display>(what: impl Display) -> impl FnOnce(E) -> anyhow::Erro
 
 impl Shared {
     fn settings(&self, flags: Flags) -> anyhow::Result<Settings> {
+        Ok(self.load_settings(flags)?)
+    }
+
+    fn load_settings(&self, flags: Flags) -> Result<Settings, SettingsError> {
         let flags = flags
             .set("--embedded", "redis.embedded", self.embedded.then_some(true))
             .set("--data-dir", "data_dir", self.data_dir.clone())
             .set("--templates", "templates.dir", self.templates.clone());
-        Ok(Settings::load(self.config.as_deref(), flags)?)
+        Settings::load(self.config.as_deref(), flags)
     }
 }
 
@@ -160,89 +151,8 @@ fn print_raw(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Redis, as a subcommand that only asks it something sees it.
-fn store(settings: &Settings) -> anyhow::Result<Store> {
-    settings.validate_store()?;
-    let mut options = Options::from_settings(&settings.redis, &settings.data_dir)?;
-    // A person waits more patiently than FreeSWITCH.
-    options.timeout = options.timeout.max(PATIENCE);
-    Ok(Store::new(options, Arc::new(Health::new()))?)
-}
-
-fn templates(settings: &Settings) -> anyhow::Result<Templates> {
-    Ok(Templates::load(&settings.templates.dir)?)
-}
-
-fn default_profile(settings: &Settings) -> anyhow::Result<ProfileName> {
-    ProfileName::parse(&settings.templates.default_profile).map_err(while_doing("templates.default_profile"))
-}
-
-/// What gateways are checked against.
-fn rules(settings: &Settings, templates: &Templates) -> anyhow::Result<Rules> {
-    let rules = templates.rules(&default_profile(settings)?)?;
-    Ok(rules.with_policy(Policy::of(settings)))
-}
-
-/// For a command that can do without the templates: any profile is taken.
-fn rules_without_templates(settings: &Settings) -> anyhow::Result<Rules> {
-    let rules = Rules::new(default_profile(settings)?, BTreeMap::new());
-    Ok(rules.with_policy(Policy::of(settings)))
-}
-
-fn catalog(settings: &Settings, store: &Store, templates: &Templates) -> anyhow::Result<Arc<Catalog>> {
-    let rules = rules(settings, templates)?;
-    Ok(Arc::new(Catalog::read_only(store.clone(), rules)))
-}
-
-/// As [`catalog`], with what `trunkd serve` kept on disk: the last valid version of values that are
-/// refused now, and what is served while Redis is away.
-fn catalog_with_last_good(store: &Store, rules: Rules, kept: Option<LastGood>) -> Arc<Catalog> {
-    let catalog = Catalog::read_only(store.clone(), rules);
-    if let Some(kept) = kept {
-        catalog.restore(kept);
-    }
-    Arc::new(catalog)
-}
-
-/// Every desired gateway; says so when that may be old.
-async fn read_all(settings: &Settings, catalog: &Arc<Catalog>) -> anyhow::Result<Current> {
-    let current = catalog.all().await.map_err(|error| unreadable(settings, error))?;
-    if let Some((_, reason)) = &current.stale {
-        eprintln!("trunkd: {}", shown_line(&reason.to_string()));
-    }
-    Ok(current)
-}
-
 /// As JSON in lines. What a terminal would act on is escaped, which changes no value.
 fn json_text(value: &impl Serialize) -> anyhow::Result<String> {
     let json = serde_json::to_string_pretty(value)?;
     Ok(shown_json(&json) + "\n")
-}
-
-fn unknown_switch(name: &str, known: BTreeSet<String>) -> anyhow::Error {
-    let known = match known.is_empty() {
-        true => "none: name yours in [[switch]] of the settings".to_owned(),
-        false => {
-            let known: Vec<_> = known.iter().map(|name| shown(name).to_string()).collect();
-            known.join(", ")
-        }
-    };
-    anyhow::anyhow!("there is no switch \"{}\"; known are {known}", shown(name))
-}
-
-/// A connected switch is told of every 5 s: without that for so long, no trunkd writes.
-const WATCHED_FOR: SignedDuration = SignedDuration::from_secs(15);
-
-/// Whether a trunkd is connected to the switch, and what Redis says of it therefore true.
-fn is_watched(state: &SwitchState, now: Timestamp) -> bool {
-    let seen = state.last_seen.parse::<Timestamp>();
-    state.connected && seen.is_ok_and(|seen| now.duration_since(seen) <= WATCHED_FOR)
-}
-
-/// What to say when Redis cannot be read: for the embedded one it is usually trunkd that does not run.
-fn unreadable(settings: &Settings, error: impl Display) -> anyhow::Error {
-    match settings.redis.embedded {
-        true => while_doing("the embedded Redis does not answer; it runs while `trunkd serve` does")(error),
-        false => while_doing(format!("cannot read Redis at {}", settings.redis.shown_url()))(error),
-    }
 }

@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::{Shared, catalog_with_last_good, print_document, read_all, rules, store, templates, unreadable};
+use super::{Shared, print_document};
 use crate::desired::LastGood;
+use crate::operate::{OperateError, sources};
 use crate::settings::Flags;
+use crate::shown::shown_line;
 use crate::sofia_conf::{GatewayQuery, Query, Templates};
 
 #[derive(clap::Args)]
@@ -26,17 +28,21 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let settings = shared.settings(Flags::new())?;
-    let templates = templates(&settings)?;
+    let templates = sources::templates(&settings)?;
     if arguments.no_gateways {
         print_document(&templates.without_gateways())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let store = store(&settings)?;
+    let store = sources::store(&settings)?;
     // One that cannot be read, as by another user, is missed only while Redis is away.
     let kept = LastGood::load(&settings.data_dir).ok().flatten();
-    let catalog = catalog_with_last_good(&store, rules(&settings, &templates)?, kept);
-    let current = read_all(&settings, &catalog).await?;
-    if current.stale.is_none() && !store.has_key().await.map_err(|error| unreadable(&settings, error))? {
+    let catalog = sources::catalog(&store, sources::rules(&settings, &templates)?, kept);
+    let away = |error: &dyn std::fmt::Display| OperateError::unreadable(&settings, error);
+    let current = catalog.all().await.map_err(|error| away(&error))?;
+    if let Some((_, reason)) = &current.stale {
+        eprintln!("trunkd: {}", shown_line(&reason.to_string()));
+    }
+    if current.stale.is_none() && !store.has_key().await.map_err(|error| away(&error))? {
         eprintln!(
             "trunkd: Redis holds no trunkd:key yet, which `trunkd serve` makes; what it serves then will be this, with other values of trunkd_revision"
         );

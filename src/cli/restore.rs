@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 
 use super::terminal::{age, clock, size, wrap};
-use super::{Shared, print, store, unreadable, while_doing};
-use crate::desired::{LastGood, Missing};
-use crate::redis::StoreError;
+use super::{Shared, print, while_doing};
+use crate::desired::Missing;
+use crate::operate::restore::Loss;
+use crate::operate::sources;
 use crate::settings::{Flags, Settings};
 use crate::shown::{shown, shown_line};
 
@@ -24,27 +25,19 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let settings = shared.settings(Flags::new())?;
-    let store = store(&settings)?;
-    let away = |error: StoreError| unreadable(&settings, error);
-    let kept = last_good(&settings)?;
-    let missing = store.missing(&kept).await.map_err(away)?;
-    print(&introduction(&settings, &kept, &missing))?;
-    if missing.is_empty() {
+    let store = sources::store(&settings)?;
+    let loss = Loss::find(&settings, &store).await?;
+    print(&introduction(&settings, &loss))?;
+    if loss.missing.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some(wrong) = missing.iter().find(|missing| missing.wrong_type.is_some()) {
-        let (domain, kind) = (
-            shown(wrong.domain.text()),
-            wrong.wrong_type.as_deref().unwrap_or_default(),
-        );
-        anyhow::bail!("the key of domain {domain} is a {kind} and no hash: move it away, then run this again");
-    }
+    loss.check()?;
     if !arguments.yes && !is_agreed()? {
         print("Nothing was changed.\n")?;
         return Ok(ExitCode::FAILURE);
     }
-    let restored = store.put_back(&kept, &missing).await.map_err(away)?;
-    let planned = count(&missing);
+    let restored = loss.write_back(&settings, &store).await?;
+    let planned = loss.gateways();
     let rest = match planned - restored.min(planned) {
         0 => String::new(),
         rest => format!("; {rest} came back meanwhile, and stay as they are"),
@@ -53,31 +46,21 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     Ok(ExitCode::SUCCESS)
 }
 
-fn last_good(settings: &Settings) -> anyhow::Result<LastGood> {
-    let folder = settings.data_dir.display();
-    LastGood::load(&settings.data_dir)?.ok_or_else(|| {
-        anyhow::anyhow!(
-            "there is no last good state in data_dir {folder}: run this where `trunkd serve` runs, with its settings and as its \
-             user or root"
-        )
-    })
-}
-
 /// What there is, and what Redis lacks of it.
-fn introduction(settings: &Settings, kept: &LastGood, missing: &[Missing]) -> String {
+fn introduction(settings: &Settings, loss: &Loss) -> String {
     let now = Timestamp::now();
     let mut lines = vec![format!(
         "The last good state in {} is of {} ({} ago).",
         settings.data_dir.display(),
-        clock(kept.at, now),
-        age(now.duration_since(kept.at))
+        clock(loss.last_good.at, now),
+        age(now.duration_since(loss.last_good.at))
     )];
     let redis = settings.redis.shown_url();
-    lines.push(match missing.is_empty() {
+    lines.push(match loss.missing.is_empty() {
         true => format!("Redis ({redis}) lacks none of its gateways: there is nothing to restore."),
-        false => format!("Redis ({redis}) lacks {} of it:", gateways(count(missing))),
+        false => format!("Redis ({redis}) lacks {} of it:", gateways(loss.gateways())),
     });
-    lines.extend(missing.iter().map(of_domain));
+    lines.extend(loss.missing.iter().map(of_domain));
     let lines = lines.iter().flat_map(|line| {
         let line = shown_line(line).to_string();
         size().map_or_else(|| vec![line.clone()], |size| wrap(&line, size.columns))
@@ -102,10 +85,6 @@ fn of_domain(missing: &Missing) -> String {
         gateways(missing.fields.len()),
         names.join(", ")
     )
-}
-
-fn count(missing: &[Missing]) -> usize {
-    missing.iter().map(|missing| missing.fields.len()).sum()
 }
 
 fn gateways(count: usize) -> String {

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use redis::{RedisError, Value};
 
 use super::OTHER_SWITCHES;
-use crate::health::{self, Part};
+use crate::health::{Part, State};
 use crate::keys;
-use crate::redis::pool::Connection;
 use crate::redis::{Store, StoreError};
 
 /// The most fields that are looked at. Each switch has two, and there is one for all.
@@ -25,7 +24,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub(crate) async fn read_control_fields(&self) -> Result<BTreeMap<String, String>, StoreError> {
-        let read = self.read("read control", self.timeout, async |connection| {
+        let read = self.read("read control", self.timeout(), async |connection| {
             let len: usize = redis::cmd("HLEN").arg(keys::CONTROL).query_async(connection).await?;
             let fields = match len <= MAX_FIELDS {
                 true => redis::cmd("HGETALL").arg(keys::CONTROL).query_async(connection).await?,
@@ -34,33 +33,32 @@ impl Store {
             Ok((len, fields))
         });
         let (len, fields): (usize, Vec<Pair>) = read.await?;
-        self.note_control(len);
+        self.record_control_size(len);
         let text = |(field, value)| Some((String::from_utf8(field).ok()?, String::from_utf8(value).ok()?));
         Ok(fields.into_iter().filter_map(text).collect())
     }
 
-    fn note_control(&self, len: usize) {
-        let mut standing = self.standing();
-        let was_overfull = std::mem::replace(&mut standing.is_control_overfull, len > MAX_FIELDS);
-        drop(standing);
-        match (was_overfull, len > MAX_FIELDS) {
+    fn record_control_size(&self, len: usize) {
+        let health = self.status().health();
+        let was_too_large = self.status().record_control_size(len > MAX_FIELDS);
+        match (was_too_large, len > MAX_FIELDS) {
             (false, false) => {}
-            (true, false) => self.health.set(Part::Control, health::State::Ok, None),
+            (true, false) => health.set(Part::Control, State::Ok, None),
             (_, true) => {
                 let reason = format!(
-                    "{} has {len} fields, of which {MAX_FIELDS} are read, those of known switches among them: delete all but `paused`, `paused:SWITCH` and `apply:SWITCH`",
+                    "{} has {len} fields and only {MAX_FIELDS} are read, including those of known switches: delete all but `paused`, `paused:SWITCH` and `apply:SWITCH`",
                     keys::CONTROL
                 );
-                if !was_overfull {
+                if !was_too_large {
                     tracing::error!("{reason}");
                 }
-                self.health.set(Part::Control, health::State::Degraded, Some(reason));
+                health.set(Part::Control, State::Degraded, Some(reason));
             }
         }
     }
 }
 
-async fn read_some(connection: &mut Connection) -> Result<Vec<Pair>, RedisError> {
+async fn read_some(connection: &mut impl redis::aio::ConnectionLike) -> Result<Vec<Pair>, RedisError> {
     let mut found = Vec::new();
     let mut cursor = 0u64;
     while found.len() < MAX_FIELDS {

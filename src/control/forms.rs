@@ -33,7 +33,7 @@ impl Store {
             return Ok(BTreeMap::new());
         }
         let values: Vec<Option<String>> = self
-            .read("read forms", self.timeout, async |connection| {
+            .read("read forms", self.timeout(), async |connection| {
                 redis::cmd("HMGET")
                     .arg(keys::FORMS)
                     .arg(revisions)
@@ -65,7 +65,7 @@ impl Store {
             for (revision, form) in chunk {
                 call.arg(revision).arg(serde_json::to_string(form).unwrap_or_default());
             }
-            self.write("write forms", self.timeout, async |connection| {
+            self.write("write forms", self.timeout(), async |connection| {
                 call.invoke_async::<()>(connection).await
             })
             .await?;
@@ -95,7 +95,7 @@ impl Store {
             let mut call = NEED.key(keys::FORMS);
             call.key(keys::FORMS_USED).arg(chunk);
             let found: Vec<String> = self
-                .write("need forms", self.timeout, async |connection| {
+                .write("need forms", self.timeout(), async |connection| {
                     call.invoke_async(connection).await
                 })
                 .await?;
@@ -131,7 +131,7 @@ impl Store {
             let mut call = DROP.key(keys::FORMS);
             call.key(keys::FORMS_USED).arg(millis).arg(MOST_FORMS).arg(AT_ONCE);
             let dropped: usize = self
-                .write("drop old forms", self.timeout, async |connection| {
+                .write("drop old forms", self.timeout(), async |connection| {
                     call.invoke_async(connection).await
                 })
                 .await?;

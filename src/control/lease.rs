@@ -188,7 +188,8 @@ impl Lease {
         let Some(holder) = holder else {
             if let Some(oddity) = standing.oddity.take() {
                 self.store
-                    .health
+                    .status()
+                    .health()
                     .set(part, health::State::Ok, Some(format!("before: {oddity}")));
             }
             return;
@@ -205,7 +206,8 @@ impl Lease {
             tracing::warn!("{oddity}");
         }
         self.store
-            .health
+            .status()
+            .health()
             .set(part, health::State::Degraded, Some(oddity.clone()));
         standing.oddity = Some(oddity);
     }
@@ -214,7 +216,7 @@ impl Lease {
     async fn take(&self) -> Result<Found, StoreError> {
         let taken: Option<String> = self
             .store
-            .write("take the lease", self.store.timeout, async |connection| {
+            .write("take the lease", self.store.timeout(), async |connection| {
                 redis::cmd("SET")
                     .arg(&self.key)
                     .arg(&*self.holder)
@@ -247,7 +249,7 @@ impl Lease {
         let longest = LONGEST.max(self.length);
         call.arg(&*self.holder).arg(millis(self.length)).arg(millis(longest));
         self.store
-            .write(operation, self.store.timeout, async |connection| {
+            .write(operation, self.store.timeout(), async |connection| {
                 call.invoke_async(connection).await
             })
             .await

@@ -3,6 +3,7 @@
 //!
 //! Decides nothing: `reconcile` does.
 
+mod conflict;
 mod fields;
 mod forms;
 mod lease;
@@ -10,6 +11,7 @@ mod orders;
 mod removals;
 mod reports;
 
+pub use conflict::Conflict;
 pub use forms::Form;
 pub use lease::{Lease, Term};
 pub use orders::{Control, OTHER_SWITCHES, Order, OrderContent, OrderedAction, Version};

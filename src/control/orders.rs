@@ -122,7 +122,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn pause(&self, switch: Option<&str>, since: Timestamp) -> Result<(), StoreError> {
         let field = pause_field(switch);
-        self.write("pause", self.timeout, async |connection| {
+        self.write("pause", self.timeout(), async |connection| {
             redis::cmd("HSET")
                 .arg(keys::CONTROL)
                 .arg(field)
@@ -143,7 +143,7 @@ impl Store {
             let control = self.read_control().await?;
             fields.extend(control.paused_switches.keys().map(|switch| pause_field(Some(switch))));
         }
-        self.write("resume", self.timeout, async |connection| {
+        self.write("resume", self.timeout(), async |connection| {
             redis::cmd("HDEL")
                 .arg(keys::CONTROL)
                 .arg(fields)
@@ -165,7 +165,7 @@ impl Store {
         };
         let head = serde_json::to_string(&order).unwrap_or_default();
         let body = serde_json::to_string(&(&order.id, content)).unwrap_or_default();
-        self.write("order", self.timeout, async |connection| {
+        self.write("order", self.timeout(), async |connection| {
             redis::pipe()
                 .atomic()
                 .cmd("SET")
@@ -189,7 +189,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn read_order(&self, switch: &str, id: &str) -> Result<Option<OrderContent>, StoreError> {
         let body: Option<String> = self
-            .read("read order", self.timeout, async |connection| {
+            .read("read order", self.timeout(), async |connection| {
                 redis::cmd("GET").arg(keys::order(switch)).query_async(connection).await
             })
             .await?;
@@ -234,7 +234,7 @@ impl Store {
             .arg(format!("{ORDER}{switch}"))
             .arg(id)
             .arg(value);
-        self.write(operation, self.timeout, async |connection| {
+        self.write(operation, self.timeout(), async |connection| {
             call.invoke_async::<()>(connection).await
         })
         .await

@@ -17,7 +17,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn read_removals(&self, switch: &str, window: Duration) -> Result<Vec<Removal>, StoreError> {
         let ((seconds, micros), found): ((u64, u64), Vec<(String, f64)>) = self
-            .read("read removals", self.timeout, async |connection| {
+            .read("read removals", self.timeout(), async |connection| {
                 redis::pipe()
                     .cmd("TIME")
                     .cmd("ZRANGE")
@@ -70,7 +70,7 @@ impl Store {
             call.arg(gateway).arg(age.as_millis());
         }
         let found: Vec<(String, u64)> = self
-            .write("record removals", self.timeout, async |connection| {
+            .write("record removals", self.timeout(), async |connection| {
                 call.invoke_async(connection).await
             })
             .await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::conflict::{Conflict, known_conflicts};
 use crate::keys;
 use crate::redis::{Store, StoreError};
 use crate::shown::shown;
@@ -37,8 +38,9 @@ pub struct Report {
     pub state: Option<String>,
     /// How many gateways may still be taken off the switch with nobody's approval, for now.
     pub removals_left: Option<usize>,
-    /// What an operator must fix, each a sentence.
-    pub conflicts: Vec<String>,
+    /// What an operator must fix.
+    #[serde(deserialize_with = "known_conflicts")]
+    pub conflicts: Vec<Conflict>,
     /// gateway → why it is not as it should be.
     pub troubles: BTreeMap<String, String>,
     /// gateway → the revision that it is to run with, where that is not the one it runs with.
@@ -136,7 +138,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn read_all_reports(&self) -> Result<Reports, StoreError> {
         let ((seconds, micros), fields): ((u64, u64), BTreeMap<String, String>) = self
-            .read("read reports", self.timeout, async |connection| {
+            .read("read reports", self.timeout(), async |connection| {
                 redis::pipe()
                     .cmd("TIME")
                     .cmd("HGETALL")
@@ -195,7 +197,7 @@ impl Store {
             .arg(switch)
             .arg(REPORT_LASTS.as_millis())
             .arg(u8::from(clean));
-        self.write("write report", self.timeout, async |connection| {
+        self.write("write report", self.timeout(), async |connection| {
             call.invoke_async::<()>(connection).await
         })
         .await
@@ -203,7 +205,7 @@ impl Store {
 
     /// Says nothing of a switch any more.
     pub(crate) async fn drop_report(&self, switch: &str, holder: &str) -> Result<(), StoreError> {
-        self.write("drop report", self.timeout, async |connection| {
+        self.write("drop report", self.timeout(), async |connection| {
             redis::cmd("HDEL")
                 .arg(keys::RECONCILE)
                 .arg(format!("{switch} {holder}"))

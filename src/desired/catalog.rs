@@ -19,15 +19,12 @@ use tokio_util::sync::CancellationToken;
 use super::LastGood;
 use super::finding_log::log_changes;
 use super::revision_key::{MAX_FORMER_KEYS, StoredKey};
+use crate::gateway::RevisionKey;
 use crate::gateway::{Desired, DomainName, RawDomain, RawDomains, Rules};
 use crate::keys::{self, GatewayKeys};
 use crate::metrics::{self, GatewayGauges};
-use crate::redis::bulk::Bulk;
-use crate::redis::link::Role;
-use crate::redis::pool::Pooled;
 use crate::redis::tracking::{Dirty, Fence, Mark, Tracking};
-use crate::redis::{Cause, Kind, Store, StoreError};
-use crate::sofia_conf::RevisionKey;
+use crate::redis::{Access, Cause, HashConnection, RedisRole, Store, StoreError};
 use crate::telemetry::ms;
 
 /// What reading gateways is called in messages.
@@ -108,12 +105,12 @@ impl Catalog {
     /// A catalog that Redis tells of changes, until `stop`. Best on the `runtime` of those who ask most: a question then wakes no other thread.
     pub fn tracking(store: Store, rules: Rules, runtime: oneshot::Receiver<Handle>, stop: CancellationToken) -> Self {
         let prefixes = vec![
-            store.gateway_keys.prefix().to_owned(),
+            store.gateway_keys().prefix().to_owned(),
             keys::REVISION_KEY.to_owned(),
             keys::CONTROL.to_owned(),
         ];
-        let tracking = Tracking::start(runtime, store.link.clone(), prefixes, store.timeout, stop.clone());
-        if store.link.has_sentinels() {
+        let tracking = Tracking::start(runtime, store.link().clone(), prefixes, store.timeout(), stop.clone());
+        if store.link().has_sentinels() {
             let store = store.clone();
             tokio::spawn(async move { stop.run_until_cancelled(store.follow_master()).await });
         }
@@ -175,7 +172,7 @@ impl Catalog {
     /// # Errors
     /// [`Unavailable`] when Redis cannot be read and there is no last good state.
     pub async fn all(self: &Arc<Self>) -> Result<Current, Unavailable> {
-        let limit = self.store.timeout;
+        let limit = self.store.timeout();
         let fresh = async {
             match &self.tracking {
                 Some(tracking) if tracking.fence().await == Fence::Passed => self.catch_up().await,
@@ -185,8 +182,8 @@ impl Catalog {
         let read = match tokio::time::timeout(limit, fresh).await {
             Ok(read) => read,
             Err(_) => {
-                let late = self.store.link.late(READ, limit);
-                self.store.note(Kind::Read, READ, Some(&late));
+                let late = self.store.link().timeout_error(READ, limit);
+                self.store.record(Access::Read, READ, Some(&late));
                 Err(late)
             }
         };
@@ -214,7 +211,7 @@ impl Catalog {
         }
         match self
             .store
-            .read_gateways(&Wanted::Gateway(gateway), self.store.timeout)
+            .read_gateways(&Wanted::Gateway(gateway), self.store.timeout())
             .await
         {
             Ok(Raw { doubt: Some(doubt), .. }) if self.has_good() => self.last_good(doubt),
@@ -254,7 +251,7 @@ impl Catalog {
             // The runtime is shutting down.
             Err(_) => {
                 let reason = "trunkd is stopping".to_owned();
-                Err(self.store.link.redis_error(READ, Cause::Broken, reason))
+                Err(self.store.link().redis_error(READ, Cause::Broken, reason))
             }
         })
     }
@@ -492,7 +489,7 @@ struct Raw {
 
 impl Store {
     async fn read_gateways(&self, wanted: &Wanted<'_>, limit: Duration) -> Result<Raw, StoreError> {
-        let read = self.read_bulk(READ, limit, async |bulk| {
+        let read = self.read_hashes(READ, limit, async |bulk| {
             let domains = match wanted {
                 Wanted::Domains(domains) => domains.to_vec(),
                 Wanted::All | Wanted::Gateway(_) => self.domains(bulk).await?,
@@ -540,21 +537,21 @@ impl Store {
                 };
                 raw.domains.insert(domain, read);
             }
-            let role = Role::of(&next()?.value()?);
-            if role != Role::Master {
+            let role = RedisRole::of(&next()?.value()?);
+            if role != RedisRole::Master {
                 bulk.discard();
             }
             Ok((raw, role))
         });
         let (raw, role) = read.await?;
-        let doubt = self.note_role(READ, &role);
+        let doubt = self.check_role(READ, &role);
         Ok(Raw { doubt, ..raw })
     }
 
     /// The domain of a key that changed, with the key; `None` when it holds no gateways that are served.
     fn domain_of(&self, key: &[u8]) -> Option<(DomainName, Vec<u8>)> {
-        let domain = self.gateway_keys.domain(key)?;
-        let served = match &self.gateway_keys {
+        let domain = self.gateway_keys().domain(key)?;
+        let served = match self.gateway_keys() {
             GatewayKeys::Pattern(_) => true,
             GatewayKeys::Domains { domains, .. } => domains.iter().any(|known| known.as_bytes() == domain.as_bytes()),
         };
@@ -562,12 +559,12 @@ impl Store {
     }
 
     /// domain and key of each, by name.
-    async fn domains(&self, bulk: &mut Bulk) -> Result<Vec<(DomainName, Vec<u8>)>, RedisError> {
-        let pattern = match &self.gateway_keys {
+    async fn domains(&self, bulk: &mut HashConnection) -> Result<Vec<(DomainName, Vec<u8>)>, RedisError> {
+        let pattern = match self.gateway_keys() {
             GatewayKeys::Domains { domains, .. } => {
                 let domains = domains.iter().map(|name| DomainName::from(name.as_str()));
                 return Ok(domains
-                    .map(|name| (name.clone(), self.gateway_keys.key(&name)))
+                    .map(|name| (name.clone(), self.gateway_keys().key(&name)))
                     .collect());
             }
             GatewayKeys::Pattern(pattern) => pattern,
@@ -583,7 +580,7 @@ impl Store {
                 (next, keys) = redis::from_redis_value::<(u64, Vec<Vec<u8>>)>(reply.value()?)?;
             }
             for key in keys {
-                if let Some(domain) = self.gateway_keys.domain(&key) {
+                if let Some(domain) = self.gateway_keys().domain(&key) {
                     found.insert(domain, key);
                 }
             }
@@ -599,17 +596,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn has_key(&self) -> Result<bool, StoreError> {
-        self.run(
-            Kind::Read,
-            "look for the revision key",
-            self.timeout,
-            async |connection| {
-                redis::cmd("EXISTS")
-                    .arg(keys::REVISION_KEY)
-                    .query_async(connection)
-                    .await
-            },
-        )
+        self.read("look for the revision key", self.timeout(), async |connection| {
+            redis::cmd("EXISTS")
+                .arg(keys::REVISION_KEY)
+                .query_async(connection)
+                .await
+        })
         .await
     }
 
@@ -619,8 +611,8 @@ impl Store {
         if !raw.domains.is_empty() {
             return Ok(false);
         }
-        let key = self.gateway_keys.key(&DomainName::from(domain));
-        self.write("store the sample gateway", self.timeout, async |connection| {
+        let key = self.gateway_keys().key(&DomainName::from(domain));
+        self.write("store the sample gateway", self.timeout(), async |connection| {
             redis::cmd("HSETNX")
                 .arg(key)
                 .arg(gateway)

@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 
 use crate::data_dir::{self, DataDirError};
 use crate::files::{self, FileError};
+use crate::gateway::RevisionKey;
 use crate::gateway::{DomainName, Fields, RawDomain, RawDomains};
-use crate::sofia_conf::RevisionKey;
 
 /// In the data directory.
 const FILE: &str = "last-good";

@@ -37,7 +37,7 @@ impl Store {
             .read("look for what is missing", RESTORE_TIMEOUT, async |connection| {
                 let mut present = Vec::with_capacity(stored.len());
                 for domain in stored.keys() {
-                    let key = self.gateway_keys.key(domain);
+                    let key = self.gateway_keys().key(domain);
                     let kind: String = redis::cmd("TYPE").arg(&key).query_async(connection).await?;
                     let fields = match kind.as_str() {
                         "hash" => redis::cmd("HKEYS").arg(&key).query_async(connection).await?,
@@ -92,7 +92,7 @@ impl Store {
         });
         let mut call = PUT_BACK.prepare_invoke();
         for missing in missing {
-            call.key(self.gateway_keys.key(&missing.domain));
+            call.key(self.gateway_keys().key(&missing.domain));
         }
         call.key(keys::REVISION_KEY).arg(kept.key.to_hex());
         for missing in missing {

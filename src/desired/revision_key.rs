@@ -10,10 +10,9 @@ use std::sync::LazyLock;
 use rand::RngExt;
 use redis::{RedisError, RedisResult, Value};
 
+use crate::gateway::RevisionKey;
 use crate::keys;
-use crate::redis::wrong_type::is_wrong_type;
-use crate::redis::{Store, StoreError};
-use crate::sofia_conf::RevisionKey;
+use crate::redis::{Store, StoreError, is_wrong_type};
 
 /// So many replaced keys are remembered. Each is an accident.
 pub(crate) const MAX_FORMER_KEYS: isize = 8;
@@ -86,7 +85,7 @@ impl Store {
         known: Option<RevisionKey>,
         may_write: bool,
     ) -> RevisionKey {
-        self.note_key(
+        self.status().record_key(
             keys::REVISION_KEY,
             stored.current.as_ref().err().map(ToString::to_string),
         );
@@ -94,7 +93,8 @@ impl Store {
             "{name} in Redis is of a type that trunkd did not make: delete it (redis-cli DEL {name})",
             name = keys::FORMER_REVISION_KEYS
         );
-        self.note_key(keys::FORMER_REVISION_KEYS, stored.is_former_lost.then_some(lost));
+        self.status()
+            .record_key(keys::FORMER_REVISION_KEYS, stored.is_former_lost.then_some(lost));
         let current = match &stored.current {
             Ok(Some(current)) => current.clone(),
             Ok(None) if may_write => self.put_key(known.clone().unwrap_or_else(new_key)).await,
@@ -129,7 +129,7 @@ impl Store {
     async fn put_key(&self, ours: RevisionKey) -> RevisionKey {
         let hex = ours.to_hex();
         let kept = self
-            .write("store the revision key", self.timeout, async |connection| {
+            .write("store the revision key", self.timeout(), async |connection| {
                 let (_, kept): (Value, Option<String>) = redis::pipe()
                     .cmd("SET")
                     .arg(keys::REVISION_KEY)
@@ -160,7 +160,7 @@ impl Store {
                  redis.call('LTRIM', KEYS[1], 0, ARGV[1] - 1)",
             )
         });
-        self.write("store former revision keys", self.timeout, async |connection| {
+        self.write("store former revision keys", self.timeout(), async |connection| {
             PUT.key(keys::FORMER_REVISION_KEYS)
                 .arg(MAX_FORMER_KEYS)
                 .arg(hex)

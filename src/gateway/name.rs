@@ -1,10 +1,10 @@
 //! Names that may enter a FreeSWITCH command, and nothing else may.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest name taken, in bytes.
 const MAX_NAME_BYTES: usize = 255;
@@ -24,7 +24,7 @@ pub enum NameError {
 
 impl NameError {
     /// What to do about it.
-    pub fn mend(&self) -> &'static str {
+    pub fn fix(&self) -> &'static str {
         match self {
             Self::Empty => "give it a name of letters, digits, '_', '.' and '-'",
             Self::TooLong { .. } => "shorten the name",
@@ -99,6 +99,13 @@ macro_rules! name_type {
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = Cow::<str>::deserialize(deserializer)?;
+                Self::parse(&name).map_err(serde::de::Error::custom)
             }
         }
     };

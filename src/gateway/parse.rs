@@ -63,7 +63,7 @@ pub(super) fn parse_name(domain: &str, field: &[u8]) -> Result<GatewayName, Box<
             "name it with letters, digits, '_', '.' and '-' only",
         )
     })?;
-    GatewayName::parse(text).map_err(|error| finding(error.to_string(), error.mend()))
+    GatewayName::parse(text).map_err(|error| finding(error.to_string(), error.fix()))
 }
 
 /// The gateway of a name, from the field's value.
@@ -266,13 +266,13 @@ fn read_profile(report: &mut Report<'_>, json: Option<Json<'_>>, rules: &Rules) 
 }
 
 fn read_nodes(report: &mut Report<'_>, json: Option<Json<'_>>, policy: &Policy) -> Option<Vec<String>> {
-    const MEND: &str = "write a list of switchnames, such as [\"fs1\"], or leave it out for every switch";
+    const FIX: &str = "write a list of switchnames, such as [\"fs1\"], or leave it out for every switch";
     let field = || "nodes".to_owned();
     let raw = match json {
         None | Some(Json::Null) => return None,
         Some(Json::Array(raw)) => raw,
         Some(other) => {
-            report.error(field(), format!("is {}, not a list of switchnames", other.kind()), MEND);
+            report.error(field(), format!("is {}, not a list of switchnames", other.kind()), FIX);
             return None;
         }
     };
@@ -286,19 +286,19 @@ fn read_nodes(report: &mut Report<'_>, json: Option<Json<'_>>, policy: &Policy) 
         return None;
     }
     if items.is_empty() {
-        report.warn(field(), "is an empty list, so no switch gets this gateway", MEND);
+        report.warn(field(), "is an empty list, so no switch gets this gateway", FIX);
     }
     let mut nodes = Vec::with_capacity(items.len());
     for (at, item) in items.into_iter().enumerate() {
         match item {
             Json::String(node) if !node.is_empty() && !node.contains(is_forbidden) => nodes.push(node),
             Json::String(_) => {
-                report.error(format!("nodes[{at}]"), "is empty or holds a control character", MEND);
+                report.error(format!("nodes[{at}]"), "is empty or holds a control character", FIX);
             }
             other => report.error(
                 format!("nodes[{at}]"),
                 format!("is {}, not a switchname", other.kind()),
-                MEND,
+                FIX,
             ),
         }
     }

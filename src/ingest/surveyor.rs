@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::schedule::Due;
-use super::snapshot::{self, RunIdentity};
+use super::snapshot::{self, RunIdentity, Snapshot};
 use super::state::{Connection, SwitchState};
 use super::{Ingest, bounded};
 use crate::backoff::Backoff;
@@ -28,13 +28,6 @@ const MAX_RETRY: Duration = Duration::from_secs(10);
 enum Question {
     Snapshot,
     Lookups(Vec<GatewayName>),
-}
-
-struct Snapshot {
-    identity: RunIdentity,
-    /// It counts as of this sequence.
-    sequence: u64,
-    taken_at: Timestamp,
 }
 
 enum SurveyError {
@@ -72,7 +65,7 @@ impl Ingest {
             };
             match question {
                 Question::Lookups(names) => {
-                    if self.look_up(&commands, &identity, names).await.is_err() {
+                    if self.look_up(&commands, identity, names).await.is_err() {
                         // The snapshot reports what is wrong.
                         self.snapshot_soon();
                     }
@@ -96,8 +89,8 @@ impl Ingest {
     /// Redis was away and is back. After a failover or a crash it lacks the last writes that it acknowledged, although no
     /// write of ours failed.
     pub(super) async fn run_outage_recovery(&self) {
-        let mut found = self.observed.found();
-        while found.changed().await.is_ok() {
+        let mut recovered = self.observed.recovered();
+        while recovered.changed().await.is_ok() {
             self.snapshot_soon();
             // A Redis that comes and goes is no reason to ask the switch all the time.
             sleep(self.timing.settle * 4).await;
@@ -225,20 +218,16 @@ impl Ingest {
         // Events that the snapshot reflects go first, so that they are not taken for differences.
         self.flush_all().await;
         let stored = self.observed.read().await?;
-        let Snapshot {
-            identity,
-            sequence,
-            taken_at,
-        } = snapshot;
+        let (core_uuid, sequence) = (&snapshot.identity.core_uuid, snapshot.sequence);
         let corrections = {
             let mut state = self.lock();
-            if !state.is_run(&identity.core_uuid) {
+            if !state.is_run(core_uuid) {
                 return Ok(());
             }
             state.view.mark_snapshot_stored();
-            snapshot::differences(&stored, &state.view, identity, *sequence, *taken_at)
+            snapshot::differences(&stored, &state.view, snapshot)
         };
-        let corrected = self.observed.mend(&identity.core_uuid, *sequence, &corrections).await?;
+        let corrected = self.observed.correct(core_uuid, sequence, &corrections).await?;
         let corrected = corrected.ok_or(SurveyError::Outdated)?;
         if corrected > 0 {
             tracing::info!(
@@ -256,7 +245,7 @@ impl Ingest {
     async fn look_up(
         &self,
         commands: &Commands,
-        identity: &RunIdentity,
+        identity: RunIdentity,
         names: Vec<GatewayName>,
     ) -> Result<(), SurveyError> {
         let sequence = self.lock().view.newest_sequence();
@@ -264,13 +253,17 @@ impl Ingest {
         for name in names {
             answers.push((Arc::from(name.as_str()), commands.gateway(&name).await?));
         }
-        let now = Timestamp::now();
+        let snapshot = Snapshot {
+            identity,
+            sequence,
+            taken_at: Timestamp::now(),
+        };
         let (applied, unasked) = {
             let mut state = self.lock();
-            if !state.is_run(&identity.core_uuid) {
+            if !state.is_run(&snapshot.identity.core_uuid) {
                 return Ok(());
             }
-            let applied = state.view.apply_lookups(&answers, sequence, now);
+            let applied = state.view.apply_lookups(&answers, sequence, snapshot.taken_at);
             let unasked = applied.iter().filter(|name| !state.view.is_revision_known(name));
             let unasked: Vec<_> = unasked.filter_map(|name| GatewayName::parse(name).ok()).collect();
             (applied, unasked)
@@ -278,7 +271,7 @@ impl Ingest {
         self.notify_readers();
         self.ask_revisions(commands, &unasked).await?;
         if !applied.is_empty() {
-            let corrected = self.correct_some(identity, sequence, applied, now).await?;
+            let corrected = self.correct_some(&snapshot, applied).await?;
             let asked = answers.len();
             tracing::debug!(switch = self.switch(), asked, corrected, "looked up gateways by name");
         }
@@ -286,31 +279,23 @@ impl Ingest {
         Ok(())
     }
 
-    async fn correct_some(
-        &self,
-        identity: &RunIdentity,
-        sequence: u64,
-        mut names: Vec<Arc<str>>,
-        now: Timestamp,
-    ) -> Result<u64, SurveyError> {
+    async fn correct_some(&self, snapshot: &Snapshot, mut names: Vec<Arc<str>>) -> Result<u64, SurveyError> {
+        let (core_uuid, sequence) = (&snapshot.identity.core_uuid, snapshot.sequence);
         // Events that the answers reflect go first, so that they are not taken for differences.
         self.flush_all().await;
         let stored = self.observed.read_some(&names).await?;
         let corrections: Vec<_> = {
             let mut state = self.lock();
-            if !state.is_run(&identity.core_uuid) {
+            if !state.is_run(core_uuid) {
                 return Ok(0);
             }
             names.retain(|name| state.view.is_as_of(name, sequence));
             state.view.mark_stored(&names);
             let rows = names.iter().filter_map(|name| Some((name, state.view.row(name)?)));
-            rows.map(|(name, row)| snapshot::correction(&stored, name, row, identity, sequence, now))
+            rows.map(|(name, row)| snapshot::correction(&stored, name, row, snapshot))
                 .collect()
         };
-        let corrected = self
-            .observed
-            .mend_some(&identity.core_uuid, sequence, &corrections)
-            .await?;
+        let corrected = self.observed.correct_some(core_uuid, sequence, &corrections).await?;
         corrected.ok_or(SurveyError::Outdated)
     }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::keys::{self, StatusKeys};
-use crate::redis::{Store, StoreError};
+use crate::redis::{Burst, Store, StoreError};
 use crate::registration::{Calls, PingStatus, State};
 
 /// A script of ours; the shared part stands before each.
@@ -47,6 +47,7 @@ pub struct Observed {
     switch_field: Arc<str>,
     /// Tells this trunkd's sightings of the switch from another's.
     instance: Arc<str>,
+    burst: Arc<Burst>,
 }
 
 /// A gateway's state on one switch: the value in `trunkd:status:<switchname>`. Times are RFC 3339 in UTC.
@@ -191,16 +192,16 @@ pub enum Applied {
 
 /// One difference between a snapshot and what is stored.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Mend {
+pub struct Correction {
     pub gateway: String,
-    pub op: MendOp,
+    pub op: CorrectionOp,
     /// What was compared with, empty for none: if it changed meanwhile, the item is skipped.
     pub old_row: String,
     pub old_value: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum MendOp {
+pub enum CorrectionOp {
     /// The row, and the value for the gateways hash, the channel and the list when it is the value that differs.
     Set { row: String, value: Option<String> },
     /// The value is announced.
@@ -272,6 +273,7 @@ impl Observed {
             switch: switch.into(),
             switch_field: format!("\"FreeSWITCH-Switchname\":{name}").into(),
             instance,
+            burst: Arc::default(),
         }
     }
 
@@ -280,8 +282,8 @@ impl Observed {
     }
 
     /// Tells whenever Redis was found again after it was lost: it may lack what it had acknowledged.
-    pub fn found(&self) -> watch::Receiver<u64> {
-        self.store.found()
+    pub fn recovered(&self) -> watch::Receiver<u64> {
+        self.store.recovered()
     }
 
     /// A connection found the switch in this run. Answers the newest sequence that Redis reflects of it.
@@ -375,43 +377,53 @@ impl Observed {
         })
     }
 
-    /// Sets right what differed from a snapshot that counts as of `sequence`. Answers how many values were mended; `None` when there is a newer
+    /// Sets right what differed from a snapshot that counts as of `sequence`. Answers how many values were corrected; `None` when there is a newer
     /// snapshot, or run.
-    pub async fn mend(&self, core_uuid: &str, sequence: u64, items: &[Mend]) -> Result<Option<u64>, StoreError> {
-        let (mut mended, mut rest) = (0, items);
+    pub async fn correct(
+        &self,
+        core_uuid: &str,
+        sequence: u64,
+        items: &[Correction],
+    ) -> Result<Option<u64>, StoreError> {
+        let (mut corrected, mut rest) = (0, items);
         loop {
             let (part, after) = rest.split_at(chunk(rest));
             let what = if after.is_empty() { "last" } else { "part" };
-            let Some(done) = self.mend_part(core_uuid, sequence, what, part).await? else {
+            let Some(done) = self.correct_part(core_uuid, sequence, what, part).await? else {
                 return Ok(None);
             };
-            mended += done;
+            corrected += done;
             if after.is_empty() {
-                return Ok(Some(mended));
+                return Ok(Some(corrected));
             }
             rest = after;
         }
     }
 
     /// The same of a few gateways that were asked for one by one.
-    pub async fn mend_some(&self, core_uuid: &str, sequence: u64, items: &[Mend]) -> Result<Option<u64>, StoreError> {
-        self.mend_part(core_uuid, sequence, "some", items).await
+    pub async fn correct_some(
+        &self,
+        core_uuid: &str,
+        sequence: u64,
+        items: &[Correction],
+    ) -> Result<Option<u64>, StoreError> {
+        self.correct_part(core_uuid, sequence, "some", items).await
     }
 
-    async fn mend_part(
+    async fn correct_part(
         &self,
         core_uuid: &str,
         sequence: u64,
         what: &str,
-        items: &[Mend],
+        items: &[Correction],
     ) -> Result<Option<u64>, StoreError> {
         let done: i64 = self
-            .run("mend", script!("mend"), |call| {
+            .run("correct", script!("correct"), |call| {
                 call.arg(core_uuid).arg(sequence).arg(what);
                 for item in items {
                     let (op, row, value) = match &item.op {
-                        MendOp::Set { row, value } => ("S", row.as_str(), value.as_deref().unwrap_or_default()),
-                        MendOp::Delete { value } => ("D", "", value.as_str()),
+                        CorrectionOp::Set { row, value } => ("S", row.as_str(), value.as_deref().unwrap_or_default()),
+                        CorrectionOp::Delete { value } => ("D", "", value.as_str()),
                     };
                     call.arg(&item.gateway)
                         .arg(op)
@@ -508,7 +520,7 @@ impl Observed {
             .arg(self.keys.list_max);
         arguments(&mut call);
         self.store
-            .write(operation, WRITE_TIMEOUT, async |connection| {
+            .write_burst(&self.burst, operation, WRITE_TIMEOUT, async |connection| {
                 match call.query_async(connection).await {
                     Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                         script.load_async(connection).await?;
@@ -522,12 +534,12 @@ impl Observed {
 }
 
 /// How many items go into the next script call.
-fn chunk(items: &[Mend]) -> usize {
+fn chunk(items: &[Correction]) -> usize {
     let mut bytes = 0;
-    let fits = |item: &&Mend| {
+    let fits = |item: &&Correction| {
         let new = match &item.op {
-            MendOp::Set { row, value } => row.len() + value.as_ref().map_or(0, String::len),
-            MendOp::Delete { value } => value.len(),
+            CorrectionOp::Set { row, value } => row.len() + value.as_ref().map_or(0, String::len),
+            CorrectionOp::Delete { value } => value.len(),
         };
         bytes += new + item.old_row.len() + item.old_value.len();
         bytes <= SCRIPT_CHUNK_BYTES

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use imbl::OrdSet;
 use tokio::time::Instant;
 
+use super::assess::{Assessment, Exempt};
 use super::diff::{Action, Differences, Plan, Want};
-use super::guard::{Held, Limits, Verdict, judge, judge_unknown_key};
+use super::guard::{Held, Limits};
 use super::known::Known;
 use super::ordered::{Ordered, Progress};
 use super::served::Served;
@@ -60,7 +61,8 @@ impl Look<'_> {
     pub fn decide(&self, served: &Served, now: Instant) -> Decision {
         let order = self.order.filter(|_| !self.is_carried_out);
         let adopt = order.map(|order| order.adopted(self.known)).unwrap_or_default();
-        let plan = self.known.plan(self.differences, self.desired, self.wants, &adopt);
+        let assessment = self.assessment();
+        let plan = assessment.plan(&adopt);
         let (mut progress, mut approved, mut as_shown) = <(Progress, BTreeSet<_>, BTreeSet<_>)>::default();
         if let Some(order) = self.order {
             progress = order.progress(self.known, self.wants, &plan);
@@ -88,8 +90,15 @@ impl Look<'_> {
             // What is left of it is for nobody to kill.
             approved.clear();
         }
-        let held = self.judge(&unwanted, &approved, &recent).or(unserved);
-        let held = held.or_else(|| self.judge_restarts(&plan, &progress));
+        let exempt = Exempt {
+            approved,
+            ordered: progress.to_do.iter().cloned().collect(),
+            recent,
+        };
+        let held = assessment.hold_removals(&plan, &exempt).map(|hold| hold.held());
+        let held = held.or(unserved);
+        let held = held.or_else(|| assessment.hold_restarts(&plan, &exempt).map(|hold| hold.held()));
+        let recent = exempt.recent;
         Decision {
             plan,
             held,
@@ -100,27 +109,15 @@ impl Look<'_> {
         }
     }
 
-    fn judge(
-        &self,
-        removals: &BTreeSet<GatewayName>,
-        approved: &BTreeSet<GatewayName>,
-        recent: &BTreeSet<GatewayName>,
-    ) -> Option<Held> {
-        if removals.is_empty() {
-            return None;
+    fn assessment(&self) -> Assessment<'_> {
+        Assessment {
+            known: self.known,
+            desired: self.desired,
+            wants: self.wants,
+            key: self.key,
+            differences: self.differences,
+            limits: self.limits,
         }
-        let vanished = self.desired.counts().is_empty();
-        let ours = self.known.actual.ours();
-        match judge(&ours, removals, vanished, &self.limits, approved, recent) {
-            Verdict::Go => None,
-            Verdict::Hold(hold) => Some(hold.held()),
-        }
-    }
-
-    fn judge_restarts(&self, plan: &Plan, progress: &Progress) -> Option<Held> {
-        let restarts = plan.unknown_restarts(self.key);
-        let unordered = restarts.filter(|gateway| !progress.to_do.contains(*gateway)).count();
-        judge_unknown_key(self.ours.len(), unordered, &self.limits)
     }
 }
 

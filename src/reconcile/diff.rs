@@ -6,12 +6,12 @@
 //! (`adopt`). Only what differs is touched: gateways cost FreeSWITCH memory until their profile restarts (FACTS 28).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use crate::gateway::{Gateway, GatewayName, ProfileName, RevisionKey, former_revisions, revision, shown};
+use crate::control::Conflict;
+use crate::gateway::{Gateway, GatewayName, ProfileName, RevisionKey, former_revisions, revision};
 
 /// A gateway as it is to be on this switch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,7 +25,7 @@ pub struct Want {
     pub former: Box<[String]>,
     /// Whether FreeSWITCH is to register it: its start is a REGISTER at the carrier.
     pub registers: bool,
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "domain_text")]
     pub domain: Arc<str>,
 }
 
@@ -148,7 +148,7 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// How many desired gateways run as they should.
     pub unchanged: usize,
-    /// What keeps a desired gateway from its place, or will: an operator must mend it.
+    /// What keeps a desired gateway from its place, or will: an operator must fix it.
     pub conflicts: Vec<Conflict>,
 }
 
@@ -175,64 +175,8 @@ impl Plan {
     }
 }
 
-/// What trunkd will not set right by itself. `Display` is one line with the mend.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(tag = "conflict", rename_all = "snake_case")]
-pub enum Conflict {
-    /// Desired gateways have their place in a profile that the switch doesn't run.
-    ProfileNotRunning {
-        profile: ProfileName,
-        gateways: BTreeSet<GatewayName>,
-    },
-    /// The switch runs a gateway of a desired name, in `profile`, that carries no revision.
-    NotOurs {
-        gateway: GatewayName,
-        profile: ProfileName,
-        /// Which wants the name.
-        #[serde(serialize_with = "text")]
-        domain: Arc<str>,
-    },
-    /// A second gateway of the name sits in `profile` (FACTS 18).
-    Ghost { gateway: GatewayName, profile: ProfileName },
-}
-
-/// How many names a line repeats.
-const MAX_NAMED: usize = 5;
-
-impl fmt::Display for Conflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ProfileNotRunning { profile, gateways } => {
-                write!(f, "profile {profile} does not run on this switch, and has to for ")?;
-                for (at, gateway) in gateways.iter().take(MAX_NAMED).enumerate() {
-                    write!(f, "{}{gateway}", if at == 0 { "" } else { ", " })?;
-                }
-                if let Some(more @ 1..) = gateways.len().checked_sub(MAX_NAMED) {
-                    write!(f, " and {more} more")?;
-                }
-                write!(f, "; `sofia profile {profile} start` starts it")
-            }
-            Self::NotOurs {
-                gateway,
-                profile,
-                domain,
-            } => write!(
-                f,
-                "gateway {gateway} of domain {} is left alone: one of this name stands in profile {profile} without a revision, so it is not ours; \
-                 `trunkd apply --adopt` takes it over",
-                shown(domain)
-            ),
-            Self::Ghost { gateway, profile } => write!(
-                f,
-                "gateway {gateway} has a ghost in profile {profile}, whose answers are booked on the live one; \
-                 `sofia profile {profile} restart` removes it, and hangs up the calls of that profile"
-            ),
-        }
-    }
-}
-
-fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text)
+fn domain_text<S: serde::Serializer>(domain: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(domain)
 }
 
 /// The gateways that are not as they are wanted. Whoever changes what is wanted or what runs says so by [`Differences::look`].
@@ -287,7 +231,7 @@ impl Differences {
                     not_ours.push(Conflict::NotOurs {
                         gateway: gateway.clone(),
                         profile: have.profile.clone(),
-                        domain: Arc::clone(&want.domain),
+                        domain: want.domain.to_string(),
                     });
                     continue;
                 }
@@ -459,7 +403,7 @@ mod tests {
         assert_eq!(
             plan.conflicts.iter().map(ToString::to_string).collect::<Vec<_>>(),
             [
-                "gateway gw of domain acme is left alone: one of this name stands in profile external without a revision, so it is not ours; \
+                "gateway gw of domain acme is left alone: profile external has one of this name without a revision, so it is not ours; \
               `trunkd apply --adopt` takes it over"
             ]
         );

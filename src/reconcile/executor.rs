@@ -26,13 +26,13 @@ use super::told::Told;
 use crate::backoff::Backoff;
 use crate::control::{Control, Lease, OrderReport, Report, Term};
 use crate::event_socket::{Changes, CommandError, Commands, Killed, Permit, QueryError};
+use crate::gateway::RevisionKey;
 use crate::gateway::{Desired, Entries, EntryChange, GatewayName, ProfileName};
 use crate::health::{self, Health, Part};
 use crate::metrics;
 use crate::redis::Store;
 use crate::settings::{ReconcileMode, ReconcileSettings};
 use crate::shown::shown;
-use crate::sofia_conf::RevisionKey;
 use orders::{OrderState, ReadOrder};
 
 /// Restarts that wait for their deletes at once: a tick or two each (FACTS 22).
@@ -338,7 +338,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         if decision.held.is_some() && self.others_agree(&wanted.desired).await {
             decision = self.decide(known, &wanted, order, &control);
         }
-        self.forget_mended(&decision.plan, &known.unsettled);
+        self.forget_resolved(&decision.plan, &known.unsettled);
         self.begin_order(order, &decision);
         let paused = control.is_paused(self.switch.name());
         let starts_by_itself = decision.held.is_none() && self.mode == ReconcileMode::Apply && !paused;
@@ -587,7 +587,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     }
 
     /// A trouble is over when nothing is to be done about the gateway any more, or something else.
-    fn forget_mended(&mut self, plan: &Plan, unsettled: &BTreeSet<GatewayName>) {
+    fn forget_resolved(&mut self, plan: &Plan, unsettled: &BTreeSet<GatewayName>) {
         let planned: HashMap<_, _> = plan
             .actions
             .iter()
@@ -917,7 +917,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             held_back: self.held_back(decision.held.as_ref(), desired),
             state: Some(self.served.state_name(desired)),
             removals_left: Some(decision.removals_left(&memory.ours, self.limits)),
-            conflicts: plan.conflicts.iter().map(ToString::to_string).collect(),
+            conflicts: plan.conflicts.clone(),
             troubles: troubles.collect(),
             pending: pending.collect(),
             last_order: memory.last_order.clone(),

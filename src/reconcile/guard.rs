@@ -181,12 +181,13 @@ pub fn judge(
     }
 }
 
-/// Judges restarts of gateways whose revision was made with a key that nobody knows: whether they changed
-/// cannot be told, so it is more likely that the key was lost than that so many were edited. The same limit as for removals, and never
-/// all of two or more.
-pub fn judge_unknown_key(ours: usize, restarts: usize, limits: &Limits) -> Option<Held> {
-    let is_flood = restarts > limits.of(ours) || (restarts >= 2 && restarts >= ours);
-    is_flood.then_some(Held {
+/// Judges restarts of gateways whose revision was made with an unknown key. Nobody can tell whether
+/// they changed, and a lost key is more likely than that many edits. The limit is that of removals, and
+/// never all of two or more.
+pub fn judge_unknown_key(ours: usize, restarts: BTreeSet<GatewayName>, limits: &Limits) -> Option<Hold> {
+    let count = restarts.len();
+    let is_flood = count > limits.of(ours) || (count >= 2 && count >= ours);
+    is_flood.then_some(Hold {
         removals: restarts,
         weight: Weight { ours, earlier: 0 },
         reason: HoldReason::UnknownKey,
@@ -375,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_plan_says_why_and_what_mends_it() {
+    fn a_held_plan_says_why_and_how_to_release_it() {
         let held = |removals, ours, reason| Hold {
             removals: gateways(0..removals),
             weight: Weight { ours, earlier: 0 },

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::diff::{Action, Actual, Conflict, Differences, Have, Plan, Want};
+use super::diff::{Action, Actual, Differences, Have, Plan, Want};
+use crate::control::Conflict;
 use crate::event_socket::{self, GatewayStatus, OpenError, SNAPSHOT_CHUNK, Session, SwitchAddress};
+use crate::gateway::RevisionKey;
 use crate::gateway::{Desired, GatewayName, ProfileName};
 use crate::registration::State;
-use crate::sofia_conf::RevisionKey;
 
 /// What runs on a switch.
 #[derive(Debug, Clone, Default)]

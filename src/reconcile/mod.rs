@@ -3,6 +3,7 @@
 //! Deciding and doing are apart. Here is what decides: [`Differences`] makes the plan of one switch, [`judge`] says whether its removals may happen,
 //! [`plan_text()`] shows it to a person. These take values and return values: no async, no I/O, no clock in their files.
 
+mod assess;
 pub mod decision;
 pub mod diff;
 pub mod executor;
@@ -20,8 +21,9 @@ mod standing;
 mod states;
 mod told;
 
+pub use assess::{Assessment, Exempt};
 pub use decision::{Decision, Look, Word};
-pub use diff::{Action, Actual, Conflict, Differences, Have, Plan, Want};
+pub use diff::{Action, Actual, Differences, Have, Plan, Want};
 pub use executor::{Executor, Learned, Shared, Switch, Timing, Unknown, Wanted, Wanting};
 pub use guard::{Held, Hold, HoldReason, Limits, Verdict, judge};
 pub use known::{Known, Listed, look, wants};

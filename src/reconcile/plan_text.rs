@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::diff::{Action, Plan};
 use super::guard::Hold;
+use crate::gateway::RevisionKey;
 use crate::gateway::{Direction, Gateway, GatewayName, shown};
 use crate::shown::shown as foreign;
-use crate::sofia_conf::RevisionKey;
 
 /// What stands in a [`FieldChange`] for a secret.
 pub const MASK: &str = "(secret)";
@@ -368,7 +368,7 @@ mod tests {
           - kill     old2                     internal
           = unchanged 1
           ! profile later does not run on this switch, and has to for late; `sofia profile later start` starts it
-          ! gateway theirs of domain acme is left alone: one of this name stands in profile external without a revision, so it is not ours; `trunkd apply --adopt` takes it over
+          ! gateway theirs of domain acme is left alone: profile external has one of this name without a revision, so it is not ours; `trunkd apply --adopt` takes it over
           ! gateway edited has a ghost in profile internal, whose answers are booked on the live one; `sofia profile internal restart` removes it, and hangs up the calls of that profile
         "#);
     }
@@ -401,7 +401,7 @@ mod tests {
           - kill     old2                     internal             (held)
           = unchanged 1
           ! profile later does not run on this switch, and has to for late; `sofia profile later start` starts it
-          ! gateway theirs of domain acme is left alone: one of this name stands in profile external without a revision, so it is not ours; `trunkd apply --adopt` takes it over
+          ! gateway theirs of domain acme is left alone: profile external has one of this name without a revision, so it is not ours; `trunkd apply --adopt` takes it over
           ! gateway edited has a ghost in profile internal, whose answers are booked on the live one; `sofia profile internal restart` removes it, and hangs up the calls of that profile
           ! held: removes 2 of 6 (more than 1); `trunkd apply` releases it, or undo the edit
         "#);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::all_cores::on_all_cores;
 use crate::gateway::{Desired, Gateway, GatewayName};
-use crate::sofia_conf::{RevisionKey, revision};
+use crate::gateway::{RevisionKey, revision};
 
 /// A switch that can tell what it runs.
 pub trait RunningSource: Send + Sync {

@@ -16,8 +16,8 @@ use super::diff::Want;
 use super::guard::Held;
 use super::standing::{Guard, Runs, Standing};
 use super::states::{StateNames, Steps};
+use crate::gateway::RevisionKey;
 use crate::gateway::{Desired, EntryChange, GatewayName, ProfileName};
-use crate::sofia_conf::RevisionKey;
 
 /// Switches of no settings that gateways name and that are guarded each by itself; the one that asked least lately gives its place up.
 const MOST_NAMED: usize = 4096;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::diff::Conflict;
 use super::guard::Held;
+use crate::control::Conflict;
 
 /// By what makes it the same thing: the kind of a hold, the gateway of a conflict.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! The settings' `[redis]`, as the connections need it.
+//! How to reach Redis, from the settings' `[redis]`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisCon
 use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::StoreError;
+use super::error::StoreError;
 use super::tls::Tls;
 use crate::embedded::Embedded;
 use crate::keys::GatewayKeys;
@@ -17,29 +17,26 @@ use crate::settings::{HostPort, RedisSettings, SentinelSettings};
 /// How to reach Redis.
 #[derive(Clone)]
 pub struct Options {
-    pub(crate) way: Way,
-    /// For where it goes by TLS.
+    pub(crate) address: ServerAddress,
+    /// Set if the connection uses TLS.
     pub(crate) tls: Option<Arc<ClientConfig>>,
     /// The limit of one read on behalf of a request, connection included.
     pub timeout: Duration,
     pub gateway_keys: GatewayKeys,
 }
 
-/// How the server is found.
 #[derive(Clone)]
-pub(crate) enum Way {
-    /// It is always the same address.
+pub(crate) enum ServerAddress {
     Fixed(ConnectionInfo),
     Sentinel(SentinelOptions),
 }
 
 #[derive(Clone)]
 pub(crate) struct SentinelOptions {
-    /// What the Sentinels call the master.
+    /// The master's name.
     pub(crate) master: String,
-    /// The Sentinels.
     pub(crate) nodes: Vec<(HostPort, ConnectionInfo)>,
-    /// Any of the servers, but for its address.
+    /// A server without its address.
     server: ConnectionInfo,
 }
 
@@ -47,13 +44,13 @@ impl Options {
     /// The embedded server's socket when `redis.embedded`, else `redis.url` or `redis.sentinel`, with the user and the password of the settings.
     ///
     /// # Errors
-    /// [`StoreError::Settings`] when the URL makes no sense, a certificate's file cannot be used, or there is no way to a Redis.
+    /// [`StoreError::Settings`] when the URL makes no sense, a certificate file can't be used, or no server is configured.
     pub fn from_settings(redis: &RedisSettings, data_dir: &Path) -> Result<Self, StoreError> {
         let tls = Tls::read(redis.tls.as_ref())?;
-        let way = match (&redis.url, &redis.sentinel) {
-            _ if redis.embedded => Way::Fixed(Embedded::connection(data_dir)),
-            (Some(url), _) => Way::Fixed(by_url(url, redis, &tls)?),
-            (None, Some(sentinel)) => Way::Sentinel(by_sentinel(sentinel, redis, &tls)?),
+        let address = match (&redis.url, &redis.sentinel) {
+            _ if redis.embedded => ServerAddress::Fixed(Embedded::connection(data_dir)),
+            (Some(url), _) => ServerAddress::Fixed(by_url(url, redis, &tls)?),
+            (None, Some(sentinel)) => ServerAddress::Sentinel(by_sentinel(sentinel, redis, &tls)?),
             (None, None) => {
                 return Err(StoreError::Settings(
                     "set redis.url, redis.sentinel, or redis.embedded = true".to_owned(),
@@ -68,8 +65,8 @@ impl Options {
             },
         };
         Ok(Self {
-            tls: way.goes_by_tls().then_some(tls.config),
-            way,
+            tls: address.uses_tls().then_some(tls.config),
+            address,
             timeout: redis.timeout,
             gateway_keys,
         })
@@ -95,8 +92,8 @@ impl SentinelOptions {
     }
 }
 
-impl Way {
-    fn goes_by_tls(&self) -> bool {
+impl ServerAddress {
+    fn uses_tls(&self) -> bool {
         let server = match self {
             Self::Fixed(info) => info,
             Self::Sentinel(options) => &options.server,
@@ -107,7 +104,7 @@ impl Way {
 
 fn by_url(url: &SecretString, redis: &RedisSettings, tls: &Tls) -> Result<ConnectionInfo, StoreError> {
     let info = url.expose_secret().into_connection_info();
-    // The library's error could quote the URL, and with it a password.
+    // The error could quote the URL, and with it a password.
     let info =
         info.map_err(|_| StoreError::Settings(format!("redis.url is not a Redis URL: {}", redis.shown_url())))?;
     let user = with_user(
@@ -171,12 +168,11 @@ fn with_user(
     user
 }
 
-/// A connection without TLS has no use for any.
 fn with_certificates(info: ConnectionInfo, tls: &Tls) -> Result<ConnectionInfo, StoreError> {
     match (info.addr(), &tls.certificates) {
         (ConnectionAddr::TcpTls { .. }, Some(certificates)) => {
             let client = Client::build_with_tls(info, certificates.clone());
-            // The library's error could quote a key.
+            // The error could quote a key.
             let client = client.map_err(|_| StoreError::Settings("redis.tls: its files cannot be used".to_owned()))?;
             Ok(client.get_connection_info().clone())
         }

@@ -1,164 +1,229 @@
-//! Connections that are kept for reuse, of whatever kind of Redis.
+//! Connections for ordinary commands, pooled by deadpool-redis.
 //!
-//! A manager of our own, since deadpool-redis's for Sentinel is of another type than its own for a plain Redis, and drops a connection to an old
-//! master only when that no longer answers: one time-out after another when it hangs.
+//! Before there is a pool for a server, a connection that checks every byte ([`Link::connect`]) has
+//! verified that it is a Redis which trunkd can work with. After a Sentinel failover new pools replace
+//! the old ones, which are closed.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
-use redis::aio::ConnectionLike;
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisFuture, RedisResult, Value};
+use deadpool_redis::{Hook, HookError, Manager, Pool, PoolError, Runtime};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, ConnectionInfo};
 use tokio::time::Instant;
 
-use super::link::{ConnectError, Connected, Link};
-use super::stream::Driven;
+use super::error::ConnectError;
+use super::link::Link;
+use super::role::identify;
 
-pub(crate) type Pool = managed::Pool<Manager>;
+/// Open connections, for reads and for writes each.
+const POOL_SIZE: usize = 16;
+/// A pooled connection is pinged before it is used again. Within this time after the last reply a
+/// [`Burst`] does without.
+const BURST_GAP: Duration = Duration::from_millis(20);
 
-/// What every kind of connection that is kept has.
-pub(crate) trait Pooled {
-    fn kept(&self) -> &Kept;
-
-    fn kept_mut(&mut self) -> &mut Kept;
-
-    fn generation(&self) -> u64 {
-        self.kept().generation
-    }
-
-    /// It is not used again: another one may lead to a better server.
-    fn discard(&mut self) {
-        self.kept_mut().is_spent = true;
-    }
-
-    /// Whether what it was used for last was answered.
-    fn used(&mut self, is_answered: bool) {
-        self.kept_mut().answered = is_answered.then(Instant::now);
-    }
+/// What an operation needs: a Redis that is out of memory, or a replica, can still be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
 }
 
-/// What is known of a connection while it is kept.
-#[derive(Clone, Copy)]
-pub(crate) struct Kept {
-    generation: u64,
-    pub(crate) is_spent: bool,
-    answered: Option<Instant>,
-}
-
-/// What answered so lately is not asked whether it lives: batch after batch, each costs one round trip.
-const JUST_NOW: Duration = Duration::from_millis(20);
-
-pub(crate) struct Manager {
+/// The pools for the current server.
+pub(super) struct Pools {
     link: Arc<Link>,
     config: AsyncConnectionConfig,
-    pings: AtomicUsize,
+    current: Mutex<Option<Arc<ServerPools>>>,
+    /// Held while new pools are made.
+    opening: tokio::sync::Mutex<()>,
 }
 
-pub(crate) struct Connection {
-    inner: Driven,
-    kept: Kept,
+struct ServerPools {
+    generation: u64,
+    reads: Pool,
+    /// Separate, so that slow writes for many switches leave connections for answering FreeSWITCH.
+    writes: Pool,
 }
 
-impl Manager {
-    pub(crate) fn new(link: Arc<Link>, config: AsyncConnectionConfig) -> Self {
+/// A connection in use. It returns to its pool on drop.
+pub(super) struct Pooled {
+    connection: deadpool_redis::Connection,
+    pub(super) generation: u64,
+}
+
+/// Keeps the connection of a writer for as long as one batch follows the other, so that a batch
+/// costs one round trip.
+#[derive(Default)]
+pub(crate) struct Burst(Mutex<Option<BurstConnection>>);
+
+struct BurstConnection {
+    connection: MultiplexedConnection,
+    generation: u64,
+    answered: Instant,
+}
+
+impl Pools {
+    pub(super) fn new(link: Arc<Link>, config: AsyncConnectionConfig) -> Self {
         Self {
             link,
             config,
-            pings: AtomicUsize::new(0),
+            current: Mutex::new(None),
+            opening: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// A connection that just answered a PING, or a new one.
+    pub(super) async fn get(&self, access: Access) -> Result<Pooled, ConnectError> {
+        let pools = self.pools().await?;
+        let pool = match access {
+            Access::Read => &pools.reads,
+            Access::Write => &pools.writes,
+        };
+        // In parallel: the PING costs a round trip anyway.
+        let pooled = async { tokio::join!(pool.get(), self.link.refresh_master()).0 };
+        let moved = || ConnectError::Explained("the master moved meanwhile".to_owned());
+        let connection = tokio::select! {
+            connection = pooled => connection.map_err(connect_error)?,
+            () = self.link.moved(pools.generation) => return Err(moved()),
+        };
+        match self.link.is_current(pools.generation) {
+            true => Ok(Pooled {
+                connection,
+                generation: pools.generation,
+            }),
+            false => Err(moved()),
+        }
+    }
+
+    /// Closes the pools of a server that is no longer the master.
+    pub(super) fn close_obsolete(&self) {
+        let mut current = self.lock();
+        if let Some(pools) = current.take_if(|pools| !self.link.is_current(pools.generation)) {
+            pools.close();
+        }
+    }
+
+    async fn pools(&self) -> Result<Arc<ServerPools>, ConnectError> {
+        if let Some(pools) = self.usable() {
+            return Ok(pools);
+        }
+        let _alone = self.opening.lock().await;
+        if let Some(pools) = self.usable() {
+            return Ok(pools);
+        }
+        let checked = self.link.connect(&self.config, None).await?;
+        let pools = Arc::new(ServerPools {
+            generation: checked.generation,
+            reads: self.pool(&checked.info)?,
+            writes: self.pool(&checked.info)?,
+        });
+        if let Some(old) = self.lock().replace(pools.clone()) {
+            old.close();
+        }
+        Ok(pools)
+    }
+
+    fn usable(&self) -> Option<Arc<ServerPools>> {
+        let current = self.lock();
+        current
+            .as_ref()
+            .filter(|pools| self.link.is_current(pools.generation))
+            .cloned()
+    }
+
+    fn pool(&self, info: &ConnectionInfo) -> Result<Pool, ConnectError> {
+        let manager = Manager::new_with_config(info.clone(), self.config.clone())?;
+        // Recycling that began and did not end: those connections were lost.
+        let recycling = Arc::new(AtomicUsize::new(0));
+        let (begun, ended) = (recycling.clone(), recycling.clone());
+        let link = self.link.clone();
+        let check = Hook::async_fn(move |connection: &mut MultiplexedConnection, _| {
+            let (link, recycling) = (link.clone(), recycling.clone());
+            Box::pin(async move {
+                let role = identify(connection).await.map_err(hook_error)?;
+                link.check_sentinel_role(&role).map_err(hook_error)?;
+                if recycling.swap(0, Ordering::Relaxed) > 0 {
+                    link.mark_lost();
+                }
+                link.mark_reached();
+                Ok(())
+            })
+        });
+        Pool::builder(manager)
+            .max_size(POOL_SIZE)
+            .runtime(Runtime::Tokio1)
+            .pre_recycle(Hook::sync_fn(move |_, _| {
+                begun.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }))
+            .post_recycle(Hook::sync_fn(move |_, _| {
+                let _ = ended.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+                Ok(())
+            }))
+            .post_create(check)
+            .build()
+            .map_err(|error| ConnectError::Explained(error.to_string()))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<ServerPools>>> {
+        // The value is replaced whole.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
-    pub(crate) fn new(generation: u64) -> Self {
-        Self {
+impl ServerPools {
+    fn close(&self) {
+        self.reads.close();
+        self.writes.close();
+    }
+}
+
+impl Pooled {
+    pub(super) fn connection(&mut self) -> &mut MultiplexedConnection {
+        &mut self.connection
+    }
+
+    /// Drops the connection: another one may lead to a better server.
+    pub(super) fn discard(self) {
+        drop(deadpool_redis::Connection::take(self.connection));
+    }
+}
+
+impl Burst {
+    /// The connection of the last batch, if that was a moment ago.
+    pub(super) fn reuse(&self, link: &Link) -> Option<(MultiplexedConnection, u64)> {
+        let last = self.lock().take()?;
+        let is_fresh = last.answered.elapsed() < BURST_GAP && link.is_current(last.generation);
+        is_fresh.then_some((last.connection, last.generation))
+    }
+
+    pub(super) fn keep(&self, connection: MultiplexedConnection, generation: u64) {
+        *self.lock() = Some(BurstConnection {
+            connection,
             generation,
-            is_spent: false,
-            answered: None,
-        }
+            answered: Instant::now(),
+        });
     }
 
-    /// Whether it may be used again. It is asked by `ping`, which says whether the answer was the right one, unless it answered just now.
-    pub(crate) async fn check(
-        self,
-        link: &Link,
-        ping: impl Future<Output = RedisResult<bool>>,
-    ) -> RecycleResult<ConnectError> {
-        if self.is_spent {
-            return Err(RecycleError::message("it is to be used no more"));
-        }
-        let answered_lately = self.answered.is_some_and(|at| at.elapsed() < JUST_NOW);
-        if answered_lately && link.is_current(self.generation) {
-            return Ok(());
-        }
-        // Both at once: the question whether it lives costs a round trip anyhow.
-        let asked = async { tokio::join!(ping, link.confirm()).0 };
-        let answer = tokio::select! {
-            answer = asked => answer,
-            () = link.moved(self.generation) => return Err(RecycleError::message("the master moved")),
-        };
-        match answer {
-            Ok(true) if link.is_current(self.generation) => Ok(()),
-            Ok(_) => Err(RecycleError::message("it answers something else, or the master moved")),
-            Err(error) => {
-                link.lose();
-                Err(RecycleError::Backend(error.into()))
-            }
-        }
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<BurstConnection>> {
+        // The value is replaced whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pooled for Connection {
-    fn kept(&self) -> &Kept {
-        &self.kept
-    }
-
-    fn kept_mut(&mut self) -> &mut Kept {
-        &mut self.kept
-    }
-}
-
-impl managed::Manager for Manager {
-    type Type = Connection;
-    type Error = ConnectError;
-
-    async fn create(&self) -> Result<Connection, ConnectError> {
-        let Connected {
-            connection, generation, ..
-        } = self.link.connect(&self.config, None).await?;
-        Ok(Connection {
-            inner: connection,
-            kept: Kept::new(generation),
-        })
-    }
-
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<ConnectError> {
-        let number = self.pings.fetch_add(1, Ordering::Relaxed).to_string();
-        let kept = connection.kept;
-        let ping = async {
-            let answer: String = redis::cmd("PING").arg(&number).query_async(connection).await?;
-            Ok(answer == number)
-        };
-        kept.check(&self.link, ping).await
+fn connect_error(error: PoolError) -> ConnectError {
+    match error {
+        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => error.into(),
+        PoolError::PostCreateHook(HookError::Message(reason)) => ConnectError::Explained(reason.into_owned()),
+        PoolError::Closed => ConnectError::Explained("the master moved meanwhile".to_owned()),
+        error => ConnectError::Explained(error.to_string()),
     }
 }
 
-impl ConnectionLike for Connection {
-    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        self.inner.req_packed_command(cmd)
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        cmd: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        self.inner.req_packed_commands(cmd, offset, count)
-    }
-
-    fn get_db(&self) -> i64 {
-        self.inner.get_db()
+fn hook_error(error: ConnectError) -> HookError {
+    match error {
+        ConnectError::Redis(error) => HookError::Backend(error),
+        ConnectError::Explained(reason) | ConnectError::Unsupported(reason) => HookError::message(reason),
     }
 }

@@ -1,4 +1,5 @@
-//! A server that sends what is no reply is left alone for a while, so that it costs neither connections nor log lines.
+//! A server that sent something that is not a reply is not contacted for a while, so that it costs
+//! neither connections nor log lines.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,14 +8,14 @@ use std::time::{Duration, Instant};
 use crate::backoff::Backoff;
 use crate::throttle::Throttle;
 
-/// How long it is left alone the first time, and at most.
+/// The first and the longest quarantine.
 const FIRST: Duration = Duration::from_millis(100);
 const MOST: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(crate) struct Quarantine {
     state: Mutex<Option<State>>,
-    /// Whether there is anything to lift: asked after every operation.
+    /// Checked after every operation.
     is_set: AtomicBool,
     log: Throttle,
 }
@@ -27,7 +28,6 @@ struct State {
 }
 
 impl Quarantine {
-    /// The server sent nonsense.
     pub(crate) fn impose(&self, server: &str, reason: &str, now: Instant) {
         let mut state = self.lock();
         let state = state.get_or_insert_with(|| State {
@@ -36,7 +36,7 @@ impl Quarantine {
             reason: String::new(),
         });
         reason.clone_into(&mut state.reason);
-        // Connections that were opened together count once.
+        // Connections opened together count once.
         if now >= state.until {
             state.until = now + state.backoff.delay();
         }
@@ -51,7 +51,7 @@ impl Quarantine {
         }
     }
 
-    /// Why nobody is to connect now, if that is so.
+    /// Why nobody may connect now, if so.
     pub(crate) fn reason(&self, now: Instant) -> Option<String> {
         let state = self.lock();
         state
@@ -60,7 +60,7 @@ impl Quarantine {
             .map(|state| state.reason.clone())
     }
 
-    /// It answered as it should.
+    /// The server sent a valid reply.
     pub(crate) fn lift(&self) {
         if self.is_set.swap(false, Ordering::Relaxed) {
             *self.lock() = None;
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_lasts_longer_each_time_until_the_server_answers_as_it_should() {
+    fn it_gets_longer_until_the_server_sends_a_valid_reply() {
         let (quarantine, mut now) = (Quarantine::default(), Instant::now());
         assert_eq!(quarantine.reason(now), None);
         for full in [FIRST, FIRST * 2, FIRST * 4] {

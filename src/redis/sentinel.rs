@@ -1,7 +1,8 @@
-//! Asking the Sentinels where the master is.
+//! Asks the Sentinels where the master is.
 //!
-//! The client library has a Sentinel client of its own. It asks one Sentinel after the other, each with its full time-out, so that one whose
-//! machine is away would cost a request more than it has; and it believes the first that answers, where another may know of a newer failover.
+//! The redis crate has a Sentinel client, but it asks one Sentinel after the other with a full timeout
+//! each, so one that is down would take longer than a request may. It also believes the first answer,
+//! even if another Sentinel knows a newer failover.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,22 +18,21 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::options::SentinelOptions;
 use super::quarantine::Quarantine;
-use super::stream::{self, Coming, Driven};
+use super::stream::{self, Driven, ReplyBytes};
 use crate::settings::HostPort;
 use crate::shown::shown;
 
-/// For the answer of one Sentinel, connection included.
-const ANSWER: Duration = Duration::from_secs(1);
-/// So much later than the first one the others may answer, whoever waits. They stand side by side, and answer from memory.
+/// Limit for one Sentinel, including the connection.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+/// How long after the first answer the others may follow. They answer from memory.
 const GRACE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Sentinels {
-    /// What they call the master.
+    /// The master's name.
     name: String,
     nodes: Vec<Node>,
-    /// Of those that are spoken to by TLS.
     tls: Option<Arc<ClientConfig>>,
-    coming: Arc<Coming>,
+    reply_bytes: Arc<ReplyBytes>,
 }
 
 struct Node {
@@ -41,13 +41,13 @@ struct Node {
     /// Kept open, so that asking costs one round trip.
     connection: Mutex<Option<Driven>>,
     quarantine: Arc<Quarantine>,
-    /// It answered in time when it was last waited for; else nobody who is in a hurry waits for it.
+    /// It answered in time when last asked. Requests in a hurry don't wait for others.
     is_prompt: AtomicBool,
 }
 
-/// The master, as the Sentinels name it.
+/// The master according to a Sentinel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Named {
+pub(crate) struct MasterAddress {
     pub(crate) address: HostPort,
     /// Rises with each failover.
     pub(crate) epoch: u64,
@@ -56,20 +56,20 @@ pub(crate) struct Named {
 /// How long the Sentinels are waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
-    /// Where a master is known already: only for those that mostly answer at once.
-    Least,
-    /// Until one has named a master, and then for those.
-    Little,
-    /// Until each has answered, or had its time.
-    Full,
+    /// A master is known already: wait only for those that answered in time before.
+    Prompt,
+    /// Wait until one names a master, then briefly for the others.
+    First,
+    /// Wait for all, up to the limit.
+    All,
 }
 
-/// Why no Sentinel names a master. Each is told of.
+/// Why no Sentinel names a master. The text lists every Sentinel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NoMaster {
-    /// All that answer know none of that name.
+    /// Those that answer don't know the name.
     Unknown { name: String, asked: String },
-    /// None can be asked.
+    /// None answers.
     Unreachable { name: String, reasons: String },
 }
 
@@ -94,7 +94,11 @@ enum Refusal {
 }
 
 impl Sentinels {
-    pub(crate) fn new(options: &SentinelOptions, tls: Option<Arc<ClientConfig>>, coming: &Arc<Coming>) -> Self {
+    pub(crate) fn new(
+        options: &SentinelOptions,
+        tls: Option<Arc<ClientConfig>>,
+        reply_bytes: &Arc<ReplyBytes>,
+    ) -> Self {
         let nodes = options.nodes.iter().map(|(address, info)| Node {
             address: address.clone(),
             info: info.clone(),
@@ -106,13 +110,13 @@ impl Sentinels {
             name: options.master.clone(),
             nodes: nodes.collect(),
             tls,
-            coming: coming.clone(),
+            reply_bytes: reply_bytes.clone(),
         }
     }
 
-    /// Asks them all at once. Of those that answer, the one with the newest configuration is believed: a Sentinel that was away, or has not heard yet,
-    /// names the master before.
-    pub(crate) async fn ask(&self, patience: Patience) -> Result<Named, NoMaster> {
+    /// Asks all in parallel and believes the highest epoch: a Sentinel that was down, or has not heard
+    /// of the failover yet, names the old master.
+    pub(crate) async fn ask(&self, patience: Patience) -> Result<MasterAddress, NoMaster> {
         let mut prompt: Vec<_> = self.nodes.iter().filter(|node| node.is_prompt()).collect();
         let mut asked: FuturesUnordered<_> = self
             .nodes
@@ -121,16 +125,16 @@ impl Sentinels {
             .collect();
         let start = Instant::now();
         let mut deadline = match patience {
-            Patience::Least => start + GRACE,
-            Patience::Little | Patience::Full => start + ANSWER * 2,
+            Patience::Prompt => start + GRACE,
+            Patience::First | Patience::All => start + ANSWER_LIMIT * 2,
         };
-        let mut best: Option<Named> = None;
+        let mut best: Option<MasterAddress> = None;
         let (mut unknown, mut reasons) = (0, Vec::new());
         loop {
             let is_enough = match patience {
-                Patience::Least => prompt.is_empty(),
-                Patience::Little => prompt.is_empty() && best.is_some(),
-                Patience::Full => false,
+                Patience::Prompt => prompt.is_empty(),
+                Patience::First => prompt.is_empty() && best.is_some(),
+                Patience::All => false,
             };
             if is_enough {
                 break;
@@ -145,14 +149,14 @@ impl Sentinels {
             prompt.retain(|waited_for| !std::ptr::eq(*waited_for, node));
             match answer {
                 Ok(named) => {
-                    if patience == Patience::Little {
+                    if patience == Patience::First {
                         deadline = deadline.min(Instant::now() + GRACE);
                     }
                     best = best.filter(|best| best.epoch >= named.epoch).or(Some(named));
                 }
                 Err(Refusal::Unknown) => {
                     unknown += 1;
-                    reasons.push(format!("{}: knows none of that name", node.address));
+                    reasons.push(format!("{}: knows no master of that name", node.address));
                 }
                 Err(Refusal::Failed(reason)) => reasons.push(format!("{}: {reason}", node.address)),
             }
@@ -181,25 +185,25 @@ impl Node {
         self.is_prompt.load(Ordering::Relaxed)
     }
 
-    async fn ask(&self, sentinels: &Sentinels) -> Result<Named, Refusal> {
+    async fn ask(&self, sentinels: &Sentinels) -> Result<MasterAddress, Refusal> {
         let start = Instant::now();
         let asked = async {
             let master = &sentinels.name;
-            let (mut connection, is_kept) = self.connection(sentinels).await?;
-            match question(&mut connection, master).await {
-                // One that was kept may have ended long ago.
-                Err(error) if is_kept && error.is_io_error() => {
+            let (mut connection, is_reused) = self.connection(sentinels).await?;
+            match query_master(&mut connection, master).await {
+                // An idle connection may have ended long ago.
+                Err(error) if is_reused && error.is_io_error() => {
                     *self.lock() = None;
-                    question(&mut self.connection(sentinels).await?.0, master).await
+                    query_master(&mut self.connection(sentinels).await?.0, master).await
                 }
                 answer => answer,
             }
         };
-        let answer = match timeout(ANSWER, asked).await {
+        let answer = match timeout(ANSWER_LIMIT, asked).await {
             Ok(Ok(Some(named))) => Ok(named),
             Ok(Ok(None)) => Err(Refusal::Unknown),
             Ok(Err(error)) => Err(Refusal::Failed(describe(&error))),
-            Err(_) => Err(Refusal::Failed(format!("no answer within {ANSWER:?}"))),
+            Err(_) => Err(Refusal::Failed(format!("no answer within {ANSWER_LIMIT:?}"))),
         };
         match answer {
             Err(Refusal::Failed(_)) => *self.lock() = None,
@@ -209,19 +213,19 @@ impl Node {
         answer
     }
 
-    /// The connection that is kept, or a new one; and which it is.
+    /// The open connection, or a new one, and whether it was reused.
     async fn connection(&self, sentinels: &Sentinels) -> Result<(Driven, bool), RedisError> {
-        if let Some(kept) = self.lock().clone() {
-            return Ok((kept, true));
+        if let Some(open) = self.lock().clone() {
+            return Ok((open, true));
         }
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER));
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_LIMIT));
         if let Some(reason) = self.quarantine.reason(Instant::now().into_std()) {
             return Err(std::io::Error::other(reason).into());
         }
         let (quarantine, server) = (self.quarantine.clone(), format!("the Sentinel at {}", self.address));
         let on_refusal =
             move |refusal: &_| quarantine.impose(&server, &format!("{refusal}"), Instant::now().into_std());
-        let stream = stream::open(&self.info, sentinels.tls.as_ref(), &sentinels.coming, on_refusal).await?;
+        let stream = stream::open(&self.info, sentinels.tls.as_ref(), &sentinels.reply_bytes, on_refusal).await?;
         let opened = Driven::start(self.info.redis_settings(), stream, &config).await?;
         *self.lock() = Some(opened.clone());
         Ok((opened, false))
@@ -233,8 +237,8 @@ impl Node {
     }
 }
 
-/// The address comes from the question that clients are meant to ask: in a failover it is the promoted one's before the details are.
-async fn question(connection: &mut Driven, master: &str) -> Result<Option<Named>, RedisError> {
+/// `GET-MASTER-ADDR-BY-NAME` gives the address: in a failover it switches before `MASTER` does.
+async fn query_master(connection: &mut Driven, master: &str) -> Result<Option<MasterAddress>, RedisError> {
     let mut pipe = redis::pipe();
     pipe.ignore_errors();
     pipe.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);
@@ -242,26 +246,26 @@ async fn question(connection: &mut Driven, master: &str) -> Result<Option<Named>
     let (address, details): (Value, Value) = pipe.query_async(connection).await?;
     let address: Option<(String, u16)> = redis::from_redis_value(address.extract_error()?)?;
     let Some((host, port)) = address else { return Ok(None) };
-    // A Sentinel whose user may not ask that is believed less than the others.
+    // Without the right to ask for details, a Sentinel counts less than the others.
     let details: HashMap<String, String> = redis::from_redis_value(details).unwrap_or_default();
     let epoch = details.get("config-epoch").and_then(|epoch| epoch.parse().ok());
-    Ok(Some(Named {
+    Ok(Some(MasterAddress {
         address: HostPort { host, port },
         epoch: epoch.unwrap_or(0),
     }))
 }
 
 fn describe(error: &RedisError) -> String {
-    let mend = match error.kind() {
+    let fix = match error.kind() {
         ErrorKind::AuthenticationFailed => "; check redis.sentinel.username and redis.sentinel.password",
         ErrorKind::Server(ServerErrorKind::NoPerm) => {
             "; give that user of the Sentinels sentinel|get-master-addr-by-name and sentinel|master"
         }
         _ if error.code() == Some("NOAUTH") => "; set redis.sentinel.password",
         _ if error.to_string().to_ascii_lowercase().contains("unknown command") => {
-            "; this is no Sentinel: they mostly listen on port 26379"
+            "; this is no Sentinel: they usually listen on port 26379"
         }
-        _ => super::link::tls_mend(error),
+        _ => super::error::tls_fix(error),
     };
-    format!("{}{mend}", shown(&error.to_string()))
+    format!("{}{fix}", shown(&error.to_string()))
 }

@@ -1,4 +1,5 @@
-//! Connections to Redis as bytes: opened here, and ended as soon as what comes is no reply, or too much.
+//! Byte streams to Redis that end as soon as the server sends something that is not a reply, or too
+//! much.
 
 use std::io;
 use std::pin::Pin;
@@ -22,62 +23,62 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::meter::{MAX_REPLY_BYTES, Meter, Refusal};
 
-/// What replies that are still coming may take, on all connections together.
-const MAX_COMING_BYTES: usize = 2 * MAX_REPLY_BYTES;
+/// Memory for unfinished replies, over all connections.
+const MAX_UNFINISHED_BYTES: usize = 2 * MAX_REPLY_BYTES;
 
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// What several connections have in common.
+/// Bytes of unfinished replies, over all connections.
 #[derive(Debug, Default)]
-pub(crate) struct Coming(AtomicUsize);
+pub(crate) struct ReplyBytes(AtomicUsize);
 
-/// Some of the room for what is coming; given back when it is dropped.
+/// One connection's share of [`ReplyBytes`], returned on drop.
 #[derive(Debug)]
-pub(crate) struct Room {
-    coming: Arc<Coming>,
+pub(crate) struct ReplyBudget {
+    total: Arc<ReplyBytes>,
     bytes: usize,
 }
 
-impl Room {
-    pub(crate) fn new(coming: Arc<Coming>) -> Self {
-        Self { coming, bytes: 0 }
+impl ReplyBudget {
+    pub(crate) fn new(total: Arc<ReplyBytes>) -> Self {
+        Self { total, bytes: 0 }
     }
 
-    /// Takes so much in all.
+    /// Sets the size of this share.
     ///
     /// # Errors
-    /// [`Refusal`] when others need too much already.
+    /// [`Refusal`] when all shares together are too large.
     pub(crate) fn set(&mut self, bytes: usize) -> Result<(), Refusal> {
-        let total = &self.coming.0;
+        let total = &self.total.0;
         let now = match bytes.checked_sub(self.bytes) {
             Some(more) => total.fetch_add(more, Ordering::Relaxed) + more,
             None => total.fetch_sub(self.bytes - bytes, Ordering::Relaxed),
         };
         let is_more = bytes > self.bytes;
         self.bytes = bytes;
-        match is_more && now > MAX_COMING_BYTES {
+        match is_more && now > MAX_UNFINISHED_BYTES {
             true => Err(Refusal::TooLarge(
                 "too many bytes at once",
-                MAX_COMING_BYTES.to_string(),
+                MAX_UNFINISHED_BYTES.to_string(),
             )),
             false => Ok(()),
         }
     }
 }
 
-impl Drop for Room {
+impl Drop for ReplyBudget {
     fn drop(&mut self) {
-        self.coming.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.total.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
-/// A stream that ends at the first byte that is not to be read.
+/// A stream that fails at the first byte that must not be read.
 struct Metered<S> {
     stream: S,
     meter: Meter,
-    room: Room,
+    budget: ReplyBudget,
     on_refusal: Box<dyn Fn(&Refusal) + Send>,
     refused: Option<Refusal>,
 }
@@ -101,10 +102,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
         let taken = this.meter.take(&buf.filled()[before..]);
-        match taken.and_then(|()| this.room.set(this.meter.unfinished_bytes())) {
+        match taken.and_then(|()| this.budget.set(this.meter.unfinished_bytes())) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(refusal) => {
-                // None of it is for whoever asked.
                 buf.set_filled(before);
                 this.refuse(refusal)
             }
@@ -128,11 +128,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     }
 }
 
-/// Connects to an address; nothing is said yet. What makes the connection end is passed to `on_refusal`.
+/// Connects to an address without sending anything. Calls `on_refusal` when the server sends what must
+/// not be read.
 pub(crate) async fn open(
     info: &ConnectionInfo,
     tls: Option<&Arc<ClientConfig>>,
-    coming: &Arc<Coming>,
+    reply_bytes: &Arc<ReplyBytes>,
     on_refusal: impl Fn(&Refusal) + Send + 'static,
 ) -> io::Result<Box<dyn Stream>> {
     let stream: Box<dyn Stream> = match (info.addr(), tls) {
@@ -148,13 +149,13 @@ pub(crate) async fn open(
     Ok(Box::new(Metered {
         stream,
         meter: Meter::default(),
-        room: Room::new(coming.clone()),
+        budget: ReplyBudget::new(reply_bytes.clone()),
         on_refusal: Box::new(on_refusal),
         refused: None,
     }))
 }
 
-/// To whichever of the name's addresses answers first: one of another protocol may lead nowhere.
+/// Connects to the first address that answers: IPv6 or IPv4 may be unreachable.
 async fn open_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
     if addresses.is_empty() {
@@ -166,7 +167,7 @@ async fn open_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// A connection of the client library. The task behind it ends with the last clone.
+/// A connection of the redis crate on a stream of ours. Its task ends with the last clone.
 #[derive(Clone)]
 pub(crate) struct Driven {
     connection: MultiplexedConnection,
@@ -174,7 +175,7 @@ pub(crate) struct Driven {
 }
 
 impl Driven {
-    /// Greets the server on a new stream, as this user.
+    /// Logs in on a new stream.
     pub(crate) async fn start(
         user: &RedisConnectionInfo,
         stream: Box<dyn Stream>,
@@ -212,13 +213,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_shared_and_given_back() {
-        let coming = Arc::new(Coming::default());
-        let (mut one, mut other) = (Room::new(coming.clone()), Room::new(coming.clone()));
+    fn the_budget_is_shared_and_returned() {
+        let total = Arc::new(ReplyBytes::default());
+        let (mut one, mut other) = (ReplyBudget::new(total.clone()), ReplyBudget::new(total.clone()));
         assert!(one.set(MAX_REPLY_BYTES).is_ok() && other.set(MAX_REPLY_BYTES).is_ok());
         assert!(other.set(MAX_REPLY_BYTES + 1).is_err());
         assert!(one.set(10).is_ok() && other.set(MAX_REPLY_BYTES + 2).is_ok());
         drop((one, other));
-        assert_eq!(coming.0.load(Ordering::Relaxed), 0);
+        assert_eq!(total.0.load(Ordering::Relaxed), 0);
     }
 }

@@ -1,4 +1,5 @@
-//! The certificate files of `redis.tls`. Every error names the file and the mend, and none shows what a file holds.
+//! The certificate files of `redis.tls`. Every error names the file and the fix,
+//! and none shows the content.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 
-use super::StoreError;
+use super::error::StoreError;
 use crate::files;
 use crate::settings::RedisTlsSettings;
 
@@ -23,7 +24,8 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Reads the files, and sees that they can be used. Without any the server's certificate is checked against the well-known authorities.
+    /// Reads and checks the files. Without any, the server's certificate is checked against the
+    /// well-known authorities.
     pub(crate) fn read(tls: Option<&RedisTlsSettings>) -> Result<Self, StoreError> {
         let ca = tls.and_then(|tls| tls.ca.as_deref());
         let ca = ca.map(|path| Ok((path, read("ca", path)?))).transpose()?;

@@ -1,9 +1,9 @@
-//! What Redis itself tells of changes: one RESP3 connection with `CLIENT TRACKING ON BCAST`.
+//! Follows changes in Redis: one RESP3 connection with `CLIENT TRACKING ON BCAST`.
 //!
-//! Redis sends an invalidation for every change under the prefixes, whoever makes it, and in order with the replies on this connection. So a
-//! small command (the *fence*) that is sent when a question comes, and answered with no invalidation before it, proves that what was read
-//! before is still exact. The push sender takes invalidations in inline, before the reply behind them is handed out: a channel that another
-//! task reads would be too late.
+//! Redis sends an invalidation for every change under the prefixes, in order with the replies on this
+//! connection. So if a small command (the *fence*) is answered with no invalidation before it, what was
+//! read earlier is still exact. The push sender handles invalidations inline, before the next reply is
+//! delivered: a channel to another task would be too late.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,45 +15,46 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::StoreError;
-use super::link::{ConnectError, Connected, Link, Role};
+use super::error::{ConnectError, StoreError};
+use super::link::{Connected, Link};
+use super::role::RedisRole;
 use crate::backoff::Backoff;
 
-/// A fence is asked this often when nobody else asks, so that a connection that died silently is noticed.
+/// Sends a fence this often when nobody asks, to notice a connection that died silently.
 const IDLE_FENCE: Duration = Duration::from_secs(5);
-/// When more keys than these changed, or their names take more bytes, everything is read again: it costs no more, and takes less
-/// memory while nobody asks.
+/// Beyond this many changed keys, or bytes of their names, everything is read again. That costs no
+/// more, and bounds the memory while nobody asks.
 const MAX_DIRTY_KEYS: usize = 10_000;
 const MAX_DIRTY_BYTES: usize = 4 * 1024 * 1024;
-/// Where tracking is refused (an old or restricted Redis) it is tried again after this.
+/// Retry interval when tracking is refused (an old or restricted Redis).
 const REFUSED_RETRY: Duration = Duration::from_secs(60);
 
-/// Shared by whoever asks whether what it knows is still exact.
+/// Tells readers whether what they know is still exact.
 pub(crate) struct Tracking {
     marks: Arc<Marks>,
     fences: mpsc::Sender<oneshot::Sender<Fence>>,
 }
 
-/// What the invalidations left to do.
+/// What must be read again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Dirty {
     /// Nothing changed since the last [`Tracking::take`].
     Clean,
     Keys(BTreeSet<Vec<u8>>),
-    /// Read everything again: the connection is new, or a FLUSHALL told nothing more.
+    /// Everything: the connection is new, or there was a flush.
     All,
 }
 
-/// A moment in what Redis told.
+/// A position in the stream of invalidations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark(u64);
 
-/// The answer of a fence.
+/// The result of a fence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fence {
-    /// Every change that Redis acknowledged before the fence was asked for is marked.
+    /// Every change that Redis acknowledged before the fence is marked.
     Passed,
-    /// There is no tracking at the moment; what is known may be old.
+    /// There is no tracking at the moment; known data may be old.
     Open,
 }
 
@@ -80,18 +81,18 @@ impl Default for Marks {
 
 struct State {
     dirty: Option<Dirty>,
-    /// What the names of keys that were marked take, one that was marked twice counted twice.
+    /// Bytes of the marked keys' names; a key marked twice counts twice.
     dirty_bytes: usize,
-    /// Moves with everything that makes `dirty` worse.
+    /// Rises whenever `dirty` grows.
     mark: Mark,
-    /// Rises with each connection, so that a late push of an old one marks nothing but "all".
+    /// Rises with each connection, so that a late push of an old one is ignored.
     connection: u64,
     up: bool,
 }
 
 impl Tracking {
-    /// Starts the connection on the `runtime` that is sent, or on this one if none will be. It is opened
-    /// again whenever it ends, until `stop`.
+    /// Runs the connection on the `runtime` that arrives, or on the current one if the sender is dropped.
+    /// Reconnects until `stop`.
     pub(crate) fn start(
         runtime: oneshot::Receiver<Handle>,
         link: Arc<Link>,
@@ -116,7 +117,8 @@ impl Tracking {
         Self { marks, fences }
     }
 
-    /// Waits until every change acknowledged before this call is marked; [`Fence::Open`] when that cannot be told.
+    /// Waits until every change acknowledged before this call is marked, or [`Fence::Open`] if that
+    /// can't be known.
     pub(crate) async fn fence(&self) -> Fence {
         let (answer, answered) = oneshot::channel();
         match self.fences.send(answer).await {
@@ -125,8 +127,8 @@ impl Tracking {
         }
     }
 
-    /// What must be read again, and the mark that the reading will reflect. Asked *before* the reading begins: what changes while it goes on is
-    /// marked anew.
+    /// Takes what must be read again, with the mark that the read will reflect. Call this *before*
+    /// reading, so that changes during the read are marked again.
     pub(crate) fn take(&self) -> (Dirty, Mark) {
         let mut state = self.marks.lock();
         let dirty = state.dirty.replace(Dirty::Clean).unwrap_or(Dirty::All);
@@ -134,25 +136,25 @@ impl Tracking {
         (dirty, state.mark)
     }
 
-    /// Something is to be read again.
+    /// Marks something as changed.
     pub(crate) fn mark(&self, dirty: Dirty) {
         self.marks.mark(dirty);
         self.marks.changed.notify_one();
     }
 
-    /// The reading failed: it is still to be done, by whoever asks next. That is no change to wake anybody for.
+    /// The read failed, so the next reader must repeat it. Wakes nobody.
     pub(crate) fn put_back(&self, dirty: Dirty) {
         self.marks.mark(dirty);
     }
 
-    /// Whether what reflects `mark` reflects everything that Redis told. That nothing is left to be read would not say so: somebody may be
-    /// reading.
+    /// Whether a read at `mark` reflects every invalidation so far. An empty `dirty` would not prove
+    /// that: a read may be in progress.
     pub(crate) fn is_newest(&self, mark: Mark) -> bool {
         let state = self.marks.lock();
         state.up && state.mark == mark
     }
 
-    /// Until something is marked, or tracking came or went. Marks made while nobody waited count.
+    /// Waits until something is marked, or tracking starts or stops. Earlier marks count.
     pub(crate) async fn changed(&self) {
         self.marks.changed.notified().await;
     }
@@ -215,7 +217,7 @@ impl Marks {
     }
 }
 
-/// The keys of an invalidation; a null tells nothing but that there was a flush.
+/// The keys of an invalidation. Null means a flush.
 fn invalidated(data: &[Value]) -> Dirty {
     let mut keys = BTreeSet::new();
     for value in data {
@@ -239,7 +241,7 @@ struct Worker {
 }
 
 enum Refusal {
-    /// Redis said no to tracking itself.
+    /// Redis refused tracking.
     Tracking(StoreError),
     Connection(StoreError),
 }
@@ -247,27 +249,27 @@ enum Refusal {
 impl Worker {
     async fn run(mut self) {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
-        let mut told = false;
-        // Until nobody can ask any more.
+        let mut is_logged = false;
+        // Ends when every sender is gone.
         while !self.asked.is_closed() {
             let wait = match self.connect().await {
                 Ok(connection) => {
-                    tracing::debug!("Redis tells of changes");
-                    told = false;
+                    tracing::debug!("tracking changes in Redis");
+                    is_logged = false;
                     backoff.reset();
                     self.answer_fences(connection).await;
-                    self.link.lose();
+                    self.link.mark_lost();
                     backoff.delay()
                 }
                 Err(Refusal::Tracking(error)) => {
-                    if !told {
-                        tracing::warn!(%error, "Redis does not tell of changes (CLIENT TRACKING, since Redis 6): gateways are read at each request, and looked for every second (name the domains in redis.domains if that takes too long)");
-                        told = true;
+                    if !is_logged {
+                        tracing::warn!(%error, "Redis does not report changes (CLIENT TRACKING needs Redis 6): trunkd reads gateways at each request and polls every second (name the domains in redis.domains if that takes too long)");
+                        is_logged = true;
                     }
                     REFUSED_RETRY
                 }
                 Err(Refusal::Connection(error)) => {
-                    tracing::debug!(%error, "no connection that tells of changes");
+                    tracing::debug!(%error, "no connection for tracking");
                     backoff.delay()
                 }
             };
@@ -294,14 +296,14 @@ impl Worker {
             Ok(connected) => connected,
             Err(ConnectError::Redis(error)) if error.kind() == ErrorKind::RESP3NotSupported => {
                 return Err(Refusal::Tracking(
-                    self.link.error(OPERATION, &ConnectError::Redis(error)),
+                    self.link.connect_error(OPERATION, &ConnectError::Redis(error)),
                 ));
             }
-            Err(error) => return Err(Refusal::Connection(self.link.error(OPERATION, &error))),
+            Err(error) => return Err(Refusal::Connection(self.link.connect_error(OPERATION, &error))),
         };
-        // Its fences would never pass.
-        if let Ok(Role::Replica { of }) = &connected.role {
-            return Err(Refusal::Connection(self.link.replica(OPERATION, of)));
+        // The fences of a replica never pass.
+        if let Ok(RedisRole::Replica { of }) = &connected.role {
+            return Err(Refusal::Connection(self.link.replica_error(OPERATION, of)));
         }
         let mut track = redis::cmd("CLIENT");
         track.arg("TRACKING").arg("ON").arg("BCAST");
@@ -315,15 +317,15 @@ impl Worker {
                     true => Refusal::Connection,
                     false => Refusal::Tracking,
                 };
-                return Err(refused(self.link.error(OPERATION, &error.into())));
+                return Err(refused(self.link.connect_error(OPERATION, &error.into())));
             }
             Err(_) => {
-                return Err(Refusal::Connection(self.link.late(OPERATION, self.limit)));
+                return Err(Refusal::Connection(self.link.timeout_error(OPERATION, self.limit)));
             }
         }
         let mut state = self.marks.lock();
         state.up = true;
-        // What was known before may have changed while nobody told.
+        // Anything may have changed while there was no tracking.
         state.dirty = Some(Dirty::All);
         state.mark.0 += 1;
         drop(state);
@@ -331,8 +333,9 @@ impl Worker {
         Ok(connected)
     }
 
-    /// One fence at a time; whoever asks while it is on its way waits for the next, which is written after the asking. With Sentinel a fence asks
-    /// those too: a master that is one no longer may not have heard of it yet.
+    /// One fence at a time. A request that arrives while one is in flight waits for the next, which is
+    /// written after the request. With Sentinel a fence also asks the Sentinels: a former master may not
+    /// know yet that it was replaced.
     async fn answer_fences(&mut self, connected: Connected) {
         let Connected {
             mut connection,
@@ -355,14 +358,17 @@ impl Worker {
                 waiting.push(more);
             }
             let role = redis::cmd("ROLE");
-            let fence = async { tokio::join!(role.query_async::<Value>(&mut connection), self.link.confirm()).0 };
+            let fence =
+                async { tokio::join!(role.query_async::<Value>(&mut connection), self.link.refresh_master()).0 };
             let answered = tokio::select! {
                 answered = timeout(self.limit, fence) => answered.ok(),
                 () = self.link.moved(generation) => None,
             };
             let passed = match answered {
                 Some(Ok(role)) => {
-                    Role::of(&role) == Role::Master && self.link.is_current(generation) && self.marks.lock().up
+                    RedisRole::of(&role) == RedisRole::Master
+                        && self.link.is_current(generation)
+                        && self.marks.lock().up
                 }
                 Some(Err(_)) | None => false,
             };
@@ -377,7 +383,7 @@ impl Worker {
         }
     }
 
-    /// Without a connection every fence is open at once.
+    /// Without a connection every fence is open.
     async fn refuse_while(&mut self, wait: Duration) {
         let refusing = async {
             while let Some(one) = self.asked.recv().await {
@@ -404,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_while_nobody_asks_is_remembered_key_by_key_up_to_a_bound() {
+    fn changes_are_remembered_by_key_up_to_a_bound() {
         let marks = Marks::default();
         marks.lock().dirty = Some(Dirty::Clean);
         for some in 0..10 {

@@ -1,26 +1,26 @@
-//! Keys of ours that hold another type than trunkd keeps there.
+//! Finds keys of ours that have the wrong type.
 //!
-//! Redis then refuses a command with `WRONGTYPE` and doesn't say for which key. So they are looked up, and
-//! named with what to do. What doesn't need that key goes on.
+//! Redis refuses a command with `WRONGTYPE` without naming the key. trunkd looks it up and says how to
+//! fix it. Everything that doesn't need the key continues.
 
 use std::sync::PoisonError;
 use std::time::Duration;
 
 use redis::RedisError;
 
-use super::{Store, StoreError};
+use super::Store;
+use super::error::StoreError;
 use crate::keys;
 use crate::shown::shown;
 
-/// One look takes at most so long: a large Redis is not searched to its end.
-const LOOK_LIMIT: Duration = Duration::from_secs(1);
-/// Keys that a step of SCAN looks at.
+/// Limit of one search, which may not reach the end of a large Redis.
+const SEARCH_LIMIT: Duration = Duration::from_secs(1);
+/// Keys per step of SCAN.
 const SCAN_COUNT: usize = 1_000;
-/// So many are named; with more, something else is the matter.
+/// The message names this many keys; more of them hint at another problem.
 const MAX_NAMED: usize = 3;
 
-/// Key, or where it ends with ':' the beginning of keys → the type it has, and what happens when it is
-/// deleted.
+/// Key (or prefix, if it ends with ':'), its type, and what happens when it is deleted.
 const OWN_KEYS: [(&str, &str, &str); 14] = [
     (keys::REVISION_KEY, "string", "trunkd puts the key that it knows back"),
     (
@@ -50,34 +50,34 @@ const OWN_KEYS: [(&str, &str, &str); 14] = [
     ("trunkd:seen:", "hash", "trunkd writes it again"),
 ];
 
-/// Whether Redis refused a command because a key is of another type. Older ones say so only in the text of
-/// a script's error.
+/// Whether Redis refused a command because of a key's type. Old versions say so only in the text of a
+/// script's error.
 pub(crate) fn is_wrong_type(error: &RedisError) -> bool {
     error.code() == Some("WRONGTYPE") || error.to_string().contains("WRONGTYPE")
 }
 
-/// A key outside of [`OWN_KEYS`], from the settings.
+/// A key that the settings name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SetKey {
+pub(crate) struct ConfiguredKey {
     pub(crate) key: String,
     pub(crate) kind: &'static str,
     pub(crate) setting: &'static str,
 }
 
 impl Store {
-    /// From now on this key, which `setting` names, is looked at too.
+    /// Registers a key from the settings, with the type that it must have.
     pub(crate) fn expect_type(&self, key: &str, kind: &'static str, setting: &'static str) {
-        let mut set = self.set_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut set = self.configured_keys.lock().unwrap_or_else(PoisonError::into_inner);
         let key = key.to_owned();
-        let one = SetKey { key, kind, setting };
+        let one = ConfiguredKey { key, kind, setting };
         if !set.contains(&one) {
             set.push(one);
         }
     }
 
-    /// Names the keys of a wrong type, for an operation that met one.
-    pub(crate) async fn wrong_type(&self, operation: &'static str) -> StoreError {
-        let found = tokio::time::timeout(LOOK_LIMIT, self.find_wrong_types()).await;
+    /// An error that names the keys of a wrong type, after `operation` ran into one.
+    pub(super) async fn wrong_type(&self, operation: &'static str) -> StoreError {
+        let found = tokio::time::timeout(SEARCH_LIMIT, self.find_wrong_types()).await;
         let mut found = found.ok().and_then(Result::ok).unwrap_or_default();
         let more = found.len().saturating_sub(MAX_NAMED);
         found.truncate(MAX_NAMED);
@@ -85,20 +85,24 @@ impl Store {
             found.push(format!("and {more} more"));
         }
         let reason = match found.is_empty() {
-            true => format!("a key that trunkd uses is of another type than it keeps there ({operation})"),
+            true => format!("a key of trunkd has the wrong type ({operation})"),
             false => found.join("; "),
         };
         StoreError::WrongType(reason)
     }
 
     async fn find_wrong_types(&self) -> Result<Vec<String>, RedisError> {
-        let Ok(mut connection) = self.reads.get().await else {
+        let Ok(mut connection) = self.pools.get(super::Access::Read).await else {
             return Ok(Vec::new());
         };
-        let set = self.set_keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let set = self
+            .configured_keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let mut found = Vec::new();
-        for SetKey { key, kind, setting } in &set {
-            let is = type_of(&mut *connection, key.as_bytes()).await?;
+        for ConfiguredKey { key, kind, setting } in &set {
+            let is = type_of(connection.connection(), key.as_bytes()).await?;
             if is != *kind && is != "none" {
                 found.push(format!(
                     "{0} is a {is} in Redis, and {setting} names it for a {kind}: delete or rename it, or set {setting} to another name",
@@ -114,14 +118,14 @@ impl Store {
                 .arg("trunkd:*")
                 .arg("COUNT")
                 .arg(SCAN_COUNT)
-                .query_async(&mut *connection)
+                .query_async(connection.connection())
                 .await?;
             for key in keys {
                 let name = String::from_utf8_lossy(&key);
                 let Some((_, kind, then)) = expected(&name) else {
                     continue;
                 };
-                let is = type_of(&mut *connection, &key).await?;
+                let is = type_of(connection.connection(), &key).await?;
                 if is != kind && is != "none" {
                     let name = shown(&name);
                     found.push(format!(
@@ -154,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_known_by_its_name_or_by_how_it_begins() {
+    fn a_key_is_recognised_by_name_or_prefix() {
         let kind = |name| expected(name).map(|(_, kind, _)| kind);
         assert_eq!(kind("trunkd:key"), Some("string"));
         assert_eq!(kind("trunkd:key:former"), Some("list"));

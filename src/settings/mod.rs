@@ -310,7 +310,7 @@ impl Settings {
     /// What only some subcommands need is checked by [`Settings::validate_store`] and [`Settings::validate_for_serve`].
     ///
     /// # Errors
-    /// The first thing that is wrong: which key, where it came from, and the mend.
+    /// The first thing that is wrong: which key, where it came from, and the fix.
     pub fn load(config: Option<&Path>, overrides: impl Provider) -> Result<Settings, SettingsError> {
         Settings::load_from(&Sources::of_this_process(config), overrides)
     }
@@ -366,7 +366,7 @@ impl Settings {
         validate::exposure(&self.http)
     }
 
-    /// What is allowed but should be said once at start, each a sentence with its mend.
+    /// What is allowed but should be said once at start, each a sentence with its fix.
     pub fn warnings(&self) -> Vec<String> {
         validate::warnings(self)
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use super::Templates;
 use super::blocks::{Block, Changed, Place, Text, Writer, next_blocks};
-use super::escape::push_attribute;
+use super::escape::escape_attribute;
+use super::parts::{Part, Profile};
 use super::render::push_gateway;
-use super::templates::{Part, Profile};
-use super::{RevisionKey, Templates};
 use crate::all_cores::on_all_cores;
-use crate::gateway::{Desired, Entries, Entry, EntryChange, Gateway, GatewayName};
+use crate::gateway::{Desired, Entries, Entry, EntryChange, Gateway, GatewayName, RevisionKey};
 
 /// The constant answer to everything trunkd doesn't serve (FACTS 7).
 pub const NOT_FOUND: &str = r#"<document type="freeswitch/xml">
@@ -226,7 +226,7 @@ impl Templates {
                 continue;
             }
             out.push_str("        <profile name=\"");
-            push_attribute(out.text(), profile.name.as_str());
+            out.push_str(&escape_attribute(profile.name.as_str()));
             out.push_str("\">\n          <gateways>\n");
             answer.push_gateways_only(&mut out, number, profile);
             out.push_str("          </gateways>\n        </profile>\n");

@@ -1,19 +1,20 @@
 //! The one escaper: attribute values in which FreeSWITCH's preprocessor finds nothing to act on.
 
-/// Appends a text as the inside of a double-quoted attribute value.
+/// Escapes a text for a double-quoted attribute value.
 ///
-/// Before any parser, FreeSWITCH's preprocessor reads the document line by line and acts on `$${`, `<?`, `<include>`,
-/// `<!--#` and the letters `x-pre-process` in any case, wherever they stand (FACTS 8). None of these can arise from
-/// what this writes:
+/// FreeSWITCH's preprocessor reads the document line by line, before any parser, and acts on `$${`, `<?`,
+/// `<include>`, `<!--#` and `x-pre-process` in any case, wherever they appear (FACTS 8). None of these can
+/// result from this function:
 ///
 /// - `<`, `>`, `&` and quotes are always references, so a value neither opens nor closes anything;
-/// - a `$` before another `$` is a reference, so no two of them ever stand side by side;
-/// - a `-` between `x` and `p` in any case is a reference, so the first three letters of the directive's name never do.
+/// - a `$` before another `$` is a reference, so no two are ever adjacent;
+/// - a `-` between `x` and `p` in any case is a reference, so a directive's name can't begin.
 ///
-/// As no sequence the preprocessor looks for contains a quote or a space, none can span two attributes. Line ends and
-/// tabs, which a parser would turn to spaces, and other control characters are references. NUL, which nothing can
-/// carry, becomes U+FFFD; `gateway::parse` lets none of these through.
-pub(super) fn push_attribute(out: &mut String, value: &str) {
+/// No sequence that the preprocessor looks for contains a quote or a space, so none can span two
+/// attributes. Line ends and tabs, which a parser would turn into spaces, and other control characters
+/// are references. NUL can't be represented and becomes U+FFFD; `gateway::parse` refuses it before.
+pub(super) fn escape_attribute(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
     let bytes = value.as_bytes();
     let mut done = 0;
     for (at, &byte) in bytes.iter().enumerate() {
@@ -41,6 +42,7 @@ pub(super) fn push_attribute(out: &mut String, value: &str) {
         done = at + 1;
     }
     out.push_str(&value[done..]);
+    out
 }
 
 fn is_x_before_p(before: u8, after: Option<&u8>) -> bool {
@@ -50,12 +52,6 @@ fn is_x_before_p(before: u8, after: Option<&u8>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn escaped(value: &str) -> String {
-        let mut out = String::new();
-        push_attribute(&mut out, value);
-        out
-    }
 
     #[test]
     fn ordinary_values_stay_as_they_are() {
@@ -67,7 +63,7 @@ mod tests {
             "顶顶通",
             "a\\b$",
         ] {
-            assert_eq!(escaped(value), value);
+            assert_eq!(escape_attribute(value), value);
         }
     }
 
@@ -85,7 +81,7 @@ mod tests {
             ("a\nb\t\u{7f}", "a&#10;b&#9;&#127;"),
             ("a\0", "a\u{FFFD}"),
         ] {
-            assert_eq!(escaped(value), expected, "{value:?}");
+            assert_eq!(escape_attribute(value), expected, "{value:?}");
         }
     }
 }

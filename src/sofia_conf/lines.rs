@@ -1,5 +1,4 @@
-//! Where the lines of a text begin, and sorted spans of it: found by halving, since a template file may have a hundred
-//! thousand of each.
+//! Finds lines of a text by halving: a template file may have a hundred thousand.
 
 use std::ops::Range;
 
@@ -25,15 +24,15 @@ struct Line {
 }
 
 impl Lines {
-    /// Of `text`. What the preprocessor might do is read from `uncut`, which is as long.
-    pub(super) fn of(text: &str, uncut: &str) -> Self {
+    /// Of `text`. What the preprocessor might do is read from `blanked`, which is as long.
+    pub(super) fn of(text: &str, blanked: &str) -> Self {
         let preprocessed = preprocessor::lines(text).map(|range| {
             let blank = text[range.clone()]
                 .bytes()
                 .take_while(|byte| matches!(byte, b' ' | b'\t'));
             Line {
                 first_word: range.start + blank.count(),
-                is_at_risk: preprocessor::may_meddle_with(&uncut[range.clone()]),
+                is_at_risk: preprocessor::may_meddle_with(&blanked[range.clone()]),
                 is_ended: text[range.clone()].ends_with(['\r', '\n']),
                 range,
             }
@@ -70,19 +69,6 @@ impl Lines {
     }
 }
 
-/// Of spans that are sorted and apart from each other, the one that holds an offset.
-pub(super) fn span_at(spans: &[Range<usize>], at: usize) -> Option<&Range<usize>> {
-    let next = spans.partition_point(|span| span.start <= at);
-    spans[..next].last().filter(|span| span.contains(&at))
-}
-
-/// Of sorted offsets, those strictly inside a range.
-pub(super) fn strictly_inside<'a>(offsets: &'a [usize], range: &Range<usize>) -> &'a [usize] {
-    let first = offsets.partition_point(|at| *at <= range.start);
-    let end = offsets.partition_point(|at| *at < range.end);
-    offsets.get(first..end).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -102,18 +88,6 @@ mod tests {
                 prop_assert_eq!(lines.start_if_blank(at), if is_blank { start } else { at });
                 prop_assert_eq!(lines.is_at_risk(at), preprocessor::may_meddle_with(&text[start..end]));
             }
-        }
-
-        #[test]
-        fn spans_are_found_as_by_looking_through_all(mut ends in proptest::collection::btree_set(0..40usize, 0..12), at in 0..45usize, to in 0..45usize) {
-            if ends.len() % 2 == 1 {
-                ends.pop_last();
-            }
-            let ends: Vec<_> = ends.into_iter().collect();
-            let spans: Vec<_> = ends.chunks(2).map(|pair| pair[0]..pair[1]).collect();
-            prop_assert_eq!(span_at(&spans, at), spans.iter().find(|span| span.contains(&at)));
-            let expected: Vec<_> = ends.iter().copied().filter(|end| at < *end && *end < to).collect();
-            prop_assert_eq!(strictly_inside(&ends, &(at..to)), expected);
         }
     }
 }

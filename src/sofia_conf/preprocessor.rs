@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::lines::{span_at, strictly_inside};
+use super::spans::{span_at, strictly_inside};
 
 /// The name of a directive's element, in any case.
 pub(super) const DIRECTIVE: &str = "x-pre-process";
@@ -31,7 +31,7 @@ impl Directive {
 pub(super) struct Note {
     pub(super) at: usize,
     pub(super) reason: String,
-    pub(super) mend: String,
+    pub(super) fix: String,
 }
 
 /// The lines of a text as the preprocessor reads them: each ends with its CR or LF.
@@ -161,11 +161,11 @@ pub(super) fn examine(text: &str, comments: &[Range<usize>]) -> (Vec<Directive>,
     let mut notes = Vec::new();
     for range in lines(text) {
         let line = &text[range.clone()];
-        let mut note = |offset: usize, reason: &str, mend: &str| {
+        let mut note = |offset: usize, reason: &str, fix: &str| {
             notes.push(Note {
                 at: range.start + offset,
                 reason: reason.to_owned(),
-                mend: mend.to_owned(),
+                fix: fix.to_owned(),
             });
         };
         if let Some((at, mark)) = drop_mark(line) {
@@ -179,11 +179,11 @@ pub(super) fn examine(text: &str, comments: &[Range<usize>]) -> (Vec<Directive>,
             let at = name.saturating_sub(1);
             if name == 0 || line.as_bytes()[at] != b'<' {
                 if !is_inside(comments, range.start + name, line, range.start) {
-                    let mend = "give those letters a line of their own, or remove them";
+                    let fix = "give those letters a line of their own, or remove them";
                     note(
                         name,
                         "FreeSWITCH drops a line that holds the letters X-PRE-PROCESS and is no directive whole",
-                        mend,
+                        fix,
                     );
                 }
                 continue;
@@ -194,31 +194,27 @@ pub(super) fn examine(text: &str, comments: &[Range<usize>]) -> (Vec<Directive>,
             };
             let end = line[name..].find("/>").map(|end| name + end + 2);
             if span_at(comments, directive.at).is_some() {
-                let mend = "remove the line, or rename the element, to Z-PRE-PROCESS for instance";
-                note(
-                    at,
-                    "FreeSWITCH executes a directive inside a comment all the same",
-                    mend,
-                );
+                let fix = "remove the line, or rename the element, to Z-PRE-PROCESS for instance";
+                note(at, "FreeSWITCH executes a directive inside a comment all the same", fix);
             } else if directive.action.is_none() {
-                let mend =
+                let fix =
                     "write <X-PRE-PROCESS cmd=\"…\" data=\"…\"/> on one line, in this order and with these quotes";
-                note(at, "FreeSWITCH can't read this directive and drops its line", mend);
+                note(at, "FreeSWITCH can't read this directive and drops its line", fix);
             }
             if let Some(end) = end
                 && has_text_beside(line, range.start, at..end, comments)
             {
-                let mend = "give the directive a line of its own";
+                let fix = "give the directive a line of its own";
                 note(
                     at,
                     "FreeSWITCH loses what stands on the line of a directive, before and after it",
-                    mend,
+                    fix,
                 );
             }
             directives.push(directive);
         } else if let Some(at) = line.find("<!--#") {
-            let mend = "put a space before the '#' if it is meant as a comment";
-            note(at, "FreeSWITCH takes '<!--#' for the start of a directive", mend);
+            let fix = "put a space before the '#' if it is meant as a comment";
+            note(at, "FreeSWITCH takes '<!--#' for the start of a directive", fix);
         }
     }
     (directives, notes)

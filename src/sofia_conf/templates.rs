@@ -3,66 +3,22 @@
 //! They pass through byte for byte. What is found out here is where our gateways go in, what FreeSWITCH's rules need to
 //! know of a profile, and what FreeSWITCH will not do as it reads.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
-use super::template_file::{TemplateFile, read_sofia_conf};
-use crate::gateway::{GatewayName, ProfileFacts, ProfileName, Rules};
+use super::parts::{Loading, Part, Profile, TemplateError, TemplateWarning};
+use super::profile_file::read_profile_file;
+use super::sofia_conf_file::read_sofia_conf;
+use super::template_file::TemplateFile;
+use crate::gateway::{ProfileName, Rules};
 
 /// The most profile files of a folder. Each profile is a thread and a port of FreeSWITCH's.
 const MAX_FILES: usize = 1000;
 
 /// The most warnings that are listed.
 const MAX_WARNINGS: usize = 200;
-
-/// Why the templates can't be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {reason}; {mend}", Place { file: file.display(), line: *line, column: *column })]
-pub struct TemplateError {
-    pub file: PathBuf,
-    /// Counted from 1; `None` when it is about the whole file.
-    pub line: Option<usize>,
-    /// In characters, counted from 1.
-    pub column: Option<usize>,
-    pub reason: String,
-    pub mend: String,
-}
-
-/// Something in a template that FreeSWITCH will not do as it reads.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, thiserror::Error)]
-#[error("{}: {reason}; {mend}", Place { file: file.display(), line: Some(*line), column: None })]
-pub struct TemplateWarning {
-    pub file: PathBuf,
-    /// Counted from 1.
-    pub line: usize,
-    pub reason: String,
-    pub mend: String,
-}
-
-/// `file:line:column`, as compilers write it and editors understand it.
-struct Place<D> {
-    file: D,
-    line: Option<usize>,
-    column: Option<usize>,
-}
-
-impl<D: fmt::Display> fmt::Display for Place<D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        if let Some(column) = self.column {
-            write!(f, ":{column}")?;
-        }
-        Ok(())
-    }
-}
 
 /// The templates, read and checked.
 #[derive(Debug, Clone)]
@@ -76,34 +32,6 @@ pub struct Templates {
     warnings: Vec<TemplateWarning>,
 }
 
-/// A piece of what goes into `<profiles>`.
-#[derive(Debug, Clone)]
-pub(super) enum Part {
-    /// What an operator wrote beside the profiles: comments, directives. Goes along with any of them.
-    Text(String),
-    Profile(Profile),
-}
-
-/// A profile as it stands in its file.
-#[derive(Debug, Clone)]
-pub(super) struct Profile {
-    pub(super) name: ProfileName,
-    pub(super) facts: ProfileFacts,
-    /// The whole `<profile>`, when there is nothing to put in.
-    pub(super) untouched: String,
-    /// The same, up to where our gateways go in and from there on.
-    pub(super) before: String,
-    pub(super) after: String,
-    /// What our `<gateway>` lines are indented by.
-    pub(super) indent: String,
-    /// Gateways that stand in the template: name, and the `<gateway>` element as it stands.
-    pub(super) own_gateways: Vec<(GatewayName, String)>,
-    /// What stands between the template's `<gateways>` and `</gateways>`.
-    pub(super) own_section: String,
-    /// Whether directives in that section bring in gateways that we can't see.
-    pub(super) own_section_has_more: bool,
-}
-
 impl Templates {
     /// Reads `sofia.conf.xml` and `sip_profiles/*.xml` of a folder, the latter sorted by name.
     pub fn load(dir: &Path) -> Result<Templates, TemplateError> {
@@ -112,7 +40,7 @@ impl Templates {
         let profiles_dir = dir.join("sip_profiles");
         for path in profile_files(&profiles_dir)? {
             let file = TemplateFile::read(&path, &mut loading)?;
-            parts.extend(file.profile_parts(&mut loading)?);
+            parts.extend(read_profile_file(&file, &mut loading)?);
         }
         let mut warnings = loading.warnings;
         warnings.sort_unstable();
@@ -131,7 +59,7 @@ impl Templates {
                 line: None,
                 column: None,
                 reason: "there is no profile in this folder".to_owned(),
-                mend: "put a FreeSWITCH profile file there, such as external.xml".to_owned(),
+                fix: "put a FreeSWITCH profile file there, such as external.xml".to_owned(),
             });
         }
         Ok(templates)
@@ -164,7 +92,7 @@ impl Templates {
             line: None,
             column: None,
             reason: format!("there is no template for the default profile '{default_profile}'"),
-            mend: format!(
+            fix: format!(
                 "add one, or set templates.default_profile to one of {}",
                 known.join(", ")
             ),
@@ -177,18 +105,6 @@ impl Templates {
     }
 }
 
-/// What is gathered over all files.
-#[derive(Default)]
-pub(super) struct Loading {
-    pub(super) warnings: Vec<TemplateWarning>,
-    /// How much was read.
-    pub(super) bytes: u64,
-    /// Lower-case name → where it was met: FreeSWITCH compares profile names in any case.
-    pub(super) profiles: HashMap<String, String>,
-    /// FreeSWITCH knows a gateway's name once, over all profiles (FACTS 18).
-    pub(super) gateways: HashMap<GatewayName, String>,
-}
-
 /// A file of a hundred thousand odd lines is not told line by line.
 fn bound_warnings(warnings: &mut Vec<TemplateWarning>) {
     let more = warnings.len().saturating_sub(MAX_WARNINGS);
@@ -196,7 +112,7 @@ fn bound_warnings(warnings: &mut Vec<TemplateWarning>) {
     if let (1.., Some(last)) = (more, warnings.last().cloned()) {
         warnings.push(TemplateWarning {
             reason: format!("{more} more warnings follow that are not listed"),
-            mend: "see to those above first".to_owned(),
+            fix: "see to those above first".to_owned(),
             ..last
         });
     }
@@ -209,7 +125,7 @@ fn profile_files(dir: &Path) -> Result<Vec<PathBuf>, TemplateError> {
         line: None,
         column: None,
         reason: format!("the folder can't be read: {error}"),
-        mend: "make it, and put FreeSWITCH's profile files there".to_owned(),
+        fix: "make it, and put FreeSWITCH's profile files there".to_owned(),
     };
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).map_err(|error| unreadable(&error))? {
@@ -228,7 +144,7 @@ fn profile_files(dir: &Path) -> Result<Vec<PathBuf>, TemplateError> {
                 "the folder has {} profile files; at most {MAX_FILES} are read",
                 files.len()
             ),
-            mend: "keep only the profiles that FreeSWITCH is to have".to_owned(),
+            fix: "keep only the profiles that FreeSWITCH is to have".to_owned(),
         });
     }
     files.sort();

@@ -10,7 +10,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Current;
 use crate::gateway::Desired;
-use crate::sofia_conf::{Document, GatewayQuery, Query, RevisionKey, Templates, Text};
+use crate::gateway::RevisionKey;
+use crate::sofia_conf::{Document, GatewayQuery, Query, Templates, Text};
 
 /// States of which documents are kept: the present one, the one before it, for when writing is slow, and what a held switch is served.
 const GENERATIONS: usize = 3;

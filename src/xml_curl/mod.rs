@@ -17,7 +17,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::gateway::Desired;
-use crate::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates, Text};
+use crate::gateway::RevisionKey;
+use crate::sofia_conf::{GatewayQuery, NOT_FOUND, Query, Templates, Text};
 use documents::{Found, NotWritten};
 
 pub use documents::Documents;
@@ -123,7 +124,7 @@ impl Answer {
         Self::new(Outcome::NotFound, NOT_FOUND.into())
     }
 
-    /// Refuses with a reason that names the mend and no secret.
+    /// Refuses with a reason that names the fix and no secret.
     pub fn refused(outcome: Outcome, reason: impl Into<String>) -> Self {
         let mut reason = reason.into();
         reason.push('\n');

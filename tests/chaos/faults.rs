@@ -149,7 +149,7 @@ async fn run(console: &mut MultiplexedConnection, line: &str) {
 async fn lose_everything(world: &mut World, random: &mut StdRng) {
     let editor = world.editor.clone();
     let mut editor = editor.lock().await; // no edit meanwhile, which would be one of all that there is
-    editor.mend().await;
+    editor.fix().await;
     verdict::wait_until_as_wanted(world).await;
     let instances = |switch: &FakeSwitch| -> Vec<_> {
         switch.view(|view| {

@@ -86,7 +86,7 @@ impl Life {
         while !self.restless.iter().all(JoinHandle::is_finished) {
             sleep(RETRY).await;
         }
-        world.editor.lock().await.mend().await;
+        world.editor.lock().await.fix().await;
         world.switch.registrar(|registrar| {
             for gateway in LASTING.iter().chain(&PASSING) {
                 registrar.set(gateway, Outcome::Ok);
@@ -151,7 +151,7 @@ impl Editor {
     }
 
     /// Makes every value a valid one.
-    pub(crate) async fn mend(&mut self) {
+    pub(crate) async fn fix(&mut self) {
         for name in std::mem::take(&mut self.spoilt) {
             let value = value(&mut self.random);
             self.set(name, value).await;

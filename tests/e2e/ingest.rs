@@ -231,7 +231,7 @@ async fn doubled_and_reordered_events_end_in_the_true_state_and_are_listed_once(
 }
 
 #[tokio::test]
-async fn what_happened_while_nobody_listened_is_mended_and_marked() {
+async fn what_happened_while_nobody_listened_is_corrected_and_marked() {
     let (redis, switch, app, other) = registered(EVERYTHING).await;
     other.set_gateway("default", "carrier2", IP_TRUNK).await;
     switch.api("sofia profile external startgw carrier2").await;
@@ -251,12 +251,12 @@ async fn what_happened_while_nobody_listened_is_mended_and_marked() {
     switch.wait_for_state("carrier1", "FAIL_WAIT").await;
 
     let app = TestApp::start(&redis, &format!("{}\n{EVERYTHING}", switch_toml(&switch, "fs1"))).await;
-    let mended = other.wait_for("gateways", "carrier1", "/State", "FAIL_WAIT").await;
+    let corrected = other.wait_for("gateways", "carrier1", "/State", "FAIL_WAIT").await;
     assert_eq!(
-        (&mended["trunkd-Source"], &mended["Event-Subclass"]),
+        (&corrected["trunkd-Source"], &corrected["Event-Subclass"]),
         (&json!("snapshot"), &json!("sofia::gateway_state"))
     );
-    assert_eq!(mended["FreeSWITCH-Switchname"], "fs1");
+    assert_eq!(corrected["FreeSWITCH-Switchname"], "fs1");
     other.wait_for_gone("gateways", "carrier2").await;
     other.wait_for_gone("trunkd:status:fs1", "carrier2").await;
     let list = other.list("gateway-list").await;
@@ -385,7 +385,7 @@ async fn a_switch_out_of_reach_has_its_states_marked_stale_until_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_with_the_mend_and_not_hammered() {
+async fn a_wrong_password_is_reported_with_the_fix_and_not_hammered() {
     let (redis, switch) = (
         RedisServer::start().await,
         FakeSwitch::builder().password("other").start().await,
@@ -405,7 +405,7 @@ async fn a_wrong_password_is_told_with_the_mend_and_not_hammered() {
 }
 
 #[tokio::test]
-async fn being_turned_away_by_the_access_list_is_told_with_the_mend() {
+async fn a_rejection_by_the_access_list_is_reported_with_the_fix() {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     switch.reject_rudely(true);
     let app = TestApp::start(&redis, &switch_toml(&switch, "fs1")).await;
@@ -671,7 +671,7 @@ async fn a_switch_that_no_trunkd_has_named_for_long_is_forgotten_whenever_it_cam
 }
 
 #[tokio::test]
-async fn a_switch_without_mod_sofia_is_told_with_the_mend() {
+async fn a_switch_without_mod_sofia_is_reported_with_the_fix() {
     let redis = RedisServer::start().await;
     let switch = FakeSwitch::builder()
         .xml_curl(Binding::new("http://127.0.0.1:9/nobody"))

@@ -363,7 +363,7 @@ async fn changes_by_hand_beside_us_converge() {
 }
 
 #[tokio::test]
-async fn what_is_not_ours_is_never_touched_and_a_clash_is_told_with_the_mend() {
+async fn what_is_not_ours_is_never_touched_and_a_conflict_is_reported_with_the_fix() {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let other = Other::new(&redis).await;
     let app = TestApp::with_switch(&redis, &switch, APPLY).await;
@@ -644,7 +644,7 @@ async fn a_refused_registration_is_no_reason_to_start_again() {
 }
 
 #[tokio::test]
-async fn a_ghost_is_told_with_its_mend_and_the_real_gateway_is_left_alone() {
+async fn a_ghost_is_reported_with_the_fix_and_the_real_gateway_is_left_alone() {
     let (_redis, switch, app, _other) = pair(&[("gw", &account("p"))], "").await;
     let instance = switch.view(|view| view.gateway("gw").unwrap().instance);
     // Somebody's rescan of another profile brought a second one of the name.

@@ -372,10 +372,10 @@ async fn nothing_in_a_value_reaches_freeswitchs_preprocessor() {
 }
 
 #[tokio::test]
-async fn the_redis_user_of_the_readme_may_do_all_that_trunkd_does() {
+async fn the_documented_redis_user_may_do_all_that_trunkd_does() {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let line = readme
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/redis.md")).unwrap();
+    let line = page
         .lines()
         .find_map(|line| line.trim().strip_prefix("ACL SETUSER "))
         .unwrap();

@@ -559,7 +559,7 @@ async fn a_profile_that_does_not_run_is_named_beside_its_gateways_and_the_budget
     )
     .await;
     let report = json!({"mode": "apply", "paused": false, "start": 0, "restart": 0, "kill": 0, "unchanged": 0, "held": null,
-        "conflicts": ["profile internal does not run on this switch, and has to for gw; `sofia profile internal start` starts it"],
+        "conflicts": [{"conflict": "profile_not_running", "profile": "internal", "gateways": ["gw"]}],
         "troubles": {}, "pending": {}, "order": null, "at": ago(0), "removals_left": 3});
     told.set("trunkd:reconcile", "fs1", &report.to_string()).await;
     let (status, said) = told.run(&["status"]).await;
@@ -1003,7 +1003,7 @@ async fn hostile_rig() -> (Rig, FakeSwitch) {
     let state = json!({"connected": false, "since": bad, "core_uuid": bad, "last_seen": bad, "reason": bad});
     set("trunkd:switches", &bad, &state.to_string()).await;
     let report = json!({"mode": bad, "paused": false, "start": 0, "restart": 0, "kill": 0, "unchanged": 0, "held": bad,
-        "conflicts": [bad, format!("gateway gw {bad}")], "troubles": {"gw": bad, bad.clone(): bad}, "pending": {bad.clone(): bad},
+        "conflicts": [bad, {"conflict": "not_ours", "gateway": "gw", "profile": "internal", "domain": bad}], "troubles": {"gw": bad, bad.clone(): bad}, "pending": {bad.clone(): bad},
         "order": bad, "at": ago(0)});
     for switch in ["fs1", &bad] {
         set(&format!("trunkd:status:{switch}"), &bad, &row.to_string()).await;

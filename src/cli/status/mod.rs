@@ -1,10 +1,7 @@
 //! `trunkd status`: what each switch's gateways are doing, from Redis. Changes nothing.
 
-mod model;
-mod read;
-mod select;
+mod note;
 mod text;
-mod view;
 mod watch;
 
 use std::process::ExitCode;
@@ -12,16 +9,34 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 
 use super::{Shared, json_text, print, terminal};
-use read::Source;
-use select::Selection;
+use crate::operate::status::{Selection, StateFilter, StatusSource};
+use crate::settings::Flags;
+use crate::shown::shown_line;
 
 /// Something needs attention.
 const NOT_WELL: u8 = 2;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    #[command(flatten)]
-    selection: Selection,
+    /// Only these gateways
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Only this switch; may be repeated
+    #[arg(long = "switch", visible_alias = "node", value_name = "SWITCHNAME")]
+    switches: Vec<String>,
+    /// Only gateways in this state: up, down, missing, trying, unknown, or one of FreeSWITCH's states;
+    /// may be repeated
+    #[arg(long = "state", value_name = "STATE")]
+    states: Vec<StateFilter>,
+    /// Only gateways that need attention
+    #[arg(long)]
+    failing: bool,
+    /// Only gateways of this domain; may be repeated
+    #[arg(long = "domain", value_name = "DOMAIN")]
+    domains: Vec<String>,
+    /// At most this many gateways, worst first
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -31,12 +46,27 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let source = Source::open(shared)?;
+    let (source, unchecked) = StatusSource::open(shared.settings(Flags::new())?)?;
+    if let Some(error) = unchecked {
+        let error = error.to_string();
+        eprintln!(
+            "trunkd: gateways are not checked against the templates: {}",
+            shown_line(&error)
+        );
+    }
+    let selection = Selection {
+        names: arguments.names.clone(),
+        switches: arguments.switches.clone(),
+        states: arguments.states.clone(),
+        failing: arguments.failing,
+        domains: arguments.domains.clone(),
+        limit: arguments.limit,
+    };
     if arguments.watch {
-        return watch::run(&source, &arguments.selection).await;
+        return watch::run(&source, &selection).await;
     }
     let mut status = source.read().await?;
-    arguments.selection.apply(&mut status)?;
+    selection.apply(&mut status)?;
     print(&match arguments.json {
         true => json_text(&status)?,
         false => text::whole(&status, terminal::size(), Timestamp::now()),

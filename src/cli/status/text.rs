@@ -7,8 +7,10 @@ use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 
 use super::super::terminal::{Size, age, clip, clock, stamp, width_of, wrap};
-use super::model::{Condition, Gateway, Status, Switch, Unplaced};
+use super::note::{counts_text, note};
+use crate::control::Conflict;
 use crate::gateway::{Finding, Severity};
+use crate::operate::status::{Condition, Gateway, Status, Switch, Unplaced};
 use crate::registration::{PingStatus, State};
 use crate::shown::{shown, shown_line};
 
@@ -103,7 +105,7 @@ fn paragraph(text: &str, size: Option<Size>) -> Vec<String> {
 /// What there is to say of Redis and of each switch.
 fn head(status: &Status, size: Option<Size>, now: Timestamp) -> Vec<String> {
     let mut out = Vec::new();
-    if let Some(away) = &status.redis_away {
+    if let Some(away) = &status.redis_down {
         let text = format!(
             "{}; the desired gateways are those of {} ({} ago)",
             away.reason,
@@ -120,8 +122,9 @@ fn head(status: &Status, size: Option<Size>, now: Timestamp) -> Vec<String> {
     switches.sort_by_key(|switch| !switch.needs_attention());
     for switch in switches {
         out.extend(paragraph(&summary(switch, now), size));
-        let of_gateway = |conflict: &&String| conflict.starts_with("gateway ");
-        for conflict in switch.conflicts.iter().filter(|conflict| !of_gateway(conflict)) {
+        // Conflicts of gateways are in their notes.
+        let is_of_profile = |conflict: &&Conflict| matches!(conflict, Conflict::ProfileNotRunning { .. });
+        for conflict in switch.conflicts.iter().filter(is_of_profile) {
             out.extend(paragraph(&format!("  ! {conflict}"), size));
         }
     }
@@ -130,7 +133,7 @@ fn head(status: &Status, size: Option<Size>, now: Timestamp) -> Vec<String> {
 
 /// `fs1: 480 up, 12 down, 3 trying; held: removes 40 of 50 (more than 10)`.
 fn summary(switch: &Switch, now: Timestamp) -> String {
-    let counts = switch.counts.text();
+    let counts = counts_text(&switch.counts);
     let mut parts = match (switch.state.connected, switch.watched) {
         (true, _) if switch.asked => vec![counts, "read from the switch itself".to_owned()],
         (true, true) => vec![counts],
@@ -160,7 +163,7 @@ fn summary(switch: &Switch, now: Timestamp) -> String {
 }
 
 fn last_known(switch: &Switch) -> String {
-    let counts = switch.counts.text();
+    let counts = counts_text(&switch.counts);
     match switch.gateways.iter().any(|gateway| gateway.since.is_some()) {
         true => format!("last known: {counts}"),
         false => counts,
@@ -201,7 +204,7 @@ fn lines(status: &Status, is_terminal: bool, now: Timestamp) -> Vec<Line> {
         true => clock(at, now),
         false => stamp(at),
     };
-    let of_switch = |switch| gateways(switch).map(move |gateway| gateway_line(switch, gateway, &time));
+    let of_switch = |switch| gateways(switch).map(move |gateway| gateway_line(switch, gateway, now, &time));
     let mut lines: Vec<_> = status.on_no_switch.iter().map(unplaced_line).collect();
     lines.extend(status.switches.iter().flat_map(of_switch));
     // Stable: by switch and name where they are alike.
@@ -228,7 +231,7 @@ fn unplaced_line(gateway: &Unplaced) -> Line {
     }
 }
 
-fn gateway_line(switch: &Switch, gateway: &Gateway, time: &impl Fn(Timestamp) -> String) -> Line {
+fn gateway_line(switch: &Switch, gateway: &Gateway, now: Timestamp, time: &impl Fn(Timestamp) -> String) -> Line {
     let has_row = gateway.seen.is_some();
     let or_unknown = |known: Option<&str>| match known {
         Some(known) => shown(known).to_string(),
@@ -257,7 +260,7 @@ fn gateway_line(switch: &Switch, gateway: &Gateway, time: &impl Fn(Timestamp) ->
             revision(&gateway.desired_revision),
             revision(&gateway.applied_revision),
             revision(&gateway.observed_revision),
-            shown_line(gateway.note.as_deref().unwrap_or_default()).to_string(),
+            shown_line(&note(gateway, now)).to_string(),
         ],
         state_colour: match gateway.condition {
             Condition::Up => Color::Green,

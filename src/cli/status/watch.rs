@@ -14,9 +14,8 @@ use tokio::time::sleep;
 
 use super::super::terminal::{self, Size, wrap};
 use super::super::{print, while_doing};
-use super::read::Source;
-use super::select::Selection;
 use super::text;
+use crate::operate::status::{Selection, StatusSource};
 use crate::shown::shown_line;
 
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -54,7 +53,7 @@ impl Drop for Screen {
 }
 
 /// Until a signal ends it.
-pub(super) async fn run(source: &Source, selection: &Selection) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(source: &StatusSource, selection: &Selection) -> anyhow::Result<ExitCode> {
     if !stdout().is_terminal() {
         return pages(source, selection).await;
     }
@@ -71,7 +70,7 @@ pub(super) async fn run(source: &Source, selection: &Selection) -> anyhow::Resul
             read = source.read() => read.and_then(|mut status| selection.apply(&mut status).map(|()| status)),
             kind = any(&mut endings) => return Ok(ended_by(kind)),
         };
-        let is_away = read.as_ref().map_or(true, |status| status.redis_away.is_some());
+        let is_away = read.as_ref().map_or(true, |status| status.redis_down.is_some());
         let next = sleep(if is_away { INTERVAL_AWAY } else { INTERVAL });
         tokio::pin!(next);
         loop {
@@ -91,7 +90,7 @@ pub(super) async fn run(source: &Source, selection: &Selection) -> anyhow::Resul
 }
 
 /// Where no terminal is, whole and one after the other.
-async fn pages(source: &Source, selection: &Selection) -> anyhow::Result<ExitCode> {
+async fn pages(source: &StatusSource, selection: &Selection) -> anyhow::Result<ExitCode> {
     loop {
         let text = match source.read().await {
             Ok(mut status) => {

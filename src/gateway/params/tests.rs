@@ -4,16 +4,18 @@ use std::fmt::Write as _;
 use super::super::variables::VARIABLES;
 use super::*;
 
-/// What stands between two marks of the README.
-fn of_readme(mark: &str) -> &'static str {
-    let readme = include_str!("../../../README.md");
-    let (_, rest) = readme
+/// The text between two marks of docs/gateways.md.
+fn of_page(mark: &str) -> &'static str {
+    let page = include_str!("../../../docs/gateways.md");
+    let (_, rest) = page
         .split_once(&format!("<!-- {mark} -->\n"))
-        .expect("the README has the mark");
-    rest.split_once("<!-- end -->").expect("the README has the end mark").0
+        .expect("docs/gateways.md has the mark");
+    rest.split_once("<!-- end -->")
+        .expect("docs/gateways.md has the end mark")
+        .0
 }
 
-/// The README's tables of params, as they must be.
+/// The tables of params that docs/gateways.md must have.
 fn params_in_markdown() -> String {
     let mut text = String::new();
     for group in Group::ALL {
@@ -44,11 +46,11 @@ fn variables_in_markdown() -> String {
 }
 
 #[test]
-fn the_readme_has_the_catalog() {
+fn the_docs_have_the_catalog() {
     for (mark, expected) in [("params", params_in_markdown()), ("variables", variables_in_markdown())] {
         assert!(
-            of_readme(mark) == expected,
-            "README.md between the marks `{mark}` must be:\n{expected}"
+            of_page(mark) == expected,
+            "docs/gateways.md between the marks `{mark}` must be:\n{expected}"
         );
     }
 }

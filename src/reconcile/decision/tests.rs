@@ -11,11 +11,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::control::{OrderContent, Report, Reports};
+use crate::gateway::RevisionKey;
 use crate::gateway::{ProfileFacts, ProfileName, RawDomain, RawDomains, Rules};
 use crate::reconcile::known::wants;
 use crate::reconcile::ordered::{Ordered, shown};
 use crate::reconcile::{Actual, Guard, Have};
-use crate::sofia_conf::RevisionKey;
 
 const SWITCH: &str = "fs1";
 const GATEWAYS: usize = 14;

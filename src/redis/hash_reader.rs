@@ -1,100 +1,128 @@
-//! Connections on which whole hashes are read.
+//! Reads whole hashes on a connection of its own.
 //!
-//! The client library makes a value of every field and takes three times as long over ten thousand of them as hiredis does. Here a reply stays the
-//! piece of memory that came, and of it only where each string stands is noted, while the rest is still coming.
+//! The redis crate creates a value for every field, which takes several times as long as hiredis for
+//! ten thousand fields (ARCHITECTURE.md has the figures). Here a reply stays one piece of memory, with
+//! the position of each string.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use deadpool::managed::{self, Metrics, RecycleResult};
 use redis::{ErrorKind, Pipeline, RedisConnectionInfo, RedisError, RedisResult, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 
-use super::link::{self, ConnectError, Link};
-use super::pool::{Kept, Pooled};
-use super::stream::{Room, Stream};
+use super::error::ConnectError;
+use super::link::Link;
+use super::role::{check_mode, mode_of_hello, mode_of_info};
+use super::stream::{ReplyBudget, Stream};
 use crate::gateway::{Fields, Span};
 
-/// What is read at a time, at least.
+/// Bytes to read at a time, at least.
 const READ_BYTES: usize = 64 * 1024;
+/// A connection that answered this recently is not pinged before it is used again.
+const TRUST_FOR: Duration = Duration::from_millis(20);
 
-pub(crate) type BulkPool = managed::Pool<BulkManager>;
-
-pub(crate) struct BulkManager {
+/// Opens the connection when it is needed, and keeps it.
+pub(super) struct HashReader {
     link: Arc<Link>,
-    /// How much came last: the next time it will be about as much.
-    expected: Arc<AtomicUsize>,
+    idle: Mutex<Option<HashConnection>>,
+    /// Size of the last reply: the next one will be similar.
+    expected_bytes: Arc<AtomicUsize>,
 }
 
-/// One question at a time.
-pub(crate) struct Bulk {
-    /// Ends at what is no reply, and at more than a reply may hold.
+/// A connection for one request at a time.
+pub(crate) struct HashConnection {
+    /// Ends at anything that is not a reply, and at oversized replies.
     stream: Box<dyn Stream>,
-    /// For the whole of an answer, which is kept until all of it is there.
-    room: Room,
-    expected: Arc<AtomicUsize>,
-    /// Spent while a question is under way: whoever gives up in the middle leaves replies behind.
-    kept: Kept,
+    budget: ReplyBudget,
+    expected_bytes: Arc<AtomicUsize>,
+    pub(super) generation: u64,
+    /// When the last reply was complete. `None` while a request is in progress: after a cancelled one
+    /// the connection would deliver the wrong replies.
+    answered: Option<Instant>,
+    is_spent: bool,
 }
 
-/// A reply as it came.
+/// A reply as Redis sent it.
 pub(crate) struct Reply {
     bytes: Bytes,
     /// Its strings.
     spans: Vec<Span>,
 }
 
-impl BulkManager {
-    pub(crate) fn new(link: Arc<Link>) -> Self {
+impl HashReader {
+    pub(super) fn new(link: Arc<Link>) -> Self {
         Self {
             link,
-            expected: Arc::default(),
+            idle: Mutex::new(None),
+            expected_bytes: Arc::default(),
         }
     }
-}
 
-impl managed::Manager for BulkManager {
-    type Type = Bulk;
-    type Error = ConnectError;
-
-    async fn create(&self) -> Result<Bulk, ConnectError> {
+    /// The idle connection if it is alive, else a new one.
+    pub(super) async fn get(&self) -> Result<HashConnection, ConnectError> {
+        let idle = self.lock().take();
+        if let Some(mut idle) = idle.filter(|idle| self.link.is_current(idle.generation)) {
+            let generation = idle.generation;
+            let is_alive = tokio::select! {
+                is_alive = async { tokio::join!(idle.is_alive(), self.link.refresh_master()).0 } => is_alive,
+                () = self.link.moved(generation) => false,
+            };
+            if is_alive && self.link.is_current(generation) {
+                return Ok(idle);
+            }
+            self.link.mark_lost();
+        }
         let (stream, user, generation) = self.link.open_stream().await?;
-        let mut bulk = Bulk {
+        let mut connection = HashConnection {
             stream,
-            room: self.link.room(),
-            expected: self.expected.clone(),
-            kept: Kept::new(generation),
+            budget: self.link.reply_budget(),
+            expected_bytes: self.expected_bytes.clone(),
+            generation,
+            answered: None,
+            is_spent: false,
         };
-        bulk.greet(&user).await?;
-        Ok(bulk)
+        connection.log_in(&user).await?;
+        Ok(connection)
     }
 
-    async fn recycle(&self, bulk: &mut Bulk, _: &Metrics) -> RecycleResult<ConnectError> {
-        let kept = bulk.kept;
-        let ping = async {
-            let mut ping = redis::pipe();
-            ping.cmd("PING");
-            bulk.ask(&ping).await.map(|_| true)
-        };
-        kept.check(&self.link, ping).await
+    /// Takes the connection back, unless it can't be used again.
+    pub(super) fn put_back(&self, connection: HashConnection) {
+        if connection.answered.is_some() && !connection.is_spent {
+            *self.lock() = Some(connection);
+        }
+    }
+
+    pub(super) fn close_obsolete(&self) {
+        self.lock().take_if(|idle| !self.link.is_current(idle.generation));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<HashConnection>> {
+        // The value is replaced whole.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pooled for Bulk {
-    fn kept(&self) -> &Kept {
-        &self.kept
+impl HashConnection {
+    /// The connection is not used again.
+    pub(crate) fn discard(&mut self) {
+        self.is_spent = true;
     }
 
-    fn kept_mut(&mut self) -> &mut Kept {
-        &mut self.kept
+    async fn is_alive(&mut self) -> bool {
+        if self.answered.is_some_and(|at| at.elapsed() < TRUST_FOR) {
+            return true;
+        }
+        let mut ping = redis::pipe();
+        ping.cmd("PING");
+        self.ask(&ping).await.is_ok()
     }
-}
 
-impl Bulk {
-    /// As the user, and to the database, of the settings; to a server that can be used.
-    async fn greet(&mut self, user: &RedisConnectionInfo) -> Result<(), ConnectError> {
+    /// Logs in, selects the database, and checks that trunkd can work with the server.
+    async fn log_in(&mut self, user: &RedisConnectionInfo) -> Result<(), ConnectError> {
         let mut greeting = redis::pipe();
         if let Some(password) = user.password() {
             let auth = greeting.cmd("AUTH");
@@ -118,34 +146,34 @@ impl Bulk {
             })?;
         }
         let mode = match hello.map(|hello| hello.value()) {
-            Some(Ok(hello)) => link::mode_of(hello),
+            Some(Ok(hello)) => mode_of_hello(hello),
             _ => {
                 let mut info = redis::pipe();
                 info.cmd("INFO").arg("cluster");
                 let info = self.ask(&info).await?.pop().and_then(|info| info.value().ok());
-                link::mode_by_info(info.and_then(|info| redis::from_redis_value(info).ok()))
+                mode_of_info(info.and_then(|info| redis::from_redis_value(info).ok()))
             }
         };
-        link::refuse(mode.as_deref())
+        check_mode(mode.as_deref())
     }
 
-    /// Sends all commands at once, and waits for the reply of each. Of a reply that says no, [`Reply`] tells.
+    /// Sends all commands, then waits for their replies. An error reply is `Ok` here: see [`Reply::value`].
     pub(crate) async fn ask(&mut self, commands: &Pipeline) -> RedisResult<Vec<Reply>> {
-        let was_spent = std::mem::replace(&mut self.kept.is_spent, true);
+        self.answered = None;
         self.stream.write_all(&commands.get_packed_pipeline()).await?;
         self.stream.flush().await?;
         let replies = self.receive(commands.len()).await;
-        // From here on it is whoever asked that has them.
-        let _ = self.room.set(0);
+        // The caller owns these bytes now.
+        let _ = self.budget.set(0);
         let replies = replies?;
-        self.kept.is_spent = was_spent;
+        self.answered = Some(Instant::now());
         Ok(replies)
     }
 
     async fn receive(&mut self, count: usize) -> RedisResult<Vec<Reply>> {
         let mut received = BytesMut::with_capacity(match count {
             1 => 0,
-            _ => self.expected.load(Ordering::Relaxed),
+            _ => self.expected_bytes.load(Ordering::Relaxed),
         });
         let mut scan = Scan::default();
         let mut ends = Vec::with_capacity(count);
@@ -158,14 +186,15 @@ impl Bulk {
             if self.stream.read_buf(&mut received).await? == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
-            let room = self.room.set(received.len());
-            room.map_err(|refusal| io::Error::new(io::ErrorKind::InvalidData, refusal))?;
+            let budget = self.budget.set(received.len());
+            budget.map_err(|refusal| io::Error::new(io::ErrorKind::InvalidData, refusal))?;
         }
         if count > 1 {
-            self.expected.store(received.len() + READ_BYTES, Ordering::Relaxed);
+            self.expected_bytes
+                .store(received.len() + READ_BYTES, Ordering::Relaxed);
         }
         let len = received.len();
-        // What is kept is not to hold much more than it is, when it was expected to be longer. What it grew into by itself was never touched.
+        // Gives memory back if the reply was much shorter than expected.
         let mut all = match received.capacity() > 2 * len + 2 * READ_BYTES {
             true => Bytes::copy_from_slice(&received),
             false => received.freeze(),
@@ -173,7 +202,7 @@ impl Bulk {
         let replies = ends.into_iter().scan(0, |start, (end, spans)| {
             let bytes = all.split_to(end - *start);
             *start = end;
-            // A small one is not to keep all the others in memory.
+            // A small reply must not keep the whole buffer alive.
             let bytes = match bytes.len() < len / 2 {
                 true => Bytes::copy_from_slice(&bytes),
                 false => bytes,
@@ -186,7 +215,7 @@ impl Bulk {
 
 impl Reply {
     /// # Errors
-    /// What Redis said if it said no.
+    /// The error reply of Redis.
     pub(crate) fn value(&self) -> RedisResult<Value> {
         redis::parse_redis_value(&self.bytes)?.extract_error()
     }
@@ -194,28 +223,28 @@ impl Reply {
     /// The fields of HGETALL.
     ///
     /// # Errors
-    /// What Redis said if it said no.
+    /// The error reply of Redis.
     pub(crate) fn into_fields(self) -> RedisResult<Fields> {
         if !self.bytes.starts_with(b"*") {
             self.value()?;
         }
-        Fields::within(self.bytes, &self.spans).ok_or_else(|| malformed("it is no list of names and values"))
+        Fields::within(self.bytes, &self.spans).ok_or_else(|| malformed("it is not a list of names and values"))
     }
 }
 
-/// Finds where replies end in what has come so far.
+/// Finds the ends of replies in the bytes received so far.
 #[derive(Default)]
 struct Scan {
-    /// How far it has come.
+    /// Position after the last complete value.
     at: usize,
     start: usize,
-    /// How many values are still to come of this reply; `None` before it began.
+    /// Values still missing in this reply; `None` before it begins.
     missing: Option<u64>,
     spans: Vec<Span>,
 }
 
 impl Scan {
-    /// The strings of the next reply, once it is there in full; it ends at `at`.
+    /// The strings of the next reply once it is complete. It ends at `at`.
     fn next(&mut self, received: &[u8]) -> RedisResult<Option<Vec<Span>>> {
         loop {
             let missing = match self.missing {
@@ -239,8 +268,8 @@ impl Scan {
             let (end, more) = match rest[0] {
                 b'+' | b'-' | b':' => (after, 0),
                 kind @ (b'$' | b'*') => {
-                    let number = number().ok_or_else(|| malformed("a length is no number"))?;
-                    // -1 is nothing at all.
+                    let number = number().ok_or_else(|| malformed("a length is not a number"))?;
+                    // A length of -1 is null.
                     match (kind, u64::try_from(number).unwrap_or_default()) {
                         (b'$', _) if number < 0 => (after, 0),
                         (b'$', len) => {
@@ -257,7 +286,7 @@ impl Scan {
                         (_, items) => (after, items),
                     }
                 }
-                _ => return Err(malformed("it is none of RESP2")),
+                _ => return Err(malformed("it is not RESP2")),
             };
             self.at = end;
             self.missing = Some(missing - 1 + more);
@@ -290,7 +319,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_reply_ends_where_it_ends_however_its_bytes_come(replies in vec(0..REPLIES.len(), 0..8), pieces in vec(1..40usize, 0..40)) {
+        fn the_end_of_a_reply_does_not_depend_on_how_its_bytes_arrive(replies in vec(0..REPLIES.len(), 0..8), pieces in vec(1..40usize, 0..40)) {
             let all: Vec<u8> = replies.iter().flat_map(|&reply| REPLIES[reply].iter().copied()).collect();
             let (mut scan, mut ends, mut came) = (Scan::default(), Vec::new(), 0);
             for piece in pieces.into_iter().chain([all.len()]) {
@@ -310,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_its_fields_and_an_error_is_what_redis_said() {
+    fn a_hash_becomes_fields_and_an_error_reply_an_error() {
         let reply = |bytes: &'static [u8]| {
             let mut scan = Scan::default();
             let spans = scan.next(bytes).unwrap().unwrap();
@@ -328,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reply_is_refused() {
+    fn bytes_that_are_not_a_reply_are_refused() {
         for bytes in [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"$x\r\n", b"%1\r\n", b"\r\n"] {
             assert!(Scan::default().next(bytes).is_err(), "{}", bytes.escape_ascii());
         }

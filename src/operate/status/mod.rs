@@ -1,5 +1,10 @@
-//! Reads what is to be shown: from Redis, or while that is away from the last good state on disk
-//! and the switches themselves.
+//! What each switch's gateways are doing: from Redis or, if that is down, from the last good state on
+//! disk and the switches themselves. Changes nothing.
+
+mod deviation;
+mod model;
+mod select;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -9,38 +14,38 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
-use super::super::{
-    Shared, catalog_with_last_good, is_watched, rules, rules_without_templates, store, templates, unreadable,
-    while_doing,
-};
-use super::model::{RedisAway, Status, Switch, Unplaced};
-use super::view::View;
+pub use deviation::{Blocker, Deviation};
+pub use model::{Condition, Counts, Gateway, RedisDown, Status, Switch, Unplaced};
+pub use select::{Selection, StateFilter};
+
+use super::{OperateError, is_watched, sources};
 use crate::control::{Control, Report};
 use crate::desired::{Catalog, Current, LastGood, LastGoodError};
 use crate::event_socket::{self, GatewayStatus, Session, SwitchAddress};
-use crate::gateway::{Desired, Gateway};
+use crate::gateway::{self, Desired};
 use crate::observed::{Row, SwitchState};
 use crate::reconcile::wants;
 use crate::redis::{Store, StoreError};
-use crate::settings::{Flags, Settings, SwitchSettings};
+use crate::settings::{Settings, SwitchSettings};
+use view::View;
 
-/// For a switch that is asked itself: it lists 10,000 gateways in a tenth of a second.
-const SWITCH_PATIENCE: Duration = Duration::from_secs(5);
+/// Limit for asking a switch. It lists 10,000 gateways in a tenth of a second.
+const SWITCH_LIMIT: Duration = Duration::from_secs(5);
 
 /// Switches named in one note.
 const MAX_NAMED: usize = 5;
 
-/// Where the status is read from.
-pub(super) struct Source {
+/// Reads the status.
+pub struct StatusSource {
     settings: Settings,
     store: Store,
     catalog: Arc<Catalog>,
-    /// Why the last good state cannot be read, as by another user. It is missed only while Redis is
-    /// away.
+    /// Why the last good state can't be read, for instance by another user. It matters only while Redis
+    /// is down.
     no_last_good: Option<LastGoodError>,
 }
 
-/// What Redis holds of the switches.
+/// What Redis knows about the switches.
 struct Observed {
     switches: Vec<(String, SwitchState, HashMap<String, Row>)>,
     has_key: bool,
@@ -48,48 +53,51 @@ struct Observed {
     reports: BTreeMap<String, Report>,
 }
 
-impl Source {
-    pub(super) fn open(shared: &Shared) -> anyhow::Result<Self> {
-        let settings = shared.settings(Flags::new())?;
-        let store = store(&settings)?;
-        let rules = match templates(&settings).and_then(|templates| rules(&settings, &templates)) {
-            Ok(rules) => rules,
-            Err(error) => {
-                eprintln!("trunkd: gateways are not checked against the templates: {error}");
-                rules_without_templates(&settings)?
-            }
+impl StatusSource {
+    /// The second value says why gateways can't be checked against the templates, if so.
+    ///
+    /// # Errors
+    /// The settings name no Redis, or the default profile's name is bad.
+    pub fn open(settings: Settings) -> Result<(Self, Option<OperateError>), OperateError> {
+        let store = sources::store(&settings)?;
+        let rules = sources::templates(&settings).and_then(|templates| sources::rules(&settings, &templates));
+        let (rules, unchecked) = match rules {
+            Ok(rules) => (rules, None),
+            Err(error) => (sources::rules_without_templates(&settings)?, Some(error)),
         };
-        let (kept, no_last_good) = match LastGood::load(&settings.data_dir) {
-            Ok(kept) => (kept, None),
+        let (last_good, no_last_good) = match LastGood::load(&settings.data_dir) {
+            Ok(last_good) => (last_good, None),
             Err(error) => (None, Some(error)),
         };
-        let catalog = catalog_with_last_good(&store, rules, kept);
-        Ok(Self {
+        let source = Self {
+            catalog: sources::catalog(&store, rules, last_good),
             settings,
             store,
-            catalog,
             no_last_good,
-        })
+        };
+        Ok((source, unchecked))
     }
 
-    pub(super) async fn read(&self) -> anyhow::Result<Status> {
-        // At once, so that a Redis that hangs is waited for once.
+    /// # Errors
+    /// Redis can't be read, and there is no last good state.
+    pub async fn read(&self) -> Result<Status, OperateError> {
+        // In parallel, so that a Redis that hangs costs one limit.
         let (current, observed) = tokio::join!(self.catalog.all(), self.observed());
         let current = current.map_err(|error| {
-            let error = unreadable(&self.settings, error);
+            let error = OperateError::unreadable(&self.settings, error);
             match &self.no_last_good {
-                Some(why) => while_doing(error)(why),
+                Some(why) => error.after(why),
                 None => error,
             }
         })?;
-        let away = current.stale.as_ref().map(|(last_good, error)| RedisAway {
-            reason: unreadable(&self.settings, error).to_string(),
+        let down = current.stale.as_ref().map(|(last_good, error)| RedisDown {
+            reason: OperateError::unreadable(&self.settings, error).to_string(),
             last_good: *last_good,
         });
-        let mut status = match (observed, away) {
-            (Ok(observed), away) => self.as_redis_says(&current, observed, away),
-            (Err(_), Some(away)) => self.as_switches_say(&current, away).await,
-            (Err(error), None) => return Err(unreadable(&self.settings, error)),
+        let mut status = match (observed, down) {
+            (Ok(observed), down) => self.redis_status(&current, observed, down),
+            (Err(_), Some(down)) => self.switches_status(&current, down).await,
+            (Err(error), None) => return Err(OperateError::unreadable(&self.settings, error)),
         };
         status.switches.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(status)
@@ -111,7 +119,7 @@ impl Source {
         })
     }
 
-    fn as_redis_says(&self, current: &Current, observed: Observed, away: Option<RedisAway>) -> Status {
+    fn redis_status(&self, current: &Current, observed: Observed, down: Option<RedisDown>) -> Status {
         let now = Timestamp::now();
         let Observed {
             mut switches,
@@ -133,25 +141,24 @@ impl Source {
                 wants: wants(&current.desired, &current.key, &name),
                 has_key,
                 desired: &current.desired,
-                now,
             };
             view.switch(name, state, rows)
         });
         Status {
             well: false,
-            redis_away: away,
+            redis_down: down,
             switches: switches.collect(),
             on_no_switch: unplaced(&current.desired, &known),
             findings: current.desired.findings().to_vec(),
         }
     }
 
-    async fn as_switches_say(&self, current: &Current, away: RedisAway) -> Status {
+    async fn switches_status(&self, current: &Current, down: RedisDown) -> Status {
         let asked = self.settings.switches.iter().map(|switch| ask(switch, current));
         let known = self.settings.switches.iter().map(|switch| switch.name.clone());
         Status {
             well: false,
-            redis_away: Some(away),
+            redis_down: Some(down),
             switches: join_all(asked).await,
             on_no_switch: unplaced(&current.desired, &known.collect()),
             findings: current.desired.findings().to_vec(),
@@ -159,7 +166,7 @@ impl Source {
     }
 }
 
-/// The gateways of a switch, from itself.
+/// Asks a switch for its gateways.
 async fn ask(switch: &SwitchSettings, current: &Current) -> Switch {
     let now = Timestamp::now();
     let (state, rows) = match listed(switch).await {
@@ -191,7 +198,6 @@ async fn ask(switch: &SwitchSettings, current: &Current) -> Switch {
         wants: wants(&current.desired, &current.key, &switch.name),
         has_key: false,
         desired: &current.desired,
-        now,
     };
     view.switch(switch.name.clone(), state, rows)
 }
@@ -208,13 +214,13 @@ async fn listed(switch: &SwitchSettings) -> Result<Vec<GatewayStatus>, String> {
             .map_err(|error| error.to_string())?;
         session.commands.gateways().await.map_err(|error| error.to_string())
     };
-    let late = |_| Err(format!("no answer within {} s", SWITCH_PATIENCE.as_secs()));
-    timeout(SWITCH_PATIENCE, asking).await.unwrap_or_else(late)
+    let late = |_| Err(format!("no answer within {} s", SWITCH_LIMIT.as_secs()));
+    timeout(SWITCH_LIMIT, asking).await.unwrap_or_else(late)
 }
 
 fn row(gateway: GatewayStatus, now: Timestamp) -> Row {
     let uptime = gateway.uptime.unwrap_or_default();
-    // Of a gateway that is down FreeSWITCH does not say since when: see `View::gateway`.
+    // FreeSWITCH doesn't say since when a gateway is down: see `View::gateway`.
     Row {
         profile: Some(gateway.profile),
         state: Some(gateway.state),
@@ -235,24 +241,23 @@ fn never_connected() -> SwitchState {
     }
 }
 
-/// The gateways whose `nodes` name none of the switches that are known. With no switch known nobody
-/// can tell.
+/// The gateways whose `nodes` name no known switch. None if no switch is known.
 fn unplaced(desired: &Desired, known: &BTreeSet<String>) -> Vec<Unplaced> {
     if known.is_empty() {
         return Vec::new();
     }
     let gateways = desired.served().values().map(|entry| &entry.gateway);
-    let is_unplaced = |gateway: &&Gateway| {
+    let is_unplaced = |gateway: &&gateway::Gateway| {
         let nodes = gateway.nodes.as_deref();
         nodes.is_some_and(|nodes| !nodes.iter().any(|node| known.contains(node)))
     };
     gateways
         .filter(is_unplaced)
-        .map(|gateway| note(gateway, known))
+        .map(|gateway| unplaced_gateway(gateway, known))
         .collect()
 }
 
-fn note(gateway: &Gateway, known: &BTreeSet<String>) -> Unplaced {
+fn unplaced_gateway(gateway: &gateway::Gateway, known: &BTreeSet<String>) -> Unplaced {
     let nodes = gateway.nodes.as_deref().unwrap_or_default();
     let similar = |node: &String| known.iter().find(|known| known.eq_ignore_ascii_case(node));
     let named: Vec<_> = nodes.iter().map(|node| format!("{node:?}")).collect();

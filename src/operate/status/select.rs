@@ -1,70 +1,66 @@
-//! Which switches and gateways are shown.
+//! Selects switches and gateways of a status.
 
 use std::collections::BTreeSet;
 
-use super::super::unknown_switch;
+use super::super::OperateError;
 use super::model::{Condition, Gateway, Status};
 use crate::registration::State;
 
-#[derive(clap::Args)]
-pub(super) struct Selection {
-    /// These gateways alone
-    #[arg(value_name = "NAME")]
-    names: Vec<String>,
-    /// This switch alone; may be repeated
-    #[arg(long = "switch", visible_alias = "node", value_name = "SWITCHNAME")]
-    switches: Vec<String>,
-    /// Gateways in this state: up, down, missing, trying, unknown, or FreeSWITCH's word; may be
-    /// repeated
-    #[arg(long = "state", value_name = "STATE", value_parser = parse_state)]
-    states: Vec<Wanted>,
-    /// Gateways that need attention alone
-    #[arg(long)]
-    failing: bool,
-    /// Gateways of this domain alone; may be repeated
-    #[arg(long = "domain", value_name = "DOMAIN")]
-    domains: Vec<String>,
-    /// At most so many gateways, the worst first
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Only these gateways. Empty: all.
+    pub names: Vec<String>,
+    /// Only these switches. Empty: all.
+    pub switches: Vec<String>,
+    /// Only gateways in one of these states. Empty: any.
+    pub states: Vec<StateFilter>,
+    /// Only gateways that need attention.
+    pub failing: bool,
+    /// Only gateways of these domains. Empty: all.
+    pub domains: Vec<String>,
+    /// At most this many gateways, worst first.
+    pub limit: Option<usize>,
 }
 
-/// What `--state` names.
+/// A condition, or a state of FreeSWITCH.
 #[derive(Debug, Clone, PartialEq)]
-enum Wanted {
+pub enum StateFilter {
     Condition(Condition),
     State(State),
 }
 
-fn parse_state(text: &str) -> Result<Wanted, String> {
-    // DOWN is both: capitals are FreeSWITCH's word.
-    let conditions = [
-        Condition::Up,
-        Condition::Down,
-        Condition::Missing,
-        Condition::Trying,
-        Condition::Unknown,
-    ];
-    if let Some(condition) = conditions.into_iter().find(|condition| condition.as_str() == text) {
-        return Ok(Wanted::Condition(condition));
-    }
-    match State::from(text.to_ascii_uppercase().as_str()) {
+impl std::str::FromStr for StateFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // DOWN is both; in capitals it is FreeSWITCH's state.
+        let conditions = [
+            Condition::Up,
+            Condition::Down,
+            Condition::Missing,
+            Condition::Trying,
+            Condition::Unknown,
+        ];
+        if let Some(condition) = conditions.into_iter().find(|condition| condition.as_str() == text) {
+            return Ok(StateFilter::Condition(condition));
+        }
+        match State::from(text.to_ascii_uppercase().as_str()) {
         State::Unknown(_) => Err(
             "write up, down, missing, trying or unknown, or one of FreeSWITCH's words: UNREGED, TRYING, REGISTER, REGED, \
              UNREGISTER, FAILED, FAIL_WAIT, EXPIRED, NOREG, DOWN, TIMEOUT"
                 .to_owned(),
         ),
-        state => Ok(Wanted::State(state)),
+        state => Ok(StateFilter::State(state)),
+    }
     }
 }
 
 impl Selection {
-    /// Leaves in what was asked for, and says whether that is well.
+    /// Removes what is not selected, and updates [`Status::well`].
     ///
     /// # Errors
-    /// A switch, gateway or domain that is nowhere: a misspelt name must not look as if all were
-    /// well.
-    pub(super) fn apply(&self, status: &mut Status) -> anyhow::Result<()> {
+    /// A switch, gateway or domain does not exist: a misspelt name must not look as if all were well.
+    pub fn apply(&self, status: &mut Status) -> Result<(), OperateError> {
         self.check_names(status)?;
         if !self.switches.is_empty() {
             status.switches.retain(|switch| self.switches.contains(&switch.name));
@@ -85,10 +81,13 @@ impl Selection {
         Ok(())
     }
 
-    fn check_names(&self, status: &Status) -> anyhow::Result<()> {
+    fn check_names(&self, status: &Status) -> Result<(), OperateError> {
         let switches: BTreeSet<_> = status.switches.iter().map(|switch| switch.name.clone()).collect();
         if let Some(unknown) = self.switches.iter().find(|name| !switches.contains(*name)) {
-            return Err(unknown_switch(unknown, switches));
+            return Err(OperateError::UnknownSwitch {
+                name: unknown.clone(),
+                known: switches,
+            });
         }
         let gateways = || status.switches.iter().flat_map(|switch| &switch.gateways);
         let is_gateway = |name: &String| {
@@ -100,7 +99,7 @@ impl Selection {
                     .any(|finding| finding.gateway.as_ref() == Some(name))
         };
         if let Some(unknown) = self.names.iter().find(|name| !is_gateway(name)) {
-            anyhow::bail!("there is no gateway {unknown:?}, neither on a switch nor in Redis");
+            return Err(OperateError::UnknownGateway(unknown.clone()));
         }
         let is_domain = |name: &String| {
             gateways().any(|gateway| gateway.domain.as_ref() == Some(name))
@@ -108,15 +107,15 @@ impl Selection {
                 || status.findings.iter().any(|finding| finding.domain == *name)
         };
         if let Some(unknown) = self.domains.iter().find(|name| !is_domain(name)) {
-            anyhow::bail!("there is no gateway of a domain {unknown:?}");
+            return Err(OperateError::UnknownDomain(unknown.clone()));
         }
         Ok(())
     }
 
     fn selects(&self, gateway: &Gateway) -> bool {
         let has_state = self.states.iter().any(|wanted| match wanted {
-            Wanted::Condition(condition) => gateway.condition == *condition,
-            Wanted::State(state) => gateway.state.as_ref() == Some(state),
+            StateFilter::Condition(condition) => gateway.condition == *condition,
+            StateFilter::State(state) => gateway.state.as_ref() == Some(state),
         });
         self.names_one(&gateway.name)
             && self.has_domain(gateway.domain.as_ref())
@@ -132,7 +131,7 @@ impl Selection {
         self.domains.is_empty() || domain.is_some_and(|domain| self.domains.contains(domain))
     }
 
-    /// Keeps the worst, over all switches.
+    /// Keeps the worst gateways over all switches.
     fn cut(&self, status: &mut Status) {
         let Some(limit) = self.limit else { return };
         let left = limit.saturating_sub(status.on_no_switch.len());
@@ -168,11 +167,11 @@ mod tests {
 
     #[test]
     fn a_state_is_a_condition_or_freeswitchs_word_and_nothing_else() {
-        assert_eq!(parse_state("down"), Ok(Wanted::Condition(Condition::Down)));
-        assert_eq!(parse_state("DOWN"), Ok(Wanted::State(State::Down)));
-        assert_eq!(parse_state("fail_wait"), Ok(Wanted::State(State::FailWait)));
+        assert_eq!("down".parse(), Ok(StateFilter::Condition(Condition::Down)));
+        assert_eq!("DOWN".parse(), Ok(StateFilter::State(State::Down)));
+        assert_eq!("fail_wait".parse(), Ok(StateFilter::State(State::FailWait)));
         for wrong in ["", "REGD", "Up"] {
-            assert!(parse_state(wrong).is_err(), "{wrong}");
+            assert!(wrong.parse::<StateFilter>().is_err(), "{wrong}");
         }
     }
 }

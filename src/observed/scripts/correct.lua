@@ -3,11 +3,11 @@
 -- ARGV from 5: Core-UUID, sequence, what this is: a 'part' of the snapshot, its 'last' part, or 'some' for gateways that were asked for one by one;
 -- then six an item:
 --   gateway, 'S' set | 'D' delete, the row compared with, the new row, the value compared with, the new value ('' = only the row changes)
--- Answers how many values were mended, or -1 when the run or the snapshot is no longer the newest.
+-- Answers how many values were corrected, or -1 when the run or the snapshot is no longer the newest.
 local core, sequence, what = ARGV[5], tonumber(ARGV[6]), ARGV[7]
 if redis.call('HGET', meta, 'core') ~= core then return -1 end
 if (tonumber(redis.call('HGET', meta, 'floor')) or 0) > sequence then return -1 end
-local mended = 0
+local corrected = 0
 
 for i = 8, #ARGV, 6 do
   local gateway, op, old_row, row, old_value, value = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
@@ -19,14 +19,14 @@ for i = 8, #ARGV, 6 do
       if value ~= '' and (redis.call('HGET', gateways, gateway) or '') == old_value then
         redis.call('HSET', gateways, gateway, value)
         announce(value)
-        mended = mended + 1
+        corrected = corrected + 1
       end
     else
       local stored = redis.call('HGET', gateways, gateway)
       if redis.call('HDEL', status, gateway) == 1 or (stored and string.find(stored, switch_field, 1, true)) then
         announce(value)
         leave(gateway)
-        mended = mended + 1
+        corrected = corrected + 1
       end
     end
   end
@@ -40,4 +40,4 @@ if what == 'last' then
   end
 end
 write_list()
-return mended
+return corrected

@@ -1,0 +1,94 @@
+//! Everything that can be wrong before FreeSWITCH asks.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{OperateError, sources};
+use crate::desired::LastGood;
+use crate::gateway::{Finding, Severity};
+use crate::http::tls;
+use crate::settings::{Settings, SettingsError};
+
+/// What was checked and found.
+#[derive(Serialize)]
+pub struct CheckReport {
+    /// Errors in the settings, templates, TLS files and Redis.
+    pub errors: Vec<String>,
+    pub warnings: Vec<String>,
+    /// Errors and warnings about gateways.
+    pub gateways: Vec<Finding>,
+    pub served: usize,
+    /// Set if Redis can't be read: the gateways are from the last good state of this time.
+    pub last_good: Option<Timestamp>,
+}
+
+/// Checks everything. `settings` is what loading them gave.
+pub async fn check(settings: Result<Settings, SettingsError>) -> CheckReport {
+    let mut report = CheckReport {
+        errors: Vec::new(),
+        warnings: Vec::new(),
+        gateways: Vec::new(),
+        served: 0,
+        last_good: None,
+    };
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(error) => {
+            report.errors.push(error.to_string());
+            return report;
+        }
+    };
+    report.warnings.extend(settings.warnings());
+    report
+        .errors
+        .extend(settings.validate_for_serve().err().map(|error| error.to_string()));
+    if let Some(files) = &settings.http.tls {
+        let config = tls::server_config(files);
+        report.errors.extend(config.err().map(|error| error.to_string()));
+    }
+    let templates = match sources::templates(&settings) {
+        Ok(templates) => templates,
+        Err(error) => {
+            report.errors.push(error.to_string());
+            return report;
+        }
+    };
+    report
+        .warnings
+        .extend(templates.warnings().iter().map(ToString::to_string));
+    let kept = LastGood::load(&settings.data_dir).unwrap_or_else(|error| {
+        report.warnings.push(error.to_string());
+        None
+    });
+    let read = async {
+        let store = sources::store(&settings)?;
+        let catalog = sources::catalog(&store, sources::rules(&settings, &templates)?, kept);
+        catalog.all().await.map_err(OperateError::unavailable(&settings))
+    };
+    match read.await {
+        Ok(current) => {
+            report.gateways = current.desired.findings().to_vec();
+            report.served = current.desired.served().len();
+            if let Some((last_good, reason)) = current.stale {
+                report
+                    .errors
+                    .push(OperateError::unreadable(&settings, reason).to_string());
+                report.last_good = Some(last_good);
+            }
+        }
+        Err(error) => {
+            let error = error.to_string();
+            if !report.errors.contains(&error) {
+                report.errors.push(error);
+            }
+        }
+    }
+    report
+}
+
+impl CheckReport {
+    /// Whether there are no errors.
+    pub fn is_well(&self) -> bool {
+        self.errors.is_empty() && self.gateways.iter().all(|finding| finding.severity != Severity::Error)
+    }
+}

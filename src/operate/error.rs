@@ -1,0 +1,115 @@
+//! Why an operation failed. `Display` is what a person reads; the fields are for programs.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::desired::{LastGoodError, Unavailable};
+use crate::gateway::NameError;
+use crate::redis::StoreError;
+use crate::settings::{Settings, SettingsError};
+use crate::shown::shown;
+use crate::sofia_conf::TemplateError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum OperateError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Templates(#[from] TemplateError),
+    #[error("templates.default_profile: {0}")]
+    DefaultProfile(NameError),
+    #[error(transparent)]
+    LastGood(#[from] LastGoodError),
+    /// Redis can't be read. For the embedded one that usually means that trunkd doesn't run.
+    #[error("{context}{}: {reason}", Unreadable { server })]
+    Unreadable {
+        /// `None` for the embedded Redis.
+        server: Option<String>,
+        reason: String,
+        /// What else is wrong, before the message.
+        context: String,
+    },
+    #[error("there is no switch \"{}\"; known are {}", shown(name), Known(known))]
+    UnknownSwitch { name: String, known: BTreeSet<String> },
+    #[error("the settings name no switch: add a [[switch]] for each FreeSWITCH")]
+    NoSwitch,
+    #[error("there is no gateway {0:?}, neither on a switch nor in Redis")]
+    UnknownGateway(String),
+    #[error("there is no gateway of a domain {0:?}")]
+    UnknownDomain(String),
+    #[error("reconcile.mode is \"off\", so trunkd changes no switch: set it to \"apply\" or \"observe\"")]
+    ModeOff,
+    #[error("no trunkd serves this Redis: start `trunkd serve`")]
+    NoneServes,
+    #[error(
+        "the trunkd that serves is not connected to {0}: `trunkd status` and its log say why, or name another switch with --node"
+    )]
+    NotConnected(String),
+    #[error(
+        "there is no last good state in data_dir {0}: run this where `trunkd serve` runs, with its settings and as its user or root"
+    )]
+    NoLastGood(String),
+    #[error(
+        "the key of domain {} is a {kind} and no hash: move it away, then run this again",
+        shown(domain)
+    )]
+    WrongType { domain: String, kind: String },
+}
+
+impl OperateError {
+    pub fn unreadable(settings: &Settings, error: impl fmt::Display) -> Self {
+        Self::Unreadable {
+            server: (!settings.redis.embedded).then(|| settings.redis.shown_url()),
+            reason: error.to_string(),
+            context: String::new(),
+        }
+    }
+
+    /// Puts another problem in front.
+    pub fn after(self, problem: impl fmt::Display) -> Self {
+        match self {
+            Self::Unreadable { server, reason, .. } => Self::Unreadable {
+                server,
+                reason,
+                context: format!("{problem}: "),
+            },
+            error => error,
+        }
+    }
+
+    /// For `map_err` of errors of Redis.
+    pub(super) fn at(settings: &Settings) -> impl Fn(StoreError) -> Self + Copy + '_ {
+        move |error| Self::unreadable(settings, error)
+    }
+
+    pub(super) fn unavailable(settings: &Settings) -> impl Fn(Unavailable) -> Self + Copy + '_ {
+        move |error| Self::unreadable(settings, error)
+    }
+}
+
+struct Unreadable<'a> {
+    server: &'a Option<String>,
+}
+
+impl fmt::Display for Unreadable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.server {
+            None => f.write_str("the embedded Redis does not answer; it runs while `trunkd serve` does"),
+            Some(server) => write!(f, "cannot read Redis at {server}"),
+        }
+    }
+}
+
+struct Known<'a>(&'a BTreeSet<String>);
+
+impl fmt::Display for Known<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("none: name yours in [[switch]] of the settings");
+        }
+        let names: Vec<_> = self.0.iter().map(|name| shown(name).to_string()).collect();
+        f.write_str(&names.join(", "))
+    }
+}

@@ -1,0 +1,29 @@
+//! What a person or a program can ask of trunkd: the status, the plan, orders, pauses, checks, a restore.
+//! The only door for the command line.
+//!
+//! Answers with data, never with text that somebody else must parse. No HTTP, no terminal.
+
+pub mod check;
+mod error;
+pub mod order;
+pub mod pause;
+pub mod plan;
+pub mod restore;
+pub mod sources;
+pub mod status;
+
+pub use error::OperateError;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::observed::SwitchState;
+
+/// A serving trunkd reports a connected switch every 5 s. After this long without, no trunkd is
+/// connected to it.
+const WATCHED_FOR: SignedDuration = SignedDuration::from_secs(15);
+
+/// Whether a trunkd is connected to the switch, so that what Redis says about it is true.
+pub fn is_watched(state: &SwitchState, now: Timestamp) -> bool {
+    let seen = state.last_seen.parse::<Timestamp>();
+    state.connected && seen.is_ok_and(|seen| now.duration_since(seen) <= WATCHED_FOR)
+}

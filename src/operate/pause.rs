@@ -1,0 +1,61 @@
+//! Stops and resumes all changes to switches, for every trunkd on this Redis.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::OperateError;
+use crate::redis::Store;
+use crate::settings::{ReconcileMode, Settings};
+
+/// What a resume left as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resumed {
+    /// The switch stays paused, because every switch is.
+    pub all_paused: bool,
+    pub mode: ReconcileMode,
+}
+
+/// Pauses one switch, or all.
+///
+/// # Errors
+/// [`OperateError::UnknownSwitch`], or Redis can't be written.
+pub async fn pause(
+    settings: &Settings,
+    store: &Store,
+    switch: Option<&str>,
+    now: Timestamp,
+) -> Result<(), OperateError> {
+    check_switch(settings, store, switch).await?;
+    store.pause(switch, now).await.map_err(OperateError::at(settings))
+}
+
+/// Resumes one switch, or all.
+///
+/// # Errors
+/// [`OperateError::UnknownSwitch`], or Redis can't be written.
+pub async fn resume(settings: &Settings, store: &Store, switch: Option<&str>) -> Result<Resumed, OperateError> {
+    let away = OperateError::at(settings);
+    check_switch(settings, store, switch).await?;
+    store.resume(switch).await.map_err(away)?;
+    let left = store.read_control().await.map_err(away)?;
+    Ok(Resumed {
+        all_paused: left.paused.is_some(),
+        mode: settings.reconcile.mode,
+    })
+}
+
+/// Other trunkd may have switches in their settings that ours don't have.
+async fn check_switch(settings: &Settings, store: &Store, switch: Option<&str>) -> Result<(), OperateError> {
+    let Some(name) = switch else { return Ok(()) };
+    let seen = store.switch_names().await.map_err(OperateError::at(settings))?;
+    let ours = settings.switches.iter().map(|switch| switch.name.clone());
+    let known: BTreeSet<_> = ours.chain(seen).collect();
+    match known.contains(name) {
+        true => Ok(()),
+        false => Err(OperateError::UnknownSwitch {
+            name: name.to_owned(),
+            known,
+        }),
+    }
+}

@@ -1,0 +1,273 @@
+//! What would change on each switch, and what keeps it from happening.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use serde::Serialize;
+
+use super::{OperateError, sources};
+use crate::control::{Conflict, OTHER_SWITCHES, Report, Reports};
+use crate::desired::Current;
+use crate::event_socket::{self, ConnectError, OpenError, SwitchAddress};
+use crate::gateway::{Gateway, GatewayName};
+use crate::reconcile::{
+    Action, Assessment, Differences, Exempt, FieldChange, Hold, Known, Limits, Plan, differing_fields, form, look,
+    wants,
+};
+use crate::redis::{Store, StoreError};
+use crate::settings::{Settings, SwitchSettings};
+use crate::shown::shown;
+
+/// The plans of all switches, or of one.
+#[derive(Serialize)]
+pub struct Plans {
+    /// Whether anything would change on any switch.
+    pub pending: bool,
+    pub switches: Vec<SwitchPlan>,
+    /// Holds for switches that ask for their configuration but are not in the settings.
+    pub others_held: Vec<HeldBy>,
+    /// Redis has no `trunkd:key` yet, so every gateway of ours counts as changed.
+    #[serde(skip)]
+    pub is_key_missing: bool,
+    /// Why the desired gateways may be old, if so.
+    #[serde(skip)]
+    pub stale: Option<StoreError>,
+}
+
+/// What a running trunkd holds.
+#[derive(Serialize)]
+pub struct HeldBy {
+    pub trunkd: String,
+    pub held: String,
+    /// Gateways that are served although Redis doesn't want them.
+    #[serde(skip)]
+    pub held_back: BTreeSet<String>,
+    /// The state of Redis that is held back.
+    #[serde(skip)]
+    pub state: Option<String>,
+    /// Whether it holds the lease of the switch.
+    pub leads: bool,
+}
+
+#[derive(Serialize)]
+pub struct SwitchPlan {
+    pub switch: String,
+    /// Why the switch could not be read. Then there is no plan, which is not an empty plan.
+    pub error: Option<String>,
+    pub plan: Option<Plan>,
+    /// The fields that differ, for gateways to restart whose current fields are known.
+    pub changes: BTreeMap<GatewayName, Vec<FieldChange>>,
+    pub held: Option<Hold>,
+    /// What each trunkd holds: changes, or what it serves.
+    pub holds: Vec<HeldBy>,
+    pub paused: bool,
+    /// The report of the `trunkd serve` that changes this switch.
+    pub serve: Option<Report>,
+}
+
+/// The plan of each switch in the settings, or of one. With `adopt`, it takes over gateways of a wanted
+/// name that are not ours.
+///
+/// # Errors
+/// Redis or the templates can't be read, or there is no such switch. A switch that can't be read is an
+/// error of its own plan.
+pub async fn read(
+    settings: &Settings,
+    store: &Store,
+    switch: Option<&str>,
+    adopt: bool,
+) -> Result<Plans, OperateError> {
+    let away = OperateError::at(settings);
+    let reports = store.read_all_reports().await.map_err(away)?;
+    let others_held = others_held(&reports, switch);
+    let mut plans = Plans {
+        pending: !others_held.is_empty(),
+        switches: Vec::new(),
+        others_held,
+        is_key_missing: false,
+        stale: None,
+    };
+    let chosen = chosen(settings, switch)?;
+    if chosen.is_empty() {
+        return match plans.others_held.is_empty() {
+            true => Err(OperateError::NoSwitch),
+            false => Ok(plans),
+        };
+    }
+    let templates = sources::templates(settings)?;
+    let catalog = sources::catalog(store, sources::rules(settings, &templates)?, None);
+    let current = catalog.all().await.map_err(OperateError::unavailable(settings))?;
+    plans.stale = current.stale.as_ref().map(|(_, reason)| reason.clone());
+    plans.is_key_missing = !store.has_key().await.map_err(away)?;
+    let control = store.read_control().await.map_err(away)?;
+    let running = join_all(chosen.iter().map(|switch| read_switch(switch))).await;
+    for (switch, running) in chosen.iter().zip(running) {
+        let mut plan = SwitchPlan {
+            switch: switch.name.clone(),
+            error: None,
+            plan: None,
+            changes: BTreeMap::new(),
+            held: None,
+            holds: holds(&reports, &switch.name),
+            paused: control.is_paused(&switch.name),
+            serve: reports.leading(&switch.name).map(|(_, report)| report.clone()),
+        };
+        match running {
+            Ok(known) => plan
+                .decide(settings, store, &current, &known, adopt)
+                .await
+                .map_err(away)?,
+            Err(error) => plan.error = Some(error),
+        }
+        plans.pending |= plan.is_pending();
+        plans.switches.push(plan);
+    }
+    Ok(plans)
+}
+
+/// The holds for switches that no settings name, or for all with `reconcile.mode = "off"`. Nobody can
+/// ask those switches what they run.
+///
+/// # Errors
+/// Redis can't be read.
+pub async fn read_others_held(
+    settings: &Settings,
+    store: &Store,
+    switch: Option<&str>,
+) -> Result<Vec<HeldBy>, OperateError> {
+    let reports = store.read_all_reports().await.map_err(OperateError::at(settings))?;
+    Ok(others_held(&reports, switch))
+}
+
+fn others_held(reports: &Reports, switch: Option<&str>) -> Vec<HeldBy> {
+    match switch {
+        Some(_) => Vec::new(),
+        None => holds(reports, OTHER_SWITCHES),
+    }
+}
+
+fn chosen<'a>(settings: &'a Settings, switch: Option<&str>) -> Result<Vec<&'a SwitchSettings>, OperateError> {
+    let Some(name) = switch else {
+        return Ok(settings.switches.iter().collect());
+    };
+    match settings.switches.iter().find(|known| known.name == name) {
+        Some(found) => Ok(vec![found]),
+        None => Err(OperateError::UnknownSwitch {
+            name: name.to_owned(),
+            known: settings.switches.iter().map(|known| known.name.clone()).collect(),
+        }),
+    }
+}
+
+fn holds(reports: &Reports, switch: &str) -> Vec<HeldBy> {
+    let holds = reports.holding(switch).filter_map(|(trunkd, report)| {
+        Some(HeldBy {
+            trunkd: trunkd.to_owned(),
+            held: report.held.clone()?,
+            held_back: report.held_back.clone(),
+            state: report.state.clone(),
+            leads: report.leads,
+        })
+    });
+    holds.collect()
+}
+
+/// What the switch runs, or a line with the problem and the fix.
+async fn read_switch(switch: &SwitchSettings) -> Result<Known, String> {
+    let address = SwitchAddress {
+        name: switch.name.clone(),
+        address: switch.address.to_string(),
+        password: switch.password.clone(),
+    };
+    look(&address, event_socket::Timing::default()).await.map_err(|error| {
+        let fix = match &error {
+            OpenError::Connect(ConnectError::Io(_) | ConnectError::Timeout(..)) => {
+                "; check `address` of this [[switch]], and that FreeSWITCH runs and its mod_event_socket listens there"
+            }
+            _ => "",
+        };
+        // It may quote the switch.
+        let error = error.to_string();
+        format!("it cannot be read at {}: {}{fix}", switch.address, shown(&error))
+    })
+}
+
+impl SwitchPlan {
+    async fn decide(
+        &mut self,
+        settings: &Settings,
+        store: &Store,
+        current: &Current,
+        known: &Known,
+        adopt: bool,
+    ) -> Result<(), StoreError> {
+        let wants = wants(&current.desired, &current.key, &self.switch);
+        let assessment = Assessment {
+            known,
+            desired: &current.desired,
+            wants: &wants,
+            key: &current.key,
+            differences: &Differences::between(&wants, &known.actual),
+            limits: Limits {
+                max_removals: settings.reconcile.max_removals,
+            },
+        };
+        let mut plan = assessment.plan(&BTreeSet::new());
+        if adopt {
+            plan = assessment.plan(&not_ours(&plan));
+        }
+        let removals = store
+            .read_removals(&self.switch, settings.reconcile.removals_window)
+            .await?;
+        let recent = removals
+            .into_iter()
+            .filter_map(|(name, _)| GatewayName::parse(&name).ok());
+        let exempt = Exempt {
+            recent: recent.collect(),
+            ..Exempt::default()
+        };
+        self.held = assessment.hold(&plan, &exempt);
+        self.changes = changes(store, current, &plan).await?;
+        self.plan = Some(plan);
+        Ok(())
+    }
+
+    /// The changes to make; none without a plan.
+    pub fn actions(&self) -> &[Action] {
+        self.plan.as_ref().map_or(&[], |plan| &plan.actions)
+    }
+
+    /// Whether something would change, or a trunkd holds something back.
+    pub fn is_pending(&self) -> bool {
+        !self.holds.is_empty() || !self.actions().is_empty()
+    }
+}
+
+fn not_ours(plan: &Plan) -> BTreeSet<GatewayName> {
+    let names = plan.conflicts.iter().filter_map(|conflict| match conflict {
+        Conflict::NotOurs { gateway, .. } => Some(gateway.clone()),
+        Conflict::Ghost { .. } | Conflict::ProfileNotRunning { .. } => None,
+    });
+    names.collect()
+}
+
+/// The fields that differ, for gateways to restart whose current fields are known.
+async fn changes(
+    store: &Store,
+    current: &Current,
+    plan: &Plan,
+) -> Result<BTreeMap<GatewayName, Vec<FieldChange>>, StoreError> {
+    let running = plan.actions.iter().filter_map(|action| {
+        action.to()?;
+        Some((action.gateway(), action.from()?.revision.clone()?))
+    });
+    let running: BTreeMap<_, _> = running.collect();
+    let revisions: BTreeSet<_> = running.values().cloned().collect();
+    let forms = store.read_forms(&revisions.into_iter().collect::<Vec<_>>()).await?;
+    let differing = |(name, revision): (&&GatewayName, &String)| {
+        let new: &Gateway = &current.desired.get(name.as_str())?.gateway;
+        let changes = differing_fields(forms.get(revision)?, &form(new, &current.key));
+        Some(((*name).clone(), changes))
+    };
+    Ok(running.iter().filter_map(differing).collect())
+}

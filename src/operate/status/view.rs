@@ -1,0 +1,144 @@
+//! Compares one switch's rows with what Redis wants.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::deviation::{Blocker, Deviation};
+use super::model::{Condition, Counts, Gateway, Switch};
+use crate::control::{Conflict, Report};
+use crate::gateway::{Desired, GatewayName};
+use crate::observed::{Row, SwitchState};
+use crate::reconcile::Want;
+
+/// What the rows of one switch are compared with.
+pub(super) struct View<'a> {
+    pub(super) watched: bool,
+    /// The rows come from the switch itself, so revisions and plans are unknown.
+    pub(super) asked: bool,
+    pub(super) paused: bool,
+    pub(super) report: Option<Report>,
+    pub(super) wants: BTreeMap<GatewayName, Want>,
+    /// Whether the revisions of `wants` are those that `trunkd serve` makes.
+    pub(super) has_key: bool,
+    pub(super) desired: &'a Desired,
+}
+
+impl View<'_> {
+    /// The gateways that the switch has or should have.
+    pub(super) fn switch(self, name: String, state: SwitchState, mut rows: HashMap<String, Row>) -> Switch {
+        let wanted = self.wants.keys().map(ToString::to_string);
+        let names: BTreeSet<_> = rows.keys().cloned().chain(wanted).collect();
+        let gateways: Vec<_> = names
+            .into_iter()
+            .map(|gateway| {
+                let row = rows.remove(&gateway);
+                self.gateway(gateway, row, state.connected)
+            })
+            .collect();
+        let report = self.report.unwrap_or_default();
+        Switch {
+            name,
+            state,
+            watched: self.watched,
+            asked: self.asked,
+            paused: self.paused,
+            mode: (!report.mode.is_empty()).then_some(report.mode),
+            held: report.held,
+            is_store_empty: self.desired.counts().is_empty(),
+            removals_left: report.removals_left,
+            conflicts: report.conflicts,
+            counts: Counts::of(&gateways),
+            gateways,
+        }
+    }
+
+    fn gateway(&self, name: String, row: Option<Row>, connected: bool) -> Gateway {
+        let entry = self.desired.get(&name).map(|entry| &entry.gateway);
+        let want = self.wants.get(name.as_str());
+        let pings = entry.is_some_and(|gateway| gateway.param("ping").is_some());
+        let condition = Condition::of(row.as_ref(), pings, connected && (self.watched || self.asked));
+        let deviation = self.deviation(&name, row.as_ref(), want, connected);
+        let mut gateway = Gateway::from_row(name, row.as_ref(), condition);
+        // A switch doesn't say since when a gateway is down.
+        gateway.since = gateway.since.filter(|_| !self.asked || condition == Condition::Up);
+        gateway.domain = want.and(entry).map(|gateway| gateway.domain.to_string());
+        gateway.desired_revision = want.filter(|_| self.has_key).map(|want| want.revision.clone());
+        let pending = self
+            .report
+            .as_ref()
+            .and_then(|report| report.pending.get(&gateway.name));
+        gateway.applied_revision = pending.or(gateway.observed_revision.as_ref()).cloned();
+        gateway.failing |= deviation.as_ref().is_some_and(Deviation::is_failure);
+        gateway.note = deviation.as_ref().map(ToString::to_string);
+        gateway.deviation = deviation;
+        gateway
+    }
+
+    /// Why the switch does not run what Redis wants, if so.
+    fn deviation(&self, name: &str, row: Option<&Row>, want: Option<&Want>, connected: bool) -> Option<Deviation> {
+        if row.is_some_and(|row| row.stale) {
+            return Some(Deviation::SwitchUnreachable);
+        }
+        let runs = row.and_then(|row| row.revision.as_ref());
+        if let (Some(_), Some(refused)) = (runs, self.desired.refused().get(name)) {
+            let problem = refused.reason.to_string();
+            return Some(Deviation::NewValueRefused { problem });
+        }
+        if let Some(kept) = self.desired.get(name).and_then(|entry| entry.kept.as_ref()) {
+            let problem = kept.to_string();
+            return Some(Deviation::Kept { problem });
+        }
+        if let Some(reported) = self.reported(name, want) {
+            return Some(reported);
+        }
+        match (want, row) {
+            (Some(_), None) if !connected => Some(Deviation::SwitchNotConnected),
+            (Some(_), None) => Some(Deviation::Missing {
+                blocker: (!self.asked).then(|| self.blocker()),
+            }),
+            _ if self.asked => None,
+            (Some(want), Some(_)) if self.has_key && runs.is_some_and(|runs| !want.is_revision(runs)) => {
+                let blocker = self.blocker();
+                Some(Deviation::Outdated { blocker })
+            }
+            (None, Some(_)) if runs.is_some() => {
+                let blocker = self.blocker();
+                Some(Deviation::Unwanted { blocker })
+            }
+            (None, Some(_)) => Some(Deviation::NotOurs),
+            (Some(_), Some(_)) | (None, None) => None,
+        }
+    }
+
+    /// What the reconciler reports about it.
+    fn reported(&self, name: &str, want: Option<&Want>) -> Option<Deviation> {
+        let report = self.report.as_ref()?;
+        if let Some(problem) = report.troubles.get(name).cloned() {
+            return Some(Deviation::ActionFailed { problem });
+        }
+        let of_gateway = report.conflicts.iter().find(|conflict| match conflict {
+            Conflict::NotOurs { gateway, .. } | Conflict::Ghost { gateway, .. } => gateway.as_str() == name,
+            Conflict::ProfileNotRunning { .. } => false,
+        });
+        if let Some(conflict) = of_gateway.cloned() {
+            return Some(Deviation::Conflict { conflict });
+        }
+        let profile = &want?.profile;
+        let is_stopped = |conflict: &Conflict| matches!(conflict, Conflict::ProfileNotRunning { profile: stopped, .. } if stopped == profile);
+        let profile = report.conflicts.iter().any(is_stopped).then(|| profile.clone())?;
+        Some(Deviation::ProfileNotRunning { profile })
+    }
+
+    /// Why the change has not been made.
+    fn blocker(&self) -> Blocker {
+        match &self.report {
+            _ if !self.watched => Blocker::NoTrunkd,
+            Some(Report { held: Some(held), .. }) => Blocker::Held { held: held.clone() },
+            _ if self.paused => Blocker::Paused,
+            Some(report) if report.mode != "apply" => Blocker::Mode {
+                mode: report.mode.clone(),
+            },
+            Some(_) => Blocker::InProgress,
+            None => Blocker::NoReconciler,
+        }
+    }
+}
