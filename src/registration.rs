@@ -1,6 +1,6 @@
 //! Registration and ping states of a gateway, in FreeSWITCH's own words (FACTS 31).
 //!
-//! A word that a newer FreeSWITCH may bring is carried through as it is: never lost, never translated.
+//! A word that only a newer FreeSWITCH knows is passed through as it is.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -14,7 +14,7 @@ macro_rules! words {
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $type {
             $($(#[$word_doc])* $variant,)*
-            /// A word that this version doesn't know.
+            /// A word that trunkd does not know.
             Unknown(Box<str>),
         }
 
@@ -66,14 +66,14 @@ macro_rules! words {
 }
 
 words! {
-    /// Where a gateway's registration stands (`sofia_state_names` in mod_sofia.c).
+    /// The state of a gateway's registration (`sofia_state_names` in mod_sofia.c).
     State {
         Unreged = "UNREGED",
         Trying = "TRYING",
-        /// The 200 came; REGED follows at the next tick (FACTS 24).
+        /// The 200 arrived; REGED follows at the next tick (FACTS 24).
         Register = "REGISTER",
         Reged = "REGED",
-        /// Killed, its un-REGISTER on the way (FACTS 22).
+        /// Killed; its un-REGISTER is on its way (FACTS 22).
         Unregister = "UNREGISTER",
         Failed = "FAILED",
         FailWait = "FAIL_WAIT",
@@ -86,7 +86,7 @@ words! {
 }
 
 words! {
-    /// What the OPTIONS pings say (`sofia_gateway_status_name` in mod_sofia.c).
+    /// The result of the OPTIONS pings (`sofia_gateway_status_name` in mod_sofia.c).
     PingStatus {
         Down = "DOWN",
         Up = "UP",
@@ -99,14 +99,14 @@ words! {
 pub enum Pinged {
     Yes,
     No,
-    /// Only a snapshot tells.
+    /// Only a snapshot says.
     Unknown,
 }
 
-/// Whether calls can go over a gateway; `None` when nobody knows. `before` is what was known before.
+/// Whether a gateway can carry calls; `None` when that is unknown. `before` is the previous result.
 ///
-/// A registration that is made anew goes through UNREGED, TRYING and REGISTER with the ping status UP, which is what
-/// FreeSWITCH looks at when a call is to go out: it is no outage (FACTS 39).
+/// A gateway that registers again goes through UNREGED, TRYING and REGISTER with the ping status UP. FreeSWITCH checks
+/// only that status before an outgoing call, so this is no outage (FACTS 39).
 pub fn is_usable(state: &State, ping: Option<&PingStatus>, pinged: Pinged, before: Option<bool>) -> Option<bool> {
     let is_up = ping == Some(&PingStatus::Up);
     match state {
@@ -123,7 +123,7 @@ pub fn is_usable(state: &State, ping: Option<&PingStatus>, pinged: Pinged, befor
     }
 }
 
-/// A gateway's calls since it was started (FACTS 41).
+/// The calls of a gateway since it was started (FACTS 41).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calls {
     #[serde(rename = "in")]

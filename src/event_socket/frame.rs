@@ -4,19 +4,19 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::shown::shown;
 
-/// The longest header block that is read; real ones are under 200 bytes.
+/// The longest header block that is accepted. Real ones are under 200 bytes.
 const MAX_HEADERS_BYTES: usize = 8 * 1024;
-/// The longest answer to a command that is read: `sofia xmlstatus gateway` of 100,000 gateways takes 93 MB (FACTS 21).
+/// The longest reply that is accepted: `sofia xmlstatus gateway` takes 93 MB at 100,000 gateways (FACTS 21).
 const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
-/// The longest event that is read. Real ones are under 1 KiB; a carrier's reason phrase is in some.
+/// The longest event that is read. Real ones are under 1 KiB, but some contain a carrier's reason phrase.
 pub(super) const MAX_EVENT_BYTES: usize = 64 * 1024;
-/// One up to here is passed over, so that no carrier can end the connection: the SIP stack takes messages of 2 MiB, of
-/// which JSON makes 12 at most. What is longer is not FreeSWITCH's.
+/// A longer event is skipped up to this size, so that no carrier can end the connection: the SIP stack accepts messages
+/// of 2 MiB, which JSON can turn into 12. Anything longer is not FreeSWITCH's.
 const MAX_SKIPPED_BYTES: usize = 16 * 1024 * 1024;
-/// The longest body of every other kind; real ones are under 1 KiB.
+/// The longest body of any other type. Real ones are under 1 KiB.
 const MAX_SMALL_BYTES: usize = 64 * 1024;
 
-/// What a frame is, by its `Content-Type`.
+/// The `Content-Type` of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ContentType {
     AuthRequest,
@@ -32,7 +32,7 @@ pub(super) enum ContentType {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) content_type: ContentType,
-    /// The `Reply-Text` header: the answer of every command but `api`.
+    /// The `Reply-Text` header: the reply to every command except `api`.
     pub(super) reply_text: Option<String>,
     pub(super) body: Bytes,
 }
@@ -51,19 +51,19 @@ pub(super) enum FrameError {
     BadLength(String),
 }
 
-/// Takes frames out of what has been read so far.
+/// Splits what was read into frames.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
-    /// Headers that are already parsed, and the body length still to wait for.
+    /// The parsed headers of a frame whose body is not complete: type, reply text, body length.
     pending: Option<(ContentType, Option<String>, usize)>,
-    /// What is left of an event that is too long to be read.
+    /// Bytes of a too long event that are still to be skipped.
     skipped: usize,
-    /// Where the search for the blank line goes on, so that a slow sender costs no second look at the same bytes.
+    /// Where the search for the blank line continues, so that no byte is searched twice.
     searched: usize,
 }
 
 impl Decoder {
-    /// The next whole frame, or `None` until more bytes are there. An event that is too long comes without its body.
+    /// The next whole frame, or `None` until more bytes are read. An event that is too long comes without its body.
     pub(super) fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         let skipped = self.skipped.min(buffer.len());
         buffer.advance(skipped);
@@ -72,7 +72,7 @@ impl Decoder {
             return Ok(None);
         }
         if self.pending.is_none() {
-            // FreeSWITCH ends some bodies with a line feed that its length does not count.
+            // FreeSWITCH ends some bodies with a line feed that is not in their length.
             while self.searched == 0 && buffer.first() == Some(&b'\n') {
                 buffer.advance(1);
             }

@@ -1,11 +1,11 @@
-//! `sofia xmlstatus`, read tolerantly: several of its values are not escaped, so it may be no XML at all (FACTS 25).
+//! `sofia xmlstatus`, parsed tolerantly: several values are not escaped, so it may not even be XML (FACTS 25).
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::registration::{Calls, PingStatus, State};
 
-/// One gateway of the list, or a predecessor of it that waits to be deleted.
+/// One gateway of the list. It may be a predecessor that waits to be deleted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GatewayStatus {
     pub name: String,
@@ -17,48 +17,49 @@ pub struct GatewayStatus {
     pub details: GatewayDetails,
 }
 
-/// What only the list tells of a gateway.
+/// What no event says about a gateway.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GatewayDetails {
-    /// Seconds between two pings; 0 when none is set.
+    /// Seconds between two pings; 0 for none.
     pub ping_every: u32,
-    /// When the next ping is, or the one under way was due: seconds since 1970 by the switch's clock.
+    /// When the next ping is due, or the one in progress was: seconds since 1970 by the switch's clock.
     pub ping_due: i64,
-    /// A ping is under way.
+    /// A ping is in progress.
     pub pinging: bool,
     /// The round trip of the last answered ping; `None` when there is none.
     pub ping_ms: Option<f64>,
     pub calls: Calls,
-    /// Seconds until the next try to register, while it waits for one.
+    /// Seconds until the next attempt to register, while it waits for one.
     pub retry: Option<u32>,
 }
 
-/// A reply that is no list of gateways. It says nothing about which there are: never take it for an empty list.
+/// A reply that is not a complete list. Never treat it as an empty one.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     #[error(
         "FreeSWITCH does not know the command `sofia`: mod_sofia is not loaded; load it with `fs_cli -x 'load mod_sofia'`"
     )]
     NoModSofia,
-    #[error("the list of {0} was cut short or is none; it begins with {1:?}")]
+    #[error("the reply is not a complete list of {0}; it begins with {1:?}")]
     NotAList(&'static str, String),
     #[error("`sofia xmlstatus gateway` lists a gateway without its {0}")]
     Incomplete(&'static str),
 }
 
-/// Reads the list, in FreeSWITCH's order: of one name in one profile the first is the live one (FACTS 25).
+/// Parses the list, in FreeSWITCH's order: if a profile has several gateways of a name, the first is the live one
+/// (FACTS 25).
 ///
 /// # Errors
-/// [`StatusError`] when the reply is anything but a whole list.
+/// [`StatusError`] when the reply is not a complete list.
 pub fn parse_gateways(reply: &[u8]) -> Result<Vec<GatewayStatus>, StatusError> {
     let text = String::from_utf8_lossy(reply);
     gateways_in(whole(&text, "gateways")?)
 }
 
-/// Reads the answer to the question for one gateway; `None` when there is none of the name that is not being deleted.
+/// Parses the reply about one gateway; `None` when there is no live one of that name.
 ///
 /// # Errors
-/// [`StatusError`] when the reply is anything but that.
+/// [`StatusError`] when the reply is neither.
 pub fn parse_gateway(reply: &[u8]) -> Result<Option<GatewayStatus>, StatusError> {
     let text = String::from_utf8_lossy(reply);
     if text.trim() == "Invalid Gateway!" {
@@ -83,10 +84,10 @@ fn gateways_in(text: &str) -> Result<Vec<GatewayStatus>, StatusError> {
     Ok(gateways)
 }
 
-/// Reads the names of the profiles that run from `sofia xmlstatus`.
+/// Parses the names of the running profiles from `sofia xmlstatus`.
 ///
 /// # Errors
-/// [`StatusError`] when the reply is anything but a whole list.
+/// [`StatusError`] when the reply is not a complete list.
 pub fn parse_profiles(reply: &[u8]) -> Result<Vec<String>, StatusError> {
     let text = String::from_utf8_lossy(reply);
     let mut profiles = Vec::new();
@@ -104,7 +105,7 @@ pub fn parse_profiles(reply: &[u8]) -> Result<Vec<String>, StatusError> {
     Ok(profiles)
 }
 
-/// The reply, if it is a whole list of these.
+/// The reply, if it is a complete list.
 fn whole<'a>(text: &'a str, what: &'static str) -> Result<&'a str, StatusError> {
     let text = text.trim();
     if text.starts_with("-ERR") {
@@ -127,15 +128,15 @@ struct Partial<'a> {
 }
 
 impl<'a> Partial<'a> {
-    /// FreeSWITCH writes name and profile before the values that an operator chose, state and status after them: so the first of the
-    /// former and the last of the latter are its own words.
+    /// FreeSWITCH writes name and profile before the values that an operator chose, state and status after them. So the
+    /// first name and profile and the last state and status are its own.
     fn take(&mut self, tag: &str, value: &'a str) {
         match tag {
             "name" => drop(self.name.get_or_insert(value)),
             "profile" => drop(self.profile.get_or_insert(value)),
             "state" => {
                 self.state = Some(value);
-                // It stands behind the state, and not in every one.
+                // It follows the state, and only in some.
                 self.details.retry = None;
             }
             "status" => self.status = Some(value),
@@ -161,7 +162,7 @@ impl<'a> Partial<'a> {
 }
 
 impl GatewayDetails {
-    /// A number that a newer FreeSWITCH may write otherwise counts as none: it decides nothing.
+    /// A number that a newer FreeSWITCH writes differently counts as none. Nothing depends on it.
     fn take(&mut self, tag: &str, value: &str) {
         fn number<T: FromStr + Default>(value: &str) -> T {
             value.parse().unwrap_or_default()

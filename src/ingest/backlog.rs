@@ -1,5 +1,6 @@
-//! Events on their way to Redis. Bounded: with Redis away for long, the channel and the list lose the oldest events, which are counted; the
-//! hashes lose nothing, since the newest event of each gateway stays. Where there is no channel and no list, that is all that ever waits.
+//! Events on their way to Redis. Bounded: while Redis is away for long, the channel and the list lose the oldest events,
+//! which are counted. The hashes lose nothing, because the newest event of each gateway stays. Without a channel and a
+//! list, that is all that ever waits. Pure.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,21 +22,21 @@ impl AsRef<Observation> for Entry {
     }
 }
 
-/// How much waits at most.
+/// The most that may wait.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// Events that wait whole.
     pub(super) events: usize,
-    /// Memory, of those and of what waits for the hashes alone. The switch decides how long an event is.
+    /// Memory, of those and of what waits for the hashes alone: the switch decides how long an event is.
     pub(super) bytes: usize,
 }
 
-/// What found no room.
+/// What was dropped for lack of room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Dropped {
-    /// Events that the channel and the list do not get.
+    /// Events that are missing in the channel and the list.
     pub(super) announcements: u64,
-    /// Gateways whose state the hashes do not get: a snapshot is due.
+    /// Gateways whose state is missing in the hashes: a snapshot is due.
     pub(super) states: u64,
 }
 
@@ -43,12 +44,12 @@ pub(super) struct Dropped {
 #[derive(Debug)]
 pub(super) struct Backlog {
     entries: VecDeque<Entry>,
-    /// For the hashes alone, and older than all of `entries`.
+    /// For the hashes alone. All are older than `entries`.
     newest: Newest,
     limits: Limits,
-    /// What all of it takes.
+    /// About what all of it takes in memory.
     bytes: usize,
-    /// Whether there is a channel or a list, that every event goes to.
+    /// There is a channel or a list, which gets every event.
     announces: bool,
     dropped: Dropped,
 }
@@ -61,7 +62,7 @@ struct Newest {
 }
 
 impl Entry {
-    /// What it takes in memory, about: the event, the texts in its row, which are the event's, and the rest of both.
+    /// About what it takes in memory: the event, its texts again in the row, and the rest of both.
     fn bytes(&self) -> usize {
         const REST: usize = 768;
         2 * self.observation.json.len() + REST
@@ -81,7 +82,7 @@ impl Backlog {
     }
 
     pub(super) fn push(&mut self, mut entry: Entry) {
-        // Else the whole read buffer that it is a part of would stay with it.
+        // A slice would keep the whole read buffer alive.
         entry.observation.json = Bytes::copy_from_slice(&entry.observation.json);
         self.bytes += entry.bytes();
         if self.announces || entry.observation.change == Change::Nothing {
@@ -96,24 +97,24 @@ impl Backlog {
         self.entries.len() + self.newest.of.len()
     }
 
-    /// How many more events of `event_bytes` find room before others are dropped for them.
+    /// How many more events of `event_bytes` fit before others are dropped.
     pub(super) fn room(&self, event_bytes: usize) -> usize {
         let bytes = self.limits.bytes.saturating_sub(self.bytes);
         let events = self.limits.events.saturating_sub(self.entries.len());
         events.min(bytes / event_bytes)
     }
 
-    /// What was lost since this was last asked.
+    /// What was dropped since the last call.
     pub(super) fn take_dropped(&mut self) -> Dropped {
         std::mem::take(&mut self.dropped)
     }
 
-    /// Up to `most` events of one run and about `bytes`, oldest first; give them back with [`Backlog::put_back`] if they
+    /// Up to `max_events` of one run and about `max_bytes`, oldest first. Return them with [`Backlog::put_back`] if they
     /// could not be written.
-    pub(super) fn take(&mut self, most: usize, bytes: usize) -> Vec<Entry> {
-        let mut batch: Vec<Entry> = Vec::with_capacity(most.min(self.len()));
+    pub(super) fn take(&mut self, max_events: usize, max_bytes: usize) -> Vec<Entry> {
+        let mut batch: Vec<Entry> = Vec::with_capacity(max_events.min(self.len()));
         let before = self.bytes;
-        while batch.len() < most && before - self.bytes < bytes {
+        while batch.len() < max_events && before - self.bytes < max_bytes {
             match self.newest.front().or(self.entries.front()) {
                 Some(entry) if batch.first().is_none_or(|first| first.core_uuid == entry.core_uuid) => {}
                 _ => break,
@@ -125,7 +126,7 @@ impl Backlog {
         batch
     }
 
-    /// Puts a batch that was taken back in front.
+    /// Returns a batch that was taken to the front.
     pub(super) fn put_back(&mut self, batch: Vec<Entry>) {
         for entry in batch.into_iter().rev() {
             let is_whole = match entry.observation.change {
@@ -142,8 +143,8 @@ impl Backlog {
         self.shed();
     }
 
-    /// The marks of this run that are higher than `newest` are not to be believed: what they are of goes to the channel and
-    /// the list, and not to the hashes.
+    /// Marks of this run that are higher than `newest` are wrong. Their events go to the channel and the list, but not to
+    /// the hashes.
     pub(super) fn distrust(&mut self, core_uuid: &str, newest: u64) {
         let is_odd = |entry: &Entry| &*entry.core_uuid == core_uuid && entry.observation.mark > newest;
         for entry in self.entries.iter_mut().filter(|entry| is_odd(entry)) {
@@ -165,7 +166,7 @@ impl Backlog {
     fn shed(&mut self) {
         while self.entries.len() > self.limits.events || self.bytes > self.limits.bytes {
             let Some(mut entry) = self.entries.pop_front() else {
-                // What is left is of each gateway the newest.
+                // Only the newest of each gateway is left.
                 let Some(entry) = self.newest.pop_front() else { return };
                 self.bytes -= entry.bytes();
                 self.dropped.states += 1;
@@ -183,7 +184,7 @@ impl Backlog {
 }
 
 impl Newest {
-    /// Answers what no longer takes room for it.
+    /// Returns the bytes that this freed.
     fn push(&mut self, entry: Entry) -> usize {
         let gateway = entry.observation.gateway.clone();
         match self.of.remove(&gateway) {
@@ -215,7 +216,7 @@ impl Newest {
         self.of.remove(gateway)
     }
 
-    /// Puts an older one in front; a newer one that came meanwhile stands.
+    /// Returns an older one to the front. A newer one that came meanwhile stays. Returns the bytes that this freed.
     fn put_back(&mut self, entry: Entry) -> usize {
         let gateway = entry.observation.gateway.clone();
         match self.of.remove(&gateway) {
@@ -235,11 +236,11 @@ impl Newest {
     }
 }
 
-/// What is left of two changes of a gateway.
+/// Two changes of a gateway as one.
 fn newer(before: Entry, after: Entry) -> Entry {
     let is_one_run = before.core_uuid == after.core_uuid;
     match (&before.observation.change, &after.observation.change) {
-        // The row is the newer one's, the value in the gateways hash the older one's.
+        // The newer one has the row, the older one the value for the gateways hash.
         (Change::Set(_), Change::Note(row)) if is_one_run && after.observation.mark >= before.observation.mark => {
             let row = row.clone();
             let observation = Observation {
@@ -250,7 +251,7 @@ fn newer(before: Entry, after: Entry) -> Entry {
             Entry { observation, ..before }
         }
         (Change::Delete, Change::Note(_)) if is_one_run => before,
-        // Of one run, the mark says what is newer: a late event may come last.
+        // Within a run the mark says which is newer: a late event may come last.
         _ if is_one_run && before.observation.mark > after.observation.mark => before,
         _ => after,
     }

@@ -1,23 +1,23 @@
-//! Which `Event-Sequence` is to be believed. Pure.
+//! Which `Event-Sequence` is plausible. Pure.
 //!
-//! FreeSWITCH counts all its events, so the sequences of those that are heard have gaps; and dispatch threads may change
-//! their order (FACTS 32). But between two heartbeats it gets only so far, and only so much is ever late. A sequence
-//! beyond that is odd: taken at its word it would make every later event an old one. So it is set aside, and a snapshot
-//! tells the state. Several odd ones in a row that agree with one another are right, and what was believed is not.
+//! FreeSWITCH numbers all its events, so the ones that we receive have gaps, and its dispatch threads may reorder them
+//! (FACTS 32). But there is a limit to how far it gets between two heartbeats, and to how late an event can be. A sequence
+//! beyond that is odd: if it were believed, every later event would count as old. So its event is ignored, and a snapshot
+//! gets the state. When several odd sequences in a row are consistent, they are right, and the ones before were wrong.
 
-/// What comes before the next heartbeat (20 s) of a switch that fires 50,000 events a second.
-const LEAP: u64 = 1_000_000;
-/// FreeSWITCH keeps so many events for a listener that is behind (FACTS 33).
-const LATE: u64 = 100_000;
-/// So many odd ones that agree are believed.
+/// A switch that fires 50,000 events a second gets so far between two heartbeats (20 s).
+const MAX_LEAP: u64 = 1_000_000;
+/// FreeSWITCH keeps so many events for a slow listener (FACTS 33).
+const MAX_LATE: u64 = 100_000;
+/// So many consecutive odd ones are believed.
 const WITNESSES: u32 = 3;
 
-/// Of one connection.
+/// The sequences of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Sequences {
-    /// The highest that is believed.
+    /// The highest believed one.
     newest: Option<u64>,
-    /// The last odd one, and how many agreed with one another up to it.
+    /// The last odd one, and how many in a row were consistent up to it.
     odd: Option<(u64, u32)>,
 }
 
@@ -25,12 +25,12 @@ pub(super) struct Sequences {
 pub(super) enum Verdict {
     Believed,
     Odd,
-    /// Believed now, and what was believed before is not.
+    /// This one is believed, and those before it were wrong.
     Reset,
 }
 
 impl Sequences {
-    /// The highest that is believed, 0 when none was heard.
+    /// The highest believed one, 0 before the first.
     pub(super) fn newest(&self) -> u64 {
         self.newest.unwrap_or_default()
     }
@@ -60,7 +60,7 @@ impl Sequences {
 }
 
 fn follows(newest: u64, sequence: u64) -> bool {
-    (newest.saturating_sub(LATE)..=newest.saturating_add(LEAP)).contains(&sequence)
+    (newest.saturating_sub(MAX_LATE)..=newest.saturating_add(MAX_LEAP)).contains(&sequence)
 }
 
 #[cfg(test)]

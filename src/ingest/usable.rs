@@ -1,4 +1,4 @@
-//! Whether calls can go over a gateway, since when, and why not. Pure.
+//! Whether a gateway can carry calls, since when, and why not. Pure.
 
 use crate::observed::Row;
 use crate::registration::{PingStatus, Pinged, State, is_usable};
@@ -9,7 +9,7 @@ pub(super) const UNANSWERED_CHALLENGE: &str = "challenge not answered";
 const NO_ANSWER: &str = "no answer";
 const UNREGISTERED: &str = "unregistered";
 
-/// What a row was made of.
+/// What a row was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RowSource {
     /// An event that carried a SIP answer.
@@ -19,7 +19,7 @@ pub(super) enum RowSource {
     Snapshot,
 }
 
-/// Fills in whether the gateway of this row, whose other fields are known, is usable. `before` is the row before it.
+/// Fills in the fields about usability; the others are set. `before` is the previous row.
 pub(super) fn judge(row: &mut Row, before: Option<&Row>, source: RowSource) {
     let was = before.and_then(|before| before.usable);
     row.usable = usable(row, was, source);
@@ -44,7 +44,7 @@ fn usable(row: &Row, was: Option<bool>, source: RowSource) -> Option<bool> {
         (None, _) => Pinged::Unknown,
     };
     let usable = is_usable(row.state.as_ref()?, row.ping.as_ref(), pinged, was);
-    // A ping that never ends says nothing, and all that is known of such a trunk is its ping.
+    // A stuck ping says nothing, and nothing else is known about a trunk that does not register.
     usable.filter(|usable| !(*usable && row.ping_stuck && row.state == Some(State::Noreg)))
 }
 
@@ -57,7 +57,7 @@ fn why_not(row: &Row, before: Option<&Row>, source: RowSource) -> Option<String>
         _ if source == RowSource::EventWithAnswer && is_lost_ping(row, before) => PING_LOST,
         _ => {
             let answered = refusal(row).filter(|_| source == RowSource::EventWithAnswer);
-            // Between two tries no event says what the last one came to.
+            // Between two attempts no event carries the result of the last one.
             let was_down = before.filter(|before| before.usable == Some(false));
             let known = || was_down.and_then(|before| before.reason.clone());
             return answered.or_else(known).or_else(|| refusal(row));
