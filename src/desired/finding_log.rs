@@ -28,7 +28,7 @@ pub(crate) fn log_changes(before: Option<&Findings>, now: &Findings) {
     }
     let (fixed, _) = by_severity(changes.gone);
     for finding in fixed.iter().take(MAX_LINES) {
-        tracing::info!("no longer so: {}", finding.without_severity());
+        tracing::info!("resolved: {}", finding.without_severity());
     }
     if fixed.len() > MAX_LINES {
         tracing::info!(

@@ -11,8 +11,8 @@ use crate::desired::Current;
 use crate::event_socket::{self, ConnectError, OpenError, SwitchAddress};
 use crate::gateway::{Gateway, GatewayName};
 use crate::reconcile::{
-    Action, Assessment, Differences, Exempt, FieldChange, Hold, Known, Limits, Plan, differing_fields, form, look,
-    wants,
+    Action, Assessment, Differences, Exempt, FieldChange, Hold, Known, Limits, Plan, differing_fields, form,
+    read_switch, wants,
 };
 use crate::redis::{Store, StoreError};
 use crate::settings::{Settings, SwitchSettings};
@@ -100,7 +100,7 @@ pub async fn read(
     plans.stale = current.stale.as_ref().map(|(_, reason)| reason.clone());
     plans.is_key_missing = !store.has_key().await.map_err(away)?;
     let control = store.read_control().await.map_err(away)?;
-    let running = join_all(chosen.iter().map(|switch| read_switch(switch))).await;
+    let running = join_all(chosen.iter().map(|switch| ask(switch))).await;
     for (switch, running) in chosen.iter().zip(running) {
         let mut plan = SwitchPlan {
             switch: switch.name.clone(),
@@ -173,13 +173,13 @@ fn holds(reports: &Reports, switch: &str) -> Vec<HeldBy> {
 }
 
 /// What the switch runs, or a line with the problem and the fix.
-async fn read_switch(switch: &SwitchSettings) -> Result<Known, String> {
+async fn ask(switch: &SwitchSettings) -> Result<Known, String> {
     let address = SwitchAddress {
         name: switch.name.clone(),
         address: switch.address.to_string(),
         password: switch.password.clone(),
     };
-    look(&address, event_socket::Timing::default()).await.map_err(|error| {
+    read_switch(&address, event_socket::Timing::default()).await.map_err(|error| {
         let fix = match &error {
             OpenError::Connect(ConnectError::Io(_) | ConnectError::Timeout(..)) => {
                 "; check `address` of this [[switch]], and that FreeSWITCH runs and its mod_event_socket listens there"

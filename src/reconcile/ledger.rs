@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::served::Served;
 use crate::control::Removal;
 use crate::gateway::{Desired, GatewayName};
+use crate::reconcile::served::Served;
 use crate::redis::{Store, StoreError};
 
 /// Of the switches of the settings. Cheap to clone.

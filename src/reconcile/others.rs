@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::guard::Held;
+use super::plan::Held;
 use super::reporter::Reporter;
 use super::served::Served;
-use super::told::Told;
+use super::state_log::StateLog;
 use crate::control::{OTHER_SWITCHES, OrderReport, Report};
 use crate::gateway::Desired;
 use crate::health::{self, Health, Part};
@@ -26,7 +26,7 @@ pub struct Others {
     reporter: Arc<Reporter>,
     /// The switches that have an executor.
     listed: Vec<String>,
-    told: Told,
+    told: StateLog,
     /// The order that was read last, and the states that it is for.
     order: Option<(String, BTreeSet<String>)>,
     last_order: Option<OrderReport>,
@@ -41,7 +41,7 @@ impl Others {
             health,
             reporter: Arc::new(reporter),
             listed,
-            told: Told::default(),
+            told: StateLog::default(),
             order: None,
             last_order: None,
         }
@@ -59,7 +59,7 @@ impl Others {
             Some(held) => self.health.set(part, health::State::Degraded, Some(held.to_string())),
             None => self.health.set(part, health::State::Ok, None),
         }
-        self.told.hold(OTHER_SWITCHES, held.as_ref());
+        self.told.update_hold(OTHER_SWITCHES, held.as_ref());
         let report = Report {
             held: held.as_ref().map(Held::summary),
             kill: held.map_or(0, |held| held.removals),

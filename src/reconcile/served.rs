@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::diff::Want;
-use super::guard::Held;
-use super::standing::{Guard, Runs, Standing};
+use super::plan::Held;
+use super::plan::Want;
+use super::served_state::{Guard, Runs, ServedState};
 use super::states::{StateNames, Steps};
 use crate::gateway::RevisionKey;
 use crate::gateway::{Desired, EntryChange, GatewayName, ProfileName};
@@ -35,11 +35,11 @@ pub struct Served {
 
 struct States {
     /// Those of the settings
-    configured: BTreeMap<String, Standing>,
+    configured: BTreeMap<String, ServedState>,
     /// Others that some gateway names
     named: BTreeMap<String, Named>,
     /// All that none names
-    any: Standing,
+    any: ServedState,
     /// The last state that was decided for all, and the last that was held from none.
     newest: Option<Arc<Desired>>,
     accepted_by_all: Option<Arc<Desired>>,
@@ -51,7 +51,7 @@ struct States {
 }
 
 struct Named {
-    standing: Standing,
+    standing: ServedState,
     /// When it asked last; 0 is never.
     asked: u64,
 }
@@ -103,7 +103,7 @@ impl Served {
         restored: Option<Arc<Desired>>,
         switches: impl IntoIterator<Item = String>,
     ) -> Self {
-        let standing = || Standing::new(restored.clone(), guard.as_ref());
+        let standing = || ServedState::new(restored.clone(), guard.as_ref());
         let configured = switches.into_iter().map(|switch| (switch, standing())).collect();
         let states = States {
             configured,
@@ -228,7 +228,7 @@ impl Served {
         let Some(guard) = &self.guard else {
             return Vec::new();
         };
-        let unshared = |standing: &mut Standing| {
+        let unshared = |standing: &mut ServedState| {
             let removals = standing.removals(now);
             removals.confirm(guard.confirm, now);
             let unshared = removals.unshared(now);
@@ -307,7 +307,7 @@ impl Served {
         }
     }
 
-    fn of<T>(&self, switch: &str, work: impl FnOnce(&mut Standing) -> T) -> Option<T> {
+    fn of<T>(&self, switch: &str, work: impl FnOnce(&mut ServedState) -> T) -> Option<T> {
         self.lock().configured.get_mut(switch).map(work)
     }
 
@@ -347,7 +347,7 @@ impl States {
                 }
                 // There is no place to keep anything of it: it is guarded from what was accepted by all.
                 None => {
-                    let standing = Standing::new(None, guard);
+                    let standing = ServedState::new(None, guard);
                     (switch, passing.insert(standing))
                 }
             }
@@ -398,7 +398,7 @@ impl States {
             return;
         }
         let before = self.any.accepted().or(self.accepted_by_all.as_ref());
-        let standing = Standing::new(before.cloned(), guard);
+        let standing = ServedState::new(before.cloned(), guard);
         self.named.insert(switch.to_owned(), Named { standing, asked: 0 });
     }
 
@@ -412,7 +412,7 @@ impl States {
         }
     }
 
-    fn known(&self, switch: &str) -> &Standing {
+    fn known(&self, switch: &str) -> &ServedState {
         let configured = self.configured.get(switch);
         configured
             .or(self.named.get(switch).map(|named| &named.standing))
@@ -429,7 +429,7 @@ impl Starting {
 
 #[cfg(test)]
 mod tests {
-    use super::super::guard::Limits;
+    use super::super::plan::Limits;
     use super::*;
     use crate::gateway::{ProfileFacts, RawDomain, RawDomains, Rules};
 

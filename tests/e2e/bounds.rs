@@ -63,7 +63,7 @@ async fn forty_thousand_findings_are_some_lines_and_a_summary_and_an_edit_is_its
     put(&mut connection, &[("broken".to_owned(), "{".to_owned())]).await;
     serving.wait_for("gateway broken").await;
     put(&mut connection, &[("broken".to_owned(), IP_TRUNK.to_owned())]).await;
-    serving.wait_for("no longer so: domain default, gateway broken").await;
+    serving.wait_for("resolved: domain default, gateway broken").await;
     let news: Vec<_> = serving
         .log()
         .lines()

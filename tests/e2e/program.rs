@@ -1213,7 +1213,7 @@ async fn a_hold_that_grows_is_logged_once() {
         rig.other.set_gateway("default", name, IP_TRUNK).await;
     }
     rig.wait_for_report("/kill", 0).await;
-    rig.serving.wait_for("no longer so: held: removes").await;
+    rig.serving.wait_for("resolved: held: removes").await;
     let log = rig.serving.log();
     let lines = |words: &str| {
         let of_switch = log.lines().filter(|line| line.contains(words) && line.contains("fs1"));

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Decision, Executor, Switch, Wanting};
 use crate::control::{Control, Order, OrderContent, OrderReport, Term};
 use crate::gateway::Desired;
-use crate::reconcile::ordered::Ordered;
+use crate::reconcile::plan::Ordered;
 use crate::shown::shown;
 
 /// An order that nobody began within this time is nobody's wish any more. Long enough for clocks that differ.

@@ -184,7 +184,7 @@ pub fn judge(
 /// Judges restarts of gateways whose revision was made with an unknown key. Nobody can tell whether
 /// they changed, and a lost key is more likely than that many edits. The limit is that of removals, and
 /// never all of two or more.
-pub fn judge_unknown_key(ours: usize, restarts: BTreeSet<GatewayName>, limits: &Limits) -> Option<Hold> {
+pub(super) fn judge_unknown_key(ours: usize, restarts: BTreeSet<GatewayName>, limits: &Limits) -> Option<Hold> {
     let count = restarts.len();
     let is_flood = count > limits.of(ours) || (count >= 2 && count >= ours);
     is_flood.then_some(Hold {

@@ -13,8 +13,8 @@ use super::*;
 use crate::control::{OrderContent, Report, Reports};
 use crate::gateway::RevisionKey;
 use crate::gateway::{ProfileFacts, ProfileName, RawDomain, RawDomains, Rules};
-use crate::reconcile::known::wants;
-use crate::reconcile::ordered::{Ordered, shown};
+use crate::reconcile::plan::wants;
+use crate::reconcile::plan::{Ordered, shown_change as shown};
 use crate::reconcile::{Actual, Guard, Have};
 
 const SWITCH: &str = "fs1";
@@ -40,7 +40,7 @@ enum Event {
     Set(BTreeSet<usize>),
     Flush,
     /// One trunkd looks at the switch, and does what it may.
-    Look(usize),
+    DecisionInput(usize),
     /// The switch stops.
     Stop,
     /// It boots, and asks that trunkd; before it does, all may look at it, while it runs nothing yet.
@@ -64,7 +64,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         6 => some().prop_map(Event::Remove),
         4 => some().prop_map(Event::Set),
         1 => Just(Event::Flush),
-        12 => trunkd().prop_map(Event::Look),
+        12 => trunkd().prop_map(Event::DecisionInput),
         2 => Just(Event::Stop),
         4 => (trunkd(), any::<bool>()).prop_map(|(trunkd, is_seen)| Event::Boot(trunkd, is_seen)),
         1 => (0..GATEWAYS).prop_map(Event::KillByHand),
@@ -223,7 +223,7 @@ impl World {
                 self.order = None;
                 self.reports = Reports::default();
             }
-            Event::Look(trunkd) => self.look(*trunkd),
+            Event::DecisionInput(trunkd) => self.look(*trunkd),
             Event::Stop if self.stopped.is_none() => {
                 self.stopped = Some(std::mem::take(&mut self.runs));
                 for trunkd in &mut self.trunkds {
@@ -405,7 +405,7 @@ impl World {
         let wants = wants(&newest, &key(), SWITCH);
         let differences = Differences::between(&wants, &known.actual);
         let is_done = self.order.as_ref().is_none_or(|order| order.is_done);
-        let look = Look {
+        let look = DecisionInput {
             switch: SWITCH,
             known: &known,
             ours: &known.actual.ours().into_iter().collect(),
@@ -442,9 +442,9 @@ impl World {
         decision.held
     }
 
-    fn act(&mut self, index: usize, action: &Action, word: Word) {
+    fn act(&mut self, index: usize, action: &Action, word: Authority) {
         let gateway = action.gateway();
-        if action.to().is_none() && word == Word::Redis {
+        if action.to().is_none() && word == Authority::Redis {
             self.charge(index, gateway, self.now);
         }
         if let Some(had) = self.runs.remove(gateway)

@@ -2,25 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use super::guard::Held;
 use crate::control::Conflict;
+use crate::reconcile::plan::Held;
 
 /// By what makes it the same thing: the kind of a hold, the gateway of a conflict.
 #[derive(Debug, Default)]
-pub(super) struct Told(BTreeMap<String, String>);
+pub(super) struct StateLog(BTreeMap<String, String>);
 
 const HELD: &str = "held: ";
 
-impl Told {
+impl StateLog {
     /// This is how things are now. Logs what is new, and what is over.
-    pub(super) fn now(&mut self, switch: &str, held: Option<&Held>, conflicts: &[Conflict]) {
+    pub(super) fn update(&mut self, switch: &str, held: Option<&Held>, conflicts: &[Conflict]) {
         let hold = held.map(|held| (format!("{HELD}{}", held.reason.kind()), held.to_string()));
         let conflicts = conflicts.iter().map(|conflict| (key(conflict), conflict.to_string()));
         self.set(switch, hold.into_iter().chain(conflicts).collect());
     }
 
     /// The same where nobody knows of conflicts.
-    pub(super) fn hold(&mut self, switch: &str, held: Option<&Held>) {
+    pub(super) fn update_hold(&mut self, switch: &str, held: Option<&Held>) {
         let is_hold = |(key, _): &(&String, &String)| key.starts_with(HELD);
         let others = self.0.iter().filter(|entry| !is_hold(entry));
         let mut now: BTreeMap<_, _> = others.map(|(key, text)| (key.clone(), text.clone())).collect();
@@ -39,7 +39,7 @@ impl Told {
             // Held for another reason by now is held.
             let goes_on = now.contains_key(key) || (is_held && key.starts_with(HELD));
             if !goes_on {
-                tracing::info!(switch, "no longer so: {text}");
+                tracing::info!(switch, "resolved: {text}");
             }
         }
         self.0 = now;
@@ -63,7 +63,7 @@ fn key(conflict: &Conflict) -> String {
 mod tests {
     use super::*;
     use crate::gateway::{GatewayName, ProfileName};
-    use crate::reconcile::guard::{HoldReason, Weight};
+    use crate::reconcile::plan::{HoldReason, Weight};
 
     #[test]
     fn a_hold_that_grows_is_the_same_hold() {
@@ -72,15 +72,15 @@ mod tests {
             weight: Weight { ours: 50, earlier: 0 },
             reason,
         };
-        let mut told = Told::default();
-        told.now("fs1", Some(&held(11, HoldReason::TooMany { limit: 10 })), &[]);
-        let first = told.keys().join(" ");
-        told.now("fs1", Some(&held(12, HoldReason::TooMany { limit: 10 })), &[]);
-        assert_eq!(told.keys().join(" "), first);
-        told.hold("fs1", Some(&held(50, HoldReason::All)));
-        assert_ne!(told.keys().join(" "), first);
-        told.now("fs1", None, &[]);
-        assert!(told.keys().is_empty());
+        let mut log = StateLog::default();
+        log.update("fs1", Some(&held(11, HoldReason::TooMany { limit: 10 })), &[]);
+        let first = log.keys().join(" ");
+        log.update("fs1", Some(&held(12, HoldReason::TooMany { limit: 10 })), &[]);
+        assert_eq!(log.keys().join(" "), first);
+        log.update_hold("fs1", Some(&held(50, HoldReason::All)));
+        assert_ne!(log.keys().join(" "), first);
+        log.update("fs1", None, &[]);
+        assert!(log.keys().is_empty());
     }
 
     #[test]
@@ -90,13 +90,13 @@ mod tests {
             profile: ProfileName::parse("later").unwrap(),
             gateways: gateways.iter().map(|gateway| name(gateway)).collect(),
         };
-        let mut told = Told::default();
-        told.now("fs1", None, &[waits(&["a"])]);
-        let first = told.keys().join(" ");
-        told.now("fs1", None, &[waits(&["a", "b"])]);
-        assert_eq!(told.keys().join(" "), first);
+        let mut log = StateLog::default();
+        log.update("fs1", None, &[waits(&["a"])]);
+        let first = log.keys().join(" ");
+        log.update("fs1", None, &[waits(&["a", "b"])]);
+        assert_eq!(log.keys().join(" "), first);
         // While the switch cannot be seen, nothing is known to be over.
-        told.hold("fs1", None);
-        assert_eq!(told.keys().join(" "), first);
+        log.update_hold("fs1", None);
+        assert_eq!(log.keys().join(" "), first);
     }
 }

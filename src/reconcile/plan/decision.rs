@@ -11,12 +11,12 @@ use super::diff::{Action, Differences, Plan, Want};
 use super::guard::{Held, Limits};
 use super::known::Known;
 use super::ordered::{Ordered, Progress};
-use super::served::Served;
-use super::standing::Runs;
 use crate::gateway::{Desired, GatewayName, RevisionKey};
+use crate::reconcile::served::Served;
+use crate::reconcile::served_state::Runs;
 
 /// A switch that is known, and what is wanted and ordered for it.
-pub struct Look<'a> {
+pub struct DecisionInput<'a> {
     pub switch: &'a str,
     pub known: &'a Known,
     /// Of the gateways of `known`, those that are ours.
@@ -49,14 +49,14 @@ pub struct Decision {
 
 /// By whose word something is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Word {
+pub enum Authority {
     /// It was shown to somebody, and ordered.
     Order,
     /// Redis wants it, and nothing holds it.
     Redis,
 }
 
-impl Look<'_> {
+impl DecisionInput<'_> {
     /// Also has the switch served accordingly.
     pub fn decide(&self, served: &Served, now: Instant) -> Decision {
         let order = self.order.filter(|_| !self.is_carried_out);
@@ -123,11 +123,11 @@ impl Look<'_> {
 
 impl Decision {
     /// Whether this may be done, and by whose word.
-    pub fn allows(&self, action: &Action) -> Option<Word> {
+    pub fn allows(&self, action: &Action) -> Option<Authority> {
         if !self.is_carried_out && self.progress.to_do.contains(action.gateway()) {
-            return Some(Word::Order);
+            return Some(Authority::Order);
         }
-        (self.by_itself && self.held.is_none()).then_some(Word::Redis)
+        (self.by_itself && self.held.is_none()).then_some(Authority::Redis)
     }
 
     /// How many gateways may still be taken off the switch with nobody's approval.

@@ -1,4 +1,5 @@
-//! What one switch is served: what Redis wants, unless that would take too many of its gateways away. The clock is passed in.
+//! What one switch is served: what Redis wants, unless that would remove too many of its gateways. The
+//! clock is an argument.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
@@ -7,9 +8,10 @@ use std::time::Duration;
 use imbl::OrdSet;
 use tokio::time::Instant;
 
-use super::guard::{Held, Limits, Weight, weigh};
+use super::loss::{Fate, Loss, Question, serves};
+use super::plan::{Held, Limits, Weight, weigh};
 use super::removals::Removals;
-use super::states::{Lost, Step, Steps};
+use super::states::{Lost, Steps};
 use crate::gateway::{Desired, GatewayName, ProfileName};
 
 /// By what removals are judged.
@@ -35,7 +37,7 @@ pub struct Runs {
     pub profiles: BTreeSet<ProfileName>,
 }
 
-pub(super) struct Standing {
+pub(super) struct ServedState {
     accepted: Option<Arc<Desired>>,
     held: Option<HeldBack>,
     /// Removals that somebody asked for by `trunkd apply`.
@@ -69,7 +71,7 @@ struct HeldBack {
     is_old: bool,
 }
 
-impl Standing {
+impl ServedState {
     pub(super) fn new(accepted: Option<Arc<Desired>>, guard: Option<&Guard>) -> Self {
         Self {
             accepted,
@@ -401,42 +403,4 @@ impl Standing {
             }
         }
     }
-}
-
-/// Whether a switch may be served `newest` after `before`.
-struct Question<'a> {
-    switch: &'a str,
-    before: &'a Arc<Desired>,
-    newest: &'a Arc<Desired>,
-    step: &'a Step,
-}
-
-impl Question<'_> {
-    fn is_kept(&self, name: &GatewayName, profile: &ProfileName) -> bool {
-        let is_in = |desired: &Desired| {
-            let entry = desired.get(name.as_str());
-            entry.is_some_and(|entry| entry.gateway.serves(Some(self.switch)) && entry.gateway.profile == *profile)
-        };
-        is_in(self.before) && is_in(self.newest)
-    }
-}
-
-struct Loss {
-    removals: usize,
-    stay: usize,
-    weight: Weight,
-}
-
-/// What becomes of a gateway that went lately.
-enum Fate {
-    /// It is among the removals.
-    Goes,
-    /// It is back, and stays.
-    Stays,
-    Gone,
-}
-
-fn serves(desired: &Desired, name: &GatewayName, switch: &str) -> bool {
-    let entry = desired.get(name.as_str());
-    entry.is_some_and(|entry| entry.gateway.serves(Some(switch)))
 }

@@ -23,11 +23,6 @@ pub struct FieldChange {
     pub to: Option<String>,
 }
 
-/// What differs between two versions of a gateway as FreeSWITCH sees it, the profile apart.
-pub fn changed_fields(old: &Gateway, new: &Gateway) -> Vec<FieldChange> {
-    differing_fields(&fields(old), &fields(new))
-}
-
 /// Field → value, a secret's as a digest under the key: fit to be kept, so that a later plan can say what differs.
 pub fn form(gateway: &Gateway, key: &RevisionKey) -> BTreeMap<String, String> {
     let kept = fields(gateway).into_iter().map(|(field, value)| {
@@ -272,7 +267,7 @@ mod tests {
 
     use super::*;
     use crate::gateway::ProfileName;
-    use crate::reconcile::guard::Weight;
+    use crate::reconcile::plan::Weight;
     use crate::reconcile::{Actual, Differences, Have, HoldReason, Limits, Verdict, Want, judge};
 
     fn gateway(name: &str) -> GatewayName {
@@ -476,7 +471,10 @@ mod tests {
             version("hunter2", Direction::Both),
             version("hunter3", Direction::Inbound),
         );
-        let told: Vec<_> = changed_fields(&old, &new).iter().map(change_text).collect();
+        let told: Vec<_> = differing_fields(&fields(&old), &fields(&new))
+            .iter()
+            .map(change_text)
+            .collect();
         assert_eq!(
             told,
             [
@@ -484,7 +482,7 @@ mod tests {
                 "variables.codecs direction: (not set) → \"inbound\""
             ]
         );
-        assert_eq!(changed_fields(&old, &old), []);
+        assert_eq!(differing_fields(&fields(&old), &fields(&old)), []);
     }
 
     #[test]

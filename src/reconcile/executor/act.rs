@@ -1,0 +1,286 @@
+//! Sends the commands of a plan and verifies what became of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::time::{Instant, timeout_at};
+
+use super::Executor;
+use super::switch::{Switch, Unknown, Wanting};
+use crate::event_socket::{Changes, CommandError, Commands, Killed, Permit, QueryError};
+use crate::gateway::{GatewayName, ProfileName};
+use crate::reconcile::plan::{Action, Want};
+use crate::reconcile::served::{Given, Start};
+
+/// Restarts that wait for their deletes at once: a tick or two each (FACTS 22).
+const AT_ONCE: usize = 64;
+/// From so many starts of one profile on, `startgw _all_` with an answer of just those is cheaper than as many reloads (FACTS 21).
+const BATCH_FROM: usize = 16;
+/// The most gateways in such an answer: 1 MiB is the most that FreeSWITCH reads by itself (FACTS 5).
+const BATCH_MOST: usize = 500;
+
+/// How an action ended.
+pub(super) enum ActionOutcome {
+    Done,
+    /// FreeSWITCH does not take this version.
+    Refused(String),
+    Failed(String),
+    /// Not done, or not to its end: another trunkd may change the switch by now.
+    Yielded,
+    /// Not done, or not to its end: the switch shuts down, or the connection to it ended. That says nothing about the
+    /// gateway.
+    Interrupted,
+}
+
+impl<S: Switch, W: Wanting> Executor<S, W> {
+    pub(super) async fn act(&mut self, actions: Vec<Action>) {
+        let Some((commands, changes)) = self.switch.commands() else {
+            return;
+        };
+        let (batches, single) = in_batches(actions);
+        // No round waits long for its pace, so that what is told of the work moves on.
+        let round = self.pace.lock().await.burst().clamp(8, AT_ONCE);
+        let this = &*self;
+        let doing = futures_util::stream::iter(single.into_iter().take(round))
+            .map(|action| async {
+                let outcome = this.act_on(&action, &commands, &changes).await;
+                (action, outcome)
+            })
+            .buffer_unordered(AT_ONCE);
+        let mut done: Vec<_> = doing.collect().await;
+        for (profile, mut actions) in batches {
+            actions.truncate(self.pace.lock().await.burst().clamp(1, BATCH_MOST));
+            done.extend(this.start_batch(&profile, actions, &commands, &changes).await);
+        }
+        for (action, outcome) in done {
+            // What failed on a switch that went away meanwhile failed because of that.
+            let interrupted =
+                matches!(outcome, ActionOutcome::Refused(_) | ActionOutcome::Failed(_)) && !self.switch.is_known();
+            self.record_outcome(
+                &action,
+                if interrupted {
+                    ActionOutcome::Interrupted
+                } else {
+                    outcome
+                },
+            );
+        }
+    }
+
+    async fn act_on(&self, action: &Action, commands: &Commands, changes: &Changes) -> ActionOutcome {
+        // Before the kill, so that no gateway is down longer than its replacing takes.
+        if action.to().is_some_and(|to| to.registers) {
+            self.pace.lock().await.take(1).await;
+        }
+        let before = self.switch.instance(action.gateway()).unwrap_or_default();
+        if let Some(from) = action.from() {
+            if !self.may_change() {
+                return ActionOutcome::Yielded;
+            }
+            match changes.kill(&from.profile, action.gateway(), self.permit()).await {
+                Ok(Killed::Marked) => {}
+                Ok(Killed::NoSuchGateway) => self.switch.survey_soon(),
+                Err(error) => return self.unanswered(&error),
+            }
+            if action.awaits_deletion() || action.to().is_none() {
+                match self.gone(action.gateway()).await {
+                    Ok(true) => {}
+                    Err(Unknown) => return ActionOutcome::Interrupted,
+                    Ok(false) => {
+                        self.switch.survey_soon();
+                        return ActionOutcome::Failed(format!(
+                            "it was killed, and is not gone after {:?}",
+                            self.timing.delete
+                        ));
+                    }
+                }
+            }
+        }
+        match action.to() {
+            Some(to) => self.start(action.gateway(), to, commands, changes, before).await,
+            None => ActionOutcome::Done,
+        }
+    }
+
+    /// Asked right before each command that changes the switch: whatever kept us since the last one, another trunkd may do it by now.
+    fn may_change(&self) -> bool {
+        self.permit().holds()
+    }
+
+    /// The same, for a command that may wait before it is sent.
+    fn permit(&self) -> Permit {
+        let (lease, ours) = (self.lease.clone(), self.memory.term);
+        Permit::new(move || ours.is_some() && lease.term() == ours)
+    }
+
+    /// How an action ended of which a command has no usable answer.
+    fn unanswered(&self, error: &QueryError) -> ActionOutcome {
+        match error {
+            QueryError::Command(CommandError::NotPermitted { .. }) => ActionOutcome::Yielded,
+            QueryError::Command(CommandError::Lost { .. }) => ActionOutcome::Interrupted,
+            QueryError::NoSofia => {
+                self.switch.not_ready();
+                ActionOutcome::Interrupted
+            }
+            _ => ActionOutcome::Failed(error.to_string()),
+        }
+    }
+
+    /// Waits for a killed gateway's `gateway_delete`.
+    async fn gone(&self, gateway: &GatewayName) -> Result<bool, Unknown> {
+        self.until(self.timing.delete, || Ok(self.switch.instance(gateway)?.is_none()))
+            .await
+    }
+
+    /// Waits for the `gateway_add` of what was started, so that its revision is booked on it, and the next plan does not start it again.
+    /// `before` is what was there before.
+    async fn appeared(&self, gateways: &[(&GatewayName, Option<u64>)]) {
+        let is_new = |gateway: &GatewayName, before: &Option<u64>| {
+            let now = self.switch.instance(gateway)?;
+            Ok(now.is_some() && now != *before)
+        };
+        let all = || {
+            gateways
+                .iter()
+                .try_fold(true, |all, (gateway, before)| Ok(all && is_new(gateway, before)?))
+        };
+        if self.until(self.timing.appear, all).await == Ok(false) {
+            // Refused, or its event was lost.
+            self.switch.survey_soon();
+        }
+    }
+
+    /// Waits until `holds`; false after `limit`.
+    async fn until(&self, limit: Duration, holds: impl Fn() -> Result<bool, Unknown>) -> Result<bool, Unknown> {
+        let deadline = Instant::now() + limit;
+        let mut changed = self.switch.changed();
+        loop {
+            changed.mark_unchanged();
+            if holds()? {
+                return Ok(true);
+            }
+            if timeout_at(deadline, changed.changed()).await.is_err() {
+                return Ok(false);
+            }
+        }
+    }
+
+    async fn start(
+        &self,
+        gateway: &GatewayName,
+        to: &Want,
+        commands: &Commands,
+        changes: &Changes,
+        before: Option<u64>,
+    ) -> ActionOutcome {
+        let (started, given) = {
+            let _alone = self.reload.lock().await;
+            if !self.may_change() {
+                return ActionOutcome::Yielded;
+            }
+            let name = self.switch.name();
+            self.served.begin_start(name, &to.profile, Start::One(gateway.clone()));
+            let started = changes.start(&to.profile, gateway, self.permit()).await;
+            (started, self.served.end_start(name))
+        };
+        if let Err(error) = started {
+            return self.unanswered(&error);
+        }
+        self.appeared(&[(gateway, before)]).await;
+        match self.switch.ask_revisions(commands, std::slice::from_ref(gateway)).await {
+            Ok(found) => verified(gateway, found.into_iter().next().flatten(), to, given.as_ref()),
+            Err(error) => self.unanswered(&error),
+        }
+    }
+
+    /// Starts many gateways of a profile together, as many as the pace allows.
+    async fn start_batch(
+        &self,
+        profile: &ProfileName,
+        actions: Vec<Action>,
+        commands: &Commands,
+        changes: &Changes,
+    ) -> Vec<(Action, ActionOutcome)> {
+        let names: Vec<_> = actions.iter().map(|action| action.gateway().clone()).collect();
+        let registering = actions
+            .iter()
+            .filter(|action| action.to().is_some_and(|to| to.registers))
+            .count();
+        self.pace.lock().await.take(registering).await;
+        let (started, given) = {
+            let _alone = self.reload.lock().await;
+            if !self.may_change() {
+                return actions
+                    .into_iter()
+                    .map(|action| (action, ActionOutcome::Yielded))
+                    .collect();
+            }
+            let (name, batch) = (self.switch.name(), Arc::new(names.iter().cloned().collect()));
+            self.served.begin_start(name, profile, Start::Many(batch));
+            let started = changes.start_all(profile, self.permit()).await;
+            (started, self.served.end_start(name))
+        };
+        let found = match started {
+            Ok(()) => {
+                let new: Vec<_> = names.iter().map(|name| (name, None)).collect();
+                self.appeared(&new).await;
+                self.switch.ask_revisions(commands, &names).await
+            }
+            Err(error) => Err(error),
+        };
+        let outcomes: Vec<_> = match found {
+            Ok(found) => actions
+                .iter()
+                .zip(found)
+                .filter_map(|(action, found)| Some(verified(action.gateway(), found, action.to()?, given.as_ref())))
+                .collect(),
+            Err(error) => actions.iter().map(|_| self.unanswered(&error)).collect(),
+        };
+        actions.into_iter().zip(outcomes).collect()
+    }
+}
+
+/// What FreeSWITCH has under a name after it was started, against what it was to have.
+fn verified(gateway: &GatewayName, found: Option<String>, to: &Want, given: Option<&Given>) -> ActionOutcome {
+    let given = given.map(|given| given.holds(gateway, to));
+    match found {
+        Some(found) if found == to.revision => ActionOutcome::Done,
+        // By an edit in between, of which the next plan knows; or by another trunkd that wants something else.
+        Some(found) => ActionOutcome::Failed(format!(
+            "FreeSWITCH was served another version of it, revision {found}: an edit came between, or its xml_curl binding asks another trunkd"
+        )),
+        None if given == Some(true) => ActionOutcome::Refused(
+            "FreeSWITCH does not have it after startgw, though it asked: either its log says why it was refused, or a gateway of this name that \
+             is not ours, on its disk or in the template, came first"
+                .to_owned(),
+        ),
+        None if given.is_some() => {
+            ActionOutcome::Failed("FreeSWITCH asked for it when this trunkd served another version of it, or none: an edit came between".to_owned())
+        }
+        None => ActionOutcome::Failed(
+            "FreeSWITCH did not ask this trunkd for it: see its log, and the gateway-url, the credentials and the time-out of its xml_curl binding"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Many starts of one profile are done together.
+fn in_batches(actions: Vec<Action>) -> (BTreeMap<ProfileName, Vec<Action>>, Vec<Action>) {
+    let (mut starts, mut single) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
+    for action in actions {
+        match &action {
+            Action::Start { to, .. } => starts.entry(to.profile.clone()).or_default().push(action),
+            Action::Restart { .. } | Action::Kill { .. } => single.push(action),
+        }
+    }
+    starts.retain(|_, actions| {
+        let few = actions.len() < BATCH_FROM;
+        if few {
+            single.append(actions);
+        }
+        !few
+    });
+    (starts, single)
+}

@@ -1,0 +1,153 @@
+//! Logs, health, metrics and the report in Redis.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Executor;
+use super::act::ActionOutcome;
+use super::memory::{MAX_REFUSALS, Trouble};
+use super::switch::{Switch, Wanting};
+use crate::backoff::Backoff;
+use crate::control::{Control, Report};
+use crate::gateway::Desired;
+use crate::health::{self, Part};
+use crate::metrics;
+use crate::reconcile::plan::{Action, Decision, Held};
+use crate::shown::shown;
+
+impl<S: Switch, W: Wanting> Executor<S, W> {
+    pub(super) fn record_outcome(&mut self, action: &Action, outcome: ActionOutcome) {
+        let (word, past) = match action {
+            Action::Start { .. } => ("start", "started"),
+            Action::Restart { .. } => ("restart", "restarted"),
+            Action::Kill { .. } => ("kill", "killed"),
+        };
+        let (gateway, switch) = (action.gateway(), self.switch.name().to_owned());
+        let domain = action.to().map_or("", |to| &*to.domain);
+        let (label, reason, refused) = match outcome {
+            ActionOutcome::Done => ("done", None, false),
+            ActionOutcome::Refused(reason) => ("refused", Some(reason), true),
+            ActionOutcome::Failed(reason) => ("failed", Some(reason), false),
+            ActionOutcome::Yielded => {
+                return tracing::debug!(%switch, %gateway, "left to another trunkd");
+            }
+            ActionOutcome::Interrupted => {
+                return tracing::debug!(%switch, %gateway, "could not {word}: the switch went away meanwhile");
+            }
+        };
+        ::metrics::counter!(metrics::RECONCILE_ACTIONS, "switch" => switch.clone(), "action" => word, "outcome" => label).increment(1);
+        let Some(reason) = reason else {
+            self.memory.troubles.remove(gateway);
+            return tracing::info!(%switch, %gateway, domain, "{past}");
+        };
+        let revision = action.to().map(|to| to.revision.clone());
+        let trouble = self.memory.troubles.entry(gateway.clone()).or_insert_with(|| Trouble {
+            revision: None,
+            reason: String::new(),
+            refusals: 0,
+            again: None,
+            backoff: Backoff::new(self.timing.first_retry, self.timing.most_retry),
+        });
+        let delay = trouble.backoff.delay();
+        trouble.refusals = if refused { trouble.refusals + 1 } else { 0 };
+        if trouble.refusals >= MAX_REFUSALS {
+            trouble.again = None;
+            tracing::error!(%switch, %gateway, domain, "could not {word}, and it is not tried again until it is edited, or until `trunkd apply`: {reason}");
+        } else {
+            trouble.again = Some(Instant::now() + delay);
+            if trouble.reason != reason {
+                tracing::warn!(%switch, %gateway, domain, "could not {word}, trying again: {reason}");
+            }
+        }
+        trouble.revision = revision;
+        trouble.reason = reason;
+    }
+
+    /// Logs holds and conflicts once, and sets the health and the metrics.
+    pub(super) fn publish(&mut self, decision: &Decision, control: &Control) {
+        let name = self.switch.name().to_owned();
+        let (plan, held) = (&decision.plan, decision.held.as_ref());
+        self.memory.state_log.update(&name, held, &plan.conflicts);
+        self.memory.is_held = held.is_some();
+        let wrong = held
+            .map(ToString::to_string)
+            .or_else(|| plan.conflicts.first().map(ToString::to_string))
+            .or_else(|| self.first_trouble());
+        let state = match wrong {
+            Some(_) => health::State::Degraded,
+            None => health::State::Ok,
+        };
+        let paused = control.paused_since(&name);
+        let pause = paused.map(|since| {
+            let since = shown(since);
+            format!("paused since {since}: it is changed by orders alone until `trunkd resume`")
+        });
+        let other = self.lease.other().filter(|_| wrong.is_none());
+        let other = other.map(|other| format!("trunkd {} changes this switch", shown(&other)));
+        let reasons: Vec<_> = wrong.into_iter().chain(pause).chain(other).collect();
+        let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
+        self.health.set(Part::Reconcile(name.clone()), state, reason);
+        let counts = [
+            (metrics::RECONCILE_HELD, usize::from(held.is_some())),
+            (metrics::RECONCILE_PAUSED, usize::from(paused.is_some())),
+            (metrics::RECONCILE_PENDING, plan.actions.len()),
+            (metrics::RECONCILE_CONFLICTS, plan.conflicts.len()),
+        ];
+        for (metric, count) in counts {
+            #[allow(clippy::cast_precision_loss, reason = "a count of gateways is far below 2^52")]
+            ::metrics::gauge!(metric, "switch" => name.clone()).set(count as f64);
+        }
+    }
+
+    pub(super) fn first_trouble(&self) -> Option<String> {
+        let troubles = &self.memory.troubles;
+        let (gateway, trouble) = troubles.iter().min_by_key(|(name, _)| *name)?;
+        let more = match troubles.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more: `trunkd status`)"),
+        };
+        Some(format!("gateway {gateway}: {}{more}", trouble.reason))
+    }
+
+    /// Writes down for `status` and `apply` how things stand.
+    pub(super) async fn report(&self, decision: &Decision, desired: &Arc<Desired>, control: &Control) {
+        let (plan, memory) = (&decision.plan, &self.memory);
+        let count = |wanted: fn(&Action) -> bool| plan.actions.iter().filter(|action| wanted(action)).count();
+        let pending = plan
+            .actions
+            .iter()
+            .filter_map(|action| Some((action.gateway().to_string(), action.to()?.revision.clone())));
+        let troubles = memory
+            .troubles
+            .iter()
+            .map(|(name, trouble)| (name.to_string(), trouble.reason.clone()));
+        let report = Report {
+            mode: self.mode.as_str().to_owned(),
+            paused: control.is_paused(self.switch.name()),
+            leads: memory.leads,
+            knows: true,
+            start: count(|action| matches!(action, Action::Start { .. })),
+            restart: count(|action| matches!(action, Action::Restart { .. })),
+            kill: count(|action| matches!(action, Action::Kill { .. })),
+            unchanged: plan.unchanged,
+            held: decision.held.as_ref().map(Held::summary),
+            held_back: self.held_back(decision.held.as_ref(), desired),
+            state: Some(self.served.state_name(desired)),
+            removals_left: Some(decision.removals_left(&memory.ours, self.limits)),
+            conflicts: plan.conflicts.clone(),
+            troubles: troubles.collect(),
+            pending: pending.collect(),
+            last_order: memory.last_order.clone(),
+        };
+        self.reporter.say(report).await;
+    }
+
+    pub(super) fn held_back(&self, held: Option<&Held>, desired: &Arc<Desired>) -> BTreeSet<String> {
+        let back = held
+            .map(|_| self.served.held_back(self.switch.name(), desired))
+            .unwrap_or_default();
+        back.iter().map(ToString::to_string).collect()
+    }
+}

@@ -1,0 +1,20 @@
+//! Decides what to change on a switch: takes values and returns values.
+//!
+//! No async, no I/O, no clock.
+
+mod assess;
+mod decision;
+mod diff;
+mod guard;
+mod known;
+mod ordered;
+mod text;
+
+pub use assess::{Assessment, Exempt};
+pub use decision::{Authority, Decision, DecisionInput};
+pub use diff::{Action, Actual, Differences, Have, Plan, Want};
+pub use guard::{Held, Hold, HoldReason, Limits, Verdict, Weight, judge, weigh};
+pub use known::{Known, Listed, wants};
+pub use ordered::shown as shown_change;
+pub use ordered::{Ordered, Progress};
+pub use text::{FieldChange, MASK, differing_fields, form, plan_text};

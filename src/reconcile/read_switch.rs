@@ -1,0 +1,77 @@
+//! Reads once what a switch runs.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::plan::{Known, Listed};
+use crate::event_socket::{self, GatewayStatus, OpenError, SNAPSHOT_CHUNK, Session, SwitchAddress};
+use crate::gateway::GatewayName;
+
+/// Asks a switch what it runs, once, and changes nothing.
+///
+/// # Errors
+/// [`OpenError`] when it was not read in full: that is never an empty `Known`.
+pub async fn read_switch(switch: &SwitchAddress, timing: event_socket::Timing) -> Result<Known, OpenError> {
+    let session = Session::open(switch, timing).await?;
+    let commands = &session.commands;
+    let (listed, profiles) = (commands.gateways().await?, commands.profiles().await?);
+    let (live, ghosts) = live_and_ghosts(&listed);
+    let names: Vec<_> = live
+        .iter()
+        .filter_map(|status| GatewayName::parse(&status.name).ok())
+        .collect();
+    let mut revisions = HashMap::new();
+    for chunk in names.chunks(SNAPSHOT_CHUNK) {
+        let found = commands.revisions(chunk).await?;
+        revisions.extend(chunk.iter().map(GatewayName::as_str).zip(found));
+    }
+    let gateways = live.iter().map(|status| Listed {
+        name: &status.name,
+        profile: Some(&status.profile),
+        state: Some(&status.state),
+        revision: revisions.get(status.name.as_str()).map(Option::as_deref),
+    });
+    Ok(Known::new(profiles.iter().map(String::as_str), ghosts, gateways))
+}
+
+/// For each name its live gateway, which is listed first, and the other profiles that have one of that name (FACTS 18). Others of its profile
+/// wait to be deleted (FACTS 25).
+fn live_and_ghosts(listed: &[GatewayStatus]) -> (Vec<&GatewayStatus>, Vec<(&str, &str)>) {
+    let (mut live, mut ghosts) = (BTreeMap::new(), Vec::new());
+    for status in listed {
+        let first: &GatewayStatus = live.entry(status.name.as_str()).or_insert(status);
+        if first.profile != status.profile {
+            ghosts.push((status.name.as_str(), status.profile.as_str()));
+        }
+    }
+    (live.into_values().collect(), ghosts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registration::{PingStatus, State};
+
+    fn status(name: &str, profile: &str) -> GatewayStatus {
+        GatewayStatus {
+            name: name.to_owned(),
+            profile: profile.to_owned(),
+            state: State::Reged,
+            ping: PingStatus::Up,
+            uptime: None,
+            details: crate::event_socket::GatewayDetails::default(),
+        }
+    }
+
+    #[test]
+    fn of_one_name_the_first_is_live_and_the_others_are_predecessors_or_ghosts() {
+        let all = [
+            status("a", "external"),
+            status("b", "internal"),
+            status("a", "external"),
+            status("a", "internal"),
+        ];
+        let (live, ghosts) = live_and_ghosts(&all);
+        assert!(live.iter().map(|status| &**status).eq([&all[0], &all[1]]));
+        assert_eq!(ghosts, [("a", "internal")]);
+    }
+}
