@@ -2,14 +2,14 @@
 //! traits.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
 use super::source::LiveSource;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
-use crate::ingest::Ingest;
+use crate::ingest::{Cursor, Ingest};
 use crate::reconcile::{Known, Learned, Listed, RunningSource, Switch, Unknown, Wanted, Wanting};
 
 impl Wanting for LiveSource {
@@ -27,8 +27,8 @@ impl Wanting for LiveSource {
     }
 }
 
-/// A switch as `ingest` knows it.
-pub(super) struct LiveSwitch(pub(super) Arc<Ingest>);
+/// A switch as `ingest` knows it, with the executor's place among its changes.
+pub(super) struct LiveSwitch(pub(super) Arc<Ingest>, pub(super) Mutex<Cursor>);
 
 impl RunningSource for LiveSwitch {
     fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>> {
@@ -46,28 +46,30 @@ impl Switch for LiveSwitch {
     }
 
     fn learn(&self, known: &mut Known) -> Result<Learned, Unknown> {
-        let news = self.0.news().ok_or(Unknown)?;
-        let ghosts = news.ghosts.iter().map(|(name, profile)| (&**name, profile.as_str()));
-        let profiles = news.profiles.iter().map(String::as_str);
-        let gateways = news.gateways.iter().map(|gateway| Listed {
+        // The value is replaced whole.
+        let mut cursor = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self.0.changes_since(&mut cursor).ok_or(Unknown)?;
+        let ghosts = running.ghosts.iter().map(|(name, profile)| (&**name, profile.as_str()));
+        let profiles = running.profiles.iter().map(String::as_str);
+        let gateways = running.gateways.iter().map(|gateway| Listed {
             name: &gateway.name,
             profile: gateway.profile.as_deref(),
             state: gateway.state.as_ref(),
             revision: gateway.revision.as_ref().map(Option::as_deref),
         });
-        if news.is_all {
+        if running.is_complete {
             *known = Known::new(profiles, ghosts, gateways);
             return Ok(Learned::Anew);
         }
         known.look_around(profiles, ghosts);
-        let mut changed = Vec::with_capacity(news.gateways.len() + news.gone.len());
+        let mut changed = Vec::with_capacity(running.gateways.len() + running.removed.len());
         for listed in gateways {
             if let Ok(name) = GatewayName::parse(listed.name) {
                 known.set(name.clone(), &listed);
                 changed.push(name);
             }
         }
-        for name in news.gone.iter().filter_map(|name| GatewayName::parse(name).ok()) {
+        for name in running.removed.iter().filter_map(|name| GatewayName::parse(name).ok()) {
             known.forget(&name);
             changed.push(name);
         }
@@ -95,7 +97,7 @@ impl Switch for LiveSwitch {
     }
 
     fn survey_soon(&self) {
-        self.0.survey_soon();
+        self.0.snapshot_soon();
     }
 
     fn not_ready(&self) {

@@ -1,7 +1,7 @@
 //! Starts the tasks of an [`Application`], and stops them together.
 
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -159,7 +159,7 @@ impl Parts {
             holder: instance,
             health: self.health.clone(),
         };
-        let live = Arc::new(LiveSwitch(ingest));
+        let live = Arc::new(LiveSwitch(ingest, Mutex::default()));
         self.source.running.add(name, live.clone());
         let timing = self.timing.reconcile.clone();
         let executor = Executor::new(live, shared, &self.settings.reconcile, timing);
