@@ -69,7 +69,7 @@ fn what_was_not_done_or_is_still_held_is_in_the_outcome() {
 }
 
 #[test]
-fn a_hold_that_remains_fails_only_a_release() {
+fn a_release_is_not_done_while_something_is_held() {
     let held = |undone| OrderOutcome::Finished {
         undone,
         still_held: Some("later edits".to_owned()),
