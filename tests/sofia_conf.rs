@@ -5,6 +5,9 @@
 #[path = "support/fs_xml.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod fs_xml;
+#[path = "support/nasty.rs"]
+#[allow(unreachable_pub)]
+mod nasty;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +19,9 @@ use proptest::prelude::*;
 use trunkd::gateway::{
     Desired, Direction, Gateway, GatewayName, ProfileName, REVISION_VARIABLE, RawDomain, RawDomains, Severity, parse,
 };
-use trunkd::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates, render_gateway};
+use trunkd::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates, revision};
+
+use nasty::text;
 
 const KEY: RevisionKey = RevisionKey::new([7; 32]);
 
@@ -302,7 +307,7 @@ fn the_revision_changes_with_what_is_rendered_and_with_the_key_alone() {
     let rules = templates.rules(&ProfileName::parse("external").unwrap()).unwrap();
     let revision = |json: &str, key: &RevisionKey| {
         let gateway = parse("acme", b"gw", json.as_bytes(), &rules).gateway.unwrap();
-        render_gateway(&gateway, key).revision
+        revision(&gateway, key)
     };
     let base = r#"{"param":{"register":false,"realm":"r","proxy":"p"},"variables":{"a":"1","b":"2"}}"#;
     let same = [
@@ -327,25 +332,18 @@ fn the_revision_changes_with_what_is_rendered_and_with_the_key_alone() {
 }
 
 #[test]
-fn a_rendered_gateway_is_what_the_document_holds_and_shows_no_secret() {
+fn a_document_holds_the_revision_and_debug_output_no_secret() {
     let templates = small();
     let desired = desired(
         templates,
         &[("acme", &[("gw_ok", include_str!("recordings/seed/gateway.json"))])],
     );
-    let rendered = render_gateway(&desired.get("gw_ok").unwrap().gateway, &KEY);
-    let document = templates
-        .document(&desired, &KEY, &query(Some("external"), GatewayQuery::One("gw_ok")))
-        .unwrap();
-    let unindented: String = document
-        .lines()
-        .map(|line| line.strip_prefix("            ").unwrap_or(""))
-        .filter(|l| !l.is_empty())
-        .map(|l| format!("{l}\n"))
-        .collect();
-    assert_eq!(unindented, rendered.xml);
-    assert!(rendered.xml.contains(&rendered.revision));
-    assert!(!format!("{rendered:?}{desired:?}{KEY:?}").contains("mytrunk@ddt"));
+    let query = query(Some("external"), GatewayQuery::One("gw_ok"));
+    let document = templates.next_document(&desired, &KEY, &query, None).unwrap();
+    let revision = revision(&desired.get("gw_ok").unwrap().gateway, &KEY);
+    assert!(document.text().to_string().contains(&revision));
+    assert!(document.text().to_string().contains("mytrunk@ddt"));
+    assert!(!format!("{document:?}{desired:?}{KEY:?}").contains("mytrunk@ddt"));
     assert_eq!(format!("{KEY:?}"), "RevisionKey(redacted)");
 }
 
@@ -477,69 +475,6 @@ impl Seen {
             .collect();
         serde_json::json!({"param": self.params, "variables": variables}).to_string()
     }
-}
-
-/// Pieces that FreeSWITCH's preprocessor or parser acts on, whole and in parts, so that neighbours may complete each other.
-const NASTY: [&str; 46] = [
-    "$${",
-    "$${domain}",
-    "$${x}",
-    "$",
-    "$$",
-    "{",
-    "}",
-    "<?xml",
-    "<?",
-    "?>",
-    "<include>",
-    "</include>",
-    "X-PRE-PROCESS",
-    "x-pre-process",
-    "<X-PRE-PROCESS cmd=\"exec\" data=\"id\"/>",
-    "x-pre-",
-    "X-Pre",
-    "-process",
-    "x",
-    "-",
-    "p",
-    "<!--#exec",
-    "<!--#",
-    "<!--",
-    "-->",
-    "--",
-    "<",
-    ">",
-    "/>",
-    "</gateway>",
-    "<gateway name=\"evil\">",
-    "\"",
-    "'",
-    "&",
-    "&#",
-    "&#36;",
-    "&#x24;",
-    "&amp;",
-    ";",
-    "]]>",
-    "<![CDATA[",
-    "\u{00A0}",
-    "顶顶通",
-    "😀",
-    "\u{FEFF}",
-    " ",
-];
-
-/// Pieces that no gateway may have.
-const FORBIDDEN: [&str; 8] = ["\n", "\r\n", "\t", "\0", "\u{1b}", "\u{85}", "\u{2028}", "\u{FFFF}"];
-
-fn text(forbidden: bool) -> impl Strategy<Value = String> {
-    let piece = prop_oneof![
-        6 => prop::sample::select(&NASTY[..]).prop_map(str::to_owned),
-        2 => any::<char>().prop_map(|c| c.to_string()),
-        2 => "[a-z0-9.:-]{1,8}",
-        if forbidden { 1 } else { 0 } => prop::sample::select(&FORBIDDEN[..]).prop_map(str::to_owned),
-    ];
-    vec(piece, 0..6).prop_map(|pieces| pieces.concat())
 }
 
 fn name() -> impl Strategy<Value = String> {
@@ -764,45 +699,6 @@ proptest! {
             prop_assert_eq!(gateways.children.len(), want.len());
             prop_assert_eq!(got, want);
         }
-    }
-
-    /// The escaper stands for itself, whatever `gateway::parse` may let through: only a NUL can't be carried.
-    #[test]
-    fn the_escaper_carries_every_text(params in btree_map(text(true), text(true), 0..4), variables in btree_map(text(true), text(true), 0..4)) {
-        let carried = |text: &str| text.replace('\0', "\u{FFFD}");
-        let distinct = |texts: &BTreeMap<String, String>| {
-            let mut names: Vec<_> = texts.keys().map(|name| carried(name)).collect();
-            names.dedup();
-            names.len() == texts.len() && !names.iter().any(|name| name == REVISION_VARIABLE)
-        };
-        prop_assume!(distinct(&params) && distinct(&variables));
-        let gateway = Gateway {
-            domain: "acme".into(),
-            name: GatewayName::parse("x-pre-process").unwrap(),
-            profile: ProfileName::parse("external").unwrap(),
-            enabled: true,
-            nodes: None,
-            params: params.iter().collect(),
-            variables: variables
-                .iter()
-                .map(|(name, value)| (name, value, Direction::Both))
-                .collect(),
-        };
-        let rendered = render_gateway(&gateway, &KEY);
-        let seen = fs_xml::preprocess(rendered.xml.as_bytes(), &globals());
-        prop_assert_eq!(
-            (&seen.executed, &seen.dropped_lines, &seen.expanded_globals),
-            (&vec![], &vec![], &vec![])
-        );
-        prop_assert_eq!(String::from_utf8_lossy(&seen.text), rendered.xml.as_str());
-        let element = fs_xml::parse(&seen.text).map_err(TestCaseError::fail)?;
-        prop_assert_eq!(element.attribute("name"), Some("x-pre-process"));
-        let got = Seen::of(&element);
-        let expected = Seen {
-            params: params.iter().map(|(name, value)| (carried(name), carried(value))).collect(),
-            variables: variables.iter().map(|(name, value)| (carried(name), (carried(value), Direction::Both))).collect(),
-        };
-        prop_assert_eq!(got, expected);
     }
 
     /// Whatever a template file is, it is refused, or our gateway arrives with the profile around it.

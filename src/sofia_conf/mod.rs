@@ -14,7 +14,6 @@ mod templates;
 
 pub use blocks::Text;
 pub use document::{Document, GatewayQuery, NOT_FOUND, Query};
-pub use render::{RenderedGateway, render_gateway};
 
 pub use crate::gateway::{KeyError, RevisionKey, revision};
 pub use templates::{TemplateError, TemplateWarning, Templates};

@@ -1,99 +1,60 @@
-//! One gateway as XML.
+//! Writes one gateway with quick-xml. Attribute values come from our own escaper.
 
-use std::fmt;
+use quick_xml::Writer;
+use quick_xml::events::attributes::Attribute;
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::name::QName;
 
-use super::escape::push_attribute;
+use super::escape::escape;
 use crate::gateway::{Direction, Gateway, REVISION_VARIABLE, RevisionKey, revision};
 
-/// A gateway as FreeSWITCH reads it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RenderedGateway {
-    /// The `<gateway>` element with its revision in it: one element a line, the last line ended.
-    pub xml: String,
-    /// 32 hexadecimal digits.
-    pub revision: String,
-}
-
-impl fmt::Debug for RenderedGateway {
-    /// Without the XML, which holds the password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RenderedGateway")
-            .field("revision", &self.revision)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Renders one gateway. The same gateway under the same key has the same revision, in whatever order its JSON was
-/// written.
-pub fn render_gateway(gateway: &Gateway, key: &RevisionKey) -> RenderedGateway {
-    let mut xml = String::new();
-    let revision = push_gateway(&mut xml, gateway, key, "");
-    RenderedGateway { xml, revision }
-}
-
-/// Appends the `<gateway>` element, each line behind `indent`, and returns the revision.
-pub(super) fn push_gateway(out: &mut String, gateway: &Gateway, key: &RevisionKey, indent: &str) -> String {
-    let revision = revision(gateway, key);
-    write_gateway(out, gateway, &revision, indent);
-    revision
-}
-
-fn write_gateway(out: &mut String, gateway: &Gateway, revision: &str, indent: &str) {
-    let line = |out: &mut String, parts: &[Part<'_>]| {
-        out.push_str(indent);
-        for part in parts {
-            match part {
-                Part::Plain(text) => out.push_str(text),
-                Part::Value(text) => push_attribute(out, text),
-            }
-        }
-        out.push('\n');
-    };
-    use Part::{Plain, Value};
-    line(
-        out,
-        &[Plain("<gateway name=\""), Value(gateway.name.as_str()), Plain("\">")],
-    );
+/// Appends the `<gateway>` element, one tag per line, each line indented by `indent`.
+pub(super) fn write_gateway(out: &mut Vec<u8>, gateway: &Gateway, key: &RevisionKey, indent: &str) {
+    let element = BytesStart::new("gateway").with_attributes([attribute("name", gateway.name.as_str())]);
+    write_line(out, indent, "", Event::Start(element.borrow()));
+    let mut param = BytesStart::new("param");
     for (name, value) in gateway.params.iter() {
-        line(
-            out,
-            &[
-                Plain("  <param name=\""),
-                Value(name),
-                Plain("\" value=\""),
-                Value(value),
-                Plain("\"/>"),
-            ],
-        );
+        param.clear_attributes();
+        param.extend_attributes([attribute("name", name), attribute("value", value)]);
+        write_line(out, indent, "  ", Event::Empty(param.borrow()));
     }
-    line(out, &[Plain("  <variables>")]);
-    let variable = |out: &mut String, name: &str, value: &str, direction: Direction| {
-        let end = match direction {
-            Direction::Both => "\"/>",
-            Direction::Inbound => "\" direction=\"inbound\"/>",
-            Direction::Outbound => "\" direction=\"outbound\"/>",
-        };
-        line(
-            out,
-            &[
-                Plain("    <variable name=\""),
-                Value(name),
-                Plain("\" value=\""),
-                Value(value),
-                Plain(end),
-            ],
-        );
-    };
-    for v in gateway.variables.iter() {
-        variable(out, v.name, v.value, v.direction);
+    let variables = BytesStart::new("variables");
+    write_line(out, indent, "  ", Event::Start(variables.borrow()));
+    let mut variable = BytesStart::new("variable");
+    let revision = revision(gateway, key);
+    // FreeSWITCH reports an inbound variable (FACTS 26), and it stays out of outbound calls.
+    let revision = (REVISION_VARIABLE, revision.as_str(), Direction::Inbound);
+    let all = gateway.variables.iter().map(|v| (v.name, v.value, v.direction));
+    for (name, value, direction) in all.chain([revision]) {
+        variable.clear_attributes();
+        variable.extend_attributes([attribute("name", name), attribute("value", value)]);
+        match direction {
+            Direction::Both => {}
+            Direction::Inbound => variable.push_attribute(attribute("direction", "inbound")),
+            Direction::Outbound => variable.push_attribute(attribute("direction", "outbound")),
+        }
+        write_line(out, indent, "    ", Event::Empty(variable.borrow()));
     }
-    // One direction is enough to read it back (FACTS 26), and keeps it out of outbound calls.
-    variable(out, REVISION_VARIABLE, revision, Direction::Inbound);
-    line(out, &[Plain("  </variables>")]);
-    line(out, &[Plain("</gateway>")]);
+    write_line(out, indent, "  ", Event::End(variables.to_end()));
+    write_line(out, indent, "", Event::End(element.to_end()));
 }
 
-enum Part<'a> {
-    Plain(&'a str),
-    Value(&'a str),
+/// An attribute with an escaped value. quick-xml writes the value of an [`Attribute`] as it is.
+pub(super) fn attribute<'a>(name: &'a str, value: &'a str) -> Attribute<'a> {
+    Attribute {
+        key: QName(name),
+        value: escape(value),
+    }
 }
+
+/// Appends one line with one tag. quick-xml's own indentation can't start from the indentation of a template.
+pub(super) fn write_line(out: &mut Vec<u8>, indent: &str, more_indent: &str, tag: Event<'_>) {
+    out.extend_from_slice(indent.as_bytes());
+    out.extend_from_slice(more_indent.as_bytes());
+    // Writing to memory can't fail.
+    let _ = Writer::new(&mut *out).write_event(tag);
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests;
