@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use trunkd::gateway::{
-    Desired, Direction, Gateway, GatewayName, ProfileName, REVISION_VARIABLE, RawDomain, RawDomains, Severity, parse,
+    Desired, Direction, GatewayName, ProfileName, REVISION_VARIABLE, RawDomain, RawDomains, Severity, parse,
 };
 use trunkd::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates, revision};
 

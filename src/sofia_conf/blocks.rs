@@ -84,7 +84,7 @@ pub(super) struct SortKey {
 }
 
 /// Some gateways and the text around them.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Block {
     text: Bytes,
     gateways: Vec<GatewaySpan>,

@@ -1,5 +1,6 @@
 //! The document that answers a request for a part of the configuration.
 
+use std::fmt;
 use std::sync::Arc;
 
 use quick_xml::events::{BytesStart, Event};
@@ -48,12 +49,18 @@ pub enum GatewayQuery<'a> {
 }
 
 /// A document that knows where each of our gateways is, so that the next version can reuse it.
-#[derive(Debug)]
 pub struct Document {
     text: Text,
     blocks: Vec<Arc<Block>>,
     /// The gateways it was made from.
     served: Entries,
+}
+
+impl fmt::Debug for Document {
+    /// Without the text, which contains passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Document").field(&self.text).finish()
+    }
 }
 
 impl Document {
