@@ -6,9 +6,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::lines::{Lines, span_at, strictly_inside};
+use super::load::{Loading, Part, Profile, TemplateError, TemplateWarning};
 use super::outline::{Comments, Element, Malformed, Outline};
 use super::preprocessor::{self, Directive, Note};
-use super::templates::{Loading, Part, Profile, TemplateError, TemplateWarning};
 use crate::files::{self, FileError};
 use crate::gateway::{GatewayName, ProfileFacts, ProfileName, is_true};
 

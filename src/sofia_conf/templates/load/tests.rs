@@ -2,9 +2,9 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use super::super::{GatewayQuery, Query, RevisionKey};
 use super::*;
 use crate::gateway::{Desired, RawDomain, RawDomains};
+use crate::sofia_conf::{GatewayQuery, Query, RevisionKey};
 
 const SOFIA_CONF: &str = "<configuration name=\"sofia.conf\">\n  <profiles>\n  </profiles>\n</configuration>\n";
 const KEY: RevisionKey = RevisionKey::new([7; 32]);

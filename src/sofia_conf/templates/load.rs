@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::template_file::{TemplateFile, read_sofia_conf};
+use super::file::{TemplateFile, read_sofia_conf};
 use crate::gateway::{GatewayName, ProfileFacts, ProfileName, Rules};
 
 /// The most profile files of a folder. Each profile is a thread and a port of FreeSWITCH's.
@@ -69,16 +69,16 @@ impl<D: fmt::Display> fmt::Display for Place<D> {
 pub struct Templates {
     dir: PathBuf,
     /// `sofia.conf.xml` up to and with what stands in its `<profiles>`, and from `</profiles>` on.
-    pub(super) head: String,
-    pub(super) tail: String,
+    pub(in crate::sofia_conf) head: String,
+    pub(in crate::sofia_conf) tail: String,
     /// What stands between the two, in order.
-    pub(super) parts: Vec<Part>,
+    pub(in crate::sofia_conf) parts: Vec<Part>,
     warnings: Vec<TemplateWarning>,
 }
 
 /// A piece of what goes into `<profiles>`.
 #[derive(Debug, Clone)]
-pub(super) enum Part {
+pub(in crate::sofia_conf) enum Part {
     /// What an operator wrote beside the profiles: comments, directives. Goes along with any of them.
     Text(String),
     Profile(Profile),
@@ -86,22 +86,22 @@ pub(super) enum Part {
 
 /// A profile as it stands in its file.
 #[derive(Debug, Clone)]
-pub(super) struct Profile {
-    pub(super) name: ProfileName,
-    pub(super) facts: ProfileFacts,
+pub(in crate::sofia_conf) struct Profile {
+    pub(in crate::sofia_conf) name: ProfileName,
+    pub(in crate::sofia_conf) facts: ProfileFacts,
     /// The whole `<profile>`, when there is nothing to put in.
-    pub(super) untouched: String,
+    pub(in crate::sofia_conf) untouched: String,
     /// The same, up to where our gateways go in and from there on.
-    pub(super) before: String,
-    pub(super) after: String,
+    pub(in crate::sofia_conf) before: String,
+    pub(in crate::sofia_conf) after: String,
     /// What our `<gateway>` lines are indented by.
-    pub(super) indent: String,
+    pub(in crate::sofia_conf) indent: String,
     /// Gateways that stand in the template: name, and the `<gateway>` element as it stands.
-    pub(super) own_gateways: Vec<(GatewayName, String)>,
+    pub(in crate::sofia_conf) own_gateways: Vec<(GatewayName, String)>,
     /// What stands between the template's `<gateways>` and `</gateways>`.
-    pub(super) own_section: String,
+    pub(in crate::sofia_conf) own_section: String,
     /// Whether directives in that section bring in gateways that we can't see.
-    pub(super) own_section_has_more: bool,
+    pub(in crate::sofia_conf) own_section_has_more: bool,
 }
 
 impl Templates {
@@ -137,7 +137,7 @@ impl Templates {
         Ok(templates)
     }
 
-    pub(super) fn profiles(&self) -> impl Iterator<Item = &Profile> {
+    pub(in crate::sofia_conf) fn profiles(&self) -> impl Iterator<Item = &Profile> {
         self.parts.iter().filter_map(|part| match part {
             Part::Profile(profile) => Some(profile),
             Part::Text(_) => None,
@@ -179,14 +179,14 @@ impl Templates {
 
 /// What is gathered over all files.
 #[derive(Default)]
-pub(super) struct Loading {
-    pub(super) warnings: Vec<TemplateWarning>,
+pub(in crate::sofia_conf) struct Loading {
+    pub(in crate::sofia_conf) warnings: Vec<TemplateWarning>,
     /// How much was read.
-    pub(super) bytes: u64,
+    pub(in crate::sofia_conf) bytes: u64,
     /// Lower-case name → where it was met: FreeSWITCH compares profile names in any case.
-    pub(super) profiles: HashMap<String, String>,
+    pub(in crate::sofia_conf) profiles: HashMap<String, String>,
     /// FreeSWITCH knows a gateway's name once, over all profiles (FACTS 18).
-    pub(super) gateways: HashMap<GatewayName, String>,
+    pub(in crate::sofia_conf) gateways: HashMap<GatewayName, String>,
 }
 
 /// A file of a hundred thousand odd lines is not told line by line.
