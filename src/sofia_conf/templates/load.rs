@@ -1,123 +1,49 @@
-//! The operator's own FreeSWITCH files: `sofia.conf.xml` and `sip_profiles/*.xml`.
-//!
-//! They pass through byte for byte. What is found out here is where our gateways go in, what FreeSWITCH's rules need to
-//! know of a profile, and what FreeSWITCH will not do as it reads.
+//! Reads and checks the templates of a folder.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use super::configuration::read_sofia_conf;
+use super::error::{TemplateError, TemplateWarning};
+use super::file::TemplateFile;
+use super::parts::{LoadState, Part, Profile};
+use super::profiles::profile_parts;
+use crate::gateway::{ProfileName, Rules};
 
-use super::file::{TemplateFile, read_sofia_conf};
-use crate::gateway::{GatewayName, ProfileFacts, ProfileName, Rules};
-
-/// The most profile files of a folder. Each profile is a thread and a port of FreeSWITCH's.
+/// The most profile files that are read. FreeSWITCH runs a thread and opens a port for each profile.
 const MAX_FILES: usize = 1000;
 
-/// The most warnings that are listed.
+/// The most warnings that are reported: a file may have a hundred thousand odd lines.
 const MAX_WARNINGS: usize = 200;
-
-/// Why the templates can't be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {reason}; {mend}", Place { file: file.display(), line: *line, column: *column })]
-pub struct TemplateError {
-    pub file: PathBuf,
-    /// Counted from 1; `None` when it is about the whole file.
-    pub line: Option<usize>,
-    /// In characters, counted from 1.
-    pub column: Option<usize>,
-    pub reason: String,
-    pub mend: String,
-}
-
-/// Something in a template that FreeSWITCH will not do as it reads.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, thiserror::Error)]
-#[error("{}: {reason}; {mend}", Place { file: file.display(), line: Some(*line), column: None })]
-pub struct TemplateWarning {
-    pub file: PathBuf,
-    /// Counted from 1.
-    pub line: usize,
-    pub reason: String,
-    pub mend: String,
-}
-
-/// `file:line:column`, as compilers write it and editors understand it.
-struct Place<D> {
-    file: D,
-    line: Option<usize>,
-    column: Option<usize>,
-}
-
-impl<D: fmt::Display> fmt::Display for Place<D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        if let Some(column) = self.column {
-            write!(f, ":{column}")?;
-        }
-        Ok(())
-    }
-}
 
 /// The templates, read and checked.
 #[derive(Debug, Clone)]
 pub struct Templates {
     dir: PathBuf,
-    /// `sofia.conf.xml` up to and with what stands in its `<profiles>`, and from `</profiles>` on.
+    /// `sofia.conf.xml` up to the content of `<profiles>`, and from `</profiles>` on.
     pub(in crate::sofia_conf) head: String,
     pub(in crate::sofia_conf) tail: String,
-    /// What stands between the two, in order.
+    /// What goes between the two, in order.
     pub(in crate::sofia_conf) parts: Vec<Part>,
     warnings: Vec<TemplateWarning>,
 }
 
-/// A piece of what goes into `<profiles>`.
-#[derive(Debug, Clone)]
-pub(in crate::sofia_conf) enum Part {
-    /// What an operator wrote beside the profiles: comments, directives. Goes along with any of them.
-    Text(String),
-    Profile(Profile),
-}
-
-/// A profile as it stands in its file.
-#[derive(Debug, Clone)]
-pub(in crate::sofia_conf) struct Profile {
-    pub(in crate::sofia_conf) name: ProfileName,
-    pub(in crate::sofia_conf) facts: ProfileFacts,
-    /// The whole `<profile>`, when there is nothing to put in.
-    pub(in crate::sofia_conf) untouched: String,
-    /// The same, up to where our gateways go in and from there on.
-    pub(in crate::sofia_conf) before: String,
-    pub(in crate::sofia_conf) after: String,
-    /// What our `<gateway>` lines are indented by.
-    pub(in crate::sofia_conf) indent: String,
-    /// Gateways that stand in the template: name, and the `<gateway>` element as it stands.
-    pub(in crate::sofia_conf) own_gateways: Vec<(GatewayName, String)>,
-    /// What stands between the template's `<gateways>` and `</gateways>`.
-    pub(in crate::sofia_conf) own_section: String,
-    /// Whether directives in that section bring in gateways that we can't see.
-    pub(in crate::sofia_conf) own_section_has_more: bool,
-}
-
 impl Templates {
-    /// Reads `sofia.conf.xml` and `sip_profiles/*.xml` of a folder, the latter sorted by name.
+    /// Reads `sofia.conf.xml` and `sip_profiles/*.xml` of a folder, the profile files sorted by name.
     pub fn load(dir: &Path) -> Result<Templates, TemplateError> {
-        let mut loading = Loading::default();
-        let (head, mut parts, tail) = read_sofia_conf(dir, &mut loading)?;
+        let mut state = LoadState::default();
+        let (head, mut parts, tail) = read_sofia_conf(dir, &mut state)?;
         let profiles_dir = dir.join("sip_profiles");
         for path in profile_files(&profiles_dir)? {
-            let file = TemplateFile::read(&path, &mut loading)?;
-            parts.extend(file.profile_parts(&mut loading)?);
+            let file = TemplateFile::read(&path, &mut state)?;
+            parts.extend(profile_parts(&file, &mut state)?);
         }
-        let mut warnings = loading.warnings;
+        let mut warnings = state.warnings;
         warnings.sort_unstable();
         warnings.dedup();
-        bound_warnings(&mut warnings);
+        limit_warnings(&mut warnings);
         let templates = Templates {
             dir: dir.to_owned(),
             head,
@@ -126,13 +52,11 @@ impl Templates {
             warnings,
         };
         if templates.profiles().next().is_none() {
-            return Err(TemplateError {
-                file: profiles_dir,
-                line: None,
-                column: None,
-                reason: "there is no profile in this folder".to_owned(),
-                mend: "put a FreeSWITCH profile file there, such as external.xml".to_owned(),
-            });
+            return Err(TemplateError::of_file(
+                &profiles_dir,
+                "there is no profile in this folder",
+                "put a FreeSWITCH profile file there, such as external.xml",
+            ));
         }
         Ok(templates)
     }
@@ -144,12 +68,12 @@ impl Templates {
         })
     }
 
-    /// In the order in which FreeSWITCH gets them.
+    /// In the order in which FreeSWITCH reads them.
     pub fn profile_names(&self) -> impl Iterator<Item = &ProfileName> {
         self.profiles().map(|profile| &profile.name)
     }
 
-    /// What gateways are checked against. An error when there is no template for `default_profile`.
+    /// The rules that gateways are checked against. Fails if no template defines `default_profile`.
     pub fn rules(&self, default_profile: &ProfileName) -> Result<Rules, TemplateError> {
         let profiles: BTreeMap<_, _> = self
             .profiles()
@@ -159,16 +83,14 @@ impl Templates {
             return Ok(Rules::new(default_profile.clone(), profiles));
         }
         let known: Vec<_> = profiles.keys().map(ProfileName::as_str).collect();
-        Err(TemplateError {
-            file: self.dir.join("sip_profiles"),
-            line: None,
-            column: None,
-            reason: format!("there is no template for the default profile '{default_profile}'"),
-            mend: format!(
+        Err(TemplateError::of_file(
+            &self.dir.join("sip_profiles"),
+            format!("there is no template for the default profile '{default_profile}'"),
+            format!(
                 "add one, or set templates.default_profile to one of {}",
                 known.join(", ")
             ),
-        })
+        ))
     }
 
     /// Sorted by file and line.
@@ -177,26 +99,13 @@ impl Templates {
     }
 }
 
-/// What is gathered over all files.
-#[derive(Default)]
-pub(in crate::sofia_conf) struct Loading {
-    pub(in crate::sofia_conf) warnings: Vec<TemplateWarning>,
-    /// How much was read.
-    pub(in crate::sofia_conf) bytes: u64,
-    /// Lower-case name → where it was met: FreeSWITCH compares profile names in any case.
-    pub(in crate::sofia_conf) profiles: HashMap<String, String>,
-    /// FreeSWITCH knows a gateway's name once, over all profiles (FACTS 18).
-    pub(in crate::sofia_conf) gateways: HashMap<GatewayName, String>,
-}
-
-/// A file of a hundred thousand odd lines is not told line by line.
-fn bound_warnings(warnings: &mut Vec<TemplateWarning>) {
+fn limit_warnings(warnings: &mut Vec<TemplateWarning>) {
     let more = warnings.len().saturating_sub(MAX_WARNINGS);
     warnings.truncate(MAX_WARNINGS);
     if let (1.., Some(last)) = (more, warnings.last().cloned()) {
         warnings.push(TemplateWarning {
             reason: format!("{more} more warnings follow that are not listed"),
-            mend: "see to those above first".to_owned(),
+            fix: "fix those above first".to_owned(),
             ..last
         });
     }
@@ -204,12 +113,12 @@ fn bound_warnings(warnings: &mut Vec<TemplateWarning>) {
 
 /// The profile files of a folder, sorted.
 fn profile_files(dir: &Path) -> Result<Vec<PathBuf>, TemplateError> {
-    let unreadable = |error: &io::Error| TemplateError {
-        file: dir.to_owned(),
-        line: None,
-        column: None,
-        reason: format!("the folder can't be read: {error}"),
-        mend: "make it, and put FreeSWITCH's profile files there".to_owned(),
+    let unreadable = |error: &io::Error| {
+        TemplateError::of_file(
+            dir,
+            format!("the folder can't be read: {error}"),
+            "make it, and put FreeSWITCH's profile files there",
+        )
     };
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).map_err(|error| unreadable(&error))? {
@@ -220,20 +129,15 @@ fn profile_files(dir: &Path) -> Result<Vec<PathBuf>, TemplateError> {
         }
     }
     if files.len() > MAX_FILES {
-        return Err(TemplateError {
-            file: dir.to_owned(),
-            line: None,
-            column: None,
-            reason: format!(
+        return Err(TemplateError::of_file(
+            dir,
+            format!(
                 "the folder has {} profile files; at most {MAX_FILES} are read",
                 files.len()
             ),
-            mend: "keep only the profiles that FreeSWITCH is to have".to_owned(),
-        });
+            "keep only the profiles that FreeSWITCH is to have",
+        ));
     }
     files.sort();
     Ok(files)
 }
-
-#[cfg(test)]
-mod tests;

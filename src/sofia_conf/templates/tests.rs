@@ -1,9 +1,10 @@
 use std::fs;
+use std::path::Path;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::gateway::{Desired, RawDomain, RawDomains};
+use crate::gateway::{Desired, GatewayName, ProfileFacts, ProfileName, RawDomain, RawDomains};
 use crate::sofia_conf::{GatewayQuery, Query, RevisionKey};
 
 const SOFIA_CONF: &str = "<configuration name=\"sofia.conf\">\n  <profiles>\n  </profiles>\n</configuration>\n";
@@ -239,7 +240,7 @@ fn a_broken_file_is_refused_with_its_place() {
         ("<profile name=\"a\">\n<!-- x -- y --></profile>", "a.xml:2:"),
         (
             "<!DOCTYPE x>\n<profile name=\"a\"/>",
-            "a.xml:1:1: the XML is not well-formed: a DOCTYPE can't stand inside",
+            "a.xml:1:1: the XML is not well-formed: a DOCTYPE can't be part",
         ),
         (
             "<profile/>",
@@ -268,7 +269,7 @@ fn a_broken_file_is_refused_with_its_place() {
         ("<settings/>", "a.xml:1:1: expected <profile>, found <settings>"),
         ("<!-- nothing -->", "a.xml:1:1: there is no <profile> in this file"),
         ("", "a.xml:1:1: there is no <profile> in this file"),
-        ("<profile name=\"a\"/>\n\0", "a.xml:2:1: the file holds a NUL"),
+        ("<profile name=\"a\"/>\n\0", "a.xml:2:1: the file has a NUL"),
     ] {
         let error = error(profile);
         assert!(error.starts_with(expected), "{profile:?}: {error}");
