@@ -1,5 +1,5 @@
-//! Values as people write them. A value may come from a TOML file with its type or from a variable as bare text, so each is read
-//! from its text, by one rule for both; a password that looks like a number stays what it is.
+//! Parses values as people write them. A TOML file has typed values and a variable has bare text, so both are parsed
+//! from text by the same rules. A password that looks like a number stays as it is.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,11 +11,11 @@ use secrecy::SecretString;
 use serde::Deserializer;
 use serde::de::{Error, SeqAccess, Visitor};
 
-use super::{AllowHooks, LogFormat, ReconcileMode};
+use super::choices::{AllowHooks, LogFormat, ReconcileMode};
 
-/// What can be read from one text. The error says what is wrong and what to write; it shows the text only where that is no secret.
+/// A value that is parsed from one text. The error says what to write instead, and quotes the text unless it is a secret.
 pub(super) trait FromText: Sized {
-    /// What is expected, for a value of another shape.
+    /// What is expected, for the error about a value of another type.
     const EXPECTED: &'static str;
 
     fn from_text(text: &str) -> Result<Self, String>;
@@ -29,7 +29,7 @@ pub(super) fn maybe<'de, D: Deserializer<'de>, T: FromText>(from: D) -> Result<O
     one(from).map(Some)
 }
 
-/// A list, or one text with commas between (or just one text, for what may hold a comma).
+/// A list, or one comma-separated text. Without [`ListItem::SPLIT`], one text is one item.
 pub(super) fn list<'de, D: Deserializer<'de>, T: ListItem>(from: D) -> Result<Vec<T>, D::Error> {
     from.deserialize_any(Many(PhantomData))
 }
@@ -39,13 +39,13 @@ pub(super) fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Erro
     one(from).map(|ByteSize(bytes)| bytes)
 }
 
-/// What a list can hold.
+/// An item of a list.
 pub(super) trait ListItem: FromText {
-    /// Whether a comma in one text separates items.
+    /// Whether commas separate items in a text.
     const SPLIT: bool = true;
 }
 
-/// `true`, `false`, or a list of names, also as one text with commas between.
+/// `true`, `false`, or a list of names, which may be one comma-separated text.
 pub(super) fn hooks<'de, D: Deserializer<'de>>(from: D) -> Result<AllowHooks, D::Error> {
     from.deserialize_any(Hooks)
 }
@@ -56,7 +56,7 @@ impl<'de> Visitor<'de> for Hooks {
     type Value = AllowHooks;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("true, false, or a list of names of variables")
+        f.write_str("true, false, or a list of variable names")
     }
 
     fn visit_bool<E: Error>(self, all: bool) -> Result<AllowHooks, E> {
@@ -369,97 +369,5 @@ pub(super) fn loopback_networks() -> Vec<IpNet> {
         .collect()
 }
 
-/// A Redis URL fit for a log: the password before the last `@`, and any `pass…=` of a query, replaced. What cannot be told apart
-/// is replaced too.
-pub(super) fn without_password(url: &str) -> String {
-    let (scheme, rest) = match url.split_once("://") {
-        Some((scheme, rest)) => (format!("{scheme}://"), rest),
-        None => (String::new(), url),
-    };
-    let (user, rest) = match rest.rsplit_once('@') {
-        Some((userinfo, rest)) => match userinfo.split_once(':') {
-            Some((user, _)) => (format!("{user}:***@"), rest),
-            None => ("***@".to_owned(), rest),
-        },
-        None => (String::new(), rest),
-    };
-    let (path, query) = match rest.split_once('?') {
-        Some((path, query)) => {
-            let pairs: Vec<String> = query
-                .split('&')
-                .map(|pair| match pair.split_once('=') {
-                    Some((name, _)) if name.to_ascii_lowercase().contains("pass") => format!("{name}=***"),
-                    _ => pair.to_owned(),
-                })
-                .collect();
-            (path, format!("?{}", pairs.join("&")))
-        }
-        None => (rest, String::new()),
-    };
-    format!("{scheme}{user}{path}{query}")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shown_url_never_holds_the_password() {
-        for (url, shown) in [
-            ("redis://10.0.0.1:6379/0", "redis://10.0.0.1:6379/0"),
-            ("redis://:s3cret@10.0.0.1", "redis://:***@10.0.0.1"),
-            (
-                "rediss://trunkd:s3cret@redis.example.net:6380/1",
-                "rediss://trunkd:***@redis.example.net:6380/1",
-            ),
-            ("redis://trunkd:s3c@ret/x@redis:6379", "redis://trunkd:***@redis:6379"),
-            ("redis://trunkd:s3cret?x@redis:6379", "redis://trunkd:***@redis:6379"),
-            ("redis://s3cret@redis", "redis://***@redis"),
-            ("trunkd:s3cret@redis", "trunkd:***@redis"),
-            (
-                "redis+unix:///run/redis.sock?db=1&pass=s3cret",
-                "redis+unix:///run/redis.sock?db=1&pass=***",
-            ),
-        ] {
-            assert_eq!(without_password(url), shown);
-        }
-    }
-
-    #[test]
-    fn sizes_are_read_with_and_without_units() {
-        let read = |text| ByteSize::from_text(text).map(|size| size.0);
-        assert_eq!(read("65536"), Ok(65536));
-        assert_eq!(read("64KiB"), Ok(65536));
-        assert_eq!(read("64 kb"), Ok(64_000));
-        assert_eq!(read("1MiB"), Ok(1 << 20));
-        for wrong in [
-            "",
-            "KiB",
-            "64 parsecs",
-            "-1",
-            "99999999999999999999",
-            "18446744073709551615k",
-        ] {
-            assert!(read(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn hosts_are_read_by_name_and_number() {
-        let read = |text| HostPort::from_text(text).map(|address| address.to_string());
-        assert_eq!(read("127.0.0.1:8021"), Ok("127.0.0.1:8021".to_owned()));
-        assert_eq!(read("FS1.example.net:8021"), Ok("fs1.example.net:8021".to_owned()));
-        assert_eq!(read("[::1]:8021"), Ok("[::1]:8021".to_owned()));
-        for wrong in [
-            "127.0.0.1",
-            "::1:8021",
-            ":8021",
-            "fs1:",
-            "fs1:99999",
-            "fs 1:8021",
-            "http://fs1:8021",
-        ] {
-            assert!(read(wrong).is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

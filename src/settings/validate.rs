@@ -1,23 +1,16 @@
-//! What one value alone can't tell: secrets that stand in a file, values that contradict each other, doors left open.
+//! Checks that need more than one value's type: ranges, contradictions, unguarded listeners.
 
 use std::collections::HashMap;
-use std::io::{self, Read};
-use std::path::Path;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::error::WayToRedis;
-use super::text::FromText;
-use super::{Credential, HttpSettings, OWN_KEYS, Origin, RedisSettings, SentinelSettings, Settings, SettingsError};
+use super::error::{SettingsError, WayToRedis};
+use super::model::{HttpSettings, OWN_KEYS, RedisSettings, SentinelSettings, Settings};
+use super::origin::Origin;
 
-/// A password is some tens of bytes, a list of a fleet's credentials some kilobytes; a path that names a log or a device is
-/// noticed instead of read.
-const SECRET_FILE_MAX_BYTES: u64 = 1024 * 1024;
-
-/// Reads the secret files, and refuses what can't be meant.
-pub(super) fn finish(settings: &mut Settings, origin: &dyn Fn(&str) -> Origin) -> Result<(), SettingsError> {
-    read_secrets(settings, origin)?;
+/// Checks ranges, and values that contradict each other.
+pub(super) fn values(settings: &Settings, origin: &dyn Fn(&str) -> Origin) -> Result<(), SettingsError> {
     let invalid = |key: &str, problem: String| {
         Err(SettingsError::Invalid {
             key: key.to_owned(),
@@ -86,127 +79,6 @@ pub(super) fn finish(settings: &mut Settings, origin: &dyn Fn(&str) -> Origin) -
         );
     }
     check_switches(settings, &invalid)
-}
-
-fn read_secrets(settings: &mut Settings, origin: &dyn Fn(&str) -> Origin) -> Result<(), SettingsError> {
-    let both = |first: &str, second: &str| SettingsError::Both {
-        first: format!("`{first}`"),
-        first_origin: origin(first),
-        second: format!("`{second}`"),
-        second_origin: origin(second),
-    };
-
-    let redis = &mut settings.redis;
-    let is_given = |secret: &SecretString| !secret.expose_secret().is_empty();
-    redis.url = redis.url.take().filter(is_given);
-    redis.password = redis.password.take().filter(is_given);
-    if let Some(path) = &redis.password_file {
-        if redis.password.is_some() {
-            return Err(both("redis.password", "redis.password_file"));
-        }
-        redis.password = Some(read_secret("redis.password_file", path, origin("redis.password_file"))?);
-    }
-    if let Some(sentinel) = &mut redis.sentinel {
-        const KEY: &str = "redis.sentinel.password_file";
-        sentinel.password = sentinel.password.take().filter(is_given);
-        if let Some(path) = &sentinel.password_file {
-            if sentinel.password.is_some() {
-                return Err(both("redis.sentinel.password", KEY));
-            }
-            sentinel.password = Some(read_secret(KEY, path, origin(KEY))?);
-        }
-    }
-
-    let http = &mut settings.http;
-    if let Some(path) = &http.credentials_file {
-        if !http.credentials.is_empty() {
-            return Err(both("http.credentials", "http.credentials_file"));
-        }
-        let text = read_secret("http.credentials_file", path, origin("http.credentials_file"))?;
-        http.credentials = credentials(text.expose_secret()).map_err(|problem| SettingsError::Invalid {
-            key: "http.credentials_file".to_owned(),
-            origin: origin("http.credentials_file"),
-            problem: format!("{}: {problem}", path.display()),
-        })?;
-    }
-
-    for switch in &mut settings.switches {
-        let key = |name: &str| format!("switch \"{}\": {name}", switch.name);
-        let invalid = |name: &str, problem: String| {
-            Err(SettingsError::Invalid {
-                key: key(name),
-                origin: origin("switch"),
-                problem,
-            })
-        };
-        if let Some(path) = &switch.password_file {
-            if is_given(&switch.password) {
-                return invalid(
-                    "password",
-                    "there is a `password_file` too: keep one of them".to_owned(),
-                );
-            }
-            switch.password = read_secret(&key("password_file"), path, origin("switch"))?;
-        } else if !is_given(&switch.password) {
-            let problem = "the event socket asks for one: write it as in FreeSWITCH's event_socket.conf.xml (as it is shipped: \
-                           \"ClueCon\"), or give `password_file`";
-            return invalid("password", problem.to_owned());
-        }
-        // What the event socket reads is one line.
-        if switch.password.expose_secret().chars().any(char::is_control) {
-            return invalid(
-                "password",
-                "it holds a control character or a line break, which FreeSWITCH can't read".to_owned(),
-            );
-        }
-    }
-    Ok(())
-}
-
-fn read_secret(key: &str, path: &Path, origin: Origin) -> Result<SecretString, SettingsError> {
-    let invalid = |problem: String| SettingsError::Invalid {
-        key: key.to_owned(),
-        origin: origin.clone(),
-        problem,
-    };
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)?
-            .take(SECRET_FILE_MAX_BYTES + 1)
-            .read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let shown = path.display();
-    let bytes = read().map_err(|error| invalid(format!("can't read {shown}: {error}")))?;
-    if bytes.len() as u64 > SECRET_FILE_MAX_BYTES {
-        return Err(invalid(format!("{shown} is over 1 MiB, so it is no secret's file")));
-    }
-    // The error of a conversion would carry the bytes.
-    let Ok(text) = std::str::from_utf8(&bytes) else {
-        return Err(invalid(format!("{shown} is not UTF-8 text")));
-    };
-    let text = text.trim_end_matches(['\n', '\r']);
-    if text.is_empty() {
-        return Err(invalid(format!("{shown} is empty")));
-    }
-    Ok(text.into())
-}
-
-/// One pair a line; empty lines and lines that begin with `#` are passed over.
-fn credentials(text: &str) -> Result<Vec<Credential>, String> {
-    let lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-    let pairs = lines
-        .map(|(number, line)| Credential::from_text(line).map_err(|problem| format!("line {}: {problem}", number + 1)));
-    let pairs: Vec<Credential> = pairs.collect::<Result<_, _>>()?;
-    // An empty list would ask nobody for credentials.
-    if pairs.is_empty() {
-        Err("it holds no `user:password` line".to_owned())
-    } else {
-        Ok(pairs)
-    }
 }
 
 type Refuse<'a> = dyn Fn(&str, String) -> Result<(), SettingsError> + 'a;
