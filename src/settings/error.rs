@@ -1,4 +1,4 @@
-//! What can be wrong with the settings, said for somebody who was woken up: which key, where it came from, what to write.
+//! Errors of the settings, for an operator at 3 in the morning: which key, where its value came from, what to write.
 //!
 //! No variant holds a value that could be secret, so neither `Display` nor `Debug` can show one.
 
@@ -21,7 +21,7 @@ pub enum SettingsError {
     #[error("{what} is not UTF-8 text")]
     NotUtf8 { what: String },
 
-    #[error("{}, line {line}, column {column}: this is no TOML: {problem}", path.display())]
+    #[error("{}, line {line}, column {column}: invalid TOML: {problem}", path.display())]
     Syntax {
         path: PathBuf,
         line: usize,
@@ -33,9 +33,9 @@ pub enum SettingsError {
     UnknownKey {
         key: String,
         origin: Origin,
-        /// What was probably meant, as it would be written there.
+        /// The key that was probably meant, spelled as there.
         suggestion: Option<String>,
-        /// The keys that there are in that table.
+        /// The keys of that table.
         known: Vec<String>,
     },
 
@@ -58,9 +58,8 @@ pub enum SettingsError {
     },
 
     #[error(
-        "no Redis is set: give `redis.url` the address of yours (in trunkd.toml under [redis]: url = \"redis://127.0.0.1:6379\"; \
-         or TRUNKD_REDIS__URL), name your Sentinels in `redis.sentinel`, or let trunkd run a private one (embedded = true; or \
-         TRUNKD_REDIS__EMBEDDED=true)"
+        "no Redis is set: set `redis.url` (TRUNKD_REDIS__URL), such as \"redis://127.0.0.1:6379\"; or `redis.sentinel`; or \
+         `redis.embedded = true` (TRUNKD_REDIS__EMBEDDED=true) for a private one"
     )]
     NoRedis,
 
@@ -70,26 +69,25 @@ pub enum SettingsError {
     )]
     TwoRedis { first: WayToRedis, second: WayToRedis },
 
-    #[error("`redis.tls` is set, but no connection would look at its certificates, since {why}; or remove `redis.tls`")]
+    #[error("`redis.tls` is set, but no connection uses TLS: {why}, or remove `redis.tls`")]
     UnusedCertificates { why: &'static str },
 
     #[error(
-        "`http.listen` is {listen}, beyond loopback, and nothing guards it: whoever reaches it could read the password of every \
-         gateway. Set `http.credentials` (in trunkd.toml under [http]: credentials = [\"fs1:a-long-password\"]; or \
-         TRUNKD_HTTP__CREDENTIALS) or `http.tls` with a `client_ca`, or listen on 127.0.0.1; `allow_open = true` says that it is \
-         meant to be open"
+        "`http.listen` is {listen}, beyond loopback, and nothing guards it: anyone who reaches it could read the password of every \
+         gateway. Set `http.credentials` (TRUNKD_HTTP__CREDENTIALS=fs1:a-long-password) or `http.tls` with a `client_ca`, or \
+         listen on 127.0.0.1. If it is meant to be open, set `http.allow_open = true`"
     )]
     Open { listen: SocketAddr },
 }
 
-/// One of the ways to a Redis, in words.
+/// One of the ways to reach a Redis, for the error about two of them.
 #[derive(Debug)]
 pub struct WayToRedis {
-    /// As it is set.
+    /// The setting.
     pub(super) set: &'static str,
-    /// What to remove to be without it, and where that can stand.
+    /// What to remove, and where it may be set.
     pub(super) removal: &'static str,
-    /// What is reached that way.
+    /// The Redis that it reaches.
     pub(super) shown: String,
 }
 

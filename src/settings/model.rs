@@ -12,7 +12,7 @@ use super::choices::{AllowHooks, LogFormat, ReconcileMode};
 use super::redis_url::without_password;
 use super::text::{self, Credential, HostPort};
 
-/// What the names of all keys begin with that trunkd keeps for itself.
+/// Prefix of the Redis keys that trunkd keeps for itself.
 pub const OWN_KEYS: &str = "trunkd:";
 
 /// Everything an operator can set. `trunkd.example.toml` has each key with its default.
@@ -21,7 +21,7 @@ pub const OWN_KEYS: &str = "trunkd:";
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where trunkd keeps what must outlive it: the embedded Redis. Default: the folder systemd gives (`StateDirectory=`); else
+    /// Where trunkd keeps the last good state and the embedded Redis. Default: the folder systemd gives (`StateDirectory=`); else
     /// `/var/lib/trunkd` with `/etc/trunkd/trunkd.toml`; else `data` beside the settings file. `TRUNKD_DATA_DIR`.
     pub data_dir: PathBuf,
     pub http: HttpSettings,
@@ -29,7 +29,7 @@ pub struct Settings {
     pub status: StatusSettings,
     pub templates: TemplateSettings,
     pub gateways: GatewaySettings,
-    /// Each `[[switch]]` table: one FreeSWITCH. In the environment one list of inline tables, which takes the place of the file's:
+    /// Each `[[switch]]` table: one FreeSWITCH. In the environment, one list of inline tables, which replaces the file's:
     /// `TRUNKD_SWITCH='[{name="fs1", address="127.0.0.1:8021", password="ClueCon"}]'`.
     #[serde(rename = "switch")]
     pub switches: Vec<SwitchSettings>,
@@ -40,23 +40,23 @@ pub struct Settings {
     pub config_file: Option<PathBuf>,
 }
 
-/// `[http]`: who may ask, and within which bounds.
+/// `[http]`: who may connect, and the limits.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpSettings {
     /// Address and port to listen on; port 0 takes a free one. `TRUNKD_HTTP__LISTEN`.
     #[serde(deserialize_with = "text::one")]
     pub listen: SocketAddr,
-    /// Basic credentials that `/xml_curl` accepts, each `user:password`; one pair a switch is a good habit. None: not asked for.
+    /// Basic credentials that `/xml_curl` accepts, each `user:password`; one pair per switch is a good habit. Empty: none needed.
     /// `TRUNKD_HTTP__CREDENTIALS` (one pair as it stands, or several as `["fs1:a", "fs2:b"]`).
     #[serde(deserialize_with = "text::list")]
     pub credentials: Vec<Credential>,
-    /// A file with `user:password` lines, instead of `credentials`. Loading puts its pairs into `credentials`.
+    /// A file with `user:password` lines, instead of `credentials`, which loading fills from it.
     /// `TRUNKD_HTTP__CREDENTIALS_FILE`.
     pub credentials_file: Option<PathBuf>,
-    /// Networks that may connect at all, `/health` and `/metrics` included; **empty: everybody**. When the key is not set, loading
-    /// fills in loopback for a `listen` on loopback, and leaves the list empty for one beyond it: an operator who opens the
-    /// address and sets credentials expects the switches to get in. `TRUNKD_HTTP__ALLOW` (`10.0.0.0/8,192.0.2.7`).
+    /// Networks that may connect, to `/health` and `/metrics` too; **empty: all**. If the key is not set, this is loopback for a
+    /// `listen` on loopback and empty otherwise: an operator who opens the address and sets credentials expects the switches to
+    /// get in. `TRUNKD_HTTP__ALLOW` (`10.0.0.0/8,192.0.2.7`).
     #[serde(deserialize_with = "text::list")]
     pub allow: Vec<IpNet>,
     /// Listen beyond loopback with neither credentials nor client certificates. `TRUNKD_HTTP__ALLOW_OPEN`.
@@ -67,7 +67,7 @@ pub struct HttpSettings {
     /// Largest request body, in bytes; `64KiB` and the like are read too. `TRUNKD_HTTP__MAX_BODY`.
     #[serde(deserialize_with = "text::bytes")]
     pub max_body: usize,
-    /// Time a client has to send its whole request, head and body. `TRUNKD_HTTP__REQUEST_TIMEOUT`.
+    /// Time that a client has to send its whole request. `TRUNKD_HTTP__REQUEST_TIMEOUT`.
     #[serde(deserialize_with = "text::one")]
     pub request_timeout: Duration,
     /// Connections open at once, all workers together. FreeSWITCH opens one for each request (FACT 10).
@@ -87,9 +87,9 @@ pub struct TlsSettings {
     pub cert: PathBuf,
     /// Its private key. `TRUNKD_HTTP__TLS__KEY`.
     pub key: PathBuf,
-    /// When set, a client must show a certificate that one of these authorities signed. `TRUNKD_HTTP__TLS__CLIENT_CA`.
+    /// If set, clients must present a certificate signed by one of these authorities. `TRUNKD_HTTP__TLS__CLIENT_CA`.
     pub client_ca: Option<PathBuf>,
-    /// Revocation lists of those authorities: a client whose certificate is on one is not let in. `TRUNKD_HTTP__TLS__CLIENT_CRL`.
+    /// Revocation lists of those authorities. Clients with a revoked certificate are refused. `TRUNKD_HTTP__TLS__CLIENT_CRL`.
     pub client_crl: Option<PathBuf>,
 }
 
@@ -114,7 +114,8 @@ pub struct RedisSettings {
     pub timeout: Duration,
     /// The keys that hold gateways: one `*`, at the end, stands for the domain. `TRUNKD_REDIS__GATEWAY_KEYS`.
     pub gateway_keys: String,
-    /// Serve these domains only, without looking for others. Empty: all that are found. Of one name in several, the first domain by name has it.
+    /// Serve only these domains. Empty: all that are found. If two domains define the same name, the first one (by domain name)
+    /// wins.
     /// `TRUNKD_REDIS__DOMAINS` (`default,tenant-a`).
     #[serde(deserialize_with = "text::list")]
     pub domains: Vec<String>,
@@ -131,13 +132,13 @@ pub struct RedisSettings {
 pub struct RedisTlsSettings {
     /// The authorities that the servers' certificates must come from, instead of the well-known ones. `TRUNKD_REDIS__TLS__CA`.
     pub ca: Option<PathBuf>,
-    /// What trunkd shows of itself to servers that ask for it; needs `key`. `TRUNKD_REDIS__TLS__CERT`.
+    /// trunkd's own certificate, for servers that ask for one; needs `key`. `TRUNKD_REDIS__TLS__CERT`.
     pub cert: Option<PathBuf>,
     /// Its private key. `TRUNKD_REDIS__TLS__KEY`.
     pub key: Option<PathBuf>,
 }
 
-/// `redis.sentinel`: the Sentinels, which tell where the master is. The master's own user and password are `redis.username` and
+/// `redis.sentinel`: the Sentinels, which know where the master is. The master's own user and password are `redis.username` and
 /// `redis.password`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -156,15 +157,15 @@ pub struct SentinelSettings {
     /// A file with it, instead of `password`. Loading reads it into `password`. `TRUNKD_REDIS__SENTINEL__PASSWORD_FILE`.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
-    /// Speak TLS with the Sentinels and the servers. `TRUNKD_REDIS__SENTINEL__TLS`.
+    /// Use TLS with the Sentinels and the servers. `TRUNKD_REDIS__SENTINEL__TLS`.
     #[serde(default, deserialize_with = "text::one")]
     pub tls: bool,
-    /// The number of the servers' database. `TRUNKD_REDIS__SENTINEL__DATABASE`.
+    /// Database number on the servers. `TRUNKD_REDIS__SENTINEL__DATABASE`.
     #[serde(default, deserialize_with = "text::one")]
     pub database: u32,
 }
 
-/// `[status]`: where what the gateways really do is written, as the original system's `gui.gateway`.
+/// `[status]`: where the state of the gateways is written, as the original system's `gui.gateway`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StatusSettings {
@@ -174,7 +175,7 @@ pub struct StatusSettings {
     pub channel: String,
     /// The list each event is appended to; empty: none. `TRUNKD_STATUS__LIST`.
     pub list: String,
-    /// Longest the list gets, in events; the oldest go. `TRUNKD_STATUS__LIST_MAX`.
+    /// Most events in the list; the oldest are dropped. `TRUNKD_STATUS__LIST_MAX`.
     #[serde(deserialize_with = "text::one")]
     pub list_max: usize,
 }
@@ -189,7 +190,7 @@ pub struct TemplateSettings {
     pub default_profile: String,
 }
 
-/// `[gateways]`: what a gateway in Redis may do.
+/// `[gateways]`: what gateways in Redis may do.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GatewaySettings {
@@ -202,7 +203,7 @@ pub struct GatewaySettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SwitchSettings {
-    /// What FreeSWITCH itself answers to `switchname` (FACT 37).
+    /// What FreeSWITCH itself answers to `switchname` (FACT 37). Environment: see [`Settings::switches`].
     pub name: String,
     /// Its event socket, `host:port`.
     #[serde(deserialize_with = "text::one")]
@@ -215,11 +216,11 @@ pub struct SwitchSettings {
     pub password_file: Option<PathBuf>,
 }
 
-/// `[reconcile]`: whether and how what Redis wants is brought onto the switches.
+/// `[reconcile]`: whether and how the switches are changed to match Redis.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReconcileSettings {
-    /// What is done about a switch that runs something else. `TRUNKD_RECONCILE__MODE`.
+    /// What happens if a switch differs from Redis. `TRUNKD_RECONCILE__MODE`.
     #[serde(deserialize_with = "text::one")]
     pub mode: ReconcileMode,
     /// How often each switch's own list of gateways is compared with what Redis holds. The read holds a lock that call set-up
@@ -230,10 +231,10 @@ pub struct ReconcileSettings {
     /// fifth of ours on that switch. `TRUNKD_RECONCILE__MAX_REMOVALS`.
     #[serde(deserialize_with = "text::maybe")]
     pub max_removals: Option<usize>,
-    /// For so long a removal counts against `max_removals`. `TRUNKD_RECONCILE__REMOVALS_WINDOW`.
+    /// How long a removal counts against `max_removals`. `TRUNKD_RECONCILE__REMOVALS_WINDOW`.
     #[serde(deserialize_with = "text::one")]
     pub removals_window: Duration,
-    /// Gateways that may begin to register in a second, on each switch; at least 1. `TRUNKD_RECONCILE__STARTS_PER_SECOND`.
+    /// Gateways that may start per second on each switch; at least 1. `TRUNKD_RECONCILE__STARTS_PER_SECOND`.
     #[serde(deserialize_with = "text::one")]
     pub starts_per_second: u32,
 }
@@ -245,7 +246,7 @@ pub struct LogSettings {
     /// A level (`off`, `error`, `warn`, `info`, `debug`, `trace`), or directives as `info,trunkd::ingest=debug`.
     /// `TRUNKD_LOG__LEVEL`.
     pub level: String,
-    /// `TRUNKD_LOG__FORMAT`.
+    /// How log lines look. `TRUNKD_LOG__FORMAT`.
     #[serde(deserialize_with = "text::one")]
     pub format: LogFormat,
 }
@@ -263,7 +264,7 @@ impl HttpSettings {
 }
 
 impl RedisSettings {
-    /// The URL with what may be secret in it replaced, for logs and errors; words for the embedded one and for Sentinel.
+    /// The URL with secrets replaced, for logs and errors; words for the embedded Redis and for Sentinel.
     pub fn shown_url(&self) -> String {
         match (&self.url, &self.sentinel) {
             (Some(url), _) => without_password(url.expose_secret()),
@@ -273,7 +274,7 @@ impl RedisSettings {
         }
     }
 
-    /// What every key of gateways begins with: `gateway_keys` without its `*`. The rest of such a key is the domain.
+    /// The prefix of keys that hold gateways: `gateway_keys` without its `*`. The rest of a key is the domain.
     pub fn key_prefix(&self) -> &str {
         self.gateway_keys.strip_suffix('*').unwrap_or(&self.gateway_keys)
     }

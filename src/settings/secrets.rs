@@ -115,7 +115,7 @@ fn read_secret(key: &str, path: &Path, origin: Origin) -> Result<SecretString, S
     let shown = path.display();
     let bytes = read().map_err(|error| invalid(format!("can't read {shown}: {error}")))?;
     if bytes.len() as u64 > SECRET_FILE_MAX_BYTES {
-        return Err(invalid(format!("{shown} is over 1 MiB, so it is no secret's file")));
+        return Err(invalid(format!("{shown} is over 1 MiB, too large for a secret")));
     }
     // The error of a conversion would carry the bytes.
     let Ok(text) = std::str::from_utf8(&bytes) else {

@@ -190,7 +190,7 @@ impl Variable {
                     key: key.clone(),
                     origin: Origin::Variable(name.to_owned()),
                     problem: format!(
-                        "its value begins as a TOML list or table but is none: {}",
+                        "its value starts like a TOML list or table but is not valid: {}",
                         one_line(error.message())
                     ),
                 })?;

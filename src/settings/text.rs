@@ -88,7 +88,7 @@ fn hook_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<String>, S
             let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
             if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(is_name) {
                 return Err(format!(
-                    "`{name}` is no name of a variable: write true, or names such as \"api_hangup_hook\""
+                    "`{name}` is not a variable name: write true, or names such as \"api_hangup_hook\""
                 ));
             }
             Ok(name)
@@ -170,7 +170,7 @@ impl FromText for u32 {
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse()
-            .map_err(|_| format!("`{text}` is no whole number from 0 to {}", u32::MAX))
+            .map_err(|_| format!("`{text}` is not a whole number from 0 to {}", u32::MAX))
     }
 }
 
@@ -179,7 +179,7 @@ impl FromText for usize {
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse()
-            .map_err(|_| format!("`{text}` is no whole number of 0 or more"))
+            .map_err(|_| format!("`{text}` is not a whole number of 0 or more"))
     }
 }
 
@@ -194,21 +194,21 @@ impl FromText for String {
 impl ListItem for String {}
 
 impl FromText for Duration {
-    const EXPECTED: &'static str = "a time with its unit, as \"300ms\" or \"60s\"";
+    const EXPECTED: &'static str = "a time with its unit, such as \"300ms\" or \"60s\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
         humantime::parse_duration(text)
-            .map_err(|_| format!("`{text}` is no time with its unit: write it as \"300ms\", \"60s\" or \"5m\""))
+            .map_err(|_| format!("`{text}` is not a time with a unit: write \"300ms\", \"60s\" or \"5m\""))
     }
 }
 
 impl FromText for SocketAddr {
-    const EXPECTED: &'static str = "an address with its port, as \"127.0.0.1:8080\"";
+    const EXPECTED: &'static str = "an address with its port, such as \"127.0.0.1:8080\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| {
             format!(
-                "`{text}` is no numeric address with a port: write \"127.0.0.1:8080\", \"[::1]:8080\", \
+                "`{text}` is not a numeric address with a port: write \"127.0.0.1:8080\", \"[::1]:8080\", \
                  or \"0.0.0.0:8080\" for every address of this machine"
             )
         })
@@ -216,7 +216,7 @@ impl FromText for SocketAddr {
 }
 
 impl FromText for IpNet {
-    const EXPECTED: &'static str = "a network, as \"10.0.0.0/8\"";
+    const EXPECTED: &'static str = "a network, such as \"10.0.0.0/8\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
         let network = text
@@ -224,7 +224,7 @@ impl FromText for IpNet {
             .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         network.map(|network| network.trunc()).map_err(|_| {
             format!(
-                "`{text}` is no network: write it as \"10.0.0.0/8\", or one address as \"192.0.2.7\" or \"2001:db8::7\""
+                "`{text}` is not a network: write \"10.0.0.0/8\", or an address such as \"192.0.2.7\" or \"2001:db8::7\""
             )
         })
     }
@@ -240,7 +240,7 @@ impl FromText for ReconcileMode {
             "apply" => Ok(ReconcileMode::Apply),
             "observe" => Ok(ReconcileMode::Observe),
             "off" => Ok(ReconcileMode::Off),
-            _ => Err(format!("`{text}` is none of apply, observe, off")),
+            _ => Err(format!("`{text}` is not one of apply, observe, off")),
         }
     }
 }
@@ -253,7 +253,7 @@ impl FromText for LogFormat {
             "auto" => Ok(LogFormat::Auto),
             "human" => Ok(LogFormat::Human),
             "json" => Ok(LogFormat::Json),
-            _ => Err(format!("`{text}` is none of auto, human, json")),
+            _ => Err(format!("`{text}` is not one of auto, human, json")),
         }
     }
 }
@@ -286,12 +286,12 @@ impl From<SocketAddr> for HostPort {
 }
 
 impl FromText for HostPort {
-    const EXPECTED: &'static str = "a host and its port, as \"127.0.0.1:8021\"";
+    const EXPECTED: &'static str = "a host and its port, such as \"127.0.0.1:8021\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is no host with a port: write \"10.0.0.5:8021\", \"fs1.example.net:8021\" or \"[::1]:8021\""
+                "`{text}` is not a host with a port: write \"10.0.0.5:8021\", \"fs1.example.net:8021\" or \"[::1]:8021\""
             )
         };
         if let Ok(address) = text.parse::<SocketAddr>() {
@@ -330,7 +330,7 @@ impl FromText for Credential {
                 password: password.into(),
             }),
             // The text is a secret, or was meant to be one.
-            _ => Err("a pair is not of the form \"user:password\", with neither side empty".to_owned()),
+            _ => Err("a pair must be \"user:password\", with neither side empty".to_owned()),
         }
     }
 }
@@ -342,10 +342,10 @@ impl ListItem for Credential {
 struct ByteSize(usize);
 
 impl FromText for ByteSize {
-    const EXPECTED: &'static str = "a size, as \"64KiB\" or a number of bytes";
+    const EXPECTED: &'static str = "a size, such as \"64KiB\" or a number of bytes";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no size: write a number of bytes, or \"64KiB\" or \"1MiB\"");
+        let wrong = || format!("`{text}` is not a size: write a number of bytes, or \"64KiB\" or \"1MiB\"");
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
         let scale: usize = match unit.trim_start().to_ascii_lowercase().as_str() {
