@@ -1,21 +1,23 @@
-//! Reads a template file and cuts it into pieces that are otherwise unchanged.
+//! A template file as text with the spans of its elements, cut into pieces without changing a byte.
 
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::include_path::working_path;
+use super::error::{TemplateError, TemplateWarning};
+use super::include_path::path_that_works;
 use super::lines::Lines;
 use super::outline::{Comments, Element, Malformed, Outline};
-use super::parts::{Loading, TemplateError, TemplateWarning};
-use super::preprocessor::{self, Directive, Note};
+use super::parts::LoadState;
+use super::preprocessor::{self, Directive, Problem};
 use super::spans::{span_at, strictly_inside};
 use crate::files::{self, FileError};
 
-/// The largest template file, in bytes. FreeSWITCH's own profiles take about 20,000.
+/// The largest template file that is read, in bytes. FreeSWITCH's own profiles take some 20,000.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
-/// The limit for all files together, in bytes. A thousand of FreeSWITCH's profiles take a third of it.
+/// The most that all files together may have, in bytes: three times a thousand profiles as FreeSWITCH ships them.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
 pub(super) fn with_line_end(mut text: String) -> String {
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
@@ -23,64 +25,49 @@ pub(super) fn with_line_end(mut text: String) -> String {
     text
 }
 
-/// A template file with its structure.
+/// A template file that was read and is well-formed.
 pub(super) struct TemplateFile {
     path: PathBuf,
     /// Without a byte order mark.
-    text: String,
+    pub(super) text: String,
     lines: Lines,
-    raw: Outline,
-    /// What is left out: the XML declaration and the `<include>` around everything. Sorted.
+    pub(super) outline: Outline,
+    /// Spans that no document gets: the XML declaration and an `<include>` around everything. Sorted.
     cuts: Vec<Range<usize>>,
-    /// `text` with spaces in place of the cuts.
-    blanked: String,
+    /// Same length as `text`, with spaces in place of the cuts.
+    uncut: String,
 }
 
 impl TemplateFile {
-    pub(super) fn read(path: &Path, loading: &mut Loading) -> Result<Self, TemplateError> {
-        let text = read_text(path, loading)?;
-        let mut file = Self {
-            path: path.to_owned(),
-            lines: Lines::default(),
-            raw: Outline::default(),
-            cuts: Vec::new(),
-            blanked: String::new(),
-            text,
-        };
-        file.raw = Outline::read(&file.text, Comments::Unchecked).map_err(|malformed| file.malformed(&malformed))?;
-        let wrappers = file.raw.children(None).filter(|(_, element)| is_wrapper(element));
-        let wrappers = wrappers.flat_map(|(_, element)| [element.open.clone(), element.close.clone()]);
-        let declaration = file.raw.declaration.iter().cloned();
-        file.cuts = declaration.chain(wrappers).filter(|cut| !cut.is_empty()).collect();
-        file.cuts.sort_by_key(|cut| cut.start);
-        file.blanked.clone_from(&file.text);
-        for cut in &file.cuts {
-            file.blanked.replace_range(cut.clone(), &" ".repeat(cut.len()));
+    pub(super) fn read(path: &Path, state: &mut LoadState) -> Result<TemplateFile, TemplateError> {
+        let bytes = read_bytes(path)?;
+        state.bytes += bytes.len() as u64;
+        if state.bytes > MAX_BYTES {
+            let reason = format!("with this file the templates have more than {MAX_BYTES} bytes");
+            let fix = "remove profiles that FreeSWITCH does not need";
+            return Err(TemplateError::of_file(path, reason, fix));
         }
-        file.lines = Lines::of(&file.text, &file.blanked);
+        let mut file = TemplateFile {
+            path: path.to_owned(),
+            text: decode(path, bytes)?,
+            lines: Lines::default(),
+            outline: Outline::default(),
+            cuts: Vec::new(),
+            uncut: String::new(),
+        };
+        if let Some(at) = file.text.find('\0') {
+            let reason = "the file has a NUL, where FreeSWITCH stops reading the line";
+            return Err(file.error(at, reason, "remove it"));
+        }
+        file.outline =
+            Outline::read(&file.text, Comments::Unchecked).map_err(|malformed| file.malformed(&malformed))?;
+        file.cuts = cuts(&file.outline);
+        file.uncut.clone_from(&file.text);
+        for cut in &file.cuts {
+            file.uncut.replace_range(cut.clone(), &" ".repeat(cut.len()));
+        }
+        file.lines = Lines::of(&file.text, &file.uncut);
         Ok(file)
-    }
-
-    /// In bytes.
-    pub(super) fn len(&self) -> usize {
-        self.text.len()
-    }
-
-    pub(super) fn text(&self, range: Range<usize>) -> &str {
-        &self.text[range]
-    }
-
-    pub(super) fn outline(&self) -> &Outline {
-        &self.raw
-    }
-
-    pub(super) fn element(&self, at: usize) -> &Element {
-        &self.raw.elements[at]
-    }
-
-    /// The white space before an element on its line.
-    pub(super) fn indent_of(&self, element: &Element) -> &str {
-        &self.text[self.line_start(element.open.start)..element.open.start]
     }
 
     pub(super) fn error(&self, at: usize, reason: impl Into<String>, fix: impl Into<String>) -> TemplateError {
@@ -94,7 +81,7 @@ impl TemplateFile {
         }
     }
 
-    pub(super) fn position(&self, at: usize) -> String {
+    pub(super) fn location(&self, at: usize) -> String {
         format!("{}:{}", self.path.display(), self.lines.number(at))
     }
 
@@ -103,27 +90,27 @@ impl TemplateFile {
         self.error(malformed.at, reason, "correct it")
     }
 
-    pub(super) fn warning(&self, at: usize, reason: String, fix: String) -> TemplateWarning {
+    pub(super) fn warning(&self, at: usize, reason: impl Into<String>, fix: impl Into<String>) -> TemplateWarning {
         TemplateWarning {
             file: self.path.clone(),
             line: self.lines.number(at),
-            reason,
-            fix,
+            reason: reason.into(),
+            fix: fix.into(),
         }
     }
 
-    /// The elements at the top level, or inside an `<include>` around everything.
+    /// The outermost elements, not counting an `<include>` around them.
     pub(super) fn top_elements(&self) -> impl Iterator<Item = (usize, &Element)> {
-        self.raw.elements.iter().enumerate().filter(|(_, element)| {
+        self.outline.elements.iter().enumerate().filter(|(_, element)| {
             let at_top = element.parent.is_none_or(|parent| {
-                self.raw.elements[parent].parent.is_none() && is_wrapper(&self.raw.elements[parent])
+                self.outline.elements[parent].parent.is_none() && is_wrapper(&self.outline.elements[parent])
             });
             at_top && !is_wrapper(element) && !element.name.eq_ignore_ascii_case(preprocessor::DIRECTIVE)
         })
     }
 
-    /// Where to add line ends: at these tags, if FreeSWITCH's preprocessor would act on their line and
-    /// drop our text with it. Nothing is added elsewhere.
+    /// Where line ends must be added: around tags that our text goes next to, if FreeSWITCH's preprocessor would act on
+    /// their line and lose them. Nothing is added elsewhere.
     pub(super) fn breaks(&self, tags: &[&Element], always: &[usize]) -> Vec<usize> {
         let mut breaks: Vec<usize> = tags
             .iter()
@@ -137,7 +124,7 @@ impl TemplateFile {
         breaks
     }
 
-    /// The start of the line if only white space comes before `at`; else `at`.
+    /// The start of the line, if nothing but white space stands between it and `at`; else `at`.
     pub(super) fn line_start(&self, at: usize) -> usize {
         self.lines.start_if_blank(at)
     }
@@ -166,7 +153,7 @@ impl TemplateFile {
         out
     }
 
-    /// The pieces before and after a tag that gets rewritten.
+    /// The pieces before and after a tag that will be rewritten.
     pub(super) fn pieces_around(&self, tag: &Range<usize>, range: Range<usize>, breaks: &[usize]) -> (String, String) {
         let (mut before, mut after) = (
             self.piece(range.start..tag.start, breaks),
@@ -186,12 +173,12 @@ impl TemplateFile {
         tag.strip_suffix("/>").unwrap_or(tag).trim_end()
     }
 
-    /// What FreeSWITCH's parser sees of the file. It must be well-formed and contain these tags.
+    /// The elements that are left after FreeSWITCH's preprocessor. The rest must be well-formed and still have `tags`.
     pub(super) fn surviving(&self, breaks: &[usize], tags: &[&Element]) -> Result<Outline, TemplateError> {
         const FIX: &str = "give each directive a line of its own, with nothing before or after it";
-        let text = preprocessor::surviving(&self.blanked, breaks);
+        let text = preprocessor::surviving(&self.uncut, breaks);
         let surviving = Outline::read(&text, Comments::Checked).map_err(|malformed| {
-            if Outline::read(&self.blanked, Comments::Checked).is_err_and(|before| before == malformed) {
+            if Outline::read(&self.uncut, Comments::Checked).is_err_and(|before| before == malformed) {
                 return self.malformed(&malformed);
             }
             let reason = "FreeSWITCH's preprocessor drops lines of this file that the rest needs to be well-formed";
@@ -213,39 +200,83 @@ impl TemplateFile {
         }
     }
 
-    /// The file's directives. Adds warnings about its lines.
-    pub(super) fn report(&self, loading: &mut Loading) -> Vec<Directive> {
-        let (directives, notes) = preprocessor::examine(&self.blanked, &self.raw.comments);
-        loading.warnings.extend(
+    /// The directives of the file. Adds warnings about lines that the preprocessor would not pass on.
+    pub(super) fn directives(&self, state: &mut LoadState) -> Vec<Directive> {
+        let (directives, notes) = preprocessor::examine(&self.uncut, &self.outline.comments);
+        state.warnings.extend(
             notes
                 .into_iter()
-                .map(|Note { at, reason, fix }| self.warning(at, reason, fix)),
+                .map(|Problem { at, reason, fix }| self.warning(at, reason, fix)),
         );
         directives
     }
 
-    pub(super) fn warn_of_include(&self, directive: &Directive, folder: &str, loading: &mut Loading) {
+    /// In an answer, a relative path starts at FreeSWITCH's configuration folder, not at the file's (FACTS 10).
+    pub(super) fn warn_of_include(&self, directive: &Directive, folder: &str, state: &mut LoadState) {
         let Some((cmd, data)) = &directive.action else { return };
         if !cmd.eq_ignore_ascii_case("include") {
             return;
         }
-        if let Some(path) = working_path(data, folder) {
+        if let Some(path) = path_that_works(data, folder) {
             let reason = format!(
                 "FreeSWITCH looks for '{data}' in its configuration folder, not beside the file, and finds nothing"
             );
-            loading
+            state
                 .warnings
                 .push(self.warning(directive.at, reason, format!("write data=\"{path}\"")));
         }
     }
 }
 
-/// The `<include>` around some of FreeSWITCH's files, whose lines it drops.
+fn read_bytes(path: &Path) -> Result<Vec<u8>, TemplateError> {
+    files::read(path, MAX_FILE_BYTES).map_err(|error| {
+        let fix = match &error {
+            FileError::TooLarge { bytes, most } => {
+                let reason = format!("the file has {bytes} bytes; at most {most} are read");
+                return TemplateError::of_file(path, reason, "make it shorter");
+            }
+            FileError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+                "put it there, or set templates.dir (--templates) to the folder that has it"
+            }
+            FileError::Io(_) => "make it readable",
+            _ => "put a file there, or remove it",
+        };
+        TemplateError::of_file(path, format!("the file can't be read: {error}"), fix)
+    })
+}
+
+/// The text without a byte order mark.
+fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, TemplateError> {
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let (line, column) = line_and_column(&String::from_utf8_lossy(valid), valid.len());
+        TemplateError {
+            line: Some(line),
+            column: Some(column),
+            ..TemplateError::of_file(path, "the file is not UTF-8", "save it as UTF-8")
+        }
+    })?;
+    if text.starts_with('\u{FEFF}') {
+        text.drain(..'\u{FEFF}'.len_utf8());
+    }
+    Ok(text)
+}
+
+fn cuts(outline: &Outline) -> Vec<Range<usize>> {
+    let wrappers = outline.children(None).filter(|(_, element)| is_wrapper(element));
+    let wrappers = wrappers.flat_map(|(_, element)| [element.open.clone(), element.close.clone()]);
+    let declaration = outline.declaration.iter().cloned();
+    let mut cuts: Vec<_> = declaration.chain(wrappers).filter(|cut| !cut.is_empty()).collect();
+    cuts.sort_by_key(|cut| cut.start);
+    cuts
+}
+
+/// An `<include>` around the whole file, which pleases XML validators. FreeSWITCH drops its lines.
 fn is_wrapper(element: &Element) -> bool {
     element.name == "include" && element.attributes.is_empty()
 }
 
-/// Line and column of an offset, from 1; the column in characters.
+/// Line and column of an offset, counted from 1; the column in characters.
 fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     let before = (0..=at.min(text.len()))
         .rev()
@@ -256,65 +287,4 @@ fn line_and_column(text: &str, at: usize) -> (usize, usize) {
         before.matches('\n').count() + 1,
         before[line_start..].chars().count() + 1,
     )
-}
-
-fn read_text(path: &Path, loading: &mut Loading) -> Result<String, TemplateError> {
-    let unusable = |reason: String, fix: &str| TemplateError {
-        file: path.to_owned(),
-        line: None,
-        column: None,
-        reason,
-        fix: fix.to_owned(),
-    };
-    let bytes = files::read(path, MAX_FILE_BYTES).map_err(|error| {
-        let fix = match &error {
-            FileError::TooLarge { bytes, most } => {
-                let reason = format!("the file has {bytes} bytes; at most {most} are read");
-                return unusable(reason, "make it shorter");
-            }
-            FileError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
-                "put it there, or name the folder that has it: templates.dir, --templates"
-            }
-            FileError::Io(_) => "make it readable",
-            _ => "put a file there, or remove it",
-        };
-        unusable(format!("the file can't be read: {error}"), fix)
-    })?;
-    loading.bytes += bytes.len() as u64;
-    if loading.bytes > MAX_BYTES {
-        let reason = format!("with this file the templates have more than {MAX_BYTES} bytes");
-        return Err(unusable(reason, "remove what FreeSWITCH doesn't need"));
-    }
-    let at = |text: &str, at, error| {
-        let (line, column) = line_and_column(text, at);
-        TemplateError {
-            line: Some(line),
-            column: Some(column),
-            ..error
-        }
-    };
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let good = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
-        at(
-            &good,
-            good.len(),
-            unusable("the file is not UTF-8".to_owned(), "save it as UTF-8"),
-        )
-    })?;
-    let text = text.strip_prefix('\u{FEFF}').map_or(text.clone(), str::to_owned);
-    match text.find('\0') {
-        Some(nul) => {
-            let reason = "the file contains a NUL, where FreeSWITCH stops reading a line";
-            Err(at(&text, nul, unusable(reason.to_owned(), "remove it")))
-        }
-        None => Ok(text),
-    }
-}
-
-/// The directives in a span; they are sorted by position.
-pub(super) fn directives_in<'a>(directives: &'a [Directive], span: &Range<usize>) -> &'a [Directive] {
-    let first = directives.partition_point(|directive| directive.at < span.start);
-    let end = directives.partition_point(|directive| directive.at < span.end);
-    directives.get(first..end).unwrap_or_default()
 }

@@ -1,14 +1,14 @@
-//! Searches in sorted spans and offsets by halving: a template file may have a hundred thousand of each.
+//! Sorted spans and offsets, searched by halving.
 
 use std::ops::Range;
 
-/// The span that contains an offset. The spans are sorted and don't overlap.
+/// The span that contains an offset. `spans` are sorted and do not overlap.
 pub(super) fn span_at(spans: &[Range<usize>], at: usize) -> Option<&Range<usize>> {
     let next = spans.partition_point(|span| span.start <= at);
     spans[..next].last().filter(|span| span.contains(&at))
 }
 
-/// The sorted offsets strictly inside a range.
+/// The offsets strictly inside a range. `offsets` are sorted.
 pub(super) fn strictly_inside<'a>(offsets: &'a [usize], range: &Range<usize>) -> &'a [usize] {
     let first = offsets.partition_point(|at| *at <= range.start);
     let end = offsets.partition_point(|at| *at < range.end);

@@ -1,11 +1,11 @@
-//! Where the elements and comments of a text stand: spans only, so that the text itself stays untouched.
+//! The elements and comments of a text as quick-xml reads them, with their spans in the text, which stays untouched.
 
 use std::ops::Range;
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-/// The most attributes of one element, as each is compared with all others. FreeSWITCH's have two.
+/// The most attributes of one element: quick-xml compares each with all others. FreeSWITCH's have two.
 const MAX_ATTRIBUTES: usize = 256;
 
 /// The elements of a text in the order of their open tags, and its comments.
@@ -15,7 +15,7 @@ pub(super) struct Outline {
     pub(super) comments: Vec<Range<usize>>,
     /// The `<?xml … ?>` at the top.
     pub(super) declaration: Option<Range<usize>>,
-    /// Where those are in `elements` that are in no other.
+    /// Indices of the outermost elements.
     top: Vec<usize>,
 }
 
@@ -27,9 +27,9 @@ pub(super) struct Element {
     pub(super) open: Range<usize>,
     /// Empty, at the end of the open tag, for `<a/>`.
     pub(super) close: Range<usize>,
-    /// Where the parent is in `elements`.
+    /// Index of the parent in `elements`.
     pub(super) parent: Option<usize>,
-    /// Where the children are.
+    /// Indices of the children.
     children: Vec<usize>,
 }
 
@@ -91,7 +91,7 @@ impl Outline {
                 Event::Comment(_) => outline.comments.push(span),
                 Event::Decl(_) if outline.elements.is_empty() => outline.declaration = Some(span),
                 Event::DocType(_) => {
-                    let reason = "a DOCTYPE can't stand inside the document that this becomes a part of".to_owned();
+                    let reason = "a DOCTYPE can't be part of the document that this file goes into".to_owned();
                     return Err(Malformed { at: span.start, reason });
                 }
                 Event::Eof => break,
@@ -119,7 +119,7 @@ impl Outline {
     ) -> Result<(), Malformed> {
         let name = tag.name().as_ref().to_owned();
         let mut attributes = Vec::new();
-        // What the preprocessor takes never reaches the parser, so it need not be XML.
+        // The preprocessor removes directives before the parser, so they need not be XML.
         if !name.eq_ignore_ascii_case(super::preprocessor::DIRECTIVE) {
             for attribute in tag.attributes() {
                 if attributes.len() == MAX_ATTRIBUTES {
@@ -161,7 +161,7 @@ impl Outline {
         children.iter().map(|at| (*at, &self.elements[*at]))
     }
 
-    /// The element whose open tag begins there.
+    /// The element whose open tag starts there.
     pub(super) fn opened_at(&self, start: usize) -> Option<(usize, &Element)> {
         let found = self.elements.binary_search_by_key(&start, |element| element.open.start);
         found.ok().map(|at| (at, &self.elements[at]))
@@ -173,7 +173,7 @@ impl Outline {
     }
 }
 
-/// Whether comments are held to XML's rule.
+/// Whether a `--` inside a comment is an error.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Comments {
     Checked,

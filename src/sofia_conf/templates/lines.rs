@@ -1,4 +1,4 @@
-//! Finds lines of a text by halving: a template file may have a hundred thousand.
+//! Finds the line of an offset by binary search: a template file may have a hundred thousand lines.
 
 use std::ops::Range;
 
@@ -7,32 +7,32 @@ use super::preprocessor;
 /// The lines of a text.
 #[derive(Default)]
 pub(super) struct Lines {
-    /// As FreeSWITCH's preprocessor reads them: each ends with its CR or LF.
+    /// Lines as FreeSWITCH's preprocessor reads them: each ends with its CR or LF.
     preprocessed: Vec<Line>,
-    /// The ends of those that people count.
+    /// The ends of lines as people count them.
     line_feeds: Vec<usize>,
 }
 
 struct Line {
     range: Range<usize>,
-    /// The last one may have no end.
+    /// False for a last line without a line end.
     is_ended: bool,
-    /// Where something else than white space begins.
+    /// Where white space ends.
     first_word: usize,
     /// Whether the preprocessor might change it.
     is_at_risk: bool,
 }
 
 impl Lines {
-    /// Of `text`. What the preprocessor might do is read from `blanked`, which is as long.
-    pub(super) fn of(text: &str, blanked: &str) -> Self {
+    /// The lines of `text`. `uncut` has the same length; it shows what the preprocessor might change.
+    pub(super) fn of(text: &str, uncut: &str) -> Self {
         let preprocessed = preprocessor::lines(text).map(|range| {
             let blank = text[range.clone()]
                 .bytes()
                 .take_while(|byte| matches!(byte, b' ' | b'\t'));
             Line {
                 first_word: range.start + blank.count(),
-                is_at_risk: preprocessor::may_meddle_with(&blanked[range.clone()]),
+                is_at_risk: preprocessor::may_change(&uncut[range.clone()]),
                 is_ended: text[range.clone()].ends_with(['\r', '\n']),
                 range,
             }
@@ -61,7 +61,7 @@ impl Lines {
         self.line_of(at).is_some_and(|line| line.is_at_risk)
     }
 
-    /// `None` behind the end of the last line.
+    /// `None` after the end of the last line.
     fn line_of(&self, at: usize) -> Option<&Line> {
         let next = self.preprocessed.partition_point(|line| line.range.start <= at);
         let line = self.preprocessed.get(next.checked_sub(1)?)?;
@@ -86,7 +86,7 @@ mod tests {
                 let is_blank = text[start..at].chars().all(|c| matches!(c, ' ' | '\t'));
                 prop_assert_eq!(lines.number(at), text[..at].matches('\n').count() + 1);
                 prop_assert_eq!(lines.start_if_blank(at), if is_blank { start } else { at });
-                prop_assert_eq!(lines.is_at_risk(at), preprocessor::may_meddle_with(&text[start..end]));
+                prop_assert_eq!(lines.is_at_risk(at), preprocessor::may_change(&text[start..end]));
             }
         }
     }

@@ -1,5 +1,5 @@
-//! What FreeSWITCH's preprocessor does to the lines of a template (FACTS 8; `preprocess` in switch_xml.c), and what an
-//! operator should be told about it.
+//! What FreeSWITCH's preprocessor does to the lines of a template (FACTS 8; `preprocess` in switch_xml.c), and which
+//! lines an operator should change because of it.
 
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ pub(super) struct Directive {
 }
 
 impl Directive {
-    /// Whether it puts text that we can't see in its place.
+    /// Whether FreeSWITCH replaces it with text that we can't see.
     pub(super) fn inserts(&self) -> bool {
         self.action
             .as_ref()
@@ -26,9 +26,9 @@ impl Directive {
     }
 }
 
-/// Something to tell about a place in a text.
+/// A line that FreeSWITCH reads differently from what it seems to say.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Note {
+pub(super) struct Problem {
     pub(super) at: usize,
     pub(super) reason: String,
     pub(super) fix: String,
@@ -44,15 +44,15 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// What makes FreeSWITCH drop a line whole.
+/// Texts that make FreeSWITCH drop the whole line.
 const DROP_MARKS: [&str; 3] = ["<?", "<include>", "</include>"];
 
-/// Whether the preprocessor might not pass a line on as it is, or parts of it if it were broken; `$${…}` aside.
-pub(super) fn may_meddle_with(line: &str) -> bool {
+/// Whether the preprocessor might change a line, or parts of it if line ends were added. Does not count `$${…}`.
+pub(super) fn may_change(line: &str) -> bool {
     DROP_MARKS.iter().any(|mark| line.contains(mark)) || line.contains("<!--#") || find_directive(line).is_some()
 }
 
-/// Where on a line the letters are for which FreeSWITCH drops it whole.
+/// Where a line has a text that makes FreeSWITCH drop it.
 fn drop_mark(line: &str) -> Option<(usize, &'static str)> {
     let looked_at = &line[..end_of_first_variable(line).unwrap_or(line.len())];
     DROP_MARKS
@@ -64,7 +64,7 @@ fn drops(line: &str) -> bool {
     drop_mark(line).is_some()
 }
 
-/// Where the first `$${…}` of a line ends. FreeSWITCH puts a NUL there before it looks for what makes it drop the line.
+/// Where the first `$${…}` of a line ends. FreeSWITCH puts a NUL there before it looks for the drop marks.
 fn end_of_first_variable(line: &str) -> Option<usize> {
     let bytes = line.as_bytes();
     // Braces that are open; each closes the one that was opened last.
@@ -93,8 +93,8 @@ fn find_directive(line: &str) -> Option<usize> {
         .position(|window| window.eq_ignore_ascii_case(DIRECTIVE.as_bytes()))
 }
 
-/// What the parser gets to see of a text: what the preprocessor drops or acts on is blank, all else is where it was.
-/// `breaks` are places, sorted, where a line will be broken before the text is sent. What directives insert is not known here.
+/// The text that the parser sees: spaces in place of what the preprocessor drops or acts on, all else where it was.
+/// `breaks` are sorted offsets where line ends will be added. Text that directives insert is unknown.
 pub(super) fn surviving(text: &str, breaks: &[usize]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut in_directive_comment = false;
@@ -154,15 +154,15 @@ fn blank(out: &mut String, text: &str) {
     );
 }
 
-/// Finds the directives of a text, and what FreeSWITCH will not do as it reads. `comments` are the spans of the
-/// comments, sorted.
-pub(super) fn examine(text: &str, comments: &[Range<usize>]) -> (Vec<Directive>, Vec<Note>) {
+/// Finds the directives of a text, and the lines that FreeSWITCH reads differently from what they seem to say.
+/// `comments` are the sorted spans of the comments.
+pub(super) fn examine(text: &str, comments: &[Range<usize>]) -> (Vec<Directive>, Vec<Problem>) {
     let mut directives = Vec::new();
-    let mut notes = Vec::new();
+    let mut problems = Vec::new();
     for range in lines(text) {
         let line = &text[range.clone()];
-        let mut note = |offset: usize, reason: &str, fix: &str| {
-            notes.push(Note {
+        let mut report = |offset: usize, reason: &str, fix: &str| {
+            problems.push(Problem {
                 at: range.start + offset,
                 reason: reason.to_owned(),
                 fix: fix.to_owned(),
@@ -170,68 +170,83 @@ pub(super) fn examine(text: &str, comments: &[Range<usize>]) -> (Vec<Directive>,
         };
         if let Some((at, mark)) = drop_mark(line) {
             let reason = format!("FreeSWITCH drops a line that holds '{mark}' whole");
-            note(
+            report(
                 at,
                 &reason,
                 &format!("remove the '{mark}', or give it a line of its own"),
             );
         } else if let Some(name) = find_directive(line) {
-            let at = name.saturating_sub(1);
-            if name == 0 || line.as_bytes()[at] != b'<' {
-                if !is_inside(comments, range.start + name, line, range.start) {
-                    let fix = "give those letters a line of their own, or remove them";
-                    note(
-                        name,
-                        "FreeSWITCH drops a line that holds the letters X-PRE-PROCESS and is no directive whole",
-                        fix,
-                    );
-                }
-                continue;
-            }
-            let directive = Directive {
-                at: range.start + at,
-                action: read_action(&line[name..]),
+            let line = DirectiveLine {
+                text: line,
+                range: &range,
+                comments,
             };
-            let end = line[name..].find("/>").map(|end| name + end + 2);
-            if span_at(comments, directive.at).is_some() {
-                let fix = "remove the line, or rename the element, to Z-PRE-PROCESS for instance";
-                note(at, "FreeSWITCH executes a directive inside a comment all the same", fix);
-            } else if directive.action.is_none() {
-                let fix =
-                    "write <X-PRE-PROCESS cmd=\"…\" data=\"…\"/> on one line, in this order and with these quotes";
-                note(at, "FreeSWITCH can't read this directive and drops its line", fix);
-            }
-            if let Some(end) = end
-                && has_text_beside(line, range.start, at..end, comments)
-            {
-                let fix = "give the directive a line of its own";
-                note(
-                    at,
-                    "FreeSWITCH loses what stands on the line of a directive, before and after it",
-                    fix,
-                );
-            }
-            directives.push(directive);
+            directives.extend(examine_directive(&line, name, &mut report));
         } else if let Some(at) = line.find("<!--#") {
             let fix = "put a space before the '#' if it is meant as a comment";
-            note(at, "FreeSWITCH takes '<!--#' for the start of a directive", fix);
+            report(at, "FreeSWITCH takes '<!--#' for the start of a directive", fix);
         }
     }
-    (directives, notes)
+    (directives, problems)
 }
 
-/// Whether a line's text around an offset is the inside of one comment, so that nothing is lost with it.
-fn is_inside(comments: &[Range<usize>], at: usize, line: &str, line_start: usize) -> bool {
-    let first = line_start + (line.len() - line.trim_start().len());
-    let last = line_start + line.trim_end().len();
-    // Of a comment over several lines, its first and its last line hold its marks.
-    span_at(comments, at).is_some_and(|c| c.start <= first && last <= c.end && (c.start == first) == (c.end == last))
+/// A line that has the letters of a directive.
+struct DirectiveLine<'a> {
+    text: &'a str,
+    range: &'a Range<usize>,
+    comments: &'a [Range<usize>],
 }
 
-fn has_text_beside(line: &str, line_start: usize, directive: Range<usize>, comments: &[Range<usize>]) -> bool {
-    line.char_indices().any(|(offset, c)| {
-        !c.is_whitespace() && !directive.contains(&offset) && span_at(comments, line_start + offset).is_none()
-    })
+fn examine_directive(
+    line: &DirectiveLine<'_>,
+    name: usize,
+    report: &mut dyn FnMut(usize, &str, &str),
+) -> Option<Directive> {
+    let at = name.checked_sub(1).filter(|at| line.text.as_bytes()[*at] == b'<');
+    let Some(at) = at else {
+        if !line.is_inside_comment(name) {
+            let reason = "FreeSWITCH drops a line that holds the letters X-PRE-PROCESS and is no directive whole";
+            report(name, reason, "give those letters a line of their own, or remove them");
+        }
+        return None;
+    };
+    let directive = Directive {
+        at: line.range.start + at,
+        action: read_action(&line.text[name..]),
+    };
+    if span_at(line.comments, directive.at).is_some() {
+        let fix = "remove the line, or rename the element, to Z-PRE-PROCESS for instance";
+        report(at, "FreeSWITCH executes a directive inside a comment all the same", fix);
+    } else if directive.action.is_none() {
+        let fix = "write <X-PRE-PROCESS cmd=\"…\" data=\"…\"/> on one line, in this order and with these quotes";
+        report(at, "FreeSWITCH can't read this directive and drops its line", fix);
+    }
+    let end = line.text[name..].find("/>").map(|end| name + end + 2);
+    if end.is_some_and(|end| line.has_text_beside(at..end)) {
+        let reason = "FreeSWITCH loses what stands on the line of a directive, before and after it";
+        report(at, reason, "give the directive a line of its own");
+    }
+    Some(directive)
+}
+
+impl DirectiveLine<'_> {
+    /// Whether the line is the inside of one comment, so that FreeSWITCH loses only that comment.
+    fn is_inside_comment(&self, at: usize) -> bool {
+        let start = self.range.start;
+        let first = start + (self.text.len() - self.text.trim_start().len());
+        let last = start + self.text.trim_end().len();
+        // The first and last lines of a longer comment hold its marks.
+        span_at(self.comments, start + at)
+            .is_some_and(|c| c.start <= first && last <= c.end && (c.start == first) == (c.end == last))
+    }
+
+    fn has_text_beside(&self, directive: Range<usize>) -> bool {
+        self.text.char_indices().any(|(offset, c)| {
+            !c.is_whitespace()
+                && !directive.contains(&offset)
+                && span_at(self.comments, self.range.start + offset).is_none()
+        })
+    }
 }
 
 /// `cmd` and `data` as FreeSWITCH reads them: it looks for these letters, then `=`, then a text in double quotes.

@@ -1,51 +1,49 @@
-//! The operator's own FreeSWITCH files: `sofia.conf.xml` and `sip_profiles/*.xml`.
-//!
-//! They pass through byte for byte. What is found out here is where our gateways go in, what FreeSWITCH's rules need to
-//! know of a profile, and what FreeSWITCH will not do as it reads.
+//! Reads and checks the templates of a folder.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::parts::{Loading, Part, Profile, TemplateError, TemplateWarning};
-use super::profile_file::read_profile_file;
-use super::sofia_conf_file::read_sofia_conf;
-use super::template_file::TemplateFile;
+use super::configuration::read_sofia_conf;
+use super::error::{TemplateError, TemplateWarning};
+use super::file::TemplateFile;
+use super::parts::{LoadState, Part, Profile};
+use super::profiles::profile_parts;
 use crate::gateway::{ProfileName, Rules};
 
-/// The most profile files of a folder. Each profile is a thread and a port of FreeSWITCH's.
+/// The most profile files that are read. FreeSWITCH runs a thread and opens a port for each profile.
 const MAX_FILES: usize = 1000;
 
-/// The most warnings that are listed.
+/// The most warnings that are reported: a file may have a hundred thousand odd lines.
 const MAX_WARNINGS: usize = 200;
 
 /// The templates, read and checked.
 #[derive(Debug, Clone)]
 pub struct Templates {
     dir: PathBuf,
-    /// `sofia.conf.xml` up to and with what stands in its `<profiles>`, and from `</profiles>` on.
-    pub(super) head: String,
-    pub(super) tail: String,
-    /// What stands between the two, in order.
-    pub(super) parts: Vec<Part>,
+    /// `sofia.conf.xml` up to the content of `<profiles>`, and from `</profiles>` on.
+    pub(in crate::sofia_conf) head: String,
+    pub(in crate::sofia_conf) tail: String,
+    /// What goes between the two, in order.
+    pub(in crate::sofia_conf) parts: Vec<Part>,
     warnings: Vec<TemplateWarning>,
 }
 
 impl Templates {
-    /// Reads `sofia.conf.xml` and `sip_profiles/*.xml` of a folder, the latter sorted by name.
+    /// Reads `sofia.conf.xml` and `sip_profiles/*.xml` of a folder, the profile files sorted by name.
     pub fn load(dir: &Path) -> Result<Templates, TemplateError> {
-        let mut loading = Loading::default();
-        let (head, mut parts, tail) = read_sofia_conf(dir, &mut loading)?;
+        let mut state = LoadState::default();
+        let (head, mut parts, tail) = read_sofia_conf(dir, &mut state)?;
         let profiles_dir = dir.join("sip_profiles");
         for path in profile_files(&profiles_dir)? {
-            let file = TemplateFile::read(&path, &mut loading)?;
-            parts.extend(read_profile_file(&file, &mut loading)?);
+            let file = TemplateFile::read(&path, &mut state)?;
+            parts.extend(profile_parts(&file, &mut state)?);
         }
-        let mut warnings = loading.warnings;
+        let mut warnings = state.warnings;
         warnings.sort_unstable();
         warnings.dedup();
-        bound_warnings(&mut warnings);
+        limit_warnings(&mut warnings);
         let templates = Templates {
             dir: dir.to_owned(),
             head,
@@ -54,30 +52,28 @@ impl Templates {
             warnings,
         };
         if templates.profiles().next().is_none() {
-            return Err(TemplateError {
-                file: profiles_dir,
-                line: None,
-                column: None,
-                reason: "there is no profile in this folder".to_owned(),
-                fix: "put a FreeSWITCH profile file there, such as external.xml".to_owned(),
-            });
+            return Err(TemplateError::of_file(
+                &profiles_dir,
+                "there is no profile in this folder",
+                "put a FreeSWITCH profile file there, such as external.xml",
+            ));
         }
         Ok(templates)
     }
 
-    pub(super) fn profiles(&self) -> impl Iterator<Item = &Profile> {
+    pub(in crate::sofia_conf) fn profiles(&self) -> impl Iterator<Item = &Profile> {
         self.parts.iter().filter_map(|part| match part {
             Part::Profile(profile) => Some(profile),
             Part::Text(_) => None,
         })
     }
 
-    /// In the order in which FreeSWITCH gets them.
+    /// In the order in which FreeSWITCH reads them.
     pub fn profile_names(&self) -> impl Iterator<Item = &ProfileName> {
         self.profiles().map(|profile| &profile.name)
     }
 
-    /// What gateways are checked against. An error when there is no template for `default_profile`.
+    /// The rules that gateways are checked against. Fails if no template defines `default_profile`.
     pub fn rules(&self, default_profile: &ProfileName) -> Result<Rules, TemplateError> {
         let profiles: BTreeMap<_, _> = self
             .profiles()
@@ -87,16 +83,14 @@ impl Templates {
             return Ok(Rules::new(default_profile.clone(), profiles));
         }
         let known: Vec<_> = profiles.keys().map(ProfileName::as_str).collect();
-        Err(TemplateError {
-            file: self.dir.join("sip_profiles"),
-            line: None,
-            column: None,
-            reason: format!("there is no template for the default profile '{default_profile}'"),
-            fix: format!(
+        Err(TemplateError::of_file(
+            &self.dir.join("sip_profiles"),
+            format!("there is no template for the default profile '{default_profile}'"),
+            format!(
                 "add one, or set templates.default_profile to one of {}",
                 known.join(", ")
             ),
-        })
+        ))
     }
 
     /// Sorted by file and line.
@@ -105,14 +99,13 @@ impl Templates {
     }
 }
 
-/// A file of a hundred thousand odd lines is not told line by line.
-fn bound_warnings(warnings: &mut Vec<TemplateWarning>) {
+fn limit_warnings(warnings: &mut Vec<TemplateWarning>) {
     let more = warnings.len().saturating_sub(MAX_WARNINGS);
     warnings.truncate(MAX_WARNINGS);
     if let (1.., Some(last)) = (more, warnings.last().cloned()) {
         warnings.push(TemplateWarning {
             reason: format!("{more} more warnings follow that are not listed"),
-            fix: "see to those above first".to_owned(),
+            fix: "fix those above first".to_owned(),
             ..last
         });
     }
@@ -120,12 +113,12 @@ fn bound_warnings(warnings: &mut Vec<TemplateWarning>) {
 
 /// The profile files of a folder, sorted.
 fn profile_files(dir: &Path) -> Result<Vec<PathBuf>, TemplateError> {
-    let unreadable = |error: &io::Error| TemplateError {
-        file: dir.to_owned(),
-        line: None,
-        column: None,
-        reason: format!("the folder can't be read: {error}"),
-        fix: "make it, and put FreeSWITCH's profile files there".to_owned(),
+    let unreadable = |error: &io::Error| {
+        TemplateError::of_file(
+            dir,
+            format!("the folder can't be read: {error}"),
+            "make it, and put FreeSWITCH's profile files there",
+        )
     };
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).map_err(|error| unreadable(&error))? {
@@ -136,20 +129,15 @@ fn profile_files(dir: &Path) -> Result<Vec<PathBuf>, TemplateError> {
         }
     }
     if files.len() > MAX_FILES {
-        return Err(TemplateError {
-            file: dir.to_owned(),
-            line: None,
-            column: None,
-            reason: format!(
+        return Err(TemplateError::of_file(
+            dir,
+            format!(
                 "the folder has {} profile files; at most {MAX_FILES} are read",
                 files.len()
             ),
-            fix: "keep only the profiles that FreeSWITCH is to have".to_owned(),
-        });
+            "keep only the profiles that FreeSWITCH is to have",
+        ));
     }
     files.sort();
     Ok(files)
 }
-
-#[cfg(test)]
-mod tests;

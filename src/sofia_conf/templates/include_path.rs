@@ -1,7 +1,6 @@
-//! Paths of includes: FreeSWITCH resolves those in an answer from its configuration folder, not from the
-//! profile's folder (FACTS 10).
+//! Relative paths of `X-PRE-PROCESS` includes.
 
-/// What is in FreeSWITCH's configuration folder.
+/// Names in FreeSWITCH's configuration folder. A path that starts with one of them is taken to be right.
 const CONFIGURATION_FOLDER: [&str; 12] = [
     "autoload_configs",
     "chatplan",
@@ -17,16 +16,16 @@ const CONFIGURATION_FOLDER: [&str; 12] = [
     "vars.xml",
 ];
 
-/// For a path relative to `folder`: the same path relative to FreeSWITCH's configuration folder. `None`
-/// if it is right already, or can't be known.
-pub(super) fn working_path(path: &str, folder: &str) -> Option<String> {
+/// Rewrites a path relative to `folder` as one relative to FreeSWITCH's configuration folder. `None` if the path is
+/// right already or unknowable.
+pub(super) fn path_that_works(path: &str, folder: &str) -> Option<String> {
     let absolute = path.starts_with(['/', '\\']) || path.as_bytes().get(1) == Some(&b':');
     if absolute || path.starts_with("$${") || path.is_empty() {
         return None;
     }
     let plain = path.trim_start_matches("./");
     if let Some(up) = plain.strip_prefix("../") {
-        // One level up is the configuration folder; further up needs the full path.
+        // Up from the folder is the configuration folder; further up can only be said in full.
         return Some(if up.starts_with("../") {
             format!("$${{conf_dir}}/{plain}")
         } else {
