@@ -415,7 +415,7 @@ async fn without_a_master_the_error_says_whose_fault_it_is() {
         "sentinel = {{ master = \"mymaster\", nodes = [\"{}\"] }}\n",
         group.servers[0].address()
     );
-    refused(&server, &["this is no Sentinel"]).await;
+    refused(&server, &["this is not a Sentinel"]).await;
     let sentinel = format!("url = \"redis://:sentinels-s3cret@{}\"\n", nodes[0]);
     refused(&sentinel, &["this is a Sentinel", "redis.sentinel.nodes"]).await;
 
