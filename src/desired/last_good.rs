@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -229,6 +230,28 @@ impl LastGood {
             .and_then(|folder| folder.sync_all())
             .map_err(failed)
     }
+}
+
+/// The fields of `read` that are not the same in `valid`.
+pub(super) fn refused(read: &RawDomains, valid: &RawDomains) -> RawDomains {
+    let none = Arc::default();
+    let differing = read.iter().filter_map(|(domain, raw)| {
+        let RawDomain::Hash(fields) = raw else { return None };
+        let valid = match valid.get(domain) {
+            Some(RawDomain::Hash(valid)) => valid,
+            Some(RawDomain::WrongType(_)) | None => &none,
+        };
+        if Arc::ptr_eq(fields, valid) {
+            return None;
+        }
+        let changes = fields.changes(valid).into_iter();
+        let mut others = changes
+            .filter_map(|change| Some((change.name.to_vec(), change.now?.to_vec())))
+            .peekable();
+        others.peek()?;
+        Some((domain.clone(), RawDomain::hash(others)))
+    });
+    differing.collect()
 }
 
 /// Removes what a trunkd left that was killed while it wrote. Called by whoever has the folder's lock.

@@ -4,8 +4,10 @@
 //! Knows neither XML nor HTTP.
 
 mod catalog;
+mod counts;
 mod finding_log;
 mod last_good;
+mod read;
 mod restore;
 mod revision_key;
 

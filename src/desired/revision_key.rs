@@ -77,6 +77,20 @@ fn new_key() -> RevisionKey {
 }
 
 impl Store {
+    /// Whether Redis holds the key behind the revisions: else those of a read-only catalog are nobody else's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_key(&self) -> Result<bool, StoreError> {
+        self.read("look for the revision key", self.timeout(), async |connection| {
+            redis::cmd("EXISTS")
+                .arg(keys::REVISION_KEY)
+                .query_async(connection)
+                .await
+        })
+        .await
+    }
+
     /// The key to make revisions with, after what Redis holds and what this trunkd knew before. Where Redis
     /// has none it gets the known one, or a new one; and it gets to know the former ones.
     pub(crate) async fn revision_key(

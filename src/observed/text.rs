@@ -1,0 +1,24 @@
+//! Bytes and times of Redis as text.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+/// A hash as Redis sends it. Bytes, since one value that is no UTF-8 must not cost the others.
+pub(super) type Pairs = HashMap<Vec<u8>, Vec<u8>>;
+
+pub(super) fn texts(pairs: Pairs) -> HashMap<String, String> {
+    pairs
+        .into_iter()
+        .map(|(name, value)| (text(name), text(value)))
+        .collect()
+}
+
+pub(super) fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
+
+/// RFC 3339 with milliseconds.
+pub(super) fn stamp(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
