@@ -1,7 +1,7 @@
 //! Names of Redis keys. Those that other programs share are settings; trunkd's own begin with `trunkd:`.
 
 use crate::gateway::DomainName;
-use crate::settings::StatusSettings;
+use crate::settings::{RedisSettings, StatusSettings};
 
 /// Which keys hold desired gateways.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,18 @@ impl GatewayKeys {
 
     pub(crate) fn key(&self, domain: &DomainName) -> Vec<u8> {
         [self.prefix().as_bytes(), domain.as_bytes()].concat()
+    }
+}
+
+impl From<&RedisSettings> for GatewayKeys {
+    fn from(settings: &RedisSettings) -> Self {
+        match &settings.domains[..] {
+            [] => Self::Pattern(settings.gateway_keys.clone()),
+            domains => Self::Domains {
+                prefix: settings.key_prefix().to_owned(),
+                domains: domains.to_vec(),
+            },
+        }
     }
 }
 

@@ -408,3 +408,6 @@ impl Link {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

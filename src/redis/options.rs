@@ -59,18 +59,11 @@ impl Options {
                 ));
             }
         };
-        let gateway_keys = match &redis.domains[..] {
-            [] => GatewayKeys::Pattern(redis.gateway_keys.clone()),
-            domains => GatewayKeys::Domains {
-                prefix: redis.key_prefix().to_owned(),
-                domains: domains.to_vec(),
-            },
-        };
         Ok(Self {
             tls: address.uses_tls().then_some(tls.config),
             address,
             timeout: redis.timeout,
-            gateway_keys,
+            gateway_keys: GatewayKeys::from(redis),
         })
     }
 }
