@@ -284,7 +284,7 @@ async fn render_prints_what_freeswitch_would_get() {
     let unknown = trunkd(folder.path(), &["render", "--profile", "nope"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(
-        text(&unknown.stderr).contains("there are: external, internal"),
+        text(&unknown.stderr).contains("known are external, internal"),
         "{}",
         text(&unknown.stderr)
     );

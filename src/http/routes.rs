@@ -1,5 +1,5 @@
-//! The routes, and the handler of `/xml_curl`: credentials, the request's size and time limits, its
-//! metrics and log line. What the answer is, [`xml_curl`] decides.
+//! The routes, and the handler of `/xml_curl`: credentials, the size and time limits of a request,
+//! its metrics and log line. `xml_curl` decides what the response is.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -18,18 +18,18 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::timeout_at;
 use tracing::error;
 
-use super::access::{Record, Throttles};
-use super::connection::{Exchange, OnlyAnswer};
-use super::in_flight::{Document, InFlight};
-use super::security::{Credentials, Verdict};
+use super::connection::{Exchange, OnlyResponse};
+use super::in_flight::{DocumentBody, InFlight};
+use super::request_log::{RequestLog, Throttles};
+use super::security::{Authentication, Credentials};
 use crate::health::Health;
 use crate::settings::HttpSettings;
-use crate::xml_curl::{self, Answer, Documents, Outcome, Request, Source};
+use crate::xml_curl::{self, ConfigSource, DocumentCache, Request, RequestOutcome, Response};
 
-/// What every request is answered from; one for all workers.
-pub(super) struct Site<S> {
+/// Shared by the handlers of all workers.
+pub(super) struct AppState<S> {
     source: Arc<S>,
-    documents: Documents,
+    cache: DocumentCache,
     health: Arc<Health>,
     prometheus: PrometheusHandle,
     credentials: Credentials,
@@ -39,17 +39,17 @@ pub(super) struct Site<S> {
     throttles: Arc<Throttles>,
 }
 
-impl<S: Source> Site<S> {
+impl<S: ConfigSource> AppState<S> {
     pub(super) fn new(
         settings: &HttpSettings,
         source: Arc<S>,
-        documents: Documents,
+        cache: DocumentCache,
         health: Arc<Health>,
         prometheus: PrometheusHandle,
     ) -> Self {
         Self {
             source,
-            documents,
+            cache,
             health,
             prometheus,
             credentials: Credentials::new(&settings.credentials),
@@ -61,8 +61,8 @@ impl<S: Source> Site<S> {
     }
 }
 
-pub(super) fn routes<S: Source>(
-    site: Arc<Site<S>>,
+pub(super) fn routes<S: ConfigSource>(
+    state: Arc<AppState<S>>,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -73,8 +73,8 @@ pub(super) fn routes<S: Source>(
     >,
 > {
     App::new()
-        .app_data(web::Data::from(site))
-        .wrap(from_fn(only_answer))
+        .app_data(web::Data::from(state))
+        .wrap(from_fn(only_response))
         .route("/xml_curl", web::to(xml_curl::<S>))
         .service(page("/health", show_health::<S>))
         .service(page("/health/live", show_live))
@@ -82,8 +82,11 @@ pub(super) fn routes<S: Source>(
         .default_service(web::to(nothing_here))
 }
 
-/// Wraps every route: its answer is the only one on the connection.
-async fn only_answer(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
+/// Wraps every route: its response is the only one on the connection.
+async fn only_response(
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let exchange = request
         .conn_data::<Rc<Exchange>>()
         .cloned()
@@ -97,7 +100,7 @@ async fn only_answer(request: ServiceRequest, next: Next<BoxBody>) -> Result<Ser
             }
             _ => body,
         };
-        OnlyAnswer::new(body, exchange)
+        OnlyResponse::new(body, exchange)
     }))
 }
 
@@ -121,69 +124,74 @@ where
 }
 
 /// POST, GET or HEAD. FreeSWITCH sends the `method` of its binding as it is written there (FACTS
-/// 50), so POST and GET count in any case. HEAD must be exact: to any other spelling of it,
-/// actix-http would send a body.
-fn method(given: &Method) -> Option<Method> {
-    let is = |method: &Method| given.as_str().eq_ignore_ascii_case(method.as_str());
-    if *given == Method::HEAD {
+/// 50), so POST and GET may be in any case. HEAD must be exact: actix-http would send a body to any
+/// other spelling of it.
+fn method(sent: &Method) -> Option<Method> {
+    let is = |method: &Method| sent.as_str().eq_ignore_ascii_case(method.as_str());
+    if *sent == Method::HEAD {
         return Some(Method::HEAD);
     }
     [Method::POST, Method::GET].into_iter().find(is)
 }
 
-async fn xml_curl<S: Source>(
+async fn xml_curl<S: ConfigSource>(
     request: HttpRequest,
     payload: web::Payload,
-    site: web::Data<Site<S>>,
+    state: web::Data<AppState<S>>,
 ) -> Result<HttpResponse, Error> {
     let exchange = request
         .conn_data::<Rc<Exchange>>()
         .ok_or_else(|| ErrorInternalServerError("this connection has no exchange\n"))?;
-    let mut record = Record::new(site.throttles.clone(), request.peer_addr());
-    let answering = AssertUnwindSafe(site.answer(&request, payload, exchange, &mut record));
-    let answer = answering.catch_unwind().await.unwrap_or_else(|_| {
+    let mut log = RequestLog::new(state.throttles.clone(), request.peer_addr());
+    let answering = AssertUnwindSafe(state.answer(&request, payload, exchange, &mut log));
+    let response = answering.catch_unwind().await.unwrap_or_else(|_| {
         let path = request.path();
         error!(
             path,
-            "the handler panicked: this is a bug of trunkd; the panic's own message stands above"
+            "the handler panicked, which is a bug of trunkd; the line above has the panic's message"
         );
-        Answer::refused(Outcome::Failed, "trunkd failed on this request: its log says more")
+        Response::failed()
     });
-    record.answered(&answer);
-    // Runs after this task has written what it can of the answer: the client needn't wait for the
-    // log.
-    actix_web::rt::spawn(async move { drop(record) });
-    Ok(site.respond(answer, exchange))
+    log.respond(&response);
+    // Writes the line after this task has written what it can of the response, so that the client
+    // need not wait for it.
+    actix_web::rt::spawn(async move { drop(log) });
+    Ok(state.respond(response, exchange))
 }
 
-impl<S: Source> Site<S> {
+impl<S: ConfigSource> AppState<S> {
     async fn answer(
         &self,
         request: &HttpRequest,
         payload: web::Payload,
         exchange: &Exchange,
-        record: &mut Record,
-    ) -> Answer {
+        log: &mut RequestLog,
+    ) -> Response {
         let read = self.read(request, payload, exchange).await;
-        exchange.request_is_taken();
+        exchange.end_of_request();
         match read {
-            Ok(Request::Other) => Answer::not_found(),
-            Ok(Request::SofiaConf(asked)) => {
-                xml_curl::answer(&*self.source, &self.documents, record.asked.insert(asked)).await
+            Ok(Request::Other) => Response::not_found(),
+            Ok(Request::SofiaConf(request)) => {
+                xml_curl::answer(&*self.source, &self.cache, log.request.insert(request)).await
             }
             Err(refusal) => refusal,
         }
     }
 
-    async fn read(&self, request: &HttpRequest, payload: web::Payload, exchange: &Exchange) -> Result<Request, Answer> {
+    async fn read(
+        &self,
+        request: &HttpRequest,
+        payload: web::Payload,
+        exchange: &Exchange,
+    ) -> Result<Request, Response> {
         let headers = request.headers();
-        match self
-            .credentials
-            .verdict(headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()))
-        {
-            Verdict::Admitted => {}
-            Verdict::NotGiven => return Err(Answer::refused(Outcome::Challenged, NOT_GIVEN)),
-            Verdict::Wrong => return Err(Answer::refused(Outcome::Unauthorized, WRONG)),
+        let authorization = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
+        match self.credentials.check(authorization) {
+            Authentication::Accepted => {}
+            Authentication::Missing => {
+                return Err(Response::refused(RequestOutcome::Challenged, CREDENTIALS_MISSING));
+            }
+            Authentication::Wrong => return Err(Response::refused(RequestOutcome::Unauthorized, CREDENTIALS_WRONG)),
         }
         let read = match method(request.method()) {
             Some(Method::GET | Method::HEAD) => Request::from_query(request.query_string().as_bytes()),
@@ -192,64 +200,63 @@ impl<S: Source> Site<S> {
                 Request::from_body(headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes()), &body)
             }
             _ => {
-                return Err(Answer::refused(
-                    Outcome::MethodNotAllowed,
+                return Err(Response::refused(
+                    RequestOutcome::MethodNotAllowed,
                     "mod_xml_curl uses POST or GET",
                 ));
             }
         };
-        read.map_err(|error| Answer::refused(Outcome::BadRequest, error.to_string()))
+        read.map_err(|error| Response::refused(RequestOutcome::BadRequest, error.to_string()))
     }
 
-    async fn body(&self, payload: web::Payload, exchange: &Exchange) -> Result<web::Bytes, Answer> {
+    async fn body(&self, payload: web::Payload, exchange: &Exchange) -> Result<web::Bytes, Response> {
         let deadline = exchange.began() + self.request_timeout;
         match timeout_at(deadline, payload.to_bytes_limited(self.max_body)).await {
             Ok(Ok(Ok(body))) => Ok(body),
-            Ok(Ok(Err(error))) => Err(Answer::refused(
-                Outcome::BadRequest,
+            Ok(Ok(Err(error))) => Err(Response::refused(
+                RequestOutcome::BadRequest,
                 format!("the body cannot be read: {error}"),
             )),
             Ok(Err(_)) => {
                 let reason = format!("the body is longer than http.max_body allows, {} bytes", self.max_body);
-                Err(Answer::refused(Outcome::TooLarge, reason))
+                Err(Response::refused(RequestOutcome::TooLarge, reason))
             }
             Err(_) => {
                 let reason = format!(
-                    "the request did not come within http.request_timeout, {:?}",
+                    "the request did not arrive within http.request_timeout, {:?}",
                     self.request_timeout
                 );
-                Err(Answer::refused(Outcome::TimedOut, reason))
+                Err(Response::refused(RequestOutcome::TimedOut, reason))
             }
         }
     }
 
-    fn respond(&self, answer: Answer, exchange: &Exchange) -> HttpResponse {
-        let status = StatusCode::from_u16(answer.outcome.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = HttpResponse::build(status);
-        match answer.outcome {
-            Outcome::Served | Outcome::NotFound => response.content_type("text/xml; charset=utf-8"),
-            _ => response.content_type(PLAIN),
+    fn respond(&self, response: Response, exchange: &Exchange) -> HttpResponse {
+        let status = StatusCode::from_u16(response.outcome.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut builder = HttpResponse::build(status);
+        match response.outcome {
+            RequestOutcome::Served | RequestOutcome::NotFound => builder.content_type("text/xml; charset=utf-8"),
+            RequestOutcome::Challenged | RequestOutcome::Unauthorized => builder
+                .content_type(PLAIN)
+                .insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"trunkd\"")),
+            RequestOutcome::MethodNotAllowed => builder
+                .content_type(PLAIN)
+                .insert_header((header::ALLOW, "GET, HEAD, POST")),
+            _ => builder.content_type(PLAIN),
         };
-        match answer.outcome {
-            Outcome::Challenged | Outcome::Unauthorized => {
-                response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"trunkd\""))
-            }
-            Outcome::MethodNotAllowed => response.insert_header((header::ALLOW, "GET, HEAD, POST")),
-            _ => &mut response,
-        };
-        let is_shared = answer.outcome == Outcome::Served;
-        let sending = is_shared.then(|| self.in_flight.begin(&answer.body, exchange.cut()));
-        response.body(Document::new(answer.body, sending))
+        let is_document = response.outcome == RequestOutcome::Served;
+        let guard = is_document.then(|| self.in_flight.begin(&response.body, exchange.cut()));
+        builder.body(DocumentBody::new(response.body, guard))
     }
 }
 
-const NOT_GIVEN: &str =
-    "credentials are asked for: set gateway-credentials in the xml_curl binding to a pair of http.credentials";
-const WRONG: &str =
+const CREDENTIALS_MISSING: &str =
+    "credentials are required: set gateway-credentials in the xml_curl binding to a pair of http.credentials";
+const CREDENTIALS_WRONG: &str =
     "the credentials are not among http.credentials: compare gateway-credentials in the xml_curl binding";
 
-async fn show_health<S: Source>(site: web::Data<Site<S>>) -> HttpResponse {
-    let report = site.health.report();
+async fn show_health<S: ConfigSource>(state: web::Data<AppState<S>>) -> HttpResponse {
+    let report = state.health.report();
     let status = if report.serving {
         StatusCode::OK
     } else {
@@ -262,10 +269,10 @@ async fn show_live() -> HttpResponse {
     plain(StatusCode::OK, "live\n")
 }
 
-async fn show_metrics<S: Source>(site: web::Data<Site<S>>) -> HttpResponse {
+async fn show_metrics<S: ConfigSource>(state: web::Data<AppState<S>>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(site.prometheus.render())
+        .body(state.prometheus.render())
 }
 
 async fn nothing_here() -> HttpResponse {
