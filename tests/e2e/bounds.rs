@@ -248,7 +248,7 @@ async fn a_redis_that_sends_junk_is_cut_off_and_named_and_not_hammered() {
     const BUFFERED: usize = 16 * 1024 * 1024;
     let shapes: [(&[u8], &[u8], &str); 6] = [
         (b"$9000000000000000000\r\n", b"a", "too many bytes"),
-        (b"$-2\r\n", b"a", "less than nothing"),
+        (b"$-2\r\n", b"a", "a length is negative"),
         (b"*4000000000\r\n", b":1\r\n", "too many values"),
         (b"+", b"a", "a line is longer"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", "begins with"),
