@@ -1,4 +1,4 @@
-//! Reads `trunkd:control`, of which anybody who may write there can make a hash of any size.
+//! Reads `trunkd:control`, which anybody with write access can make a hash of any size.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use crate::health::{Part, State};
 use crate::keys;
 use crate::redis::{Store, StoreError};
 
-/// The most fields that are looked at. Each switch has two, and there is one for all.
+/// The most fields to read. Each switch has two, plus one for all switches.
 const MAX_FIELDS: usize = 4096;
-/// Fields that one step of HSCAN looks at.
+/// Fields per step of HSCAN.
 const SCAN_COUNT: usize = 1000;
 
-/// Field and value, whether they are text or not.
+/// Field and value as bytes.
 type Pair = (Vec<u8>, Vec<u8>);
 
 impl Store {
-    /// The fields of the hash that are text. Of one that has far too many: those of every switch that Redis
-    /// knows of, and some of the others.
+    /// The fields of the hash that are text. If there are too many: those of every switch that Redis
+    /// knows, and some of the others.
     ///
     /// # Errors
     /// [`StoreError`].

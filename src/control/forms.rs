@@ -1,8 +1,8 @@
-//! The fields behind each revision, so that a plan can say what differs: the hash `trunkd:forms`, and when each was
-//! needed last, by Redis's clock: the sorted set `trunkd:forms:used`.
+//! The fields behind each revision, so that a plan can say what differs: the hash `trunkd:forms`. The
+//! sorted set `trunkd:forms:used` has the time when each was last needed, by Redis's clock.
 //!
-//! Every reconciler says at intervals which revisions its switch runs or is to run. A form goes when nobody has needed
-//! it for long, whichever switch and whichever trunkd it was for.
+//! Every reconciler reports at intervals which revisions its switch runs or should run. A form is
+//! dropped when no reconciler has needed it for a long time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -11,12 +11,13 @@ use std::time::Duration;
 use crate::keys;
 use crate::redis::{Store, StoreError};
 
-/// What a gateway was rendered from: `param.realm` → its value, a secret's as a hash.
+/// The fields of a gateway: `param.realm` → value, secrets as digests.
 pub type Form = BTreeMap<String, String>;
 
-/// In one command, so that it is done within the time limit.
+/// Forms per command, so that each ends within the time limit.
 const AT_ONCE: usize = 500;
-/// The most forms that are kept, about 1 kB each; those needed last go last. Beyond that a plan says less.
+/// The most forms to keep, about 1 kB each. The least recently used are dropped first, and then a plan
+/// shows fewer differences.
 const MOST_FORMS: usize = 200_000;
 
 const CLOCK: &str = "local time = redis.call('TIME')
@@ -24,7 +25,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 ";
 
 impl Store {
-    /// The forms of these revisions, as far as they are kept.
+    /// The forms of these revisions, if stored.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -47,7 +48,7 @@ impl Store {
             .collect())
     }
 
-    /// Keeps the forms of these revisions, which are needed now.
+    /// Stores the forms of these revisions and marks them as needed.
     pub(crate) async fn write_forms(&self, forms: &BTreeMap<String, Form>) -> Result<(), StoreError> {
         static WRITE: LazyLock<redis::Script> = LazyLock::new(|| {
             redis::Script::new(&format!(
@@ -73,7 +74,7 @@ impl Store {
         Ok(())
     }
 
-    /// The forms of these revisions are needed still. Returns those of which there is none.
+    /// Marks the forms of these revisions as needed, and returns the revisions that have none.
     pub(crate) async fn need_forms(&self, revisions: &BTreeSet<String>) -> Result<BTreeSet<String>, StoreError> {
         static NEED: LazyLock<redis::Script> = LazyLock::new(|| {
             redis::Script::new(&format!(
@@ -104,7 +105,7 @@ impl Store {
         Ok(missing)
     }
 
-    /// Drops the forms that nobody has needed for so long, and the oldest of those beyond [`MOST_FORMS`].
+    /// Drops forms that were not needed for this long, and the oldest beyond [`MOST_FORMS`].
     pub(crate) async fn drop_old_forms(&self, unused_for: Duration) -> Result<(), StoreError> {
         static DROP: LazyLock<redis::Script> = LazyLock::new(|| {
             redis::Script::new(&format!(

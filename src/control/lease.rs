@@ -1,7 +1,8 @@
-//! Who may change a switch, of several trunkd: the key `trunkd:lease:<switch>` holds the holder's name, and lives only as long as that renews it.
+//! Which of several trunkd may change a switch: the key `trunkd:lease:<switch>` contains the holder's
+//! name, and expires unless the holder renews it.
 //!
-//! A holder counts on its own monotonic clock, from before it asked: it stops no later than Redis gives the lease to somebody else, whatever
-//! kept it from renewing.
+//! A holder counts on its monotonic clock, from before it asked. So it stops before Redis gives the
+//! lease to another trunkd, whatever kept it from renewing.
 
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,36 +15,37 @@ use crate::keys;
 use crate::redis::{Store, StoreError};
 use crate::shown::shown;
 
-/// Looks at the lease so many times in its length.
+/// Renewals per length of the lease.
 const LOOKS: u32 = 4;
-/// No trunkd takes a lease for longer: one that is to last longer was set by something else, or by hand.
+/// The longest lease that any trunkd takes. A longer one was set by something else, or by hand.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The lease of one switch, as one trunkd sees it. Shared in an `Arc`; one task calls [`Lease::look`], any may ask [`Lease::term`].
+/// The lease of one switch, as one trunkd sees it. One task calls [`Lease::renew`]; any task may call
+/// [`Lease::term`].
 pub struct Lease {
     store: Store,
     switch: Box<str>,
     key: String,
-    /// This trunkd.
+    /// The name of this trunkd.
     holder: Arc<str>,
     length: Duration,
-    standing: Mutex<Standing>,
+    state: Mutex<LeaseState>,
     changed: watch::Sender<()>,
 }
 
 #[derive(Default)]
-struct Standing {
-    /// Ours until then, unless it is renewed.
+struct LeaseState {
+    /// We hold it until then, unless we renew it.
     until: Option<Instant>,
-    /// Counts the times that it became ours.
+    /// Counts how often we got it.
     term: u64,
-    /// Somebody else's, and until when that was known to be so.
+    /// The other holder, and until when that is known to be true.
     other: Option<(String, Instant)>,
-    /// What was found that no trunkd would have left there.
+    /// A problem with the key that no trunkd would cause.
     oddity: Option<String>,
 }
 
-/// A time for which the lease was ours without a break.
+/// A period in which we held the lease without a break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Term(u64);
 
@@ -55,86 +57,87 @@ impl Lease {
             key: keys::lease(switch),
             holder,
             length,
-            standing: Mutex::default(),
+            state: Mutex::default(),
             changed: watch::Sender::new(()),
         }
     }
 
-    /// Between two looks.
+    /// The time between two renewals.
     pub fn interval(&self) -> Duration {
         self.length / LOOKS
     }
 
-    /// Whether it is ours, by our clock: asked before each command that changes the switch.
+    /// The current term if we hold the lease, by our clock. Checked before every command that changes the
+    /// switch.
     pub fn term(&self) -> Option<Term> {
-        let standing = self.lock();
-        standing
+        let state = self.lock();
+        state
             .until
             .filter(|until| Instant::now() < *until)
-            .map(|_| Term(standing.term))
+            .map(|_| Term(state.term))
     }
 
-    /// Who else has it, as far as is known, fit to be shown.
+    /// The other holder, if known.
     pub fn other(&self) -> Option<String> {
         self.lock().other.as_ref().map(|(other, _)| shown(other).to_string())
     }
 
-    /// Tells when it became ours, or somebody else's.
+    /// Changes when the holder changes.
     pub fn changed(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// Renews it, or takes it if nobody has it.
+    /// Renews the lease, or takes it if nobody holds it.
     ///
     /// # Errors
-    /// [`StoreError`]; it stays ours for what is left of it then.
-    pub async fn look(&self) -> Result<(), StoreError> {
+    /// [`StoreError`]. We then keep the lease for the rest of its time.
+    pub async fn renew(&self) -> Result<(), StoreError> {
         let asked = Instant::now();
         let mut found = self.renew().await?;
         if found == Found::Nobodys && self.may_take() {
             found = self.take().await?;
         }
-        let mut standing = self.lock();
-        let was_ours = standing.until.is_some_and(|until| asked < until);
-        let other_before = standing.other.take();
+        let mut state = self.lock();
+        let was_ours = state.until.is_some_and(|until| asked < until);
+        let other_before = state.other.take();
         let is_news = match found {
             Found::Ours => {
                 if !was_ours {
-                    standing.term += 1;
+                    state.term += 1;
                 }
-                standing.until = Some(asked + self.length);
+                state.until = Some(asked + self.length);
                 !was_ours
             }
             Found::Others(other, left) => {
-                standing.until = None;
-                // It may have been renewed since the look before, and lost after that.
+                state.until = None;
+                // It may have been renewed after the previous check, and lost since.
                 let until = asked + left.min(self.length) + self.interval();
                 let is_known = other_before.is_some_and(|(before, _)| before == other);
-                standing.other = Some((other, until));
+                state.other = Some((other, until));
                 was_ours || !is_known
             }
-            // Not for us yet, or taken by a third one in between.
+            // Not ours yet, or a third trunkd took it in between.
             Found::Nobodys => {
-                standing.until = None;
-                standing.other = other_before;
+                state.until = None;
+                state.other = other_before;
                 was_ours
             }
         };
-        drop(standing);
+        drop(state);
         if is_news {
             self.changed.send_replace(());
         }
         Ok(())
     }
 
-    /// Gives it up, if it is ours, so that the next one need not wait for its end.
+    /// Releases the lease if we hold it, so that the next trunkd need not wait.
     pub async fn release(&self) -> Result<(), StoreError> {
         let was_ours = self.lock().until.take().is_some();
         if !was_ours {
             return Ok(());
         }
         self.changed.send_replace(());
-        // Not deleted: a lease that is gone before its time was lost by Redis, and its holder may not know yet.
+        // Not deleted: a key that vanished early was lost by Redis, and its holder may not know yet.
         static RELEASE: LazyLock<redis::Script> = LazyLock::new(|| {
             redis::Script::new(
                 "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('SET', KEYS[1], '', 'PX', ARGV[2]) end",
@@ -143,7 +146,7 @@ impl Lease {
         self.run(&RELEASE, "release the lease").await
     }
 
-    /// A lease that is gone before the time of its holder was not given up: Redis lost it, in a failover or a flush.
+    /// Whether Redis lost the lease, in a failover or a flush: the key is gone before its holder's time.
     fn may_take(&self) -> bool {
         let now = Instant::now();
         self.lock().other.as_ref().is_none_or(|(_, until)| now >= *until)
@@ -169,24 +172,24 @@ impl Lease {
         });
         let (holder, left, left_before): (Option<Vec<u8>>, i64, i64) = self.run(&RENEW, "renew the lease").await?;
         let holder = holder.map(|holder| String::from_utf8_lossy(&holder).into_owned());
-        self.note_length(holder.as_deref(), left_before);
+        self.report_length(holder.as_deref(), left_before);
         Ok(match holder {
             None => Found::Nobodys,
             Some(holder) if *holder == *self.holder => Found::Ours,
-            // Given up.
+            // Released.
             Some(holder) if holder.is_empty() => self.take_given_up().await?,
             Some(holder) => Found::Others(holder, Duration::from_millis(u64::try_from(left).unwrap_or_default())),
         })
     }
 
-    /// Says when a lease was found that was to last longer than any trunkd's.
-    fn note_length(&self, holder: Option<&str>, left_ms: i64) {
+    /// Reports a lease that would last longer than any trunkd's.
+    fn report_length(&self, holder: Option<&str>, left_ms: i64) {
         let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());
         let holder = holder.filter(|holder| **holder != *self.holder && left > LONGEST.max(self.length));
         let part = Part::Lease(self.switch.to_string());
-        let mut standing = self.lock();
+        let mut state = self.lock();
         let Some(holder) = holder else {
-            if let Some(oddity) = standing.oddity.take() {
+            if let Some(oddity) = state.oddity.take() {
                 self.store
                     .status()
                     .health()
@@ -202,17 +205,17 @@ impl Lease {
             shown(holder),
             self.length,
         );
-        if standing.oddity.is_none() {
+        if state.oddity.is_none() {
             tracing::warn!("{oddity}");
         }
         self.store
             .status()
             .health()
             .set(part, health::State::Degraded, Some(oddity.clone()));
-        standing.oddity = Some(oddity);
+        state.oddity = Some(oddity);
     }
 
-    /// `SET NX PX`: of several that try at once, one gets it.
+    /// `SET NX PX`: if several try at the same time, one gets it.
     async fn take(&self) -> Result<Found, StoreError> {
         let taken: Option<String> = self
             .store
@@ -255,16 +258,16 @@ impl Lease {
             .await
     }
 
-    fn lock(&self) -> MutexGuard<'_, Standing> {
+    fn lock(&self) -> MutexGuard<'_, LeaseState> {
         // Each field is replaced whole.
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Ours,
-    /// Whose, and how long it lasts if it is not renewed.
+    /// The holder, and the time left without a renewal.
     Others(String, Duration),
     Nobodys,
 }

@@ -1,4 +1,4 @@
-//! What trunkds and operators tell one another through Redis about changing switches: orders and
+//! What several trunkd and their operators share through Redis about changing switches: orders and
 //! pauses, reports, removals, leases, and the forms behind revisions.
 //!
 //! Decides nothing: `reconcile` does.

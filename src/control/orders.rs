@@ -1,4 +1,4 @@
-//! What operators ask of the changing of switches. In Redis, so that it holds for every trunkd.
+//! Orders and pauses of operators. In Redis, so that they apply to every trunkd.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -10,43 +10,44 @@ use serde::{Deserialize, Serialize};
 use crate::keys;
 use crate::redis::{Store, StoreError};
 
-/// What is asked at the moment: the hash `trunkd:control`.
+/// The hash `trunkd:control`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Control {
-    /// Nothing is changed on any switch, since then.
+    /// All switches are paused, since then.
     pub paused: Option<String>,
-    /// Nothing is changed on these, since then.
+    /// These switches are paused, since then.
     pub paused_switches: BTreeMap<String, String>,
-    /// switch → what `trunkd apply` ordered for it.
+    /// switch → the order of `trunkd apply`.
     pub orders: BTreeMap<String, Order>,
 }
 
-/// That something was ordered by `trunkd apply`. What, is in [`OrderContent`], which is read once: it names each gateway.
+/// The head of an order of `trunkd apply`. [`OrderContent`] has the gateways, and is read once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     pub id: String,
     pub at: Timestamp,
-    /// When it was carried out. It stays for a while then, so that each of several trunkd learns what was approved.
+    /// When it was carried out. It then stays for a while, so that every trunkd sees what was approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done_at: Option<Timestamp>,
 }
 
-/// Do exactly what was shown, once, whatever the mode and pauses say.
+/// What was shown, to be done once, regardless of mode and pauses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderContent {
     /// gateway → the change that was shown.
     #[serde(default)]
     pub actions: BTreeMap<String, OrderedAction>,
-    /// Gateways that are served no more, unless they are wanted again: what was held back when that was shown.
+    /// Gateways to stop serving unless they are wanted again: what was held back when shown.
     #[serde(default)]
     pub release: BTreeSet<String>,
-    /// For switches of no settings, of which nobody knows what they run: the states of Redis that were held back when that was shown
-    /// ([`Report::state`](Report::state)). A trunkd that holds one of these back serves it from now on.
+    /// For switches that are not in the settings: the states of Redis that were held back when shown
+    /// ([`Report::state`](super::Report::state)). A trunkd that holds one of these back serves it from
+    /// now on.
     #[serde(default)]
     pub states: BTreeSet<String>,
 }
 
-/// One change that was shown: a kill without `to`, a start without `from`, else a restart.
+/// A change that was shown: without `to` a kill, without `from` a start, else a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderedAction {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,16 +56,17 @@ pub struct OrderedAction {
     pub to: Option<Version>,
 }
 
-/// Which gateway of a name.
+/// A version of a gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     pub profile: String,
-    /// `None`: it is not ours.
+    /// `None`: not ours.
     pub revision: Option<String>,
 }
 
 impl Order {
-    /// Not carried out yet; or a moment ago by another trunkd, so that what it approved holds here too.
+    /// Whether it is not carried out yet, or was carried out recently by another trunkd, so that its
+    /// approvals apply here too.
     pub fn is_current(&self, now: Timestamp) -> bool {
         self.done_at
             .is_none_or(|done_at| now.duration_since(done_at) <= DONE_ORDER_LASTS)
@@ -76,20 +78,22 @@ impl Control {
         self.paused_since(switch).is_some()
     }
 
-    /// Since when, as it was written down, if it is.
+    /// The start of the pause, if paused.
     pub fn paused_since(&self, switch: &str) -> Option<&str> {
         let own = self.paused_switches.get(switch);
         self.paused.as_ref().or(own).map(String::as_str)
     }
 }
 
-/// Stands in the place of a switch's name for those that ask for their configuration and are in no settings: an order for them approves removals.
+/// Stands for all switches that ask for their configuration but are not in the settings. An order for
+/// them approves removals.
 pub const OTHER_SWITCHES: &str = "*";
 
-/// How long an order is kept that was carried out. Long enough for clocks that differ; short, since what it approved holds for a trunkd that
-/// starts within that time.
+/// How long a finished order is kept. Long enough for clocks that differ; short, because its approvals
+/// apply to a trunkd that starts within that time.
 const DONE_ORDER_LASTS: SignedDuration = SignedDuration::from_mins(2);
-/// What an order says goes with it; this is for one that nobody takes away. Long enough for a trunkd that was away to learn of it.
+/// The content is deleted with its order. This is the expiry if nobody deletes it, long enough for a
+/// trunkd that was away.
 const CONTENT_LASTS: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const PAUSED: &str = "paused";
@@ -97,7 +101,7 @@ const PAUSED_SWITCH: &str = "paused:";
 const ORDER: &str = "apply:";
 
 impl Store {
-    /// What is asked at the moment. A field that this version does not know is left alone.
+    /// Reads orders and pauses. Fields that this version doesn't know are left alone.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -116,7 +120,7 @@ impl Store {
         Ok(control)
     }
 
-    /// Stops the changing of one switch, or of all.
+    /// Pauses one switch, or all.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -133,7 +137,7 @@ impl Store {
         .await
     }
 
-    /// Takes a pause back. Resuming all takes the pauses of single switches back too.
+    /// Ends a pause. Resuming all also ends the pauses of single switches.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -153,7 +157,7 @@ impl Store {
         .await
     }
 
-    /// Orders this for a switch; answers the order's id.
+    /// Writes an order for a switch and returns its id.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -183,7 +187,7 @@ impl Store {
         Ok(order.id)
     }
 
-    /// What was ordered; `None` when that is not there any more.
+    /// The content of an order; `None` if it is gone.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -197,7 +201,7 @@ impl Store {
         Ok(content.filter(|(of, _)| of == id).map(|(_, content)| content))
     }
 
-    /// The order was carried out. A later one for the same switch stays as it is.
+    /// Marks the order as carried out. A later one for the same switch is not affected.
     pub(crate) async fn order_done(&self, switch: &str, order: &Order) -> Result<(), StoreError> {
         let done = Order {
             done_at: Some(Timestamp::now()),
@@ -207,12 +211,12 @@ impl Store {
         self.replace_order("order done", switch, &order.id, &value).await
     }
 
-    /// The order is taken back, or was carried out long ago. A later one for the same switch stays.
+    /// Deletes the order. A later one for the same switch is not affected.
     pub(crate) async fn drop_order(&self, switch: &str, id: &str) -> Result<(), StoreError> {
         self.replace_order("drop order", switch, id, "").await
     }
 
-    /// With nothing, when `value` is empty.
+    /// Deletes it if `value` is empty.
     async fn replace_order(
         &self,
         operation: &'static str,
@@ -241,7 +245,7 @@ impl Store {
     }
 }
 
-/// The names of all fields that say anything of these switches, or of all.
+/// The names of all fields about these switches, or about all.
 pub(crate) fn fields_of(switches: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
     let each = switches.flat_map(|switch| [pause_field(Some(&switch)), format!("{ORDER}{switch}")]);
     std::iter::once(pause_field(None)).chain(each)

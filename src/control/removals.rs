@@ -1,5 +1,5 @@
-//! Which gateways were taken off a switch with nobody's approval, within a window: `trunkd:removals:<switch>`, so that whichever trunkd
-//! changes the switch next knows how many may still go.
+//! Gateways that were removed from a switch without approval within a window: `trunkd:removals:<switch>`.
+//! So the next lease holder knows how many may still be removed.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use crate::keys;
 use crate::redis::{Store, StoreError};
 
-/// A gateway, and how long ago it went, by Redis's clock.
+/// A gateway, and how long ago it was removed, by Redis's clock.
 pub type Removal = (String, Duration);
 
 impl Store {
-    /// What went within the window.
+    /// The removals within the window.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -35,11 +35,11 @@ impl Store {
         Ok(ages.filter(|(_, age)| *age < window).collect())
     }
 
-    /// Writes down that these were taken off the switch so long ago; answers all of the window, these too. Called before they are, so that no
-    /// crash forgets one.
+    /// Records that these were removed this long ago, and returns all of the window. Called before the
+    /// removal, so that a crash forgets none.
     ///
     /// # Errors
-    /// [`StoreError`]: then none may be taken off.
+    /// [`StoreError`]. Then none may be removed.
     pub async fn record_removals(
         &self,
         switch: &str,

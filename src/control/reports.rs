@@ -1,7 +1,8 @@
-//! What each trunkd says of the changing of switches: the hash `trunkd:reconcile`, a field for each switch and trunkd.
+//! The reports of all trunkd about changing switches: the hash `trunkd:reconcile`, one field per switch
+//! and trunkd.
 //!
-//! None hides another's, since a hold of any of them keeps what it serves as it was. One that is gone says nothing any more: each field
-//! carries, by Redis's clock, when it was last true.
+//! No report hides another, because a hold of any trunkd affects what it serves. Each field carries the
+//! time when it was written, by Redis's clock, so that reports of a dead trunkd are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -14,63 +15,65 @@ use crate::keys;
 use crate::redis::{Store, StoreError};
 use crate::shown::shown;
 
-/// What the reconciler of a switch says.
+/// The report of one trunkd about one switch.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
     /// `apply`, `observe` or `off`.
     pub mode: String,
     pub paused: bool,
-    /// Whether this trunkd is the one that changes the switch.
+    /// Whether this trunkd holds the lease of the switch.
     pub leads: bool,
-    /// Whether it knows what runs on the switch. Else the plan is empty, and what it serves is all that it can say.
+    /// Whether it knows what runs on the switch. If not, the counts are 0.
     pub knows: bool,
-    /// What the plan would still do.
+    /// Changes that the plan would still make.
     pub start: usize,
     pub restart: usize,
     pub kill: usize,
     pub unchanged: usize,
-    /// Why the plan waits, or what the switch is served, if it does.
+    /// Why the plan is held, or a state is not served.
     pub held: Option<String>,
-    /// The gateways that the switch is served though Redis does not want them: what is held back.
+    /// Gateways that are served although Redis doesn't want them.
     pub held_back: BTreeSet<String>,
-    /// The state of Redis that this was decided of: two trunkd that say the same have read the same gateways.
+    /// Identifies the state of Redis behind this report: two trunkd with the same value have read the same
+    /// gateways.
     pub state: Option<String>,
-    /// How many gateways may still be taken off the switch with nobody's approval, for now.
+    /// How many gateways may still be removed without approval.
     pub removals_left: Option<usize>,
     /// What an operator must fix.
     #[serde(deserialize_with = "known_conflicts")]
     pub conflicts: Vec<Conflict>,
-    /// gateway → why it is not as it should be.
+    /// gateway → why the last action on it failed.
     pub troubles: BTreeMap<String, String>,
-    /// gateway → the revision that it is to run with, where that is not the one it runs with.
+    /// gateway → the revision that it should run with, if it doesn't.
     pub pending: BTreeMap<String, String>,
-    /// The last order that it took into account.
+    /// The last order that it processed.
     pub last_order: Option<OrderReport>,
 }
 
-/// How far an order is carried out.
+/// The progress of an order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OrderReport {
     pub id: String,
-    /// Whether this trunkd is done with it.
+    /// Whether this trunkd has finished with it.
     pub done: bool,
-    /// How many of its changes are still to be made.
+    /// Changes that are still to be made.
     pub left: usize,
     /// gateway → why its change was not made.
     pub undone: BTreeMap<String, String>,
 }
 
-/// What the trunkd that are alive say, by switch and by trunkd.
+/// The reports of all running trunkd, by switch and trunkd.
 #[derive(Debug, Clone, Default)]
 pub struct Reports(BTreeMap<String, BTreeMap<String, Report>>);
 
-/// A field that was not written for so long is of a trunkd that is gone: it writes three times as often.
+/// A report that was not written for this long is from a dead trunkd. A running one writes three times
+/// as often.
 pub const REPORT_LASTS: Duration = Duration::from_secs(15);
 
 impl Report {
-    /// How many changes the plan would still make.
+    /// Changes that the plan would still make.
     pub fn left(&self) -> usize {
         self.start + self.restart + self.kill
     }
@@ -83,17 +86,18 @@ impl Reports {
         found.map(|(holder, report)| (holder.as_str(), report))
     }
 
-    /// That of the trunkd which changes the switch; when none does just now, of one that knows it.
+    /// The report of the lease holder, or else of a trunkd that knows what the switch runs.
     pub fn leading(&self, switch: &str) -> Option<(&str, &Report)> {
         self.of(switch).max_by_key(|(_, report)| (report.leads, report.knows))
     }
 
-    /// Those that hold something.
+    /// Reports with a hold.
     pub fn holding(&self, switch: &str) -> impl Iterator<Item = (&str, &Report)> {
         self.of(switch).filter(|(_, report)| report.held.is_some())
     }
 
-    /// Whether another trunkd than `holder` changes the switch, knows what it runs, holds nothing of it, and has it served this state.
+    /// Whether another trunkd than `holder` holds the lease, knows what the switch runs, holds nothing, and
+    /// serves this state.
     pub fn agree(&self, switch: &str, holder: &str, state: &str) -> bool {
         let is_it = |(other, report): (&str, &Report)| {
             let is_well = report.leads && report.knows && report.held.is_none();
@@ -107,7 +111,7 @@ impl Reports {
         of_switch.insert(holder.to_owned(), report);
     }
 
-    /// One for each switch: of the one that leads, or, if only another one holds something, with what that says.
+    /// One report per switch: the leading one, with the hold of another trunkd if it has none itself.
     fn merged(self) -> BTreeMap<String, Report> {
         let merge = |switch: &String| {
             let mut merged = self.leading(switch)?.1.clone();
@@ -124,7 +128,7 @@ impl Reports {
 }
 
 impl Store {
-    /// What the trunkd that are alive say of each switch, as one.
+    /// One report per switch, merged from all running trunkd.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -132,7 +136,7 @@ impl Store {
         Ok(self.read_all_reports().await?.merged())
     }
 
-    /// What each trunkd that is alive says.
+    /// The reports of all running trunkd.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -153,7 +157,7 @@ impl Store {
             let Ok(written) = serde_json::from_str::<Written>(&value) else {
                 continue;
             };
-            // One of an older trunkd, which wrote none for each and never said when: the newer ones take it away.
+            // A report without a trunkd and a time, from an older version. Newer ones delete it.
             let (switch, holder) = field.split_once(' ').unwrap_or((&field, ""));
             let is_alive =
                 holder.is_empty() || now.saturating_sub(Duration::from_millis(written.written_ms)) <= REPORT_LASTS;
@@ -164,7 +168,7 @@ impl Store {
         Ok(reports)
     }
 
-    /// Says this of a switch, dated. With `clean` those of trunkd that are gone are forgotten.
+    /// Writes a report with the time. `clean` also deletes reports of dead trunkd.
     pub(crate) async fn write_report(
         &self,
         switch: &str,
@@ -203,7 +207,7 @@ impl Store {
         .await
     }
 
-    /// Says nothing of a switch any more.
+    /// Deletes the report about a switch.
     pub(crate) async fn drop_report(&self, switch: &str, holder: &str) -> Result<(), StoreError> {
         self.write("drop report", self.timeout(), async |connection| {
             redis::cmd("HDEL")

@@ -1,7 +1,7 @@
-//! The desired gateways as Redis has them now, with the last good state for when Redis cannot be read.
+//! The desired gateways as Redis has them now, or the last good state if Redis can't be read.
 //!
-//! Where Redis tells of changes ([`Tracking`]), a question costs one fence, and only the domains that changed are read again. Where it does
-//! not, everything is read at each question.
+//! With [`Tracking`] a request costs one fence, and only changed domains are read again. Without it,
+//! every request reads everything.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,22 +27,22 @@ use crate::redis::tracking::{Dirty, Fence, Mark, Tracking};
 use crate::redis::{Access, Cause, Store, StoreError};
 use crate::telemetry::ms;
 
-/// How often changes are looked for where Redis does not tell of them.
+/// How often to poll for changes without tracking.
 const POLL: Duration = Duration::from_secs(1);
 
 /// Reads the desired gateways and remembers the last good state. Shared in an `Arc`.
 pub struct Catalog {
     store: Store,
-    /// Nothing is written: where Redis has no key, revisions are made under one that is thrown away.
+    /// Writes nothing. If Redis has no key, revisions are made with a temporary one.
     read_only: bool,
     rules: ArcSwap<Rules>,
-    /// For what takes its time.
+    /// Runs reads that outlive their request.
     runtime: Handle,
-    /// `None` for a subcommand that asks once.
+    /// `None` for a command that reads once.
     tracking: Option<Tracking>,
-    /// One refresh at a time: who waits for it mostly finds it done.
+    /// One refresh at a time. Waiters usually find it done.
     refreshing: tokio::sync::Mutex<()>,
-    /// Numbers the reads, so that a slow one never replaces the outcome of a later one.
+    /// Numbers the reads, so that a slow one never replaces the result of a later one.
     reads: AtomicU64,
     good: Mutex<Option<Good>>,
     gauges: Mutex<GatewayGauges>,
@@ -56,9 +56,9 @@ struct Good {
     desired: Arc<Desired>,
     key: RevisionKey,
     read: u64,
-    /// Of what Redis told, how much this reflects; `None` when it was read beside that.
+    /// The invalidations that this reflects; `None` without tracking.
     mark: Option<Mark>,
-    /// It is of a server that is no master, for want of anything better.
+    /// It comes from a server that is not a master, because nothing better is known.
     is_doubtful: bool,
     at: Timestamp,
 }
@@ -68,19 +68,19 @@ struct Good {
 pub struct Current {
     pub desired: Arc<Desired>,
     pub key: RevisionKey,
-    /// Whether these are all; else they are what there is of the one name that was asked for.
+    /// Whether these are all gateways, or only those of the requested name.
     pub is_whole: bool,
-    /// When Redis cannot be read, or is no master: of when this is the state, and why there is none newer.
+    /// Set if Redis can't be read or is not a master: the time of this state, and the reason.
     pub stale: Option<(Timestamp, StoreError)>,
 }
 
-/// Redis cannot be read, and never could since the start.
+/// Redis can't be read, and there is no last good state.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("no gateways are known: {0}")]
 pub struct Unavailable(#[from] StoreError);
 
 impl Catalog {
-    /// A catalog that reads everything at each question, and writes nothing.
+    /// A catalog that reads everything on each request and writes nothing.
     pub fn read_only(store: Store, rules: Rules) -> Self {
         Self {
             store,
@@ -89,14 +89,15 @@ impl Catalog {
             runtime: Handle::current(),
             tracking: None,
             refreshing: tokio::sync::Mutex::default(),
-            // What is restored counts as the reading before the first.
+            // A restored state counts as the read before the first.
             reads: AtomicU64::new(1),
             good: Mutex::new(None),
             gauges: Mutex::default(),
         }
     }
 
-    /// A catalog that Redis tells of changes, until `stop`. Best on the `runtime` of those who ask most: a question then wakes no other thread.
+    /// A catalog that tracks changes until `stop`. The connection runs on `runtime`: best that of the HTTP
+    /// worker, so that a request wakes no other thread.
     pub fn tracking(store: Store, rules: Rules, runtime: oneshot::Receiver<Handle>, stop: CancellationToken) -> Self {
         let prefixes = vec![
             store.gateway_keys().prefix().to_owned(),
@@ -115,7 +116,8 @@ impl Catalog {
         }
     }
 
-    /// Starts from what was kept by an earlier trunkd: served while Redis cannot be read, and the state before for what is read then.
+    /// Starts from the last good state of an earlier trunkd. It is served while Redis can't be read, and is
+    /// the previous state for the first read.
     pub fn restore(&self, kept: LastGood) -> Arc<Desired> {
         let rules = self.rules.load_full();
         let desired = Arc::new(Desired::build(&kept.domains, &rules, None));
@@ -132,7 +134,7 @@ impl Catalog {
         desired
     }
 
-    /// What is to be kept for a later trunkd, with the state that it is of.
+    /// What to store for a later trunkd, with the state behind it.
     pub fn to_keep(&self) -> Option<(Arc<Desired>, LastGood)> {
         let good = self.lock().clone().filter(|good| !good.is_doubtful)?;
         let domains = good.desired.last_valid();
@@ -145,7 +147,7 @@ impl Catalog {
         Some((good.desired, kept))
     }
 
-    /// The templates changed, and the rules with them.
+    /// Sets new rules, after the templates changed.
     pub fn set_rules(&self, rules: Rules) {
         self.rules.store(Arc::new(rules));
         if let Some(tracking) = &self.tracking {
@@ -153,7 +155,7 @@ impl Catalog {
         }
     }
 
-    /// Until something may have changed; a moment later where Redis does not tell.
+    /// Waits until something may have changed; without tracking, for the poll interval.
     pub async fn changed(&self) {
         match &self.tracking {
             Some(tracking) if tracking.is_up() => tracking.changed().await,
@@ -161,10 +163,10 @@ impl Catalog {
         }
     }
 
-    /// Every desired gateway as of now; the last good state if Redis cannot be read in time.
+    /// All desired gateways as of now, or the last good state if Redis can't be read in time.
     ///
     /// # Errors
-    /// [`Unavailable`] when Redis cannot be read and there is no last good state.
+    /// [`Unavailable`] if Redis can't be read and there is no last good state.
     pub async fn all(self: &Arc<Self>) -> Result<Current, Unavailable> {
         let limit = self.store.timeout();
         let fresh = async {
@@ -184,7 +186,7 @@ impl Catalog {
         read.or_else(|error| self.last_good(error))
     }
 
-    /// As [`Catalog::all`], and reads everything whatever Redis told, since it tells nobody of a SWAPDB.
+    /// Like [`Catalog::all`], but reads everything: SWAPDB sends no invalidation.
     ///
     /// # Errors
     /// As [`Catalog::all`].
@@ -195,7 +197,7 @@ impl Catalog {
         self.all().await
     }
 
-    /// What is desired of the name `gateway` at the least cost; other gateways may be among it.
+    /// The desired gateway of this name, at the least cost. The result may contain others.
     ///
     /// # Errors
     /// As [`Catalog::all`].
@@ -224,17 +226,17 @@ impl Catalog {
         }
     }
 
-    /// Reads what the invalidations left to do. The reading goes on though whoever asked gives up waiting: in a large Redis the first one may
-    /// take longer than an answer may.
+    /// Reads what was invalidated. The read continues if the request gives up: with a large Redis the first
+    /// one may take longer than a response may.
     async fn catch_up(self: &Arc<Self>) -> Result<Current, StoreError> {
         if let Some(current) = self.exact() {
             return Ok(current);
         }
         let catalog = self.clone();
-        // On no thread that answers others meanwhile.
+        // Not on a thread that answers requests.
         let reading = self.runtime.spawn(async move {
             let _alone = catalog.refreshing.lock().await;
-            // Whoever was before us began to read after its marks were taken, and so after what our fence saw.
+            // The read before ours began after its marks were taken, so after what our fence saw.
             match catalog.exact() {
                 Some(current) => Ok(current),
                 None => catalog.read_marked().await,
@@ -277,7 +279,7 @@ impl Catalog {
         done
     }
 
-    /// The state that is known, if nothing changed since it was read.
+    /// The known state, if nothing changed since it was read.
     fn exact(&self) -> Option<Current> {
         let good = self.lock();
         let (good, tracking) = (good.as_ref()?, self.tracking.as_ref()?);
@@ -312,7 +314,7 @@ impl Catalog {
         Ok(self.adopt(read, (all, read_in), key, mark, None))
     }
 
-    /// What a server that is no master holds is served when nothing better is known, and never counts as fresh.
+    /// The data of a server that is not a master is served if nothing better is known, and is never fresh.
     async fn read_all(&self, limit: Duration, mark: Option<Mark>) -> Result<Current, StoreError> {
         let read = self.reads.fetch_add(1, Ordering::Relaxed);
         let began = Instant::now();
@@ -339,7 +341,7 @@ impl Catalog {
         let began = Instant::now();
         let (before, rules) = (self.lock().clone(), self.rules.load_full());
         let desired = match &before {
-            // Not worth a look where Redis told of a change.
+            // With tracking, something did change.
             Some(good) if mark.is_none() && Arc::ptr_eq(&good.rules, &rules) && *good.domains == domains => {
                 good.desired.clone()
             }
@@ -392,7 +394,7 @@ impl Catalog {
         }
     }
 
-    /// Whether there is a state that a master had.
+    /// Whether there is a state from a master.
     fn has_good(&self) -> bool {
         self.lock().as_ref().is_some_and(|good| !good.is_doubtful)
     }
@@ -414,8 +416,7 @@ impl Catalog {
         }
     }
 
-    /// The key behind the revisions: what Redis holds; a new one where there is none, or ours put back if
-    /// Redis lost it.
+    /// The key behind the revisions: that of Redis, or ours if Redis lost it, or a new one.
     async fn key(&self, raw: &Raw) -> RevisionKey {
         let known = self.lock().as_ref().map(|good| good.key.clone());
         let may_write = !self.read_only && raw.doubt.is_none();
@@ -423,7 +424,7 @@ impl Catalog {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Good>> {
-        // The value is replaced whole, so a panic elsewhere cannot have left half of one.
+        // The value is replaced whole.
         self.good.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,16 +1,16 @@
-//! Logs what became wrong with the gateways, and what was fixed, once per change.
+//! Logs new and resolved findings about gateways, once per change.
 
 use crate::gateway::{Finding, Findings, Severity};
 
-/// Lines of each kind that one reading of Redis may cause. A bulk edit, or keys of an operator's own,
-/// cause tens of thousands of findings; nobody reads that many lines, and `trunkd check` lists them all.
+/// Log lines of each kind per read of Redis. A bulk edit may cause tens of thousands of findings;
+/// `trunkd check` lists them all.
 const MAX_LINES: usize = 20;
 
 pub(crate) fn log_changes(before: Option<&Findings>, now: &Findings) {
     let none = Findings::default();
     let changes = now.changes_since(before.unwrap_or(&none));
     let (errors, warnings) = by_severity(changes.new);
-    // What is not served comes first.
+    // Errors come first.
     for finding in errors.iter().chain(&warnings).take(MAX_LINES) {
         match finding.severity {
             Severity::Error => tracing::error!("{}", finding.without_severity()),

@@ -1,5 +1,5 @@
-//! The last good state on disk, for a trunkd that starts while Redis is away: written whole or not at all, readable by its owner alone, with a
-//! checksum.
+//! The last good state on disk, for a trunkd that starts while Redis is down. Written atomically, readable
+//! only by its owner, with a checksum.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -18,33 +18,33 @@ use crate::files::{self, FileError};
 use crate::gateway::RevisionKey;
 use crate::gateway::{DomainName, Fields, RawDomain, RawDomains};
 
-/// In the data directory.
+/// File name in the data directory.
 const FILE: &str = "last-good";
-/// Begins the file: what it is, and the version of its form.
+/// The first line: name and version of the format.
 const MAGIC: &str = "trunkd-last-good 1";
 
-/// Between these a file that is not whole yet has a random name.
+/// An unfinished file has a random name between these.
 const NEW_PREFIX: &str = "last-good.";
 const NEW_SUFFIX: &str = ".new";
-/// No state is longer: as many bytes are read of Redis at most, and JSON escapes some of them.
+/// The longest file: the most bytes of Redis, and some of them escaped in JSON.
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// What is written to the disk at a time.
+/// Bytes per write to the disk.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// What is kept.
+/// The stored state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LastGood {
-    /// When Redis said so.
+    /// When it was read from Redis.
     pub at: Timestamp,
     pub key: RevisionKey,
-    /// The last valid values, from which is served.
+    /// The last valid values, which are served.
     pub domains: RawDomains,
-    /// The fields that Redis held otherwise: refused values, and names that are none.
+    /// Other fields in Redis: refused values and invalid names.
     pub refused: RawDomains,
 }
 
-/// Why a file is not used. Never quotes it: it holds passwords.
+/// Why a file is not used. Never quotes it, because it contains passwords.
 #[derive(Debug, thiserror::Error)]
 pub enum LastGoodError {
     #[error(
@@ -61,22 +61,22 @@ pub enum LastGoodError {
     Folder(#[from] DataDirError),
 }
 
-/// As it is read.
+/// The format for reading.
 #[derive(Deserialize)]
 struct Body {
     at: Timestamp,
     key: String,
-    /// The keys that it replaced.
+    /// Former keys.
     #[serde(default)]
     former_keys: Vec<String>,
-    /// domain, as its text, → gateway → value.
+    /// domain as text → gateway → value.
     domains: BTreeMap<String, BTreeMap<String, String>>,
-    /// domain → field → value, both in Base64 since they may be no text. A file of before has none.
+    /// domain → field → value, in Base64 because they may not be text. Older files have none.
     #[serde(default)]
     refused: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-/// As it is written: the same, from where it lies.
+/// The format for writing, without copies.
 #[derive(Serialize)]
 struct Kept<'a> {
     at: Timestamp,
@@ -94,7 +94,7 @@ fn write_domains<S: Serializer>(domains: &RawDomains, serializer: S) -> Result<S
 
     impl Serialize for Gateways<'_> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            // Values that are no text are never valid, and so not among these.
+            // Valid values are always text.
             let text = String::from_utf8_lossy;
             serializer.collect_map(self.0.iter().map(|(name, value)| (text(name), text(value))))
         }
@@ -117,7 +117,7 @@ fn write_refused<S: Serializer>(domains: &RawDomains, serializer: S) -> Result<S
     }))
 }
 
-/// A domain's fields out of Base64.
+/// Decodes a domain's fields from Base64.
 fn read_refused(fields: BTreeMap<String, String>) -> Option<RawDomain> {
     let bytes = |text: String| BASE64.decode(text).ok();
     let fields = fields
@@ -127,7 +127,7 @@ fn read_refused(fields: BTreeMap<String, String>) -> Option<RawDomain> {
 }
 
 impl LastGood {
-    /// domain → field → value, as Redis held them.
+    /// domain → field → value, as they were in Redis.
     pub fn stored(&self) -> BTreeMap<&DomainName, BTreeMap<&[u8], &[u8]>> {
         let mut stored: BTreeMap<&DomainName, BTreeMap<&[u8], &[u8]>> = BTreeMap::new();
         for (domain, raw) in self.domains.iter().chain(&*self.refused) {
@@ -138,7 +138,7 @@ impl LastGood {
         stored
     }
 
-    /// Reads what was kept; `None` when there never was any.
+    /// Reads the stored state; `None` if there is none.
     ///
     /// # Errors
     /// [`LastGoodError`] names the file.
@@ -188,10 +188,10 @@ impl LastGood {
         }))
     }
 
-    /// Replaces what was kept. Blocks on the disk.
+    /// Replaces the stored state. Blocks on the disk.
     ///
     /// # Errors
-    /// [`LastGoodError`] names the file; what was kept before is still there then.
+    /// [`LastGoodError`] names the file. The previous state is then still there.
     pub fn store(&self, data_dir: &Path) -> Result<(), LastGoodError> {
         let path = data_dir.join(FILE);
         let failed = |source| LastGoodError::Write {
@@ -206,13 +206,13 @@ impl LastGood {
             refused: &self.refused,
         };
         data_dir::make_folder(data_dir)?;
-        // Readable by its owner alone, and new: what somebody planted under a name that can be guessed is not used.
+        // Readable only by its owner, with a random name: a planted file is not used.
         let mut file = tempfile::Builder::new()
             .prefix(NEW_PREFIX)
             .suffix(NEW_SUFFIX)
             .tempfile_in(data_dir)
             .map_err(failed)?;
-        // Megabytes: they are not put together before they are written, and the sum of them goes where room was left.
+        // Streamed, because it is megabytes. The checksum goes into the space left for it.
         let head = |sum: &str| format!("{MAGIC} {sum}\n");
         file.write_all(head(&checksum(b"")).as_bytes()).map_err(failed)?;
         let mut summing = BufWriter::with_capacity(WRITE_BYTES, Summing::new(&mut file));
@@ -225,14 +225,14 @@ impl LastGood {
         file.write_all(head(&sum).as_bytes()).map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
         file.persist(&path).map_err(|error| failed(error.error))?;
-        // So that the name, too, outlives a loss of power.
+        // So that the name survives a power loss too.
         File::open(data_dir)
             .and_then(|folder| folder.sync_all())
             .map_err(failed)
     }
 }
 
-/// The fields of `read` that are not the same in `valid`.
+/// The fields of `read` that differ in `valid`.
 pub(super) fn refused(read: &RawDomains, valid: &RawDomains) -> RawDomains {
     let none = Arc::default();
     let differing = read.iter().filter_map(|(domain, raw)| {
@@ -254,12 +254,12 @@ pub(super) fn refused(read: &RawDomains, valid: &RawDomains) -> RawDomains {
     differing.collect()
 }
 
-/// Removes what a trunkd left that was killed while it wrote. Called by whoever has the folder's lock.
+/// Removes unfinished files of a killed trunkd. Call this with the folder's lock held.
 pub fn remove_leftovers(data_dir: &Path) {
     let files = fs::read_dir(data_dir).into_iter().flatten().flatten();
     let is_leftover = |name: &str| name.starts_with(NEW_PREFIX) && name.ends_with(NEW_SUFFIX);
     for file in files.filter(|file| file.file_name().to_str().is_some_and(is_leftover)) {
-        // One that stays takes room, and does no other harm.
+        // A file that stays only takes space.
         let _ = fs::remove_file(file.path());
     }
 }
@@ -272,7 +272,7 @@ fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Writes on, and makes the checksum of what it wrote.
+/// Computes a checksum of what it writes.
 struct Summing<W> {
     to: W,
     sum: Sha256,

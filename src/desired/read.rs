@@ -18,20 +18,20 @@ const SCAN_COUNT: usize = 10_000;
 /// Limit of a read that no answer waits for. A Redis with millions of keys takes seconds to scan.
 pub(super) const FULL_READ: Duration = Duration::from_secs(10);
 
-/// Which gateways are read.
+/// Which gateways to read.
 pub(super) enum Wanted<'a> {
     All,
-    /// Of each domain this field alone.
+    /// Only this field of each domain.
     Gateway(&'a str),
     /// These domains, each with its key.
     Domains(&'a [(DomainName, Vec<u8>)]),
 }
 
-/// The domains as they were read, and the stored key.
+/// The domains and the stored revision key.
 pub(super) struct Raw {
     pub(super) domains: RawDomains,
     pub(super) key: StoredKey,
-    /// Why all this may be old, if the server is no master.
+    /// Why the data may be old, if the server is not a master.
     pub(super) doubt: Option<StoreError>,
 }
 
@@ -52,7 +52,7 @@ impl Store {
                 };
                 pipe.cmd("TYPE").arg(key);
             }
-            // Last: a server that is a master then was one all along.
+            // Last: a server that is a master now was one during the read.
             pipe.cmd("ROLE");
             let mut replies = bulk.ask(&pipe).await?.into_iter();
             let mut next = || {
@@ -70,14 +70,14 @@ impl Store {
                 let (content, kind) = (next()?, next()?);
                 let kind: String = redis::from_redis_value(kind.value()?)?;
                 let read = match (kind.as_str(), wanted) {
-                    // It went between SCAN and here, or its going is the change.
+                    // It was deleted after the SCAN, or the deletion is the change.
                     ("none", _) => continue,
                     ("hash", Wanted::Gateway(name)) => {
                         let value: Option<Vec<u8>> = redis::from_redis_value(content.value()?)?;
                         RawDomain::hash(value.map(|value| (name.as_bytes().to_vec(), value)))
                     }
                     ("hash", _) => match content.into_fields()? {
-                        // Redis keeps no empty hash: it came between the two, and its coming is a change of its own.
+                        // Redis has no empty hashes: it was created in between, which is another change.
                         fields if fields.is_empty() => continue,
                         fields => RawDomain::Hash(Arc::new(fields)),
                     },
@@ -96,7 +96,7 @@ impl Store {
         Ok(Raw { doubt, ..raw })
     }
 
-    /// The domain of a key that changed, with the key; `None` when it holds no gateways that are served.
+    /// The domain of a changed key, with the key; `None` if it is not a domain that is served.
     pub(super) fn domain_of(&self, key: &[u8]) -> Option<(DomainName, Vec<u8>)> {
         let domain = self.gateway_keys().domain(key)?;
         let served = match self.gateway_keys() {
@@ -106,7 +106,7 @@ impl Store {
         served.then(|| (domain, key.to_vec()))
     }
 
-    /// domain and key of each, by name.
+    /// Domain and key of each, by name.
     async fn domains(&self, bulk: &mut HashConnection) -> Result<Vec<(DomainName, Vec<u8>)>, RedisError> {
         let pattern = match self.gateway_keys() {
             GatewayKeys::Domains { domains, .. } => {
@@ -139,7 +139,7 @@ impl Store {
         }
     }
 
-    /// Puts a gateway in where no domain's key exists yet. Answers whether it did.
+    /// Writes a gateway if there is no domain yet, and returns whether it did.
     pub async fn seed_gateway(&self, domain: &str, gateway: &str, value: &str) -> Result<bool, StoreError> {
         let raw = self.read_gateways(&Wanted::Gateway(gateway), FULL_READ).await?;
         if !raw.domains.is_empty() {

@@ -1,4 +1,4 @@
-//! Puts back what Redis lost of the last good state. Never overwrites what is there.
+//! Writes back what Redis lost of the last good state. Never overwrites anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -9,27 +9,26 @@ use crate::gateway::DomainName;
 use crate::keys;
 use crate::redis::{Store, StoreError};
 
-/// For all that is put back in one step: 100,000 gateways take a second.
+/// Limit for writing everything in one step: 100,000 gateways take a second.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What Redis lacks of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
     pub domain: DomainName,
-    /// The fields that are to be put back, with their values.
+    /// The missing fields with their values.
     pub fields: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Whether the domain has no other fields.
     pub is_whole_domain: bool,
-    /// The key's type, if that is no hash: then nothing can be put back.
+    /// The key's type, if it is not a hash. Then nothing can be written.
     pub wrong_type: Option<String>,
 }
 
 impl Store {
-    /// What Redis lacks of the last good state, by domain. A field that is there is not missing,
-    /// whatever its value.
+    /// What Redis lacks of the last good state, by domain. A field with another value is not missing.
     ///
     /// # Errors
-    /// [`StoreError`], also when this Redis is no master.
+    /// [`StoreError`], also if this Redis is not a master.
     pub async fn missing(&self, kept: &LastGood) -> Result<Vec<Missing>, StoreError> {
         self.ping().await?;
         let stored = kept.stored();
@@ -64,14 +63,14 @@ impl Store {
         Ok(missing.filter(|missing| !missing.fields.is_empty()).collect())
     }
 
-    /// Writes it back, and the key behind the revisions if there is none. All in one step: while
-    /// half of it is back, the other half would count as removed. Returns how many fields were set;
-    /// those that came back meanwhile stay as they are.
+    /// Writes the missing fields, and the revision key if there is none, in one step: with half of them
+    /// back, the other half would count as removed. Returns the number of fields written. Fields that
+    /// reappeared meanwhile stay unchanged.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn put_back(&self, kept: &LastGood, missing: &[Missing]) -> Result<usize, StoreError> {
-        // A script, since README's ACL user may not MULTI.
+        // A script, because the documented ACL user may not use MULTI.
         static PUT_BACK: LazyLock<redis::Script> = LazyLock::new(|| {
             redis::Script::new(
                 "local set, at = 0, 2

@@ -1,8 +1,8 @@
-//! The key behind the revisions: `trunkd:key`, and those that it replaced.
+//! The key behind the revisions: `trunkd:key`, and its predecessors.
 //!
-//! Every trunkd on one Redis must make the same revisions, so the key that Redis holds counts. What runs
-//! on the switches was stamped with the key of its time: one that was replaced (by hand, or because Redis
-//! lost it while no trunkd knew it) is remembered, so that nothing is restarted for that.
+//! Every trunkd on one Redis must make the same revisions, so the key in Redis counts. Gateways on the
+//! switches carry revisions made with the key of their time. A replaced key (by hand, or because Redis
+//! lost it while no trunkd knew it) is remembered, so that nothing restarts because of it.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -14,18 +14,18 @@ use crate::gateway::RevisionKey;
 use crate::keys;
 use crate::redis::{Store, StoreError, is_wrong_type};
 
-/// So many replaced keys are remembered. Each is an accident.
+/// How many replaced keys are remembered. Each is an accident.
 pub(crate) const MAX_FORMER_KEYS: isize = 8;
 
-/// What Redis holds under `trunkd:key` and `trunkd:key:former`.
+/// The values of `trunkd:key` and `trunkd:key:former`.
 pub(crate) struct StoredKey {
     current: Result<Option<RevisionKey>, BadKey>,
     former: Vec<RevisionKey>,
-    /// `trunkd:key:former` is no list.
+    /// `trunkd:key:former` is not a list.
     is_former_lost: bool,
 }
 
-/// What it holds is no key.
+/// The value is not a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{name} in Redis is {what}: delete it (redis-cli DEL {name}), and trunkd puts the key that it knows back",
@@ -39,7 +39,7 @@ impl StoredKey {
     /// From the replies to `GET` and `LRANGE`.
     ///
     /// # Errors
-    /// When Redis said no for another reason than what the keys hold.
+    /// Redis refused, for another reason than the content of the keys.
     pub(crate) fn read(current: RedisResult<Value>, former: RedisResult<Value>) -> Result<Self, RedisError> {
         let current = match current {
             Ok(Value::Nil) => Ok(None),
@@ -77,7 +77,8 @@ fn new_key() -> RevisionKey {
 }
 
 impl Store {
-    /// Whether Redis holds the key behind the revisions: else those of a read-only catalog are nobody else's.
+    /// Whether Redis has the key behind the revisions. Without it, the revisions of a read-only catalog are
+    /// made with a temporary key.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -91,8 +92,8 @@ impl Store {
         .await
     }
 
-    /// The key to make revisions with, after what Redis holds and what this trunkd knew before. Where Redis
-    /// has none it gets the known one, or a new one; and it gets to know the former ones.
+    /// The key for revisions, from Redis or from what this trunkd knew. If Redis has none, it gets the known
+    /// one or a new one, and the former ones.
     pub(crate) async fn revision_key(
         &self,
         stored: &StoredKey,
@@ -139,7 +140,7 @@ impl Store {
         key
     }
 
-    /// Stores the key unless there is one; answers what is stored then.
+    /// Stores the key unless there is one, and returns the stored one.
     async fn put_key(&self, ours: RevisionKey) -> RevisionKey {
         let hex = ours.to_hex();
         let kept = self

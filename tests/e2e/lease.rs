@@ -115,17 +115,17 @@ async fn while_another_has_the_lease_nothing_is_changed_and_its_end_is_noticed()
 async fn a_lease_that_cannot_be_renewed_ends_by_its_holders_own_clock() {
     let redis = RedisServer::start().await;
     let lease = lease(&redis, "a", Duration::from_millis(600)).await;
-    lease.look().await.unwrap();
+    lease.renew().await.unwrap();
     let first = lease.term().expect("nobody else has it");
-    lease.look().await.unwrap();
+    lease.renew().await.unwrap();
     assert_eq!(lease.term(), Some(first), "renewed, it is the same");
     redis.sigstop();
-    assert!(lease.look().await.is_err());
+    assert!(lease.renew().await.is_err());
     eventually("it is over", async || lease.term(), Option::is_none).await;
     redis.sigcont();
     eventually(
         "it is taken again",
-        async || lease.look().await.map(|()| lease.term()).ok().flatten(),
+        async || lease.renew().await.map(|()| lease.term()).ok().flatten(),
         Option::is_some,
     )
     .await;

@@ -309,7 +309,7 @@ async fn hold<S: Switch>(lease: Arc<Lease>, switch: Arc<S>) {
         changed.mark_unchanged();
         if switch.is_known() {
             // What is wrong with Redis, the store has told.
-            let _ = lease.look().await;
+            let _ = lease.renew().await;
             gauge(&lease);
             sleep(lease.interval()).await;
         } else {
