@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::time::{Instant, timeout_at};
 
 use super::Executor;
 use super::switch::{Switch, Unknown, Wanting};
+use super::wait::{await_start, is_gone};
 use crate::event_socket::{Changes, CommandError, Commands, Killed, Permit, QueryError};
 use crate::gateway::{GatewayName, ProfileName};
 use crate::reconcile::plan::{Action, Want};
@@ -85,7 +84,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
                 Err(error) => return self.unanswered(&error),
             }
             if action.awaits_deletion() || action.to().is_none() {
-                match self.gone(action.gateway()).await {
+                match is_gone(&*self.switch, action.gateway(), self.timing.delete).await {
                     Ok(true) => {}
                     Err(Unknown) => return ActionOutcome::Interrupted,
                     Ok(false) => {
@@ -128,45 +127,6 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
     }
 
-    /// Waits for a killed gateway's `gateway_delete`.
-    async fn gone(&self, gateway: &GatewayName) -> Result<bool, Unknown> {
-        self.until(self.timing.delete, || Ok(self.switch.instance(gateway)?.is_none()))
-            .await
-    }
-
-    /// Waits for the `gateway_add` of what was started, so that its revision is booked on it, and the next plan does not start it again.
-    /// `before` is what was there before.
-    async fn appeared(&self, gateways: &[(&GatewayName, Option<u64>)]) {
-        let is_new = |gateway: &GatewayName, before: &Option<u64>| {
-            let now = self.switch.instance(gateway)?;
-            Ok(now.is_some() && now != *before)
-        };
-        let all = || {
-            gateways
-                .iter()
-                .try_fold(true, |all, (gateway, before)| Ok(all && is_new(gateway, before)?))
-        };
-        if self.until(self.timing.appear, all).await == Ok(false) {
-            // Refused, or its event was lost.
-            self.switch.survey_soon();
-        }
-    }
-
-    /// Waits until `holds`; false after `limit`.
-    async fn until(&self, limit: Duration, holds: impl Fn() -> Result<bool, Unknown>) -> Result<bool, Unknown> {
-        let deadline = Instant::now() + limit;
-        let mut changed = self.switch.changed();
-        loop {
-            changed.mark_unchanged();
-            if holds()? {
-                return Ok(true);
-            }
-            if timeout_at(deadline, changed.changed()).await.is_err() {
-                return Ok(false);
-            }
-        }
-    }
-
     async fn start(
         &self,
         gateway: &GatewayName,
@@ -188,7 +148,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         if let Err(error) = started {
             return self.unanswered(&error);
         }
-        self.appeared(&[(gateway, before)]).await;
+        await_start(&*self.switch, &[(gateway, before)], self.timing.appear).await;
         match self.switch.ask_revisions(commands, std::slice::from_ref(gateway)).await {
             Ok(found) => verified(gateway, found.into_iter().next().flatten(), to, given.as_ref()),
             Err(error) => self.unanswered(&error),
@@ -225,7 +185,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let found = match started {
             Ok(()) => {
                 let new: Vec<_> = names.iter().map(|name| (name, None)).collect();
-                self.appeared(&new).await;
+                await_start(&*self.switch, &new, self.timing.appear).await;
                 self.switch.ask_revisions(commands, &names).await
             }
             Err(error) => Err(error),

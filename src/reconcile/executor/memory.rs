@@ -1,23 +1,19 @@
 //! What the executor remembers between plans, and what is due next.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use imbl::OrdSet;
 use tokio::time::Instant;
 
-use super::Executor;
 use super::orders::ReadOrder;
 use super::switch::{Learned, Switch, Wanted, Wanting};
-use crate::backoff::Backoff;
+use super::troubles::Troubles;
+use super::{Executor, Timing};
 use crate::control::{OrderReport, Term};
 use crate::gateway::{Desired, Entries, EntryChange, GatewayName, RevisionKey};
-use crate::reconcile::plan::{Action, Actual, Authority, Decision, Differences, Have, Plan, Want};
+use crate::reconcile::plan::{Action, Actual, Authority, Differences, Have, Plan, Want};
 use crate::reconcile::state_log::StateLog;
-
-/// How many refusals in a row prove that FreeSWITCH refuses a version. A timeout, or an answer that it
-/// could not read, looks like one refusal.
-pub(super) const MAX_REFUSALS: u32 = 3;
 
 /// What is remembered between plans.
 #[derive(Default)]
@@ -29,7 +25,7 @@ pub(super) struct Memory {
     pub(super) made_of: Option<(Arc<Desired>, RevisionKey)>,
     /// Wants whose forms are not written down yet.
     pub(super) unwritten: BTreeSet<GatewayName>,
-    pub(super) troubles: HashMap<GatewayName, Trouble>,
+    pub(super) troubles: Troubles,
     pub(super) state_log: StateLog,
     pub(super) is_held: bool,
     /// In this step.
@@ -53,18 +49,6 @@ pub(super) struct Memory {
     pub(super) others_read: Option<Instant>,
     /// In which the lease was ours the last time.
     pub(super) term: Option<Term>,
-}
-
-/// Why a gateway is not as it should be.
-pub(super) struct Trouble {
-    /// Of the version that failed: another one is tried at once.
-    pub(super) revision: Option<String>,
-    pub(super) reason: String,
-    /// How many times in a row FreeSWITCH refused it.
-    pub(super) refusals: u32,
-    /// `None`: this version is not tried again.
-    pub(super) again: Option<Instant>,
-    pub(super) backoff: Backoff,
 }
 
 impl Memory {
@@ -93,6 +77,50 @@ impl Memory {
         self.troubles.clear();
         self.removals_read = None;
         self.forms_needed_at = None;
+    }
+
+    /// The actions to try now, in order: ordered ones first, then edits made since the last plan, so that
+    /// an edit does not wait behind a flood. `authority` says which actions are allowed.
+    pub(super) fn due(
+        &mut self,
+        plan: &Plan,
+        authority: impl Fn(&Action) -> Option<Authority>,
+        now: Instant,
+        timing: &Timing,
+    ) -> Vec<(Action, Authority)> {
+        let removals = plan.removals();
+        self.doomed.retain(|name, _| removals.contains(name));
+        for name in removals {
+            self.doomed.entry(name).or_insert(now);
+        }
+        let mut due = Vec::new();
+        for action in &plan.actions {
+            if let Some(authority) = authority(action)
+                && self.may_act(action.gateway(), authority, now, timing)
+            {
+                due.push((action.clone(), authority));
+            }
+        }
+        due.sort_by_key(|(action, authority)| {
+            (*authority != Authority::Order, self.pending.contains(action.gateway()))
+        });
+        self.pending = plan.actions.iter().map(|action| action.gateway().clone()).collect();
+        due
+    }
+
+    fn may_act(&self, gateway: &GatewayName, authority: Authority, now: Instant, timing: &Timing) -> bool {
+        if let Some(may_retry) = self.troubles.may_retry(gateway, now) {
+            return may_retry;
+        }
+        // A program that rewrites a domain may delete it first, so an unordered removal waits a moment.
+        let is_confirmed = |since: &Instant| now.duration_since(*since) >= timing.confirm;
+        authority == Authority::Order || self.doomed.get(gateway).is_none_or(is_confirmed)
+    }
+
+    /// When a retry or a confirmed removal is due next, if any waits.
+    pub(super) fn next_due(&self, timing: &Timing) -> Option<Instant> {
+        let confirmed = self.doomed.values().map(|since| *since + timing.confirm);
+        self.troubles.retries().chain(confirmed).min()
     }
 }
 
@@ -131,45 +159,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             memory.differences.look(change.name, &memory.wants, actual);
         }
     }
-
-    /// What may be tried now, in the order in which it is to be: what was ordered first; then an edit that came since the last plan, so that it does
-    /// not wait behind a flood. So that the next one doesn't either, this is a round of the work at most, after which there is a new plan.
-    pub(super) fn due(&mut self, decision: &Decision) -> Vec<(Action, Authority)> {
-        let now = Instant::now();
-        let (memory, plan) = (&mut self.memory, &decision.plan);
-        // A program that writes a domain anew may take it away first: what is gone must be gone for a moment.
-        let removals = plan.removals();
-        memory.doomed.retain(|name, _| removals.contains(name));
-        for name in removals {
-            memory.doomed.entry(name).or_insert(now);
-        }
-        let is_young = |since: &Instant| now.duration_since(*since) < self.timing.confirm;
-        let waits = |action: &Action, word: Authority| match memory.troubles.get(action.gateway()) {
-            Some(trouble) => trouble.again.is_none_or(|again| again > now),
-            None => word != Authority::Order && memory.doomed.get(action.gateway()).is_some_and(is_young),
-        };
-        let mut due = Vec::new();
-        for action in &plan.actions {
-            if let Some(word) = decision.allows(action).filter(|word| !waits(action, *word)) {
-                due.push((action.clone(), word));
-            }
-        }
-        due.sort_by_key(|(action, word)| (*word != Authority::Order, memory.pending.contains(action.gateway())));
-        memory.pending = plan.actions.iter().map(|action| action.gateway().clone()).collect();
-        due
-    }
-
-    /// A trouble is over when nothing is to be done about the gateway any more, or something else.
-    pub(super) fn forget_resolved(&mut self, plan: &Plan, unsettled: &BTreeSet<GatewayName>) {
-        let planned: HashMap<_, _> = plan
-            .actions
-            .iter()
-            .map(|action| (action.gateway(), action.to()))
-            .collect();
-        let same = |name: &GatewayName, trouble: &Trouble| match planned.get(name) {
-            Some(to) => to.map(|to| &to.revision) == trouble.revision.as_ref(),
-            None => unsettled.contains(name),
-        };
-        self.memory.troubles.retain(|name, trouble| same(name, trouble));
-    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,9 @@ mod orders;
 mod pace;
 mod report;
 mod switch;
+mod troubles;
 mod unseen;
+mod wait;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -211,12 +213,13 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         if decision.held.is_some() && self.others_agree(&wanted.desired).await {
             decision = self.decide(known, &wanted, order, &control);
         }
-        self.forget_resolved(&decision.plan, &known.unsettled);
+        self.memory.troubles.forget_resolved(&decision.plan, &known.unsettled);
         self.begin_order(order, &decision);
         let paused = control.is_paused(self.switch.name());
         let starts_by_itself = decision.held.is_none() && self.mode == ReconcileMode::Apply && !paused;
         self.running.is_kept_complete(self.switch.name(), starts_by_itself);
-        let actions = self.due(&decision);
+        let authority = |action: &Action| decision.allows(action);
+        let actions = self.memory.due(&decision.plan, authority, Instant::now(), &self.timing);
         self.publish(&decision, &control);
         if term.is_none() {
             self.report(&decision, &wanted.desired, &control).await;
@@ -243,14 +246,10 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         if !decision.plan.actions.iter().any(is_allowed) {
             return later;
         }
-        let again = self.memory.troubles.values().filter_map(|trouble| trouble.again);
-        let doomed = self.memory.doomed.values().map(|since| *since + self.timing.confirm);
         // What is due already was not done, so there is no use in looking at once.
         let soonest = Instant::now() + self.timing.coalesce;
-        again
-            .chain(doomed)
-            .min()
-            .map_or(later, |next| next.max(soonest).min(later))
+        let next = self.memory.next_due(&self.timing);
+        next.map_or(later, |next| next.max(soonest).min(later))
     }
 
     /// Brings `known` to what runs, if that is known.

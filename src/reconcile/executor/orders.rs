@@ -111,9 +111,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         if is_ours && state == OrderState::Current && !read.is_begun {
             read.is_begun = true;
             // Whoever orders may have fixed what FreeSWITCH refused.
-            memory
-                .troubles
-                .retain(|gateway, _| !decision.progress.to_do.contains(gateway));
+            memory.troubles.forget(&decision.progress.to_do);
         }
         let progress = &decision.progress;
         let is_done = !is_ours || state == OrderState::Learned;
@@ -154,8 +152,8 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             undone.insert(gateway.to_string(), reason.to_owned());
         }
         for gateway in &progress.to_do {
-            let trouble = memory.troubles.get(gateway).map(|trouble| trouble.reason.clone());
-            undone.insert(gateway.to_string(), trouble.unwrap_or_else(|| "not done".to_owned()));
+            let reason = memory.troubles.reason(gateway).unwrap_or("not done");
+            undone.insert(gateway.to_string(), reason.to_owned());
         }
         let id = shown(&read.head.id);
         match undone.len() {

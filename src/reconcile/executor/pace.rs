@@ -39,3 +39,6 @@ impl Pace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
