@@ -20,7 +20,8 @@ use crate::health::{self, Health, Part};
 use crate::ingest::Ingest;
 use crate::metrics;
 use crate::reconcile::{
-    Known, Learned, Ledger, Listed, Others, Rescan, Running, RunningSource, Served, Switch, Unknown, Wanted, Wanting,
+    DesiredSource, Known, Ledger, Listed, Others, Refreshed, Rescan, Running, RunningSource, Served, Switch, Unknown,
+    Wanted,
 };
 use crate::settings::Settings;
 use crate::sofia_conf::{TemplateError, Templates};
@@ -283,7 +284,7 @@ impl xml_curl::Source for LiveSource {
         };
         if let (Some(gateway), Some(profile)) = (asked_to_start, &asked.profile) {
             self.served
-                .note_given(&asked.node, profile, gateway, &desired, &current.key);
+                .record_given(&asked.node, profile, gateway, &desired, &current.key);
         }
         Ok(xml_curl::Current {
             desired,
@@ -295,7 +296,7 @@ impl xml_curl::Source for LiveSource {
     }
 }
 
-impl Wanting for LiveSource {
+impl DesiredSource for LiveSource {
     async fn wanted(&self) -> Option<Wanted> {
         let current = self.serves(self.catalog.all().await).ok()?;
         // An old state is good enough to be served, but nothing is killed for its sake.
@@ -328,7 +329,7 @@ impl Switch for LiveSwitch {
         self.0.is_known()
     }
 
-    fn learn(&self, known: &mut Known) -> Result<Learned, Unknown> {
+    fn refresh(&self, known: &mut Known) -> Result<Refreshed, Unknown> {
         let news = self.0.news().ok_or(Unknown)?;
         let ghosts = news.ghosts.iter().map(|(name, profile)| (&**name, profile.as_str()));
         let profiles = news.profiles.iter().map(String::as_str);
@@ -340,9 +341,9 @@ impl Switch for LiveSwitch {
         });
         if news.is_all {
             *known = Known::new(profiles, ghosts, gateways);
-            return Ok(Learned::Anew);
+            return Ok(Refreshed::All);
         }
-        known.look_around(profiles, ghosts);
+        known.set_profiles_and_ghosts(profiles, ghosts);
         let mut changed = Vec::with_capacity(news.gateways.len() + news.gone.len());
         for listed in gateways {
             if let Ok(name) = GatewayName::parse(listed.name) {
@@ -354,7 +355,7 @@ impl Switch for LiveSwitch {
             known.forget(&name);
             changed.push(name);
         }
-        Ok(Learned::Changes(changed))
+        Ok(Refreshed::Changes(changed))
     }
 
     fn instance(&self, gateway: &GatewayName) -> Result<Option<u64>, Unknown> {

@@ -312,8 +312,8 @@ impl Parts {
                 ingest.clone().run(stop)
             });
             if has_executors {
-                let shared = reconcile::Shared {
-                    wanting: self.source.clone(),
+                let shared = reconcile::ExecutorContext {
+                    source: self.source.clone(),
                     served: self.source.served.clone(),
                     running: self.source.running.clone(),
                     store: self.store.clone(),

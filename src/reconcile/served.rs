@@ -282,7 +282,7 @@ impl Served {
 
     /// `switch` is answered `desired`, asked for one gateway or, without one, for `_all_`. Whoever else asks in its name meanwhile, and FreeSWITCH
     /// for any other reason, asks for something else.
-    pub fn note_given(
+    pub fn record_given(
         &self,
         switch: &str,
         profile: &str,
@@ -825,7 +825,7 @@ mod tests {
             served.begin_start("fs1", &profile, what);
             for (switch, profile) in [("fs1", "external"), ("fs2", "external"), ("fs1", "internal")] {
                 let asked = asked[usize::from((switch, profile) != ("fs1", "external"))];
-                served.note_given(switch, profile, asked, given, &key);
+                served.record_given(switch, profile, asked, given, &key);
             }
             served.end_start("fs1")
         };

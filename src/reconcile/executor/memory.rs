@@ -7,7 +7,7 @@ use imbl::OrdSet;
 use tokio::time::Instant;
 
 use super::orders::ReadOrder;
-use super::switch::{Learned, Switch, Wanted, Wanting};
+use super::switch::{DesiredSource, Refreshed, Switch, Wanted};
 use super::troubles::Troubles;
 use super::{Executor, Timing};
 use crate::control::{OrderReport, Term};
@@ -19,49 +19,49 @@ use crate::reconcile::state_log::StateLog;
 #[derive(Default)]
 pub(super) struct Memory {
     pub(super) wants: BTreeMap<GatewayName, Want>,
-    /// Between `wants` and what runs
+    /// Between `wants` and what runs.
     pub(super) differences: Differences,
-    /// What `wants` were made of.
+    /// What `wants` was computed from.
     pub(super) made_of: Option<(Arc<Desired>, RevisionKey)>,
-    /// Wants whose forms are not written down yet.
+    /// Gateways whose forms are not in Redis yet.
     pub(super) unwritten: BTreeSet<GatewayName>,
     pub(super) troubles: Troubles,
     pub(super) state_log: StateLog,
     pub(super) is_held: bool,
-    /// In this step.
+    /// Whether this trunkd holds the lease in this step.
     pub(super) leads: bool,
-    /// Removals, and since when they are wanted.
+    /// Planned removals, and when each was first planned.
     pub(super) doomed: BTreeMap<GatewayName, Instant>,
-    /// What the plan before had to do: an edit that came since goes first.
+    /// The gateways of the previous plan, so that newer edits go first.
     pub(super) pending: BTreeSet<GatewayName>,
-    /// The gateways that run and are ours
+    /// The running gateways that are ours.
     pub(super) ours: OrdSet<GatewayName>,
-    /// These revisions have their forms in Redis.
+    /// Revisions whose forms are in Redis.
     pub(super) forms: BTreeSet<String>,
-    /// When Redis was told last which ones this switch needs.
+    /// When Redis was last told which forms this switch needs.
     pub(super) forms_needed_at: Option<Instant>,
-    /// The order that was read last.
+    /// The last order read.
     pub(super) order: Option<ReadOrder>,
     pub(super) last_order: Option<OrderReport>,
-    /// When it was last read which removals all trunkd know of; `None`: not in this term.
+    /// When the removals shared by all trunkd were last read; `None`: not in this term.
     pub(super) removals_read: Option<Instant>,
-    /// When it was last read what the other trunkd say.
+    /// When the reports of the other trunkd were last read.
     pub(super) others_read: Option<Instant>,
-    /// In which the lease was ours the last time.
+    /// The last term in which this trunkd held the lease.
     pub(super) term: Option<Term>,
 }
 
 impl Memory {
-    /// What runs is known to be something else.
-    pub(super) fn compare(&mut self, actual: &Actual, learned: &Learned) {
+    /// Updates the differences after `actual` changed.
+    pub(super) fn compare(&mut self, actual: &Actual, learned: &Refreshed) {
         match learned {
-            Learned::Anew => {
+            Refreshed::All => {
                 self.differences = Differences::between(&self.wants, actual);
                 self.ours = actual.ours().into_iter().collect();
             }
-            Learned::Changes(changed) => {
+            Refreshed::Changes(changed) => {
                 for name in changed {
-                    self.differences.look(name, &self.wants, actual);
+                    self.differences.update(name, &self.wants, actual);
                     match actual.gateways.get(name).is_some_and(Have::is_ours) {
                         true => drop(self.ours.insert(name.clone())),
                         false => drop(self.ours.remove(name)),
@@ -71,7 +71,7 @@ impl Memory {
         }
     }
 
-    /// From here on this trunkd changes the switch. What it remembers of its deeds may be older than another's.
+    /// This trunkd got the lease. What it remembers from an earlier term may be stale.
     pub(super) fn begin(&mut self, term: Option<Term>) {
         self.term = term;
         self.troubles.clear();
@@ -124,8 +124,8 @@ impl Memory {
     }
 }
 
-impl<S: Switch, W: Wanting> Executor<S, W> {
-    /// Brings the wants up to date; a gateway that did not change keeps its revision.
+impl<S: Switch, W: DesiredSource> Executor<S, W> {
+    /// Updates the wants. An unchanged gateway keeps its computed revision.
     pub(super) fn want(&mut self, wanted: &Wanted, actual: &Actual) {
         let switch = self.switch.name();
         let memory = &mut self.memory;
@@ -142,7 +142,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let known = before.as_ref().map_or(&none, |before| before.served());
         if before.is_none() {
             memory.wants.clear();
-            memory.compare(actual, &Learned::Anew);
+            memory.compare(actual, &Refreshed::All);
         }
         for change in EntryChange::between(known, wanted.desired.served()) {
             match change.now.filter(|entry| entry.gateway.serves(Some(switch))) {
@@ -156,7 +156,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
                     memory.unwritten.remove(change.name);
                 }
             }
-            memory.differences.look(change.name, &memory.wants, actual);
+            memory.differences.update(change.name, &memory.wants, actual);
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Executor;
 use super::act::ActionOutcome;
-use super::switch::{Switch, Wanting};
+use super::switch::{DesiredSource, Switch};
 use super::troubles::{Failure, Retry};
 use crate::control::{Control, Report};
 use crate::gateway::Desired;
@@ -16,7 +16,7 @@ use crate::metrics;
 use crate::reconcile::plan::{Action, Decision, Held};
 use crate::shown::shown;
 
-impl<S: Switch, W: Wanting> Executor<S, W> {
+impl<S: Switch, W: DesiredSource> Executor<S, W> {
     pub(super) fn record_outcome(&mut self, action: &Action, outcome: ActionOutcome) {
         let (verb, past) = match action {
             Action::Start { .. } => ("start", "started"),
@@ -89,7 +89,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
     }
 
-    /// Writes down for `status` and `apply` how things stand.
+    /// Writes the report that `status` and `apply` show.
     pub(super) async fn report(&self, decision: &Decision, desired: &Arc<Desired>, control: &Control) {
         let (plan, memory) = (&decision.plan, &self.memory);
         let count = |wanted: fn(&Action) -> bool| plan.actions.iter().filter(|action| wanted(action)).count();
@@ -117,7 +117,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             pending: pending.collect(),
             last_order: memory.last_order.clone(),
         };
-        self.reporter.say(report).await;
+        self.reporter.set(report).await;
     }
 
     pub(super) fn held_back(&self, held: Option<&Held>, desired: &Arc<Desired>) -> BTreeSet<String> {

@@ -179,7 +179,7 @@ fn domain_text<S: serde::Serializer>(domain: &Arc<str>, serializer: S) -> Result
     serializer.serialize_str(domain)
 }
 
-/// The gateways that are not as they are wanted. Whoever changes what is wanted or what runs says so by [`Differences::look`].
+/// The gateways that are not as they are wanted. Whoever changes what is wanted or what runs says so by [`Differences::update`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Differences(BTreeSet<GatewayName>);
 
@@ -188,13 +188,13 @@ impl Differences {
         let mut differences = Self::default();
         let unwanted = actual.gateways.keys().filter(|name| !wants.contains_key(*name));
         for name in wants.keys().chain(unwanted) {
-            differences.look(name, wants, actual);
+            differences.update(name, wants, actual);
         }
         differences
     }
 
     /// This gateway may be another than when it was looked at last, or wanted otherwise.
-    pub fn look(&mut self, gateway: &GatewayName, wants: &BTreeMap<GatewayName, Want>, actual: &Actual) {
+    pub fn update(&mut self, gateway: &GatewayName, wants: &BTreeMap<GatewayName, Want>, actual: &Actual) {
         let differs = match (wants.get(gateway), actual.gateways.get(gateway)) {
             (Some(want), Some(have)) => !want.is_run_as(have),
             (Some(_), None) => true,
@@ -584,12 +584,12 @@ mod tests {
                     Some(want) => drop(d.insert(name.clone(), want.clone())),
                     None => drop(d.remove(&name)),
                 }
-                followed.look(&name, &d, &a);
+                followed.update(&name, &d, &a);
                 match later_on.gateways.get(&name) {
                     Some(have) => drop(a.gateways.insert(name.clone(), have.clone())),
                     None => drop(a.gateways.remove(&name)),
                 }
-                followed.look(&name, &d, &a);
+                followed.update(&name, &d, &a);
                 prop_assert_eq!(&followed, &Differences::between(&d, &a));
             }
         }

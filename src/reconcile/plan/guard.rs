@@ -80,13 +80,13 @@ pub enum HoldReason {
 }
 
 impl HoldReason {
-    /// Without its numbers: what a log tells apart.
-    pub fn kind(self) -> &'static str {
+    /// The stable reason code, as in JSON.
+    pub fn code(self) -> &'static str {
         match self {
-            Self::TooMany { .. } => "too many",
+            Self::TooMany { .. } => "too_many",
             Self::All => "all",
-            Self::StoreVanished => "every domain is gone",
-            Self::UnknownKey => "unknown key",
+            Self::StoreVanished => "store_vanished",
+            Self::UnknownKey => "unknown_key",
         }
     }
 }

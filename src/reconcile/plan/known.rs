@@ -35,7 +35,7 @@ impl Known {
         gateways: impl IntoIterator<Item = Listed<'a>>,
     ) -> Self {
         let mut known = Self::default();
-        known.look_around(profiles, ghosts);
+        known.set_profiles_and_ghosts(profiles, ghosts);
         for listed in gateways {
             if let Ok(name) = GatewayName::parse(listed.name) {
                 known.set(name, &listed);
@@ -45,7 +45,7 @@ impl Known {
     }
 
     /// These are the profiles that run, and the ghosts.
-    pub fn look_around<'a>(
+    pub fn set_profiles_and_ghosts<'a>(
         &mut self,
         profiles: impl IntoIterator<Item = &'a str>,
         ghosts: impl IntoIterator<Item = (&'a str, &'a str)>,

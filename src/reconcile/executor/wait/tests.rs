@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::event_socket::{Changes, Commands, QueryError};
-use crate::reconcile::executor::Learned;
+use crate::reconcile::executor::Refreshed;
 use crate::reconcile::plan::Known;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -30,8 +30,8 @@ impl FakeInstances {
         }
     }
 
-    fn change(&self, edit: impl FnOnce(&mut Option<BTreeMap<GatewayName, u64>>)) {
-        edit(&mut self.instances.lock().unwrap());
+    fn change<T>(&self, edit: impl FnOnce(&mut Option<BTreeMap<GatewayName, u64>>) -> T) {
+        let _ = edit(&mut self.instances.lock().unwrap());
         self.changes.send_modify(|version| *version += 1);
     }
 
@@ -49,7 +49,7 @@ impl Switch for FakeInstances {
         self.instances.lock().unwrap().is_some()
     }
 
-    fn learn(&self, _: &mut Known) -> Result<Learned, Unknown> {
+    fn refresh(&self, _: &mut Known) -> Result<Refreshed, Unknown> {
         Err(Unknown)
     }
 
@@ -87,9 +87,9 @@ async fn a_killed_gateway_is_gone_when_its_delete_event_arrives() {
     let began = Instant::now();
     let delete = async {
         sleep(Duration::from_secs(2)).await;
-        switch.change(|instances| drop(instances.as_mut().unwrap().remove(&name("other"))));
+        switch.change(|instances| instances.as_mut().unwrap().remove(&name("other")));
         sleep(Duration::from_secs(2)).await;
-        switch.change(|instances| drop(instances.as_mut().unwrap().remove(&name("acme"))));
+        switch.change(|instances| instances.as_mut().unwrap().remove(&name("acme")));
     };
     let acme = name("acme");
     let (gone, ()) = tokio::join!(is_gone(&switch, &acme, LIMIT), delete);
@@ -125,7 +125,7 @@ async fn a_start_is_seen_by_its_new_instance_and_not_by_the_old_one() {
         sleep(Duration::from_secs(1)).await;
         switch.change(|_| ());
         sleep(Duration::from_secs(1)).await;
-        switch.change(|instances| drop(instances.as_mut().unwrap().insert(name("acme"), 2)));
+        switch.change(|instances| instances.as_mut().unwrap().insert(name("acme"), 2));
     };
     let acme = name("acme");
     let started = [(&acme, Some(1))];
