@@ -1,10 +1,13 @@
-//! Answers: trunkd beside nginx with a static file of the same bytes, and beside reading the hash with a C client; all in one run.
+//! Answers of `/xml_curl`: trunkd beside a bare actix-web server that has the very same bytes in
+//! memory, and beside HGETALL by a C client; all in one run.
 //!
-//! trunkd is `trunkd serve` as a process, Redis a `redis-server`, nginx has two workers, trunkd its default of one; each on loopback, every request on a connection of its own, as
-//! FreeSWITCH does it. `make bench` runs it; `docs/benchmarks.md` says how to read what it prints.
+//! trunkd is `trunkd serve` as a process, Redis a `redis-server`, and both HTTP servers have one
+//! worker. Every request has a connection of its own, on loopback, as FreeSWITCH makes it. `make
+//! bench` runs this; `docs/benchmarks.md` says how to read what it prints.
 //!
-//! One client takes answers in pieces of 16 KiB, as libcurl does for mod_xml_curl: how long it waits depends on that, so `PIECE=65536` tries another.
-//! `QUICK=1` leaves out 10,000 gateways and measures less; `GATEWAYS="10 1000"` chooses the sizes.
+//! One client reads answers in pieces of 16 KiB, as libcurl does for mod_xml_curl; how long it
+//! waits depends on that, and `PIECE=65536` tries another size. `QUICK=1` leaves out 10,000
+//! gateways and measures less; `GATEWAYS="10 1000"` chooses the sizes.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -14,27 +17,29 @@ mod common;
 use std::env;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tempfile::TempDir;
-
+use common::bare_server::{self, BareServer};
 use common::{Program, Times, account, is_quick, machine, mib, ms, number, redis_benchmark, request};
 use support::app::Other;
 use support::redis::RedisServer;
 
-/// Where memory, start and edits have their aims.
+/// Memory, start and edits have their aims at these numbers of gateways.
 const FEW: usize = 10;
 const MANY: usize = 10_000;
-/// Connections at once, where a rate is measured.
+/// Concurrent connections, where a rate is measured.
 const CONNECTIONS: usize = 16;
-const NOT_SERVED: &str = "key_value=acl.conf";
 
-#[tokio::main]
-async fn main() {
+fn main() {
+    bare_server::serve_if_asked();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(measure_all());
+}
+
+async fn measure_all() {
     let sizes = match env::var("GATEWAYS") {
         Ok(given) => given.split([' ', ',']).map(number).collect(),
         Err(_) if is_quick() => vec![10, 1000],
@@ -42,10 +47,10 @@ async fn main() {
     };
     println!("{}\n", machine());
     println!(
-        "| gateways | what                                           |   trunkd |   beside |  ratio |    aim |        |"
+        "| gateways | what, beside what                                 |   trunkd |   beside |  ratio |    aim |        |"
     );
     println!(
-        "| -------: | :--------------------------------------------- | -------: | -------: | -----: | -----: | :----- |"
+        "| -------: | :------------------------------------------------ | -------: | -------: | -----: | -----: | :----- |"
     );
     for gateways in sizes {
         measure(gateways).await;
@@ -60,94 +65,108 @@ async fn measure(gateways: usize) {
             .set_gateway("default", &format!("gw{number:05}"), &account(number))
             .await;
     }
-    let toml = format!("[redis]\nurl = \"{}\"\n", redis.url());
     let began = Instant::now();
-    let trunkd = Program::start(&toml);
-    let ask = |more: &str| request(more);
-    // What it answers before it has read Redis is a 503.
+    let trunkd = Program::start(&format!("[redis]\nurl = \"{}\"\n", redis.url()));
+    // Until it has read Redis it answers 503.
     let whole = loop {
-        if let Some(whole) = answer_if_any(trunkd.address, &ask("profile=external")) {
+        if let Some(whole) = answer_if_any(trunkd.address, &request("profile=external")) {
             break whole;
         }
     };
     let started = began.elapsed();
     let idle = trunkd.resident();
-    let one = answer(trunkd.address, &ask("profile=external&gateway=gw00001"));
-    let other_configuration = not_served();
-    let not_found = answer(trunkd.address, &other_configuration);
-    let nginx = Nginx::start(&[("whole", &whole), ("one", &one), ("not_found", &not_found)]);
     let row = Row { gateways };
+    let loaded = beside_actix_web(&row, &trunkd, &whole);
+    if gateways == FEW {
+        row.at_most_alone("resident memory, in MiB", mib(idle), 12.0);
+    }
+    if gateways >= MANY {
+        after_edits(&row, &trunkd, &redis, &other).await;
+        row.at_most_alone("resident memory, in MiB", mib(idle), 30.0);
+        row.at_most_alone("the same, peak under 16 connections", mib(loaded), 40.0);
+        row.alone("the same, after 50 edits", mib(trunkd.resident()));
+        row.at_most_alone("start to the first right answer, in ms", ms(started), 100.0);
+    }
+}
 
-    let rounds = match gateways {
+/// Compares the answers, and returns the peak of trunkd's memory under load.
+fn beside_actix_web(row: &Row, trunkd: &Program, whole: &[u8]) -> u64 {
+    let ask_all = request("profile=external");
+    let ask_one = request("profile=external&gateway=gw00001");
+    let ask_other = request_for_other_configuration();
+    let one = answer(trunkd.address, &ask_one);
+    let not_found = answer(trunkd.address, &ask_other);
+    let actix = BareServer::start(&[("whole", whole), ("one", &one), ("not_found", &not_found)]);
+    let rounds = match row.gateways {
         0..=100 => 4000,
         101..=1000 => 1500,
         _ => 200,
     };
     let rounds = if is_quick() { rounds / 4 } else { rounds };
-    let pair =
-        |request: &[u8], file: &str| side_by_side(rounds, (trunkd.address, request), (nginx.address, &get(file)));
+    let pair = |request: &[u8], path: &str| {
+        let to_actix = String::from_utf8_lossy(request).replacen("/xml_curl", path, 1);
+        side_by_side(rounds, (trunkd.address, request), (actix.address, to_actix.as_bytes()))
+    };
+    let rates = |request: &[u8], path: &str| rates(request, trunkd.address, (actix.address, path));
 
-    let (ours, theirs) = pair(&ask("profile=external"), "whole");
+    let (ours, theirs) = pair(&ask_all, "/whole");
     let at = |percent| (ms(ours.at(percent)), ms(theirs.at(percent)));
-    row.at_most("full answer, 1 connection, p50 in ms, nginx", at(50), 2.0);
-    row.at_most("the same, p99 in ms, nginx", at(99), 3.0);
+    let aim = row.pick([2.0, 1.5, 1.5]);
+    row.at_most("full answer, 1 connection, p50 in ms, actix-web", at(50), aim);
+    row.at_most("the same, p99 in ms, actix-web", at(99), 2.0);
+    if row.gateways == FEW {
+        let p99_and_p50 = (ms(ours.at(99)), ms(ours.at(50)));
+        row.at_most("the same, p99 in ms, its own p50", p99_and_p50, 3.0);
+    }
 
     trunkd.forget_peak();
-    let (ours, theirs) = rates(&trunkd, &ask("profile=external"), &nginx, "whole");
-    let aim = pick(gateways, [0.85, 0.85, 1.4]);
-    row.at_least("full answer, 16 connections, answers/s, nginx", ours, theirs, aim);
+    let (ours, theirs) = rates(&ask_all, "/whole");
+    row.at_least("full answer, 16 connections, answers/s, actix-web", ours, theirs, 0.75);
     let loaded = trunkd.peak();
 
-    let (ours, theirs) = pair(&ask("profile=external&gateway=gw00001"), "one");
+    let (ours, theirs) = pair(&ask_one, "/one");
     let medians = (ms(ours.at(50)), ms(theirs.at(50)));
-    row.at_most("one gateway, 1 connection, p50 in ms, nginx", medians, 2.0);
+    row.at_most("one gateway, 1 connection, p50 in ms, actix-web", medians, 2.0);
 
-    let (ours, theirs) = rates(&trunkd, &other_configuration, &nginx, "not_found");
-    row.at_least("not found, 16 connections, answers/s, nginx", ours, theirs, 1.0);
+    let (ours, theirs) = rates(&ask_other, "/not_found");
+    row.at_least("not found, 16 connections, answers/s, actix-web", ours, theirs, 0.85);
+    loaded
+}
 
-    if gateways < MANY {
-        if gateways == FEW {
-            row.memory("resident memory, in MiB", mib(idle), 12.0);
-        }
-        return;
-    }
-    let mut edits = Vec::new();
-    for edit in 0..50 {
-        other
-            .set_gateway("default", "gw00001", &account(gateways + 1 + edit))
-            .await;
+/// Changes one gateway again and again, and asks for the whole document each time.
+async fn after_edits(row: &Row, trunkd: &Program, redis: &RedisServer, other: &Other) {
+    const EDITS: usize = 50;
+    let mut times = Vec::with_capacity(EDITS);
+    for edit in 1..=EDITS {
+        let value = account(row.gateways + edit);
+        other.set_gateway("default", "gw00001", &value).await;
         let asked = Instant::now();
-        take(trunkd.address, &ask("profile=external"));
-        edits.push(asked.elapsed());
+        take(trunkd.address, &request("profile=external"));
+        times.push(asked.elapsed());
     }
-    let ours = Times::new(edits.into_iter()).at(50);
-    let edited = trunkd.resident();
-    let theirs = hgetall(&redis);
+    let ours = ms(Times::new(times.into_iter()).at(50));
     row.at_most(
         "first answer after an edit, p50 in ms, HGETALL",
-        (ms(ours), theirs),
+        (ours, hgetall(redis)),
         1.5,
     );
-    row.memory("resident memory, in MiB", mib(idle), 30.0);
-    row.memory("the same, the most under 16 connections", mib(loaded), 40.0);
-    row.plain("the same, after 50 edits", mib(edited));
-    row.memory("start to first right answer, in ms", ms(started), 100.0);
 }
 
-/// What an aim is at 10, 1,000 and 10,000 gateways.
-fn pick(gateways: usize, aims: [f64; 3]) -> f64 {
-    match gateways {
-        0..=100 => aims[0],
-        101..=1000 => aims[1],
-        _ => aims[2],
-    }
-}
-
+/// Prints the rows of one number of gateways.
 struct Row {
     gateways: usize,
 }
 
 impl Row {
+    /// The aim at 10, 1,000 and 10,000 gateways.
+    fn pick(&self, aims: [f64; 3]) -> f64 {
+        match self.gateways {
+            0..=100 => aims[0],
+            101..=1000 => aims[1],
+            _ => aims[2],
+        }
+    }
+
     fn at_most(&self, what: &str, (ours, theirs): (f64, f64), aim: f64) {
         self.print(what, ours, theirs, &format!("≤ {aim:.2}"), ours / theirs <= aim);
     }
@@ -159,27 +178,27 @@ impl Row {
     fn print(&self, what: &str, ours: f64, theirs: f64, aim: &str, is_met: bool) {
         let digits = if ours >= 100.0 { 0 } else { 3 };
         println!(
-            "| {:8} | {what:46} | {ours:8.digits$} | {theirs:8.digits$} | {:6.2} | {aim:>6} | {:6} |",
+            "| {:8} | {what:49} | {ours:8.digits$} | {theirs:8.digits$} | {:6.2} | {aim:>6} | {:6} |",
             self.gateways,
             ours / theirs,
             verdict(is_met)
         );
     }
 
-    /// No aim was set for it.
-    fn plain(&self, what: &str, ours: f64) {
-        println!(
-            "| {:8} | {what:46} | {ours:8.1} |          |        |        |        |",
-            self.gateways
-        );
+    /// A figure with nothing beside it.
+    fn at_most_alone(&self, what: &str, ours: f64, aim: f64) {
+        self.print_alone(what, ours, &format!("≤ {aim:.0}"), verdict(ours <= aim));
     }
 
-    fn memory(&self, what: &str, ours: f64, aim: f64) {
+    /// A figure without an aim.
+    fn alone(&self, what: &str, ours: f64) {
+        self.print_alone(what, ours, "", "");
+    }
+
+    fn print_alone(&self, what: &str, ours: f64, aim: &str, verdict: &str) {
         println!(
-            "| {:8} | {what:46} | {ours:8.1} |          |        | {:>6} | {:6} |",
-            self.gateways,
-            format!("≤ {aim:.0}"),
-            verdict(ours <= aim)
+            "| {:8} | {what:49} | {ours:8.1} |          |        | {aim:>6} | {verdict:6} |",
+            self.gateways
         );
     }
 }
@@ -188,14 +207,14 @@ fn verdict(is_met: bool) -> &'static str {
     if is_met { "met" } else { "missed" }
 }
 
-/// The times of each, asked in turns, so that whatever else the machine does hits both.
+/// The times of both, asked in turns, so that other load on the machine hits both.
 fn side_by_side(rounds: usize, ours: (SocketAddr, &[u8]), theirs: (SocketAddr, &[u8])) -> (Times, Times) {
     let mut times = [Vec::with_capacity(rounds), Vec::with_capacity(rounds)];
     for round in 0..rounds + rounds / 10 {
         for (times, (address, request)) in times.iter_mut().zip([ours, theirs]) {
             let asked = Instant::now();
             take(address, request);
-            // The first ones warm it up.
+            // The first rounds warm up.
             if round >= rounds / 10 {
                 times.push(asked.elapsed());
             }
@@ -205,10 +224,10 @@ fn side_by_side(rounds: usize, ours: (SocketAddr, &[u8]), theirs: (SocketAddr, &
     (ours, theirs)
 }
 
-/// How long the pieces are in which an answer is taken: for mod_xml_curl libcurl takes 16 KiB at a time.
+/// Bytes that the client reads at a time; libcurl reads 16 KiB for mod_xml_curl.
 static PIECE: LazyLock<usize> = LazyLock::new(|| env::var("PIECE").map_or(16 * 1024, |given| number(&given)));
 
-/// Takes an answer and throws it away.
+/// Reads an answer and discards it.
 fn take(address: SocketAddr, request: &[u8]) {
     let mut connection = ask(address, request);
     let mut piece = vec![0; *PIECE];
@@ -239,33 +258,30 @@ fn ask(address: SocketAddr, request: &[u8]) -> TcpStream {
     connection
 }
 
-fn get(file: &str) -> Vec<u8> {
-    format!("GET /{file} HTTP/1.1\r\nHost: nginx\r\nConnection: close\r\n\r\n").into_bytes()
-}
-
-/// What mod_xml_curl asks for each configuration that is not ours.
-fn not_served() -> Vec<u8> {
-    let served = String::from_utf8(request("")).expect("a request is text");
-    served
-        .replace("key_value=sofia.conf&", &format!("{NOT_SERVED}&&&"))
+/// What mod_xml_curl asks for each configuration that is not ours; as long as the request for ours.
+fn request_for_other_configuration() -> Vec<u8> {
+    let ours = String::from_utf8(request("")).expect("a request is text");
+    ours.replace("key_value=sofia.conf&", "key_value=acl.conf&&&")
         .into_bytes()
 }
 
-/// Answers a second at 16 connections, each a new one, by wrk: a quarter each in turns, so that whatever else the machine does hits both.
-fn rates(trunkd: &Program, ours: &[u8], nginx: &Nginx, file: &str) -> (f64, f64) {
+/// Answers a second at 16 connections, each request on a new one, by wrk. Both are asked in turns,
+/// so that other load on the machine hits both.
+fn rates(request: &[u8], trunkd: SocketAddr, (actix, path): (SocketAddr, &str)) -> (f64, f64) {
     const TURNS: usize = 4;
-    let text = String::from_utf8_lossy(ours);
-    let form = text.rsplit("\r\n\r\n").next().unwrap_or_default().to_owned();
-    let post = format!(
-        "wrk.method = \"POST\"\nwrk.body = \"{form}\"\nwrk.headers[\"Content-Type\"] = \"application/x-www-form-urlencoded\"\nwrk.headers[\"Connection\"] = \"close\"\n"
+    let request = String::from_utf8_lossy(request);
+    let form = request.rsplit("\r\n\r\n").next().unwrap_or_default();
+    let script = format!(
+        "wrk.method = \"POST\"\nwrk.body = \"{form}\"\n\
+         wrk.headers[\"Content-Type\"] = \"application/x-www-form-urlencoded\"\n\
+         wrk.headers[\"Connection\"] = \"close\"\n"
     );
-    let close = "wrk.headers[\"Connection\"] = \"close\"\n";
-    let (mut of_trunkd, mut of_nginx) = (0.0, 0.0);
+    let (mut ours, mut theirs) = (0.0, 0.0);
     for _ in 0..TURNS {
-        of_trunkd += wrk(&format!("http://{}/xml_curl", trunkd.address), &post);
-        of_nginx += wrk(&format!("http://{}/{file}", nginx.address), close);
+        ours += wrk(&format!("http://{trunkd}/xml_curl"), &script);
+        theirs += wrk(&format!("http://{actix}{path}"), &script);
     }
-    (of_trunkd / TURNS as f64, of_nginx / TURNS as f64)
+    (ours / TURNS as f64, theirs / TURNS as f64)
 }
 
 fn wrk(url: &str, script: &str) -> f64 {
@@ -278,83 +294,27 @@ fn wrk(url: &str, script: &str) -> f64 {
         .args([path.as_os_str(), url.as_ref()])
         .output()
         .expect("wrk is installed: `make bench` installs it");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(!said.contains("Non-2xx"), "{said}");
-    let rate = said.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:"));
-    rate.and_then(|rate| rate.trim().parse().ok())
-        .unwrap_or_else(|| panic!("wrk says no rate: {said}{}", String::from_utf8_lossy(&output.stderr)))
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(!printed.contains("Non-2xx"), "{printed}");
+    let rate = printed
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Requests/sec:"));
+    rate.and_then(|rate| rate.trim().parse().ok()).unwrap_or_else(|| {
+        panic!(
+            "wrk printed no rate: {printed}{}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+    })
 }
 
-/// What HGETALL takes in milliseconds, one after the other on one connection. redis-benchmark's latencies end when the first bytes of a reply are there;
-/// its rate counts replies that hiredis has read to their end.
+/// Milliseconds per HGETALL, one after the other on one connection. The latencies of
+/// redis-benchmark end at the first bytes of a reply, but its rate counts replies that hiredis has
+/// read to the end.
 fn hgetall(redis: &RedisServer) -> f64 {
     let rounds = if is_quick() { "50" } else { "200" };
-    let said = redis_benchmark(redis.port(), &["-n", rounds, "--csv", "HGETALL", "cti_gateway@default"]);
+    let printed = redis_benchmark(redis.port(), &["-n", rounds, "--csv", "HGETALL", "cti_gateway@default"]);
     // "test","rps",…
-    let rate = said.lines().last().and_then(|line| line.split(',').nth(1));
+    let rate = printed.lines().last().and_then(|line| line.split(',').nth(1));
     let rate: Option<f64> = rate.and_then(|rate| rate.trim_matches('"').parse().ok());
-    1000.0 / rate.unwrap_or_else(|| panic!("redis-benchmark says no rate: {said}"))
-}
-
-/// nginx with static files, gone with its value.
-struct Nginx {
-    child: Child,
-    address: SocketAddr,
-    _folder: TempDir,
-}
-
-impl Nginx {
-    fn start(files: &[(&str, &[u8])]) -> Self {
-        // Its workers are another user, who has to get to the files.
-        let folder = tempfile::Builder::new()
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .tempdir()
-            .expect("a folder");
-        for (name, bytes) in files {
-            fs::write(folder.path().join(name), bytes).expect("a file");
-        }
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-        let address = port.expect("a free port");
-        let settings = settings(folder.path(), address);
-        let path = folder.path().join("nginx.conf");
-        fs::write(&path, settings).expect("settings");
-        let child = Command::new("nginx")
-            .arg("-c")
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nginx is installed: `make bench` installs it");
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < deadline, "nginx does not listen");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Self {
-            child,
-            address,
-            _folder: folder,
-        }
-    }
-}
-
-fn settings(folder: &Path, address: SocketAddr) -> String {
-    let folder = folder.display();
-    format!(
-        "daemon off;\nworker_processes 2;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\n\
-         events {{ worker_connections 1024; }}\n\
-         http {{\n  access_log off;\n  sendfile on;\n  tcp_nopush on;\n  default_type \"text/xml; charset=utf-8\";\n  open_file_cache max=16;\n\
-         \x20 client_body_temp_path {folder}/body;\n  proxy_temp_path {folder}/proxy;\n  fastcgi_temp_path {folder}/fastcgi;\n\
-         \x20 uwsgi_temp_path {folder}/uwsgi;\n  scgi_temp_path {folder}/scgi;\n\
-         \x20 server {{ listen {address} backlog=4096; root {folder}; }}\n}}\n"
-    )
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // The master ends its workers when it is told to; killed, it would leave them.
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap_or_default());
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
-        let _ = self.child.wait();
-    }
+    1000.0 / rate.unwrap_or_else(|| panic!("redis-benchmark printed no rate: {printed}"))
 }

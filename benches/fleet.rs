@@ -1,10 +1,11 @@
-//! A fleet that restarts: a thousand FreeSWITCH ask at once. How many answers a second, how many failed, how long they took, and what memory that
-//! took, while Redis is there, is edited, stalls and is gone.
+//! A fleet that restarts: a thousand FreeSWITCH ask at the same time. Measures answers a second,
+//! failures, times and memory while Redis is up, is edited, is stalled and is down.
 //!
-//! trunkd is `trunkd serve` as a process, Redis a `redis-server`; the clients are in this process and share the machine with both. `make bench` runs it;
-//! `docs/benchmarks.md` says how to read what it prints.
+//! trunkd is `trunkd serve` as a process, Redis a `redis-server`; the clients are in this process
+//! and share the machine with both. `make bench` runs this; `docs/benchmarks.md` says how to read
+//! what it prints.
 //!
-//! `GATEWAYS=10000` and `CLIENTS=100` choose for themselves.
+//! `GATEWAYS=10000` and `CLIENTS=100` choose other numbers.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -25,15 +26,15 @@ use common::{Program, Times, account, machine, mib, ms, number, request};
 use support::app::Other;
 use support::redis::RedisServer;
 
-/// As many documents as FreeSWITCH asks for when it starts with one profile: all profiles, then one.
+/// Requests of a FreeSWITCH that starts with one profile: all profiles, then that one.
 const ROUNDS: usize = 2;
-/// An answer that takes longer failed: what fs-conf tells mod_xml_curl to wait.
+/// An answer that takes longer has failed: the timeout that fs-conf sets for mod_xml_curl.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 #[tokio::main]
 async fn main() {
-    let of = |name, default| env::var(name).map_or(default, |given| number(&given)).max(1);
-    let (gateways, clients) = (of("GATEWAYS", 1000), of("CLIENTS", 1000));
+    let setting = |name, default| env::var(name).map_or(default, |given| number(&given)).max(1);
+    let (gateways, clients) = (setting("GATEWAYS", 1000), setting("CLIENTS", 1000));
     let mut redis = RedisServer::start().await;
     let other = Other::new(&redis).await;
     for number in 0..gateways {
@@ -47,16 +48,17 @@ async fn main() {
         .await
         .expect("an answer");
     println!(
-        "{clients} clients at once, {ROUNDS} questions each, every one on a connection of its own; {gateways} gateways, {:.2} MB an answer; trunkd idle: {:.1} MiB\n",
+        "{clients} clients at the same time, {ROUNDS} requests each, every one on a connection of its own; \
+         {gateways} gateways, {:.2} MB an answer; trunkd idle: {:.1} MiB\n",
         mb(expected.len()),
         mib(trunkd.resident())
     );
     println!("| Redis             | answers/s | failed | p50 ms | p99 ms | max ms | peak MiB |");
     println!("| :---------------- | --------: | -----: | -----: | -----: | -----: | -------: |");
-    for state in ["is there", "is edited", "is stalled", "is gone"] {
+    for state in ["is up", "is edited", "is stalled", "is down"] {
         match state {
             "is stalled" => redis.sigstop(),
-            "is gone" => redis.kill(),
+            "is down" => redis.kill(),
             _ => {}
         }
         let editing = (state == "is edited").then(|| tokio::spawn(edit(other.clone())));
@@ -80,14 +82,14 @@ async fn main() {
     trunkd.forget_peak();
     let stuck = readers_of_nothing(trunkd.address, clients).await;
     println!(
-        "\n{} clients that ask and then take nothing: peak {:.1} MiB, {:.0} KiB each",
+        "\n{} clients that ask and then read nothing: peak {:.1} MiB, {:.0} KiB each",
         stuck.len(),
         mib(trunkd.peak()),
         mib(trunkd.peak()) * 1024.0 / f64::from(u32::try_from(clients).unwrap_or(u32::MAX))
     );
 }
 
-/// How long each answer took, `None` for one that failed; and all together.
+/// The time of each answer (`None` if it failed), and of all together.
 async fn fleet(address: SocketAddr, clients: usize, expected: usize) -> (Vec<Option<Duration>>, Duration) {
     let request: Arc<[u8]> = request("profile=external").into();
     let began = Instant::now();
@@ -109,7 +111,7 @@ async fn fleet(address: SocketAddr, clients: usize, expected: usize) -> (Vec<Opt
     (times, began.elapsed())
 }
 
-/// An edit changes the length by a digit at most.
+/// An edit changes the length by a few bytes at most.
 fn is_whole(answer: &[u8], expected: usize) -> bool {
     answer.starts_with(b"HTTP/1.1 200 ") && answer.ends_with(b"</document>\n") && answer.len().abs_diff(expected) < 64
 }
@@ -122,7 +124,7 @@ async fn answer(address: SocketAddr, request: &[u8]) -> std::io::Result<Vec<u8>>
     Ok(answer)
 }
 
-/// One gateway is changed, again and again.
+/// Changes one gateway again and again.
 async fn edit(other: Other) {
     for number in 0.. {
         let value = account(number % 1000).replace("a-long-password", "another-password");
@@ -131,7 +133,7 @@ async fn edit(other: Other) {
     }
 }
 
-/// Their connections, once trunkd has written to them what it will.
+/// The connections of clients that ask and then read nothing, once trunkd has written what it can.
 async fn readers_of_nothing(address: SocketAddr, clients: usize) -> Vec<TcpStream> {
     let mut stuck = Vec::with_capacity(clients);
     for _ in 0..clients {
@@ -145,7 +147,7 @@ async fn readers_of_nothing(address: SocketAddr, clients: usize) -> Vec<TcpStrea
         stuck.push(connection);
     }
     for connection in &stuck {
-        // Something of the answer has come, so it was made.
+        // The first bytes have arrived, so the answer exists.
         let _ = timeout(PATIENCE, connection.readable()).await;
     }
     stuck

@@ -53,7 +53,6 @@ for tool in "$@"; do
     cc) packages+=(gcc libc6-dev) ;;
     curl) packages+=(curl ca-certificates) ;;
     redis-server) packages+=(redis-server) servers+=(redis-server) ;;
-    nginx) packages+=(nginx-light) servers+=(nginx) ;;
     wrk) packages+=(wrk) ;;
     *) fail "$0 does not know how to get $tool" ;;
   esac
@@ -74,7 +73,7 @@ fi
 
 printf 'setup: installing %s (missing: %s)\n' "${packages[*]}" "${missing[*]}"
 
-# Debian starts and enables a server that it installs, and another redis-server on port 6379, or an nginx on port 80, is nobody's wish here: trunkd,
+# Debian starts and enables a server that it installs, and nobody wants another redis-server on port 6379 here: trunkd,
 # the tests and the benchmarks run their own. The policy below keeps it from being started. It was not installed before, so there is none to disturb.
 policy=/usr/sbin/policy-rc.d
 made_policy=

@@ -1,10 +1,11 @@
-//! The one retry delay of the program: exponential, jittered, bounded.
+//! The delay between retries: exponential, with jitter and a maximum.
 
 use std::time::Duration;
 
 use rand::RngExt;
 
-/// Delays that double from `first` to `most`, each shortened by up to half at random so that a fleet of clients does not come back in step.
+/// Delays that double from `first` to `most`. Each is shortened by up to half at random, so that a
+/// fleet of clients does not retry in step.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
@@ -21,7 +22,7 @@ impl Backoff {
         }
     }
 
-    /// The delay before the next try.
+    /// The delay before the next retry.
     pub fn delay(&mut self) -> Duration {
         let full = self.next;
         self.next = (full * 2).min(self.most);

@@ -1,4 +1,4 @@
-//! The folder that keeps what must outlive trunkd, and the lock that keeps a second trunkd out of it.
+//! The data directory: it holds what must survive a restart. A lock keeps a second trunkd out.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -12,14 +12,14 @@ use crate::files::{self, FileError};
 
 /// In the folder.
 const LOCK: &str = "lock";
-/// Gateways hold passwords.
+/// Gateways contain passwords.
 const FOLDER_MODE: u32 = 0o700;
-/// How long a trunkd that was killed a moment ago may take to be gone.
-const GOING: Duration = Duration::from_secs(1);
-/// Between two looks at something that takes milliseconds.
-const GLANCE: Duration = Duration::from_millis(20);
+/// How long a trunkd that was just killed may take to release the lock.
+const PREDECESSOR_LIMIT: Duration = Duration::from_secs(1);
+/// Polling interval for a lock.
+const LOCK_POLL: Duration = Duration::from_millis(20);
 
-/// A data directory that is ours alone for as long as this lives.
+/// A locked data directory. Dropping this releases the lock.
 #[derive(Debug)]
 pub struct DataDir {
     pub(crate) path: PathBuf,
@@ -28,9 +28,9 @@ pub struct DataDir {
 
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
-    #[error("another trunkd uses the data directory {0}: stop it, or give this one a data_dir of its own")]
+    #[error("another trunkd uses the data directory {0}: stop it, or give this one its own data_dir")]
     Taken(PathBuf),
-    #[error("data_dir {path} cannot be used: {source}; make it a folder that trunkd's user may write to")]
+    #[error("data_dir {path} cannot be used: {source}; it must be a folder that trunkd's user may write to")]
     Unusable { path: PathBuf, source: io::Error },
     #[error("data_dir {path} is not safe: {problem}")]
     Unsafe { path: PathBuf, problem: FileError },
@@ -39,13 +39,13 @@ pub enum DataDirError {
 }
 
 impl DataDir {
-    /// Makes the folder if it is not there, and takes its lock.
+    /// Creates the folder if it doesn't exist, and locks it.
     ///
     /// # Errors
-    /// [`DataDirError`]; each names the folder and what to do.
+    /// [`DataDirError`]; each names the folder and says what to do.
     pub async fn lock(path: &Path) -> Result<Self, DataDirError> {
         make_folder(path)?;
-        match free_lock(&path.join(LOCK), GOING).await {
+        match wait_for_lock(&path.join(LOCK), PREDECESSOR_LIMIT).await {
             Ok(Some(lock)) => Ok(Self {
                 path: path.to_owned(),
                 _lock: lock,
@@ -61,14 +61,14 @@ impl DataDir {
 }
 
 impl DataDirError {
-    /// Whether the folder is in order, and another trunkd's.
+    /// Whether nothing is wrong but that another trunkd uses the folder.
     pub fn is_taken(&self) -> bool {
         matches!(self, Self::Taken(_))
     }
 }
 
-/// Makes the folder for trunkd's user alone; one that is there may not be others' to change, since what is
-/// kept in it is served.
+/// Creates the folder for trunkd's user only. An existing one is refused if others may write to it, since
+/// its content is served.
 pub(crate) fn make_folder(path: &Path) -> Result<(), DataDirError> {
     let unusable = |source| unusable(path, source);
     DirBuilder::new()
@@ -90,8 +90,8 @@ fn unusable(path: &Path, source: io::Error) -> DataDirError {
     }
 }
 
-/// A lock, as soon as nobody holds it; `None` when somebody still does after `limit`.
-pub(crate) async fn free_lock(path: &Path, limit: Duration) -> Result<Option<File>, FileError> {
+/// Locks a file as soon as it is free. `None` if it is still locked after `limit`.
+pub(crate) async fn wait_for_lock(path: &Path, limit: Duration) -> Result<Option<File>, FileError> {
     let lock = files::open_own(path, OpenOptions::new().append(true).create(true).mode(0o600))?;
     let deadline = Instant::now() + limit;
     loop {
@@ -99,7 +99,7 @@ pub(crate) async fn free_lock(path: &Path, limit: Duration) -> Result<Option<Fil
             Ok(()) => return Ok(Some(lock)),
             Err(TryLockError::Error(error)) => return Err(error.into()),
             Err(TryLockError::WouldBlock) if Instant::now() > deadline => return Ok(None),
-            Err(TryLockError::WouldBlock) => sleep(GLANCE).await,
+            Err(TryLockError::WouldBlock) => sleep(LOCK_POLL).await,
         }
     }
 }
@@ -112,13 +112,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_folder_is_made_for_its_owner_alone() {
+    async fn a_new_folder_is_private_and_can_be_locked_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b");
         let lock = DataDir::lock(&path).await.unwrap();
-        for made in [path.as_path(), path.parent().unwrap(), &path.join(LOCK)] {
-            let mode = fs::metadata(made).unwrap().permissions().mode();
-            assert_eq!(mode & 0o077, 0, "{} {mode:o}", made.display());
+        for created in [path.as_path(), path.parent().unwrap(), &path.join(LOCK)] {
+            let mode = fs::metadata(created).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{} {mode:o}", created.display());
         }
         assert!(DataDir::lock(&path).await.unwrap_err().is_taken());
         drop(lock);
@@ -137,7 +137,7 @@ mod tests {
             );
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         }
-        // Others may see the names: the files are readable by their owner alone.
+        // Others may list it: only the owner can read the files.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         DataDir::lock(folder.path()).await.unwrap();
     }

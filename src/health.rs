@@ -1,7 +1,8 @@
-//! What each part of trunkd last said of itself, and whether `sofia.conf` can be answered: what `/health` tells.
+//! The state that each part of trunkd last reported, and whether `sofia.conf` can be served: the
+//! contents of `/health`.
 //!
-//! A board that others write on: it asks nobody, decides nothing, and knows neither HTTP nor Redis. It stands below every
-//! other room, so that any of them may write.
+//! Other rooms write here. Health asks nobody and decides nothing, and knows neither HTTP nor
+//! Redis.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,31 +12,33 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-/// A part that can be well or unwell, in the order `/health` lists them.
+/// A part that can be ok or degraded, in the order of `/health`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
     Redis,
-    /// Whether what is served is what Redis holds, and how old it is if not.
+    /// Whether the gateways that are served are those in Redis, and how old they are if not.
     Gateways,
     Templates,
-    /// Whether what must outlive trunkd can be kept.
+    /// Whether the last good state can be kept on disk.
     DataDir,
-    /// Whether the HTTP server has room. It is there once it had none.
+    /// Whether the HTTP server has room for connections. Listed after it was full for the first
+    /// time.
     Http,
     /// A switch, by its `[[switch]] name`.
     Switch(String),
-    /// What is being changed on a switch, by its name.
+    /// The executor of a switch, by its name.
     Reconcile(String),
-    /// What operators ask of the changing of switches: only once something was wrong with it.
+    /// The orders and pauses in Redis. Listed after the first problem with them.
     Control,
-    /// The lease on a switch, by its name: only once something was wrong with it.
+    /// The lease on a switch, by its name. Listed after the first problem with it.
     Lease(String),
-    /// Who asks for `sofia.conf` and is in no settings.
+    /// Switches that ask for `sofia.conf` and are not in the settings.
     UnknownSwitches,
 }
 
 impl Part {
-    /// The name `/health` gives it; a switch's carries a prefix, so that one called `redis` is still told apart.
+    /// Its name in `/health`. That of a switch has a prefix, so that a switch may be called
+    /// `redis`.
     pub fn name(&self) -> Cow<'_, str> {
         match self {
             Part::Redis => Cow::Borrowed("redis"),
@@ -65,106 +68,107 @@ pub enum State {
     Degraded,
 }
 
-/// Shared as `Arc<Health>`; every call takes a short lock and no other.
+/// Shared as `Arc<Health>`.
 #[derive(Debug, Default)]
 pub struct Health {
-    parts: Mutex<BTreeMap<Part, Standing>>,
+    parts: Mutex<BTreeMap<Part, PartState>>,
     serving: AtomicBool,
 }
 
 #[derive(Debug, Clone)]
-struct Standing {
+struct PartState {
     state: State,
     since: Timestamp,
     reason: Option<String>,
     gateways: Option<GatewayCounts>,
 }
 
-/// How many gateways of a switch are usable. A carrier that is down does not make trunkd or its switch unwell.
+/// How many gateways of a switch are usable. A carrier that is down does not degrade trunkd or the
+/// switch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct GatewayCounts {
     pub usable: u32,
     pub not_usable: u32,
     pub unknown: u32,
-    /// Of all of these, those whose ping no longer says anything.
+    /// Those of them whose ping is stuck, so that its state means nothing.
     pub ping_stuck: u32,
 }
 
 impl Health {
-    /// Knows no part yet and does not serve: a part that should be there but has not reported must first be
-    /// [`set`](Self::set) degraded by whoever starts it.
+    /// No part yet, and not serving. A part that must report later should first be
+    /// [`set`](Self::set) degraded.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Says how `part` is. Saying it again changes nothing; a new reason in the same state keeps `since`, which tells when the
-    /// state changed.
+    /// Sets the state of `part`. If only the reason changes, `since` stays.
     ///
-    /// `reason` is shown to whoever may ask `/health`: it names the thing and the fix, and never a secret.
+    /// Anybody who can reach `/health` sees `reason`: it names the problem and the fix, and never a
+    /// secret.
     pub fn set(&self, part: Part, state: State, reason: Option<String>) {
         let mut parts = self.lock();
         let before = parts.get(&part);
         let since = match before {
-            Some(standing) if standing.state == state => standing.since,
+            Some(before) if before.state == state => before.since,
             _ => Timestamp::now(),
         };
-        let gateways = before.and_then(|standing| standing.gateways);
-        let standing = Standing {
+        let gateways = before.and_then(|before| before.gateways);
+        let after = PartState {
             state,
             since,
             reason,
             gateways,
         };
-        parts.insert(part, standing);
+        parts.insert(part, after);
     }
 
-    /// Says how the gateways of a switch that reported are; `None` while nobody knows.
+    /// Sets the gateway counts of a switch that has a state; `None` while they are not known.
     pub fn set_gateways(&self, part: &Part, gateways: Option<GatewayCounts>) {
-        if let Some(standing) = self.lock().get_mut(part) {
-            standing.gateways = gateways;
+        if let Some(part) = self.lock().get_mut(part) {
+            part.gateways = gateways;
         }
     }
 
-    /// Says whether every profile that the templates know could be answered now: false makes `/health` a 503.
+    /// Sets whether every profile of the templates can be served; `/health` is a 503 if not.
     pub fn set_serving(&self, serving: bool) {
         self.serving.store(serving, Ordering::Relaxed);
     }
 
-    pub fn report(&self) -> Report {
+    pub fn report(&self) -> HealthReport {
         let parts: Vec<_> = self
             .lock()
             .iter()
-            .map(|(part, standing)| PartReport {
-                name: part.clone(),
-                state: standing.state,
-                since: standing.since,
-                reason: standing.reason.clone(),
-                gateways: standing.gateways,
+            .map(|(name, part)| PartReport {
+                name: name.clone(),
+                state: part.state,
+                since: part.since,
+                reason: part.reason.clone(),
+                gateways: part.gateways,
             })
             .collect();
         let serving = self.serving.load(Ordering::Relaxed);
-        let well = serving && parts.iter().all(|part| part.state == State::Ok);
-        Report {
-            status: if well { State::Ok } else { State::Degraded },
+        let is_ok = serving && parts.iter().all(|part| part.state == State::Ok);
+        HealthReport {
+            status: if is_ok { State::Ok } else { State::Degraded },
             version: env!("CARGO_PKG_VERSION"),
             serving,
             parts,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Part, Standing>> {
-        // Whoever panicked here left a whole map behind: an insert either happened or did not.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Part, PartState>> {
+        // A panic leaves the map intact: an insert either happened or did not.
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// `/health`'s answer; its fields are written in this order.
+/// The body of `/health`, with the fields in this order.
 #[derive(Debug, Clone, Serialize)]
-pub struct Report {
-    /// `degraded` as soon as one part is, or nothing can be served.
+pub struct HealthReport {
+    /// `degraded` if any part is, or if nothing can be served.
     pub status: State,
     pub version: &'static str,
-    /// Whether `/xml_curl` can answer every profile that it knows.
+    /// Whether `/xml_curl` can serve every profile of the templates.
     pub serving: bool,
     pub parts: Vec<PartReport>,
 }
@@ -176,62 +180,10 @@ pub struct PartReport {
     /// When `state` last changed (RFC 3339, UTC).
     pub since: Timestamp,
     pub reason: Option<String>,
-    /// Of a switch that is connected and known.
+    /// Only for a switch that is connected and whose gateways are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateways: Option<GatewayCounts>,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn since(health: &Health, part: &Part) -> Timestamp {
-        health.lock()[part].since
-    }
-
-    #[test]
-    fn since_moves_only_when_the_state_does() {
-        let health = Health::new();
-        health.set(Part::Redis, State::Degraded, Some("refused".into()));
-        let first = since(&health, &Part::Redis);
-
-        health.set(Part::Redis, State::Degraded, Some("timed out".into()));
-        assert_eq!(since(&health, &Part::Redis), first);
-        assert_eq!(health.report().parts[0].reason.as_deref(), Some("timed out"));
-
-        while Timestamp::now() == first {}
-        health.set(Part::Redis, State::Ok, None);
-        assert!(since(&health, &Part::Redis) > first);
-    }
-
-    #[test]
-    fn one_bad_part_degrades_the_whole_and_so_does_not_serving() {
-        let health = Health::new();
-        health.set(Part::Templates, State::Ok, None);
-        assert_eq!(health.report().status, State::Degraded);
-        health.set_serving(true);
-        assert_eq!(health.report().status, State::Ok);
-        health.set(Part::Switch("fs1".into()), State::Degraded, None);
-        assert_eq!(health.report().status, State::Degraded);
-    }
-
-    #[test]
-    fn the_parts_come_in_one_order_whoever_reports_first() {
-        let health = Health::new();
-        for part in [
-            Part::Switch("b".into()),
-            Part::Templates,
-            Part::Switch("a".into()),
-            Part::Redis,
-        ] {
-            health.set(part, State::Ok, None);
-        }
-        let names: Vec<_> = health
-            .report()
-            .parts
-            .iter()
-            .map(|part| part.name.name().into_owned())
-            .collect();
-        assert_eq!(names, ["redis", "templates", "switch:a", "switch:b"]);
-    }
-}
+mod tests;

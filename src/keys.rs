@@ -1,34 +1,34 @@
-//! The names of keys. Those of the contract are settings; ours begin with `trunkd:`.
+//! Names of Redis keys. Those that other programs share are settings; trunkd's own begin with `trunkd:`.
 
 use crate::gateway::DomainName;
-use crate::settings::StatusSettings;
+use crate::settings::{RedisSettings, StatusSettings};
 
 /// Which keys hold desired gateways.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GatewayKeys {
-    /// A pattern for SCAN, such as `cti_gateway@*`.
+    /// A SCAN pattern such as `cti_gateway@*`.
     Pattern(String),
-    /// Domains named in the settings; a key is the prefix and the domain.
+    /// The domains in the settings. A key is the prefix followed by the domain.
     Domains { prefix: String, domains: Vec<String> },
 }
 
-/// The secret behind the revisions.
+/// STRING: the secret key that revisions are computed with.
 pub(crate) const REVISION_KEY: &str = "trunkd:key";
-/// LIST: keys that were replaced, the latest first.
+/// LIST: earlier revision keys, newest first.
 pub(crate) const FORMER_REVISION_KEYS: &str = "trunkd:key:former";
-/// HASH: what operators ask of the changing of switches.
+/// HASH: operators' pauses.
 pub(crate) const CONTROL: &str = "trunkd:control";
-/// HASH: switchname, a space and a trunkd → what that says of the switch.
+/// HASH: `<switchname> <trunkd>` → that trunkd's report on the switch.
 pub(crate) const RECONCILE: &str = "trunkd:reconcile";
-/// HASH: revision → the fields of the gateway that has it, secrets as hashes.
+/// HASH: revision → the gateway's fields at that revision, with secrets hashed.
 pub(crate) const FORMS: &str = "trunkd:forms";
-/// ZSET: revision → when its form was needed last, in milliseconds since 1970.
+/// ZSET: revision → when its form was last used, in Unix milliseconds.
 pub(crate) const FORMS_USED: &str = "trunkd:forms:used";
 /// HASH: switchname → whether it is connected.
 pub(crate) const SWITCHES: &str = "trunkd:switches";
 
 impl GatewayKeys {
-    /// What stands before the domain: everything up to the pattern's first special character.
+    /// The part before the domain: everything up to the pattern's first special character.
     pub(crate) fn prefix(&self) -> &str {
         match self {
             Self::Pattern(pattern) => &pattern[..pattern.find(['*', '?', '[', '\\']).unwrap_or(pattern.len())],
@@ -36,7 +36,7 @@ impl GatewayKeys {
         }
     }
 
-    /// The domain of a key; `None` when the key is not one of these.
+    /// The domain of a key. `None` if the key doesn't hold gateways.
     pub(crate) fn domain(&self, key: &[u8]) -> Option<DomainName> {
         key.strip_prefix(self.prefix().as_bytes()).map(DomainName::new)
     }
@@ -46,16 +46,28 @@ impl GatewayKeys {
     }
 }
 
-/// Where observed state goes: the settings' `[status]`.
+impl From<&RedisSettings> for GatewayKeys {
+    fn from(settings: &RedisSettings) -> Self {
+        match &settings.domains[..] {
+            [] => Self::Pattern(settings.gateway_keys.clone()),
+            domains => Self::Domains {
+                prefix: settings.key_prefix().to_owned(),
+                domains: domains.to_vec(),
+            },
+        }
+    }
+}
+
+/// Where observed state is written: the `[status]` settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusKeys {
-    /// HASH: gateway → the JSON of its latest event.
+    /// HASH: gateway → JSON of its latest event.
     pub hash: String,
-    /// Each event is published here; `None` is off.
+    /// Every event is published here. `None` is off.
     pub channel: Option<String>,
-    /// Each event is appended here; `None` is off.
+    /// Every event is appended here. `None` is off.
     pub list: Option<String>,
-    /// How many events the list keeps.
+    /// The list is trimmed to this many events.
     pub list_max: usize,
 }
 
@@ -71,38 +83,38 @@ impl From<&StatusSettings> for StatusKeys {
     }
 }
 
-/// STRING: the trunkd that may change the switch.
+/// STRING: the trunkd that holds the lease, and so may change the switch.
 pub(crate) fn lease(switch: &str) -> String {
     format!("trunkd:lease:{switch}")
 }
 
-/// STRING: what was ordered for the switch.
+/// STRING: the operator's order for the switch.
 pub(crate) fn order(switch: &str) -> String {
     format!("trunkd:order:{switch}")
 }
 
-/// ZSET: the gateways that were taken off the switch with nobody's approval, by when.
+/// ZSET: gateway → when it was removed from the switch without an operator's approval.
 pub(crate) fn removals(switch: &str) -> String {
     format!("trunkd:removals:{switch}")
 }
 
-/// HASH: gateway → its row, of one switch.
+/// HASH: gateway → its state on the switch.
 pub(crate) fn status(switch: &str) -> String {
     format!("trunkd:status:{switch}")
 }
 
-/// HASH: the run of FreeSWITCH that the state is of, and the sequences that it reflects.
+/// HASH: the FreeSWITCH run (core UUID) that the state belongs to, and the event sequences it includes.
 pub(crate) fn meta(switch: &str) -> String {
     format!("trunkd:ingest:{switch}")
 }
 
-/// HASH: gateway → the sequence of its newest event since the last snapshot.
+/// HASH: gateway → sequence of its newest event since the last snapshot.
 pub(crate) fn marks(switch: &str) -> String {
     format!("trunkd:marks:{switch}")
 }
 
-/// HASH: block of sequences → bits of those that had their effect. Kept for an hour after its last event, bounded by
-/// `apply.lua`, which keeps the blocks before those under the same name with `:before`.
+/// HASH: block of sequences → bitmap of the events that were applied. Expires an hour after its last
+/// event. `apply.lua` bounds it, and moves earlier blocks to the same key with `:before` appended.
 pub(crate) fn seen(switch: &str, core_uuid: &str) -> String {
     format!("trunkd:seen:{switch}:{core_uuid}")
 }
@@ -112,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_domain_is_what_follows_the_patterns_literal_part() {
+    fn the_domain_follows_the_literal_part_of_the_pattern() {
         let all = GatewayKeys::Pattern("cti_gateway@*".into());
         assert_eq!(all.domain(b"cti_gateway@example.net"), Some("example.net".into()));
         assert_eq!(all.domain(b"cti_gateway@\xff"), Some(DomainName::new(b"\xff")));
@@ -130,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_ours_begin_as_the_settings_keep_free() {
+    fn our_own_keys_begin_with_the_prefix_that_settings_may_not_use() {
         let own = [REVISION_KEY, FORMER_REVISION_KEYS, CONTROL, RECONCILE, FORMS, SWITCHES].map(str::to_owned);
         let of_switch = [
             lease("fs1"),

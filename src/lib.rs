@@ -1,8 +1,10 @@
-//! trunkd serves FreeSWITCH its SIP gateways from Redis and keeps in Redis what each gateway is really doing.
+//! trunkd serves FreeSWITCH its SIP gateways from Redis, and keeps in Redis what each gateway is
+//! really doing.
 //!
-//! Data flows one way: Redis → [`store`] → [`gateway`] → [`sofia_conf`] → [`xml_curl`] → FreeSWITCH → [`event_socket`] →
-//! [`ingest`] → [`store`] → Redis. `ARCHITECTURE.md` names what each room holds and never holds; `tests/layering.rs` reads
-//! the `use crate::` lines and fails on an arrow that points back.
+//! Data flows one way: Redis → [`desired`] → [`gateway`] → [`sofia_conf`] → [`xml_curl`] →
+//! FreeSWITCH → [`event_socket`] → [`ingest`] → [`observed`] → Redis. `ARCHITECTURE.md` says what
+//! each room holds and never holds; `tests/layering.rs` reads the `use crate::` lines and fails if
+//! one points upward.
 
 mod all_cores;
 pub mod app;

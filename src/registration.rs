@@ -1,6 +1,6 @@
 //! Registration and ping states of a gateway, in FreeSWITCH's own words (FACTS 31).
 //!
-//! A word that a newer FreeSWITCH may bring is carried through as it is: never lost, never translated.
+//! A word that only a newer FreeSWITCH knows is passed through as it is.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -14,7 +14,7 @@ macro_rules! words {
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $type {
             $($(#[$word_doc])* $variant,)*
-            /// A word that this version doesn't know.
+            /// A word that trunkd does not know.
             Unknown(Box<str>),
         }
 
@@ -66,14 +66,14 @@ macro_rules! words {
 }
 
 words! {
-    /// Where a gateway's registration stands (`sofia_state_names` in mod_sofia.c).
+    /// The state of a gateway's registration (`sofia_state_names` in mod_sofia.c).
     State {
         Unreged = "UNREGED",
         Trying = "TRYING",
-        /// The 200 came; REGED follows at the next tick (FACTS 24).
+        /// The 200 arrived; REGED follows at the next tick (FACTS 24).
         Register = "REGISTER",
         Reged = "REGED",
-        /// Killed, its un-REGISTER on the way (FACTS 22).
+        /// Killed; its un-REGISTER is on its way (FACTS 22).
         Unregister = "UNREGISTER",
         Failed = "FAILED",
         FailWait = "FAIL_WAIT",
@@ -86,7 +86,7 @@ words! {
 }
 
 words! {
-    /// What the OPTIONS pings say (`sofia_gateway_status_name` in mod_sofia.c).
+    /// The result of the OPTIONS pings (`sofia_gateway_status_name` in mod_sofia.c).
     PingStatus {
         Down = "DOWN",
         Up = "UP",
@@ -99,14 +99,14 @@ words! {
 pub enum Pinged {
     Yes,
     No,
-    /// Only a snapshot tells.
+    /// Only a snapshot says.
     Unknown,
 }
 
-/// Whether calls can go over a gateway; `None` when nobody knows. `before` is what was known before.
+/// Whether a gateway can carry calls; `None` when that is unknown. `before` is the previous result.
 ///
-/// A registration that is made anew goes through UNREGED, TRYING and REGISTER with the ping status UP, which is what
-/// FreeSWITCH looks at when a call is to go out: it is no outage (FACTS 39).
+/// A gateway that registers again goes through UNREGED, TRYING and REGISTER with the ping status UP. FreeSWITCH checks
+/// only that status before an outgoing call, so this is no outage (FACTS 39).
 pub fn is_usable(state: &State, ping: Option<&PingStatus>, pinged: Pinged, before: Option<bool>) -> Option<bool> {
     let is_up = ping == Some(&PingStatus::Up);
     match state {
@@ -123,7 +123,7 @@ pub fn is_usable(state: &State, ping: Option<&PingStatus>, pinged: Pinged, befor
     }
 }
 
-/// A gateway's calls since it was started (FACTS 41).
+/// The calls of a gateway since it was started (FACTS 41).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calls {
     #[serde(rename = "in")]
@@ -135,74 +135,4 @@ pub struct Calls {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_is_usable() {
-        let (up, down) = (Some(&PingStatus::Up), Some(&PingStatus::Down));
-        let (yes, no, unknown) = (Some(true), Some(false), None);
-        let is = |state, ping, before| is_usable(&state, ping, Pinged::Unknown, before);
-        assert_eq!(is(State::Reged, up, no), yes);
-        for state in [State::Unreged, State::Trying, State::Register] {
-            assert_eq!(is(state.clone(), up, yes), yes, "{state} of a healthy gateway");
-            assert_eq!(is(state.clone(), down, yes), no, "{state} after a ping was lost");
-            assert_eq!(
-                is(state.clone(), up, no),
-                no,
-                "{state} after an unregister by hand (FACTS 38)"
-            );
-            assert_eq!(is(state.clone(), up, unknown), yes, "{state} of one that nobody knows");
-            assert_eq!(is(state.clone(), down, unknown), no, "{state} for the first time");
-        }
-        for state in ["UNREGISTER", "FAILED", "FAIL_WAIT", "EXPIRED", "DOWN", "TIMEOUT"] {
-            assert_eq!(is(state.into(), up, yes), no, "{state}");
-        }
-        assert_eq!(is("REG_NEW".into(), up, yes), unknown);
-        let trunk = |ping, pinged| is_usable(&State::Noreg, ping, pinged, yes);
-        assert_eq!(trunk(up, Pinged::Yes), yes);
-        assert_eq!(trunk(down, Pinged::Yes), no);
-        assert_eq!(trunk(up, Pinged::No), unknown);
-        assert_eq!(trunk(up, Pinged::Unknown), unknown);
-    }
-
-    #[test]
-    fn each_word_is_read_and_written_as_itself() {
-        let states = [
-            "UNREGED",
-            "TRYING",
-            "REGISTER",
-            "REGED",
-            "UNREGISTER",
-            "FAILED",
-            "FAIL_WAIT",
-            "EXPIRED",
-            "NOREG",
-            "DOWN",
-            "TIMEOUT",
-        ];
-        for word in states {
-            let state: State = word.parse().unwrap();
-            assert!(!matches!(state, State::Unknown(_)), "{word}");
-            assert_eq!(state.to_string(), word);
-            assert_eq!(serde_json::to_string(&state).unwrap(), format!("\"{word}\""));
-            assert_eq!(serde_json::from_str::<State>(&format!("\"{word}\"")).unwrap(), state);
-        }
-        for word in ["UP", "DOWN", "INVALID"] {
-            assert!(!matches!(PingStatus::from(word), PingStatus::Unknown(_)), "{word}");
-            assert_eq!(PingStatus::from(word).to_string(), word);
-        }
-    }
-
-    #[test]
-    fn a_word_that_is_not_known_is_not_lost() {
-        for word in ["REG_NEW", "reged", ""] {
-            assert_eq!(State::from(word), State::Unknown(word.into()));
-            assert_eq!(State::from(word).to_string(), word);
-            assert_eq!(
-                serde_json::to_string(&PingStatus::from(word)).unwrap(),
-                format!("\"{word}\"")
-            );
-        }
-    }
-}
+mod tests;

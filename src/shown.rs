@@ -1,20 +1,20 @@
-//! Text from outside, made safe to show: on a terminal, in a log line, on a page.
+//! Makes foreign text safe to show: on a terminal, in a log line, on a page.
 //!
-//! A carrier's reason phrase, a gateway's name, a reply of Redis or a header of an HTTP client can
-//! hold escape sequences, characters that reorder or hide text, and any amount of it. Store such
-//! text whole; show it through [`shown`].
+//! A carrier's reason phrase, a gateway's name, a reply of Redis or an HTTP header can contain escape
+//! sequences, characters that reorder or hide text, or a megabyte. Store such text unchanged; show it
+//! through [`shown`].
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
-/// The most that is shown of one text, in bytes of the original. A reason phrase, a host name or an
-/// error fits; a hostile megabyte does not fill the terminal or the log.
+/// How much of one text is shown, in bytes of the original. A reason phrase, a host name or an error
+/// fits; a hostile megabyte does not fill the terminal or the log.
 pub const MAX_SHOWN_BYTES: usize = 256;
 
-/// The most that is shown of a line of ours that quotes foreign text.
+/// How much is shown of a line of ours that quotes foreign text, in bytes.
 pub const MAX_LINE_BYTES: usize = 4096;
 
-/// Displays `text` on one line: control, formatting and invisible characters become `\u{…}`, and
-/// what is longer than [`MAX_SHOWN_BYTES`] is cut and ends in `… (N bytes)`.
+/// Displays `text` on one line. Control, formatting and invisible characters become `\u{…}`. A text
+/// longer than [`MAX_SHOWN_BYTES`] is cut and ends in `… (N bytes)`.
 pub fn shown(text: &str) -> Shown<'_> {
     Shown {
         text,
@@ -22,8 +22,8 @@ pub fn shown(text: &str) -> Shown<'_> {
     }
 }
 
-/// As [`shown`], for a whole line such as an error or a note, which may quote several foreign
-/// texts: it is cut at [`MAX_LINE_BYTES`].
+/// Like [`shown`], for a whole line (an error, a note) that may quote several foreign texts. It is cut
+/// at [`MAX_LINE_BYTES`].
 pub fn shown_line(text: &str) -> Shown<'_> {
     Shown {
         text,
@@ -54,7 +54,7 @@ impl Display for Shown<'_> {
     }
 }
 
-/// The whole text, escaped as [`shown`] does it, however long it is.
+/// The whole text, escaped like [`shown`] but never cut.
 pub fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     // Writing to a string does not fail.
@@ -73,8 +73,8 @@ fn write_escaped(text: &str, to: &mut impl fmt::Write) -> fmt::Result {
     Ok(())
 }
 
-/// Lines in which foreign text may stand anywhere, made safe as a last resort: all that acts on a
-/// terminal is escaped, but for line breaks and colours (SGR), which are ours.
+/// The last resort for lines that may quote foreign text anywhere: escapes everything that acts on a
+/// terminal, except line breaks and colours (SGR), which are ours.
 pub fn shown_lines(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut rest = text;
@@ -92,7 +92,7 @@ pub fn shown_lines(text: &str) -> String {
     safe + rest
 }
 
-/// The length of the colour that the text begins with, such as `ESC [ 38;5;9 m`; else 0.
+/// The length of the colour sequence (such as `ESC [ 38;5;9 m`) that the text begins with, or 0.
 fn colour_len(text: &str) -> usize {
     let Some(parameters) = text.strip_prefix("\x1b[") else {
         return 0;
@@ -103,11 +103,11 @@ fn colour_len(text: &str) -> usize {
     }
 }
 
-/// JSON in which all that acts on a terminal is written as `\u…`, which changes no value.
+/// JSON in which everything that acts on a terminal is written as `\u…`. That changes no value.
 pub fn shown_json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
-        // Outside of its strings JSON has line breaks and spaces alone.
+        // Outside its strings, this JSON has no control characters but line breaks.
         if c == '\n' || is_harmless(c) {
             safe.push(c);
             continue;
@@ -121,7 +121,7 @@ pub fn shown_json(json: &str) -> String {
     safe
 }
 
-/// Whether a terminal shows the character as itself, in its place.
+/// Whether a terminal shows the character itself, in its place.
 pub fn is_harmless(c: char) -> bool {
     !c.is_control() && !is_format(c) && (c == ' ' || !c.is_whitespace())
 }
@@ -145,14 +145,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_is_shown_as_it_is() {
+    fn plain_text_is_unchanged() {
         for text in ["", "403 Forbidden", "顶顶通 密码", "naïve – “quoted” & <b>", "مرحبا"] {
             assert_eq!(shown(text).to_string(), text);
         }
     }
 
     #[test]
-    fn what_acts_on_a_terminal_is_escaped() {
+    fn control_and_invisible_characters_are_escaped() {
         let cases = [
             ("\x1b]0;owned\x07", "\\u{1b}]0;owned\\u{7}"),
             ("a\r\nb\tc", "a\\r\\nb\\tc"),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn long_text_is_cut_between_characters_and_says_how_long_it_is() {
+    fn long_text_is_cut_between_characters_and_ends_in_its_length() {
         let text = "é".repeat(3_000);
         let short = shown(&text).to_string();
         assert!(short.ends_with("é… (6000 bytes)"), "{short}");
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_and_line_breaks_of_ours_pass_and_everything_else_is_escaped() {
+    fn colours_and_line_breaks_pass_and_other_control_characters_are_escaped() {
         for same in ["", "a\nb", "\x1b[38;5;9mred\x1b[39m", "\x1b[m", "顶顶通"] {
             assert_eq!(shown_lines(same), same);
         }
@@ -197,21 +197,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn json_is_safe_to_show_and_means_the_same(text in any::<String>()) {
+        fn json_is_safe_to_show_and_keeps_its_value(text in any::<String>()) {
             let json = shown_json(&serde_json::to_string(&[&text]).unwrap());
             prop_assert!(json.chars().all(is_harmless));
             prop_assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [text]);
         }
 
         #[test]
-        fn nothing_that_is_shown_acts_on_a_terminal(text in any::<String>()) {
+        fn shown_text_never_acts_on_a_terminal(text in any::<String>()) {
             let text = shown(&text).to_string();
             prop_assert!(text.chars().all(is_harmless));
             prop_assert!(text.len() <= 10 * MAX_SHOWN_BYTES + 32);
         }
 
         #[test]
-        fn no_line_that_is_shown_acts_on_a_terminal(text in any::<String>(), times in 1usize..200) {
+        fn a_shown_line_never_acts_on_a_terminal(text in any::<String>(), times in 1usize..200) {
             let text = shown_line(&text.repeat(times)).to_string();
             prop_assert!(text.chars().all(is_harmless));
             prop_assert!(text.len() <= 10 * MAX_LINE_BYTES + 32);

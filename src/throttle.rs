@@ -1,4 +1,5 @@
-//! A log line that anybody on the network can cause is written once a minute, and then says how many it stands for.
+//! A log line that anybody on the network can cause is written once a minute, with the number of
+//! lines held back.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ struct State {
 }
 
 impl Throttle {
-    /// `Some(held)` when the line is due: how many were held back since the last one.
+    /// `Some(held)` if the line is due; `held` lines were held back since the last one.
     pub fn pass(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state

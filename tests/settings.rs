@@ -212,7 +212,7 @@ fn an_empty_folder_in_the_file_is_still_refused() {
         ("data_dir = ''", "`data_dir`"),
         ("[templates]\ndir = ''", "`templates.dir`"),
     ] {
-        assert_says(&Given::file(toml).error(), &[key, "this is empty"]);
+        assert_says(&Given::file(toml).error(), &[key, "it is empty"]);
     }
 }
 
@@ -392,7 +392,7 @@ fn a_wrong_value_is_named_with_its_place_and_what_to_write() {
             &["`redis.url`", "Redis Cluster is not supported"],
         ),
         ("[status]\nhash = ''", &["`status.hash`", "gateways"]),
-        ("[status]\nlist = 'gateways'", &["`status.list`", "name another"]),
+        ("[status]\nlist = 'gateways'", &["`status.list`", "choose another name"]),
         (
             "[status]\nhash = 'cti_gateway@x'",
             &["`status.hash`", "redis.gateway_keys"],
@@ -463,9 +463,9 @@ fn no_pattern_of_gateway_keys_matches_a_key_of_trunkds_own() {
 #[test]
 fn text_that_is_no_toml_is_named_by_line_without_being_shown() {
     let error = Given::file(&format!("[redis]\nembedded = true\npassword = \"{SECRET}\n")).error();
-    assert_says(&error, &["/trunkd.toml, line 3, column ", "no TOML"]);
+    assert_says(&error, &["/trunkd.toml, line 3, column ", "invalid TOML"]);
     let error = Given::file(&format!("[redis]\npassword = {SECRET}\n")).error();
-    assert_says(&error, &["/trunkd.toml, line 2, column 12", "no TOML"]);
+    assert_says(&error, &["/trunkd.toml, line 2, column 12", "invalid TOML"]);
     let error = Given::nothing()
         .variable("TRUNKD_SWITCH", &format!("[{{password={SECRET}"))
         .error();
@@ -478,7 +478,7 @@ fn two_switches_with_one_name_or_one_address_are_both_named() {
     let error = Given::file(&(switch("fs1", "10.0.0.1:8021") + &switch("fs1", "10.0.0.2:8021"))).error();
     assert_says(&error, &["named \"fs1\"", "10.0.0.1:8021", "10.0.0.2:8021"]);
     let error = Given::file(&(switch("fs1", "FS.example.net:8021") + &switch("fs2", "fs.example.net:8021"))).error();
-    assert_says(&error, &["\"fs1\"", "\"fs2\"", "one address, fs.example.net:8021"]);
+    assert_says(&error, &["\"fs1\"", "\"fs2\"", "the same address, fs.example.net:8021"]);
 }
 
 #[test]
@@ -690,7 +690,7 @@ fn what_cannot_be_meant_of_sentinel_and_of_certificates_is_refused() {
     for (redis, says) in [
         ("sentinel = { master = '', nodes = ['h:1'] }", "redis.sentinel.master"),
         ("sentinel = { master = 'm', nodes = [] }", "redis.sentinel.nodes"),
-        ("sentinel = { master = 'm', nodes = ['h'] }", "no host with a port"),
+        ("sentinel = { master = 'm', nodes = ['h'] }", "not a host with a port"),
         ("sentinel = { nodes = ['h:1'] }", "redis.sentinel.master"),
         (
             "sentinel = { master = 'm', nodes = ['h:1'], db = 1 }",

@@ -5,6 +5,9 @@
 #[path = "support/fs_xml.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod fs_xml;
+#[path = "support/nasty.rs"]
+#[allow(unreachable_pub)]
+mod nasty;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,11 +16,12 @@ use std::sync::OnceLock;
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
-use trunkd::gateway::RevisionKey;
 use trunkd::gateway::{
     Desired, Direction, GatewayName, ProfileName, REVISION_VARIABLE, RawDomain, RawDomains, Severity, parse,
 };
-use trunkd::sofia_conf::{GatewayQuery, NOT_FOUND, Query, Templates};
+use trunkd::sofia_conf::{GatewayQuery, NOT_FOUND, Query, RevisionKey, Templates, revision};
+
+use nasty::text;
 
 const KEY: RevisionKey = RevisionKey::new([7; 32]);
 
@@ -303,7 +307,7 @@ fn the_revision_changes_with_what_is_rendered_and_with_the_key_alone() {
     let rules = templates.rules(&ProfileName::parse("external").unwrap()).unwrap();
     let revision = |json: &str, key: &RevisionKey| {
         let gateway = parse("acme", b"gw", json.as_bytes(), &rules).gateway.unwrap();
-        trunkd::gateway::revision(&gateway, key)
+        revision(&gateway, key)
     };
     let base = r#"{"param":{"register":false,"realm":"r","proxy":"p"},"variables":{"a":"1","b":"2"}}"#;
     let same = [
@@ -328,18 +332,18 @@ fn the_revision_changes_with_what_is_rendered_and_with_the_key_alone() {
 }
 
 #[test]
-fn a_document_holds_the_revision_and_no_debug_text_shows_a_secret() {
+fn a_document_holds_the_revision_and_debug_output_no_secret() {
     let templates = small();
     let desired = desired(
         templates,
         &[("acme", &[("gw_ok", include_str!("recordings/seed/gateway.json"))])],
     );
-    let revision = trunkd::gateway::revision(&desired.get("gw_ok").unwrap().gateway, &KEY);
-    let document = templates
-        .document(&desired, &KEY, &query(Some("external"), GatewayQuery::One("gw_ok")))
-        .unwrap();
-    assert!(document.contains(&revision));
-    assert!(!format!("{desired:?}{KEY:?}").contains("mytrunk@ddt"));
+    let query = query(Some("external"), GatewayQuery::One("gw_ok"));
+    let document = templates.next_document(&desired, &KEY, &query, None).unwrap();
+    let revision = revision(&desired.get("gw_ok").unwrap().gateway, &KEY);
+    assert!(document.text().to_string().contains(&revision));
+    assert!(document.text().to_string().contains("mytrunk@ddt"));
+    assert!(!format!("{document:?}{desired:?}{KEY:?}").contains("mytrunk@ddt"));
     assert_eq!(format!("{KEY:?}"), "RevisionKey(redacted)");
 }
 
@@ -471,69 +475,6 @@ impl Seen {
             .collect();
         serde_json::json!({"param": self.params, "variables": variables}).to_string()
     }
-}
-
-/// Pieces that FreeSWITCH's preprocessor or parser acts on, whole and in parts, so that neighbours may complete each other.
-const NASTY: [&str; 46] = [
-    "$${",
-    "$${domain}",
-    "$${x}",
-    "$",
-    "$$",
-    "{",
-    "}",
-    "<?xml",
-    "<?",
-    "?>",
-    "<include>",
-    "</include>",
-    "X-PRE-PROCESS",
-    "x-pre-process",
-    "<X-PRE-PROCESS cmd=\"exec\" data=\"id\"/>",
-    "x-pre-",
-    "X-Pre",
-    "-process",
-    "x",
-    "-",
-    "p",
-    "<!--#exec",
-    "<!--#",
-    "<!--",
-    "-->",
-    "--",
-    "<",
-    ">",
-    "/>",
-    "</gateway>",
-    "<gateway name=\"evil\">",
-    "\"",
-    "'",
-    "&",
-    "&#",
-    "&#36;",
-    "&#x24;",
-    "&amp;",
-    ";",
-    "]]>",
-    "<![CDATA[",
-    "\u{00A0}",
-    "顶顶通",
-    "😀",
-    "\u{FEFF}",
-    " ",
-];
-
-/// Pieces that no gateway may have.
-const FORBIDDEN: [&str; 8] = ["\n", "\r\n", "\t", "\0", "\u{1b}", "\u{85}", "\u{2028}", "\u{FFFF}"];
-
-fn text(forbidden: bool) -> impl Strategy<Value = String> {
-    let piece = prop_oneof![
-        6 => prop::sample::select(&NASTY[..]).prop_map(str::to_owned),
-        2 => any::<char>().prop_map(|c| c.to_string()),
-        2 => "[a-z0-9.:-]{1,8}",
-        if forbidden { 1 } else { 0 } => prop::sample::select(&FORBIDDEN[..]).prop_map(str::to_owned),
-    ];
-    vec(piece, 0..6).prop_map(|pieces| pieces.concat())
 }
 
 fn name() -> impl Strategy<Value = String> {

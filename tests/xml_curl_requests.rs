@@ -1,5 +1,5 @@
-//! The HTTP side over real sockets on loopback, against a source that is held in memory: FreeSWITCH's own requests, and
-//! everything that is not one.
+//! The HTTP side over real sockets on loopback, against a source that is held in memory:
+//! FreeSWITCH's own requests, and everything that is not one.
 
 #![allow(clippy::unwrap_used)]
 
@@ -24,15 +24,13 @@ use tokio_util::sync::CancellationToken;
 use trunkd::gateway::RevisionKey;
 use trunkd::gateway::{Desired, ProfileName, RawDomain};
 use trunkd::health::{Health, Part, State};
-use trunkd::http::gate::SwitchAddresses;
-use trunkd::http::server as http;
-use trunkd::http::tls::Tls;
+use trunkd::http::{self, SwitchAddresses, Tls};
 use trunkd::metrics;
 use trunkd::settings::{Credential, HttpSettings, TlsSettings};
 use trunkd::sofia_conf::{GatewayQuery, NOT_FOUND, Query, Templates};
-use trunkd::xml_curl::{Current, Documents, Request, Source, Unavailable};
+use trunkd::xml_curl::{ConfigSource, CurrentConfig, DocumentCache, Request, Unavailable};
 
-/// How long a document may take to be written before an older one is given.
+/// How long a document may take to be written before an older one is served.
 const LIMIT: Duration = Duration::from_secs(10);
 const SOFIA_CONF: &str = "hostname=vm&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf";
 
@@ -67,7 +65,7 @@ async fn every_recorded_request_for_sofia_conf_gets_its_document() {
 }
 
 #[tokio::test]
-async fn what_each_step_needs_is_in_its_document_and_no_more() {
+async fn each_document_has_what_its_request_needs_and_no_more() {
     let site = TestSite::start(|_| {}).await;
     let all = site.exchange(&recorded("startup-all-profiles")).await.body;
     for part in ["<profile name=\"external\"", "<profile name=\"internal\"", "<settings>"] {
@@ -126,7 +124,7 @@ async fn every_other_configuration_and_section_is_not_found_without_asking_the_s
 }
 
 #[tokio::test]
-async fn a_form_without_freeswitchs_five_fields_is_not_found_and_the_log_names_what_it_lacks() {
+async fn a_form_without_the_fields_of_mod_xml_curl_is_not_found_and_the_log_names_them() {
     let site = TestSite::start(|_| {}).await;
     for (form, lacks) in [
         (
@@ -153,7 +151,7 @@ async fn a_form_without_freeswitchs_five_fields_is_not_found_and_the_log_names_w
         .unwrap()
         .to_owned();
     assert!(line.contains("five\\u{1b}"), "{line}");
-    // Other configurations and sections are no news.
+    // Other configurations and sections are not logged.
     for form in [
         "hostname=quiet&section=dialplan",
         "hostname=quiet&section=configuration&key_value=acl.conf",
@@ -215,7 +213,7 @@ async fn a_switch_gets_only_the_gateways_that_are_meant_for_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_for_100_continue_is_told_to_go_on() {
+async fn a_client_that_expects_100_continue_gets_it() {
     let site = TestSite::start(|_| {}).await;
     let body = format!("{SOFIA_CONF}&profile=external");
     let mut stream = TcpStream::connect(site.address).await.unwrap();
@@ -233,7 +231,7 @@ async fn a_client_that_waits_for_100_continue_is_told_to_go_on() {
     assert!(String::from_utf8_lossy(&rest).contains("<profile name=\"external\""));
 }
 
-// ---- What is no request of FreeSWITCH's
+// ---- Requests that are not FreeSWITCH's
 
 #[tokio::test]
 async fn a_form_that_cannot_be_read_is_refused_with_a_reason() {
@@ -241,14 +239,14 @@ async fn a_form_that_cannot_be_read_is_refused_with_a_reason() {
     let form = |rest: &str| post(format!("{SOFIA_CONF}{rest}").as_bytes());
     let json = raw("POST /xml_curl", "Content-Type: application/json\r\n", b"{}");
     for (request, reason) in [
-        (form("&profile=%"), "`profile` holds a '%'"),
-        (form("&profile=external&gateway=%g0"), "`gateway` holds a '%'"),
+        (form("&profile=%"), "`profile` has a '%'"),
+        (form("&profile=external&gateway=%g0"), "`gateway` has a '%'"),
         (form("&profile=%FF"), "`profile` is not UTF-8"),
         (
             post(&[SOFIA_CONF.as_bytes(), b"&gateway=\xff"].concat()),
             "`gateway` is not UTF-8",
         ),
-        (get(&format!("{SOFIA_CONF}&profile=%"), ""), "`profile` holds a '%'"),
+        (get(&format!("{SOFIA_CONF}&profile=%"), ""), "`profile` has a '%'"),
         (post(b""), "no `section`"),
         (post(b"\x00\xff\xfe"), "no `section`"),
         (post(b"{\"section\":\"configuration\"}"), "no `section`"),
@@ -268,7 +266,7 @@ async fn a_form_that_cannot_be_read_is_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn the_query_of_a_post_counts_for_nothing() {
+async fn the_query_of_a_post_is_ignored() {
     let site = TestSite::start(|_| {}).await;
     let request = raw(
         "POST /xml_curl?section=directory&profile=internal",
@@ -309,7 +307,7 @@ async fn a_body_over_the_limit_is_refused_and_one_at_the_limit_is_not() {
 }
 
 #[tokio::test]
-async fn other_methods_are_told_which_are_allowed() {
+async fn other_methods_get_a_405_with_the_allowed_ones() {
     let site = TestSite::start(|_| {}).await;
     for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY"] {
         let response = site
@@ -344,7 +342,7 @@ async fn a_head_request_is_a_get_without_its_body() {
 }
 
 #[tokio::test]
-async fn a_path_that_leads_nowhere_says_which_do() {
+async fn an_unknown_path_is_a_404_that_names_the_known_ones() {
     let site = TestSite::start(|_| {}).await;
     let response = site.exchange(&raw("POST /xml", FORM, SOFIA_CONF.as_bytes())).await;
     assert_eq!(response.status, 404);
@@ -402,7 +400,7 @@ fn no_body_does_anything_but_succeed_or_be_refused() {
     });
     runner
         .run(&(bodies, any::<Option<Vec<u8>>>()), |(body, content_type)| {
-            // That it returns at all is what is asked for here.
+            // Only whether it returns at all matters here.
             let _ = Request::from_body(content_type.as_deref(), &body);
             let _ = Request::from_query(&body);
             Ok(())
@@ -413,7 +411,7 @@ fn no_body_does_anything_but_succeed_or_be_refused() {
 // ---- Redis away, bugs, slow clients
 
 #[tokio::test]
-async fn nothing_ever_seen_is_a_503_that_says_why() {
+async fn without_a_good_state_the_answer_is_a_503_with_the_reason() {
     let site = TestSite::start(|_| {}).await;
     site.source.unavailable("Redis at 127.0.0.1:1 refuses connections");
     let response = site.exchange(&recorded("rescan")).await;
@@ -476,7 +474,7 @@ async fn a_client_that_takes_a_byte_now_and_then_is_cut_off() {
         let mut byte = [0];
         let end = !matches!(connection.read(&mut byte).await, Ok(1));
         tokio::time::sleep(Duration::from_millis(5)).await;
-        // What it had sent before is in the socket's buffers, far less than the whole.
+        // The buffers of the sockets hold far less than the whole.
         end || connection.write(b" ").await.is_err()
     })
     .await;
@@ -508,7 +506,7 @@ async fn a_client_that_closes_its_side_gets_its_answer_if_it_has_asked_and_is_dr
 }
 
 #[tokio::test]
-async fn a_second_request_on_a_connection_cannot_hold_it_open() {
+async fn a_second_request_cannot_keep_its_connection_open() {
     let site = TestSite::start(|_| {}).await;
     let unfinished = b"POST /xml_curl HTTP/1.1\r\nHost: ";
     let response = site
@@ -527,12 +525,12 @@ async fn a_client_that_takes_none_of_its_answer_is_cut_off() {
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(&site.address.into()).unwrap();
     (&socket).write_all(&recorded("rescan")).unwrap();
-    // The kernel ends it without a word to the client, who learns it from what he sends next.
+    // The kernel drops the connection silently; the client notices when it sends again.
     until("the server's end is gone", || (&socket).write(b" ").is_err()).await;
 }
 
 #[tokio::test]
-async fn a_stop_lets_the_request_that_is_being_answered_end() {
+async fn a_stop_waits_for_a_request_in_progress() {
     let site = TestSite::start(|_| {}).await;
     site.source.hold.store(true, Ordering::SeqCst);
     let (address, request) = (site.address, recorded("rescan"));
@@ -548,7 +546,7 @@ async fn a_stop_lets_the_request_that_is_being_answered_end() {
     site.server.await.unwrap().unwrap();
 }
 
-// ---- Large answers, many of them, and clients that take their time
+// ---- Large answers, many of them, and slow clients
 
 #[tokio::test]
 async fn a_client_that_reads_slowly_gets_every_byte() {
@@ -562,7 +560,7 @@ async fn a_client_that_reads_slowly_gets_every_byte() {
             0 => break,
             read => answer.extend_from_slice(&piece[..read]),
         }
-        // Longer in all than a connection may take to close.
+        // Longer than a connection may take to close.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(began.elapsed() > Duration::from_secs(1), "{:?}", began.elapsed());
@@ -570,7 +568,7 @@ async fn a_client_that_reads_slowly_gets_every_byte() {
 }
 
 #[tokio::test]
-async fn tls_carries_a_large_answer_whole() {
+async fn a_large_answer_arrives_complete_over_tls() {
     let authority = Authority::new();
     let site = TestSite::start(|settings| settings.tls = Some(authority.server_files(false))).await;
     let document = site.grown(20_000);
@@ -641,7 +639,7 @@ async fn of_requests_that_came_together_the_first_alone_is_answered_and_it_whole
 }
 
 #[tokio::test]
-async fn a_method_counts_in_any_case_of_its_letters() {
+async fn methods_are_accepted_in_any_case() {
     let site = TestSite::start(|_| {}).await;
     let form = format!("{SOFIA_CONF}&profile=external");
     let as_post = site.exchange(&post(form.as_bytes())).await;
@@ -674,7 +672,7 @@ async fn a_method_counts_in_any_case_of_its_letters() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_refused_before_its_end_does_not_keep_its_connection() {
+async fn a_request_that_is_refused_early_does_not_keep_its_connection() {
     let site = TestSite::start(|settings| {
         settings.credentials = vec![pair("fs1", "s3cret")];
         settings.max_connections = 3;
@@ -812,14 +810,14 @@ async fn each_request_is_logged_once_however_it_ends() {
 }
 
 #[tokio::test]
-async fn a_stop_lets_the_answer_that_is_on_its_way_end() {
+async fn a_stop_waits_for_an_answer_that_is_being_sent() {
     let site = TestSite::start(|_| {}).await;
     let document = site.grown(30_000);
     let mut connection = site.slow_client(4096);
     connection.write_all(&recorded("rescan")).await.unwrap();
     let mut answer = vec![0; 1000];
     connection.read_exact(&mut answer).await.unwrap();
-    // Another that has asked nothing keeps nobody waiting.
+    // A connection without a request does not delay the stop.
     let mut idle = TcpStream::connect(site.address).await.unwrap();
     site.stop.cancel();
     let address = site.address;
@@ -834,10 +832,10 @@ async fn a_stop_lets_the_answer_that_is_on_its_way_end() {
     site.server.await.unwrap().unwrap();
 }
 
-// ---- Who may ask
+// ---- Credentials, networks and certificates
 
 #[tokio::test]
-async fn credentials_open_xml_curl_and_are_asked_for_when_missing_or_wrong() {
+async fn xml_curl_needs_credentials_and_challenges_missing_or_wrong_ones() {
     let site = TestSite::start(|settings| {
         settings.credentials = vec![pair("fs1", "s3cret"), pair("fs2", "an0ther")];
     })
@@ -865,7 +863,7 @@ async fn credentials_open_xml_curl_and_are_asked_for_when_missing_or_wrong() {
         );
         assert!(response.body.contains("http.credentials"), "{}", response.body);
     }
-    // Not even another configuration is told to a stranger.
+    // Not even the answer to another configuration is for a stranger.
     assert_eq!(site.exchange(&recorded("startup-acl")).await.status, 401);
     assert_eq!(site.source.asked(), before);
     for path in ["/health", "/health/live", "/metrics"] {
@@ -879,7 +877,7 @@ async fn credentials_open_xml_curl_and_are_asked_for_when_missing_or_wrong() {
         assert!(!logged().contains(secret), "{secret} in the log");
         assert!(!site.metrics().await.text.contains(secret), "{secret} in the metrics");
     }
-    // The line is written when the client has its answer.
+    // The line is written after the answer was sent.
     until("the answer is logged", || logged().contains("profile=\"external\"")).await;
 }
 
@@ -892,7 +890,7 @@ async fn a_peer_outside_the_allowed_networks_gets_no_path_at_all() {
         assert_eq!(response.status, 403, "{path}");
         assert!(response.body.contains("http.allow"), "{}", response.body);
     }
-    // It is told before it has said anything.
+    // The refusal comes before it has sent anything.
     let mut silent = TcpStream::connect(site.address).await.unwrap();
     let mut answer = Vec::new();
     silent.read_to_end(&mut answer).await.unwrap();
@@ -926,7 +924,7 @@ async fn an_ipv4_peer_of_a_dual_stack_socket_is_allowed_by_its_ipv4_network() {
 }
 
 #[tokio::test]
-async fn tls_serves_whoever_trusts_the_certificate() {
+async fn tls_serves_a_client_that_trusts_the_certificate() {
     let authority = Authority::new();
     let site = TestSite::start(|settings| settings.tls = Some(authority.server_files(false))).await;
     let url = format!(
@@ -979,7 +977,7 @@ async fn a_revoked_client_certificate_gets_in_no_more_once_the_list_is_read() {
     authority.write_crl(&[7]);
     tls.reload().unwrap();
     assert!(!gets_in(&revoked).await && gets_in(&good).await);
-    // A list of another authority says nothing of ours.
+    // A list of another authority does not cover ours.
     let path = authority.write_crl(&[]);
     std::fs::copy(Authority::new().write_crl(&[]), &path).unwrap();
     tls.reload().unwrap();
@@ -996,7 +994,7 @@ async fn a_revoked_client_certificate_gets_in_no_more_once_the_list_is_read() {
 }
 
 #[tokio::test]
-async fn with_a_client_authority_only_its_certificates_get_in() {
+async fn with_client_ca_only_its_certificates_are_accepted() {
     let authority = Authority::new();
     let site = TestSite::start(|settings| settings.tls = Some(authority.server_files(true))).await;
     let url = format!(
@@ -1033,7 +1031,7 @@ async fn a_certificate_that_cannot_be_used_keeps_the_server_from_starting() {
         &settings,
         Arc::new(SwitchAddresses::default()),
         Arc::new(Fixed::new()),
-        Documents::new(LIMIT),
+        DocumentCache::new(LIMIT),
         Arc::new(Health::new()),
         metrics::install(),
     )
@@ -1098,7 +1096,7 @@ async fn the_metrics_count_requests_by_kind_and_outcome() {
     site.exchange(&recorded("startgw")).await;
     site.exchange(&recorded("startup-acl")).await;
     let after = site.metrics().await;
-    // Other tests of this process count too.
+    // Other tests in this process count too.
     for name in [
         startgw,
         other,
@@ -1110,7 +1108,7 @@ async fn the_metrics_count_requests_by_kind_and_outcome() {
 }
 
 #[tokio::test]
-async fn an_answer_over_a_mebibyte_is_warned_about_with_the_fix() {
+async fn an_answer_over_a_mebibyte_is_logged_with_the_fix() {
     let site = TestSite::start(|_| {}).await;
     site.source.grow(5_000);
     let response = site.exchange(&recorded("rescan")).await;
@@ -1124,7 +1122,7 @@ async fn an_answer_over_a_mebibyte_is_warned_about_with_the_fix() {
     );
 }
 
-// ---- What the tests stand on
+// ---- Helpers
 
 /// The server as production starts it, on a port of its own.
 struct TestSite {
@@ -1153,7 +1151,7 @@ impl TestSite {
             &settings,
             Arc::new(SwitchAddresses::default()),
             source.clone(),
-            Documents::new(LIMIT),
+            DocumentCache::new(LIMIT),
             health.clone(),
             metrics::install(),
         )
@@ -1188,7 +1186,7 @@ impl TestSite {
         })
     }
 
-    /// One that takes little at a time.
+    /// A client that reads little at a time.
     fn slow_client(&self, receive_buffer: usize) -> TcpStream {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(receive_buffer).unwrap();
@@ -1214,9 +1212,9 @@ fn settings() -> HttpSettings {
     }
 }
 
-/// A source that never changes unless a test says so, and counts how often it is asked.
+/// A source that changes only if a test changes it, and counts how often it is asked.
 struct Fixed {
-    current: Mutex<Result<Current, Unavailable>>,
+    current: Mutex<Result<CurrentConfig, Unavailable>>,
     asked: AtomicUsize,
     at_once: AtomicUsize,
     most_at_once: AtomicUsize,
@@ -1225,8 +1223,8 @@ struct Fixed {
     released: Semaphore,
 }
 
-impl Source for Fixed {
-    async fn desired(&self, _asked: &trunkd::xml_curl::SofiaConf) -> Result<Current, Unavailable> {
+impl ConfigSource for Fixed {
+    async fn current(&self, _request: &trunkd::xml_curl::SofiaConfRequest) -> Result<CurrentConfig, Unavailable> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         assert!(!self.panics.swap(false, Ordering::SeqCst), "as told by the test");
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
@@ -1290,19 +1288,19 @@ impl Fixed {
 
 const IP_TRUNK: &str = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
 
-fn current(gateways: Vec<(String, &str)>) -> Current {
+fn current(gateways: Vec<(String, &str)>) -> CurrentConfig {
     let templates = Arc::new(templates());
     let rules = templates.rules(&ProfileName::parse("external").unwrap()).unwrap();
     let fields = gateways
         .into_iter()
         .map(|(name, value)| (name.into_bytes(), value.as_bytes().to_vec()));
     let domains = [("default".to_owned(), RawDomain::hash(fields))].into();
-    Current {
+    CurrentConfig {
         desired: Arc::new(Desired::build(&domains, &rules, None)),
         key: RevisionKey::new([7; 32]),
         templates,
         stale_since: None,
-        is_for_one: false,
+        is_shared: true,
     }
 }
 
@@ -1408,7 +1406,7 @@ impl Authority {
         });
         let list = rcgen::CertificateRevocationListParams {
             this_update: at(2024),
-            // Long over: it is used all the same.
+            // Expired, but still used.
             next_update: at(2025),
             crl_number: 1_u64.into(),
             issuing_distribution_point: None,
@@ -1531,7 +1529,7 @@ fn assert_is_answer(bytes: &[u8], body: &str) {
     let head = String::from_utf8_lossy(head);
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
-    // Megabytes are no help in a message.
+    // Megabytes do not help in a message.
     assert!(rest == body.as_bytes(), "{} bytes, not {}", rest.len(), body.len());
 }
 

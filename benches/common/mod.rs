@@ -1,5 +1,8 @@
-//! What the benchmarks share: the machine they ran on, times and their percentiles, gateways as operators have them, and trunkd as a process.
+//! Shared by the benchmarks: the machine they run on, times and their percentiles, gateways as
+//! operators have them, trunkd as a process, and the server that it is compared with.
 #![allow(dead_code, unreachable_pub, reason = "each benchmark uses its part")]
+
+pub mod bare_server;
 
 use std::env;
 use std::fs;
@@ -16,7 +19,7 @@ pub fn is_quick() -> bool {
     env::var("QUICK").is_ok_and(|value| !matches!(value.as_str(), "" | "0"))
 }
 
-/// What it ran on: cores, processor and versions.
+/// Cores, processor and versions.
 pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -34,7 +37,7 @@ pub fn machine() -> String {
     )
 }
 
-/// Sorted.
+/// Sorted times.
 pub struct Times(Vec<Duration>);
 
 impl Times {
@@ -44,7 +47,7 @@ impl Times {
         Self(times)
     }
 
-    /// The smallest that so many of a hundred do not exceed.
+    /// The percentile, such as the median at 50.
     pub fn at(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100);
         self.0.get(rank.max(1) - 1).copied().unwrap_or_default()
@@ -68,7 +71,7 @@ pub fn account(number: usize) -> String {
     )
 }
 
-/// `trunkd serve` as a process, gone with its value.
+/// `trunkd serve` as a process, killed when dropped.
 pub struct Program {
     child: Child,
     pub address: SocketAddr,
@@ -98,7 +101,7 @@ impl Program {
             let line: serde_json::Value = serde_json::from_str(&line).ok()?;
             line["address"].as_str()?.parse().ok()
         });
-        // It is never to wait for somebody who reads its log.
+        // trunkd must never wait for a reader of its log.
         std::thread::spawn(move || lines.for_each(drop));
         Self {
             child,
@@ -107,12 +110,12 @@ impl Program {
         }
     }
 
-    /// Resident memory at the moment, in bytes.
+    /// Resident memory now, in bytes.
     pub fn resident(&self) -> u64 {
         self.status("VmRSS:")
     }
 
-    /// The most since the start, or since [`Program::forget_peak`].
+    /// The peak of resident memory since the start or [`Program::forget_peak`], in bytes.
     pub fn peak(&self) -> u64 {
         self.status("VmHWM:")
     }
@@ -146,13 +149,14 @@ pub fn request(more: &str) -> Vec<u8> {
     let form =
         format!("hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&{more}");
     format!(
-        "POST /xml_curl HTTP/1.1\r\nHost: trunkd\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        "POST /xml_curl HTTP/1.1\r\nHost: trunkd\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\n\r\n{form}",
         form.len()
     )
     .into_bytes()
 }
 
-/// What redis-benchmark says, which is hiredis, on one connection.
+/// The output of redis-benchmark (a client on hiredis) with one connection.
 pub fn redis_benchmark(port: u16, arguments: &[&str]) -> String {
     let output = Command::new("redis-benchmark")
         .args(["-p", &port.to_string(), "-c", "1"])

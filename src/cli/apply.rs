@@ -1,13 +1,13 @@
 //! `trunkd apply`: has the serving trunkd do exactly what was shown.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use futures_util::future::join_all;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Shared, print, while_doing};
+use super::terminal::confirm;
+use super::{Shared, print};
 use crate::operate::order::{self, OrderOutcome, PROGRESS_LIMIT};
 use crate::operate::plan::{self, Plans};
 use crate::operate::{OperateError, sources};
@@ -49,7 +49,8 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     }
     order::check_served(&settings, &store, &work).await?;
     let asked: Vec<_> = work.iter().map(|plan| (plan.switch.as_str(), plan.actions())).collect();
-    if !arguments.yes && !is_agreed(&question(&asked, !plans.others_held.is_empty()))? {
+    let question = question(&asked, !plans.others_held.is_empty());
+    if !arguments.yes && !confirm(&question, "look at the plan, and add --yes to carry it out")? {
         print("Nothing was changed.\n")?;
         return Ok(ExitCode::FAILURE);
     }
@@ -120,18 +121,6 @@ fn question(work: &[(&str, &[Action])], with_others: bool) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_ascii_uppercase());
     format!("{}{}?", first.unwrap_or_default(), letters.as_str())
-}
-
-fn is_agreed(question: &str) -> anyhow::Result<bool> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        anyhow::bail!("there is no terminal to ask on: look at the plan, and add --yes to carry it out");
-    }
-    eprint!("{question} [y/N] ");
-    std::io::stderr().flush().map_err(while_doing("cannot ask"))?;
-    let mut answer = String::new();
-    stdin.read_line(&mut answer).map_err(while_doing("cannot ask"))?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 /// Visible only on a terminal.

@@ -1,4 +1,5 @@
-//! The subcommands: arguments, exit codes, tables. Decides nothing about gateways or switches.
+//! The subcommands: arguments, exit codes, tables, and the text made of what `operate` answers.
+//! Decides nothing about gateways or switches.
 
 mod apply;
 mod check;
@@ -31,7 +32,8 @@ struct Cli {
     command: Command,
 }
 
-/// Flags that every subcommand takes. They win over the environment (`TRUNKD_REDIS__URL`), which wins over the settings file.
+/// Flags of every subcommand. They win over the environment (`TRUNKD_REDIS__URL`), which wins over the
+/// settings file.
 #[derive(Args)]
 struct Shared {
     /// The settings file [default: ./trunkd.toml, else /etc/trunkd/trunkd.toml, if there]
@@ -40,7 +42,7 @@ struct Shared {
     /// Use a private redis-server under the data directory
     #[arg(long, global = true)]
     embedded: bool,
-    /// Where trunkd keeps what must outlive it
+    /// Where trunkd keeps its files
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<String>,
     /// The folder with sofia.conf.xml and sip_profiles/
@@ -58,20 +60,20 @@ enum Command {
     Check(check::Arguments),
     /// Show what each switch's gateways are doing; exit status 0 all is well, 2 something is not, 1 an error
     Status(status::Arguments),
-    /// Show what would be changed on each switch; exit status 0 nothing, 2 something, 1 an error
+    /// Show what would change on each switch; exit status 0 nothing, 2 something, 1 an error
     Plan(plan::Arguments),
-    /// Have the plan carried out, held or not; exit status 1 when something failed
+    /// Carry out the plan, even if it is held; exit status 1 if something failed
     Apply(apply::Arguments),
     /// Change no switch until `resume`
     Pause(pause::Arguments),
-    /// Take a pause back
+    /// End a pause
     Resume(pause::Arguments),
-    /// Write back to Redis what it lost of the last good state, as after a FLUSHALL
+    /// Write the gateways that Redis lost back to it, for instance after a FLUSHALL
     Restore(restore::Arguments),
 }
 
-/// Runs the command line and returns the process's exit status: 0 well, 1 an error, 2 wrong
-/// arguments, changes that `plan` found, or something that needs attention in `status`.
+/// Runs the command line and returns the exit status: 0 all is well, 1 an error, 2 wrong arguments,
+/// pending changes in `plan`, or something that needs attention in `status`.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -95,19 +97,18 @@ pub fn main() -> ExitCode {
             Command::Restore(arguments) => restore::run(&cli.shared, &arguments).await,
         }
     });
-    // A blocked name look-up must not keep a process that has said all it had to say.
+    // A blocked name lookup must not delay the exit.
     runtime.shutdown_background();
     outcome.unwrap_or_else(|error| fail(&error))
 }
 
-/// An error of a room says its cause itself, as a log needs it: so nothing of the chain below is printed, and what the commands add to one
-/// goes in front of its text ([`while_doing`]).
+/// Prints only the outermost error: our errors include their cause in their own text.
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("trunkd: {}", shown_line(&error.to_string()));
     ExitCode::FAILURE
 }
 
-/// `map_err` to an error that begins with what it happened at.
+/// For `map_err`: puts what failed in front of the error.
 fn while_doing<E: Display>(what: impl Display) -> impl FnOnce(E) -> anyhow::Error {
     move |error| anyhow::anyhow!("{what}: {error}")
 }
@@ -126,13 +127,13 @@ impl Shared {
     }
 }
 
-/// Prints lines to standard output. Whatever foreign text stands in them, it does not act on the
-/// terminal; line breaks and colours stay.
+/// Prints lines to standard output. Line breaks and colours stay; other control characters are
+/// escaped, since the lines may quote foreign text.
 fn print(text: &str) -> anyhow::Result<()> {
     print_raw(&shown_lines(text))
 }
 
-/// Prints a document as it is; on a terminal as [`print`] does.
+/// Prints a document unchanged, or as [`print`] does on a terminal.
 fn print_document(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().is_terminal() {
         true => print(&text.replace('\t', "    ")),
@@ -140,7 +141,7 @@ fn print_document(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// A reader that went away (`| head`) is no error.
+/// A closed pipe (`| head`) is not an error.
 fn print_raw(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -151,7 +152,7 @@ fn print_raw(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// As JSON in lines. What a terminal would act on is escaped, which changes no value.
+/// Pretty-printed JSON, with control characters written as `\u…`, which changes no value.
 fn json_text(value: &impl Serialize) -> anyhow::Result<String> {
     let json = serde_json::to_string_pretty(value)?;
     Ok(shown_json(&json) + "\n")

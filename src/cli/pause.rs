@@ -1,4 +1,4 @@
-//! `trunkd pause` and `trunkd resume`: whether switches are changed by themselves, for every trunkd on this Redis.
+//! `trunkd pause` and `trunkd resume`: stop and allow automatic changes, for every trunkd on this Redis.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use crate::shown::shown;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// This switch alone
+    /// Only this switch
     #[arg(long, value_name = "SWITCHNAME")]
     node: Option<String>,
 }

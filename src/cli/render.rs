@@ -1,4 +1,4 @@
-//! `trunkd render`: the very bytes that FreeSWITCH would get.
+//! `trunkd render`: exactly the bytes that FreeSWITCH would get.
 
 use std::process::ExitCode;
 
@@ -11,17 +11,17 @@ use crate::sofia_conf::{GatewayQuery, Query, Templates};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// One profile with all its gateways, as FreeSWITCH asks when it starts it; without it, all profiles and no
-    /// gateways, as it asks first. A rescan gets those gateways alone that the switch does not run
+    /// One profile with all its gateways, as FreeSWITCH gets it when it starts the profile. Without this, all
+    /// profiles and no gateways, as at its first request. A rescan gets only gateways that the switch does not run
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
     /// One gateway of that profile, or _all_, as FreeSWITCH asks for startgw
     #[arg(long, value_name = "GATEWAY", requires = "profile")]
     gateway: Option<String>,
-    /// The switch that asks; without it, the gateways of every switch
+    /// The switch that asks. Without this, the gateways of all switches
     #[arg(long, value_name = "SWITCHNAME")]
     node: Option<String>,
-    /// The profiles alone, to be kept on FreeSWITCH's disk; needs no Redis
+    /// Only the profiles, to keep on FreeSWITCH's disk. Needs no Redis
     #[arg(long, conflicts_with_all = ["profile", "gateway", "node"])]
     no_gateways: bool,
 }
@@ -34,7 +34,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
         return Ok(ExitCode::SUCCESS);
     }
     let store = sources::store(&settings)?;
-    // One that cannot be read, as by another user, is missed only while Redis is away.
+    // It matters only while Redis is down, so an unreadable one (of another user, say) is no error.
     let kept = LastGood::load(&settings.data_dir).ok().flatten();
     let catalog = sources::catalog(&store, sources::rules(&settings, &templates)?, kept);
     let away = |error: &dyn std::fmt::Display| OperateError::unreadable(&settings, error);
@@ -44,7 +44,8 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     }
     if current.stale.is_none() && !store.has_key().await.map_err(|error| away(&error))? {
         eprintln!(
-            "trunkd: Redis holds no trunkd:key yet, which `trunkd serve` makes; what it serves then will be this, with other values of trunkd_revision"
+            "trunkd: Redis has no trunkd:key yet, which `trunkd serve` creates: it will serve this with other values \
+             of trunkd_revision"
         );
     }
     let query = Query {
@@ -67,7 +68,7 @@ fn no_template(templates: &Templates, arguments: &Arguments) -> anyhow::Error {
     let known: Vec<_> = templates.profile_names().map(|name| name.as_str()).collect();
     let asked = arguments.profile.as_deref().unwrap_or_default();
     anyhow::anyhow!(
-        "no template is for the profile {asked:?}; there are: {}",
+        "there is no template for the profile {asked:?}; known are {}",
         known.join(", ")
     )
 }

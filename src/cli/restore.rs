@@ -1,19 +1,18 @@
 //! `trunkd restore`: writes back to Redis what it lost of the last good state, as after a FLUSHALL.
 
-use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use jiff::Timestamp;
 
-use super::terminal::{age, clock, size, wrap};
-use super::{Shared, print, while_doing};
+use super::terminal::{age, clock, confirm, size, wrap};
+use super::{Shared, print};
 use crate::desired::Missing;
 use crate::operate::restore::Loss;
 use crate::operate::sources;
 use crate::settings::{Flags, Settings};
 use crate::shown::{shown, shown_line};
 
-/// Gateways that are named of a domain.
+/// How many gateways of a domain are listed by name.
 const MAX_NAMED: usize = 20;
 
 #[derive(clap::Args)]
@@ -32,7 +31,8 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
         return Ok(ExitCode::SUCCESS);
     }
     loss.check()?;
-    if !arguments.yes && !is_agreed()? {
+    let question = "Write these back? What Redis holds stays as it is.";
+    if !arguments.yes && !confirm(question, "add --yes to write these back")? {
         print("Nothing was changed.\n")?;
         return Ok(ExitCode::FAILURE);
     }
@@ -46,7 +46,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     Ok(ExitCode::SUCCESS)
 }
 
-/// What there is, and what Redis lacks of it.
+/// How old the last good state is, and what Redis lacks of it.
 fn introduction(settings: &Settings, loss: &Loss) -> String {
     let now = Timestamp::now();
     let mut lines = vec![format!(
@@ -92,16 +92,4 @@ fn gateways(count: usize) -> String {
         1 => "1 gateway".to_owned(),
         _ => format!("{count} gateways"),
     }
-}
-
-fn is_agreed() -> anyhow::Result<bool> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        anyhow::bail!("there is no terminal to ask on: add --yes to write these back");
-    }
-    eprint!("Write these back? What Redis holds stays as it is. [y/N] ");
-    std::io::stderr().flush().map_err(while_doing("cannot ask"))?;
-    let mut answer = String::new();
-    stdin.read_line(&mut answer).map_err(while_doing("cannot ask"))?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }

@@ -1,4 +1,4 @@
-//! `trunkd serve`.
+//! `trunkd serve`: runs the service.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use crate::embedded::Embedded;
 use crate::settings::{Flags, Settings};
 use crate::telemetry;
 
-/// The sample gateway is in this domain, under this name.
+/// Domain and name of the sample gateway.
 const SAMPLE: (&str, &str) = ("default", "sample");
 /// An IP trunk with the usual settings, to a carrier that does not exist.
 const SAMPLE_VALUE: &str = r#"{"param":{"register":"false","caller-id-in-from":"true","realm":"sip.example.net","from-user":"","destination-prefix":"","username":"mytrunk","password":"mytrunk@ddt"},"variables":{"sip_sticky_contact":"true"}}"#;
@@ -22,7 +22,7 @@ pub(super) struct Arguments {
     /// Address and port to listen on
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// With --embedded: put a sample gateway in if there is none yet, and say what to try next
+    /// With --embedded: add a sample gateway if there is none, and show what to try next
     #[arg(long)]
     sample: bool,
 }
@@ -39,7 +39,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     }
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
-    // The embedded Redis may read its file for minutes.
+    // The embedded Redis may take minutes to load its file.
     let built = stop
         .run_until_cancelled(Application::build(settings.clone(), Timing::default()))
         .await;
@@ -81,7 +81,7 @@ fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lines for another terminal, each to be pasted as it is.
+/// Commands to paste into another terminal.
 fn what_to_try(settings: &Settings, address: SocketAddr) -> String {
     let program = std::env::args().next().unwrap_or_else(|| "trunkd".to_owned());
     let socket = Embedded::socket(&settings.data_dir).display().to_string();
@@ -94,7 +94,7 @@ fn what_to_try(settings: &Settings, address: SocketAddr) -> String {
         "\ntrunkd listens on http://{address}, with a Redis of its own at {socket}. From another terminal here:\n\n\
          # what FreeSWITCH asks when the external profile starts\n\
          curl http://{address}/xml_curl -d 'hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&profile=external'\n\n\
-         # another gateway; the curl above has it at once\n\
+         # another gateway; the next curl has it\n\
          redis-cli -s {socket} HSET cti_gateway@default carrier2 '{{\"param\":{{\"realm\":\"sip2.example.net\",\"register\":\"false\"}}}}'\n\n\
          # what is served, and what the switches do with it (to add yours: README, \"Join a FreeSWITCH\")\n\
          {program}{config} --embedded --data-dir {} status\n\n",

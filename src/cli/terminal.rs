@@ -1,27 +1,29 @@
-//! Text that people read: how wide it may be, and times as they say them.
+//! Talks to a person at a terminal: how wide a text may be, how times are written, a question.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Columns and lines of the terminal that standard output is.
+use super::while_doing;
+
+/// The size of the terminal behind standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
     pub(super) columns: usize,
     pub(super) lines: usize,
 }
 
-/// Of a terminal that reports none, such as a serial console.
+/// For a terminal that reports no size, such as a serial console.
 pub(super) const UNKNOWN_SIZE: Size = Size { columns: 80, lines: 24 };
 
-/// `None` when standard output is no terminal, so that nothing is shortened for it.
+/// `None` if standard output is not a terminal: then nothing is shortened.
 pub(super) fn size() -> Option<Size> {
     if !std::io::stdout().is_terminal() {
         return None;
     }
-    // Not crossterm's: that one asks the controlling terminal, wherever the output goes.
+    // crossterm would ask the controlling terminal, even if the output goes elsewhere.
     let size = terminal_size::terminal_size_of(std::io::stdout()).map(|(columns, lines)| Size {
         columns: columns.0.into(),
         lines: lines.0.into(),
@@ -29,12 +31,12 @@ pub(super) fn size() -> Option<Size> {
     Some(size.unwrap_or(UNKNOWN_SIZE))
 }
 
-/// As many columns as a terminal uses for the text.
+/// The number of columns that the text takes on a terminal.
 pub(super) fn width_of(text: &str) -> usize {
     text.width()
 }
 
-/// The text in at most `width` columns; one that is cut ends in `…`.
+/// Cuts the text to `width` columns. A text that was cut ends in `…`.
 pub(super) fn clip(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -55,7 +57,7 @@ pub(super) fn clip(text: &str, width: usize) -> String {
     clipped
 }
 
-/// The text in lines of at most `width` columns, broken between words; each line but the first is
+/// Breaks the text between words into lines of at most `width` columns. All lines but the first are
 /// indented.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let options = textwrap::Options::new(width)
@@ -100,6 +102,19 @@ pub(super) fn stamp(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
+/// Asks for a yes on standard error. `without_terminal` says what to do where nobody can answer.
+pub(super) fn confirm(question: &str, without_terminal: &'static str) -> anyhow::Result<bool> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        anyhow::bail!("there is no terminal to ask on: {without_terminal}");
+    }
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush().map_err(while_doing("cannot ask"))?;
+    let mut answer = String::new();
+    stdin.read_line(&mut answer).map_err(while_doing("cannot ask"))?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -107,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_said_in_their_two_largest_units() {
+    fn an_age_is_written_in_its_two_largest_units() {
         let cases = [
             (-5, "0 s"),
             (0, "0 s"),
@@ -126,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_clipped_says_so_and_counts_columns_not_characters() {
+    fn clipped_text_ends_in_an_ellipsis_and_is_measured_in_columns() {
         assert_eq!(clip("403 Forbidden", 13), "403 Forbidden");
         assert_eq!(clip("403 Forbidden", 12), "403 Forbidd…");
         assert_eq!(clip("403 Forbidden", 5), "403…");
@@ -146,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_wider_than_it_may_be(text in "[ a-z顶…é]{0,60}", width in 6usize..40) {
+        fn clipped_and_wrapped_text_fits_the_width(text in "[ a-z顶…é]{0,60}", width in 6usize..40) {
             prop_assert!(clip(&text, width).width() <= width);
             for line in wrap(&text, width) {
                 prop_assert!(line.width() <= width, "{line:?}");

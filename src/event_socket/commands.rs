@@ -1,27 +1,28 @@
-//! The commands to a switch, typed: [`Commands`] ask, [`Changes`] change. Only checked names enter one (FACTS 27).
+//! Typed commands: [`Commands`] are questions, [`Changes`] change the switch. Only parsed names enter one (FACTS 27).
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::connection::{Client, CommandError, Permit};
+use super::client::{Client, Permit};
+use super::error::CommandError;
 use super::xmlstatus::{GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles};
 use crate::gateway::{GatewayName, ProfileName, REVISION_VARIABLE};
 use crate::shown::shown;
 
 /// For questions that FreeSWITCH answers from memory.
-const QUICK: Duration = Duration::from_secs(5);
-/// `sofia xmlstatus gateway` takes 0.1 s at 10,000 gateways (FACTS 21), and waits for a lock that call set-up holds too.
-const LIST: Duration = Duration::from_secs(30);
-/// The longest name or UUID that a switch may have: each becomes part of a key.
+const QUICK_LIMIT: Duration = Duration::from_secs(5);
+/// `sofia xmlstatus gateway` takes 0.1 s at 10,000 gateways (FACTS 21), and waits for a lock that call set-up also takes.
+const LIST_LIMIT: Duration = Duration::from_secs(30);
+/// The longest name or UUID of a switch: each becomes part of a Redis key.
 const MAX_WORD_BYTES: usize = 255;
-/// Gateways asked for in one `eval`: 1,000 take 92 ms (FACTS 26), so a chunk does not hold up the connection.
+/// Gateways in one `eval`: 1,000 take 92 ms (FACTS 26), so a chunk does not block the connection for long.
 pub const SNAPSHOT_CHUNK: usize = 1000;
-/// The longest such `eval`, in bytes. FreeSWITCH reads commands byte by byte; 1,000 names of usual length fit.
+/// The longest such `eval`. FreeSWITCH reads commands byte by byte; 1,000 names of usual length fit.
 const EVAL_BYTES: usize = 64 * 1024;
 
-/// `startgw` reloads all of FreeSWITCH's XML, and waits for our answer (FACTS 20, 21).
-const START: Duration = Duration::from_secs(30);
+/// `startgw` reloads all of FreeSWITCH's XML, and waits for our HTTP answer (FACTS 20, 21).
+const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// Questions to one switch.
 #[derive(Debug, Clone)]
@@ -36,7 +37,7 @@ pub enum QueryError {
     Command(#[from] CommandError),
     #[error(transparent)]
     Status(#[from] StatusError),
-    #[error("`{command}` was answered by \"{}\"", shown(reply))]
+    #[error("`{command}` was answered with \"{}\"", shown(reply))]
     Reply { command: &'static str, reply: String },
     #[error("mod_sofia is not loaded on the switch: `load mod_sofia` loads it, unless FreeSWITCH is shutting down")]
     NoSofia,
@@ -47,7 +48,7 @@ impl Commands {
         Self { client }
     }
 
-    /// The name that requests carry as `hostname` and events as `FreeSWITCH-Switchname` (FACTS 37).
+    /// The name that xml_curl requests carry as `hostname` and events as `FreeSWITCH-Switchname` (FACTS 37).
     pub async fn switchname(&self) -> Result<String, QueryError> {
         self.word("switchname").await
     }
@@ -62,20 +63,21 @@ impl Commands {
         self.word("hostname").await
     }
 
-    /// Every gateway of every profile, those pending deletion too (FACTS 25). Holds a lock that call set-up needs: not too often.
+    /// Every gateway of every profile, including those pending deletion (FACTS 25). FreeSWITCH takes a lock that call set-up
+    /// needs, so do not call this often.
     pub async fn gateways(&self) -> Result<Vec<GatewayStatus>, QueryError> {
-        Ok(parse_gateways(&self.sofia("xmlstatus gateway", LIST).await?)?)
+        Ok(parse_gateways(&self.sofia("xmlstatus gateway", LIST_LIMIT).await?)?)
     }
 
-    /// One gateway, of the predecessors of its name none; `None` when it is not there, or is being deleted. It is looked up, and no list made.
+    /// One live gateway; `None` when there is none of that name, or it is being deleted. Takes no such lock.
     pub async fn gateway(&self, name: &GatewayName) -> Result<Option<GatewayStatus>, QueryError> {
         let command = format!("xmlstatus gateway {name}");
-        Ok(parse_gateway(&self.sofia(&command, QUICK).await?)?)
+        Ok(parse_gateway(&self.sofia(&command, QUICK_LIMIT).await?)?)
     }
 
     /// The profiles that run.
     pub async fn profiles(&self) -> Result<Vec<String>, QueryError> {
-        Ok(parse_profiles(&self.sofia("xmlstatus", LIST).await?)?)
+        Ok(parse_profiles(&self.sofia("xmlstatus", LIST_LIMIT).await?)?)
     }
 
     /// Whether the connection is over, so that nothing will be answered.
@@ -83,12 +85,12 @@ impl Commands {
         self.client.is_over()
     }
 
-    /// The `trunkd_revision` that each of these live gateways carries, in their order; `None` where there is none. Asks
-    /// one command after the other when there are more than [`SNAPSHOT_CHUNK`], or when their names are long.
+    /// The `trunkd_revision` of each of these live gateways, in their order; `None` where there is none. Sends several
+    /// commands, one after the other, for more than [`SNAPSHOT_CHUNK`] or very long names.
     pub async fn revisions(&self, names: &[GatewayName]) -> Result<Vec<Option<String>>, QueryError> {
         let mut found = Vec::with_capacity(names.len());
         for command in revision_questions(names) {
-            let reply = self.client.api(&command.text, LIST).await?;
+            let reply = self.client.api(&command.text, LIST_LIMIT).await?;
             let reply = String::from_utf8_lossy(&reply);
             let before = found.len();
             found.extend(reply.trim_end_matches('\n').split('|').map(revision));
@@ -108,7 +110,7 @@ impl Commands {
     }
 
     async fn word(&self, command: &'static str) -> Result<String, QueryError> {
-        let reply = self.client.api(command, QUICK).await?;
+        let reply = self.client.api(command, QUICK_LIMIT).await?;
         let reply = String::from_utf8_lossy(&reply).trim().to_owned();
         let is_word = (1..=MAX_WORD_BYTES).contains(&reply.len()) && !reply.contains(char::is_control);
         if !is_word || reply.starts_with("-ERR") {
@@ -127,7 +129,7 @@ pub struct Changes {
 /// What `killgw` found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Killed {
-    /// It goes at one of the next ticks, with a `gateway_delete` event (FACTS 22).
+    /// FreeSWITCH deletes it at one of the next ticks, with a `gateway_delete` event (FACTS 22).
     Marked,
     /// There is none of that name.
     NoSuchGateway,
@@ -157,12 +159,12 @@ impl Changes {
         }
     }
 
-    /// Has FreeSWITCH ask for one gateway and add it. That it says so does not mean that the gateway is there (FACTS 20).
+    /// Makes FreeSWITCH fetch one gateway and add it. Its +OK does not mean that the gateway is there (FACTS 20).
     pub async fn start(&self, profile: &ProfileName, gateway: &GatewayName, permit: Permit) -> Result<(), QueryError> {
         self.startgw(profile, gateway.as_str(), permit).await
     }
 
-    /// Has FreeSWITCH ask for all gateways of a profile and add those that are missing.
+    /// Makes FreeSWITCH fetch all gateways of a profile and add those that it lacks.
     pub async fn start_all(&self, profile: &ProfileName, permit: Permit) -> Result<(), QueryError> {
         self.startgw(profile, "_all_", permit).await
     }
@@ -180,7 +182,7 @@ impl Changes {
     }
 
     async fn change(&self, command: &str, word: &'static str, permit: Permit) -> Result<String, QueryError> {
-        let reply = unless_gone(self.client.api_if(command, START, permit).await?)?;
+        let reply = unless_gone(self.client.api_if(command, START_LIMIT, permit).await?)?;
         let reply = String::from_utf8_lossy(&reply).trim().to_owned();
         if reply.starts_with("Invalid Profile") {
             return Err(QueryError::Reply { command: word, reply });
@@ -196,7 +198,7 @@ struct RevisionQuestion {
     gateways: usize,
 }
 
-/// Few enough in each command, and none longer than [`EVAL_BYTES`].
+/// At most [`SNAPSHOT_CHUNK`] gateways and [`EVAL_BYTES`] in each.
 fn revision_questions(names: &[GatewayName]) -> Vec<RevisionQuestion> {
     let mut questions: Vec<RevisionQuestion> = Vec::new();
     for name in names {
@@ -216,8 +218,8 @@ fn revision_questions(names: &[GatewayName]) -> Vec<RevisionQuestion> {
     questions
 }
 
-/// What `sofia` says while mod_sofia is not loaded: FreeSWITCH unloads it early in a shutdown, when the event socket
-/// still answers.
+/// The reply while mod_sofia is not loaded. FreeSWITCH unloads it early in a shutdown, while the event socket still
+/// answers.
 const NO_SOFIA: &[u8] = b"-ERR sofia Command not found!";
 
 fn unless_gone(reply: Bytes) -> Result<Bytes, QueryError> {

@@ -1,5 +1,5 @@
-//! The events that are subscribed to, typed; the bytes stay as FreeSWITCH sent them. A carrier has a say in some of
-//! them: its reason phrase can make a header a list (FACTS 50).
+//! The events that we subscribe to, typed. The bytes stay as FreeSWITCH sent them. A carrier can influence some: its
+//! reason phrase can turn a header into a list (FACTS 50).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,10 +14,10 @@ use serde_json::value::RawValue;
 use super::frame::MAX_EVENT_BYTES;
 use crate::registration::{PingStatus, State};
 
-/// Numbers are exact in Redis's scripts up to here. A switch that fires a million events a second gets there in 285
-/// years, so what is beyond it was not counted by FreeSWITCH.
+/// Numbers are exact in Redis's scripts up to here. A switch that fires a million events a second gets there after 285
+/// years, so a higher one is not FreeSWITCH's.
 pub const MAX_SEQUENCE: u64 = (1 << 53) - 1;
-/// Longer than any name that an operator types, and short enough to be a key.
+/// Longer than any name that an operator types, and short enough for a key.
 const MAX_GATEWAY_BYTES: usize = 1024;
 
 /// What a subscribed event is (FACTS 30).
@@ -25,33 +25,33 @@ const MAX_GATEWAY_BYTES: usize = 1024;
 #[allow(clippy::large_enum_variant, reason = "nearly all of them are the large one")]
 pub enum Event {
     Gateway(GatewayEvent),
-    /// `HEARTBEAT`: the switch is alive, and how far its sequence is.
+    /// `HEARTBEAT`: the switch is alive. Carries the sequence that it has reached.
     Heartbeat {
         sequence: Option<u64>,
     },
     /// `sofia::profile_start`: a profile came up, and its gateways with it (FACTS 29).
     ProfileStart,
-    /// `SHUTDOWN`: FreeSWITCH ends. Its modules are unloaded next, and its gateways deleted with them.
+    /// `SHUTDOWN`: FreeSWITCH is stopping. It unloads its modules next, which deletes its gateways.
     Shutdown,
     /// Anything else, by its `Event-Name`.
     Other(String),
 }
 
-/// The event's kind, as far as gateways go.
+/// The subclasses of gateway events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subclass {
     Add,
     State,
     Delete,
-    /// A challenge that FreeSWITCH did not answer, since its sender is none of the gateway's hosts (FACTS 45). Says
-    /// nothing of the state.
+    /// FreeSWITCH did not answer a challenge, because its sender is none of the gateway's hosts (FACTS 45). Says nothing
+    /// about the state.
     InvalidDigestReq,
 }
 
 impl Subclass {
     pub const ALL: [Subclass; 4] = [Self::Add, Self::State, Self::Delete, Self::InvalidDigestReq];
 
-    /// FreeSWITCH's own word for it.
+    /// FreeSWITCH's own name for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Add => "sofia::gateway_add",
@@ -65,7 +65,7 @@ impl Subclass {
 /// One event of one gateway.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GatewayEvent {
-    /// The JSON as FreeSWITCH sent it; bytes that are no UTF-8 are replaced by U+FFFD, since JSON cannot carry them.
+    /// The JSON as FreeSWITCH sent it. Bytes that are not UTF-8 are replaced by U+FFFD, because JSON cannot carry them.
     pub json: Bytes,
     pub subclass: Subclass,
     pub gateway: Arc<str>,
@@ -76,7 +76,7 @@ pub struct GatewayEvent {
     /// The SIP answer that led here, on the event that follows one (FACTS 31).
     pub status: Option<String>,
     pub phrase: Option<String>,
-    /// Of the challenge, on [`Subclass::InvalidDigestReq`]; the sender's address is in no header.
+    /// The realm of the challenge, on [`Subclass::InvalidDigestReq`]. No header has the sender's address.
     pub realm: Option<String>,
     pub core_uuid: String,
     pub switchname: String,
@@ -91,7 +91,7 @@ pub struct GatewayEvent {
 pub enum EventError {
     #[error("an event is longer than {MAX_EVENT_BYTES} bytes and was not read")]
     TooLong,
-    #[error("an event is not the JSON that FreeSWITCH sends: {0}")]
+    #[error("an event is not JSON as FreeSWITCH sends it: {0}")]
     Json(#[from] serde_json::Error),
     #[error("a {subclass} event has no usable {field}")]
     Field {
@@ -104,9 +104,9 @@ impl Event {
     /// Reads the body of a `text/event-json` frame.
     ///
     /// # Errors
-    /// [`EventError`] when it is no JSON object, or a gateway event lacks what orders it.
+    /// [`EventError`] when it is not a JSON object, or when a gateway event lacks its name, sequence or time.
     pub fn parse(json: Bytes) -> Result<Self, EventError> {
-        // What the decoder leaves of an event beyond its bound.
+        // The decoder leaves nothing of an event that is too long.
         if json.is_empty() {
             return Err(EventError::TooLong);
         }
@@ -138,7 +138,7 @@ impl Event {
     }
 }
 
-/// The headers that decide; the others are only passed on. Those of every event stand first.
+/// The headers that we read; the others are only passed on. The first ones are in every event.
 const HEADERS: [&str; 13] = [
     "Event-Name",
     "Event-Subclass",
@@ -196,11 +196,11 @@ fn gateway_event(
     })
 }
 
-/// The text of these headers of an event in JSON, in the order of their names. Of one that comes twice the first
-/// counts, as in FreeSWITCH. A list is FreeSWITCH's `ARRAY::one|:two` (FACTS 50).
+/// The texts of these headers of an event in JSON, in the order of `names`. If a header comes twice, the first one counts,
+/// as in FreeSWITCH. A list becomes FreeSWITCH's `ARRAY::one|:two` (FACTS 50).
 ///
 /// # Errors
-/// When the text is no JSON object.
+/// When the text is not a JSON object.
 pub fn headers<'a, const N: usize>(
     json: &'a str,
     names: [&str; N],
@@ -232,11 +232,11 @@ impl<'de, const N: usize> Visitor<'de> for Headers<'_, N> {
     }
 }
 
-/// A string of JSON, copied only where something in it is escaped.
+/// A JSON string, copied only if it contains escapes.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The text of a header's value; `None` for what FreeSWITCH never sends.
+/// The text of a header's value; `None` for a type that FreeSWITCH never sends.
 fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
     fn string(value: &RawValue) -> Option<Cow<'_, str>> {
         Some(serde_json::from_str::<Text<'_>>(value.get()).ok()?.0)
@@ -253,146 +253,4 @@ fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn seed(name: &str) -> Bytes {
-        let path = format!("{}/tests/recordings/seed/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        std::fs::read(path).unwrap().trim_ascii().to_vec().into()
-    }
-
-    #[test]
-    fn the_recorded_events_are_read_and_their_bytes_kept() {
-        let json = seed("event-gateway_state");
-        let Event::Gateway(event) = Event::parse(json.clone()).unwrap() else {
-            panic!("not a gateway event")
-        };
-        assert_eq!(event.json, json);
-        assert_eq!(
-            (event.subclass, &*event.gateway, event.sequence),
-            (Subclass::State, "default", 680)
-        );
-        assert_eq!(event.state, Some(State::Reged));
-        assert_eq!(event.ping, Some(PingStatus::Up));
-        assert_eq!(event.profile, None);
-        assert_eq!(event.at.to_string(), "2022-04-07T15:23:11.284944Z");
-
-        let Event::Gateway(event) = Event::parse(seed("event-gateway_add")).unwrap() else {
-            panic!("not a gateway event")
-        };
-        assert_eq!(
-            (event.subclass, event.profile.as_deref(), event.state),
-            (Subclass::Add, Some("external"), None)
-        );
-    }
-
-    #[test]
-    fn what_is_no_gateway_event_is_told_apart() {
-        for (json, expected) in [
-            (
-                r#"{"Event-Name":"HEARTBEAT","Event-Sequence":"7"}"#,
-                Event::Heartbeat { sequence: Some(7) },
-            ),
-            (r#"{"Event-Name":"HEARTBEAT"}"#, Event::Heartbeat { sequence: None }),
-            (
-                r#"{"Event-Name":"CUSTOM","Event-Subclass":"sofia::profile_start"}"#,
-                Event::ProfileStart,
-            ),
-            (
-                r#"{"Event-Name":"CUSTOM","Event-Subclass":"sofia::expire"}"#,
-                Event::Other("sofia::expire".into()),
-            ),
-            (r#"{"Event-Name":"RE_SCHEDULE"}"#, Event::Other("RE_SCHEDULE".into())),
-        ] {
-            assert_eq!(Event::parse(Bytes::from(json)).unwrap(), expected);
-        }
-    }
-
-    #[test]
-    fn a_gateway_event_without_its_order_is_an_error_that_names_the_field() {
-        let json =
-            r#"{"Event-Name":"CUSTOM","Event-Subclass":"sofia::gateway_add","Gateway":"g","Event-Sequence":"x"}"#;
-        let error = Event::parse(Bytes::from(json)).unwrap_err().to_string();
-        assert_eq!(error, "a sofia::gateway_add event has no usable Event-Sequence");
-    }
-
-    fn gateway_event(json: &str) -> GatewayEvent {
-        match Event::parse(Bytes::copy_from_slice(json.as_bytes())) {
-            Ok(Event::Gateway(event)) => event,
-            other => panic!("{json}: {other:?}"),
-        }
-    }
-
-    /// The recorded event with a phrase and a status.
-    fn with_phrase(phrase: &str) -> String {
-        let json = String::from_utf8(seed("event-gateway_state").to_vec()).unwrap();
-        let phrase = format!(",\"Phrase\":{phrase},\"Status\":\"403\"}}");
-        json.strip_suffix('}').unwrap().to_owned() + &phrase
-    }
-
-    #[test]
-    fn a_header_that_is_a_list_is_the_text_that_freeswitch_has_for_it() {
-        for (list, text) in [
-            (r#"["one","two"]"#, "ARRAY::one|:two"),
-            (r#"["one"]"#, "one"),
-            (r#"["a\"b","","c"]"#, "ARRAY::a\"b|:|:c"),
-        ] {
-            let json = with_phrase(list);
-            let event = gateway_event(&json);
-            assert_eq!(event.phrase.as_deref(), Some(text));
-            assert_eq!(event.status.as_deref(), Some("403"));
-            assert_eq!(event.json, json.as_bytes(), "stored as it came");
-        }
-    }
-
-    #[test]
-    fn of_a_header_that_comes_twice_the_first_counts_as_in_freeswitch() {
-        let json = with_phrase(r#""Forbidden","Phrase":"No","X-Other":"1","X-Other":["2"],"State":"DOWN""#);
-        let event = gateway_event(&json);
-        assert_eq!(event.phrase.as_deref(), Some("Forbidden"));
-        assert_eq!(event.state, Some(State::Reged));
-        assert_eq!(event.json, json.as_bytes());
-    }
-
-    #[test]
-    fn a_value_that_freeswitch_never_sends_costs_its_header_alone() {
-        let event = gateway_event(&with_phrase(r#"null,"X-Number":1.5,"X-Object":{"a":[1]}"#));
-        assert_eq!((event.phrase, event.status.as_deref()), (None, Some("403")));
-        let deep = format!("{}1{}", "[".repeat(30_000), "]".repeat(30_000));
-        let _ = Event::parse(with_phrase(&deep).into());
-        let _ = Event::parse(with_phrase(&format!("\"\",\"X\":{deep}")).into());
-    }
-
-    #[test]
-    fn a_sequence_or_a_name_beyond_all_reason_is_refused_by_its_field() {
-        let json = String::from_utf8(seed("event-gateway_state").to_vec()).unwrap();
-        let with = |sequence: &str| {
-            json.replace(
-                r#""Event-Sequence":"680""#,
-                &format!(r#""Event-Sequence":"{sequence}""#),
-            )
-        };
-        for sequence in ["18446744073709551615", "-1", "9007199254740992", "1e3", ""] {
-            let error = Event::parse(with(sequence).into()).unwrap_err().to_string();
-            assert_eq!(
-                error, "a sofia::gateway_state event has no usable Event-Sequence",
-                "{sequence}"
-            );
-        }
-        assert_eq!(gateway_event(&with("9007199254740991")).sequence, MAX_SEQUENCE);
-        let name = "g".repeat(MAX_GATEWAY_BYTES + 1);
-        let error = Event::parse(json.replace(r#""default""#, &format!("{name:?}")).into()).unwrap_err();
-        assert!(error.to_string().ends_with("no usable Gateway"), "{error}");
-    }
-
-    #[test]
-    fn bytes_that_are_no_utf8_do_not_cost_the_event() {
-        let mut json = seed("event-gateway_state").to_vec();
-        let at = json.windows(4).position(|four| four == b"\"ai\"").unwrap();
-        json[at + 1] = 0xff;
-        let Event::Gateway(event) = Event::parse(json.into()).unwrap() else {
-            panic!("not a gateway event")
-        };
-        assert!(std::str::from_utf8(&event.json).unwrap().contains('\u{fffd}'));
-    }
-}
+mod tests;

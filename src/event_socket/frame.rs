@@ -4,21 +4,21 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::shown::shown;
 
-/// The longest header block that is read; real ones are under 200 bytes.
+/// The longest header block that is accepted. Real ones are under 200 bytes.
 const MAX_HEADERS_BYTES: usize = 8 * 1024;
-/// The longest answer to a command that is read: `sofia xmlstatus gateway` of 100,000 gateways takes 93 MB (FACTS 21).
+/// The longest reply that is accepted: `sofia xmlstatus gateway` takes 93 MB at 100,000 gateways (FACTS 21).
 const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
-/// The longest event that is read. Real ones are under 1 KiB; a carrier's reason phrase is in some.
+/// The longest event that is read. Real ones are under 1 KiB, but some contain a carrier's reason phrase.
 pub(super) const MAX_EVENT_BYTES: usize = 64 * 1024;
-/// One up to here is passed over, so that no carrier can end the connection: the SIP stack takes messages of 2 MiB, of
-/// which JSON makes 12 at most. What is longer is not FreeSWITCH's.
+/// A longer event is skipped up to this size, so that no carrier can end the connection: the SIP stack accepts messages
+/// of 2 MiB, which JSON can turn into 12. Anything longer is not FreeSWITCH's.
 const MAX_SKIPPED_BYTES: usize = 16 * 1024 * 1024;
-/// The longest body of every other kind; real ones are under 1 KiB.
+/// The longest body of any other type. Real ones are under 1 KiB.
 const MAX_SMALL_BYTES: usize = 64 * 1024;
 
-/// What a frame is, by its `Content-Type`.
+/// The `Content-Type` of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ContentType {
     AuthRequest,
     CommandReply,
     ApiResponse,
@@ -31,8 +31,8 @@ pub(super) enum Kind {
 /// One frame. The body shares the read buffer's memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Frame {
-    pub(super) kind: Kind,
-    /// The `Reply-Text` header: the answer of every command but `api`.
+    pub(super) content_type: ContentType,
+    /// The `Reply-Text` header: the reply to every command except `api`.
     pub(super) reply_text: Option<String>,
     pub(super) body: Bytes,
 }
@@ -41,25 +41,29 @@ pub(super) struct Frame {
 pub(super) enum FrameError {
     #[error("the headers of a frame are longer than {MAX_HEADERS_BYTES} bytes: this is not a FreeSWITCH event socket")]
     HeadersTooLong,
-    #[error("a frame ({kind}) announces {length} bytes, more than the {most} that are read")]
-    BodyTooLong { kind: String, length: usize, most: usize },
+    #[error("a frame ({content_type}) announces {length} bytes, more than the {most} that are read")]
+    BodyTooLong {
+        content_type: String,
+        length: usize,
+        most: usize,
+    },
     #[error("a frame has the Content-Length \"{0}\", which is not a number")]
     BadLength(String),
 }
 
-/// Takes frames out of what has been read so far.
+/// Splits what was read into frames.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
-    /// Headers that are already parsed, and the body length still to wait for.
-    pending: Option<(Kind, Option<String>, usize)>,
-    /// What is left of an event that is too long to be read.
+    /// The parsed headers of a frame whose body is not complete: type, reply text, body length.
+    pending: Option<(ContentType, Option<String>, usize)>,
+    /// Bytes of a too long event that are still to be skipped.
     skipped: usize,
-    /// Where the search for the blank line goes on, so that a slow sender costs no second look at the same bytes.
+    /// Where the search for the blank line continues, so that no byte is searched twice.
     searched: usize,
 }
 
 impl Decoder {
-    /// The next whole frame, or `None` until more bytes are there. An event that is too long comes without its body.
+    /// The next whole frame, or `None` until more bytes are read. An event that is too long comes without its body.
     pub(super) fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         let skipped = self.skipped.min(buffer.len());
         buffer.advance(skipped);
@@ -68,7 +72,7 @@ impl Decoder {
             return Ok(None);
         }
         if self.pending.is_none() {
-            // FreeSWITCH ends some bodies with a line feed that its length does not count.
+            // FreeSWITCH ends some bodies with a line feed that is not in their length.
             while self.searched == 0 && buffer.first() == Some(&b'\n') {
                 buffer.advance(1);
             }
@@ -90,19 +94,23 @@ impl Decoder {
             self.pending = Some(parse_headers(&headers[..end])?);
         }
         match self.pending.take() {
-            Some((Kind::EventJson, reply_text, length)) if length > MAX_EVENT_BYTES => {
+            Some((ContentType::EventJson, reply_text, length)) if length > MAX_EVENT_BYTES => {
                 let skipped = length.min(buffer.len());
                 buffer.advance(skipped);
                 self.skipped = length - skipped;
                 Ok(Some(Frame {
-                    kind: Kind::EventJson,
+                    content_type: ContentType::EventJson,
                     reply_text,
                     body: Bytes::new(),
                 }))
             }
-            Some((kind, reply_text, length)) if buffer.len() >= length => {
+            Some((content_type, reply_text, length)) if buffer.len() >= length => {
                 let body = buffer.split_to(length).freeze();
-                Ok(Some(Frame { kind, reply_text, body }))
+                Ok(Some(Frame {
+                    content_type,
+                    reply_text,
+                    body,
+                }))
             }
             Some(pending) => {
                 buffer.reserve(pending.2 - buffer.len());
@@ -114,8 +122,8 @@ impl Decoder {
     }
 }
 
-fn parse_headers(block: &[u8]) -> Result<(Kind, Option<String>, usize), FrameError> {
-    let (mut kind, mut reply_text, mut length) = (Kind::Other(String::new()), None, 0);
+fn parse_headers(block: &[u8]) -> Result<(ContentType, Option<String>, usize), FrameError> {
+    let (mut content_type, mut reply_text, mut length) = (ContentType::Other(String::new()), None, 0);
     for line in block.split(|&byte| byte == b'\n') {
         let line = String::from_utf8_lossy(line);
         let Some((name, value)) = line.split_once(':') else {
@@ -124,14 +132,14 @@ fn parse_headers(block: &[u8]) -> Result<(Kind, Option<String>, usize), FrameErr
         let value = value.trim();
         match name {
             "Content-Type" => {
-                kind = match value {
-                    "auth/request" => Kind::AuthRequest,
-                    "command/reply" => Kind::CommandReply,
-                    "api/response" => Kind::ApiResponse,
-                    "text/event-json" => Kind::EventJson,
-                    "text/disconnect-notice" => Kind::DisconnectNotice,
-                    "text/rude-rejection" => Kind::RudeRejection,
-                    other => Kind::Other(other.to_owned()),
+                content_type = match value {
+                    "auth/request" => ContentType::AuthRequest,
+                    "command/reply" => ContentType::CommandReply,
+                    "api/response" => ContentType::ApiResponse,
+                    "text/event-json" => ContentType::EventJson,
+                    "text/disconnect-notice" => ContentType::DisconnectNotice,
+                    "text/rude-rejection" => ContentType::RudeRejection,
+                    other => ContentType::Other(other.to_owned()),
                 }
             }
             "Reply-Text" => reply_text = Some(value.to_owned()),
@@ -142,134 +150,24 @@ fn parse_headers(block: &[u8]) -> Result<(Kind, Option<String>, usize), FrameErr
             _ => {}
         }
     }
-    let most = match kind {
-        Kind::EventJson => MAX_SKIPPED_BYTES,
-        Kind::ApiResponse => MAX_BODY_BYTES,
+    let most = match content_type {
+        ContentType::EventJson => MAX_SKIPPED_BYTES,
+        ContentType::ApiResponse => MAX_BODY_BYTES,
         _ => MAX_SMALL_BYTES,
     };
     if length > most {
-        let kind = match kind {
-            Kind::Other(kind) => shown(&kind).to_string(),
-            kind => format!("{kind:?}"),
+        let content_type = match content_type {
+            ContentType::Other(text) => shown(&text).to_string(),
+            known => format!("{known:?}"),
         };
-        return Err(FrameError::BodyTooLong { kind, length, most });
+        return Err(FrameError::BodyTooLong {
+            content_type,
+            length,
+            most,
+        });
     }
-    Ok((kind, reply_text, length))
+    Ok((content_type, reply_text, length))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn frames(bytes: &[u8], step: usize) -> Vec<Frame> {
-        let (mut decoder, mut buffer, mut found) = (Decoder::default(), BytesMut::new(), Vec::new());
-        for chunk in bytes.chunks(step) {
-            buffer.extend_from_slice(chunk);
-            while let Some(frame) = decoder.decode(&mut buffer).unwrap() {
-                found.push(frame);
-            }
-        }
-        assert!(
-            buffer.iter().all(|&byte| byte == b'\n'),
-            "left over: {:?}",
-            String::from_utf8_lossy(&buffer)
-        );
-        found
-    }
-
-    #[test]
-    fn every_recording_is_read_the_same_whole_and_byte_by_byte() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/event_socket");
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let bytes = std::fs::read(&path).unwrap();
-            let whole = frames(&bytes, bytes.len());
-            // Some recordings hold a whole connection, the others the events of one alone.
-            if bytes.starts_with(b"Content-Type: auth/request") {
-                assert!(whole.len() > 2, "{}", path.display());
-                assert_eq!(whole[0].kind, Kind::AuthRequest, "{}", path.display());
-            } else {
-                let events = whole.iter().all(|frame| frame.kind == Kind::EventJson);
-                assert!(!whole.is_empty() && events, "{}", path.display());
-            }
-            assert_eq!(whole, frames(&bytes, 1), "{}", path.display());
-        }
-    }
-
-    #[test]
-    fn an_api_response_keeps_its_body_to_the_byte() {
-        let found = frames(b"Content-Type: api/response\nContent-Length: 3\n\nvm\n\n", 7);
-        assert_eq!(&found[0].body[..], b"vm\n");
-    }
-
-    #[test]
-    fn a_length_that_is_no_number_or_too_large_is_refused() {
-        for (length, reason) in [("x", "not a number"), ("999999999999", "more than")] {
-            let mut buffer = BytesMut::from(format!("Content-Length: {length}\n\n").as_bytes());
-            let error = Decoder::default().decode(&mut buffer).unwrap_err().to_string();
-            assert!(error.contains(reason), "{error}");
-        }
-    }
-
-    #[test]
-    fn an_event_beyond_its_bound_is_passed_over_without_being_kept() {
-        let long = vec![b'x'; MAX_EVENT_BYTES * 3];
-        let mut bytes = format!("Content-Length: {}\nContent-Type: text/event-json\n\n", long.len()).into_bytes();
-        bytes.extend_from_slice(&long);
-        bytes.extend_from_slice(b"Content-Length: 2\nContent-Type: text/event-json\n\n{}");
-        let (mut decoder, mut buffer, mut found) = (Decoder::default(), BytesMut::new(), Vec::new());
-        for chunk in bytes.chunks(1000) {
-            buffer.extend_from_slice(chunk);
-            while let Some(frame) = decoder.decode(&mut buffer).unwrap() {
-                found.push(frame);
-            }
-            assert!(buffer.len() <= 1000, "{} bytes wait", buffer.len());
-        }
-        let bodies: Vec<_> = found
-            .iter()
-            .map(|frame| (frame.kind.clone(), &frame.body[..]))
-            .collect();
-        assert_eq!(bodies, [(Kind::EventJson, &b""[..]), (Kind::EventJson, &b"{}"[..])]);
-        assert!(matches!(
-            crate::event_socket::Event::parse(found[0].body.clone()),
-            Err(crate::event_socket::EventError::TooLong)
-        ));
-    }
-
-    #[test]
-    fn what_announces_more_than_its_kind_ever_has_is_refused_by_kind() {
-        for (kind, length, is_refused) in [
-            ("text/event-json", MAX_SKIPPED_BYTES, false),
-            ("text/event-json", MAX_SKIPPED_BYTES + 1, true),
-            ("api/response", MAX_BODY_BYTES, false),
-            ("api/response", MAX_BODY_BYTES + 1, true),
-            ("command/reply", MAX_SMALL_BYTES + 1, true),
-            ("text/disconnect-notice", MAX_SMALL_BYTES, false),
-            ("text/disconnect-notice", MAX_SMALL_BYTES + 1, true),
-            ("log/data", MAX_SMALL_BYTES + 1, true),
-        ] {
-            for head in [
-                format!("Content-Type: {kind}\nContent-Length: {length}\n\n"),
-                format!("Content-Length: {length}\nContent-Type: {kind}\n\n"),
-            ] {
-                let answer = Decoder::default().decode(&mut BytesMut::from(head.as_bytes()));
-                assert_eq!(answer.is_err(), is_refused, "{head}");
-            }
-        }
-        let kind = "x".repeat(5000);
-        let head = format!("Content-Type: {kind}\nContent-Length: 99999\n\n");
-        let error = Decoder::default()
-            .decode(&mut BytesMut::from(head.as_bytes()))
-            .unwrap_err();
-        assert!(error.to_string().len() < 500, "{error}");
-    }
-
-    #[test]
-    fn endless_headers_are_refused() {
-        let mut buffer = BytesMut::from(&vec![b'x'; MAX_HEADERS_BYTES + 1][..]);
-        assert!(matches!(
-            Decoder::default().decode(&mut buffer),
-            Err(FrameError::HeadersTooLong)
-        ));
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! A switch, connected: both connections open, its identity known, its events subscribed.
+//! A connected switch: both connections are open, its identity is known, its events are subscribed to.
 
 use std::time::Duration;
 
@@ -6,18 +6,21 @@ use bytes::Bytes;
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep_until};
 
+use super::client::{Client, Events};
 use super::commands::{Changes, Commands, QueryError};
-use super::connection::{CommandError, ConnectError, Events, Lost, Timing, connect};
+use super::connection::connect;
+use super::error::{CommandError, ConnectError, Lost};
+use super::timing::Timing;
 use crate::shown::shown;
 
-/// HEARTBEAT and SHUTDOWN stand before CUSTOM: what follows that word is taken as a subclass (FACTS 34).
+/// HEARTBEAT and SHUTDOWN come before CUSTOM: every word after that one is a subclass (FACTS 34).
 const SUBSCRIBE: &str = "event json HEARTBEAT SHUTDOWN CUSTOM sofia::gateway_add sofia::gateway_state sofia::gateway_delete \
                          sofia::gateway_invalid_digest_req sofia::profile_start";
 
-/// How long the events connection is read on when the commands' has ended.
+/// How long events are still read after the commands connection ended.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
 
-/// Where a switch's event socket is, and what its operator calls it.
+/// Where a switch's event socket is, and the name of the switch in the settings.
 #[derive(Debug, Clone)]
 pub struct SwitchAddress {
     /// What FreeSWITCH must answer to `switchname`.
@@ -36,10 +39,10 @@ pub struct Session {
     pub core_uuid: String,
     pub hostname: String,
     /// Held so that the events connection stays open.
-    _events_client: super::Client,
-    /// Of the commands connection: no event comes there, but its end does.
+    _events_client: Client,
+    /// Receives no events, only the end of the commands connection.
     commands_end: Events,
-    /// Until when events are waited for after that end.
+    /// After that end: until when events are still read.
     over_at: Option<Instant>,
 }
 
@@ -54,13 +57,13 @@ pub enum OpenError {
     Subscribe(#[from] CommandError),
     #[error(
         "it answers `switchname` with \"{answered}\", but this [[switch]] is named {name:?}: set `name = \"{answered}\"`, or give FreeSWITCH the \
-         name {name:?} (`switchname` in switch.conf.xml). Cloned hosts can have the same one", answered = shown(answered)
+         name {name:?} (`switchname` in switch.conf.xml). Cloned hosts may share a switchname", answered = shown(answered)
     )]
     OtherName { name: String, answered: String },
 }
 
 impl OpenError {
-    /// Whether trying again soon would only hammer: nothing changes until somebody changes a setting.
+    /// Whether retrying soon is useless, because only a changed setting helps.
     pub fn needs_an_operator(&self) -> bool {
         matches!(
             self,
@@ -68,7 +71,7 @@ impl OpenError {
         )
     }
 
-    /// A short word for the metric.
+    /// The label of the metric.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Connect(ConnectError::BadPassword) => "bad_password",
@@ -111,12 +114,12 @@ impl Session {
         })
     }
 
-    /// Waits for events and appends what is there, at most so many; an error once either connection is over. When it is the commands' that ended, what the other one still brings comes
-    /// first, for a moment: a switch that shuts down closes both, and its last events tell of it. Cancel-safe.
+    /// Waits for events and appends those that are there, `limit` at most. Cancel-safe.
     ///
     /// # Errors
-    /// Why it is over.
-    pub async fn next(&mut self, events: &mut Vec<Bytes>, most: usize) -> Result<(), Lost> {
+    /// Why one of the connections is over. After the end of the commands connection, events are still read for a moment:
+    /// a switch that shuts down closes both, and its last events say so.
+    pub async fn next(&mut self, events: &mut Vec<Bytes>, limit: usize) -> Result<(), Lost> {
         loop {
             let over = async {
                 match self.over_at {
@@ -126,8 +129,8 @@ impl Session {
             };
             tokio::select! {
                 biased;
-                came = self.events.next(events, most) => {
-                    return if came > 0 { Ok(()) } else { Err(self.events.lost()) };
+                received = self.events.next(events, limit) => {
+                    return if received > 0 { Ok(()) } else { Err(self.events.lost()) };
                 }
                 () = over => {}
             }

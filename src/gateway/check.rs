@@ -3,45 +3,18 @@
 //!
 //! Here is what one value alone tells, by the kind of its param; [`super::rules`] has what several tell together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::ProfileFacts;
-use super::finding::{Fault, Report, shown};
+use super::finding::{Fault, Report};
 use super::freeswitch::{atoi, is_false, is_true};
 use super::host::{Host, check_contact_host, parameter};
+use super::param_values::{Params, is_plain_number, named};
 use super::params::{Below, Kind, Number, ParamSpec, param};
 use super::placeholder::holds_placeholder;
 use super::rules::{self, Values};
 use crate::shown::is_harmless;
-
-/// The params of a gateway as they were read.
-#[derive(Default)]
-pub(super) struct Params {
-    pub(super) set: BTreeMap<String, Param>,
-    /// Those that are set to something that can't be passed on, which has been reported.
-    pub(super) refused: BTreeSet<String>,
-    /// Whether there may be others, that could not be read.
-    pub(super) incomplete: bool,
-}
-
-/// A param that is set, and under which spelling of `param`.
-pub(super) struct Param {
-    pub(super) value: String,
-    pub(super) key: &'static str,
-}
-
-impl Params {
-    /// Where a param stands, or would stand.
-    fn place(&self, name: &str) -> String {
-        place(self.set.get(name).map_or("param", |param| param.key), name)
-    }
-}
-
-/// Where a member of `param` or `variables` stands. Asked for only when there is something to say about it.
-pub(super) fn place(key: &str, name: &str) -> String {
-    format!("{key}.{}", shown(name))
-}
 
 /// FreeSWITCH's rules over all params. `profile` is what is known of the gateway's profile, if that is known.
 pub(super) fn check_params(report: &mut Report<'_>, params: &Params, profile: Option<&ProfileFacts>) {
@@ -150,10 +123,6 @@ fn check_number(name: &str, number: Number, value: &str) -> Option<Fault> {
     Some(Fault::new(reason, fix))
 }
 
-pub(super) fn is_plain_number(value: &str) -> bool {
-    !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit())
-}
-
 fn check_from_host(value: &str) -> Option<Fault> {
     // `sofia_outgoing_channel` in mod_sofia.c asks the A leg for a variable, without a look whether there is one.
     if ["auto-aleg-full", "auto-aleg-domain"]
@@ -184,15 +153,6 @@ fn check_uri_parameters(value: &str) -> Option<Fault> {
         return Some(Fault::new(reason, "write name=value, with ';' between several"));
     }
     check_white_space(value)
-}
-
-/// A character in words, where it could be overlooked.
-pub(super) fn named(c: char) -> String {
-    match c {
-        ' ' => "space".to_owned(),
-        '"' => "quotation mark".to_owned(),
-        c => format!("'{c}'"),
-    }
 }
 
 /// A single address is taken for the name of a list that is not there (`switch_check_network_list_ip` in switch_core.c),

@@ -17,6 +17,7 @@ mod name;
 mod names;
 mod nodes;
 mod pairs;
+mod param_values;
 pub mod params;
 mod parse;
 mod placeholder;

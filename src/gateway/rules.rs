@@ -6,10 +6,10 @@ mod hosts;
 use std::collections::BTreeSet;
 
 use super::ProfileFacts;
-use super::check::{Params, is_plain_number, named};
 use super::finding::{Fault, Note, Severity};
 use super::freeswitch::{MAX_CREDENTIALS_BYTES, atoi, is_true};
 use super::host::Host;
+use super::param_values::{Params, is_plain_number, named};
 use super::params::Kind;
 
 /// What the rules read.

@@ -1,13 +1,14 @@
-//! One connection carries one request and its answer, then it ends.
+//! A connection carries one request and its response, then it ends.
 //!
-//! FreeSWITCH opens a connection for each request (FACTS 10), so none is kept alive. Even so,
-//! actix-http would answer every request that is sent right behind the first, and would wait
-//! without limit for the rest of a chunked body that nobody reads. [`OneRequest`] sits between
-//! actix-http and the socket: once a request has been read, anything more from the client is
-//! discarded, and once its answer has been written, the connection is closed.
+//! FreeSWITCH opens a connection for each request (FACTS 10), so none is kept alive. Still,
+//! actix-http would answer every request that is pipelined behind the first, and would wait without
+//! limit for the rest of a chunked body that nobody reads. [`OneRequestIo`] sits between actix-http
+//! and the socket: after a request has been read, it discards anything more from the client, and
+//! after the response has been written, it closes the connection.
 
 use std::cell::Cell;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,20 +24,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-/// Bytes read before actix-http parses them. It parses every request there is before it sends the
-/// first answer, each costs 2 KiB of memory, and 30 bytes can be a request. FreeSWITCH sends about one
+/// Bytes read at a time. actix-http parses all requests in its buffer before it sends the first
+/// response. Each takes 2 KiB of memory, and 30 bytes can be a request. FreeSWITCH sends about one
 /// kilobyte.
-const MOST_READ: usize = 512;
-/// Bytes discarded from one client. One that sends more is cut and may lose the end of its answer.
-const MOST_DISCARDED: usize = 64 * 1024;
-/// How long a client may take to close its end once it has its answer.
+const MAX_READ: usize = 512;
+/// Bytes discarded from one client. One that sends more is cut, and may lose the end of its
+/// response.
+const MAX_DISCARDED: usize = 64 * 1024;
+/// How long a client may take to close its end after the response.
 pub(super) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the handler, the body and the socket of one request know of each other.
+/// The state of one request and its response, shared by the handler, the body and the socket.
 pub(super) struct Exchange {
     began: Instant,
-    is_taken: Cell<bool>,
-    is_given: Cell<bool>,
+    request_ended: Cell<bool>,
+    response_ended: Cell<bool>,
     closing: Notify,
     cut: Arc<Notify>,
 }
@@ -45,8 +47,8 @@ impl Exchange {
     fn new() -> Self {
         Self {
             began: Instant::now(),
-            is_taken: Cell::new(false),
-            is_given: Cell::new(false),
+            request_ended: Cell::new(false),
+            response_ended: Cell::new(false),
             closing: Notify::new(),
             cut: Arc::default(),
         }
@@ -56,20 +58,20 @@ impl Exchange {
         self.began
     }
 
-    /// The request was read or refused: discard what else the client sends.
-    pub(super) fn request_is_taken(&self) {
-        self.is_taken.set(true);
+    /// The request has been read or refused: anything more from the client is discarded.
+    pub(super) fn end_of_request(&self) {
+        self.request_ended.set(true);
     }
 
-    /// Notify it to cut the connection.
+    /// Cuts the connection when notified.
     pub(super) fn cut(&self) -> Arc<Notify> {
         self.cut.clone()
     }
 }
 
 /// How a connection ended.
-pub(super) enum Ended {
-    /// The client has its answer, or went away.
+pub(super) enum ConnectionEnd {
+    /// The client got its response, or went away.
     Normally,
     Failed(DispatchError),
     /// It reached its time limit.
@@ -79,42 +81,42 @@ pub(super) enum Ended {
 }
 
 /// Reads one request from `io` and answers it, within `limit`.
-pub(super) async fn converse<S, T>(service: &S, io: T, peer: std::net::SocketAddr, limit: Duration) -> Ended
+pub(super) async fn serve_one<S, T>(service: &S, io: T, peer: SocketAddr, limit: Duration) -> ConnectionEnd
 where
-    S: Service<(OneRequest<T>, Protocol, Option<std::net::SocketAddr>), Response = (), Error = DispatchError>,
+    S: Service<(OneRequestIo<T>, Protocol, Option<SocketAddr>), Response = (), Error = DispatchError>,
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let exchange = Rc::new(Exchange::new());
-    let io = OneRequest::new(io, exchange.clone());
-    // Boxed: it is kilobytes, which every future around it would contain.
+    let io = OneRequestIo::new(io, exchange.clone());
+    // Boxed, because it takes kilobytes that every future around it would contain.
     let mut answering = Box::pin(service.call((io, Protocol::Http1, Some(peer))));
     let limited = timeout(limit, async {
         tokio::select! {
             ended = &mut answering => match ended {
-                Err(error) if !exchange.is_given.get() => Ended::Failed(error),
-                _ => Ended::Normally,
+                Err(error) if !exchange.response_ended.get() => ConnectionEnd::Failed(error),
+                _ => ConnectionEnd::Normally,
             },
             () = exchange.closing.notified() => {
                 let _ = timeout(DISCONNECT_TIMEOUT, &mut answering).await;
-                Ended::Normally
+                ConnectionEnd::Normally
             }
-            () = exchange.cut.notified() => Ended::Cut,
+            () = exchange.cut.notified() => ConnectionEnd::Cut,
         }
     });
-    limited.await.unwrap_or(Ended::TooLong)
+    limited.await.unwrap_or(ConnectionEnd::TooLong)
 }
 
-/// A socket, plain or with TLS, as actix-http sees it.
-pub(super) struct OneRequest<T> {
+/// The socket, plain or with TLS, as actix-http sees it.
+pub(super) struct OneRequestIo<T> {
     io: T,
     exchange: Rc<Exchange>,
-    /// Bytes read since the socket was last empty or actix-http last got to parse.
+    /// Bytes read since the socket was empty or actix-http parsed what it had.
     read: usize,
     discarded: usize,
     is_closing: bool,
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> OneRequest<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> OneRequestIo<T> {
     fn new(io: T, exchange: Rc<Exchange>) -> Self {
         Self {
             io,
@@ -129,10 +131,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> OneRequest<T> {
         &self.exchange
     }
 
-    /// Discards what comes. Ready when the client has closed its end, is gone, or sends too much.
+    /// Reads and discards. Ready when the client has closed its end or gone away, or has sent too
+    /// much.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut space = [0; 4096];
-        while self.discarded < MOST_DISCARDED {
+        while self.discarded < MAX_DISCARDED {
             let mut buffer = ReadBuf::new(&mut space);
             ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
             match buffer.filled().len() {
@@ -143,8 +146,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> OneRequest<T> {
         Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
     }
 
-    /// Closes our end, then waits for the client to close its own: closing a socket with unread
-    /// bytes in it discards the end of the answer.
+    /// Closes our end, then waits until the client closes its own: a socket that is closed with
+    /// unread bytes in it loses the end of the response.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.is_closing {
             ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
@@ -155,13 +158,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> OneRequest<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for OneRequest<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for OneRequestIo<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.exchange.is_taken.get() {
+        if this.exchange.request_ended.get() {
             return this.poll_discard(cx);
         }
-        let room = MOST_READ.saturating_sub(this.read).min(buffer.remaining());
+        let room = MAX_READ.saturating_sub(this.read).min(buffer.remaining());
         if room == 0 {
             this.read = 0;
             cx.waker().wake_by_ref();
@@ -176,17 +179,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for OneRequest<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for OneRequest<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for OneRequestIo<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
     }
 
-    /// actix-http flushes when it has written all it has. After the end of the answer this closes
-    /// the connection; the error keeps actix-http from going on to the next request.
+    /// actix-http flushes when it has written all it has. After the end of the response this closes
+    /// the connection, and the error keeps actix-http from the next request.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.io).poll_flush(cx))?;
-        if !this.exchange.is_given.get() {
+        if !this.exchange.response_ended.get() {
             return Poll::Ready(Ok(()));
         }
         ready!(this.poll_close(cx))?;
@@ -198,22 +201,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for OneRequest<T> {
     }
 }
 
-/// The body of the only answer on its connection. It never reports its end, so that actix-http does
-/// nothing after it; [`OneRequest`] closes the connection once its last byte is written.
-pub(super) struct OnlyAnswer<B> {
+/// The body of the only response on its connection. It never reports its end, so that actix-http
+/// does nothing after it; [`OneRequestIo`] closes the connection when its last byte is written.
+pub(super) struct OnlyResponse<B> {
     body: B,
     exchange: Rc<Exchange>,
 }
 
-impl<B: MessageBody + Unpin> OnlyAnswer<B> {
+impl<B: MessageBody + Unpin> OnlyResponse<B> {
     /// `body` must not be empty: actix-http never polls an empty one.
     pub(super) fn new(body: B, exchange: Rc<Exchange>) -> Self {
-        exchange.request_is_taken();
+        exchange.end_of_request();
         Self { body, exchange }
     }
 }
 
-impl<B: MessageBody + Unpin> MessageBody for OnlyAnswer<B> {
+impl<B: MessageBody + Unpin> MessageBody for OnlyResponse<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {
@@ -222,17 +225,20 @@ impl<B: MessageBody + Unpin> MessageBody for OnlyAnswer<B> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
         let this = self.get_mut();
-        if !this.exchange.is_given.get() {
+        if !this.exchange.response_ended.get() {
             if let Some(next) = ready!(Pin::new(&mut this.body).poll_next(cx)) {
                 return Poll::Ready(Some(next));
             }
-            this.exchange.is_given.set(true);
+            this.exchange.response_ended.set(true);
         }
         match this.body.size() {
-            // actix-http writes the last chunk when it hears of the end.
+            // actix-http writes the last chunk when the body reports its end.
             BodySize::Stream => Poll::Ready(None),
-            // `OneRequest` wakes this task.
+            // `OneRequestIo` wakes this task.
             _ => Poll::Pending,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

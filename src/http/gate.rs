@@ -1,8 +1,8 @@
 //! Which connections are let in. Decided before the TLS handshake and before anything is read.
 //!
-//! There is room for `http.max_connections`. More connections wait for a while, so that a fleet
-//! that asks at once is served in turn. The addresses of configured switches have extra room of
-//! their own: nobody else can keep a switch from its answer.
+//! `http.max_connections` connections are let in. More wait for a while, so that a fleet that asks
+//! all at the same time is served in turn. The addresses of configured switches have reserved
+//! connections: nobody else can keep a switch from its answer.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -23,30 +23,30 @@ use crate::metrics::{HTTP_CONNECTIONS, HTTP_REFUSED};
 use crate::settings::{HostPort, SwitchSettings};
 use crate::throttle::Throttle;
 
-/// Extra connections for each configured switch: at its start FreeSWITCH asks for every profile at
-/// the same time (FACTS 3).
+/// Reserved connections for each configured switch: when it starts, FreeSWITCH asks for all
+/// profiles at the same time (FACTS 3).
 const RESERVED_PER_SWITCH: usize = 16;
-/// Extra connections for all switches together; each takes an open file.
-const RESERVED_MOST: usize = 1024;
-/// Connections that may wait for room: as many as `http.max_connections`, and at least this many.
-const WAITING_LEAST: usize = 256;
+/// Reserved connections for all switches together; each takes an open file.
+const MAX_RESERVED: usize = 1024;
+/// As many connections may wait as `http.max_connections`, and at least this many.
+const MIN_WAITING: usize = 256;
 /// How often the names of switches are looked up.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many connections can be open at once, waiting ones included.
+/// How many connections can be open at the same time, including those that wait.
 pub fn most_connections(max_connections: usize, switches: usize) -> usize {
     max_connections + reserved(switches) + waiting(max_connections)
 }
 
 fn reserved(switches: usize) -> usize {
-    switches.saturating_mul(RESERVED_PER_SWITCH).min(RESERVED_MOST)
+    switches.saturating_mul(RESERVED_PER_SWITCH).min(MAX_RESERVED)
 }
 
 fn waiting(max_connections: usize) -> usize {
-    max_connections.max(WAITING_LEAST)
+    max_connections.max(MIN_WAITING)
 }
 
-/// The addresses in the `[[switch]]` tables.
+/// The addresses of the `[[switch]]` tables.
 #[derive(Debug, Default)]
 pub struct SwitchAddresses {
     hosts: Vec<HostPort>,
@@ -54,7 +54,7 @@ pub struct SwitchAddresses {
 }
 
 impl SwitchAddresses {
-    /// Knows the IP addresses; [`SwitchAddresses::look_up`] resolves the names.
+    /// Knows the IP addresses. [`SwitchAddresses::look_up`] resolves the host names.
     pub fn new(switches: &[SwitchSettings]) -> Self {
         let hosts: Vec<_> = switches.iter().map(|switch| switch.address.clone()).collect();
         let known = hosts.iter().filter_map(literal).collect();
@@ -64,7 +64,8 @@ impl SwitchAddresses {
         }
     }
 
-    /// Resolves the names at intervals. A name that cannot be resolved keeps the addresses it had.
+    /// Resolves the host names at intervals, forever. A name that cannot be resolved keeps its
+    /// addresses.
     pub async fn look_up(&self) {
         let names: Vec<_> = self.hosts.iter().filter(|host| literal(host).is_none()).collect();
         if names.is_empty() {
@@ -77,14 +78,13 @@ impl SwitchAddresses {
                     *found = addresses.map(|address| address.ip().to_canonical()).collect();
                 }
             }
-            let numbers = self.hosts.iter().filter_map(literal);
-            let known = numbers.chain(found.iter().flatten().copied()).collect();
+            let literals = self.hosts.iter().filter_map(literal);
+            let known = literals.chain(found.iter().flatten().copied()).collect();
             self.known.store(Arc::new(known));
             sleep(LOOKUP_INTERVAL).await;
         }
     }
 
-    /// How many switches there are.
     pub(super) fn count(&self) -> usize {
         self.hosts.len()
     }
@@ -104,20 +104,20 @@ pub(super) struct Gate {
     health: Arc<Health>,
     max_connections: usize,
     reserved: usize,
-    /// The longest that a connection waits for room.
-    wait: Duration,
-    room: Arc<Semaphore>,
-    reserve: Arc<Semaphore>,
+    /// How long a connection waits at most.
+    max_wait: Duration,
+    permits: Arc<Semaphore>,
+    reserved_permits: Arc<Semaphore>,
     waiting: Semaphore,
     is_full: AtomicBool,
-    /// The log says that the server is full, and not yet that it has room again.
+    /// It is logged that the server is full, and not yet that it has room again.
     is_logged: AtomicBool,
-    refusals: Throttle,
-    fullness: Throttle,
+    network_throttle: Throttle,
+    full_throttle: Throttle,
 }
 
-/// Held by a connection for as long as it lasts.
-pub(super) struct Place {
+/// Held by a connection as long as it is open.
+pub(super) struct ConnectionPermit {
     permit: Option<OwnedSemaphorePermit>,
     gate: Arc<Gate>,
 }
@@ -126,7 +126,7 @@ pub(super) struct Place {
 pub(super) enum Refusal {
     /// The address is in no network of `http.allow`.
     Network,
-    /// No room came free in time, or too many wait already.
+    /// No connection ended in time, or too many wait already.
     Full,
 }
 
@@ -136,7 +136,7 @@ impl Gate {
         switches: Arc<SwitchAddresses>,
         health: Arc<Health>,
         max_connections: usize,
-        wait: Duration,
+        max_wait: Duration,
     ) -> Self {
         let max_connections = max_connections.min(Semaphore::MAX_PERMITS);
         let reserved = reserved(switches.count());
@@ -147,33 +147,33 @@ impl Gate {
             health,
             max_connections,
             reserved,
-            wait,
-            room: Arc::new(Semaphore::new(max_connections)),
-            reserve: Arc::new(Semaphore::new(reserved)),
+            max_wait,
+            permits: Arc::new(Semaphore::new(max_connections)),
+            reserved_permits: Arc::new(Semaphore::new(reserved)),
             waiting: Semaphore::new(waiting(max_connections).min(Semaphore::MAX_PERMITS)),
             is_full: AtomicBool::new(false),
             is_logged: AtomicBool::new(false),
-            refusals: Throttle::default(),
-            fullness: Throttle::default(),
+            network_throttle: Throttle::default(),
+            full_throttle: Throttle::default(),
         }
     }
 
-    /// Lets `peer` in, at once or when there is room.
-    pub(super) async fn admit(self: &Arc<Self>, peer: SocketAddr) -> Result<Place, Refusal> {
-        if !self.allow.permits(Some(peer.ip())) {
+    /// Lets `peer` in, if need be after a wait.
+    pub(super) async fn admit(self: &Arc<Self>, peer: SocketAddr) -> Result<ConnectionPermit, Refusal> {
+        if !self.allow.permits(peer.ip()) {
             counter!(HTTP_REFUSED, "reason" => "network").increment(1);
-            if let Some(held) = self.refusals.pass(Instant::now()) {
+            if let Some(held) = self.network_throttle.pass(Instant::now()) {
                 let peer = peer.ip().to_canonical();
                 warn!(%peer, held, "refused: the address is in no network of http.allow");
             }
             return Err(Refusal::Network);
         }
         let is_switch = self.switches.contains(peer);
-        let permit = match self.room.clone().try_acquire_owned() {
+        let permit = match self.permits.clone().try_acquire_owned() {
             Ok(permit) => Some(permit),
             Err(_) => {
-                self.is_full();
-                let reserved = is_switch.then(|| self.reserve.clone().try_acquire_owned().ok());
+                self.report_full();
+                let reserved = is_switch.then(|| self.reserved_permits.clone().try_acquire_owned().ok());
                 match reserved.flatten() {
                     Some(permit) => Some(permit),
                     None => self.wait(is_switch).await,
@@ -185,48 +185,48 @@ impl Gate {
             return Err(Refusal::Full);
         };
         gauge!(HTTP_CONNECTIONS).increment(1.0);
-        Ok(Place {
+        Ok(ConnectionPermit {
             permit: Some(permit),
             gate: self.clone(),
         })
     }
 
     async fn wait(&self, is_switch: bool) -> Option<OwnedSemaphorePermit> {
-        let _place = self.waiting.try_acquire().ok()?;
-        let room = timeout(self.wait, self.room.clone().acquire_owned());
+        let _waiting = self.waiting.try_acquire().ok()?;
+        let permit = timeout(self.max_wait, self.permits.clone().acquire_owned());
         let permit = if is_switch && self.reserved > 0 {
             tokio::select! {
-                permit = room => permit.ok()?,
-                permit = self.reserve.clone().acquire_owned() => permit,
+                permit = permit => permit.ok()?,
+                permit = self.reserved_permits.clone().acquire_owned() => permit,
             }
         } else {
-            room.await.ok()?
+            permit.await.ok()?
         };
         permit.ok()
     }
 
-    fn is_full(&self) {
+    fn report_full(&self) {
         if self.is_full.swap(true, Ordering::Relaxed) {
             return;
         }
         let (most, reserved) = (self.max_connections, self.reserved);
         let reason = format!(
-            "the HTTP server is full: {most} connections are open, as many as http.max_connections allows, and others wait; {reserved} more \
-             are kept for the addresses of [[switch]]"
+            "the HTTP server is full: {most} connections are open, as many as http.max_connections allows, \
+             and others wait; {reserved} more are reserved for the addresses of [[switch]]"
         );
-        if let Some(held) = self.fullness.pass(Instant::now()) {
+        if let Some(held) = self.full_throttle.pass(Instant::now()) {
             error!(held, "{reason}");
             self.is_logged.store(true, Ordering::Relaxed);
         }
         self.health.set(Part::Http, State::Degraded, Some(reason));
     }
 
-    /// Called when a connection ends.
-    fn has_room(&self) {
-        // Enough room that the next connection doesn't make it full again.
+    /// Called when a connection has ended.
+    fn report_room(&self) {
+        // So much that the next connection does not make it full again.
         let enough = self.max_connections.div_ceil(10);
         if self.is_full.load(Ordering::Relaxed)
-            && self.room.available_permits() >= enough
+            && self.permits.available_permits() >= enough
             && self.is_full.swap(false, Ordering::Relaxed)
         {
             if self.is_logged.swap(false, Ordering::Relaxed) {
@@ -237,112 +237,13 @@ impl Gate {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         drop(self.permit.take());
         gauge!(HTTP_CONNECTIONS).decrement(1.0);
-        self.gate.has_room();
+        self.gate.report_room();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::FutureExt as _;
-
-    fn switch(address: &str) -> SwitchSettings {
-        let (host, port) = address.rsplit_once(':').unwrap();
-        SwitchSettings {
-            name: "fs1".to_owned(),
-            address: HostPort {
-                host: host.to_owned(),
-                port: port.parse().unwrap(),
-            },
-            password: "ClueCon".into(),
-            password_file: None,
-        }
-    }
-
-    fn gate(max_connections: usize, switches: &[SwitchSettings]) -> Arc<Gate> {
-        gate_that_waits(max_connections, switches, Duration::from_secs(600))
-    }
-
-    fn gate_that_waits(max_connections: usize, switches: &[SwitchSettings], wait: Duration) -> Arc<Gate> {
-        Arc::new(Gate::new(
-            AllowList::new([]),
-            Arc::new(SwitchAddresses::new(switches)),
-            Arc::new(Health::new()),
-            max_connections,
-            wait,
-        ))
-    }
-
-    fn peer(address: &str) -> SocketAddr {
-        format!("{address}:1").parse().unwrap()
-    }
-
-    fn state(gate: &Gate) -> Option<State> {
-        gate.health.report().parts.first().map(|part| part.state)
-    }
-
-    #[tokio::test]
-    async fn beyond_the_limit_strangers_wait_and_switches_do_not() {
-        let gate = gate(2, &[switch("192.0.2.1:8021")]);
-        let (stranger, fs1) = (peer("198.51.100.1"), peer("192.0.2.1"));
-        let mut inside = vec![gate.admit(stranger).await.unwrap(), gate.admit(stranger).await.unwrap()];
-        assert_eq!(state(&gate), None);
-        let mut waits = Box::pin(gate.admit(stranger));
-        assert!((&mut waits).now_or_never().is_none());
-        assert_eq!(state(&gate), Some(State::Degraded));
-        for _ in 0..RESERVED_PER_SWITCH {
-            inside.push(gate.admit(fs1).await.unwrap());
-        }
-        let mut switch_waits = Box::pin(gate.admit(fs1));
-        assert!((&mut switch_waits).now_or_never().is_none(), "its own room is full too");
-        inside.remove(0);
-        let let_in = waits.await.unwrap();
-        inside.pop();
-        let switch_let_in = switch_waits.await.unwrap();
-        drop((inside, let_in, switch_let_in));
-        assert_eq!(state(&gate), Some(State::Ok));
-    }
-
-    #[tokio::test]
-    async fn whoever_finds_no_room_to_wait_is_refused() {
-        let gate = gate(1, &[]);
-        let stranger = peer("198.51.100.1");
-        let _inside = gate.admit(stranger).await.unwrap();
-        let mut waiting: Vec<_> = (0..WAITING_LEAST).map(|_| Box::pin(gate.admit(stranger))).collect();
-        for one in &mut waiting {
-            assert!(one.now_or_never().is_none());
-        }
-        assert_eq!(gate.admit(stranger).await.err(), Some(Refusal::Full));
-        drop(waiting);
-        assert_eq!(gate.waiting.available_permits(), WAITING_LEAST);
-    }
-
-    #[tokio::test]
-    async fn whoever_waits_too_long_is_refused() {
-        let gate = gate_that_waits(1, &[switch("192.0.2.1:8021")], Duration::from_millis(10));
-        let stranger = peer("198.51.100.1");
-        let _inside = gate.admit(stranger).await.unwrap();
-        assert_eq!(gate.admit(stranger).await.err(), Some(Refusal::Full));
-        assert_eq!(gate.waiting.available_permits(), WAITING_LEAST);
-    }
-
-    #[tokio::test]
-    async fn a_switch_is_known_by_number_name_and_ipv4_in_ipv6() {
-        let switches = Arc::new(SwitchAddresses::new(&[
-            switch("192.0.2.1:8021"),
-            switch("localhost:8021"),
-        ]));
-        assert!(switches.contains(peer("[::ffff:192.0.2.1]")) && !switches.contains(peer("127.0.0.1")));
-        let looking = switches.clone();
-        let looking = tokio::spawn(async move { looking.look_up().await });
-        while !switches.contains(peer("127.0.0.1")) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        assert!(switches.contains(peer("192.0.2.1")) && !switches.contains(peer("192.0.2.2")));
-        looking.abort();
-    }
-}
+mod tests;

@@ -1,9 +1,9 @@
-//! Documents on their way to clients, and the memory they may hold.
+//! Responses that are being sent, and a limit for the memory that their documents take.
 //!
-//! Clients that ask for the same document share its bytes, and a document shares unchanged blocks
-//! with the one before it. So a slow reader costs next to nothing while its document is the newest.
-//! While every gateway is edited again and again, each slow reader can keep an old document alive.
-//! When all of them together hold too much, the answers that began first are cut.
+//! Clients that get the same document share its bytes, and a document shares unchanged blocks with
+//! the one before it. So a slow reader costs next to nothing while its document is the newest.
+//! While gateways are edited all the time, each slow reader can keep an old document alive. When
+//! all of them together hold too much, the oldest responses are cut.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -17,54 +17,54 @@ use tokio::sync::Notify;
 
 use crate::sofia_conf::Text;
 
-/// Bytes that all documents in flight may hold: eight times the document of 10,000 gateways.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that all documents in flight may take: eight times the document of 10,000 gateways.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Or this many times the newest document, if that is more.
-const MOST_DOCUMENTS: usize = 4;
-/// actix-http copies each piece of a body into the connection's buffer and writes that: larger
-/// pieces are fewer system calls, smaller ones less memory for each client.
-const PIECE_BYTES: usize = 32 * 1024;
+const MAX_DOCUMENTS: usize = 4;
+/// actix-http copies each chunk of a body into the connection's buffer. Larger chunks take fewer
+/// system calls, smaller ones less memory for each client.
+const CHUNK_BYTES: usize = 32 * 1024;
 
-/// All answers in flight; shared by the workers.
+/// All responses in flight; shared by the workers.
 #[derive(Default)]
 pub(super) struct InFlight(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// By the block's address, since documents share blocks: how many answers hold it, and its
-    /// length.
+    /// By the address of a block, because documents share blocks: the number of responses with it,
+    /// and its length.
     blocks: HashMap<usize, (usize, usize)>,
     bytes: usize,
-    answers: BTreeMap<u64, Held>,
-    next: u64,
+    responses: BTreeMap<u64, Response>,
+    next_number: u64,
 }
 
-struct Held {
+struct Response {
     text: Text,
     cut: Arc<Notify>,
 }
 
 impl InFlight {
-    /// Counts an answer with this text. `cut` is notified when the answer must be cut.
-    pub(super) fn begin(self: &Arc<Self>, text: &Text, cut: Arc<Notify>) -> Sending {
+    /// Counts a response with this text. `cut` is notified if it must be cut.
+    pub(super) fn begin(self: &Arc<Self>, text: &Text, cut: Arc<Notify>) -> InFlightGuard {
         let mut state = self.lock();
-        let number = state.next;
-        state.next += 1;
+        let number = state.next_number;
+        state.next_number += 1;
         state.add(text);
-        let held = Held {
+        let response = Response {
             text: text.clone(),
             cut,
         };
-        state.answers.insert(number, held);
-        let most = MOST_BYTES.max(text.len().saturating_mul(MOST_DOCUMENTS));
-        while state.bytes > most
-            && state.answers.len() > 1
-            && let Some((_, oldest)) = state.answers.pop_first()
+        state.responses.insert(number, response);
+        let limit = MAX_BYTES.max(text.len().saturating_mul(MAX_DOCUMENTS));
+        while state.bytes > limit
+            && state.responses.len() > 1
+            && let Some((_, oldest)) = state.responses.pop_first()
         {
             state.remove(&oldest.text);
             oldest.cut.notify_one();
         }
-        Sending {
+        InFlightGuard {
             all: self.clone(),
             number,
         }
@@ -78,12 +78,12 @@ impl InFlight {
 impl State {
     fn add(&mut self, text: &Text) {
         for block in text.pieces() {
-            let (answers, _) = self
+            let (responses, _) = self
                 .blocks
                 .entry(block.as_ptr() as usize)
                 .or_insert_with(|| (0, block.len()));
-            *answers += 1;
-            if *answers == 1 {
+            *responses += 1;
+            if *responses == 1 {
                 self.bytes += block.len();
             }
         }
@@ -91,54 +91,54 @@ impl State {
 
     fn remove(&mut self, text: &Text) {
         for block in text.pieces() {
-            let place = block.as_ptr() as usize;
-            if let Some((answers, length)) = self.blocks.get_mut(&place) {
-                *answers -= 1;
-                if *answers == 0 {
+            let address = block.as_ptr() as usize;
+            if let Some((responses, length)) = self.blocks.get_mut(&address) {
+                *responses -= 1;
+                if *responses == 0 {
                     self.bytes -= *length;
-                    self.blocks.remove(&place);
+                    self.blocks.remove(&address);
                 }
             }
         }
     }
 }
 
-/// One answer in flight, counted until this is dropped.
-pub(super) struct Sending {
+/// Counts a response until it is dropped.
+pub(super) struct InFlightGuard {
     all: Arc<InFlight>,
     number: u64,
 }
 
-impl Drop for Sending {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         let mut state = self.all.lock();
-        // An answer that was cut is no longer counted.
-        if let Some(held) = state.answers.remove(&self.number) {
-            state.remove(&held.text);
+        // One that was cut is not counted any more.
+        if let Some(response) = state.responses.remove(&self.number) {
+            state.remove(&response.text);
         }
     }
 }
 
-/// A document as the body of an answer: its shared blocks, one after the other.
-pub(super) struct Document {
+/// The body of a response: the blocks of a document, in chunks that share their bytes.
+pub(super) struct DocumentBody {
     text: Text,
     block: usize,
-    sent: usize,
-    _sending: Option<Sending>,
+    sent_of_block: usize,
+    _guard: Option<InFlightGuard>,
 }
 
-impl Document {
-    pub(super) fn new(text: Text, sending: Option<Sending>) -> Self {
+impl DocumentBody {
+    pub(super) fn new(text: Text, guard: Option<InFlightGuard>) -> Self {
         Self {
             text,
             block: 0,
-            sent: 0,
-            _sending: sending,
+            sent_of_block: 0,
+            _guard: guard,
         }
     }
 }
 
-impl MessageBody for Document {
+impl MessageBody for DocumentBody {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
@@ -150,88 +150,17 @@ impl MessageBody for Document {
         let Some(block) = this.text.pieces().get(this.block) else {
             return Poll::Ready(None);
         };
-        let end = block.len().min(this.sent + PIECE_BYTES);
-        let piece = block.slice(this.sent..end);
+        let end = block.len().min(this.sent_of_block + CHUNK_BYTES);
+        let chunk = block.slice(this.sent_of_block..end);
         if end == block.len() {
             this.block += 1;
-            this.sent = 0;
+            this.sent_of_block = 0;
         } else {
-            this.sent = end;
+            this.sent_of_block = end;
         }
-        Poll::Ready(Some(Ok(piece)))
+        Poll::Ready(Some(Ok(chunk)))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MIB: usize = 1024 * 1024;
-
-    fn blocks(count: usize) -> Vec<Bytes> {
-        (0..count).map(|_| Bytes::from(vec![b'x'; MIB])).collect()
-    }
-
-    fn text(blocks: &[Bytes]) -> Text {
-        blocks.iter().cloned().collect()
-    }
-
-    fn is_cut(cut: &Arc<Notify>) -> bool {
-        use futures_util::FutureExt as _;
-        cut.notified().now_or_never().is_some()
-    }
-
-    #[test]
-    fn what_answers_share_counts_once_and_is_gone_with_the_last_of_them() {
-        let all = Arc::<InFlight>::default();
-        let mut document = blocks(40);
-        let first = all.begin(&text(&document), Arc::default());
-        document[7] = Bytes::from(vec![b'y'; MIB]);
-        let second = all.begin(&text(&document), Arc::default());
-        assert_eq!(all.lock().bytes, 41 * MIB);
-        drop(first);
-        assert_eq!(all.lock().bytes, 40 * MIB);
-        drop(second);
-        let state = all.lock();
-        assert_eq!((state.bytes, state.blocks.len()), (0, 0));
-    }
-
-    #[test]
-    fn the_oldest_are_cut_when_all_together_hold_too_much() {
-        let all = Arc::<InFlight>::default();
-        let cuts = [(); 6].map(|()| Arc::<Notify>::default());
-        let mut sending: Vec<_> = (0..4)
-            .map(|number| all.begin(&text(&blocks(16)), cuts[number].clone()))
-            .collect();
-        assert_eq!(all.lock().bytes, MOST_BYTES);
-        let newest = text(&blocks(16));
-        sending.push(all.begin(&newest, cuts[4].clone()));
-        sending.push(all.begin(&newest, cuts[5].clone()));
-        assert_eq!(cuts.each_ref().map(is_cut), [true, false, false, false, false, false]);
-        drop(sending);
-        assert_eq!(all.lock().bytes, 0, "what was cut is not counted off twice");
-    }
-
-    #[test]
-    fn a_document_larger_than_the_bound_is_sent_all_the_same() {
-        let all = Arc::<InFlight>::default();
-        let (large, cut) = (text(&blocks(100)), Arc::<Notify>::default());
-        let _sending = all.begin(&large, cut.clone());
-        let _another = all.begin(&text(&blocks(100)), Arc::default());
-        assert!(!is_cut(&cut));
-    }
-
-    #[test]
-    fn a_document_is_given_in_pieces_that_are_not_copied() {
-        let pieces = [Bytes::from(vec![b'a'; PIECE_BYTES + 5]), Bytes::from_static(b"end")];
-        let mut body = Document::new(pieces.iter().cloned().collect(), None);
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        let mut given = Vec::new();
-        while let Poll::Ready(Some(Ok(piece))) = Pin::new(&mut body).poll_next(&mut cx) {
-            given.push(piece);
-        }
-        let lengths: Vec<_> = given.iter().map(Bytes::len).collect();
-        assert_eq!(lengths, [PIECE_BYTES, 5, 3]);
-        assert_eq!(given[1].as_ptr(), pieces[0][PIECE_BYTES..].as_ptr());
-    }
-}
+mod tests;

@@ -1,12 +1,19 @@
 //! FreeSWITCH's side of HTTP: routes, credentials, the allow-list, TLS, health and metrics.
 //!
-//! Decides nothing about gateways: `xml_curl` makes the answers.
+//! Decides nothing about gateways: `xml_curl` makes the responses.
+//!
+//! A connection goes through `gate` (who is let in), `server` (TLS, actix-http), `connection` (one
+//! request and no more) and `routes` (an actix-web `App`).
 
-mod access;
 mod connection;
-pub mod gate;
+mod gate;
 mod in_flight;
-pub mod security;
-pub mod server;
-mod site;
-pub mod tls;
+mod request_log;
+mod routes;
+mod security;
+mod server;
+mod tls;
+
+pub use gate::{SwitchAddresses, most_connections};
+pub use server::{BindError, Server, bind};
+pub use tls::{Tls, TlsError, server_config};

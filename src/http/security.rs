@@ -1,6 +1,5 @@
-//! Who may speak to the HTTP side: networks for every path, Basic credentials for `/xml_curl`.
-//!
-//! Decides and nothing more: what a refusal looks like, and what is logged of it, stands in [`server`](super::server).
+//! Who may use the HTTP server: networks for every path, Basic credentials for `/xml_curl`. It
+//! decides only; others answer and log.
 
 use std::net::IpAddr;
 
@@ -13,24 +12,25 @@ use subtle::{Choice, ConstantTimeEq};
 
 use crate::settings::Credential;
 
-/// The `user:password` pairs that open `/xml_curl`, kept as hashes only.
-#[derive(Clone)]
-pub struct Credentials(Vec<[u8; 32]>);
+/// The `user:password` pairs of `http.credentials`, stored as hashes only.
+pub(super) struct Credentials(Vec<[u8; 32]>);
 
-/// What an `Authorization` header is worth.
+/// The result of checking an `Authorization` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// A pair we know, or nothing is asked for.
-    Admitted,
-    /// No header: the first half of how curl asks with `auth-scheme` any (FACTS 10), and no sign of anything wrong.
-    NotGiven,
-    /// Another scheme, no Basic credentials in it, or a pair we do not know.
+pub(super) enum Authentication {
+    /// A known pair, or none is required.
+    Accepted,
+    /// No header. With `auth-scheme` any, curl first asks without one (FACTS 10), so this is no
+    /// sign of an attack.
+    Missing,
+    /// Another scheme, a malformed header, or an unknown pair.
     Wrong,
 }
 
 impl Credentials {
-    /// With no pair at all everybody is admitted; that this is wanted on an open address is for the settings to check.
-    pub fn new(pairs: &[Credential]) -> Self {
+    /// Without any pair, everybody is accepted. The settings check that this is intended on an open
+    /// address.
+    pub(super) fn new(pairs: &[Credential]) -> Self {
         let hash = |pair: &Credential| {
             let mut hash = Sha256::new_with_prefix(&pair.user);
             hash.update(b":");
@@ -40,17 +40,17 @@ impl Credentials {
         Self(pairs.iter().map(hash).collect())
     }
 
-    /// Compares hashes, every one of them, each in constant time: how long it takes tells neither which pair came near nor how
-    /// long a pair is.
-    pub fn verdict(&self, authorization: Option<&[u8]>) -> Verdict {
+    /// Compares with all hashes, each in constant time, so that the time reveals neither a near
+    /// miss nor the length of a pair.
+    pub(super) fn check(&self, authorization: Option<&[u8]>) -> Authentication {
         if self.0.is_empty() {
-            return Verdict::Admitted;
+            return Authentication::Accepted;
         }
         let Some(authorization) = authorization else {
-            return Verdict::NotGiven;
+            return Authentication::Missing;
         };
         let Some(given) = basic(authorization) else {
-            return Verdict::Wrong;
+            return Authentication::Wrong;
         };
         let given: [u8; 32] = Sha256::digest(given).into();
         let known = self
@@ -58,9 +58,9 @@ impl Credentials {
             .iter()
             .fold(Choice::from(0), |known, pair| known | pair.ct_eq(&given));
         if known.into() {
-            Verdict::Admitted
+            Authentication::Accepted
         } else {
-            Verdict::Wrong
+            Authentication::Wrong
         }
     }
 }
@@ -73,27 +73,25 @@ fn basic(authorization: &[u8]) -> Option<Vec<u8>> {
         .then(|| STANDARD.decode(rest.trim_ascii()).ok())?
 }
 
-/// The networks whose addresses may connect.
-#[derive(Debug, Clone)]
-pub struct AllowList(Vec<IpNet>);
+/// The networks of `http.allow`.
+#[derive(Debug)]
+pub(super) struct AllowList(Vec<IpNet>);
 
 impl AllowList {
-    /// With no network at all every address is permitted.
-    pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
+    /// Without any network, every address is permitted.
+    pub(super) fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
         Self(networks.into_iter().map(canonical).collect())
     }
 
-    /// Whether the socket's peer may speak. Never ask this of an address out of a header: anybody writes those.
-    pub fn permits(&self, peer: Option<IpAddr>) -> bool {
-        self.0.is_empty()
-            || peer.is_some_and(|peer| {
-                let peer = peer.to_canonical();
-                self.0.iter().any(|network| network.contains(&peer))
-            })
+    /// Whether the peer of a socket may connect. Never pass an address from a header: any client
+    /// can write those.
+    pub(super) fn permits(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.0.is_empty() || self.0.iter().any(|network| network.contains(&peer))
     }
 }
 
-/// An IPv4 network written as IPv4-mapped IPv6, made the IPv4 network it is: on a `[::]` socket a peer comes as
+/// Turns an IPv4-mapped IPv6 network into the IPv4 network: on a `[::]` socket a peer is
 /// `::ffff:192.0.2.1`, and both spellings must mean the same.
 fn canonical(network: IpNet) -> IpNet {
     let IpNet::V6(v6) = network else { return network };
@@ -104,87 +102,4 @@ fn canonical(network: IpNet) -> IpNet {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn credentials(pairs: &[&str]) -> Credentials {
-        let pair = |pair: &&str| {
-            let (user, password) = pair.split_once(':').unwrap();
-            Credential {
-                user: user.to_owned(),
-                password: password.into(),
-            }
-        };
-        Credentials::new(&pairs.iter().map(pair).collect::<Vec<_>>())
-    }
-
-    fn header(pair: &str) -> Vec<u8> {
-        format!("Basic {}", STANDARD.encode(pair)).into_bytes()
-    }
-
-    #[test]
-    fn any_of_several_pairs_opens_and_nothing_near_it_does() {
-        let credentials = credentials(&["fs1:s3cret", "fs2:顶顶通:密码"]);
-        for pair in ["fs1:s3cret", "fs2:顶顶通:密码"] {
-            assert_eq!(credentials.verdict(Some(&header(pair))), Verdict::Admitted, "{pair}");
-        }
-        for pair in [
-            "fs1:s3cre",
-            "fs1:s3cret ",
-            "fs1:顶顶通:密码",
-            "FS1:s3cret",
-            "fs1:",
-            ":",
-            "",
-        ] {
-            assert_eq!(credentials.verdict(Some(&header(pair))), Verdict::Wrong, "{pair}");
-        }
-    }
-
-    #[test]
-    fn a_malformed_header_is_wrong_whatever_is_the_matter_with_it() {
-        let credentials = credentials(&["fs1:s3cret"]);
-        for given in [
-            "",
-            "Basic",
-            "Basic ",
-            "Basic !!!",
-            "Bearer ZnMxOnMzY3JldA==",
-            "ZnMxOnMzY3JldA==",
-            "Basic\u{a0}Zn",
-        ] {
-            assert_eq!(credentials.verdict(Some(given.as_bytes())), Verdict::Wrong, "{given}");
-        }
-        assert_eq!(credentials.verdict(None), Verdict::NotGiven);
-        assert_eq!(credentials.verdict(Some(b"bAsIc  ZnMxOnMzY3JldA==")), Verdict::Admitted);
-    }
-
-    #[test]
-    fn without_pairs_nothing_is_asked() {
-        assert_eq!(credentials(&[]).verdict(None), Verdict::Admitted);
-        assert_eq!(credentials(&[]).verdict(Some(b"Bearer x")), Verdict::Admitted);
-    }
-
-    #[test]
-    fn a_network_means_the_same_in_both_of_its_spellings() {
-        for network in ["192.0.2.0/24", "::ffff:192.0.2.0/120"] {
-            let allow = AllowList::new([network.parse().unwrap()]);
-            for (peer, permitted) in [
-                ("192.0.2.7", true),
-                ("::ffff:192.0.2.7", true),
-                ("192.0.3.7", false),
-                ("::ffff:192.0.3.7", false),
-                ("2001:db8::7", false),
-            ] {
-                assert_eq!(
-                    allow.permits(Some(peer.parse().unwrap())),
-                    permitted,
-                    "{peer} in {network}"
-                );
-            }
-            assert!(!allow.permits(None));
-        }
-        assert!(AllowList::new(["2001:db8::/32".parse().unwrap()]).permits(Some("2001:db8::7".parse().unwrap())));
-        assert!(AllowList::new([]).permits(Some("203.0.113.1".parse().unwrap())));
-    }
-}
+mod tests;

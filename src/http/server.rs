@@ -1,9 +1,9 @@
-//! The HTTP server: from the listening socket to the routes in `site`.
+//! The HTTP server: from the listening socket to the routes.
 //!
-//! actix-server accepts connections and hands them to its workers; actix-http speaks HTTP. Two
-//! things stand between them for which actix-web's `HttpServer` has no place: the decision who is
-//! let in, before the TLS handshake and before anything is read ([`gate`]), and the end of a
-//! connection after its first answer (`connection`).
+//! actix-server accepts connections and hands them to its workers; actix-http speaks HTTP. Between
+//! them trunkd does two things that actix-web's `HttpServer` has no hook for: it decides who is let
+//! in, before the TLS handshake and before anything is read ([`gate`]), and it ends a connection
+//! after its first response (`connection`).
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -29,35 +29,33 @@ use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::access::Peer;
-use super::connection::{DISCONNECT_TIMEOUT, Ended, OneRequest, converse};
+use super::connection::{ConnectionEnd, DISCONNECT_TIMEOUT, OneRequestIo, serve_one};
 use super::gate::{self, Gate, Refusal, SwitchAddresses};
+use super::request_log::Peer;
+use super::routes::{AppState, PLAIN, routes};
 use super::security::AllowList;
-use super::site::{PLAIN, Site, routes};
 use super::tls::{Tls, TlsError};
 use crate::health::Health;
 use crate::metrics::{HTTP_CUT, HTTP_REFUSED};
 use crate::settings::HttpSettings;
 use crate::shown::shown;
 use crate::throttle::Throttle;
-use crate::xml_curl::{Documents, Source};
+use crate::xml_curl::{ConfigSource, DocumentCache};
 
-/// How long a stop waits for requests that are being answered. The stop of trunkd itself waits
-/// less.
+/// How long actix waits at a stop for requests in flight. trunkd itself waits for a shorter time.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-/// A client may read nothing of its answer for this many times `http.request_timeout`.
-const STALLED_REQUEST_TIMEOUTS: u32 = 4;
-/// A connection may last this many times `http.request_timeout`, whatever it does: two minutes by
-/// default, enough for any answer.
-const CONNECTION_REQUEST_TIMEOUTS: u32 = 24;
-/// Clients turned away with a reason at the same time. Any others are dropped without one.
-const MOST_REASONS: usize = 64;
-/// Bytes read and discarded from a client that is turned away.
-const MOST_READ_OF_REFUSED: u64 = 16 * 1024;
-
-/// actix-http adds a piece of a body to a write buffer that holds less than this: the head of an
-/// answer goes out together with the first piece, and a slow reader costs one piece, not two.
-const ROOM_FOR_HEAD: usize = 1024;
+/// A client may read nothing of its response for this many times `http.request_timeout`.
+const STALL_FACTOR: u32 = 4;
+/// A connection may last this many times `http.request_timeout`: two minutes by default, enough for
+/// any response.
+const CONNECTION_FACTOR: u32 = 24;
+/// Clients that are refused with a reason at the same time. Others are dropped without one.
+const MAX_REFUSALS: usize = 64;
+/// Bytes read and discarded from a client that is refused.
+const MAX_READ_OF_REFUSED: u64 = 16 * 1024;
+/// actix-http adds a chunk of the body to a write buffer that holds less than this. So the head
+/// goes out together with the first chunk, and a slow reader costs one chunk, not two.
+const WRITE_BUFFER_BYTES: usize = 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -70,47 +68,47 @@ pub enum BindError {
 /// An HTTP server on a socket that is already listening.
 pub struct Server<S> {
     listener: TcpListener,
-    front: Arc<Front>,
-    site: Arc<Site<S>>,
+    frontend: Arc<Frontend>,
+    state: Arc<AppState<S>>,
     workers: usize,
-    most_connections: usize,
+    max_connections: usize,
     first_runtime: Option<oneshot::Sender<Handle>>,
 }
 
-/// Between the listening socket and the routes; shared by the workers.
-struct Front {
+/// What happens to a connection before the routes; shared by the workers.
+struct Frontend {
     gate: Arc<Gate>,
     tls: Option<Arc<Tls>>,
     request_timeout: Duration,
-    reasons: Semaphore,
-    lines: Lines,
+    refusals: Semaphore,
+    throttles: Throttles,
 }
 
-/// One throttle for each kind of log line that any client can cause.
+/// One throttle for each kind of line that any client can cause.
 #[derive(Default)]
-struct Lines {
+struct Throttles {
     tls: Throttle,
     no_http: Throttle,
     failed: Throttle,
     cut: Throttle,
 }
 
-/// Builds everything that can be built before it serves.
+/// Builds the server; [`Server::run`] starts it.
 ///
 /// # Errors
 /// A TLS file that cannot be used, or the socket.
-pub fn bind<S: Source>(
+pub fn bind<S: ConfigSource>(
     listener: TcpListener,
     settings: &HttpSettings,
     switches: Arc<SwitchAddresses>,
     source: Arc<S>,
-    documents: Documents,
+    cache: DocumentCache,
     health: Arc<Health>,
     prometheus: PrometheusHandle,
 ) -> Result<Server<S>, BindError> {
-    set_options(&listener, settings.request_timeout * STALLED_REQUEST_TIMEOUTS)?;
+    set_options(&listener, settings.request_timeout * STALL_FACTOR)?;
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
-    let most_connections = gate::most_connections(settings.max_connections, switches.count()) + MOST_REASONS;
+    let max_connections = gate::most_connections(settings.max_connections, switches.count()) + MAX_REFUSALS;
     let gate = Gate::new(
         AllowList::new(settings.allow.iter().copied()),
         switches,
@@ -118,25 +116,25 @@ pub fn bind<S: Source>(
         settings.max_connections,
         settings.request_timeout,
     );
-    let front = Front {
+    let frontend = Frontend {
         gate: Arc::new(gate),
         tls,
         request_timeout: settings.request_timeout,
-        reasons: Semaphore::new(MOST_REASONS),
-        lines: Lines::default(),
+        refusals: Semaphore::new(MAX_REFUSALS),
+        throttles: Throttles::default(),
     };
     Ok(Server {
         listener,
-        front: Arc::new(front),
-        site: Arc::new(Site::new(settings, source, documents, health, prometheus)),
+        frontend: Arc::new(frontend),
+        state: Arc::new(AppState::new(settings, source, cache, health, prometheus)),
         workers: settings.workers,
-        most_connections,
+        max_connections,
         first_runtime: None,
     })
 }
 
-/// Sets what accepted sockets inherit: the kernel ends a connection whose client acknowledges
-/// nothing for `limit` (the server would wait), and small writes are sent at once.
+/// Sets what accepted sockets inherit: small writes are not delayed, and the kernel ends a
+/// connection whose client acknowledges nothing for `limit`.
 fn set_options(listener: &TcpListener, limit: Duration) -> io::Result<()> {
     let socket = socket2::SockRef::from(listener);
     socket.set_tcp_nodelay(true)?;
@@ -147,40 +145,40 @@ fn set_options(listener: &TcpListener, limit: Duration) -> io::Result<()> {
     Ok(())
 }
 
-impl<S: Source> Server<S> {
-    /// The TLS files, if it serves HTTPS.
+impl<S: ConfigSource> Server<S> {
+    /// The TLS files, if the server speaks HTTPS.
     pub fn tls(&self) -> Option<Arc<Tls>> {
-        self.front.tls.clone()
+        self.frontend.tls.clone()
     }
 
-    /// Sends the runtime of the first worker to `first_runtime`. What every answer waits for should
-    /// run there: two threads that wake each other cost a small answer a third more time.
+    /// Sends the runtime of the first worker to `first_runtime`. What every response waits for
+    /// should run there: if two threads must wake each other, a small response takes a third
+    /// longer.
     pub fn send_runtime_to(&mut self, first_runtime: oneshot::Sender<Handle>) {
         self.first_runtime = Some(first_runtime);
     }
 
-    /// Serves until `stop`; returns when the requests in flight are answered or have run out of
-    /// time.
+    /// Serves until `stop`. Returns when the requests in flight are answered or out of time.
     ///
     /// # Errors
     /// The workers cannot be started, or the socket cannot be used.
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
-        let (front, site, stopping) = (self.front, self.site, stop.clone());
+        let (frontend, state, stopping) = (self.frontend, self.state, stop.clone());
         let first_runtime = Arc::new(Mutex::new(self.first_runtime));
         let factory = move || {
-            let (front, site, stop, first_runtime) =
-                (front.clone(), site.clone(), stopping.clone(), first_runtime.clone());
+            let (frontend, state, stop, first_runtime) =
+                (frontend.clone(), state.clone(), stopping.clone(), first_runtime.clone());
             fn_factory(move || {
                 let mut first_runtime = first_runtime.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(first_runtime) = first_runtime.take() {
                     let _ = first_runtime.send(Handle::current());
                 }
-                worker(front.clone(), site.clone(), stop.clone())
+                worker(frontend.clone(), state.clone(), stop.clone())
             })
         };
         let server = actix_server::Server::build()
             .workers(self.workers)
-            .max_concurrent_connections(self.most_connections)
+            .max_concurrent_connections(self.max_connections)
             .shutdown_timeout(SHUTDOWN_TIMEOUT.as_secs())
             .shutdown_signal(stop.cancelled_owned())
             .listen("http", self.listener, factory)?;
@@ -190,39 +188,39 @@ impl<S: Source> Server<S> {
 
 type Io = Either<TcpStream, TlsStream<TcpStream>>;
 
-/// The service that one worker runs for each connection.
-async fn worker<S: Source>(
-    front: Arc<Front>,
-    site: Arc<Site<S>>,
+/// The service of one worker; it is called for each connection.
+async fn worker<S: ConfigSource>(
+    frontend: Arc<Frontend>,
+    state: Arc<AppState<S>>,
     stop: CancellationToken,
 ) -> Result<impl Service<TcpStream, Response = (), Error = (), Future = impl Future<Output = Result<(), ()>>>, ()> {
     let signal = stop.clone();
     let service = HttpService::build()
         .keep_alive(KeepAlive::Disabled)
-        .client_request_timeout(front.request_timeout)
+        .client_request_timeout(frontend.request_timeout)
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-        .h1_write_buffer_size(ROOM_FOR_HEAD)
+        .h1_write_buffer_size(WRITE_BUFFER_BYTES)
         .graceful_shutdown_signal(move || signal.clone().cancelled_owned())
-        .on_connect_ext(|io: &OneRequest<Io>, data| {
+        .on_connect_ext(|io: &OneRequestIo<Io>, data| {
             data.insert(io.exchange().clone());
         })
-        .finish(map_config(routes(site), |()| AppConfig::default()))
+        .finish(map_config(routes(state), |()| AppConfig::default()))
         .new_service(())
         .await?;
     let service = Rc::new(service);
     Ok(fn_service(move |socket: TcpStream| {
-        let (front, service, stop) = (front.clone(), service.clone(), stop.clone());
+        let (frontend, service, stop) = (frontend.clone(), service.clone(), stop.clone());
         async move {
-            front.serve(&*service, socket, stop).await;
+            frontend.serve(&*service, socket, stop).await;
             Ok(())
         }
     }))
 }
 
-impl Front {
+impl Frontend {
     async fn serve<H>(&self, service: &H, socket: TcpStream, stop: CancellationToken)
     where
-        H: Service<(OneRequest<Io>, Protocol, Option<SocketAddr>), Response = (), Error = DispatchError>,
+        H: Service<(OneRequestIo<Io>, Protocol, Option<SocketAddr>), Response = (), Error = DispatchError>,
     {
         let Ok(peer) = socket.peer_addr() else {
             return;
@@ -230,19 +228,19 @@ impl Front {
         let Some(admitted) = stop.run_until_cancelled(self.gate.admit(peer)).await else {
             return;
         };
-        let place = match admitted {
-            Ok(place) => place,
-            Err(refusal) => return self.turn_away(socket, refusal).await,
+        let permit = match admitted {
+            Ok(permit) => permit,
+            Err(refusal) => return self.refuse(socket, refusal).await,
         };
         let Some(Some(io)) = stop.run_until_cancelled(self.secure(socket, peer)).await else {
             return;
         };
-        let limit = self.request_timeout * CONNECTION_REQUEST_TIMEOUTS;
-        self.log_end(peer, converse(service, io, peer, limit).await);
-        drop(place);
+        let limit = self.request_timeout * CONNECTION_FACTOR;
+        self.log_end(peer, serve_one(service, io, peer, limit).await);
+        drop(permit);
     }
 
-    /// Does the TLS handshake, if there is one to do. `None` when it fails.
+    /// Does the TLS handshake, if the server speaks HTTPS. `None` if it fails.
     async fn secure(&self, socket: TcpStream, peer: SocketAddr) -> Option<Io> {
         let Some(tls) = &self.tls else {
             return Some(Either::Left(socket));
@@ -254,16 +252,20 @@ impl Front {
             Err(_) => format!("it took longer than http.request_timeout ({:?})", self.request_timeout),
         };
         counter!(HTTP_REFUSED, "reason" => "tls").increment(1);
-        if let Some(held) = self.lines.tls.pass(Instant::now()) {
+        if let Some(held) = self.throttles.tls.pass(Instant::now()) {
             let (peer, error) = (Peer(Some(peer)), shown(&error));
-            warn!(%peer, held, "TLS handshake failed: {error}; check the client's URL and certificates against http.tls");
+            warn!(
+                %peer,
+                held,
+                "TLS handshake failed: {error}; check the client's URL and certificates against http.tls"
+            );
         }
         None
     }
 
-    /// Gives the reason over plain HTTP; over TLS there is no telling without a handshake.
-    async fn turn_away(&self, mut socket: TcpStream, refusal: Refusal) {
-        let Ok(_reason) = self.reasons.try_acquire() else {
+    /// Sends the reason, if this is plain HTTP: with TLS, that would take a handshake.
+    async fn refuse(&self, mut socket: TcpStream, refusal: Refusal) {
+        let Ok(_permit) = self.refusals.try_acquire() else {
             return;
         };
         if self.tls.is_some() {
@@ -276,51 +278,45 @@ impl Front {
                 "there are as many connections as http.max_connections allows\n",
             ),
         };
-        let answer = format!(
+        let response = format!(
             "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\ncontent-type: {PLAIN}\r\n\r\n{reason}",
             reason.len()
         );
         let goodbye = async {
-            socket.write_all(answer.as_bytes()).await?;
+            socket.write_all(response.as_bytes()).await?;
             socket.shutdown().await?;
-            // Closing a socket with unread bytes in it discards what was written.
-            let mut rest = socket.take(MOST_READ_OF_REFUSED);
+            // A socket that is closed with unread bytes in it loses what was written.
+            let mut rest = socket.take(MAX_READ_OF_REFUSED);
             tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
         };
         let _ = timeout(DISCONNECT_TIMEOUT, goodbye).await;
     }
 
-    fn log_end(&self, peer: SocketAddr, ended: Ended) {
+    fn log_end(&self, peer: SocketAddr, end: ConnectionEnd) {
         let peer = Peer(Some(peer));
-        let pass = |line: &Throttle| line.pass(Instant::now());
-        match ended {
-            Ended::Normally => {}
-            Ended::Failed(DispatchError::Parse(error)) => {
-                if let Some(held) = pass(&self.lines.no_http) {
-                    let error = error.to_string();
-                    warn!(%peer, held, "not an HTTP request: {}", shown(&error));
+        let pass = |throttle: &Throttle| throttle.pass(Instant::now());
+        match end {
+            ConnectionEnd::Normally => {}
+            ConnectionEnd::Failed(DispatchError::Parse(error)) => {
+                if let Some(held) = pass(&self.throttles.no_http) {
+                    warn!(%peer, held, "not an HTTP request: {}", shown(&error.to_string()));
                 }
             }
-            Ended::Failed(error) => {
-                if let Some(held) = pass(&self.lines.failed) {
-                    let error = error.to_string();
-                    debug!(%peer, held, "connection failed: {}", shown(&error));
+            ConnectionEnd::Failed(error) => {
+                if let Some(held) = pass(&self.throttles.failed) {
+                    debug!(%peer, held, "connection failed: {}", shown(&error.to_string()));
                 }
             }
-            Ended::TooLong => {
+            ConnectionEnd::TooLong => {
                 counter!(HTTP_CUT, "reason" => "too_long").increment(1);
-                if let Some(held) = pass(&self.lines.failed) {
-                    debug!(%peer, held, "connection cut: it took too long");
+                if let Some(held) = pass(&self.throttles.failed) {
+                    debug!(%peer, held, "connection cut: it reached its time limit");
                 }
             }
-            Ended::Cut => {
+            ConnectionEnd::Cut => {
                 counter!(HTTP_CUT, "reason" => "memory").increment(1);
-                if let Some(held) = pass(&self.lines.cut) {
-                    warn!(
-                        %peer,
-                        held,
-                        "connection cut: it read so slowly that old documents took too much memory"
-                    );
+                if let Some(held) = pass(&self.throttles.cut) {
+                    warn!(%peer, held, "connection cut: it read so slowly that old documents took too much memory");
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! Certificate files → what rustls serves with. Every error names the file and the fix, and none
-//! shows what a file holds.
+//! Certificate files → the configuration of rustls. Every error names the file and the fix, and
+//! none shows what is in a file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +22,8 @@ pub enum TlsError {
         source: std::io::Error,
     },
     #[error(
-        "http.tls.{key}: {} is damaged: a PEM section in it does not begin, end or decode as it should; write it anew",
+        "http.tls.{key}: {} is damaged: a PEM section in it does not begin, end or decode as it should; \
+         create the file again",
         path.display()
     )]
     Damaged { key: &'static str, path: PathBuf },
@@ -34,8 +35,8 @@ pub enum TlsError {
     )]
     NoKey { path: PathBuf },
     #[error(
-        "http.tls: the key in {} and the first certificate in {} cannot be used together: {source}; the server's own certificate \
-         comes first in the chain", key.display(), cert.display()
+        "http.tls: the key in {} and the first certificate in {} cannot be used together: {source}; the \
+         server's own certificate comes first in the chain", key.display(), cert.display()
     )]
     Pair {
         cert: PathBuf,
@@ -57,7 +58,7 @@ pub enum TlsError {
     Protocol(rustls::Error),
 }
 
-/// The TLS files, and the configuration last read from them.
+/// The TLS files, and the configuration loaded from them.
 pub struct Tls {
     files: TlsSettings,
     current: ArcSwap<ServerConfig>,
@@ -71,11 +72,11 @@ impl Tls {
         Ok(Self { files, current })
     }
 
-    /// Reads the files again: a renewed certificate, a new revocation list. Open connections stay
-    /// open.
+    /// Loads the files again, for a renewed certificate or a new revocation list. Open connections
+    /// stay open.
     ///
     /// # Errors
-    /// As [`Tls::load`]; then the configuration read before stays in use.
+    /// As [`Tls::load`]; then the configuration loaded before stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         self.current.store(Arc::new(server_config(&self.files)?));
         Ok(())
@@ -92,8 +93,7 @@ impl Tls {
 /// # Errors
 /// A file that cannot be used: see [`TlsError`].
 pub fn server_config(files: &TlsSettings) -> Result<ServerConfig, TlsError> {
-    // Named here and not taken from the process: a default that some other crate installs must not
-    // change what we serve.
+    // Not the default of the process, which another crate could install.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let chain = certificates("cert", &files.cert)?;
     let private_key = private_key(&files.key)?;
@@ -117,9 +117,9 @@ pub fn server_config(files: &TlsSettings) -> Result<ServerConfig, TlsError> {
     Ok(config)
 }
 
-/// With revocation lists, every certificate of a client's chain must be known not to be revoked: an
-/// authority without a list in the file lets nobody in. A list past its next update stays in use:
-/// otherwise a list that was not renewed in time would lock out every switch at once.
+/// With revocation lists, every certificate in a client's chain must be covered by one: an
+/// authority without a list lets nobody in. An expired list stays in use; otherwise a late renewal
+/// would lock out all switches.
 fn client_verifier(
     ca: &Path,
     crl: Option<&Path>,
@@ -174,8 +174,8 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     })
 }
 
-/// Leaves out what the parser says beside an I/O error: it quotes the line it stumbled on, and that
-/// line may be a key's.
+/// Leaves out the parser's message, unless it is an I/O error: it quotes the line that it failed
+/// on, which may be part of a key.
 fn unusable(key: &'static str, path: &Path, error: pem::Error) -> TlsError {
     let path = path.to_owned();
     match error {
@@ -185,141 +185,4 @@ fn unusable(key: &'static str, path: &Path, error: pem::Error) -> TlsError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rcgen::{CertificateParams, KeyPair};
-    use tempfile::TempDir;
-
-    struct Files {
-        dir: TempDir,
-    }
-
-    impl Files {
-        fn new() -> Self {
-            Self {
-                dir: TempDir::new().unwrap(),
-            }
-        }
-
-        fn write(&self, name: &str, content: &str) -> PathBuf {
-            let path = self.dir.path().join(name);
-            std::fs::write(&path, content).unwrap();
-            path
-        }
-    }
-
-    fn pair() -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let cert = CertificateParams::new(vec!["localhost".into()])
-            .unwrap()
-            .self_signed(&key)
-            .unwrap();
-        (cert.pem(), key.serialize_pem())
-    }
-
-    fn config(cert: &Path, key: &Path, client_ca: Option<&Path>) -> Result<ServerConfig, TlsError> {
-        server_config(&TlsSettings {
-            cert: cert.to_owned(),
-            key: key.to_owned(),
-            client_ca: client_ca.map(Path::to_owned),
-            client_crl: None,
-        })
-    }
-
-    fn error(cert: &Path, key: &Path, client_ca: Option<&Path>) -> String {
-        config(cert, key, client_ca).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_chain_with_its_key_is_taken() {
-        let files = Files::new();
-        let (cert, key) = pair();
-        let cert = files.write("cert.pem", &cert);
-        assert!(config(&cert, &files.write("key.pem", &key), Some(&cert)).is_ok());
-    }
-
-    #[test]
-    fn a_revocation_list_that_cannot_be_used_is_named_with_its_file() {
-        let files = Files::new();
-        let (cert, key) = pair();
-        let cert = files.write("cert.pem", &cert);
-        let mut settings = TlsSettings {
-            key: files.write("key.pem", &key),
-            client_ca: Some(cert.clone()),
-            client_crl: None,
-            cert: cert.clone(),
-        };
-        let no_list = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
-        for (list, says) in [
-            (files.dir.path().join("absent.pem"), "http.tls.client_crl: cannot read"),
-            (cert, "cert.pem holds no revocation list"),
-            (files.write("no-list.pem", no_list), "no-list.pem cannot be used"),
-        ] {
-            settings.client_crl = Some(list);
-            let error = server_config(&settings).unwrap_err().to_string();
-            assert!(error.contains(says), "{error}\nlacks: {says}");
-        }
-        settings.client_ca = None;
-        let error = server_config(&settings).unwrap_err().to_string();
-        assert!(error.contains("without http.tls.client_ca"), "{error}");
-    }
-
-    #[test]
-    fn what_cannot_be_used_is_named_with_its_file() {
-        let files = Files::new();
-        let (cert, key) = pair();
-        let (_, other_key) = pair();
-        let good_cert = files.write("cert.pem", &cert);
-        let good_key = files.write("key.pem", &key);
-        let absent = files.dir.path().join("absent.pem");
-        let empty = files.write("empty.pem", "");
-
-        for (error, says) in [
-            (error(&absent, &good_key, None), "http.tls.cert: cannot read"),
-            (error(&good_cert, &absent, None), "http.tls.key: cannot read"),
-            (error(&good_key, &good_key, None), "key.pem holds no certificate"),
-            (error(&empty, &good_key, None), "empty.pem holds no certificate"),
-            (error(&good_cert, &good_cert, None), "cert.pem holds no private key"),
-            (
-                error(&good_cert, &files.write("other.pem", &other_key), None),
-                "other.pem and the first certificate in",
-            ),
-            (error(&good_cert, &good_key, Some(&empty)), "http.tls.client_ca: "),
-            (
-                error(&good_cert, &good_key, Some(&good_key)),
-                "key.pem holds no certificate",
-            ),
-        ] {
-            assert!(error.contains(says), "{error}\nlacks: {says}");
-        }
-    }
-
-    #[test]
-    fn a_damaged_or_encrypted_key_is_told_without_a_word_of_it() {
-        let files = Files::new();
-        let (cert, key) = pair();
-        let cert = files.write("cert.pem", &cert);
-        let secret = key.lines().nth(1).unwrap();
-
-        let damaged = error(
-            &cert,
-            &files.write("damaged.pem", &key.replacen(&secret[..4], "!!!!", 1)),
-            None,
-        );
-        assert!(damaged.contains("damaged.pem is damaged"), "{damaged}");
-        let cut = error(
-            &cert,
-            &files.write("cut.pem", &format!("-----BEGIN {secret}\n{key}")),
-            None,
-        );
-        for error in [&damaged, &cut] {
-            assert!(!error.contains(&secret[8..]), "{error}");
-        }
-        let encrypted = error(
-            &cert,
-            &files.write("encrypted.pem", &key.replace("PRIVATE", "ENCRYPTED PRIVATE")),
-            None,
-        );
-        assert!(encrypted.contains("openssl pkey"), "{encrypted}");
-    }
-}
+mod tests;

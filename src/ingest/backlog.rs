@@ -1,5 +1,6 @@
-//! Events on their way to Redis. Bounded: with Redis away for long, the channel and the list lose the oldest events, which are counted; the
-//! hashes lose nothing, since the newest event of each gateway stays. Where there is no channel and no list, that is all that ever waits.
+//! Events on their way to Redis. Bounded: while Redis is away for long, the channel and the list lose the oldest events,
+//! which are counted. The hashes lose nothing, because the newest event of each gateway stays. Without a channel and a
+//! list, that is all that ever waits. Pure.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,21 +22,21 @@ impl AsRef<Observation> for Entry {
     }
 }
 
-/// How much waits at most.
+/// The most that may wait.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// Events that wait whole.
     pub(super) events: usize,
-    /// Memory, of those and of what waits for the hashes alone. The switch decides how long an event is.
+    /// Memory, of those and of what waits for the hashes alone: the switch decides how long an event is.
     pub(super) bytes: usize,
 }
 
-/// What found no room.
+/// What was dropped for lack of room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Dropped {
-    /// Events that the channel and the list do not get.
+    /// Events that are missing in the channel and the list.
     pub(super) announcements: u64,
-    /// Gateways whose state the hashes do not get: a snapshot is due.
+    /// Gateways whose state is missing in the hashes: a snapshot is due.
     pub(super) states: u64,
 }
 
@@ -43,12 +44,12 @@ pub(super) struct Dropped {
 #[derive(Debug)]
 pub(super) struct Backlog {
     entries: VecDeque<Entry>,
-    /// For the hashes alone, and older than all of `entries`.
+    /// For the hashes alone. All are older than `entries`.
     newest: Newest,
     limits: Limits,
-    /// What all of it takes.
+    /// About what all of it takes in memory.
     bytes: usize,
-    /// Whether there is a channel or a list, that every event goes to.
+    /// There is a channel or a list, which gets every event.
     announces: bool,
     dropped: Dropped,
 }
@@ -61,7 +62,7 @@ struct Newest {
 }
 
 impl Entry {
-    /// What it takes in memory, about: the event, the texts in its row, which are the event's, and the rest of both.
+    /// About what it takes in memory: the event, its texts again in the row, and the rest of both.
     fn bytes(&self) -> usize {
         const REST: usize = 768;
         2 * self.observation.json.len() + REST
@@ -81,7 +82,7 @@ impl Backlog {
     }
 
     pub(super) fn push(&mut self, mut entry: Entry) {
-        // Else the whole read buffer that it is a part of would stay with it.
+        // A slice would keep the whole read buffer alive.
         entry.observation.json = Bytes::copy_from_slice(&entry.observation.json);
         self.bytes += entry.bytes();
         if self.announces || entry.observation.change == Change::Nothing {
@@ -96,24 +97,24 @@ impl Backlog {
         self.entries.len() + self.newest.of.len()
     }
 
-    /// How many more events of `event_bytes` find room before others are dropped for them.
+    /// How many more events of `event_bytes` fit before others are dropped.
     pub(super) fn room(&self, event_bytes: usize) -> usize {
         let bytes = self.limits.bytes.saturating_sub(self.bytes);
         let events = self.limits.events.saturating_sub(self.entries.len());
         events.min(bytes / event_bytes)
     }
 
-    /// What was lost since this was last asked.
+    /// What was dropped since the last call.
     pub(super) fn take_dropped(&mut self) -> Dropped {
         std::mem::take(&mut self.dropped)
     }
 
-    /// Up to `most` events of one run and about `bytes`, oldest first; give them back with [`Backlog::put_back`] if they
+    /// Up to `max_events` of one run and about `max_bytes`, oldest first. Return them with [`Backlog::put_back`] if they
     /// could not be written.
-    pub(super) fn take(&mut self, most: usize, bytes: usize) -> Vec<Entry> {
-        let mut batch: Vec<Entry> = Vec::with_capacity(most.min(self.len()));
+    pub(super) fn take(&mut self, max_events: usize, max_bytes: usize) -> Vec<Entry> {
+        let mut batch: Vec<Entry> = Vec::with_capacity(max_events.min(self.len()));
         let before = self.bytes;
-        while batch.len() < most && before - self.bytes < bytes {
+        while batch.len() < max_events && before - self.bytes < max_bytes {
             match self.newest.front().or(self.entries.front()) {
                 Some(entry) if batch.first().is_none_or(|first| first.core_uuid == entry.core_uuid) => {}
                 _ => break,
@@ -125,7 +126,7 @@ impl Backlog {
         batch
     }
 
-    /// Puts a batch that was taken back in front.
+    /// Returns a batch that was taken to the front.
     pub(super) fn put_back(&mut self, batch: Vec<Entry>) {
         for entry in batch.into_iter().rev() {
             let is_whole = match entry.observation.change {
@@ -142,8 +143,8 @@ impl Backlog {
         self.shed();
     }
 
-    /// The marks of this run that are higher than `newest` are not to be believed: what they are of goes to the channel and
-    /// the list, and not to the hashes.
+    /// Marks of this run that are higher than `newest` are wrong. Their events go to the channel and the list, but not to
+    /// the hashes.
     pub(super) fn distrust(&mut self, core_uuid: &str, newest: u64) {
         let is_odd = |entry: &Entry| &*entry.core_uuid == core_uuid && entry.observation.mark > newest;
         for entry in self.entries.iter_mut().filter(|entry| is_odd(entry)) {
@@ -165,7 +166,7 @@ impl Backlog {
     fn shed(&mut self) {
         while self.entries.len() > self.limits.events || self.bytes > self.limits.bytes {
             let Some(mut entry) = self.entries.pop_front() else {
-                // What is left is of each gateway the newest.
+                // Only the newest of each gateway is left.
                 let Some(entry) = self.newest.pop_front() else { return };
                 self.bytes -= entry.bytes();
                 self.dropped.states += 1;
@@ -183,7 +184,7 @@ impl Backlog {
 }
 
 impl Newest {
-    /// Answers what no longer takes room for it.
+    /// Returns the bytes that this freed.
     fn push(&mut self, entry: Entry) -> usize {
         let gateway = entry.observation.gateway.clone();
         match self.of.remove(&gateway) {
@@ -215,7 +216,7 @@ impl Newest {
         self.of.remove(gateway)
     }
 
-    /// Puts an older one in front; a newer one that came meanwhile stands.
+    /// Returns an older one to the front. A newer one that came meanwhile stays. Returns the bytes that this freed.
     fn put_back(&mut self, entry: Entry) -> usize {
         let gateway = entry.observation.gateway.clone();
         match self.of.remove(&gateway) {
@@ -235,11 +236,11 @@ impl Newest {
     }
 }
 
-/// What is left of two changes of a gateway.
+/// Two changes of a gateway as one.
 fn newer(before: Entry, after: Entry) -> Entry {
     let is_one_run = before.core_uuid == after.core_uuid;
     match (&before.observation.change, &after.observation.change) {
-        // The row is the newer one's, the value in the gateways hash the older one's.
+        // The newer one has the row, the older one the value for the gateways hash.
         (Change::Set(_), Change::Note(row)) if is_one_run && after.observation.mark >= before.observation.mark => {
             let row = row.clone();
             let observation = Observation {
@@ -250,186 +251,11 @@ fn newer(before: Entry, after: Entry) -> Entry {
             Entry { observation, ..before }
         }
         (Change::Delete, Change::Note(_)) if is_one_run => before,
-        // Of one run, the mark says what is newer: a late event may come last.
+        // Within a run the mark says which is newer: a late event may come last.
         _ if is_one_run && before.observation.mark > after.observation.mark => before,
         _ => after,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn entry(sequence: u64, gateway: &str, core: &str) -> Entry {
-        let observation = Observation {
-            sequence,
-            gateway: gateway.into(),
-            change: Change::Delete,
-            mark: sequence,
-            json: Bytes::new(),
-            announce: true,
-            is_odd: false,
-        };
-        Entry {
-            core_uuid: core.into(),
-            observation,
-        }
-    }
-
-    fn events(events: usize) -> Limits {
-        let bytes = usize::MAX;
-        Limits { events, bytes }
-    }
-
-    fn long(sequence: u64, gateway: &str, bytes: usize) -> Entry {
-        let mut entry = entry(sequence, gateway, "core");
-        entry.observation.json = vec![b'x'; bytes].into();
-        entry
-    }
-
-    #[test]
-    fn long_events_are_dropped_by_their_bytes_and_counted() {
-        const BUDGET: usize = 1_000_000;
-        let limits = Limits {
-            events: 20_000,
-            bytes: BUDGET,
-        };
-        let mut backlog = Backlog::new(limits, true);
-        for sequence in 1..=1000 {
-            backlog.push(long(sequence, &format!("g{}", sequence % 3), 60_000));
-            assert!(backlog.bytes <= BUDGET);
-        }
-        let dropped = backlog.take_dropped();
-        let kept = backlog.entries.len() as u64;
-        assert!(
-            (2..8).contains(&kept) && dropped.announcements + kept == 1000,
-            "{dropped:?}"
-        );
-        // The newest of each gateway is among what stayed.
-        assert_eq!(dropped.states, 0);
-        assert_eq!(
-            backlog.take(10, 100_000).len(),
-            1,
-            "a batch is bounded by its bytes too"
-        );
-        let rest = backlog.take(usize::MAX, usize::MAX);
-        assert_eq!((backlog.len(), backlog.bytes), (0, 0));
-        backlog.put_back(rest);
-
-        let mut backlog = Backlog::new(limits, true);
-        for sequence in 1..=1000 {
-            backlog.push(long(sequence, &format!("made-up-{sequence}"), 60_000));
-            assert!(backlog.bytes <= BUDGET);
-        }
-        let dropped = backlog.take_dropped();
-        assert!(dropped.states > 900, "{dropped:?}");
-    }
-
-    #[test]
-    fn a_note_takes_no_value_from_the_hash() {
-        let row = |reason: &str| {
-            let reason = Some(reason.to_owned());
-            Arc::new(crate::observed::Row {
-                reason,
-                ..crate::observed::Row::unknown(jiff::Timestamp::UNIX_EPOCH)
-            })
-        };
-        let with = |sequence, mark, change| {
-            let mut entry = long(sequence, "g", 10 * sequence as usize);
-            (entry.observation.mark, entry.observation.change) = (mark, change);
-            entry
-        };
-        let set = with(1, 1, Change::Set(row("old")));
-        let note = with(2, 1, Change::Note(row("new")));
-        let mut backlog = Backlog::new(events(9), false);
-        backlog.push(set.clone());
-        backlog.push(note.clone());
-        let both = backlog.take(9, usize::MAX);
-        assert_eq!((both.len(), both[0].observation.json.len()), (1, 10));
-        assert_eq!(both[0].observation.change, Change::Set(row("new")));
-        // It came while the batch was on its way.
-        backlog.push(note.clone());
-        backlog.put_back(vec![set.clone()]);
-        assert_eq!(backlog.take(9, usize::MAX), both);
-        backlog.push(note);
-        backlog.push(with(3, 3, Change::Set(row("newer"))));
-        assert_eq!(
-            backlog.take(9, usize::MAX)[0].observation.change,
-            Change::Set(row("newer"))
-        );
-        assert_eq!(backlog.bytes, 0);
-    }
-
-    #[test]
-    fn a_batch_never_mixes_two_runs() {
-        let mut backlog = Backlog::new(events(10), true);
-        for (sequence, core) in [(7, "a"), (8, "a"), (1, "b")] {
-            backlog.push(entry(sequence, "g", core));
-        }
-        let sizes: Vec<_> = std::iter::from_fn(|| Some(backlog.take(10, usize::MAX)).filter(|batch| !batch.is_empty()))
-            .map(|b| b.len())
-            .collect();
-        assert_eq!(sizes, [2, 1]);
-    }
-
-    #[test]
-    fn with_no_channel_and_no_list_the_newest_of_each_gateway_waits_and_nothing_is_dropped() {
-        let mut backlog = Backlog::new(events(2), false);
-        for sequence in 1..=100 {
-            backlog.push(entry(sequence, ["a", "b", "c"][sequence as usize % 3], "core"));
-        }
-        let mut late = entry(50, "a", "core");
-        late.observation.mark = 50;
-        backlog.push(late);
-        let batch = backlog.take(10, usize::MAX);
-        backlog.put_back(batch);
-        backlog.push(entry(101, "c", "core"));
-        let sequences: Vec<_> = backlog
-            .take(10, usize::MAX)
-            .iter()
-            .map(|e| e.observation.sequence)
-            .collect();
-        assert_eq!(sequences, [100, 101, 99]);
-        assert_eq!(backlog.take_dropped(), Dropped::default());
-    }
-
-    proptest! {
-        /// Whatever is pushed, taken and put back: order is kept, the bound holds, each gateway's newest change arrives, and what the
-        /// channel did not get was counted.
-        #[test]
-        fn nothing_is_lost_uncounted_and_the_newest_of_each_gateway_stays(
-            steps in proptest::collection::vec((0u8..4, 0u8..5, 1usize..7), 1..200),
-            limit in 1usize..20,
-        ) {
-            let mut backlog = Backlog::new(events(limit), true);
-            let (mut written, mut newest, mut pushed, mut dropped) = (Vec::new(), std::collections::HashMap::new(), 0u64, 0u64);
-            for (kind, gateway, size) in steps {
-                match kind {
-                    0 | 1 => {
-                        pushed += 1;
-                        newest.insert(gateway.to_string(), pushed);
-                        backlog.push(entry(pushed, &gateway.to_string(), "core"));
-                    }
-                    2 => { let batch = backlog.take(size, usize::MAX); backlog.put_back(batch); }
-                    _ => written.extend(backlog.take(size, usize::MAX)),
-                }
-                dropped += backlog.take_dropped().announcements;
-                prop_assert!(backlog.len() <= limit + 5);
-            }
-            written.extend(backlog.take(usize::MAX, usize::MAX));
-            dropped += backlog.take_dropped().announcements;
-            prop_assert_eq!(backlog.len(), 0);
-            let announced: Vec<_> = written.iter().filter(|e| e.observation.announce).map(|e| e.observation.sequence).collect();
-            prop_assert!(announced.is_sorted());
-            prop_assert_eq!(announced.len() as u64 + dropped, pushed);
-            let mut last = std::collections::HashMap::new();
-            for entry in &written {
-                let before = last.insert(entry.observation.gateway.to_string(), entry.observation.sequence);
-                prop_assert!(before.is_none_or(|before| before < entry.observation.sequence));
-            }
-            prop_assert_eq!(last, newest);
-        }
-    }
-}
+mod tests;

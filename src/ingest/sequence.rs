@@ -1,23 +1,23 @@
-//! Which `Event-Sequence` is to be believed. Pure.
+//! Which `Event-Sequence` is plausible. Pure.
 //!
-//! FreeSWITCH counts all its events, so the sequences of those that are heard have gaps; and dispatch threads may change
-//! their order (FACTS 32). But between two heartbeats it gets only so far, and only so much is ever late. A sequence
-//! beyond that is odd: taken at its word it would make every later event an old one. So it is set aside, and a snapshot
-//! tells the state. Several odd ones in a row that agree with one another are right, and what was believed is not.
+//! FreeSWITCH numbers all its events, so the ones that we receive have gaps, and its dispatch threads may reorder them
+//! (FACTS 32). But there is a limit to how far it gets between two heartbeats, and to how late an event can be. A sequence
+//! beyond that is odd: if it were believed, every later event would count as old. So its event is ignored, and a snapshot
+//! gets the state. When several odd sequences in a row are consistent, they are right, and the ones before were wrong.
 
-/// What comes before the next heartbeat (20 s) of a switch that fires 50,000 events a second.
-const LEAP: u64 = 1_000_000;
-/// FreeSWITCH keeps so many events for a listener that is behind (FACTS 33).
-const LATE: u64 = 100_000;
-/// So many odd ones that agree are believed.
+/// A switch that fires 50,000 events a second gets so far between two heartbeats (20 s).
+const MAX_LEAP: u64 = 1_000_000;
+/// FreeSWITCH keeps so many events for a slow listener (FACTS 33).
+const MAX_LATE: u64 = 100_000;
+/// So many consecutive odd ones are believed.
 const WITNESSES: u32 = 3;
 
-/// Of one connection.
+/// The sequences of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Sequences {
-    /// The highest that is believed.
+    /// The highest believed one.
     newest: Option<u64>,
-    /// The last odd one, and how many agreed with one another up to it.
+    /// The last odd one, and how many in a row were consistent up to it.
     odd: Option<(u64, u32)>,
 }
 
@@ -25,17 +25,17 @@ pub(super) struct Sequences {
 pub(super) enum Verdict {
     Believed,
     Odd,
-    /// Believed now, and what was believed before is not.
-    Turned,
+    /// This one is believed, and those before it were wrong.
+    Reset,
 }
 
 impl Sequences {
-    /// The highest that is believed, 0 when none was heard.
+    /// The highest believed one, 0 before the first.
     pub(super) fn newest(&self) -> u64 {
         self.newest.unwrap_or_default()
     }
 
-    pub(super) fn hear(&mut self, sequence: u64) -> Verdict {
+    pub(super) fn judge(&mut self, sequence: u64) -> Verdict {
         if self.newest.is_none_or(|newest| follows(newest, sequence)) {
             self.newest = self.newest.max(Some(sequence));
             self.odd = None;
@@ -55,12 +55,12 @@ impl Sequences {
             newest: Some(sequence),
             odd: None,
         };
-        Verdict::Turned
+        Verdict::Reset
     }
 }
 
 fn follows(newest: u64, sequence: u64) -> bool {
-    (newest.saturating_sub(LATE)..=newest.saturating_add(LEAP)).contains(&sequence)
+    (newest.saturating_sub(MAX_LATE)..=newest.saturating_add(MAX_LEAP)).contains(&sequence)
 }
 
 #[cfg(test)]
@@ -69,7 +69,7 @@ mod tests {
 
     fn verdicts(sequences: &[u64]) -> Vec<Verdict> {
         let mut of = Sequences::default();
-        sequences.iter().map(|sequence| of.hear(*sequence)).collect()
+        sequences.iter().map(|sequence| of.judge(*sequence)).collect()
     }
 
     #[test]
@@ -83,7 +83,7 @@ mod tests {
         let heard = [1000, 1 << 50, 1001, 1 << 51, 1 << 52, 1002, (1 << 53) - 1, 5, 1003];
         let mut of = Sequences::default();
         for sequence in heard {
-            let is_odd = of.hear(sequence) == Verdict::Odd;
+            let is_odd = of.judge(sequence) == Verdict::Odd;
             assert_eq!(is_odd, sequence > 2000, "{sequence}");
         }
         assert_eq!(of.newest(), 1003);
@@ -91,16 +91,16 @@ mod tests {
 
     #[test]
     fn several_that_agree_are_right_whether_they_are_higher_or_lower() {
-        use Verdict::{Believed, Odd, Turned};
+        use Verdict::{Believed, Odd, Reset};
         let (low, high) = (10, 1 << 40);
         assert_eq!(
             verdicts(&[low, high, high + 5, high + 9, high + 10]),
-            [Believed, Odd, Odd, Turned, Believed]
+            [Believed, Odd, Odd, Reset, Believed]
         );
         // The first that is heard may be the odd one.
         assert_eq!(
             verdicts(&[high, low, low + 1, low + 2, low + 3]),
-            [Believed, Odd, Odd, Turned, Believed]
+            [Believed, Odd, Odd, Reset, Believed]
         );
     }
 }

@@ -1,4 +1,5 @@
-//! A snapshot against what is stored: which rows and values differ, and the event-shaped values that correct them. Pure.
+//! Compares a snapshot with what Redis holds: which rows and values differ, and the event-shaped values that correct
+//! them. Pure.
 
 use std::borrow::Cow;
 
@@ -14,15 +15,24 @@ const SOURCE: &str = "trunkd-Source";
 const FROM_SNAPSHOT: &str = "snapshot";
 const FROM_DISCONNECT: &str = "disconnected";
 
-/// The run of a switch that a snapshot is of.
+/// One run of a switch.
 #[derive(Debug, Clone)]
-pub(super) struct Identity {
+pub(super) struct RunIdentity {
     pub(super) switchname: String,
     pub(super) hostname: String,
     pub(super) core_uuid: String,
 }
 
-/// What of a stored value decides whether it is still true.
+/// When the switch was asked, and in which run. The answers are in the view.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    pub(super) identity: RunIdentity,
+    /// It counts as of this sequence.
+    pub(super) sequence: u64,
+    pub(super) taken_at: Timestamp,
+}
+
+/// The parts of a stored value that decide whether it is still true.
 struct StoredValue<'a> {
     switchname: Cow<'a, str>,
     core_uuid: Cow<'a, str>,
@@ -31,58 +41,31 @@ struct StoredValue<'a> {
     source: Option<Cow<'a, str>>,
 }
 
-/// What must change in Redis so that it says what the view says. The view has just absorbed a snapshot that counts as of `sequence`.
-pub(super) fn differences(
-    stored: &Stored,
-    view: &View,
-    identity: &Identity,
-    sequence: u64,
-    now: Timestamp,
-) -> Vec<Correction> {
-    let mut corrections = Vec::new();
-    for (name, row) in view.rows().filter(|(name, _)| !view.is_newer(name)) {
-        corrections.push(set_right(stored, name, row, identity, sequence, now));
-    }
-    let ours = |value: &str| parse(value).is_some_and(|value| value.switchname == identity.switchname);
-    let mut gone: Vec<_> = stored.rows.keys().collect();
-    gone.extend(
-        stored
-            .values
-            .iter()
-            .filter(|(name, value)| !stored.rows.contains_key(*name) && ours(value))
-            .map(|(name, _)| name),
-    );
-    for name in gone
-        .into_iter()
-        .filter(|name| view.row(name).is_none() && !view.is_newer(name))
-    {
-        let old_row = stored.rows.get(name).cloned().unwrap_or_default();
-        let row = serde_json::from_str(&old_row).unwrap_or_else(|_| Row::unknown(now));
-        let value = event_shaped(Subclass::Delete, name, &row, identity, sequence, now);
-        let old_value = stored.values.get(name).cloned().unwrap_or_default();
-        corrections.push(Correction {
-            gateway: name.clone(),
-            op: CorrectionOp::Delete { value },
-            old_row,
-            old_value,
-        });
-    }
+/// What must change in Redis so that it says what the view says. The snapshot was just applied to the view.
+pub(super) fn differences(stored: &Stored, view: &View, snapshot: &Snapshot) -> Vec<Correction> {
+    let rows = view.rows().filter(|(name, _)| !view.is_newer(name));
+    let mut corrections: Vec<_> = rows
+        .map(|(name, row)| correction(stored, name, row, snapshot))
+        .collect();
+
+    let is_ours = |value: &str| parse(value).is_some_and(|value| value.switchname == snapshot.identity.switchname);
+    let without_row = stored
+        .values
+        .iter()
+        .filter(|(name, _)| !stored.rows.contains_key(*name));
+    let ours = without_row.filter(|(_, value)| is_ours(value)).map(|(name, _)| name);
+    let known = stored.rows.keys().chain(ours);
+    let gone = known.filter(|name| view.row(name).is_none() && !view.is_newer(name));
+    corrections.extend(gone.map(|name| removal(stored, name, snapshot)));
     corrections.sort_by(|a, b| a.gateway.cmp(&b.gateway));
     corrections
 }
 
-/// What must change so that Redis says this of the gateway.
-pub(super) fn set_right(
-    stored: &Stored,
-    name: &str,
-    row: &Row,
-    identity: &Identity,
-    sequence: u64,
-    now: Timestamp,
-) -> Correction {
+/// What must change so that Redis has this row of the gateway.
+pub(super) fn correction(stored: &Stored, name: &str, row: &Row, snapshot: &Snapshot) -> Correction {
     let old_value = stored.values.get(name).map_or("", String::as_str);
-    let value = (!says(old_value, row, identity, stored))
-        .then(|| event_shaped(Subclass::State, name, row, identity, sequence, now));
+    let is_true = is_true(old_value, row, &snapshot.identity, stored);
+    let value = (!is_true).then(|| event_shaped(Subclass::State, name, row, snapshot));
     Correction {
         gateway: name.to_owned(),
         op: CorrectionOp::Set {
@@ -94,7 +77,19 @@ pub(super) fn set_right(
     }
 }
 
-/// The rows and values of a switch that is out of reach, as they are to be marked. Those that are marked already are left out.
+fn removal(stored: &Stored, name: &str, snapshot: &Snapshot) -> Correction {
+    let old_row = stored.rows.get(name).cloned().unwrap_or_default();
+    let row = serde_json::from_str(&old_row).unwrap_or_else(|_| Row::unknown(snapshot.taken_at));
+    let value = event_shaped(Subclass::Delete, name, &row, snapshot);
+    Correction {
+        gateway: name.to_owned(),
+        op: CorrectionOp::Delete { value },
+        old_row,
+        old_value: stored.values.get(name).cloned().unwrap_or_default(),
+    }
+}
+
+/// The rows and values of a switch that is out of reach, marked stale. Those that are marked already are left out.
 pub(super) fn stale_items(stored: &Stored, switchname: &str) -> Vec<StaleItem> {
     let mut items: Vec<_> = stored
         .rows
@@ -117,16 +112,16 @@ pub(super) fn stale_items(stored: &Stored, switchname: &str) -> Vec<StaleItem> {
     items
 }
 
-/// Whether the value is true: of this run of this switch, with this state; or another known switch's, whose word is as good.
-fn says(value: &str, row: &Row, identity: &Identity, stored: &Stored) -> bool {
+/// Whether a value of the gateways hash is true: of this run of this switch with this state, or of another known switch,
+/// whose state is as good.
+fn is_true(value: &str, row: &Row, identity: &RunIdentity, stored: &Stored) -> bool {
     let Some(value) = parse(value) else { return false };
     if value.switchname != identity.switchname {
         return stored.switches.iter().any(|known| *known == value.switchname);
     }
-    let same = |stored: &Option<Cow<'_, str>>, true_word: Option<&str>| stored.as_deref() == true_word;
     value.core_uuid == identity.core_uuid
-        && same(&value.state, row.state.as_ref().map(|state| state.as_str()))
-        && same(&value.ping, row.ping.as_ref().map(|ping| ping.as_str()))
+        && value.state.as_deref() == row.state.as_ref().map(|state| state.as_str())
+        && value.ping.as_deref() == row.ping.as_ref().map(|ping| ping.as_str())
         && value.source.as_deref() != Some(FROM_DISCONNECT)
 }
 
@@ -142,11 +137,11 @@ fn parse(value: &str) -> Option<StoredValue<'_>> {
     })
 }
 
-/// The value with `"trunkd-Source": "disconnected"`; `None` when it is another switch's.
+/// The value with `"trunkd-Source": "disconnected"`; `None` when it is of another switch.
 fn disconnected(value: &str, switchname: &str) -> Option<String> {
     let known = parse(value).filter(|known| known.switchname == switchname)?;
     if known.source.is_none() {
-        // An event as FreeSWITCH sent it: lists and doubled keys stay as they are.
+        // An event as FreeSWITCH sent it: lists and duplicate keys stay as they are.
         let event = value.trim_end().strip_suffix('}')?;
         return Some(format!("{event},\"{SOURCE}\":\"{FROM_DISCONNECT}\"}}"));
     }
@@ -156,14 +151,8 @@ fn disconnected(value: &str, switchname: &str) -> Option<String> {
 }
 
 /// A value with the fields of FreeSWITCH's event, in its order, marked as ours.
-fn event_shaped(
-    subclass: Subclass,
-    gateway: &str,
-    row: &Row,
-    identity: &Identity,
-    sequence: u64,
-    now: Timestamp,
-) -> String {
+fn event_shaped(subclass: Subclass, gateway: &str, row: &Row, snapshot: &Snapshot) -> String {
+    let (identity, now) = (&snapshot.identity, snapshot.taken_at);
     let local = now.to_zoned_datetime(TimeZone::system());
     let gmt = now.to_zoned_datetime(TimeZone::UTC);
     let mut fields = Map::new();
@@ -176,7 +165,7 @@ fn event_shaped(
     add("Event-Date-Local", &local.strftime("%Y-%m-%d %H:%M:%S").to_string());
     add("Event-Date-GMT", &gmt.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
     add("Event-Date-Timestamp", &now.as_microsecond().to_string());
-    add("Event-Sequence", &sequence.to_string());
+    add("Event-Sequence", &snapshot.sequence.to_string());
     if let (Subclass::Delete, Some(profile)) = (subclass, &row.profile) {
         add("profile-name", profile);
     }

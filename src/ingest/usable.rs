@@ -1,4 +1,4 @@
-//! Whether calls can go over a gateway, since when, and why not. Pure.
+//! Whether a gateway can carry calls, since when, and why not. Pure.
 
 use crate::observed::Row;
 use crate::registration::{PingStatus, Pinged, State, is_usable};
@@ -9,20 +9,20 @@ pub(super) const UNANSWERED_CHALLENGE: &str = "challenge not answered";
 const NO_ANSWER: &str = "no answer";
 const UNREGISTERED: &str = "unregistered";
 
-/// What a row was made of.
+/// What a row was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(super) enum RowSource {
     /// An event that carried a SIP answer.
-    Answer,
+    EventWithAnswer,
     /// An event without one.
     Event,
     Snapshot,
 }
 
-/// Fills in whether the gateway of this row, whose other fields are known, is usable. `before` is the row before it.
-pub(super) fn judge(row: &mut Row, before: Option<&Row>, sign: Sign) {
+/// Fills in the fields about usability; the others are set. `before` is the previous row.
+pub(super) fn judge(row: &mut Row, before: Option<&Row>, source: RowSource) {
     let was = before.and_then(|before| before.usable);
-    row.usable = usable(row, was, sign);
+    row.usable = usable(row, was, source);
     let goes_on = before.filter(|before| before.usable == row.usable);
     (row.usable_since, row.is_first_sight) = match (goes_on, before) {
         (Some(before), _) if before.usable_since.is_some() => (before.usable_since, before.is_first_sight),
@@ -30,34 +30,34 @@ pub(super) fn judge(row: &mut Row, before: Option<&Row>, sign: Sign) {
     };
     row.reason = match row.usable {
         Some(true) => None,
-        Some(false) => why_not(row, before, sign),
+        Some(false) => why_not(row, before, source),
         None => row.ping_stuck.then(|| PING_STUCK.to_owned()),
     };
 }
 
-fn usable(row: &Row, was: Option<bool>, sign: Sign) -> Option<bool> {
-    let pinged = match (row.ping_every, sign) {
+fn usable(row: &Row, was: Option<bool>, source: RowSource) -> Option<bool> {
+    let pinged = match (row.ping_every, source) {
         // Only a ping makes a gateway that does not register fire one (FACTS 31).
-        (_, Sign::Answer | Sign::Event) => Pinged::Yes,
+        (_, RowSource::EventWithAnswer | RowSource::Event) => Pinged::Yes,
         (Some(0), _) => Pinged::No,
         (Some(_), _) => Pinged::Yes,
         (None, _) => Pinged::Unknown,
     };
     let usable = is_usable(row.state.as_ref()?, row.ping.as_ref(), pinged, was);
-    // A ping that never ends says nothing, and all that is known of such a trunk is its ping.
+    // A stuck ping says nothing, and nothing else is known about a trunk that does not register.
     usable.filter(|usable| !(*usable && row.ping_stuck && row.state == Some(State::Noreg)))
 }
 
-fn why_not(row: &Row, before: Option<&Row>, sign: Sign) -> Option<String> {
+fn why_not(row: &Row, before: Option<&Row>, source: RowSource) -> Option<String> {
     let reason = match row.state.as_ref()? {
         State::Noreg => PING_LOST,
         State::Down | State::Unregister => UNREGISTERED,
         State::Timeout if row.challenge.is_some() => UNANSWERED_CHALLENGE,
         State::Timeout => NO_ANSWER,
-        _ if sign == Sign::Answer && is_lost_ping(row, before) => PING_LOST,
+        _ if source == RowSource::EventWithAnswer && is_lost_ping(row, before) => PING_LOST,
         _ => {
-            let answered = refusal(row).filter(|_| sign == Sign::Answer);
-            // Between two tries no event says what the last one came to.
+            let answered = refusal(row).filter(|_| source == RowSource::EventWithAnswer);
+            // Between two attempts no event carries the result of the last one.
             let was_down = before.filter(|before| before.usable == Some(false));
             let known = || was_down.and_then(|before| before.reason.clone());
             return answered.or_else(known).or_else(|| refusal(row));

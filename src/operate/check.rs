@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{OperateError, sources};
 use crate::desired::LastGood;
 use crate::gateway::{Finding, Severity};
-use crate::http::tls;
+use crate::http;
 use crate::settings::{Settings, SettingsError};
 
 /// What was checked and found.
@@ -43,7 +43,7 @@ pub async fn check(settings: Result<Settings, SettingsError>) -> CheckReport {
         .errors
         .extend(settings.validate_for_serve().err().map(|error| error.to_string()));
     if let Some(files) = &settings.http.tls {
-        let config = tls::server_config(files);
+        let config = http::server_config(files);
         report.errors.extend(config.err().map(|error| error.to_string()));
     }
     let templates = match sources::templates(&settings) {

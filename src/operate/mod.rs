@@ -27,3 +27,24 @@ pub fn is_watched(state: &SwitchState, now: Timestamp) -> bool {
     let seen = state.last_seen.parse::<Timestamp>();
     state.connected && seen.is_ok_and(|seen| now.duration_since(seen) <= WATCHED_FOR)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_is_watched_while_its_trunkd_keeps_reporting() {
+        let state = |connected, last_seen: &str| SwitchState {
+            connected,
+            since: String::new(),
+            core_uuid: String::new(),
+            last_seen: last_seen.to_owned(),
+            reason: None,
+        };
+        let now: Timestamp = "2026-11-26T10:00:15Z".parse().unwrap();
+        assert!(is_watched(&state(true, "2026-11-26T10:00:00Z"), now));
+        assert!(!is_watched(&state(true, "2026-11-26T09:59:59Z"), now));
+        assert!(!is_watched(&state(false, "2026-11-26T10:00:15Z"), now));
+        assert!(!is_watched(&state(true, ""), now));
+    }
+}

@@ -175,3 +175,6 @@ fn changes_left(reports: &Reports, switch: &str, id: &str) -> Option<usize> {
     let last = leading.last_order.as_ref().filter(|last| last.id == id)?;
     Some(last.left)
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,9 +121,9 @@ pub(super) fn describe(error: &RedisError, has_sentinels: bool) -> String {
         }
         ErrorKind::Server(ServerErrorKind::ReadOnly) => "; this is a replica: point redis.url at the master",
         ErrorKind::Server(ServerErrorKind::MasterDown) => {
-            "; this is a replica that lost its master, and serves nothing meanwhile"
+            "; this is a replica that lost its master and serves no data until it finds it again"
         }
-        ErrorKind::Server(ServerErrorKind::BusyLoading) => "; it answers when that is done",
+        ErrorKind::Server(ServerErrorKind::BusyLoading) => "; it will answer when that is done",
         _ if error.code() == Some("NOAUTH") => "; set redis.password",
         _ if error.code() == Some("OOM") => "; Redis is out of memory: raise its maxmemory or free some",
         _ if error.code() == Some("MISCONF") => "; Redis cannot write its disk: free space there",
@@ -140,14 +140,14 @@ pub(super) fn tls_fix(error: &RedisError) -> &'static str {
     let text = error.to_string();
     let has = |words: &str| text.contains(words);
     match () {
-        () if has("UnknownIssuer") => "; set redis.tls.ca to the authority that its certificate comes from",
+        () if has("UnknownIssuer") => "; set redis.tls.ca to the authority that signed its certificate",
         () if has("NotValidForName") || has("not valid for name") => {
             "; its certificate must name the host, or the address, that trunkd connects to"
         }
         () if has("CertificateRequired") || has("requires a certificate") => {
             "; it asks for a certificate: set redis.tls.cert and redis.tls.key"
         }
-        () if has("InvalidContentType") => "; it speaks no TLS there",
+        () if has("InvalidContentType") => "; the server does not use TLS on that port",
         () => "",
     }
 }

@@ -1,52 +1,52 @@
-//! What Redis sends, looked at before anything is made of it: that it is replies, and that they have an end.
+//! Checks the bytes from Redis before anything parses them: they must be replies of bounded size.
 //!
-//! The client library reserves room for as many values as a header claims to follow, and gathers a line or
-//! a string for as long as it grows. So lengths are checked here, when the header is all there is.
+//! The redis crate allocates as many values as a header announces, and collects a line or a string for as
+//! long as it grows. So lengths are checked here, as soon as the header arrives.
 
-/// The longest reply, in bytes; and what may come in answer to one batch of commands. A gateway is some
-/// 700 bytes, so these are hundreds of thousands.
+/// The longest reply, and the most bytes in reply to one batch of commands. A gateway takes about 700
+/// bytes, so this is enough for hundreds of thousands.
 pub(crate) const MAX_REPLY_BYTES: usize = 256 * 1024 * 1024;
-/// The most values in one reply. The client library makes some 50 bytes of each, however short it was.
+/// The most values in one reply. The redis crate uses about 50 bytes for each, however short it is.
 const MAX_REPLY_VALUES: u64 = 4_000_000;
-/// The longest line: an error is the longest that Redis sends.
+/// The longest line. Redis's longest lines are errors.
 const MAX_LINE_BYTES: usize = 64 * 1024;
-/// How deep lists stand in lists. Redis's own replies to us: three.
+/// How deeply lists may be nested. The replies to our commands need three levels.
 const MAX_DEPTH: usize = 16;
-/// A length is a sign and up to 19 digits, behind the byte that says what it is the length of.
+/// The type byte, a sign and up to 19 digits.
 const MAX_HEADER_BYTES: usize = 21;
 
-/// Why a connection is ended.
+/// Why a connection is closed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// Whoever is there speaks something else. Quotes one byte at most: what follows may be a password.
-    #[error("it sent what is no reply of Redis: {0}")]
+    /// The peer speaks another protocol. Quotes at most one byte: the rest may be a password.
+    #[error("it sent something that is not a Redis reply: {0}")]
     Nonsense(String),
-    #[error("it sent a reply of {0}, and at most {1} are taken")]
+    #[error("it sent a reply of {0}; the limit is {1}")]
     TooLarge(&'static str, String),
 }
 
-/// Follows a stream of replies, RESP2 or RESP3, in whatever pieces they come.
+/// Follows a stream of RESP2 or RESP3 replies, in whatever pieces they arrive.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
-    /// Of each list that is open, how many values are still to come.
+    /// For each unfinished list, how many values are missing.
     open: Vec<u64>,
     state: State,
-    /// Of the reply that is coming.
+    /// Size of the unfinished reply so far.
     reply_bytes: usize,
     values: u64,
-    /// Since the last question.
-    answer_bytes: usize,
+    /// Bytes received since the last request.
+    received_bytes: usize,
 }
 
 #[derive(Debug)]
 enum State {
-    /// In a line: its beginning, its length so far, and its last byte.
+    /// In a line, of which these are the first bytes, the length so far, and the last byte.
     Line {
         begin: [u8; MAX_HEADER_BYTES],
         len: usize,
         last: u8,
     },
-    /// In a string: how many bytes are still to come, the line end behind it included.
+    /// In a string, of which this many bytes are missing, including its line end.
     Text(usize),
 }
 
@@ -61,29 +61,29 @@ impl Default for State {
 }
 
 impl Meter {
-    /// Another question is asked.
-    pub(crate) fn asked(&mut self) {
-        self.answer_bytes = 0;
+    /// A request is sent, so a new reply may follow.
+    pub(crate) fn start_request(&mut self) {
+        self.received_bytes = 0;
     }
 
-    /// How much there is of a reply that has not come to its end.
+    /// Size of the unfinished reply so far.
     pub(crate) fn unfinished_bytes(&self) -> usize {
         self.reply_bytes
     }
 
-    /// Takes in what came.
+    /// Checks the next bytes of the stream.
     ///
     /// # Errors
-    /// [`Refusal`]: nothing that follows is to be read.
-    pub(crate) fn take(&mut self, mut came: &[u8]) -> Result<(), Refusal> {
-        self.answer_bytes = self.answer_bytes.saturating_add(came.len());
-        if self.answer_bytes > MAX_REPLY_BYTES {
+    /// [`Refusal`]: the connection must not be read any further.
+    pub(crate) fn take(&mut self, mut bytes: &[u8]) -> Result<(), Refusal> {
+        self.received_bytes = self.received_bytes.saturating_add(bytes.len());
+        if self.received_bytes > MAX_REPLY_BYTES {
             return Err(too_many_bytes());
         }
-        while !came.is_empty() {
+        while !bytes.is_empty() {
             let used = match &mut self.state {
                 State::Text(missing) => {
-                    let used = came.len().min(*missing);
+                    let used = bytes.len().min(*missing);
                     *missing -= used;
                     let is_done = *missing == 0;
                     self.reply_bytes += used;
@@ -92,20 +92,20 @@ impl Meter {
                     }
                     used
                 }
-                State::Line { .. } => self.take_line(came)?,
+                State::Line { .. } => self.take_line(bytes)?,
             };
-            came = &came[used..];
+            bytes = &bytes[used..];
         }
         Ok(())
     }
 
-    /// Takes in the rest of a line, or as much of it as came; how much that is.
-    fn take_line(&mut self, came: &[u8]) -> Result<usize, Refusal> {
+    /// Checks a line, or the part of it that arrived. Returns the length of that part.
+    fn take_line(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
         let State::Line { begin, len, last } = &mut self.state else {
             return Ok(0);
         };
-        let end = came.iter().position(|byte| *byte == b'\n');
-        let part = &came[..end.unwrap_or(came.len())];
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let part = &bytes[..end.unwrap_or(bytes.len())];
         let room = &mut begin[(*len).min(MAX_HEADER_BYTES)..];
         let copied = room.len().min(part.len());
         room[..copied].copy_from_slice(&part[..copied]);
@@ -122,11 +122,11 @@ impl Meter {
             return Err(Refusal::Nonsense(problem));
         }
         let Some(end) = end else {
-            self.reply_bytes += came.len();
-            return Ok(came.len());
+            self.reply_bytes += bytes.len();
+            return Ok(bytes.len());
         };
         if *last != b'\r' {
-            return Err(Refusal::Nonsense("a line has no end as Redis writes it".to_owned()));
+            return Err(Refusal::Nonsense("a line does not end with CR LF".to_owned()));
         }
         let (begin, len) = (*begin, *len - 1);
         self.reply_bytes += end + 1;
@@ -141,7 +141,7 @@ impl Meter {
             let digits = begin.get(1..len).filter(|_| len <= MAX_HEADER_BYTES);
             let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
             let number = digits.and_then(|digits| digits.parse::<i64>().ok());
-            number.ok_or_else(|| Refusal::Nonsense("a length is no number".to_owned()))
+            number.ok_or_else(|| Refusal::Nonsense("a length is not a number".to_owned()))
         };
         let of_each = match begin[0] {
             b'$' | b'=' | b'!' => return self.text_begins(length()?),
@@ -156,7 +156,7 @@ impl Meter {
             -1 => 0,
             length => u64::try_from(length).map_err(|_| negative())?,
         };
-        // An attribute stands before the value that it is of.
+        // An attribute precedes the value that it describes.
         let items = items.saturating_mul(of_each) + u64::from(begin[0] == b'|');
         self.values = self.values.saturating_add(items);
         if self.values > MAX_REPLY_VALUES {
@@ -203,7 +203,7 @@ impl Meter {
 }
 
 fn negative() -> Refusal {
-    Refusal::Nonsense("a length is less than nothing".to_owned())
+    Refusal::Nonsense("a length is negative".to_owned())
 }
 
 pub(crate) fn too_many_bytes() -> Refusal {
@@ -240,14 +240,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn replies_pass_and_end_where_the_client_library_sees_their_end(replies in vec(0..REPLIES.len(), 0..8), pieces in vec(1..40usize, 0..40)) {
+        fn replies_pass_and_end_where_the_redis_crate_sees_their_end(replies in vec(0..REPLIES.len(), 0..8), pieces in vec(1..40usize, 0..40)) {
             let all: Vec<u8> = replies.iter().flat_map(|&reply| REPLIES[reply].iter().copied()).collect();
-            let (mut meter, mut came) = (Meter::default(), 0);
+            let (mut meter, mut end) = (Meter::default(), 0);
             for piece in pieces.into_iter().chain([all.len()]) {
-                let next = (came + piece).min(all.len());
-                prop_assert_eq!(meter.take(&all[came..next]), Ok(()));
-                came = next;
-                let mut rest = &all[..came];
+                let next = (end + piece).min(all.len());
+                prop_assert_eq!(meter.take(&all[end..next]), Ok(()));
+                end = next;
+                let mut rest = &all[..end];
                 for reply in replies.iter().map(|&reply| REPLIES[reply]) {
                     if rest.len() >= reply.len() {
                         prop_assert!(redis::parse_redis_value(reply).is_ok());
@@ -260,36 +260,32 @@ mod tests {
         }
 
         #[test]
-        fn whatever_comes_is_taken_or_refused(bytes in vec(prop_oneof![Just(b'*'), Just(b'$'), Just(b'1'), Just(b'9'), Just(b'-'), Just(b'\r'), Just(b'\n'), any::<u8>()], 0..60)) {
+        fn no_bytes_cause_a_panic(bytes in vec(prop_oneof![Just(b'*'), Just(b'$'), Just(b'1'), Just(b'9'), Just(b'-'), Just(b'\r'), Just(b'\n'), any::<u8>()], 0..60)) {
             let _ = Meter::default().take(&bytes);
         }
     }
 
     #[test]
-    fn what_is_no_reply_is_refused_and_not_quoted() {
+    fn bytes_that_are_not_a_reply_are_refused_and_not_quoted() {
         assert!(refused(b"HTTP/1.1 400\r\n").ends_with("it begins with the byte `H`"));
         assert!(refused(b"\x15\x03\x03").ends_with(r"it begins with the byte `\x15`"));
         for bytes in [&b"$x\r\n"[..], b"$\r\n", b"*1.5\r\n", b"$1111111111111111111111\r\n"] {
             assert!(
-                refused(bytes).ends_with("a length is no number"),
+                refused(bytes).ends_with("a length is not a number"),
                 "{}",
                 bytes.escape_ascii()
             );
         }
         for bytes in [&b"$-2\r\n"[..], b"*-2\r\n", b"%-9\r\n"] {
-            assert!(
-                refused(bytes).ends_with("less than nothing"),
-                "{}",
-                bytes.escape_ascii()
-            );
+            assert!(refused(bytes).ends_with("negative"), "{}", bytes.escape_ascii());
         }
-        assert!(refused(b"+OK\n").contains("no end"));
+        assert!(refused(b"+OK\n").contains("CR LF"));
         assert!(refused(&[b"+", &[b'a'; MAX_LINE_BYTES][..]].concat()).contains("longer than"));
         assert!(refused(&b"*1\r\n".repeat(MAX_DEPTH + 1)).contains("nested"));
     }
 
     #[test]
-    fn lengths_are_refused_before_anything_of_them_comes() {
+    fn an_oversized_length_is_refused_before_its_content_arrives() {
         for bytes in [
             &b"$9000000000000000000\r\n"[..],
             b"$268435457\r\n",
@@ -317,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_many_replies_is_bounded_as_a_whole() {
+    fn the_replies_to_one_request_are_bounded_together() {
         let reply = [b"$16777216\r\n", &vec![b'a'; 16 * 1024 * 1024][..], b"\r\n"].concat();
         let mut meter = Meter::default();
         let taken = (0..20).find_map(|_| meter.take(&reply).err());
@@ -325,7 +321,7 @@ mod tests {
         let mut meter = Meter::default();
         for _ in 0..20 {
             assert_eq!(meter.take(&reply), Ok(()));
-            meter.asked();
+            meter.start_request();
         }
     }
 }

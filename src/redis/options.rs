@@ -41,10 +41,12 @@ pub(crate) struct SentinelOptions {
 }
 
 impl Options {
-    /// The embedded server's socket when `redis.embedded`, else `redis.url` or `redis.sentinel`, with the user and the password of the settings.
+    /// With `redis.embedded` the embedded server's socket, else `redis.url` or `redis.sentinel` with the
+    /// user and password from the settings.
     ///
     /// # Errors
-    /// [`StoreError::Settings`] when the URL makes no sense, a certificate file can't be used, or no server is configured.
+    /// [`StoreError::Settings`] if the URL is invalid, a certificate file can't be used, or no server is
+    /// configured.
     pub fn from_settings(redis: &RedisSettings, data_dir: &Path) -> Result<Self, StoreError> {
         let tls = Tls::read(redis.tls.as_ref())?;
         let address = match (&redis.url, &redis.sentinel) {
@@ -57,18 +59,11 @@ impl Options {
                 ));
             }
         };
-        let gateway_keys = match &redis.domains[..] {
-            [] => GatewayKeys::Pattern(redis.gateway_keys.clone()),
-            domains => GatewayKeys::Domains {
-                prefix: redis.key_prefix().to_owned(),
-                domains: domains.to_vec(),
-            },
-        };
         Ok(Self {
             tls: address.uses_tls().then_some(tls.config),
             address,
             timeout: redis.timeout,
-            gateway_keys,
+            gateway_keys: GatewayKeys::from(redis),
         })
     }
 }

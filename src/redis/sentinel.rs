@@ -259,11 +259,11 @@ fn describe(error: &RedisError) -> String {
     let fix = match error.kind() {
         ErrorKind::AuthenticationFailed => "; check redis.sentinel.username and redis.sentinel.password",
         ErrorKind::Server(ServerErrorKind::NoPerm) => {
-            "; give that user of the Sentinels sentinel|get-master-addr-by-name and sentinel|master"
+            "; give the Sentinels' user the commands sentinel|get-master-addr-by-name and sentinel|master"
         }
         _ if error.code() == Some("NOAUTH") => "; set redis.sentinel.password",
         _ if error.to_string().to_ascii_lowercase().contains("unknown command") => {
-            "; this is no Sentinel: they usually listen on port 26379"
+            "; this is not a Sentinel: Sentinels usually listen on port 26379"
         }
         _ => super::error::tls_fix(error),
     };

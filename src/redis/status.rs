@@ -2,7 +2,7 @@
 //! logged once each.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::error::StoreError;
@@ -10,7 +10,6 @@ use super::failures::{Failures, Transition};
 use super::pool::Access;
 use crate::health::{self, Health, Part};
 use crate::metrics;
-use std::sync::Arc;
 
 pub(crate) struct RedisStatus {
     health: Arc<Health>,
@@ -164,3 +163,6 @@ impl RedisStatus {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

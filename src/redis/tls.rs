@@ -14,10 +14,10 @@ use super::error::StoreError;
 use crate::files;
 use crate::settings::RedisTlsSettings;
 
-/// All the well-known authorities together take a fifth of it.
-const FILE_MAX_BYTES: u64 = 1024 * 1024;
+/// Five times the size of all well-known authorities together.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The certificates, for the client library and for connections of our own.
+/// The certificates, for the redis crate and for our own connections.
 pub(crate) struct Tls {
     pub(crate) certificates: Option<TlsCertificates>,
     pub(crate) config: Arc<ClientConfig>,
@@ -43,7 +43,7 @@ impl Tls {
                     client_cert: read("cert", cert)?,
                     client_key: read("key", key)?,
                 };
-                (shown(config, cert, key, &client)?, Some(client))
+                (with_client_certificate(config, cert, key, &client)?, Some(client))
             }
             _ => (config.with_no_client_auth(), None),
         };
@@ -62,7 +62,7 @@ fn authorities(path: &Path, bytes: &[u8]) -> Result<RootCertStore, StoreError> {
     let mut roots = RootCertStore::empty();
     for certificate in chain("ca", path, bytes)? {
         roots.add(certificate).map_err(|error| {
-            refused(
+            file_error(
                 "ca",
                 path,
                 &format!("holds a certificate that cannot be an authority's: {error}"),
@@ -72,8 +72,8 @@ fn authorities(path: &Path, bytes: &[u8]) -> Result<RootCertStore, StoreError> {
     Ok(roots)
 }
 
-/// Tried at start and not at each connection: a key may be another certificate's.
-fn shown(
+/// Checks at start, not at the first connection, that the key belongs to the certificate.
+fn with_client_certificate(
     config: ConfigBuilder<ClientConfig, WantsClientCert>,
     cert: &Path,
     key: &Path,
@@ -81,15 +81,15 @@ fn shown(
 ) -> Result<ClientConfig, StoreError> {
     let chain = chain("cert", cert, &client.client_cert)?;
     let private = PrivateKeyDer::from_pem_slice(&client.client_key).map_err(|_| {
-        refused(
+        file_error(
             "key",
             key,
-            "holds no private key that is ready to use: it must be PEM, and not encrypted",
+            "holds no private key that trunkd can use: it must be PEM, and not encrypted",
         )
     })?;
     config.with_client_auth_cert(chain, private).map_err(|error| {
         let cert = cert.display();
-        refused(
+        file_error(
             "key",
             key,
             &format!("is not the key of the first certificate in {cert}: {error}"),
@@ -98,16 +98,16 @@ fn shown(
 }
 
 fn read(key: &str, path: &Path) -> Result<Vec<u8>, StoreError> {
-    files::read(path, FILE_MAX_BYTES)
+    files::read(path, MAX_FILE_BYTES)
         .map_err(|error| StoreError::Settings(format!("redis.tls.{key}: cannot read {}: {error}", path.display())))
 }
 
 fn chain(key: &str, path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, StoreError> {
-    // What the parser says may quote a line of the file.
+    // The parser's error may quote a line of the file.
     let certificates = CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(refused(
+        _ => Err(file_error(
             key,
             path,
             "holds no certificate, or a damaged one: it must be PEM, with BEGIN CERTIFICATE lines",
@@ -115,6 +115,6 @@ fn chain(key: &str, path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'sta
     }
 }
 
-fn refused(key: &str, path: &Path, what: &str) -> StoreError {
-    StoreError::Settings(format!("redis.tls.{key}: {} {what}", path.display()))
+fn file_error(key: &str, path: &Path, problem: &str) -> StoreError {
+    StoreError::Settings(format!("redis.tls.{key}: {} {problem}", path.display()))
 }

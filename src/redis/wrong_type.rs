@@ -22,7 +22,7 @@ const MAX_NAMED: usize = 3;
 
 /// Key (or prefix, if it ends with ':'), its type, and what happens when it is deleted.
 const OWN_KEYS: [(&str, &str, &str); 14] = [
-    (keys::REVISION_KEY, "string", "trunkd puts the key that it knows back"),
+    (keys::REVISION_KEY, "string", "trunkd writes back the key that it knows"),
     (
         keys::FORMER_REVISION_KEYS,
         "list",
@@ -67,11 +67,11 @@ pub(crate) struct ConfiguredKey {
 impl Store {
     /// Registers a key from the settings, with the type that it must have.
     pub(crate) fn expect_type(&self, key: &str, kind: &'static str, setting: &'static str) {
-        let mut set = self.configured_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = self.configured_keys.lock().unwrap_or_else(PoisonError::into_inner);
         let key = key.to_owned();
-        let one = ConfiguredKey { key, kind, setting };
-        if !set.contains(&one) {
-            set.push(one);
+        let configured = ConfiguredKey { key, kind, setting };
+        if !keys.contains(&configured) {
+            keys.push(configured);
         }
     }
 
@@ -95,17 +95,17 @@ impl Store {
         let Ok(mut connection) = self.pools.get(super::Access::Read).await else {
             return Ok(Vec::new());
         };
-        let set = self
+        let configured = self
             .configured_keys
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let mut found = Vec::new();
-        for ConfiguredKey { key, kind, setting } in &set {
-            let is = type_of(connection.connection(), key.as_bytes()).await?;
-            if is != *kind && is != "none" {
+        for ConfiguredKey { key, kind, setting } in &configured {
+            let actual = type_of(connection.connection(), key.as_bytes()).await?;
+            if actual != *kind && actual != "none" {
                 found.push(format!(
-                    "{0} is a {is} in Redis, and {setting} names it for a {kind}: delete or rename it, or set {setting} to another name",
+                    "{0} is a {actual} in Redis, but {setting} needs a {kind}: delete or rename it, or set {setting} to another name",
                     shown(key)
                 ));
             }
@@ -122,14 +122,14 @@ impl Store {
                 .await?;
             for key in keys {
                 let name = String::from_utf8_lossy(&key);
-                let Some((_, kind, then)) = expected(&name) else {
+                let Some((_, kind, consequence)) = expected(&name) else {
                     continue;
                 };
-                let is = type_of(connection.connection(), &key).await?;
-                if is != kind && is != "none" {
+                let actual = type_of(connection.connection(), &key).await?;
+                if actual != kind && actual != "none" {
                     let name = shown(&name);
                     found.push(format!(
-                        "{name} is a {is} in Redis, where trunkd keeps a {kind}: delete it (redis-cli DEL {name}); {then}"
+                        "{name} is a {actual} in Redis, but trunkd needs a {kind}: delete it (redis-cli DEL {name}); {consequence}"
                     ));
                 }
             }
@@ -142,11 +142,11 @@ impl Store {
 }
 
 fn expected(name: &str) -> Option<(&'static str, &'static str, &'static str)> {
-    let is_it = |known: &str| match known.ends_with(':') {
+    let is_match = |known: &str| match known.ends_with(':') {
         true => name.starts_with(known),
         false => name == known,
     };
-    OWN_KEYS.into_iter().find(|(known, ..)| is_it(known))
+    OWN_KEYS.into_iter().find(|(known, ..)| is_match(known))
 }
 
 async fn type_of(connection: &mut impl redis::aio::ConnectionLike, key: &[u8]) -> Result<String, RedisError> {

@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{
-    HttpSettings, Origin, RedisSettings, RedisTlsSettings, SentinelSettings, Settings, SwitchSettings,
-    TemplateSettings, TlsSettings,
+use super::model::{
+    HttpSettings, RedisSettings, RedisTlsSettings, SentinelSettings, Settings, SwitchSettings, TemplateSettings,
+    TlsSettings,
 };
+use super::origin::Origin;
 
 /// The folder of a packaged trunkd's settings.
 const SYSTEM_FOLDER: &str = "/etc/trunkd";

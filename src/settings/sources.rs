@@ -1,5 +1,5 @@
 //! Where values come from: the settings file, the environment, the flags. Each becomes a figment provider whose metadata says
-//! which file, variable or flag it was, for [`super::Origin`].
+//! which file, variable or flag it was, for [`Origin`].
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,7 +10,8 @@ use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider, Source};
 
-use super::error::{FLAG, SettingsError, VARIABLE};
+use super::error::SettingsError;
+use super::origin::{FLAG, Origin, VARIABLE};
 
 /// Where the settings file is looked for when neither the flag nor `TRUNKD_CONFIG` names one.
 const SEARCHED: [&str; 2] = ["trunkd.toml", "/etc/trunkd/trunkd.toml"];
@@ -187,9 +188,9 @@ impl Variable {
             let mut table: Dict =
                 Toml::from_str(&format!("value = {text}")).map_err(|error| SettingsError::Invalid {
                     key: key.clone(),
-                    origin: super::Origin::Variable(name.to_owned()),
+                    origin: Origin::Variable(name.to_owned()),
                     problem: format!(
-                        "its value begins as a TOML list or table but is none: {}",
+                        "its value starts like a TOML list or table but is not valid: {}",
                         one_line(error.message())
                     ),
                 })?;

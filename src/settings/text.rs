@@ -1,5 +1,5 @@
-//! Values as people write them. A value may come from a TOML file with its type or from a variable as bare text, so each is read
-//! from its text, by one rule for both; a password that looks like a number stays what it is.
+//! Parses values as people write them. A TOML file has typed values and a variable has bare text, so both are parsed
+//! from text by the same rules. A password that looks like a number stays as it is.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,11 +11,11 @@ use secrecy::SecretString;
 use serde::Deserializer;
 use serde::de::{Error, SeqAccess, Visitor};
 
-use super::{AllowHooks, LogFormat, ReconcileMode};
+use super::choices::{AllowHooks, LogFormat, ReconcileMode};
 
-/// What can be read from one text. The error says what is wrong and what to write; it shows the text only where that is no secret.
+/// A value that is parsed from one text. The error says what to write instead, and quotes the text unless it is a secret.
 pub(super) trait FromText: Sized {
-    /// What is expected, for a value of another shape.
+    /// What is expected, for the error about a value of another type.
     const EXPECTED: &'static str;
 
     fn from_text(text: &str) -> Result<Self, String>;
@@ -29,7 +29,7 @@ pub(super) fn maybe<'de, D: Deserializer<'de>, T: FromText>(from: D) -> Result<O
     one(from).map(Some)
 }
 
-/// A list, or one text with commas between (or just one text, for what may hold a comma).
+/// A list, or one comma-separated text. Without [`ListItem::SPLIT`], one text is one item.
 pub(super) fn list<'de, D: Deserializer<'de>, T: ListItem>(from: D) -> Result<Vec<T>, D::Error> {
     from.deserialize_any(Many(PhantomData))
 }
@@ -39,13 +39,13 @@ pub(super) fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Erro
     one(from).map(|ByteSize(bytes)| bytes)
 }
 
-/// What a list can hold.
+/// An item of a list.
 pub(super) trait ListItem: FromText {
-    /// Whether a comma in one text separates items.
+    /// Whether commas separate items in a text.
     const SPLIT: bool = true;
 }
 
-/// `true`, `false`, or a list of names, also as one text with commas between.
+/// `true`, `false`, or a list of names, which may be one comma-separated text.
 pub(super) fn hooks<'de, D: Deserializer<'de>>(from: D) -> Result<AllowHooks, D::Error> {
     from.deserialize_any(Hooks)
 }
@@ -56,7 +56,7 @@ impl<'de> Visitor<'de> for Hooks {
     type Value = AllowHooks;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("true, false, or a list of names of variables")
+        f.write_str("true, false, or a list of variable names")
     }
 
     fn visit_bool<E: Error>(self, all: bool) -> Result<AllowHooks, E> {
@@ -88,7 +88,7 @@ fn hook_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<String>, S
             let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
             if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(is_name) {
                 return Err(format!(
-                    "`{name}` is no name of a variable: write true, or names such as \"api_hangup_hook\""
+                    "`{name}` is not a variable name: write true, or names such as \"api_hangup_hook\""
                 ));
             }
             Ok(name)
@@ -170,7 +170,7 @@ impl FromText for u32 {
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse()
-            .map_err(|_| format!("`{text}` is no whole number from 0 to {}", u32::MAX))
+            .map_err(|_| format!("`{text}` is not a whole number from 0 to {}", u32::MAX))
     }
 }
 
@@ -179,7 +179,7 @@ impl FromText for usize {
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse()
-            .map_err(|_| format!("`{text}` is no whole number of 0 or more"))
+            .map_err(|_| format!("`{text}` is not a whole number of 0 or more"))
     }
 }
 
@@ -194,21 +194,21 @@ impl FromText for String {
 impl ListItem for String {}
 
 impl FromText for Duration {
-    const EXPECTED: &'static str = "a time with its unit, as \"300ms\" or \"60s\"";
+    const EXPECTED: &'static str = "a time with its unit, such as \"300ms\" or \"60s\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
         humantime::parse_duration(text)
-            .map_err(|_| format!("`{text}` is no time with its unit: write it as \"300ms\", \"60s\" or \"5m\""))
+            .map_err(|_| format!("`{text}` is not a time with a unit: write \"300ms\", \"60s\" or \"5m\""))
     }
 }
 
 impl FromText for SocketAddr {
-    const EXPECTED: &'static str = "an address with its port, as \"127.0.0.1:8080\"";
+    const EXPECTED: &'static str = "an address with its port, such as \"127.0.0.1:8080\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| {
             format!(
-                "`{text}` is no numeric address with a port: write \"127.0.0.1:8080\", \"[::1]:8080\", \
+                "`{text}` is not a numeric address with a port: write \"127.0.0.1:8080\", \"[::1]:8080\", \
                  or \"0.0.0.0:8080\" for every address of this machine"
             )
         })
@@ -216,7 +216,7 @@ impl FromText for SocketAddr {
 }
 
 impl FromText for IpNet {
-    const EXPECTED: &'static str = "a network, as \"10.0.0.0/8\"";
+    const EXPECTED: &'static str = "a network, such as \"10.0.0.0/8\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
         let network = text
@@ -224,7 +224,7 @@ impl FromText for IpNet {
             .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         network.map(|network| network.trunc()).map_err(|_| {
             format!(
-                "`{text}` is no network: write it as \"10.0.0.0/8\", or one address as \"192.0.2.7\" or \"2001:db8::7\""
+                "`{text}` is not a network: write \"10.0.0.0/8\", or an address such as \"192.0.2.7\" or \"2001:db8::7\""
             )
         })
     }
@@ -240,7 +240,7 @@ impl FromText for ReconcileMode {
             "apply" => Ok(ReconcileMode::Apply),
             "observe" => Ok(ReconcileMode::Observe),
             "off" => Ok(ReconcileMode::Off),
-            _ => Err(format!("`{text}` is none of apply, observe, off")),
+            _ => Err(format!("`{text}` is not one of apply, observe, off")),
         }
     }
 }
@@ -253,7 +253,7 @@ impl FromText for LogFormat {
             "auto" => Ok(LogFormat::Auto),
             "human" => Ok(LogFormat::Human),
             "json" => Ok(LogFormat::Json),
-            _ => Err(format!("`{text}` is none of auto, human, json")),
+            _ => Err(format!("`{text}` is not one of auto, human, json")),
         }
     }
 }
@@ -286,12 +286,12 @@ impl From<SocketAddr> for HostPort {
 }
 
 impl FromText for HostPort {
-    const EXPECTED: &'static str = "a host and its port, as \"127.0.0.1:8021\"";
+    const EXPECTED: &'static str = "a host and its port, such as \"127.0.0.1:8021\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is no host with a port: write \"10.0.0.5:8021\", \"fs1.example.net:8021\" or \"[::1]:8021\""
+                "`{text}` is not a host with a port: write \"10.0.0.5:8021\", \"fs1.example.net:8021\" or \"[::1]:8021\""
             )
         };
         if let Ok(address) = text.parse::<SocketAddr>() {
@@ -330,7 +330,7 @@ impl FromText for Credential {
                 password: password.into(),
             }),
             // The text is a secret, or was meant to be one.
-            _ => Err("a pair is not of the form \"user:password\", with neither side empty".to_owned()),
+            _ => Err("a pair must be \"user:password\", with neither side empty".to_owned()),
         }
     }
 }
@@ -342,10 +342,10 @@ impl ListItem for Credential {
 struct ByteSize(usize);
 
 impl FromText for ByteSize {
-    const EXPECTED: &'static str = "a size, as \"64KiB\" or a number of bytes";
+    const EXPECTED: &'static str = "a size, such as \"64KiB\" or a number of bytes";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no size: write a number of bytes, or \"64KiB\" or \"1MiB\"");
+        let wrong = || format!("`{text}` is not a size: write a number of bytes, or \"64KiB\" or \"1MiB\"");
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
         let scale: usize = match unit.trim_start().to_ascii_lowercase().as_str() {
@@ -369,97 +369,5 @@ pub(super) fn loopback_networks() -> Vec<IpNet> {
         .collect()
 }
 
-/// A Redis URL fit for a log: the password before the last `@`, and any `pass…=` of a query, replaced. What cannot be told apart
-/// is replaced too.
-pub(super) fn without_password(url: &str) -> String {
-    let (scheme, rest) = match url.split_once("://") {
-        Some((scheme, rest)) => (format!("{scheme}://"), rest),
-        None => (String::new(), url),
-    };
-    let (user, rest) = match rest.rsplit_once('@') {
-        Some((userinfo, rest)) => match userinfo.split_once(':') {
-            Some((user, _)) => (format!("{user}:***@"), rest),
-            None => ("***@".to_owned(), rest),
-        },
-        None => (String::new(), rest),
-    };
-    let (path, query) = match rest.split_once('?') {
-        Some((path, query)) => {
-            let pairs: Vec<String> = query
-                .split('&')
-                .map(|pair| match pair.split_once('=') {
-                    Some((name, _)) if name.to_ascii_lowercase().contains("pass") => format!("{name}=***"),
-                    _ => pair.to_owned(),
-                })
-                .collect();
-            (path, format!("?{}", pairs.join("&")))
-        }
-        None => (rest, String::new()),
-    };
-    format!("{scheme}{user}{path}{query}")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shown_url_never_holds_the_password() {
-        for (url, shown) in [
-            ("redis://10.0.0.1:6379/0", "redis://10.0.0.1:6379/0"),
-            ("redis://:s3cret@10.0.0.1", "redis://:***@10.0.0.1"),
-            (
-                "rediss://trunkd:s3cret@redis.example.net:6380/1",
-                "rediss://trunkd:***@redis.example.net:6380/1",
-            ),
-            ("redis://trunkd:s3c@ret/x@redis:6379", "redis://trunkd:***@redis:6379"),
-            ("redis://trunkd:s3cret?x@redis:6379", "redis://trunkd:***@redis:6379"),
-            ("redis://s3cret@redis", "redis://***@redis"),
-            ("trunkd:s3cret@redis", "trunkd:***@redis"),
-            (
-                "redis+unix:///run/redis.sock?db=1&pass=s3cret",
-                "redis+unix:///run/redis.sock?db=1&pass=***",
-            ),
-        ] {
-            assert_eq!(without_password(url), shown);
-        }
-    }
-
-    #[test]
-    fn sizes_are_read_with_and_without_units() {
-        let read = |text| ByteSize::from_text(text).map(|size| size.0);
-        assert_eq!(read("65536"), Ok(65536));
-        assert_eq!(read("64KiB"), Ok(65536));
-        assert_eq!(read("64 kb"), Ok(64_000));
-        assert_eq!(read("1MiB"), Ok(1 << 20));
-        for wrong in [
-            "",
-            "KiB",
-            "64 parsecs",
-            "-1",
-            "99999999999999999999",
-            "18446744073709551615k",
-        ] {
-            assert!(read(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn hosts_are_read_by_name_and_number() {
-        let read = |text| HostPort::from_text(text).map(|address| address.to_string());
-        assert_eq!(read("127.0.0.1:8021"), Ok("127.0.0.1:8021".to_owned()));
-        assert_eq!(read("FS1.example.net:8021"), Ok("fs1.example.net:8021".to_owned()));
-        assert_eq!(read("[::1]:8021"), Ok("[::1]:8021".to_owned()));
-        for wrong in [
-            "127.0.0.1",
-            "::1:8021",
-            ":8021",
-            "fs1:",
-            "fs1:99999",
-            "fs 1:8021",
-            "http://fs1:8021",
-        ] {
-            assert!(read(wrong).is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

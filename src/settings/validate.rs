@@ -1,23 +1,16 @@
-//! What one value alone can't tell: secrets that stand in a file, values that contradict each other, doors left open.
+//! Checks that need more than one value's type: ranges, contradictions, unguarded listeners.
 
 use std::collections::HashMap;
-use std::io::{self, Read};
-use std::path::Path;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::error::WayToRedis;
-use super::text::FromText;
-use super::{Credential, HttpSettings, OWN_KEYS, Origin, RedisSettings, SentinelSettings, Settings, SettingsError};
+use super::error::{SettingsError, WayToRedis};
+use super::model::{HttpSettings, OWN_KEYS, RedisSettings, SentinelSettings, Settings};
+use super::origin::Origin;
 
-/// A password is some tens of bytes, a list of a fleet's credentials some kilobytes; a path that names a log or a device is
-/// noticed instead of read.
-const SECRET_FILE_MAX_BYTES: u64 = 1024 * 1024;
-
-/// Reads the secret files, and refuses what can't be meant.
-pub(super) fn finish(settings: &mut Settings, origin: &dyn Fn(&str) -> Origin) -> Result<(), SettingsError> {
-    read_secrets(settings, origin)?;
+/// Checks ranges, and values that contradict each other.
+pub(super) fn values(settings: &Settings, origin: &dyn Fn(&str) -> Origin) -> Result<(), SettingsError> {
     let invalid = |key: &str, problem: String| {
         Err(SettingsError::Invalid {
             key: key.to_owned(),
@@ -32,11 +25,11 @@ pub(super) fn finish(settings: &mut Settings, origin: &dyn Fn(&str) -> Origin) -
         ("http.workers", http.workers),
     ] {
         if value == 0 {
-            return invalid(key, "0 would answer nobody".to_owned());
+            return invalid(key, "0 would answer nobody: write 1 or more".to_owned());
         }
     }
     if !(1024..=16 * 1024 * 1024).contains(&http.max_body) {
-        let problem = "a request of mod_xml_curl is half a kilobyte and more: write a size from 1KiB to 16MiB";
+        let problem = "write a size from 1KiB to 16MiB; a request of mod_xml_curl takes at least half a kilobyte";
         return invalid("http.max_body", problem.to_owned());
     }
     if http.workers > 256 {
@@ -54,7 +47,7 @@ pub(super) fn finish(settings: &mut Settings, origin: &dyn Fn(&str) -> Origin) -
         }
     }
     if settings.reconcile.resync_interval < Duration::from_secs(1) {
-        let problem = "each round holds a lock that call set-up needs, so at least \"1s\"; \"60s\" is usual";
+        let problem = "write at least \"1s\", because each resync holds a lock that call setup needs; \"60s\" is usual";
         return invalid("reconcile.resync_interval", problem.to_owned());
     }
     let window = settings.reconcile.removals_window;
@@ -76,137 +69,16 @@ pub(super) fn finish(settings: &mut Settings, origin: &dyn Fn(&str) -> Origin) -
         ("data_dir", settings.data_dir.as_os_str()),
     ] {
         if value.is_empty() {
-            return invalid(key, "this is empty: name a folder".to_owned());
+            return invalid(key, "it is empty: name a folder".to_owned());
         }
     }
     if settings.templates.default_profile.is_empty() {
         return invalid(
             "templates.default_profile",
-            "this is empty: name a profile, as \"external\"".to_owned(),
+            "it is empty: name a profile, such as \"external\"".to_owned(),
         );
     }
     check_switches(settings, &invalid)
-}
-
-fn read_secrets(settings: &mut Settings, origin: &dyn Fn(&str) -> Origin) -> Result<(), SettingsError> {
-    let both = |first: &str, second: &str| SettingsError::Both {
-        first: format!("`{first}`"),
-        first_origin: origin(first),
-        second: format!("`{second}`"),
-        second_origin: origin(second),
-    };
-
-    let redis = &mut settings.redis;
-    let is_given = |secret: &SecretString| !secret.expose_secret().is_empty();
-    redis.url = redis.url.take().filter(is_given);
-    redis.password = redis.password.take().filter(is_given);
-    if let Some(path) = &redis.password_file {
-        if redis.password.is_some() {
-            return Err(both("redis.password", "redis.password_file"));
-        }
-        redis.password = Some(read_secret("redis.password_file", path, origin("redis.password_file"))?);
-    }
-    if let Some(sentinel) = &mut redis.sentinel {
-        const KEY: &str = "redis.sentinel.password_file";
-        sentinel.password = sentinel.password.take().filter(is_given);
-        if let Some(path) = &sentinel.password_file {
-            if sentinel.password.is_some() {
-                return Err(both("redis.sentinel.password", KEY));
-            }
-            sentinel.password = Some(read_secret(KEY, path, origin(KEY))?);
-        }
-    }
-
-    let http = &mut settings.http;
-    if let Some(path) = &http.credentials_file {
-        if !http.credentials.is_empty() {
-            return Err(both("http.credentials", "http.credentials_file"));
-        }
-        let text = read_secret("http.credentials_file", path, origin("http.credentials_file"))?;
-        http.credentials = credentials(text.expose_secret()).map_err(|problem| SettingsError::Invalid {
-            key: "http.credentials_file".to_owned(),
-            origin: origin("http.credentials_file"),
-            problem: format!("{}: {problem}", path.display()),
-        })?;
-    }
-
-    for switch in &mut settings.switches {
-        let key = |name: &str| format!("switch \"{}\": {name}", switch.name);
-        let invalid = |name: &str, problem: String| {
-            Err(SettingsError::Invalid {
-                key: key(name),
-                origin: origin("switch"),
-                problem,
-            })
-        };
-        if let Some(path) = &switch.password_file {
-            if is_given(&switch.password) {
-                return invalid(
-                    "password",
-                    "there is a `password_file` too: keep one of them".to_owned(),
-                );
-            }
-            switch.password = read_secret(&key("password_file"), path, origin("switch"))?;
-        } else if !is_given(&switch.password) {
-            let problem = "the event socket asks for one: write it as in FreeSWITCH's event_socket.conf.xml (as it is shipped: \
-                           \"ClueCon\"), or give `password_file`";
-            return invalid("password", problem.to_owned());
-        }
-        // What the event socket reads is one line.
-        if switch.password.expose_secret().chars().any(char::is_control) {
-            return invalid(
-                "password",
-                "it holds a control character or a line break, which FreeSWITCH can't read".to_owned(),
-            );
-        }
-    }
-    Ok(())
-}
-
-fn read_secret(key: &str, path: &Path, origin: Origin) -> Result<SecretString, SettingsError> {
-    let invalid = |problem: String| SettingsError::Invalid {
-        key: key.to_owned(),
-        origin: origin.clone(),
-        problem,
-    };
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)?
-            .take(SECRET_FILE_MAX_BYTES + 1)
-            .read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let shown = path.display();
-    let bytes = read().map_err(|error| invalid(format!("can't read {shown}: {error}")))?;
-    if bytes.len() as u64 > SECRET_FILE_MAX_BYTES {
-        return Err(invalid(format!("{shown} is over 1 MiB, so it is no secret's file")));
-    }
-    // The error of a conversion would carry the bytes.
-    let Ok(text) = std::str::from_utf8(&bytes) else {
-        return Err(invalid(format!("{shown} is not UTF-8 text")));
-    };
-    let text = text.trim_end_matches(['\n', '\r']);
-    if text.is_empty() {
-        return Err(invalid(format!("{shown} is empty")));
-    }
-    Ok(text.into())
-}
-
-/// One pair a line; empty lines and lines that begin with `#` are passed over.
-fn credentials(text: &str) -> Result<Vec<Credential>, String> {
-    let lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-    let pairs = lines
-        .map(|(number, line)| Credential::from_text(line).map_err(|problem| format!("line {}: {problem}", number + 1)));
-    let pairs: Vec<Credential> = pairs.collect::<Result<_, _>>()?;
-    // An empty list would ask nobody for credentials.
-    if pairs.is_empty() {
-        Err("it holds no `user:password` line".to_owned())
-    } else {
-        Ok(pairs)
-    }
 }
 
 type Refuse<'a> = dyn Fn(&str, String) -> Result<(), SettingsError> + 'a;
@@ -226,7 +98,8 @@ fn check_redis(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsErro
                 );
             }
             _ => {
-                let problem = "it must begin with redis://, rediss:// (TLS) or unix://, as \"redis://127.0.0.1:6379\"";
+                let problem =
+                    "it must start with redis://, rediss:// (TLS) or unix://, such as \"redis://127.0.0.1:6379\"";
                 return invalid("redis.url", problem.to_owned());
             }
         }
@@ -252,20 +125,20 @@ fn check_redis(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsErro
         .as_ref()
         .is_some_and(|tls| tls.cert.is_some() != tls.key.is_some())
     {
-        let problem = "a certificate to show needs both `cert` and `key`";
+        let problem = "a client certificate needs both `cert` and `key`";
         return invalid("redis.tls", problem.to_owned());
     }
     let prefix = redis.key_prefix();
     if !redis.gateway_keys.ends_with('*') || prefix.is_empty() || prefix.contains(['*', '?', '[', ']', '\\']) {
         let problem = format!(
-            "`{}` must be a prefix and then one `*`, which stands for the domain, as \"cti_gateway@*\"",
+            "`{}` must be a prefix and one `*` for the domain, such as \"cti_gateway@*\"",
             redis.gateway_keys
         );
         return invalid("redis.gateway_keys", problem);
     }
     if prefix.starts_with(OWN_KEYS) || OWN_KEYS.starts_with(prefix) {
         let problem = format!(
-            "`{}` matches keys that begin with `{OWN_KEYS}`, which are trunkd's own: begin it with something else, as \"cti_gateway@*\"",
+            "`{}` matches keys that start with `{OWN_KEYS}`, trunkd's own: use another prefix, such as \"cti_gateway@*\"",
             redis.gateway_keys
         );
         return invalid("redis.gateway_keys", problem);
@@ -297,9 +170,9 @@ fn check_use_of_certificates(redis: &RedisSettings) -> Result<(), SettingsError>
         !matches!(scheme, "rediss" | "valkeys")
     };
     let without_tls = match (&redis.url, &redis.sentinel) {
-        (Some(url), _) if is_plain(url) => Some("`redis.url` speaks no TLS: begin it with rediss://"),
-        (None, Some(sentinel)) if !sentinel.tls => Some("`redis.sentinel` speaks no TLS: set `tls = true` in it"),
-        (None, None) => Some("the embedded Redis speaks no TLS"),
+        (Some(url), _) if is_plain(url) => Some("start `redis.url` with rediss://"),
+        (None, Some(sentinel)) if !sentinel.tls => Some("set `tls = true` in `redis.sentinel`"),
+        (None, None) => Some("set `redis.url` instead of the embedded Redis"),
         _ => None,
     };
     match (&redis.tls, without_tls) {
@@ -314,19 +187,19 @@ fn check_status(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsErr
     if status.hash.is_empty() {
         return invalid(
             "status.hash",
-            "this is empty: the states need a hash, as \"gateways\"".to_owned(),
+            "it is empty: name a hash for the states, such as \"gateways\"".to_owned(),
         );
     }
     for (key, value) in [("status.hash", &status.hash), ("status.list", &status.list)] {
         if value.starts_with(prefix) {
             let problem =
-                format!("`{value}` would be read as a domain's gateways, as `redis.gateway_keys` has it: name another");
+                format!("`{value}` matches `redis.gateway_keys`, so it would be read as gateways: choose another name");
             return invalid(key, problem);
         }
         if value.starts_with(OWN_KEYS) {
             return invalid(
                 key,
-                format!("`{value}`: keys that begin with `{OWN_KEYS}` are trunkd's own; name another"),
+                format!("`{value}`: keys that start with `{OWN_KEYS}` are trunkd's own; choose another name"),
             );
         }
     }
@@ -334,7 +207,7 @@ fn check_status(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsErr
     for (prefix, whose) in [(OWN_KEYS, "trunkd's own"), ("__", "those of Redis itself")] {
         if status.channel.starts_with(prefix) {
             let problem = format!(
-                "`{}`: channels that begin with `{prefix}` are {whose}; name another",
+                "`{}`: channels that start with `{prefix}` are {whose}; choose another name",
                 status.channel
             );
             return invalid("status.channel", problem);
@@ -343,10 +216,7 @@ fn check_status(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsErr
     if status.list == status.hash {
         return invalid(
             "status.list",
-            format!(
-                "`{}` is the hash's name too: a key is either; name another",
-                status.list
-            ),
+            format!("`{}` is also `status.hash`: choose another name", status.list),
         );
     }
     if status.list_max == 0 {
@@ -378,7 +248,8 @@ fn check_switches(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsE
             return invalid("switch.name", problem);
         }
         if let Some(other) = by_address.insert(address, name) {
-            let problem = format!("the switches \"{other}\" and \"{name}\" have one address, {address}: remove one");
+            let problem =
+                format!("the switches \"{other}\" and \"{name}\" have the same address, {address}: remove one");
             return invalid("switch.address", problem);
         }
     }
@@ -428,19 +299,19 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
         // Without allow_open it is more than a warning: see `exposure`.
         if http.allow_open {
             warnings.push(format!(
-                "http.allow_open: whoever reaches {} can read the password of every gateway; set http.credentials to close it",
+                "http.allow_open: anyone who reaches {} can read the password of every gateway; set http.credentials to prevent that",
                 http.listen
             ));
         }
     } else if !http.is_loopback() && http.tls.is_none() {
         warnings.push(format!(
-            "{} answers without TLS: the passwords of the gateways cross the network in clear; set http.tls",
+            "{} answers without TLS: the passwords of the gateways cross the network unencrypted; set http.tls",
             http.listen
         ));
     }
     if !http.is_loopback() && http.allow.is_empty() {
         warnings.push(format!(
-            "any network may connect to {}; set http.allow to those of your switches and of what watches trunkd",
+            "any network may connect to {}; set http.allow to the networks of your switches and your monitoring",
             http.listen
         ));
     }

@@ -1,6 +1,6 @@
-//! A document in blocks, so that of one with ten thousand gateways the next costs what changed and not what there is.
+//! Documents in blocks. With ten thousand gateways, a new version of a document rewrites only the blocks with changed
+//! gateways and shares all others with the version before.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use bytes::Bytes;
 
 use crate::gateway::{Entry, GatewayName};
 
-/// A block is ended when it is this long.
+/// A block is full at this length: some 60 gateways, so that one change copies little and a document has few pieces.
 const BLOCK_BYTES: usize = 64 * 1024;
 
-/// A text in pieces that other texts may share. Cheap to clone.
+/// A text in pieces that can be shared with other texts. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Text {
     pieces: Arc<[Bytes]>,
@@ -19,7 +19,7 @@ pub struct Text {
 }
 
 impl Text {
-    /// In bytes.
+    /// Length in bytes.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -28,12 +28,12 @@ impl Text {
         self.len == 0
     }
 
-    /// Whether the two are one in memory.
+    /// Whether both are the same text in memory.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.pieces, &other.pieces)
     }
 
-    /// One after the other they are the text; none is empty.
+    /// Concatenated, these are the text. None is empty.
     pub fn pieces(&self) -> &[Bytes] {
         &self.pieces
     }
@@ -61,7 +61,7 @@ impl From<&'static str> for Text {
 
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A piece ends where a gateway does.
+        // A piece never ends inside a character: it ends after a gateway.
         self.pieces
             .iter()
             .try_for_each(|piece| f.write_str(&String::from_utf8_lossy(piece)))
@@ -69,89 +69,102 @@ impl fmt::Display for Text {
 }
 
 impl fmt::Debug for Text {
-    /// Without what it says, which may hold passwords.
+    /// Without the text itself, which may contain passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes in {} pieces", self.len, self.pieces.len())
     }
 }
 
-/// What a document's gateways are ordered by: the number of the profile in the order of the templates, and the name.
+/// The order of gateways in a document: by profile, in the order of the templates, then by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct SortKey {
+    /// Position of the profile among all profiles of the templates.
     pub(super) profile: usize,
     pub(super) name: GatewayName,
 }
 
-/// Some gateways, and whatever stands between them.
-#[derive(Debug, Clone, Default)]
+/// Some gateways and the text around them.
+#[derive(Clone, Default)]
 pub(super) struct Block {
     text: Bytes,
-    gateways: Vec<Written>,
+    gateways: Vec<GatewaySpan>,
 }
 
-/// Where a gateway stands in its block.
+/// Where a gateway is in the text of its block, in bytes.
 #[derive(Debug, Clone)]
-struct Written {
-    place: Place,
+struct GatewaySpan {
+    key: SortKey,
     start: u32,
     end: u32,
 }
 
-/// What becomes of a gateway: `None`, it goes.
-pub(super) type Changed<'a> = (Place, Option<&'a Arc<Entry>>);
+/// A gateway to write, or to remove (`None`).
+pub(super) type GatewayChange<'a> = (SortKey, Option<&'a Arc<Entry>>);
 
-/// Writes blocks.
-pub(super) struct Writer {
+/// Writes a document block by block.
+pub(super) struct BlockWriter {
     limit: usize,
-    ended: Vec<Arc<Block>>,
-    text: String,
-    gateways: Vec<Written>,
+    full: Vec<Arc<Block>>,
+    text: Vec<u8>,
+    gateways: Vec<GatewaySpan>,
 }
 
-impl Writer {
+impl BlockWriter {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             limit: BLOCK_BYTES,
-            ended: Vec::new(),
-            text: String::with_capacity(capacity.min(BLOCK_BYTES)),
+            full: Vec::new(),
+            text: Vec::with_capacity(capacity.min(BLOCK_BYTES)),
             gateways: Vec::new(),
         }
     }
 
     pub(super) fn push_str(&mut self, text: &str) {
-        self.text.push_str(text);
+        self.text.extend_from_slice(text.as_bytes());
     }
 
-    /// Of what stands between gateways.
-    pub(super) fn text(&mut self) -> &mut String {
+    /// The text of the current block, for what is not a gateway of ours.
+    pub(super) fn text(&mut self) -> &mut Vec<u8> {
         &mut self.text
     }
 
-    pub(super) fn gateway(&mut self, place: Place, write: impl FnOnce(&mut String)) {
+    pub(super) fn gateway(&mut self, key: SortKey, write: impl FnOnce(&mut Vec<u8>)) {
         let start = offset(self.text.len());
         write(&mut self.text);
         let end = offset(self.text.len());
-        self.gateways.push(Written { place, start, end });
+        self.gateways.push(GatewaySpan { key, start, end });
         if self.text.len() >= self.limit {
-            // Another one will be about as long.
-            let next = String::with_capacity(self.text.capacity());
-            self.end();
+            // The next block will be about as long.
+            let next = Vec::with_capacity(self.text.capacity());
+            self.finish_block();
             self.text = next;
         }
     }
 
-    /// Blocks that were written by another.
+    /// Appends blocks of another writer.
     pub(super) fn append(&mut self, blocks: Vec<Arc<Block>>) {
-        self.end();
-        self.ended.extend(blocks);
+        self.finish_block();
+        self.full.extend(blocks);
+    }
+
+    /// Finishes with a text that stays in the block of the last gateway: the end of the profile or the document.
+    fn finish_with(mut self, end: &[u8]) -> Vec<Arc<Block>> {
+        match self.full.last_mut().filter(|_| self.text.is_empty() && !end.is_empty()) {
+            Some(last) => {
+                let last = Arc::make_mut(last);
+                last.text = [&last.text, end].concat().into();
+            }
+            None => self.text.extend_from_slice(end),
+        }
+        self.finish()
     }
 
     pub(super) fn finish(mut self) -> Vec<Arc<Block>> {
-        self.end();
-        self.ended
+        self.finish_block();
+        self.full
     }
 
-    fn end(&mut self) {
+    fn finish_block(&mut self) {
         if self.text.is_empty() {
             return;
         }
@@ -159,24 +172,24 @@ impl Writer {
         text.shrink_to_fit();
         let mut gateways = std::mem::take(&mut self.gateways);
         gateways.shrink_to_fit();
-        self.ended.push(Arc::new(Block {
+        self.full.push(Arc::new(Block {
             text: text.into(),
             gateways,
         }));
     }
 }
 
-/// Of a block, which is ended long before there is one beyond 4 GiB.
+/// An offset in a block. Blocks stay far below 4 GiB.
 fn offset(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
-/// The blocks after these, with the changes, which are in order. `None` where that cannot be done block by block: a profile's first gateway may come with
-/// words around it.
-pub(super) fn next_blocks(
+/// Applies sorted changes to blocks. `None` if blocks alone are not enough: a profile's first gateway may need text of
+/// the template around it.
+pub(super) fn apply_changes(
     blocks: &[Arc<Block>],
-    changes: Vec<Changed<'_>>,
-    write: impl Fn(&mut String, &Place, &Entry),
+    changes: Vec<GatewayChange<'_>>,
+    write: impl Fn(&mut Vec<u8>, &SortKey, &Entry),
 ) -> Option<Vec<Arc<Block>>> {
     let mut next = Vec::with_capacity(blocks.len() + 1);
     let mut changes = changes.into_iter().peekable();
@@ -186,20 +199,18 @@ pub(super) fn next_blocks(
             continue;
         };
         let first_after = blocks[at + 1..].iter().find_map(|block| block.gateways.first());
-        let mut of_block = Vec::new();
-        while let Some(change) = changes.next_if(|(place, _)| {
+        let is_of_block = |(key, _): &GatewayChange<'_>| {
             first_after.is_none_or(|after| {
-                let is_of_next = after.place.profile == place.profile && last.place.profile != place.profile;
-                *place < after.place && !is_of_next
+                let belongs_to_next = after.key.profile == key.profile && last.key.profile != key.profile;
+                *key < after.key && !belongs_to_next
             })
-        }) {
-            of_block.push(change);
-        }
+        };
+        let of_block: Vec<_> = std::iter::from_fn(|| changes.next_if(is_of_block)).collect();
         if of_block.is_empty() {
             next.push(Arc::clone(block));
             continue;
         }
-        let written = block.with(of_block, &write)?;
+        let written = block.with_changes(of_block, &write)?;
         if written.iter().any(|block| block.gateways.is_empty()) {
             return None;
         }
@@ -213,61 +224,52 @@ impl Block {
         self.text.clone()
     }
 
-    /// How many of its gateways are of each profile.
+    /// The profile of each gateway.
     pub(super) fn profiles(&self) -> impl Iterator<Item = usize> {
-        self.gateways.iter().map(|gateway| gateway.place.profile)
+        self.gateways.iter().map(|gateway| gateway.key.profile)
     }
 
-    fn with(&self, changes: Vec<Changed<'_>>, write: impl Fn(&mut String, &Place, &Entry)) -> Option<Vec<Arc<Block>>> {
-        let text = std::str::from_utf8(&self.text).ok()?;
-        let mut writer = Writer {
-            // Gateways that are added one by one should not make a short block each.
+    fn with_changes(
+        &self,
+        changes: Vec<GatewayChange<'_>>,
+        write: impl Fn(&mut Vec<u8>, &SortKey, &Entry),
+    ) -> Option<Vec<Arc<Block>>> {
+        let mut writer = BlockWriter {
+            // Gateways that are added one by one should not make many short blocks.
             limit: 2 * BLOCK_BYTES,
-            ..Writer::new(0)
+            ..BlockWriter::new(0)
         };
-        writer.text.reserve(text.len() + BLOCK_BYTES / 32);
+        writer.text.reserve(self.text.len() + BLOCK_BYTES / 32);
+        let put = |writer: &mut BlockWriter, (key, entry): GatewayChange<'_>| {
+            if let Some(entry) = entry {
+                writer.gateway(key.clone(), |text| write(text, &key, entry));
+            }
+        };
         let mut copied = 0;
         let mut changes = changes.into_iter().peekable();
-        let put = |writer: &mut Writer, place: Place, entry: Option<&Arc<Entry>>| {
-            if let Some(entry) = entry {
-                let at = place.clone();
-                writer.gateway(place, |text| write(text, &at, entry));
-            }
-        };
         for gateway in &self.gateways {
-            while let Some((place, entry)) = changes.next_if(|(place, _)| *place < gateway.place) {
-                // Else it comes right after the one before, which is of its profile.
-                if place.profile == gateway.place.profile {
-                    writer.push_str(text.get(copied..gateway.start as usize)?);
-                    copied = gateway.start as usize;
+            let (start, end) = (gateway.start as usize, gateway.end as usize);
+            while let Some(change) = changes.next_if(|(key, _)| *key < gateway.key) {
+                // A gateway of the profile before goes right after that profile's last gateway.
+                if change.0.profile == gateway.key.profile {
+                    writer.text.extend_from_slice(self.text.get(copied..start)?);
+                    copied = start;
                 }
-                put(&mut writer, place, entry);
+                put(&mut writer, change);
             }
-            writer.push_str(text.get(copied..gateway.start as usize)?);
-            copied = gateway.end as usize;
-            match changes.peek().map(|(place, _)| place.cmp(&gateway.place)) {
-                Some(Ordering::Equal) => {
-                    let (place, entry) = changes.next()?;
-                    put(&mut writer, place, entry);
-                }
-                _ => {
-                    let same = text.get(gateway.start as usize..gateway.end as usize)?;
-                    writer.gateway(gateway.place.clone(), |text| text.push_str(same));
+            writer.text.extend_from_slice(self.text.get(copied..start)?);
+            copied = end;
+            match changes.next_if(|(key, _)| *key == gateway.key) {
+                Some(change) => put(&mut writer, change),
+                None => {
+                    let unchanged = self.text.get(start..end)?;
+                    writer.gateway(gateway.key.clone(), |text| text.extend_from_slice(unchanged));
                 }
             }
         }
-        for (place, entry) in changes {
-            put(&mut writer, place, entry);
+        for change in changes {
+            put(&mut writer, change);
         }
-        // What ends the document or the profile stays with its last gateways.
-        match (text.get(copied..)?, writer.ended.last_mut()) {
-            ("", _) => {}
-            (rest, Some(last)) if writer.text.is_empty() => {
-                let last = Arc::make_mut(last);
-                last.text = [&last.text, rest.as_bytes()].concat().into();
-            }
-            (rest, _) => writer.push_str(rest),
-        }
-        Some(writer.finish())
+        Some(writer.finish_with(self.text.get(copied..)?))
     }
 }

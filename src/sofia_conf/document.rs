@@ -1,14 +1,16 @@
-//! Which part of the configuration is asked for, and the document that answers.
+//! The document that answers a request for a part of the configuration.
 
+use std::fmt;
 use std::sync::Arc;
 
-use super::Templates;
-use super::blocks::{Block, Changed, Place, Text, Writer, next_blocks};
-use super::escape::escape_attribute;
-use super::parts::{Part, Profile};
-use super::render::push_gateway;
+use quick_xml::events::{BytesStart, Event};
+
+use super::blocks::{Block, BlockWriter, GatewayChange, SortKey, Text, apply_changes};
+use super::render::{attribute, write_gateway, write_line};
+use super::templates::{Part, Profile};
+use super::{RevisionKey, Templates};
 use crate::all_cores::on_all_cores;
-use crate::gateway::{Desired, Entries, Entry, EntryChange, Gateway, GatewayName, RevisionKey};
+use crate::gateway::{Desired, Entries, Entry, EntryChange, Gateway, GatewayName};
 
 /// The constant answer to everything trunkd doesn't serve (FACTS 7).
 pub const NOT_FOUND: &str = r#"<document type="freeswitch/xml">
@@ -18,40 +20,47 @@ pub const NOT_FOUND: &str = r#"<document type="freeswitch/xml">
 </document>
 "#;
 
-/// About what a gateway takes in a document, in bytes.
+/// Typical size of a gateway in a document, in bytes.
 const GATEWAY_BYTES: usize = 1024;
 
-/// So many are written on all cores.
-const MANY: usize = 1000;
+/// From this many gateways on, all cores write: 10,000 take one core a tenth of a second while a request waits.
+const PARALLEL_FROM: usize = 1000;
 
-/// What is asked for.
+/// The part of the configuration that a request asks for.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'a> {
-    /// The profile alone; `None` is all of them: with their settings, they come without our gateways then.
+    /// One profile, or all of them (`None`). All profiles with their settings come without our gateways.
     pub profile: Option<&'a str>,
     pub gateway: GatewayQuery<'a>,
-    /// The switchname of who asks: it gets the gateways that name it, and those that name nobody. `None` gets all.
+    /// The switchname of the FreeSWITCH that asks. It gets the gateways whose `nodes` list it, and those without
+    /// `nodes`. `None` gets all gateways.
     pub node: Option<&'a str>,
 }
 
 /// The `gateway=` of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GatewayQuery<'a> {
-    /// Not given: profiles with settings.
+    /// Absent: profiles with settings.
     None,
-    /// That gateway alone, without settings.
+    /// One gateway, without settings.
     One(&'a str),
     /// `_all_`: every gateway of the profile, without settings.
     All,
 }
 
-/// A document in which every gateway of ours can be found again, so that the next one is made from it.
-#[derive(Debug)]
+/// A document that knows where each of our gateways is, so that the next version can reuse it.
 pub struct Document {
     text: Text,
     blocks: Vec<Arc<Block>>,
-    /// What it was made from.
+    /// The gateways it was made from.
     served: Entries,
+}
+
+impl fmt::Debug for Document {
+    /// Without the text, which contains passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Document").field(&self.text).finish()
+    }
 }
 
 impl Document {
@@ -67,7 +76,7 @@ impl Document {
         }
     }
 
-    /// Whether there are gateways of these profiles, by number.
+    /// For each profile, whether the document has gateways of ours in it.
     fn has_gateways(&self, profiles: usize) -> Vec<bool> {
         let mut has = vec![false; profiles];
         for profile in self.blocks.iter().flat_map(|block| block.profiles()) {
@@ -80,17 +89,16 @@ impl Document {
 }
 
 impl Templates {
-    /// The document that answers, or `None` when there is no template for the profile that is asked for.
+    /// The document for a query, or `None` if no template has the requested profile.
     ///
-    /// A document for one gateway never costs a walk over the others (FACTS 21). One for a profile has the global
-    /// settings too: FreeSWITCH sets some of them back to its defaults whenever it reads a profile (`config_sofia` in
-    /// sofia.c).
+    /// A document for one gateway never walks over the others (FACTS 21). A document for a profile includes the global
+    /// settings: FreeSWITCH resets some of them to defaults whenever it reads a profile (`config_sofia` in sofia.c).
     pub fn document(&self, desired: &Desired, key: &RevisionKey, query: &Query<'_>) -> Option<String> {
         Some(self.next_document(desired, key, query, None)?.text.to_string())
     }
 
-    /// As [`Templates::document`]. Of what did not change since `before`, the text is taken from there: that must be of these templates, under this key, and
-    /// of the same question.
+    /// As [`Templates::document`], but text that did not change is shared with `before`, which must come from the same
+    /// templates, key and query.
     pub fn next_document(
         &self,
         desired: &Desired,
@@ -98,63 +106,42 @@ impl Templates {
         query: &Query<'_>,
         before: Option<&Document>,
     ) -> Option<Document> {
-        let asked = match query.profile {
+        let only_profile = match query.profile {
             Some(name) => Some(self.find_profile(name)?),
             None => None,
         };
-        let answer = Answer {
+        let builder = DocumentBuilder {
             desired,
             key,
             query,
-            asked,
+            only_profile,
         };
-        if let Some(next) = before.and_then(|before| self.change(&answer, before)) {
+        if let Some(next) = before.and_then(|before| self.update(&builder, before)) {
             return Some(next);
         }
         let blocks = match query.gateway {
-            GatewayQuery::None => self.with_settings(&answer),
-            GatewayQuery::One(_) | GatewayQuery::All => self.gateways_only(&answer),
+            GatewayQuery::None => self.with_settings(&builder),
+            GatewayQuery::One(_) | GatewayQuery::All => self.gateways_only(&builder),
         };
         Some(Document::new(blocks, desired.served()))
     }
 
-    /// Writes those gateways alone that are others than before. `None` when that is not enough.
-    fn change(&self, answer: &Answer<'_>, before: &Document) -> Option<Document> {
-        if matches!(answer.query.gateway, GatewayQuery::One(_)) {
+    /// Rewrites only the gateways that changed since `before`. `None` if the document must be written anew.
+    fn update(&self, builder: &DocumentBuilder<'_>, before: &Document) -> Option<Document> {
+        if matches!(builder.query.gateway, GatewayQuery::One(_)) {
             return None;
         }
-        let place = |name: &GatewayName, entry: &Entry| {
-            let (profile, _) = self
-                .profiles()
-                .enumerate()
-                .find(|(_, profile)| answer.is_of(entry, profile))?;
-            Some(Place {
-                profile,
-                name: name.clone(),
-            })
-        };
-        let mut changes: Vec<Changed<'_>> = Vec::new();
-        for change in EntryChange::between(&before.served, answer.desired.served()) {
-            let old = change.before.and_then(|entry| place(change.name, entry));
-            let new = change.now.and_then(|entry| Some((place(change.name, entry)?, entry)));
-            if let Some(old) = old.filter(|old| new.as_ref().is_none_or(|(new, _)| new != old)) {
-                changes.push((old, None));
-            }
-            changes.extend(new.map(|(place, entry)| (place, Some(entry))));
-        }
-        changes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let profiles: Vec<_> = self.profiles().collect();
-        let blocks = next_blocks(&before.blocks, changes, |text, place, entry| {
-            let indent = profiles
-                .get(place.profile)
-                .map_or("", |profile| match answer.query.gateway {
-                    GatewayQuery::None => &profile.indent,
-                    _ => INDENT,
-                });
-            push_gateway(text, &entry.gateway, answer.key, indent);
+        let changes = builder.changes_since(before, &profiles);
+        let blocks = apply_changes(&before.blocks, changes, |text, key, entry| {
+            let indent = match (builder.query.gateway, profiles.get(key.profile)) {
+                (GatewayQuery::None, Some(profile)) => &profile.indent,
+                _ => INDENT,
+            };
+            write_gateway(text, &entry.gateway, builder.key, indent);
         })?;
-        let next = Document::new(blocks, answer.desired.served());
-        // A profile without any gateway of ours stands as it is in its template.
+        let next = Document::new(blocks, builder.desired.served());
+        // A profile with no gateway of ours is copied from its template as it is.
         let has = |document: &Document| document.has_gateways(profiles.len());
         (has(&next) == has(before)).then_some(next)
     }
@@ -165,9 +152,9 @@ impl Templates {
             .find(|profile| profile.name.as_str().eq_ignore_ascii_case(name))
     }
 
-    /// The templates as they stand, with our gateways at `<gateways>`.
-    fn with_settings(&self, answer: &Answer<'_>) -> Vec<Arc<Block>> {
-        let mut out = Writer::new(self.text_bytes() + 2 * GATEWAY_BYTES);
+    /// The templates unchanged, with our gateways at the end of `<gateways>`.
+    fn with_settings(&self, builder: &DocumentBuilder<'_>) -> Vec<Arc<Block>> {
+        let mut out = BlockWriter::new(self.text_bytes() + 2 * GATEWAY_BYTES);
         out.push_str("<document type=\"freeswitch/xml\">\n<section name=\"configuration\">\n");
         out.push_str(&self.head);
         let mut number = 0;
@@ -175,8 +162,8 @@ impl Templates {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Profile(profile) => {
-                    if answer.asked.is_none_or(|asked| asked.name == profile.name) {
-                        answer.push_profile(&mut out, number, profile);
+                    if builder.only_profile.is_none_or(|only| only.name == profile.name) {
+                        builder.push_profile(&mut out, number, profile);
                     }
                     number += 1;
                 }
@@ -187,8 +174,8 @@ impl Templates {
         out.finish()
     }
 
-    /// The profiles without our gateways: what FreeSWITCH keeps on its disk for when trunkd is away (FACTS 7), as
-    /// `autoload_configs/sofia.conf.xml`. A file there holds the configuration and nothing around it.
+    /// The profiles without our gateways, for FreeSWITCH's `autoload_configs/sofia.conf.xml`, which it reads while trunkd
+    /// is unreachable (FACTS 7). That file has no `<document>` around the configuration.
     pub fn without_gateways(&self) -> String {
         let mut out = String::with_capacity(self.text_bytes());
         out.push_str(&self.head);
@@ -207,28 +194,28 @@ impl Templates {
         self.head.len() + parts + self.tail.len()
     }
 
-    /// Profile → gateways → gateway, which is all that `startgw` reads (FACTS 17).
-    fn gateways_only(&self, answer: &Answer<'_>) -> Vec<Arc<Block>> {
-        let mut out = Writer::new(2 * GATEWAY_BYTES);
+    /// Only profiles, their `<gateways>` and the gateways: `startgw` reads nothing else (FACTS 17).
+    fn gateways_only(&self, builder: &DocumentBuilder<'_>) -> Vec<Arc<Block>> {
+        let mut out = BlockWriter::new(2 * GATEWAY_BYTES);
         out.push_str(concat!(
             "<document type=\"freeswitch/xml\">\n",
             "  <section name=\"configuration\">\n",
             "    <configuration name=\"sofia.conf\" description=\"sofia Endpoint\">\n",
             "      <profiles>\n",
         ));
-        let asked = answer.asked;
+        let only_profile = builder.only_profile;
         for (number, profile) in self
             .profiles()
             .enumerate()
-            .filter(|(_, p)| asked.is_none_or(|asked| asked.name == p.name))
+            .filter(|(_, p)| only_profile.is_none_or(|only| only.name == p.name))
         {
-            if asked.is_none() && !answer.has_any(profile) {
+            if only_profile.is_none() && !builder.has_any(profile) {
                 continue;
             }
-            out.push_str("        <profile name=\"");
-            out.push_str(&escape_attribute(profile.name.as_str()));
-            out.push_str("\">\n          <gateways>\n");
-            answer.push_gateways_only(&mut out, number, profile);
+            let tag = BytesStart::new("profile").with_attributes([attribute("name", profile.name.as_str())]);
+            write_line(out.text(), "        ", "", Event::Start(tag));
+            out.push_str("          <gateways>\n");
+            builder.push_gateways_only(&mut out, number, profile);
             out.push_str("          </gateways>\n        </profile>\n");
         }
         out.push_str("      </profiles>\n    </configuration>\n  </section>\n</document>\n");
@@ -245,19 +232,43 @@ impl Part {
     }
 }
 
-/// What one document is made from.
-struct Answer<'a> {
+/// The inputs of one document.
+struct DocumentBuilder<'a> {
     desired: &'a Desired,
     key: &'a RevisionKey,
     query: &'a Query<'a>,
-    asked: Option<&'a Profile>,
+    only_profile: Option<&'a Profile>,
 }
 
-/// Of the gateways of a document that is not a profile's own.
+/// Indentation of gateways in a document without settings.
 const INDENT: &str = "            ";
 
-impl<'a> Answer<'a> {
-    fn push_profile(&self, out: &mut Writer, number: usize, profile: &Profile) {
+impl<'a> DocumentBuilder<'a> {
+    /// What changed since `before`, sorted.
+    fn changes_since(&self, before: &'a Document, profiles: &[&Profile]) -> Vec<GatewayChange<'a>> {
+        let sort_key = |name: &GatewayName, entry: &Entry| {
+            let profile = profiles.iter().position(|profile| self.is_of(entry, profile))?;
+            Some(SortKey {
+                profile,
+                name: name.clone(),
+            })
+        };
+        let mut changes: Vec<GatewayChange<'_>> = Vec::new();
+        for change in EntryChange::between(&before.served, self.desired.served()) {
+            let old = change.before.and_then(|entry| sort_key(change.name, entry));
+            let new = change
+                .now
+                .and_then(|entry| Some((sort_key(change.name, entry)?, entry)));
+            if let Some(old) = old.filter(|old| new.as_ref().is_none_or(|(new, _)| new != old)) {
+                changes.push((old, None));
+            }
+            changes.extend(new.map(|(key, entry)| (key, Some(entry))));
+        }
+        changes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        changes
+    }
+
+    fn push_profile(&self, out: &mut BlockWriter, number: usize, profile: &Profile) {
         let mut ours = self.ours(profile).peekable();
         if ours.peek().is_none() {
             return out.push_str(&profile.untouched);
@@ -267,13 +278,11 @@ impl<'a> Answer<'a> {
         out.push_str(&profile.after);
     }
 
-    fn push_gateways_only(&self, out: &mut Writer, number: usize, profile: &Profile) {
+    fn push_gateways_only(&self, out: &mut BlockWriter, number: usize, profile: &Profile) {
         match self.query.gateway {
             GatewayQuery::One(name) => match self.one(name, profile) {
-                Some(One::Ours(gateway)) => {
-                    push_gateway(out.text(), gateway, self.key, INDENT);
-                }
-                Some(One::Own(text)) => out.push_str(text),
+                Some(SingleGateway::Ours(gateway)) => write_gateway(out.text(), gateway, self.key, INDENT),
+                Some(SingleGateway::Own(text)) => out.push_str(text),
                 None => {}
             },
             GatewayQuery::All | GatewayQuery::None => {
@@ -285,28 +294,26 @@ impl<'a> Answer<'a> {
 
     fn push_gateways<'e>(
         &self,
-        out: &mut Writer,
+        out: &mut BlockWriter,
         profile: usize,
         entries: impl Iterator<Item = &'e Arc<Entry>>,
         indent: &str,
     ) {
-        let write = |out: &mut Writer, entries: &[&Arc<Entry>]| {
+        let write = |out: &mut BlockWriter, entries: &[&Arc<Entry>]| {
             for entry in entries {
-                let place = Place {
+                let key = SortKey {
                     profile,
                     name: entry.gateway.name.clone(),
                 };
-                out.gateway(place, |text| {
-                    push_gateway(text, &entry.gateway, self.key, indent);
-                });
+                out.gateway(key, |text| write_gateway(text, &entry.gateway, self.key, indent));
             }
         };
         let entries: Vec<_> = entries.collect();
-        if entries.len() < MANY {
+        if entries.len() < PARALLEL_FROM {
             return write(out, &entries);
         }
         let parts = on_all_cores(&entries, |part| {
-            let mut out = Writer::new(MANY * GATEWAY_BYTES);
+            let mut out = BlockWriter::new(PARALLEL_FROM * GATEWAY_BYTES);
             write(&mut out, part);
             out.finish()
         });
@@ -315,7 +322,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Whether anything would stand in a profile that holds gateways alone.
+    /// Whether a document without settings has anything in this profile.
     fn has_any(&self, profile: &'a Profile) -> bool {
         match self.query.gateway {
             GatewayQuery::One(name) => self.one(name, profile).is_some_and(|one| !one.is_empty()),
@@ -325,51 +332,51 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// The one gateway that is asked for, if the profile has it.
-    fn one(&self, name: &str, profile: &'a Profile) -> Option<One<'a>> {
+    /// The requested gateway, if the profile has it.
+    fn one(&self, name: &str, profile: &'a Profile) -> Option<SingleGateway<'a>> {
         let desired = self.desired;
         let ours = desired.get(name).filter(|entry| self.is_of(entry, profile));
         if let Some(entry) = ours {
-            return Some(One::Ours(&entry.gateway));
+            return Some(SingleGateway::Ours(&entry.gateway));
         }
         if let Some((_, text)) = profile.own_gateways.iter().find(|(own, _)| own.as_str() == name) {
-            return Some(One::Own(text));
+            return Some(SingleGateway::Own(text));
         }
-        // It may be in a file on FreeSWITCH's disk; of what it gets, FreeSWITCH takes the one it wants.
+        // A file on FreeSWITCH's disk may have it. FreeSWITCH picks the gateway it wants from what it gets.
         let may_be_there = profile.own_section_has_more && desired.get(name).is_none();
-        may_be_there.then_some(One::Own(&profile.own_section))
+        may_be_there.then_some(SingleGateway::Own(&profile.own_section))
     }
 
-    /// Our gateways of a profile.
+    /// Our gateways in a profile.
     fn ours(&self, profile: &'a Profile) -> impl Iterator<Item = &'a Arc<Entry>> {
         let entries = self.desired.served().values();
         entries.filter(move |entry| self.is_of(entry, profile))
     }
 
-    /// Whether FreeSWITCH makes use of gateways in this document. At its start it asks for all profiles and takes their
-    /// settings alone, then asks for each of them and takes the gateways; parsing those takes it seconds, the time
-    /// growing with the square of their number (FACTS 52).
+    /// Whether FreeSWITCH uses gateways in this document. At start it asks for all profiles and uses only their settings,
+    /// then asks for each profile with its gateways. Parsing gateways takes it seconds: the time grows with the square of
+    /// their number (FACTS 52).
     fn has_gateways(&self) -> bool {
-        self.asked.is_some() || self.query.gateway != GatewayQuery::None
+        self.only_profile.is_some() || self.query.gateway != GatewayQuery::None
     }
 
-    /// Whether the gateway is to stand in that profile of this document.
+    /// Whether the gateway belongs into this profile of this document.
     fn is_of(&self, entry: &Entry, profile: &Profile) -> bool {
         self.has_gateways()
             && entry.gateway.profile == profile.name
             && entry.gateway.serves(self.query.node)
-            && self.asked.is_none_or(|asked| asked.name == profile.name)
+            && self.only_profile.is_none_or(|only| only.name == profile.name)
     }
 }
 
-/// A gateway that is asked for by name.
-enum One<'a> {
+/// A gateway requested by name.
+enum SingleGateway<'a> {
     Ours(&'a Gateway),
-    /// Text of the template.
+    /// Gateways of the template, as text.
     Own(&'a str),
 }
 
-impl One<'_> {
+impl SingleGateway<'_> {
     fn is_empty(&self) -> bool {
         matches!(self, Self::Own(""))
     }

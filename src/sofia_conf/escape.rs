@@ -1,48 +1,46 @@
-//! The one escaper: attribute values in which FreeSWITCH's preprocessor finds nothing to act on.
+//! The only escaper: it writes attribute values in which FreeSWITCH's preprocessor finds nothing to act on.
 
-/// Escapes a text for a double-quoted attribute value.
+use std::borrow::Cow;
+
+/// Escapes a text for the inside of a double-quoted attribute value.
 ///
-/// FreeSWITCH's preprocessor reads the document line by line, before any parser, and acts on `$${`, `<?`,
-/// `<include>`, `<!--#` and `x-pre-process` in any case, wherever they appear (FACTS 8). None of these can
-/// result from this function:
+/// Before any parser sees the document, FreeSWITCH's preprocessor reads it line by line and acts on `$${`, `<?`,
+/// `<include>`, `<!--#` and the letters `x-pre-process` in any case, wherever they are (FACTS 8). quick-xml's own
+/// escaper knows none of these. They cannot appear in what this function returns:
 ///
-/// - `<`, `>`, `&` and quotes are always references, so a value neither opens nor closes anything;
-/// - a `$` before another `$` is a reference, so no two are ever adjacent;
-/// - a `-` between `x` and `p` in any case is a reference, so a directive's name can't begin.
+/// - `<`, `>`, `&` and quotes become references, so a value neither opens nor closes anything;
+/// - a `$` before another `$` becomes a reference, so two of them never touch;
+/// - a `-` between `x` and `p`, in any case, becomes a reference, which breaks the directive's name.
 ///
-/// No sequence that the preprocessor looks for contains a quote or a space, so none can span two
-/// attributes. Line ends and tabs, which a parser would turn into spaces, and other control characters
-/// are references. NUL can't be represented and becomes U+FFFD; `gateway::parse` refuses it before.
-pub(super) fn escape_attribute(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
+/// None of these sequences contains a quote or a space, so none can span two attributes. Line ends, tabs and other
+/// control characters become references too, because a parser would turn them into spaces. NUL cannot be written in
+/// XML and becomes U+FFFD; `gateway::parse` rejects all of them anyway.
+pub(super) fn escape(value: &str) -> Cow<'_, str> {
     let bytes = value.as_bytes();
+    let mut out = String::new();
     let mut done = 0;
     for (at, &byte) in bytes.iter().enumerate() {
-        let reference = match byte {
-            b'&' => "&amp;",
-            b'<' => "&lt;",
-            b'>' => "&gt;",
-            b'"' => "&quot;",
-            b'\'' => "&apos;",
-            b'$' if bytes.get(at + 1) == Some(&b'$') => "&#36;",
-            b'-' if at > 0 && is_x_before_p(bytes[at - 1], bytes.get(at + 1)) => "&#45;",
-            0 => "\u{FFFD}",
-            1..=0x1F | 0x7F => {
-                out.push_str(&value[done..at]);
-                out.push_str("&#");
-                out.push_str(&byte.to_string());
-                out.push(';');
-                done = at + 1;
-                continue;
-            }
+        let reference: Cow<'_, str> = match byte {
+            b'&' => "&amp;".into(),
+            b'<' => "&lt;".into(),
+            b'>' => "&gt;".into(),
+            b'"' => "&quot;".into(),
+            b'\'' => "&apos;".into(),
+            b'$' if bytes.get(at + 1) == Some(&b'$') => "&#36;".into(),
+            b'-' if at > 0 && is_x_before_p(bytes[at - 1], bytes.get(at + 1)) => "&#45;".into(),
+            0 => "\u{FFFD}".into(),
+            1..=0x1F | 0x7F => format!("&#{byte};").into(),
             _ => continue,
         };
         out.push_str(&value[done..at]);
-        out.push_str(reference);
+        out.push_str(&reference);
         done = at + 1;
     }
+    if done == 0 {
+        return value.into();
+    }
     out.push_str(&value[done..]);
-    out
+    out.into()
 }
 
 fn is_x_before_p(before: u8, after: Option<&u8>) -> bool {
@@ -54,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ordinary_values_stay_as_they_are() {
+    fn ordinary_values_are_not_escaped() {
         for value in [
             "caller-id-in-from",
             "a-b.example.net:5060",
@@ -63,12 +61,12 @@ mod tests {
             "顶顶通",
             "a\\b$",
         ] {
-            assert_eq!(escape_attribute(value), value);
+            assert_eq!(escape(value), value);
         }
     }
 
     #[test]
-    fn what_the_preprocessor_looks_for_is_written_as_references() {
+    fn sequences_the_preprocessor_acts_on_become_references() {
         for (value, expected) in [
             ("$${domain}", "&#36;${domain}"),
             ("$$$${a}", "&#36;&#36;&#36;${a}"),
@@ -81,7 +79,7 @@ mod tests {
             ("a\nb\t\u{7f}", "a&#10;b&#9;&#127;"),
             ("a\0", "a\u{FFFD}"),
         ] {
-            assert_eq!(escape_attribute(value), expected, "{value:?}");
+            assert_eq!(escape(value), expected, "{value:?}");
         }
     }
 }

@@ -1,97 +1,59 @@
-//! One gateway as XML.
-
-use std::borrow::Cow;
-use std::io;
+//! Writes one gateway with quick-xml. Attribute values come from our own escaper.
 
 use quick_xml::Writer;
 use quick_xml::events::attributes::Attribute;
-use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
+use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::QName;
 
-use super::escape::escape_attribute;
+use super::escape::escape;
 use crate::gateway::{Direction, Gateway, REVISION_VARIABLE, RevisionKey, revision};
 
-/// Appends the `<gateway>` element with its revision, one element per line, each after `indent`. One
-/// element per line, because FreeSWITCH's preprocessor works on lines (FACTS 8).
-pub(super) fn push_gateway(out: &mut String, gateway: &Gateway, key: &RevisionKey, indent: &str) {
-    let mut writer = Lines {
-        xml: Writer::new(Utf8(out)),
-        indent,
-    };
-    let written = writer.gateway(gateway, &revision(gateway, key));
-    debug_assert!(written.is_ok(), "a String takes everything");
-}
-
-struct Lines<'a> {
-    xml: Writer<Utf8<'a>>,
-    indent: &'a str,
-}
-
-impl Lines<'_> {
-    fn gateway(&mut self, gateway: &Gateway, revision: &str) -> io::Result<()> {
-        let start = element("gateway", &[("name", gateway.name.as_str())]);
-        self.line("", Event::Start(start))?;
-        for (name, value) in gateway.params.iter() {
-            let param = element("param", &[("name", name), ("value", value)]);
-            self.line("  ", Event::Empty(param))?;
-        }
-        self.line("  ", Event::Start(BytesStart::new("variables")))?;
-        for variable in gateway.variables.iter() {
-            self.variable(variable.name, variable.value, variable.direction)?;
-        }
-        // One direction is enough to read it back (FACTS 26), and keeps it out of outbound calls.
-        self.variable(REVISION_VARIABLE, revision, Direction::Inbound)?;
-        self.line("  ", Event::End(BytesEnd::new("variables")))?;
-        self.line("", Event::End(BytesEnd::new("gateway")))
+/// Appends the `<gateway>` element, one tag per line, each line indented by `indent`.
+pub(super) fn write_gateway(out: &mut Vec<u8>, gateway: &Gateway, key: &RevisionKey, indent: &str) {
+    let element = BytesStart::new("gateway").with_attributes([attribute("name", gateway.name.as_str())]);
+    write_line(out, indent, "", Event::Start(element.borrow()));
+    let mut param = BytesStart::new("param");
+    for (name, value) in gateway.params.iter() {
+        param.clear_attributes();
+        param.extend_attributes([attribute("name", name), attribute("value", value)]);
+        write_line(out, indent, "  ", Event::Empty(param.borrow()));
     }
-
-    fn variable(&mut self, name: &str, value: &str, direction: Direction) -> io::Result<()> {
-        let mut variable = element("variable", &[("name", name), ("value", value)]);
+    let variables = BytesStart::new("variables");
+    write_line(out, indent, "  ", Event::Start(variables.borrow()));
+    let mut variable = BytesStart::new("variable");
+    let revision = revision(gateway, key);
+    // FreeSWITCH reports an inbound variable (FACTS 26), and it stays out of outbound calls.
+    let revision = (REVISION_VARIABLE, revision.as_str(), Direction::Inbound);
+    let all = gateway.variables.iter().map(|v| (v.name, v.value, v.direction));
+    for (name, value, direction) in all.chain([revision]) {
+        variable.clear_attributes();
+        variable.extend_attributes([attribute("name", name), attribute("value", value)]);
         match direction {
             Direction::Both => {}
-            Direction::Inbound => variable.push_attribute(("direction", "inbound")),
-            Direction::Outbound => variable.push_attribute(("direction", "outbound")),
+            Direction::Inbound => variable.push_attribute(attribute("direction", "inbound")),
+            Direction::Outbound => variable.push_attribute(attribute("direction", "outbound")),
         }
-        self.line("    ", Event::Empty(variable))
+        write_line(out, indent, "    ", Event::Empty(variable.borrow()));
     }
+    write_line(out, indent, "  ", Event::End(variables.to_end()));
+    write_line(out, indent, "", Event::End(element.to_end()));
+}
 
-    fn line(&mut self, indent: &str, event: Event<'_>) -> io::Result<()> {
-        self.text(self.indent)?;
-        self.text(indent)?;
-        self.xml.write_event(event)?;
-        self.text("\n")
-    }
-
-    /// White space between elements.
-    fn text(&mut self, text: &str) -> io::Result<()> {
-        self.xml.write_event(Event::Text(BytesText::from_escaped(text)))
+/// An attribute with an escaped value. quick-xml writes the value of an [`Attribute`] as it is.
+pub(super) fn attribute<'a>(name: &'a str, value: &'a str) -> Attribute<'a> {
+    Attribute {
+        key: QName(name),
+        value: escape(value),
     }
 }
 
-fn element<'a>(name: &'a str, attributes: &[(&'a str, &str)]) -> BytesStart<'a> {
-    let mut element = BytesStart::new(name);
-    for (key, value) in attributes {
-        // An `Attribute` is written as it is: quick-xml doesn't know FreeSWITCH's preprocessor.
-        element.push_attribute(Attribute {
-            key: QName(key),
-            value: Cow::Owned(escape_attribute(value)),
-        });
-    }
-    element
-}
-
-/// quick-xml writes bytes, always whole texts.
-struct Utf8<'a>(&'a mut String);
-
-impl io::Write for Utf8<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.push_str(std::str::from_utf8(bytes).map_err(io::Error::other)?);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// Appends one line with one tag. quick-xml's own indentation can't start from the indentation of a template.
+pub(super) fn write_line(out: &mut Vec<u8>, indent: &str, more_indent: &str, tag: Event<'_>) {
+    out.extend_from_slice(indent.as_bytes());
+    out.extend_from_slice(more_indent.as_bytes());
+    // Writing to memory can't fail.
+    let _ = Writer::new(&mut *out).write_event(tag);
+    out.push(b'\n');
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The form that mod_xml_curl sends → what it asks for.
 //!
-//! Never a copy of the whole form: of some thirty pairs this reads ten. FreeSWITCH asks for every configuration it
-//! has at each start and reload (FACTS 2), so a form for anything but `sofia.conf` is told by its first pairs, with nothing
-//! allocated.
+//! FreeSWITCH asks for every configuration it has at each start and reload (FACTS 2), so a form for
+//! anything but `sofia.conf` is recognized by its first pairs, without an allocation. Of a form's
+//! thirty or so pairs, ten are read.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -14,44 +14,45 @@ use crate::throttle::Throttle;
 /// What a form asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    SofiaConf(SofiaConf),
-    /// Another configuration, or a section that is none: the directory, the dialplan.
+    SofiaConf(SofiaConfRequest),
+    /// Another configuration, or another section, such as the directory or the dialplan.
     Other,
 }
 
-/// A request for `sofia.conf`. The names are as FreeSWITCH sent them: whether such a profile or gateway exists is for the
-/// answer to find out.
+/// A request for `sofia.conf`. The names are as FreeSWITCH sent them; such a profile or gateway
+/// need not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SofiaConf {
-    /// `None` asks for all profiles (FACTS 3).
+pub struct SofiaConfRequest {
+    /// `None` means all profiles (FACTS 3).
     pub profile: Option<String>,
-    pub gateway: Gateway,
-    /// `reconfig=true`: the profile runs already.
+    pub gateway: RequestedGateway,
+    /// `reconfig=true`: the profile already runs.
     pub reconfig: bool,
-    /// The switchname of who asks (FACTS 37); empty when the form names none.
+    /// The switchname of the FreeSWITCH that asks (FACTS 37); empty if the form has none.
     pub node: String,
-    /// Tells the run of FreeSWITCH that asks from others (FACTS 32). An `enable-post-var` in the binding may leave it out.
+    /// Changes at each start of FreeSWITCH (FACTS 32). An `enable-post-var` in the binding may
+    /// leave it out.
     pub core_uuid: Option<String>,
 }
 
 /// The form's `gateway` (FACTS 3).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Gateway {
-    /// No such pair: the profile whole, settings and gateways.
-    NotAsked,
-    /// `_all_`, in these letters only: config_gateway (sofia.c) compares with strcmp, so `_ALL_` is a name to it. It then takes
-    /// every gateway of the answer.
+pub enum RequestedGateway {
+    /// The form has none: the whole profile, settings and gateways.
+    Absent,
+    /// `_all_`, and only in lower case: config_gateway (sofia.c) compares with strcmp, so `_ALL_`
+    /// is a name. FreeSWITCH adds every gateway of the answer.
     All,
-    /// Takes the gateway of this name from the answer and passes over all others.
+    /// FreeSWITCH adds the gateway of this name and ignores all others in the answer.
     One(String),
 }
 
-/// Which step of FreeSWITCH's a request belongs to; the label `kind` of the metrics.
+/// What makes FreeSWITCH ask; the label `kind` of the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// All profiles, asked once when mod_sofia loads.
+pub enum RequestKind {
+    /// All profiles: mod_sofia asks once, when it loads.
     Startup,
-    /// One profile, as it starts.
+    /// One profile, when it starts.
     Profile,
     Rescan,
     Startgw,
@@ -60,50 +61,59 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
-    pub const COUNT: usize = Kind::Other as usize + 1;
+impl RequestKind {
+    pub const ALL: [Self; 6] = [
+        Self::Startup,
+        Self::Profile,
+        Self::Rescan,
+        Self::Startgw,
+        Self::StartgwAll,
+        Self::Other,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
-            Kind::Startup => "startup",
-            Kind::Profile => "profile",
-            Kind::Rescan => "rescan",
-            Kind::Startgw => "startgw",
-            Kind::StartgwAll => "startgw_all",
-            Kind::Other => "other",
+            Self::Startup => "startup",
+            Self::Profile => "profile",
+            Self::Rescan => "rescan",
+            Self::Startgw => "startgw",
+            Self::StartgwAll => "startgw_all",
+            Self::Other => "other",
         }
     }
 }
 
-/// Why a form is no request of mod_xml_curl's: sent back as plain text with 400.
+/// Why a form cannot be from mod_xml_curl: sent back as plain text with status 400.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRequest {
     #[error(
-        "Content-Type is {0:?}, not {FORM}. mod_xml_curl POSTs a form (or sends the same pairs in the query of a GET): {LIKE}"
+        "Content-Type is {0:?}, not {FORM}. mod_xml_curl POSTs a form (or sends the same pairs in the query \
+         of a GET): {EXPECTED}"
     )]
     NotAForm(String),
-    #[error("the form has no `section`. mod_xml_curl sends: {LIKE}")]
+    #[error("the form has no `section`. mod_xml_curl sends: {EXPECTED}")]
     NoSection,
-    #[error("`{0}` holds a '%' that two hexadecimal digits do not follow; mod_xml_curl writes a '%' itself as %25")]
+    #[error("`{0}` has a '%' without two hexadecimal digits after it; mod_xml_curl encodes a literal '%' as %25")]
     BrokenEscape(&'static str),
-    #[error("`{0}` is not UTF-8 once its percent-encoding is undone")]
+    #[error("`{0}` is not UTF-8 after percent-decoding")]
     NotUtf8(&'static str),
     #[error(
-        "the switchname is {0} bytes long; at most {MAX_SWITCHNAME_BYTES} are taken: set `switchname` in switch.conf.xml"
+        "the switchname is {0} bytes long, and the limit is {MAX_SWITCHNAME_BYTES}: set `switchname` in switch.conf.xml"
     )]
     LongSwitchname(usize),
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";
-const LIKE: &str = "hostname=<switchname>&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf, \
-                    and then the event's headers, profile=, reconfig= and gateway=";
+const EXPECTED: &str = "hostname=<switchname>&section=configuration&tag_name=configuration&key_name=name\
+                        &key_value=sofia.conf, and then the event's headers, profile=, reconfig= and gateway=";
 
 impl Request {
-    /// Reads the body of a POST. The request's own query is not read: mod_xml_curl puts every pair in the body, and what stands
-    /// in the URL is the operator's own `gateway-url`.
+    /// Reads the body of a POST. The query is ignored: mod_xml_curl puts every pair into the body,
+    /// and the URL is the operator's `gateway-url`. A missing Content-Type counts as that of a
+    /// form.
     ///
     /// # Errors
-    /// See [`BadRequest`]. A missing Content-Type is taken for a form's.
+    /// See [`BadRequest`].
     pub fn from_body(content_type: Option<&[u8]>, body: &[u8]) -> Result<Self, BadRequest> {
         if let Some(content_type) = content_type {
             let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
@@ -123,17 +133,10 @@ impl Request {
         Self::from_form(query)
     }
 
-    pub fn kind(&self) -> Kind {
-        match self {
-            Request::SofiaConf(request) => request.kind(),
-            Request::Other => Kind::Other,
-        }
-    }
-
-    /// Of two pairs with one name the first counts.
+    /// If two pairs have the same name, the first one wins.
     ///
-    /// `section` and the names and keys beside it are compared as the bytes they are, since FreeSWITCH does not encode
-    /// them (FACTS 1).
+    /// `section`, `tag_name`, `key_name` and `key_value` are compared as raw bytes, because
+    /// FreeSWITCH does not encode them (FACTS 1).
     fn from_form(form: &[u8]) -> Result<Self, BadRequest> {
         let mut pairs = Pairs::default();
         for pair in form.split(|&byte| byte == b'&') {
@@ -152,26 +155,26 @@ impl Request {
     }
 }
 
-impl SofiaConf {
-    pub fn kind(&self) -> Kind {
+impl SofiaConfRequest {
+    pub fn kind(&self) -> RequestKind {
         match (&self.gateway, &self.profile) {
-            (Gateway::All, _) => Kind::StartgwAll,
-            (Gateway::One(_), _) => Kind::Startgw,
-            (Gateway::NotAsked, None) => Kind::Startup,
-            (Gateway::NotAsked, Some(_)) if self.reconfig => Kind::Rescan,
-            (Gateway::NotAsked, Some(_)) => Kind::Profile,
+            (RequestedGateway::All, _) => RequestKind::StartgwAll,
+            (RequestedGateway::One(_), _) => RequestKind::Startgw,
+            (RequestedGateway::Absent, None) => RequestKind::Startup,
+            (RequestedGateway::Absent, Some(_)) if self.reconfig => RequestKind::Rescan,
+            (RequestedGateway::Absent, Some(_)) => RequestKind::Profile,
         }
     }
 }
 
 const SWITCHNAME: &str = "FreeSWITCH-Switchname";
 const CORE_UUID: &str = "Core-UUID";
-/// Longer than any host's name, and short enough to be remembered.
+/// Longer than any host name, and short enough to store.
 const MAX_SWITCHNAME_BYTES: usize = 255;
-/// How many fields stand first in every request.
-const FIVE: usize = 5;
+/// The fields that are first in every request.
+const FIRST_FIELDS: usize = 5;
 
-/// The pairs that count, still encoded.
+/// The pairs that are read, still encoded.
 #[derive(Default)]
 struct Pairs<'a> {
     section: Option<&'a [u8]>,
@@ -203,7 +206,7 @@ impl<'a> Pairs<'a> {
         })
     }
 
-    /// Whether what is read so far can no longer become a request for `sofia.conf`.
+    /// Whether the pairs so far rule out a request for `sofia.conf`.
     fn is_other(&self) -> bool {
         let differs = |field: Option<&[u8]>, wanted: &[u8]| field.is_some_and(|value| value != wanted);
         self.section.is_some()
@@ -214,7 +217,7 @@ impl<'a> Pairs<'a> {
     }
 
     /// What FreeSWITCH sends in every request (FACTS 1), in its order.
-    fn five(&self) -> [(&'static str, bool); FIVE] {
+    fn first_fields(&self) -> [(&'static str, bool); FIRST_FIELDS] {
         [
             ("hostname", self.hostname.is_some()),
             ("section", self.section.is_some()),
@@ -224,13 +227,13 @@ impl<'a> Pairs<'a> {
         ]
     }
 
-    /// Says why a form that may be meant for us is "not found". Anybody can send one: for each set of missing fields
-    /// there is a line a minute.
+    /// Logs why a form that may be meant for trunkd is "not found". Anybody can send one, so each
+    /// set of missing fields gets one line a minute.
     fn warn_of_missing_fields(&self) {
-        static THROTTLES: LazyLock<[Throttle; 1 << FIVE]> =
+        static THROTTLES: LazyLock<[Throttle; 1 << FIRST_FIELDS]> =
             LazyLock::new(|| std::array::from_fn(|_| Throttle::default()));
-        let (mut missing, mut set) = (Vec::with_capacity(FIVE), 0);
-        for (bit, (name, is_there)) in self.five().into_iter().enumerate() {
+        let (mut missing, mut set) = (Vec::with_capacity(FIRST_FIELDS), 0);
+        for (bit, (name, is_there)) in self.first_fields().into_iter().enumerate() {
             if !is_there {
                 missing.push(name);
                 set |= 1 << bit;
@@ -241,8 +244,9 @@ impl<'a> Pairs<'a> {
             tracing::warn!(
                 hostname = %shown(&hostname),
                 held,
-                "answered \"not found\", since the form lacks {}; mod_xml_curl sends hostname, section, tag_name, key_name and \
-                 key_value with each request: something else asks, or a proxy changes its requests",
+                "answered \"not found\", because the form lacks {}; mod_xml_curl sends hostname, section, \
+                 tag_name, key_name and key_value with each request: something else sent this, or a proxy \
+                 changed it",
                 missing.join(", ")
             );
         }
@@ -259,11 +263,12 @@ impl<'a> Pairs<'a> {
         let decode = |name, value: Option<&[u8]>| value.map(|value| decode(name, value)).transpose();
         let profile = decode("profile", self.profile)?.filter(|name| !name.is_empty());
         let gateway = match decode("gateway", self.gateway)? {
-            None => Gateway::NotAsked,
-            Some(name) if name == "_all_" => Gateway::All,
-            Some(name) => Gateway::One(name),
+            None => RequestedGateway::Absent,
+            Some(name) if name == "_all_" => RequestedGateway::All,
+            Some(name) => RequestedGateway::One(name),
         };
-        // The same name twice, but this one is encoded and so exact. An `enable-post-var` in the binding may leave it out.
+        // `hostname` holds the same name but is not encoded. An `enable-post-var` in the binding
+        // may leave this one out.
         let node = match decode(SWITCHNAME, self.switchname)?.filter(|name| !name.is_empty()) {
             Some(name) => name,
             None => String::from_utf8_lossy(&unescape(self.hostname.unwrap_or_default()).0).into_owned(),
@@ -271,12 +276,13 @@ impl<'a> Pairs<'a> {
         if node.len() > MAX_SWITCHNAME_BYTES {
             return Err(BadRequest::LongSwitchname(node.len()));
         }
-        Ok(Request::SofiaConf(SofiaConf {
+        Ok(Request::SofiaConf(SofiaConfRequest {
             profile,
             gateway,
             reconfig: decode("reconfig", self.reconfig)?.as_deref() == Some("true"),
             node,
-            // A UUID has nothing to be encoded: what has is none of FreeSWITCH's, and no reason to refuse a request.
+            // Never encoded. Anything but a UUID is not from FreeSWITCH, and no reason to refuse a
+            // request.
             core_uuid: self.core_uuid.and_then(|uuid| String::from_utf8(uuid.to_vec()).ok()),
         }))
     }
@@ -289,8 +295,8 @@ fn decode(name: &'static str, value: &[u8]) -> Result<String, BadRequest> {
     }
 }
 
-/// Undoes percent-encoding; a '%' that begins no escape stays, and makes the flag false. A '+' is a plus: FreeSWITCH writes a
-/// space as `%20` and a plus as `%2B`.
+/// Decodes percent-encoding. A '%' that begins no escape stays, and makes the flag false. A '+' is
+/// a plus: FreeSWITCH encodes a space as `%20` and a plus as `%2B`.
 fn unescape(value: &[u8]) -> (Cow<'_, [u8]>, bool) {
     if !value.contains(&b'%') {
         return (Cow::Borrowed(value), true);
@@ -318,131 +324,4 @@ fn unescape(value: &[u8]) -> (Cow<'_, [u8]>, bool) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SOFIA: &str = "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf";
-
-    fn sofia(rest: &str) -> SofiaConf {
-        match Request::from_query(format!("{SOFIA}{rest}").as_bytes()) {
-            Ok(Request::SofiaConf(request)) => request,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn each_step_of_freeswitch_is_told_by_its_pairs() {
-        for (rest, kind) in [
-            ("", Kind::Startup),
-            ("&profile=", Kind::Startup),
-            ("&profile=external", Kind::Profile),
-            ("&profile=external&reconfig=true", Kind::Rescan),
-            ("&profile=external&reconfig=true&gateway=gw_ok", Kind::Startgw),
-            ("&profile=external&reconfig=true&gateway=_all_", Kind::StartgwAll),
-            ("&profile=external&reconfig=true&gateway=_ALL_", Kind::Startgw),
-        ] {
-            assert_eq!(sofia(rest).kind(), kind, "{rest}");
-        }
-        assert_eq!(sofia("&gateway=_ALL_").gateway, Gateway::One("_ALL_".into()));
-    }
-
-    #[test]
-    fn other_sections_and_configurations_are_told_before_anything_is_decoded() {
-        for form in [
-            "section=directory&tag_name=domain&key_name=name&key_value=example.net",
-            "section=dialplan&profile=%zz",
-            "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=acl.conf&profile=%zz",
-            "key_value=acl.conf&section=configuration",
-            "section=configuration",
-            "section=",
-            "section",
-        ] {
-            assert_eq!(Request::from_query(form.as_bytes()), Ok(Request::Other), "{form}");
-        }
-    }
-
-    #[test]
-    fn a_form_without_section_is_told_what_mod_xml_curl_sends() {
-        for form in [
-            "",
-            "&",
-            "=",
-            "{\"a\":1}",
-            "hostname=fs1&key_value=sofia.conf",
-            "Section=configuration",
-        ] {
-            let error = Request::from_query(form.as_bytes()).unwrap_err();
-            assert_eq!(error, BadRequest::NoSection, "{form}");
-            assert!(
-                error
-                    .to_string()
-                    .contains("section=configuration&tag_name=configuration")
-            );
-        }
-    }
-
-    #[test]
-    fn a_broken_encoding_counts_only_in_a_pair_that_is_used() {
-        let refused = |rest: &str| Request::from_query(format!("{SOFIA}{rest}").as_bytes()).unwrap_err();
-        assert_eq!(refused("&profile=%"), BadRequest::BrokenEscape("profile"));
-        assert_eq!(refused("&profile=%4"), BadRequest::BrokenEscape("profile"));
-        assert_eq!(refused("&gateway=a%+1"), BadRequest::BrokenEscape("gateway"));
-        assert_eq!(refused("&reconfig=%x1"), BadRequest::BrokenEscape("reconfig"));
-        assert_eq!(refused("&FreeSWITCH-Switchname=%FF"), BadRequest::NotUtf8(SWITCHNAME));
-        assert_eq!(
-            sofia("&Event-Name=%&Core-UUID=%FF&profile=external").profile.as_deref(),
-            Some("external")
-        );
-    }
-
-    #[test]
-    fn the_first_of_two_pairs_counts() {
-        let request = sofia("&profile=external&profile=internal&key_value=acl.conf&profile=%");
-        assert_eq!(request.profile.as_deref(), Some("external"));
-    }
-
-    #[test]
-    fn the_node_is_the_encoded_switchname_or_else_the_raw_hostname() {
-        assert_eq!(sofia("&FreeSWITCH-Switchname=fs%20%E9%A1%B6").node, "fs 顶");
-        assert_eq!(sofia("").node, "fs1");
-        let raw = SOFIA.replace("fs1", "100%+a");
-        match Request::from_query(raw.as_bytes()) {
-            Ok(Request::SofiaConf(request)) => assert_eq!(request.node, "100%+a"),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_name_of_any_length_is_no_switchname() {
-        let asked = |length: usize| {
-            let form = SOFIA.replace("fs1", &"x".repeat(length));
-            Request::from_query(form.as_bytes())
-        };
-        assert!(asked(255).is_ok());
-        assert_eq!(asked(256), Err(BadRequest::LongSwitchname(256)));
-        let encoded = format!("{SOFIA}&{SWITCHNAME}={}", "%41".repeat(256));
-        assert_eq!(
-            Request::from_query(encoded.as_bytes()),
-            Err(BadRequest::LongSwitchname(256))
-        );
-    }
-
-    #[test]
-    fn a_body_needs_a_forms_content_type_or_none() {
-        let body = SOFIA.as_bytes();
-        for content_type in [
-            None,
-            Some(FORM),
-            Some("Application/X-WWW-Form-URLencoded ; charset=utf-8"),
-        ] {
-            assert!(
-                Request::from_body(content_type.map(str::as_bytes), body).is_ok(),
-                "{content_type:?}"
-            );
-        }
-        for content_type in ["application/json", "", "multipart/form-data; boundary=x"] {
-            let error = Request::from_body(Some(content_type.as_bytes()), body).unwrap_err();
-            assert_eq!(error, BadRequest::NotAForm(content_type.into()));
-        }
-    }
-}
+mod tests;

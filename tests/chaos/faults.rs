@@ -1,4 +1,4 @@
-//! What goes wrong, each with how it begins, lasts and ends.
+//! The faults: how each begins, lasts and ends.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(crate) enum Fault {
     Redis(RedisFault),
     RedisComesBackEmpty,
     Switch(SwitchFault),
-    /// One is killed, and most often started again.
+    /// One is killed, and usually started again.
     Trunkd,
     /// Several of these at once
     Storm,
@@ -39,9 +39,9 @@ pub(crate) enum RedisFault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SwitchFault {
     DropsConnections,
-    /// What was connected hears and says nothing any more; whoever connects anew is well.
+    /// Existing connections are silent from now on; new ones work.
     HalfOpen,
-    /// For a while nobody is heard or answered, or one connection is not, or all wait long for their answers.
+    /// For a while all connections hang, or one does, or all answers are slow.
     ReadsNothing,
     Restarts,
     LosesEvents,
@@ -64,7 +64,7 @@ impl Fault {
         matches!(self, Fault::Redis(RedisFault::CutsReplies) | Fault::Storm)
     }
 
-    /// Only what nobody can notice is left to the regular comparison.
+    /// Only what nobody can notice is left to the regular snapshot.
     pub(crate) fn resync_interval(self) -> &'static str {
         match self {
             Fault::Switch(SwitchFault::LosesEvents) | Fault::Storm => "1s",
@@ -145,7 +145,7 @@ async fn run(console: &mut MultiplexedConnection, line: &str) {
     command.exec_async(console).await.unwrap();
 }
 
-/// For as long as Redis is empty, the switch keeps what it has. Then another program puts everything back.
+/// While Redis is empty, the switch keeps what it has. Then another program puts everything back.
 async fn lose_everything(world: &mut World, random: &mut StdRng) {
     let editor = world.editor.clone();
     let mut editor = editor.lock().await; // no edit meanwhile, which would be one of all that there is
@@ -242,7 +242,7 @@ impl SwitchFault {
                     let held = random.random_range(2..12);
                     switch.reorder_next_events(held);
                     pause(random, 50..300).await;
-                    // Held back until so many are there: a heartbeat is as good as any.
+                    // Held back until there are that many; heartbeats count too.
                     (0..held).for_each(|_| switch.fire_heartbeat());
                 }
             }
@@ -268,7 +268,7 @@ async fn kill_one(trunkds: &mut [Trunkd], random: &mut StdRng) {
     }
 }
 
-/// Redis, the switch and trunkd, each with faults of its own, whenever they fall.
+/// Redis, the switch and trunkd, each with independent faults.
 async fn storm(world: &mut World, random: &mut StdRng) {
     let (mut of_redis, mut of_switch, mut of_trunkd) = (
         StdRng::from_rng(random),

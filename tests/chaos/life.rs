@@ -1,4 +1,5 @@
-//! What goes on all the time: edits in Redis, carriers that change their minds, requests, and somebody who listens to the channel.
+//! What goes on all the time: edits in Redis, carriers whose answers change, requests, and a
+//! subscriber of the channel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -22,10 +23,10 @@ use crate::support::redis::RedisServer;
 use crate::verdict::{EventId, OfEvent};
 
 pub(crate) const DOMAINS: [&str; 3] = ["a", "b", "c"];
-/// Changed, but never removed nor spoiled: no answer may be without them.
+/// Edited, but never removed or invalid: every answer must have them.
 const LASTING: [&str; 3] = ["stays0", "stays1", "stays2"];
 const PASSING: [&str; 9] = ["gw0", "gw1", "gw2", "gw3", "gw4", "gw5", "gw6", "gw7", "gw8"];
-/// What no reader of XML or of FreeSWITCH's preprocessor may stumble over
+/// Text that must not confuse an XML parser or FreeSWITCH's preprocessor
 const TEXTS: [&str; 5] = [
     "plain",
     "$${default_password}",
@@ -80,7 +81,7 @@ impl Life {
         }
     }
 
-    /// The edits end, with every value valid, and the carriers accept whoever comes.
+    /// The edits end with every value valid, and the carriers accept every registration.
     pub(crate) async fn calm_down(&self, world: &World) {
         self.quiet.cancel();
         while !self.restless.iter().all(JoinHandle::is_finished) {
@@ -95,7 +96,7 @@ impl Life {
         });
     }
 
-    /// Panics if anything was wrong. What was published.
+    /// Returns what was published. Panics if anything went wrong.
     pub(crate) async fn end(self) -> Vec<EventId> {
         self.over.cancel();
         for task in self.restless.into_iter().chain(self.requesters) {
@@ -105,7 +106,7 @@ impl Life {
     }
 }
 
-/// Another program that edits the gateways, and tries again for as long as Redis is away.
+/// Another program that edits the gateways, and retries while Redis is away.
 pub(crate) struct Editor {
     client: redis::Client,
     connection: Option<MultiplexedConnection>,
@@ -150,7 +151,7 @@ impl Editor {
         }
     }
 
-    /// Makes every value a valid one.
+    /// Makes every value valid.
     pub(crate) async fn fix(&mut self) {
         for name in std::mem::take(&mut self.spoilt) {
             let value = value(&mut self.random);
@@ -158,7 +159,7 @@ impl Editor {
         }
     }
 
-    /// Puts everything in that there was, in one step.
+    /// Restores everything in one step.
     pub(crate) async fn write_all(&mut self) {
         let mut all = redis::pipe();
         all.atomic();
@@ -199,7 +200,7 @@ impl Editor {
     }
 }
 
-/// A name is in one domain for all the time.
+/// A name is always in the same domain.
 fn key(name: &str) -> String {
     let number = usize::from(name.as_bytes()[name.len() - 1] - b'0');
     format!("cti_gateway@{}", DOMAINS[number % DOMAINS.len()])
@@ -210,7 +211,7 @@ fn value(random: &mut StdRng) -> String {
     if random.random_bool(0.6) {
         param.insert("username", "u".to_owned());
         param.insert("password", format!("p{}", random.random_range(0..1000)));
-        // Once refused, some stay so.
+        // Some stay refused.
         let retry = if random.random_bool(0.2) {
             86_400
         } else {
@@ -245,7 +246,7 @@ fn change_a_mind(switch: &FakeSwitch, random: &mut StdRng) {
     });
 }
 
-/// Asks one trunkd again and again as mod_xml_curl does, and panics at an answer that would harm FreeSWITCH.
+/// Asks one trunkd again and again as mod_xml_curl does. Panics if an answer would harm FreeSWITCH.
 async fn request(addresses: Addresses, index: usize, mut random: StdRng, over: CancellationToken) {
     let (mut answered, mut refused) = (0, 0);
     while !over.is_cancelled() {
@@ -298,7 +299,7 @@ fn problem(found: Option<&Element>, request: &HttpRequest) -> Option<String> {
     missing.and_then(|name| tell(&format!("no {name}")))
 }
 
-/// What FreeSWITCH's events the channel brought; whatever it brought while there was no connection to Redis is missed.
+/// FreeSWITCH's events on the channel, except those that came while the subscriber was disconnected.
 async fn listen(url: String, over: CancellationToken) -> Vec<EventId> {
     let mut heard = Vec::new();
     let client = redis::Client::open(url).unwrap();

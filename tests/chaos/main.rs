@@ -1,9 +1,11 @@
-//! Whatever can fail fails here, at random moments and for random times, while gateways are edited, carriers change their minds and
-//! FreeSWITCH asks for its configuration. No answer may be broken meanwhile, and when it is quiet again, Redis and the switch agree.
+//! Everything fails here at random moments and for random times, while gateways are edited, carriers
+//! change their answers and FreeSWITCH asks for its configuration. Meanwhile no answer may be broken,
+//! and afterwards Redis and the switch agree.
 //!
-//! Each test is one fault, played by random schedules: `TRUNKD_CHAOS_SCHEDULES=10` plays so many of each, `make chaos N=1000` so many in
-//! all, and `TRUNKD_CHAOS_SEED=123` the one that was printed as `seed 123` again. A seed decides what happens, not how fast: a failure
-//! that hangs on a moment may take several tries. trunkd is a process of its own, so that killing it is what `kill -9` does.
+//! Each test plays one fault by random schedules. `TRUNKD_CHAOS_SCHEDULES=10` plays ten of each,
+//! `make chaos N=1000` a thousand in all, and `TRUNKD_CHAOS_SEED=123` repeats the one that was printed
+//! as `seed 123`. A seed decides what happens but not how fast, so a failure that depends on timing
+//! may take several tries. trunkd is a process of its own, so that it can be killed as `kill -9` does.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../support/mod.rs"]
@@ -23,10 +25,11 @@ use faults::SwitchFault::{
 use schedule::{Schedule, play};
 use verdict::Listed::{Every, EveryInAnyOrder, Part, PartInAnyOrder};
 
-/// One test a line: its name; the fault; how many trunkd there are; which of the events that the switch sent are in the list then.
+/// One test per line: its name, the fault, the number of trunkd processes, and which of the events
+/// that the switch sent are in the list afterwards.
 macro_rules! schedules {
     ($($name:ident: $fault:expr, $trunkds:literal, $listed:expr;)*) => {
-        /// How many tests share what `TRUNKD_CHAOS_IN_ALL` asks for.
+        /// How many tests share the schedules of `TRUNKD_CHAOS_IN_ALL`.
         const TESTS: usize = [$(stringify!($name)),*].len();
 
         $(
@@ -58,7 +61,7 @@ schedules! {
     storm:                                                   Storm,                    2, PartInAnyOrder;
 }
 
-/// Not a test: what the schedules start as trunkd.
+/// Not a test: the schedules start this as trunkd.
 #[test]
 fn trunkd_itself() {
     program::run_if_asked();

@@ -1,4 +1,4 @@
-//! trunkd as a process: this very executable, started again with the environment saying that it is to be trunkd.
+//! trunkd as a process: this executable, started again with an environment that makes it trunkd.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -15,14 +15,14 @@ use trunkd::settings::{Settings, Sources};
 use crate::support::app::{eventually, quick, switch_toml};
 use crate::support::fake_switch::FakeSwitch;
 
-/// Names the folder that holds the settings.
+/// The folder with the settings.
 const FOLDER: &str = "TRUNKD_CHAOS_PROGRAM";
 const SETTINGS: &str = "trunkd.toml";
 const ADDRESS: &str = "address";
 const LOG: &str = "log";
 const DATA: &str = "data";
 
-/// A trunkd that can be killed and started again on its data.
+/// A trunkd that can be killed and started again with its data.
 pub(crate) struct Trunkd {
     folder: PathBuf,
     child: Option<Child>,
@@ -34,7 +34,7 @@ pub(crate) struct Trunkd {
 #[derive(Clone, Default)]
 pub(crate) struct Addresses(Arc<Mutex<Vec<Option<Address>>>>);
 
-/// Of one life of a trunkd: the next one may get the same port.
+/// The process of one start: the next one may get the same port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Address {
     pub(crate) listens: SocketAddr,
@@ -100,7 +100,7 @@ impl Trunkd {
         self.child.is_some()
     }
 
-    /// Whether it would have something to serve if it were started again while Redis is away
+    /// Whether a restart while Redis is away would have something to serve
     pub(crate) fn has_kept_a_state(&self) -> bool {
         self.folder.join(DATA).join("last-good").exists()
     }
@@ -123,7 +123,7 @@ impl Addresses {
         self.0.lock().unwrap()[index]
     }
 
-    /// Of those that are alive
+    /// The addresses of those that are alive
     pub(crate) fn all(&self) -> Vec<SocketAddr> {
         let alive = self.0.lock().unwrap();
         alive.iter().flatten().map(|address| address.listens).collect()
@@ -142,7 +142,7 @@ impl Addresses {
     }
 }
 
-/// The ends of the logs of all trunkd whose folders are in this one.
+/// The last lines of the logs of all trunkd processes whose folders are in this one.
 pub(crate) fn logs(folder: &Path) -> String {
     const LINES: usize = 100;
     let mut text = String::new();
@@ -157,7 +157,8 @@ pub(crate) fn logs(folder: &Path) -> String {
     text
 }
 
-/// trunkd, until it is killed or its standard input ends; nothing where no schedule has started this process.
+/// Runs trunkd until it is killed or its standard input ends. Returns if no schedule started this
+/// process.
 pub(crate) fn run_if_asked() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
         return;
@@ -173,7 +174,7 @@ pub(crate) fn run_if_asked() {
     let settings = Settings::load_from(&sources, figment::Figment::new()).unwrap();
     let _log = trunkd::telemetry::init(&settings.log).unwrap();
     let mut timing = quick();
-    // A busy machine is no dead switch, whose events would be lost.
+    // On a busy machine a switch must not count as dead, because its events would be lost.
     timing.ingest.connection.answer = Duration::from_secs(2);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -1,5 +1,5 @@
-//! A schedule: a whole installation, its life, a fault in the middle of it, and what must be true when it is quiet again.
-//! One seed decides everything but the time that things take.
+//! A schedule: a whole installation, its life, a fault in the middle, and what must be true
+//! afterwards. One seed decides everything but how long things take.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,13 +19,14 @@ use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
 use crate::verdict::{self, Listed};
 
-/// What FreeSWITCH has on disk, as `trunkd render --no-gateways` would have written it: it boots when no trunkd is there.
+/// What FreeSWITCH has on disk, as written by `trunkd render --no-gateways`, so that it can boot
+/// without any trunkd.
 const DISK: &str = r#"<configuration name="sofia.conf"><profiles>
 <profile name="external"><settings/><gateways/></profile>
 <profile name="internal"><settings/><gateways/></profile>
 </profiles></configuration>"#;
 
-/// After the first failure no further schedule begins.
+/// After a failure no further schedule begins.
 static FAILED: AtomicBool = AtomicBool::new(false);
 
 #[derive(Clone, Copy)]
@@ -36,7 +37,7 @@ pub(crate) struct Schedule {
     pub(crate) listed: Listed,
 }
 
-/// All that a fault can strike.
+/// Everything that a fault can affect.
 pub(crate) struct World {
     pub(crate) redis: RedisServer,
     /// Between trunkd and Redis
@@ -45,11 +46,11 @@ pub(crate) struct World {
     pub(crate) trunkds: Vec<Trunkd>,
     pub(crate) addresses: Addresses,
     pub(crate) editor: Arc<Mutex<Editor>>,
-    /// Where the switch asks: at the first trunkd that is there, as several bindings do it.
+    /// Where the switch asks: the first trunkd that answers, as with several bindings.
     _balancer: Proxy,
 }
 
-/// Plays as many schedules as are asked for, or the one with the given seed.
+/// Plays the requested number of schedules, or the one with the given seed.
 pub(crate) fn play(schedule: Schedule) {
     let asked = |name: &str| Some(std::env::var(name).ok()?.parse().expect("a number"));
     let seed: Option<u64> = asked("TRUNKD_CHAOS_SEED");
@@ -161,7 +162,7 @@ impl World {
         }
     }
 
-    /// Whichever is killed has something to serve when it is started again, whatever Redis does then.
+    /// Waits until every trunkd would have something to serve after a restart, even without Redis.
     async fn wait_for_last_good_states(&self) {
         eventually(
             "each trunkd has kept a state",

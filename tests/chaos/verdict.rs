@@ -1,4 +1,4 @@
-//! What must be true when it is quiet.
+//! What must be true when the faults are over.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -10,15 +10,15 @@ use crate::schedule::World;
 use crate::support::app::{Other, eventually_within};
 use crate::support::fake_switch::{Gateway, View};
 
-/// Far longer than any fault is felt afterwards
+/// Far longer than the effects of any fault last
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Which of the events that the switch sent are in the list, none of them twice.
+/// Which of the events that the switch sent are in the list; none may be in it twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listed {
-    /// Every one, in the order in which they were sent
+    /// All, in the order in which they were sent
     Every,
-    /// Every one. A trunkd that begins to listen may overtake what another has not written yet.
+    /// All. A trunkd that has just connected may overtake what another has not written yet.
     EveryInAnyOrder,
     /// Some may be missing.
     Part,
@@ -33,7 +33,7 @@ pub(crate) trait OfEvent: Sized {
 }
 
 impl OfEvent for EventId {
-    /// None for what trunkd itself found out.
+    /// `None` for what trunkd itself found out.
     fn of(event: &Value) -> Option<Self> {
         if !event["trunkd-Source"].is_null() {
             return None;
@@ -43,7 +43,7 @@ impl OfEvent for EventId {
     }
 }
 
-/// Redis, the switch, and what Redis says of the switch: all three are of one mind.
+/// What Redis wants, what the switch runs, and the states in Redis agree.
 pub(crate) async fn wait_for_agreement(world: &World) {
     let other = Other::new(&world.redis).await;
     let look = || differences(world, &other);
@@ -84,7 +84,7 @@ async fn wanted(other: &Other) -> BTreeMap<String, Value> {
     wanted
 }
 
-/// In what the gateways of the switch are not as wanted.
+/// How the gateways of the switch differ from what Redis wants.
 fn unlike(view: &View, wanted: &BTreeMap<String, Value>) -> Vec<String> {
     let mut found = Vec::new();
     if !view.ghosts().is_empty() {
@@ -107,7 +107,7 @@ fn unlike(view: &View, wanted: &BTreeMap<String, Value>) -> Vec<String> {
     found
 }
 
-/// In what a hash of Redis does not tell of the gateways of the switch.
+/// How a hash of states in Redis differs from the gateways of the switch.
 fn untold(view: &View, hash: &BTreeMap<String, Value>, key: &str, tells: fn(&Value, &Gateway) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     let gateways: BTreeMap<_, _> = view
@@ -174,7 +174,7 @@ pub(crate) fn sent(view: &View) -> Vec<EventId> {
         .collect()
 }
 
-/// Every trunkd listened when the switch had sent `heard_from` events.
+/// Every trunkd was connected when the switch had sent `heard_from` events.
 pub(crate) async fn wait_for_list(world: &World, listed: Listed, heard_from: usize) {
     let other = Other::new(&world.redis).await;
     let look = || async {
@@ -192,7 +192,7 @@ pub(crate) async fn wait_for_list(world: &World, listed: Listed, heard_from: usi
     eventually_within(DEADLINE, &what, look, Option::is_none).await;
 }
 
-/// What is wrong with the list. `must`: which of the sent ones have to be there, if every one has.
+/// Problems of the list. `must` are the sent events that have to be in it.
 fn fault_of(list: &[EventId], sent: &[EventId], listed: Listed, must: std::ops::Range<usize>) -> Option<String> {
     let places: HashMap<_, _> = sent.iter().enumerate().map(|(place, id)| (id, place)).collect();
     let mut found = Vec::new();

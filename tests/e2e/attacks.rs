@@ -1,4 +1,4 @@
-//! What a client on the network can do to the HTTP server, and that a switch gets its answers
+//! Attacks by clients on the network: trunkd stays within its bounds, and a switch gets its answers
 //! meanwhile.
 //!
 //! Runs the program itself. Strangers connect from 127.0.0.2, switches from 127.0.0.1.
@@ -23,7 +23,7 @@ const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const SWITCH: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const FORM: &str = "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf";
 /// Memory that an attack may cost, in MiB. A connection takes some tens of KiB; without bounds the
-/// same attacks take gigabytes.
+/// same attacks would take gigabytes.
 const MOST_MEMORY: u64 = 64;
 
 struct Attacked {
@@ -34,7 +34,7 @@ struct Attacked {
 }
 
 impl Attacked {
-    /// With these lines under `[http]`, and then any others.
+    /// With these lines under `[http]`; other tables may follow.
     async fn start(http: &str) -> Self {
         let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
         let gateway = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
@@ -53,8 +53,8 @@ impl Attacked {
         attacked
     }
 
-    /// What FreeSWITCH asks, from this address, with credentials where they are asked for. Empty
-    /// when no answer came.
+    /// Sends what FreeSWITCH sends, from this address and with credentials if they are required. Empty
+    /// without an answer.
     async fn ask(&self, from: Ipv4Addr) -> String {
         let request = format!(
             "POST /xml_curl HTTP/1.1\r\nHost: a\r\nAuthorization: Basic ZnMxOnBhc3N3b3Jk\r\nContent-Length: {}\r\n\
@@ -82,7 +82,7 @@ impl Attacked {
         answer.ok().and_then(Result::ok).unwrap_or_default()
     }
 
-    /// The most memory it ever held, in MiB.
+    /// The peak of its memory, in MiB.
     fn peak(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.serving.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -102,7 +102,7 @@ async fn connect(address: SocketAddr, from: Ipv4Addr) -> std::io::Result<TcpStre
     socket.connect(address).await
 }
 
-/// Connections that send the same again and again, read nothing, and reconnect when they are cut.
+/// Connections that send the same request again and again, read nothing, and reconnect when cut.
 struct Flood {
     stop: Arc<AtomicBool>,
     threads: Vec<std::thread::JoinHandle<u64>>,
@@ -137,7 +137,7 @@ impl Flood {
         Self { stop, threads }
     }
 
-    /// Ends it; how many bytes were sent.
+    /// Ends the attack, and returns how many bytes were sent.
     fn end(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         self.threads.into_iter().map(|thread| thread.join().unwrap()).sum()
@@ -152,7 +152,7 @@ fn flood_connect(address: SocketAddr, from: Ipv4Addr) -> Option<socket2::Socket>
     Some(socket)
 }
 
-/// How many answers a switch must get while an attack goes on.
+/// Answers that a switch must get during an attack.
 const ANSWERS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -213,7 +213,7 @@ async fn refused_requests_that_never_end_do_not_keep_their_connections() {
             assert_eq!(&answer, b"HTTP/1.1 401");
             open.push(connection);
         }
-        // The clients keep their ends open, and there is room all the same.
+        // The clients keep their ends open, and still there is room.
         let answer = attacked.ask(STRANGER).await;
         assert!(is_served(&answer), "{answer}");
     }
@@ -355,7 +355,7 @@ async fn sighup_reads_tls_files_again_and_refuses_a_broken_one() {
     write_certificate(folder.path());
     let second = std::fs::read(folder.path().join("cert.pem")).unwrap();
     serving.signal(Signal::SIGHUP);
-    serving.wait_for("TLS files read again").await;
+    serving.wait_for("TLS files reloaded").await;
     assert!(trusts(second.clone()).await && !trusts(first).await);
     std::fs::write(folder.path().join("key.pem"), "broken").unwrap();
     serving.signal(Signal::SIGHUP);

@@ -1,4 +1,4 @@
-//! What stays bounded, whatever Redis, a file or an operator holds in store for trunkd.
+//! What stays bounded, whatever is in Redis, in a file or in an order.
 
 use std::fs::Permissions;
 use std::net::SocketAddr;
@@ -82,7 +82,7 @@ async fn forty_thousand_findings_are_some_lines_and_a_summary_and_an_edit_is_its
 async fn domains_whose_names_are_no_text_stay_apart() {
     let mut redis = RedisServer::start().await;
     let mut connection = redis.connection().await;
-    // What each would look like if it were made text, and what an escape of the first looks like.
+    // What each would look like as lossy text, and what an escape of the first looks like.
     let keys: [&[u8]; 4] = [
         b"cti_gateway@\xff",
         b"cti_gateway@\xfe",
@@ -115,7 +115,7 @@ async fn domains_whose_names_are_no_text_stay_apart() {
     assert_eq!(app.served().await, ["back", "gw2", "gw3", "same"]);
     redis.restart(Data::Lost).await;
     let mut connection = redis.connection().await;
-    // Held until then, since all is gone.
+    // Held until then, because all of them are gone.
     for (key, gateway) in [(keys[1], "back"), (keys[2], "gw2"), (keys[3], "gw3")] {
         let _: () = connection.hset(key, gateway, IP_TRUNK).await.unwrap();
     }
@@ -205,10 +205,11 @@ async fn a_data_directory_that_others_may_write_to_is_not_used() {
     assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "nothing is put there");
 }
 
-/// What is no Redis: it sends `first`, and then `rest` for as long as anybody takes it, on each connection.
+/// What is no Redis: it sends `first`, and then `rest` for as long as anybody takes it, on each
+/// connection.
 struct Junk {
     address: SocketAddr,
-    /// The most that was taken on one connection.
+    /// The most bytes that were read on one connection.
     most: Arc<AtomicUsize>,
     connections: Arc<AtomicUsize>,
 }
@@ -243,11 +244,11 @@ impl Junk {
 
 #[tokio::test]
 async fn a_redis_that_sends_junk_is_cut_off_and_named_and_not_hammered() {
-    // What the kernel takes on both sides of a connection before anybody reads it.
+    // What the kernel buffers on both sides of a connection before anybody reads it.
     const BUFFERED: usize = 16 * 1024 * 1024;
     let shapes: [(&[u8], &[u8], &str); 6] = [
         (b"$9000000000000000000\r\n", b"a", "too many bytes"),
-        (b"$-2\r\n", b"a", "less than nothing"),
+        (b"$-2\r\n", b"a", "a length is negative"),
         (b"*4000000000\r\n", b":1\r\n", "too many values"),
         (b"+", b"a", "a line is longer"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", "begins with"),
@@ -282,7 +283,7 @@ async fn a_redis_that_sends_junk_is_cut_off_and_named_and_not_hammered() {
             told.contains(&address) && told.contains(words)
         })
         .await;
-        // It goes on trying.
+        // It keeps retrying.
         let before = junk.connections.load(Ordering::Relaxed);
         let tries = || async { junk.connections.load(Ordering::Relaxed) };
         eventually("it tries again", tries, |tries| *tries > before + 2).await;
@@ -304,7 +305,7 @@ async fn what_redis_refuses_again_and_again_is_logged_once() {
     let serving = serve(folder.path(), &redis, &toml);
     switch.set_binding(Some(Binding::new(serving.url("/xml_curl").await)));
     for n in 0..5 {
-        // Each edit is read, and looked at by the reconciler, which asks for what it refuses.
+        // Each edit is read, and makes the reconciler send a command that Redis refuses.
         let gateway = format!("gw{n}");
         put(&mut connection, &[(gateway.clone(), IP_TRUNK.to_owned())]).await;
         let body = || fetch(&serving);

@@ -1,4 +1,4 @@
-//! What FreeSWITCH's gateways do → Redis.
+//! From the events and snapshots of a switch to Redis.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const ACCOUNT: &str = r#"{"param":{"realm":"sip.example.net","username":"u","pas
 const IP_TRUNK: &str = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
 const EVERYTHING: &str = "[status]\nchannel = \"gateway-events\"\nlist = \"gateway-list\"\n";
 
-/// A switch that has `carrier1` registered, its trunkd, and both of their Redis.
+/// A switch with `carrier1` registered, its trunkd, and their Redis.
 async fn registered(toml: &str) -> (RedisServer, FakeSwitch, TestApp, Other) {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let other = Other::new(&redis).await;
@@ -76,7 +76,7 @@ async fn the_hash_holds_the_latest_event_as_freeswitch_sent_it_and_the_row_what_
     let always = "profile state ping status phrase since seen revision usable usable_since reason";
     let (first, rest) = keys.split_at(keys.len().min(11));
     assert_eq!(first.join(" "), always);
-    // What only a comparison tells.
+    // Only a snapshot has these.
     assert!(rest.is_empty() || rest == ["ping_every", "calls"], "{rest:?}");
 
     let state = other.wait_for("trunkd:switches", "fs1", "/connected", true).await;
@@ -225,7 +225,7 @@ async fn doubled_and_reordered_events_end_in_the_true_state_and_are_listed_once(
     )
     .await;
     let listed = of_gateways(&listed);
-    // What fired before trunkd listened was not heard.
+    // Events from before trunkd listened are not in the list.
     let heard: Vec<_> = expected.into_iter().filter(|sequence| *sequence >= listed[0]).collect();
     assert_eq!(listed, heard);
 }
@@ -279,7 +279,7 @@ async fn what_happened_while_nobody_listened_is_corrected_and_marked() {
 }
 
 #[tokio::test]
-async fn events_that_were_lost_on_the_way_are_made_up_for_at_the_next_resync() {
+async fn lost_events_are_corrected_at_the_next_resync() {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let other = Other::new(&redis).await;
     let app = TestApp::start(
@@ -554,7 +554,7 @@ async fn a_redis_that_lost_everything_is_filled_again() {
 }
 
 #[tokio::test]
-async fn of_two_switches_the_field_holds_the_latest_and_falls_back_to_the_other() {
+async fn with_two_switches_the_field_holds_the_latest_and_falls_back_to_the_other() {
     let redis = RedisServer::start().await;
     let other = Other::new(&redis).await;
     let (one, two) = (
@@ -636,16 +636,16 @@ async fn a_switch_that_left_the_settings_loses_its_rows() {
 }
 
 #[tokio::test]
-async fn a_switch_that_no_trunkd_has_named_for_long_is_forgotten_whenever_it_came() {
+async fn a_switch_that_no_trunkd_has_named_for_long_is_forgotten() {
     let redis = RedisServer::start().await;
     let other = Other::new(&redis).await;
-    // What takes a day takes 1.4 s here.
+    // A day takes 1.4 s here.
     let mut timing = quick();
     timing.ingest.stale_after = Duration::from_millis(1);
     let switch = FakeSwitch::builder().switchname("fs2").start().await;
     let _app = TestApp::start_with(&redis, &switch_toml(&switch, "fs2"), timing).await;
     other.wait_for("trunkd:switches", "fs2", "/connected", true).await;
-    // Another one names a switch that it never reaches.
+    // Another trunkd names a switch that it never reaches.
     let away = "[[switch]]\nname = \"away\"\naddress = \"127.0.0.1:1\"\npassword = \"x\"\n";
     let _fellow = TestApp::start(&redis, away).await;
     other.wait_for("trunkd:switches", "away", "/connected", false).await;
@@ -713,7 +713,7 @@ async fn a_lost_commands_connection_is_opened_again_too() {
             view.connections().iter().all(|connection| connection.id > commands) && view.connections().len() == 2
         })
         .await;
-    // A gateway that does not register is told by the list alone.
+    // Only a snapshot shows a gateway that does not register.
     switch.add_gateways(
         "external",
         r#"<gateway name="a"><param name="register" value="false"/></gateway>"#,
@@ -722,12 +722,12 @@ async fn a_lost_commands_connection_is_opened_again_too() {
 }
 
 #[tokio::test]
-async fn a_trunkd_with_other_switches_leaves_those_of_its_fellows_alone() {
+async fn a_trunkd_leaves_the_switches_of_others_alone() {
     let (redis, _switch, _app, other) = registered(EVERYTHING).await;
     let second = FakeSwitch::builder().switchname("fs2").start().await;
     let _fellow = TestApp::start(&redis, &switch_toml(&second, "fs2")).await;
     other.wait_for("trunkd:switches", "fs2", "/connected", true).await;
-    // Whatever it was to remove at its start it has removed by the time that it said so again.
+    // Its removals at the start are done once it has reported the switch a second time.
     let seen = other.field("trunkd:switches", "fs2").await.unwrap()["last_seen"].clone();
     let moved = |state: &Option<serde_json::Value>| state.as_ref().is_some_and(|state| state["last_seen"] != seen);
     eventually("it looked again", || other.field("trunkd:switches", "fs2"), moved).await;
@@ -787,7 +787,7 @@ async fn a_key_of_the_wrong_type_loses_no_event() {
 }
 
 #[tokio::test]
-async fn a_state_of_a_switch_that_is_out_of_reach_takes_no_place_as_if_it_were_true() {
+async fn a_stale_state_of_another_switch_takes_no_place() {
     let redis = RedisServer::start().await;
     let other = Other::new(&redis).await;
     let (one, two) = (
@@ -840,7 +840,7 @@ async fn a_burst_is_listed_whole_in_order_and_once_though_it_comes_twice() {
 }
 
 #[tokio::test]
-async fn of_a_burst_the_hash_has_the_newest_of_each_gateway() {
+async fn after_a_burst_the_hash_has_the_newest_event_of_each_gateway() {
     let (_redis, switch, _app, other) = registered("").await;
     let gateways: Vec<_> = (0..50).map(|number| format!("burst{number}")).collect();
     let xml = gateways
@@ -868,15 +868,15 @@ async fn of_a_burst_the_hash_has_the_newest_of_each_gateway() {
     }
 }
 
-/// `<gateway>` elements of a trunk that does not register and is pinged every 5 s (ticks), and of one that is not.
+/// `<gateway>` elements of two trunks that do not register: one is pinged every 5 s (ticks), the other one is not.
 const PINGED: &str = r#"<gateway name="ip"><param name="realm" value="sip.example.net"/><param name="register" value="false"/>
 <param name="ping" value="5"/></gateway>"#;
 const NOT_PINGED: &str = r#"<gateway name="ip"><param name="register" value="false"/></gateway>"#;
 
-/// Compares with the switch soon, as an operator's trunkd does every minute.
+/// Takes snapshots often, as an operator's trunkd does every minute.
 const OFTEN: &str = "[reconcile]\nresync_interval = \"1s\"\n";
 
-/// A trunkd on a switch that it knows, and these gateways on it.
+/// A trunkd that knows its switch, and these gateways on it.
 async fn with_gateways(xml: &str, toml: &str) -> (RedisServer, FakeSwitch, TestApp, Other) {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let app = TestApp::start(&redis, &format!("{}\n{toml}", switch_toml(&switch, "fs1"))).await;
@@ -887,7 +887,7 @@ async fn with_gateways(xml: &str, toml: &str) -> (RedisServer, FakeSwitch, TestA
     (redis, switch, app, other)
 }
 
-/// Waits until trunkd has compared with the switch.
+/// Waits until trunkd knows what runs on the switch.
 async fn known(app: &TestApp) {
     eventually(
         "the switch is known",
@@ -897,7 +897,7 @@ async fn known(app: &TestApp) {
     .await;
 }
 
-/// Waits until a gateway that fires no event was compared so often.
+/// Waits until so many snapshots saw a gateway that fires no event.
 async fn compared(other: &Other, gateway: &str, times: usize) -> serde_json::Value {
     let mut last = row(other, gateway).await;
     for _ in 0..times {
@@ -911,7 +911,7 @@ async fn row(other: &Other, gateway: &str) -> serde_json::Value {
     other.field("trunkd:status:fs1", gateway).await.unwrap_or_default()
 }
 
-/// Waits until the row of a gateway is as it should be.
+/// Waits until the row of a gateway is as expected.
 async fn wait_for_row(
     other: &Other,
     gateway: &str,
@@ -939,7 +939,7 @@ async fn an_event_with_a_list_in_it_is_stored_whole_and_the_row_has_its_text() {
 }
 
 #[tokio::test]
-async fn an_event_with_a_key_twice_is_stored_as_it_came_and_a_comparison_leaves_it() {
+async fn an_event_with_a_duplicate_key_is_stored_as_it_came_and_a_snapshot_leaves_it() {
     let (_redis, switch, _app, other) = registered(&format!("{EVERYTHING}{OFTEN}")).await;
     let (core, sequence) = switch.view(|view| (view.core_uuid().to_owned(), view.sequence() + 10));
     let event = format!(
@@ -959,7 +959,7 @@ async fn an_event_with_a_key_twice_is_stored_as_it_came_and_a_comparison_leaves_
     compared(&other, "carrier1", 2).await;
     assert_eq!(raw().await, event);
 
-    // Nor does a switch out of reach cost it a word.
+    // Marking it stale changes nothing else in it.
     switch.refuse_connections(true).await;
     switch.drop_connections();
     let marked = format!(
@@ -986,7 +986,7 @@ async fn a_challenge_that_was_not_answered_is_in_the_row_until_the_gateway_regis
         (&told["usable"], &told["reason"]),
         (&json!(false), &json!("challenge not answered"))
     );
-    // What the hash says of the gateway's state stands.
+    // The gateway's state in the hash stays.
     assert!(other.field("gateways", "carrier1").await.unwrap()["State"].is_string());
     let listed = eventually(
         "it is listed",
@@ -997,7 +997,7 @@ async fn a_challenge_that_was_not_answered_is_in_the_row_until_the_gateway_regis
         },
     );
     listed.await;
-    // Its time-out was none of the carrier's: the reason stays.
+    // This timeout was not the carrier's, so the reason stays.
     let timed_out = wait_for_row(&other, "carrier1", "it waits", |row| row["state"] == "FAIL_WAIT").await;
     assert_eq!(timed_out["reason"], "challenge not answered");
 
@@ -1046,14 +1046,14 @@ async fn a_trunk_that_is_not_registered_and_pinged_is_usable_until_a_ping_is_los
 }
 
 #[tokio::test]
-async fn of_a_trunk_without_registration_and_ping_nobody_knows_whether_it_is_usable() {
+async fn a_trunk_without_registration_and_ping_has_unknown_usability() {
     let (_redis, _switch, _app, other) = with_gateways(NOT_PINGED, OFTEN).await;
     let row = wait_for_row(&other, "ip", "its state is known", |row| row["state"] == "NOREG").await;
     assert_eq!((&row["usable"], &row["ping_every"]), (&json!(null), &json!(0)));
 }
 
 #[tokio::test]
-async fn a_ping_that_never_ends_is_told() {
+async fn a_ping_that_never_ends_is_reported() {
     let (_redis, switch, _app, other) = with_gateways("", OFTEN).await;
     switch.registrar(|registrar| registrar.set_ping("ip", Outcome::After(1 << 30, Box::new(Outcome::Ok))));
     switch.add_gateways("external", PINGED);
@@ -1072,11 +1072,11 @@ async fn a_ping_that_never_ends_is_told() {
     .await;
 }
 
-/// A trunk that is refused again and again, quickly.
+/// A trunk that is refused repeatedly, with short waits.
 const REFUSED: &str = r#"<gateway name="refused"><param name="username" value="u"/><param name="password" value="p"/>
 <param name="retry-seconds" value="5"/></gateway>"#;
 
-/// A trunkd on a switch whose `refused` was refused at least twice.
+/// A trunkd on a switch whose gateway `refused` was refused at least twice.
 async fn refused(toml: &str) -> (RedisServer, FakeSwitch, TestApp, Other) {
     let (redis, switch, app, other) = with_gateways("", toml).await;
     switch.registrar(|registrar| registrar.set("refused", FORBIDDEN));
@@ -1120,7 +1120,7 @@ async fn a_refused_trunk_is_down_since_it_went_down_and_the_reason_outlives_its_
     let tried = fired(|event| event.header("State") == Some("TRYING"));
     let since: jiff::Timestamp = first["usable_since"].as_str().unwrap().parse().unwrap();
     assert!((added..=tried).contains(&since), "{added} {since} {tried}");
-    // Else it is TRYING for no time at all.
+    // Otherwise it is TRYING too briefly to be seen.
     let slowly = Outcome::After(3, Box::new(FORBIDDEN));
     switch.registrar(|registrar| registrar.set("refused", slowly));
     for state in ["UNREGED", "TRYING", "FAIL_WAIT"] {
@@ -1134,7 +1134,7 @@ async fn a_refused_trunk_is_down_since_it_went_down_and_the_reason_outlives_its_
             "{row}"
         );
     }
-    // Another answer is another reason for the same outage.
+    // Another answer changes the reason, but it is the same outage.
     switch.registrar(|registrar| registrar.set("refused", Outcome::Reject(503, "Busy")));
     let other_reason = wait_for_row(&other, "refused", "another reason", |row| row["reason"] == "503 Busy").await;
     assert_eq!(other_reason["usable_since"], first["usable_since"]);
@@ -1142,7 +1142,7 @@ async fn a_refused_trunk_is_down_since_it_went_down_and_the_reason_outlives_its_
     switch.registrar(|registrar| registrar.set("refused", Outcome::Ok));
     let up = wait_for_row(&other, "refused", "it is registered", |row| row["usable"] == true).await;
     assert_eq!((&up["state"], &up["reason"]), (&json!("REGED"), &json!(null)));
-    // A registration that is made anew, by the SIP stack or by hand, is no outage.
+    // A repeated registration, by the SIP stack or by hand, is no outage.
     for command in ["sofia profile external register refused"; 2] {
         switch.api(command).await;
         wait_for_tries(&switch, 1).await;
@@ -1158,7 +1158,7 @@ async fn a_refused_trunk_is_down_since_it_went_down_and_the_reason_outlives_its_
 }
 
 #[tokio::test]
-async fn since_when_a_trunk_is_down_outlives_trunkd_and_the_events_that_come_first() {
+async fn the_time_of_an_outage_survives_a_restart_of_trunkd() {
     let (redis, switch, app, other) = refused("").await;
     let before = wait_for_row(&other, "refused", "the reason is known", |row| {
         row["reason"] == "403 Forbidden"
@@ -1166,7 +1166,7 @@ async fn since_when_a_trunk_is_down_outlives_trunkd_and_the_events_that_come_fir
     .await;
     app.stop().await;
     wait_for_tries(&switch, 1).await;
-    // Its lists come late, so that events are written before it has read what Redis knows.
+    // The list is slow, so that events are written before trunkd has read the rows in Redis.
     switch.slow_commands(Duration::from_millis(150));
     let app = TestApp::start(&redis, &switch_toml(&switch, "fs1")).await;
     for _ in 0..2 {
@@ -1187,7 +1187,7 @@ async fn since_when_a_trunk_is_down_outlives_trunkd_and_the_events_that_come_fir
 }
 
 #[tokio::test]
-async fn two_trunkd_agree_since_when_a_trunk_is_down() {
+async fn two_trunkd_agree_on_the_time_of_an_outage() {
     let (redis, switch, _app, other) = refused(OFTEN).await;
     let before = wait_for_row(&other, "refused", "the reason is known", |row| {
         row["reason"] == "403 Forbidden"
@@ -1207,7 +1207,7 @@ async fn two_trunkd_agree_since_when_a_trunk_is_down() {
 }
 
 #[tokio::test]
-async fn a_comparison_that_fills_in_a_profile_leaves_the_answer() {
+async fn a_snapshot_that_adds_a_profile_keeps_the_answer() {
     let (_redis, switch, _app, other) = with_gateways("", OFTEN).await;
     switch.registrar(|registrar| registrar.set("refused", FORBIDDEN));
     switch.lose_next_events(1);
@@ -1228,7 +1228,7 @@ async fn a_comparison_that_fills_in_a_profile_leaves_the_answer() {
 }
 
 #[tokio::test]
-async fn a_flushed_redis_learns_since_when_the_switch_is_connected() {
+async fn a_flushed_redis_gets_the_time_of_the_connection_again() {
     let (_redis, _switch, _app, other) = registered("").await;
     let before = other.wait_for("trunkd:switches", "fs1", "/connected", true).await;
     let up = wait_for_row(&other, "carrier1", "it is usable", |row| row["usable"] == true).await;
@@ -1241,7 +1241,7 @@ async fn a_flushed_redis_learns_since_when_the_switch_is_connected() {
 }
 
 #[tokio::test]
-async fn why_a_switch_is_out_of_reach_is_in_redis_until_it_is_back() {
+async fn the_reason_of_an_outage_is_in_redis_until_the_switch_is_back() {
     let (_redis, switch, _app, other) = registered("").await;
     switch.refuse_connections(true).await;
     switch.drop_connections();
@@ -1262,7 +1262,7 @@ async fn why_a_switch_is_out_of_reach_is_in_redis_until_it_is_back() {
     assert_eq!(back["reason"], json!(null));
 }
 
-/// The commands that clients gave, and not scripts, while `what` went on.
+/// The commands of clients, but not of scripts, during `what`.
 async fn commands_during(redis: &RedisServer, what: impl Future<Output = ()>) -> Vec<String> {
     use futures_util::StreamExt as _;
     let client = redis::Client::open(redis.url()).unwrap();
@@ -1306,7 +1306,7 @@ async fn a_trunkd_that_cannot_reach_a_switch_leaves_it_to_one_that_does_and_mark
     switch.refuse_connections(true).await;
     app.stop().await;
     other.wait_for("trunkd:status:fs1", "carrier1", "/stale", true).await;
-    // Once more, though it has marked it once.
+    // A second time, although it marked the switch before.
     switch.refuse_connections(false).await;
     let app = TestApp::start(&redis, &switch_toml(&switch, "fs1")).await;
     wait_for_row(&other, "carrier1", "it is fresh", |row| row["stale"].is_null()).await;
@@ -1364,7 +1364,7 @@ async fn metrics_and_health_count_the_gateways_that_are_usable_and_those_that_ar
     assert_eq!(part["state"], "ok", "the switch itself is well");
 }
 
-/// A `gateway_state` event of `carrier1`, as the switch would send it, with any sequence.
+/// A `gateway_state` event of `carrier1` as the switch would send it, with any sequence.
 fn state_event(switch: &FakeSwitch, sequence: &str, state: &str, phrase: &str) -> String {
     let core = switch.view(|view| view.core_uuid().to_owned());
     json!({"Event-Subclass": "sofia::gateway_state", "Event-Name": "CUSTOM", "Core-UUID": core,
@@ -1373,7 +1373,7 @@ fn state_event(switch: &FakeSwitch, sequence: &str, state: &str, phrase: &str) -
     .to_string()
 }
 
-/// The id of the connection that trunkd hears events on.
+/// The id of trunkd's events connection.
 fn connection(switch: &FakeSwitch) -> u64 {
     let listens = |line: &String| line.starts_with("event json");
     switch.view(|view| {
@@ -1386,12 +1386,12 @@ fn connection(switch: &FakeSwitch) -> u64 {
 }
 
 #[tokio::test]
-async fn an_event_beyond_its_bound_is_passed_over_and_made_up_for() {
+async fn a_too_long_event_is_skipped_and_corrected_by_a_snapshot() {
     let (_redis, switch, _app, other) = registered(EVERYTHING).await;
     let (before, next) = (connection(&switch), switch.view(|view| view.sequence() + 1));
     let long = "x".repeat(200_000);
     switch.inject_event(&state_event(&switch, &next.to_string(), "DOWN", &long));
-    // A comparison tells the truth, though nothing was due.
+    // A snapshot gets the state, although none was due.
     let seen = row(&other, "carrier1").await["seen"].clone();
     wait_for_row(&other, "carrier1", "a comparison", |row| row["seen"] != seen).await;
     switch.inject_event(&state_event(&switch, &(next + 1).to_string(), "REGED", "after it"));
@@ -1440,7 +1440,7 @@ async fn a_switch_that_sends_nonsense_is_cut_off_and_named() {
             .await;
         other.wait_for("trunkd:switches", "fs1", "/connected", true).await;
     }
-    // One event that cannot be read, now and then, is none.
+    // An occasional unreadable event is no reason to disconnect.
     let before = connection(&switch);
     for number in 0..200 {
         switch.inject_bytes("Content-Length: 2\nContent-Type: text/event-json\n\n{]");
@@ -1461,7 +1461,7 @@ fn connection_is_new(view: &View, before: u64) -> bool {
 }
 
 #[tokio::test]
-async fn a_sequence_beyond_all_reason_changes_nothing_and_later_events_count() {
+async fn an_implausible_sequence_changes_nothing_and_later_events_count() {
     let (_redis, switch, _app, other) = registered(EVERYTHING).await;
     let next = switch.view(|view| view.sequence()) + 1;
     let inject = |sequence: u64, state: &str, phrase: &str| {
@@ -1483,7 +1483,7 @@ async fn a_sequence_beyond_all_reason_changes_nothing_and_later_events_count() {
 }
 
 #[tokio::test]
-async fn sequences_that_leap_take_little_of_redis_and_each_is_listed_once() {
+async fn sequences_that_leap_take_little_memory_in_redis_and_each_is_listed_once() {
     let (redis, switch, _app, other) = registered(&format!("{EVERYTHING}list_max = 100000\n")).await;
     let _second = TestApp::start(
         &redis,
@@ -1504,7 +1504,7 @@ async fn sequences_that_leap_take_little_of_redis_and_each_is_listed_once() {
         };
         numbers.map(frame).collect::<String>()
     };
-    // In pieces, so that the switch gives a sign of life between them.
+    // In pieces, so that the switch answers between them.
     for start in (1..=EVENTS).step_by(500) {
         switch.inject_bytes(frames(start..=start + 499));
         switch.wait_for_delivery().await;
@@ -1545,7 +1545,7 @@ async fn sequences_that_leap_take_little_of_redis_and_each_is_listed_once() {
 }
 
 #[tokio::test]
-async fn a_switch_whose_name_is_a_megabyte_is_told_in_a_few_words() {
+async fn a_switchname_of_a_megabyte_is_reported_in_a_few_words() {
     let redis = RedisServer::start().await;
     let name = "\u{1b}[31m".to_owned() + &"x".repeat(1_000_000);
     let switch = FakeSwitch::builder().switchname(&name).start().await;
@@ -1563,9 +1563,9 @@ async fn a_switch_whose_name_is_a_megabyte_is_told_in_a_few_words() {
 }
 
 #[tokio::test]
-async fn a_first_sequence_beyond_all_reason_is_outvoted_by_those_that_follow() {
+async fn an_implausible_first_sequence_is_outvoted_by_those_that_follow() {
     let (_redis, switch, _app, other) = registered(EVERYTHING).await;
-    // Nothing has been heard on the new connection.
+    // No event came on the new connection yet.
     let before = connection(&switch);
     switch.drop_connections();
     switch
@@ -1581,7 +1581,7 @@ async fn a_first_sequence_beyond_all_reason_is_outvoted_by_those_that_follow() {
         |list| list.iter().any(|event| event["Phrase"] == "odd"),
     )
     .await;
-    // A comparison sets that right, as of that sequence.
+    // A snapshot corrects that, as of that sequence.
     other.wait_for("trunkd:status:fs1", "carrier1", "/state", "REGED").await;
     for number in 0..4 {
         switch.inject_event(&state_event(&switch, &(next + number).to_string(), "FAIL_WAIT", "true"));
@@ -1597,7 +1597,7 @@ async fn a_first_sequence_beyond_all_reason_is_outvoted_by_those_that_follow() {
     assert!(newest.as_u64().unwrap() <= next + 5, "{newest}");
 }
 
-/// The program, on a switch that has `carrier1`.
+/// The program, with a switch that has `carrier1`.
 async fn program(redis: &RedisServer, switch: &FakeSwitch) -> (Serving, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let toml = format!(
@@ -1668,7 +1668,7 @@ async fn a_switch_cannot_fill_the_memory_while_redis_takes_nothing() {
     redis.sigstop();
     let phrase = "x".repeat(60_000);
     let next = switch.view(|view| view.sequence()) + 1;
-    // 125 MB of one gateway, and 25 MB of made-up ones; rows hold the phrases too.
+    // 125 MB of one gateway and 25 MB of made-up ones. The rows contain the phrases too.
     for number in 0..2_500_u64 {
         let event = state_event(&switch, &(next + number).to_string(), "REGED", &phrase);
         let made_up = format!("made-up-{number}");

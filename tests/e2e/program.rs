@@ -284,7 +284,7 @@ async fn render_prints_what_freeswitch_would_get() {
     let unknown = trunkd(folder.path(), &["render", "--profile", "nope"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(
-        text(&unknown.stderr).contains("there are: external, internal"),
+        text(&unknown.stderr).contains("known are external, internal"),
         "{}",
         text(&unknown.stderr)
     );
@@ -524,12 +524,12 @@ async fn a_start_waits_until_the_embedded_redis_has_read_its_file() {
     std::fs::write(data.join("appendonly.aof"), command.repeat(2_000_000)).unwrap();
     let arguments = ["--embedded", "--sample", "--templates", TEMPLATES];
     let mut serving = Serving::start(folder.path(), &arguments);
-    serving.wait_for("reads its append-only file").await;
+    serving.wait_for("has loaded its append-only file").await;
     serving.signal(Signal::SIGTERM);
     assert!(serving.ended().await.success(), "{}", serving.log());
 
     let serving = Serving::start(folder.path(), &arguments);
-    serving.wait_for("reads its append-only file").await;
+    serving.wait_for("has loaded its append-only file").await;
     serving.url("/health").await;
     let redis = EmbeddedRedis::of(folder.path());
     eventually("the sample is in", || redis.gateways(), |names| names == &["sample"]).await;

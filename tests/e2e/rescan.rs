@@ -6,7 +6,7 @@ use crate::support::redis::RedisServer;
 
 const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
 const IP_TRUNK: &str = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
-/// FreeSWITCH does not take it: the profile of the sample has no TLS.
+/// FreeSWITCH refuses it, because the profile of the sample has no TLS.
 const REFUSED: &str = r#"{"param":{"realm":"sip.example.net","register":"false","register-transport":"tls"}}"#;
 
 /// A switch with two gateways, known to its trunkd.
@@ -75,13 +75,14 @@ async fn a_rescan_gets_the_gateways_that_do_not_run_and_no_others() {
         *seen == (vec!["refused".to_owned()], true)
     })
     .await;
-    // FreeSWITCH's own view of it: nothing is passed over as known, and nothing that runs was touched.
+    // FreeSWITCH's own view of it: nothing is passed over as known, and nothing that runs was
+    // touched.
     let duplicates = |view: &View| view.log().iter().filter(|line| line.contains("duplicate")).count();
     let before = switch.view(duplicates);
     rescan(&switch).await;
     assert_eq!(switch.view(duplicates), before);
     assert_eq!(switch.view(|view| view.gateways().len()), 2);
-    // What FreeSWITCH lost by itself comes back.
+    // A gateway that FreeSWITCH lost by itself comes back.
     switch.api("sofia profile external killgw a").await;
     switch.wait_for_gone("a").await;
     rescan(&switch).await;
@@ -146,7 +147,7 @@ async fn a_rescan_gets_all_gateways_when_it_is_not_known_what_runs() {
 }
 
 #[tokio::test]
-async fn switches_that_are_in_no_settings_are_served_and_reported() {
+async fn switches_that_are_not_configured_are_served_and_reported() {
     let (_redis, _switch, app, _other) = pair("").await;
     assert_eq!(app.part("unknown_switches").await["reason"], serde_json::Value::Null);
     let before = app

@@ -1,4 +1,4 @@
-//! Redis with replicas and Sentinel: failovers that nobody notices, and what is said when there is no master.
+//! Redis with replicas and Sentinel: failovers that no request notices, and the errors when there is no master.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,17 +15,17 @@ use crate::support::redis::{Certificates, Data, Group, RedisServer, Setup};
 
 const IP_TRUNK: &str = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
-/// With time for a new connection on a busy machine.
+/// Leaves time for a new connection on a busy machine.
 const APPLY: &str = "[redis]\ntimeout = \"1s\"\n[reconcile]\nmode = \"apply\"\n";
 
-/// Edits after a failover, each of which must be in the answer to the next question.
+/// Edits after a failover. Each must be in the next answer.
 const FRESH_ROUNDS: usize = 250;
 
 fn account(password: &str) -> String {
     format!(r#"{{"param":{{"realm":"sip.example.net","username":"u","password":"{password}"}}}}"#)
 }
 
-/// Requests, edits and switch events without a pause, until it is stopped.
+/// Sends requests, edits and switch events without a pause, until it is stopped.
 struct Load {
     app: Arc<TestApp>,
     stop: Arc<AtomicBool>,
@@ -71,7 +71,7 @@ impl Load {
         }));
     }
 
-    /// On the master before, for as long as that takes it: a program that knows nothing of a failover.
+    /// Edits on the old master until it refuses: a program that doesn't know about failovers.
     fn edit(&mut self, mut edited: MultiplexedConnection) {
         let stop = self.stop.clone();
         self.tasks.push(tokio::spawn(async move {
@@ -86,7 +86,7 @@ impl Load {
         }));
     }
 
-    /// A carrier that refuses and takes the registration by turns.
+    /// A carrier that alternately refuses and accepts the registration.
     fn flap(&mut self, switch: Arc<FakeSwitch>) {
         let stop = self.stop.clone();
         self.tasks.push(tokio::spawn(async move {
@@ -100,7 +100,7 @@ impl Load {
         }));
     }
 
-    /// How many requests there were, and those that failed.
+    /// Stops, and returns the number of requests and those that failed.
     async fn end(self) -> (usize, Vec<String>) {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
@@ -111,20 +111,21 @@ impl Load {
     }
 }
 
-/// Waits until trunkd says that it uses the server that the Sentinels name; which. On a busy machine they may change their minds once more.
+/// Waits until trunkd reports that it uses the master that the Sentinels name, and returns it. On a busy
+/// machine they may fail over once more.
 async fn uses_the_master(app: &TestApp, group: &Group) -> usize {
-    let look = async || {
+    let used = async || {
         let master = group.master().await;
         let reason = format!("the master is {}", group.servers[master].address());
         let part = app.part("redis").await;
         (master, part["state"] == "ok" && part["reason"] == reason.as_str(), part)
     };
-    let (master, ..) = eventually("trunkd uses the master", look, |(_, is_used, _)| *is_used).await;
+    let (master, ..) = eventually("trunkd uses the master", used, |(_, is_used, _)| *is_used).await;
     master
 }
 
-/// Each state that Redis has is what the switch has.
-async fn states_are_true(other: &Other, switch: &FakeSwitch) {
+/// Waits until every state in Redis is what the switch has.
+async fn wait_for_true_states(other: &Other, switch: &FakeSwitch) {
     let truth = || {
         switch.view(|view| {
             let gateways = view.gateways();
@@ -152,8 +153,8 @@ async fn states_are_true(other: &Other, switch: &FakeSwitch) {
     }
 }
 
-/// A failover under load, brought about by `how`, which gets the group and which of its servers is the master.
-async fn fails_over(what: &str, how: impl AsyncFnOnce(&mut Group, usize)) {
+/// A failover under load. `cause` gets the group and the index of its master.
+async fn fails_over(what: &str, cause: impl AsyncFnOnce(&mut Group, usize)) {
     let (mut group, switch) = (Group::start(2, 3).await, Arc::new(FakeSwitch::builder().start().await));
     let other = Other::of_master(&group).await;
     for name in ["steady", "edited", "flaps"] {
@@ -177,13 +178,14 @@ async fn fails_over(what: &str, how: impl AsyncFnOnce(&mut Group, usize)) {
     )
     .await;
     let start = Instant::now();
-    how(&mut group, old).await;
+    cause(&mut group, old).await;
     group.next_master(old).await;
     let named = start.elapsed();
     let new = uses_the_master(&app, &group).await;
     let used = start.elapsed();
 
-    // From here on nothing that the new master acknowledged may be missing, though the old one may think that it is master yet.
+    // From here on no write that the new master acknowledged may be missing, though the old one may still
+    // consider itself the master.
     let other = Other {
         connection: group.connection(new).await,
     };
@@ -211,7 +213,7 @@ async fn fails_over(what: &str, how: impl AsyncFnOnce(&mut Group, usize)) {
         failures.len()
     );
     assert_eq!(failures, Vec::<String>::new());
-    states_are_true(&other, &switch).await;
+    wait_for_true_states(&other, &switch).await;
     if group.servers[old].is_running() {
         group.servers[old].sigcont();
         group.wait_until_whole().await;
@@ -231,12 +233,12 @@ async fn a_master_that_hangs_is_followed_and_no_request_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_failover_that_is_ordered_is_followed_and_no_request_fails() {
+async fn a_manual_failover_is_followed_and_no_request_fails() {
     fails_over("SENTINEL FAILOVER", async |group, _| group.fail_over().await).await;
 }
 
 #[tokio::test]
-async fn a_master_that_hung_and_comes_back_is_not_read_while_it_thinks_that_it_is_master() {
+async fn a_former_master_that_wakes_up_is_not_read_while_it_considers_itself_the_master() {
     let group = Group::start(1, 1).await;
     Other::of_master(&group)
         .await
@@ -263,7 +265,7 @@ async fn a_master_that_hung_and_comes_back_is_not_read_while_it_thinks_that_it_i
 }
 
 #[tokio::test]
-async fn sentinels_that_are_away_or_hang_are_passed_over_and_with_none_left_health_says_so() {
+async fn dead_and_hung_sentinels_are_skipped_and_health_reports_when_none_is_left() {
     let mut group = Group::start(1, 3).await;
     let other = Other::of_master(&group).await;
     other.set_gateway("default", "gw", IP_TRUNK).await;
@@ -281,7 +283,7 @@ async fn sentinels_that_are_away_or_hang_are_passed_over_and_with_none_left_heal
     for sentinel in &group.sentinels {
         assert!(told["reason"].as_str().unwrap().contains(&sentinel.address()), "{told}");
     }
-    // Without Sentinels there is no failover, so the master is the one it was; also for connections that are new.
+    // Without Sentinels there is no failover, so the master stays the same, also for new connections.
     let mut connection = other.connection.clone();
     redis::cmd("CLIENT")
         .arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"])
@@ -296,7 +298,7 @@ async fn sentinels_that_are_away_or_hang_are_passed_over_and_with_none_left_heal
 }
 
 #[tokio::test]
-async fn passwords_of_servers_and_sentinels_and_tls_to_both_are_used_in_a_failover_too() {
+async fn a_failover_works_with_passwords_and_tls_on_servers_and_sentinels() {
     let group = Group::start_with(Setup {
         replicas: 1,
         sentinels: 1,
@@ -330,7 +332,7 @@ async fn passwords_of_servers_and_sentinels_and_tls_to_both_are_used_in_a_failov
     }
 }
 
-/// Runs a subcommand with these lines under `[redis]`: the exit status, and all that it said.
+/// Runs a subcommand with these lines under `[redis]`. Returns its exit status and output.
 async fn run(folder: &Path, redis: &str, more: &str, arguments: &[&str]) -> (Option<i32>, String) {
     std::fs::write(folder.join("trunkd.toml"), format!("[redis]\n{redis}{more}")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_trunkd"));
@@ -376,7 +378,7 @@ async fn every_subcommand_works_with_sentinel() {
 }
 
 #[tokio::test]
-async fn without_a_master_the_error_says_whose_fault_it_is() {
+async fn without_a_master_the_error_names_the_cause() {
     let folder = tempfile::tempdir().unwrap();
     let mut group = Group::start_with(Setup {
         replicas: 0,
@@ -415,7 +417,7 @@ async fn without_a_master_the_error_says_whose_fault_it_is() {
         "sentinel = {{ master = \"mymaster\", nodes = [\"{}\"] }}\n",
         group.servers[0].address()
     );
-    refused(&server, &["this is no Sentinel"]).await;
+    refused(&server, &["this is not a Sentinel"]).await;
     let sentinel = format!("url = \"redis://:sentinels-s3cret@{}\"\n", nodes[0]);
     refused(&sentinel, &["this is a Sentinel", "redis.sentinel.nodes"]).await;
 
@@ -440,7 +442,7 @@ async fn without_a_master_the_error_says_whose_fault_it_is() {
 }
 
 #[tokio::test]
-async fn a_cluster_is_refused_at_start_by_every_command_and_told_of_when_it_is_met_later() {
+async fn every_command_refuses_a_cluster_and_health_reports_one_that_appears_later() {
     let mut cluster = RedisServer::start_with(&["--cluster-enabled", "yes"]).await;
     let folder = tempfile::tempdir().unwrap();
     let words = ["Redis Cluster is not supported", "redis.sentinel"];
@@ -452,7 +454,7 @@ async fn a_cluster_is_refused_at_start_by_every_command_and_told_of_when_it_is_m
         assert_eq!(status, Some(1), "{arguments:?}: {said}");
         assert!(words.iter().all(|word| said.contains(word)), "{arguments:?}: {said}");
     }
-    // A user that may do what the README says, and no more.
+    // A user with the rights that the docs list, and no others.
     let rule = "SETUSER trunkd on >p ~* &* +@read +@write +@scripting +@connection +role";
     let mut connection = cluster.connection().await;
     redis::cmd("ACL")
@@ -473,7 +475,7 @@ async fn a_cluster_is_refused_at_start_by_every_command_and_told_of_when_it_is_m
 }
 
 #[tokio::test]
-async fn what_a_replica_holds_is_served_for_want_of_better_and_nothing_is_changed_for_its_sake() {
+async fn a_replica_is_served_when_nothing_better_is_known_but_no_switch_is_changed() {
     let group = Group::start(1, 1).await;
     let switch = FakeSwitch::builder().start().await;
     let other = Other::of_master(&group).await;
@@ -502,22 +504,25 @@ async fn what_a_replica_holds_is_served_for_want_of_better_and_nothing_is_change
     .await;
     let (_, one) = app.ask("profile=external&gateway=one").await;
     assert!(one.contains(r#"<gateway name="one">"#), "{one}");
-    // More looks than it would take to kill it.
-    let looked = switch.view(|view| view.commands().len());
+    // Enough polls of the switch for it to have been killed.
+    let polled = switch.view(|view| view.commands().len());
     switch
-        .wait_until("trunkd has looked at the switch again", |view| {
-            view.commands().len() > looked + 4
+        .wait_until("trunkd has polled the switch again", |view| {
+            view.commands().len() > polled + 4
         })
         .await;
     assert!(
         switch.view(|view| view.gateway("two").is_some()),
-        "nothing is killed for the sake of a replica"
+        "a replica never causes a kill"
     );
-    assert!(!app.folder().join("last-good").exists(), "nor is it kept for later");
+    assert!(
+        !app.folder().join("last-good").exists(),
+        "a replica's data is not kept as last good state"
+    );
 }
 
 #[tokio::test]
-async fn a_master_that_is_demoted_is_not_read_until_it_is_one_again() {
+async fn a_demoted_master_is_not_read_until_it_is_a_master_again() {
     let (redis, another) = (RedisServer::start().await, RedisServer::start().await);
     let other = Other::new(&redis).await;
     other.set_gateway("default", "gw", IP_TRUNK).await;
@@ -557,13 +562,13 @@ async fn a_master_that_is_demoted_is_not_read_until_it_is_one_again() {
 }
 
 #[tokio::test]
-async fn what_redis_forgot_though_no_write_failed_is_set_right_long_before_the_next_comparison() {
+async fn writes_that_a_restarted_redis_lost_are_written_again_before_the_next_resync() {
     let mut redis = RedisServer::start().await;
     let switch = FakeSwitch::builder().start().await;
     let other = Other::new(&redis).await;
     other.set_gateway("default", "gw", &account("p")).await;
     let mut timing = crate::support::app::quick();
-    // Neither is to be what heals.
+    // Neither of these may be what repairs the data.
     timing.ingest.touch_interval = Duration::from_secs(3600);
     let toml = format!(
         "{}[reconcile]\nmode = \"off\"\nresync_interval = \"1h\"\n",
@@ -596,7 +601,7 @@ async fn what_redis_forgot_though_no_write_failed_is_set_right_long_before_the_n
 }
 
 #[tokio::test]
-async fn rediss_goes_by_a_private_authority_and_shows_a_certificate_where_one_is_asked_for() {
+async fn tls_uses_a_private_authority_and_a_client_certificate() {
     let certificates = Certificates::new();
     let path = |name: &str| certificates.path(name);
     let folder = tempfile::tempdir().unwrap();
@@ -645,7 +650,7 @@ async fn rediss_goes_by_a_private_authority_and_shows_a_certificate_where_one_is
 }
 
 #[tokio::test]
-async fn a_redis_is_reached_by_its_socket() {
+async fn redis_can_be_reached_through_a_unix_socket() {
     let redis = RedisServer::start().await;
     let url = format!("url = \"unix://{}\"\n", redis.socket_path().display());
     let app = TestApp::start(url.as_str(), "").await;

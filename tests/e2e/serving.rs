@@ -18,7 +18,7 @@ fn account(password: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_booting_freeswitch_gets_its_profiles_and_the_gateways_of_redis() {
+async fn a_freeswitch_that_boots_gets_its_profiles_and_the_gateways_in_redis() {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let other = Other::new(&redis).await;
     other.set_gateway("default", "carrier1", &account("p")).await;
@@ -57,7 +57,7 @@ async fn a_booting_freeswitch_gets_its_profiles_and_the_gateways_of_redis() {
 async fn a_write_that_redis_acknowledged_is_in_the_next_answer() {
     let redis = RedisServer::start().await;
     let (app, other) = (TestApp::start(&redis, "").await, Other::new(&redis).await);
-    // With it, what goes is not all there is.
+    // So that the removal is not one of all gateways.
     other.set_gateway("another", "stays", IP_TRUNK).await;
     for round in 0..50 {
         let name = format!("gw{round}");
@@ -189,7 +189,7 @@ async fn a_value_that_went_bad_keeps_its_last_valid_version_until_it_is_removed(
 }
 
 #[tokio::test]
-async fn of_one_name_in_two_domains_the_first_is_served() {
+async fn if_two_domains_define_a_name_the_first_is_served() {
     let redis = RedisServer::start().await;
     let (app, other) = (TestApp::start(&redis, "").await, Other::new(&redis).await);
     other.set_gateway("b", "gw", &account("of-b")).await;
@@ -223,7 +223,7 @@ async fn with_redis_away_the_last_good_state_is_served_within_the_limit_and_heal
     );
     app.wait_for_reason("gateways", &["the last good state, of 2", " s old, is served: Redis"])
         .await;
-    // The tests of one process share its metrics.
+    // All tests in this process share its metrics.
     let age = async || {
         app.served().await;
         app.metric("trunkd_desired_age_seconds").await
@@ -243,7 +243,8 @@ async fn with_redis_away_the_last_good_state_is_served_within_the_limit_and_heal
     )
     .await;
     assert_eq!(app.part("redis").await["state"], "ok");
-    // It came back with nothing: that is no wish, also where trunkd changes no switch.
+    // Redis came back empty, and nobody asked for that. It counts as a flood of removals even where
+    // trunkd changes no switch.
     assert_eq!(app.served().await, ["gw"]);
     app.wait_for_reason(
         "reconcile:*",
@@ -372,7 +373,7 @@ async fn nothing_in_a_value_reaches_freeswitchs_preprocessor() {
 }
 
 #[tokio::test]
-async fn the_documented_redis_user_may_do_all_that_trunkd_does() {
+async fn the_redis_user_of_the_readme_has_all_rights_that_trunkd_needs() {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/redis.md")).unwrap();
     let line = page
@@ -446,7 +447,7 @@ async fn a_reading_that_takes_longer_than_an_answer_may_goes_on_until_it_is_done
     )
     .await;
     other.set_gateway("default", "gw2", IP_TRUNK).await;
-    // Within so short a limit a busy machine may answer from the last good state.
+    // With such a short limit, a busy machine may serve the last good state.
     eventually("the edit is served", || app.served(), |names| *names == ["gw", "gw2"]).await;
 }
 
@@ -527,7 +528,7 @@ async fn a_trunkd_that_starts_in_the_middle_of_a_mistake_goes_on_holding() {
     assert_eq!(app.served().await, ["a", "b", "c"]);
 }
 
-/// Ends the connections that Redis tells of changes on (`flags=t`).
+/// Kills the tracking connections (`flags=t`).
 async fn end_tracking(other: &Other) -> usize {
     let mut connection = other.connection.clone();
     let clients: String = redis::cmd("CLIENT")
@@ -599,7 +600,7 @@ async fn answers_are_fresh_with_many_writers_at_once_and_while_tracking_is_lost(
 }
 
 #[tokio::test]
-async fn what_is_held_from_a_switch_in_no_settings_is_told_and_can_be_released() {
+async fn a_hold_for_a_switch_that_is_not_configured_is_reported_and_can_be_released() {
     let redis = RedisServer::start().await;
     let other = Other::new(&redis).await;
     let app = TestApp::start(&redis, "[reconcile]\nmode = \"apply\"\n").await;
@@ -646,7 +647,7 @@ async fn what_is_held_from_a_switch_in_no_settings_is_told_and_can_be_released()
     .await;
 }
 
-/// What one client gets, from the first byte to the end.
+/// Everything that one client receives.
 async fn ask_alone(address: std::net::SocketAddr, request: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut connection = TcpStream::connect(address).await?;
     connection.write_all(request).await?;

@@ -1,4 +1,5 @@
-//! A whole trunkd in this process, as `trunkd serve` runs it, on a Redis of its own; and what tests ask of it.
+//! A whole trunkd in this process, as `trunkd serve` runs it, on a Redis of its own, and helpers to
+//! ask it and to wait for it.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -10,16 +11,16 @@ use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use trunkd::app::{Application, ServerError, Timing};
+use trunkd::app::{AppError, Application, Timing};
 use trunkd::settings::{Settings, Sources};
 use trunkd::{ingest, reconcile};
 
 use super::fake_switch::{Binding, FakeSwitch};
 use super::redis::{Group, RedisServer};
 
-/// How long a condition is waited for: far longer than any should take on a busy machine.
+/// How long to wait for a condition: far longer than any should take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// What an operator's trunkd takes in seconds, in fractions of one.
+/// Fractions of a second for what takes seconds in production.
 pub fn quick() -> Timing {
     let ingest = ingest::Timing {
         connection: trunkd::event_socket::Timing {
@@ -51,7 +52,7 @@ pub fn quick() -> Timing {
     Timing { ingest, reconcile }
 }
 
-/// What a trunkd can be put on.
+/// A Redis that a trunkd can use.
 pub trait Reached {
     /// The lines under `[redis]`.
     fn settings(&self) -> String;
@@ -69,23 +70,24 @@ impl Reached for Group {
     }
 }
 
-/// These lines themselves.
+/// The lines themselves.
 impl Reached for str {
     fn settings(&self) -> String {
         self.to_owned()
     }
 }
 
-/// Running until it is dropped or stopped.
+/// A trunkd that runs until it is dropped or stopped.
 pub struct TestApp {
     pub address: SocketAddr,
     stop: CancellationToken,
-    thread: Option<JoinHandle<Result<(), ServerError>>>,
+    thread: Option<JoinHandle<Result<(), AppError>>>,
     folder: tempfile::TempDir,
 }
 
 impl TestApp {
-    /// With these settings (TOML) over a free port, the repository's templates, `redis`, and switches that are left alone.
+    /// With these settings (TOML) over a free port, the repository's templates, `redis`, and
+    /// switches that are left alone.
     pub async fn start(redis: &(impl Reached + ?Sized), toml: &str) -> Self {
         Self::start_with(redis, toml, quick()).await
     }
@@ -95,7 +97,7 @@ impl TestApp {
         Self::start_in(redis, toml, timing, folder).await
     }
 
-    /// On a data directory that an earlier one left.
+    /// With the data directory of an earlier one.
     pub async fn start_in(
         redis: &(impl Reached + ?Sized),
         toml: &str,
@@ -106,7 +108,7 @@ impl TestApp {
         let stop = CancellationToken::new();
         let (send, receive) = tokio::sync::oneshot::channel();
         let until = stop.clone();
-        // A runtime of its own, as the program has one: a test that blocks does not hold it up.
+        // A runtime of its own, like the program: a test that blocks does not block it.
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
@@ -155,7 +157,8 @@ impl TestApp {
         self.url("/xml_curl")
     }
 
-    /// What mod_xml_curl would post for `sofia.conf`, with more pairs (`profile=external`) after it. The status and the body.
+    /// What mod_xml_curl would post for `sofia.conf`, with more pairs (`profile=external`) after
+    /// it. The status and the body.
     pub async fn ask(&self, more: &str) -> (u16, String) {
         let form = format!(
             "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&{more}"
@@ -202,20 +205,21 @@ impl TestApp {
         parts.into_iter().find(|part| part["name"] == name).unwrap_or_default()
     }
 
-    /// Waits until `/health` gives a reason for how a part is that holds all of these words.
+    /// Waits until the reason of a part in `/health` contains all of these words.
     pub async fn wait_for_reason(&self, part: &str, words: &[&str]) -> Value {
-        let told = eventually(
-            "it is told in /health",
+        let reported = eventually(
+            "the reason is in /health",
             || self.part(part),
             |part| {
                 let reason = part["reason"].as_str();
                 reason.is_some_and(|reason| words.iter().all(|word| reason.contains(word)))
             },
         );
-        told.await
+        reported.await
     }
 
-    /// The value of a metric with exactly these labels, as `/metrics` prints it: `name{label="value"}`.
+    /// The value of a metric with exactly these labels, as `/metrics` prints it:
+    /// `name{label="value"}`.
     pub async fn metric(&self, series: &str) -> Option<f64> {
         let (_, text) = self.get("/metrics").await;
         text.lines()
@@ -226,7 +230,7 @@ impl TestApp {
         self.folder.path()
     }
 
-    /// As SIGTERM does; returns its data directory when it has stopped.
+    /// Stops it as SIGTERM does, and returns its data directory.
     pub async fn stop(mut self) -> tempfile::TempDir {
         self.stop.cancel();
         let thread = self.thread.take().expect("stopped once");
@@ -247,7 +251,7 @@ impl Drop for TestApp {
     }
 }
 
-/// A client for plain HTTP; the library wants a TLS provider all the same.
+/// A client for plain HTTP; reqwest wants a TLS provider anyway.
 pub fn http() -> reqwest::Client {
     http_builder().build().expect("a client")
 }
@@ -276,7 +280,7 @@ pub fn switch_toml(switch: &FakeSwitch, name: &str) -> String {
     )
 }
 
-/// Looks again until a condition holds. Panics after 20 s, saying what it waited for and what it saw last.
+/// Polls until a condition holds. Panics after 20 s with what it waited for and what it saw last.
 pub async fn eventually<T, F>(what: &str, look: impl FnMut() -> F, holds: impl Fn(&T) -> bool) -> T
 where
     T: std::fmt::Debug,
@@ -304,13 +308,13 @@ where
         }
         assert!(
             start.elapsed() < deadline,
-            "waited {deadline:?} in vain until {what}; last seen: {seen:#?}"
+            "not within {deadline:?}: {what}; last seen: {seen:#?}"
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Another program's hand in Redis.
+/// Another program that reads and writes Redis.
 #[derive(Clone)]
 pub struct Other {
     pub connection: MultiplexedConnection,
@@ -355,7 +359,8 @@ impl Other {
             .collect()
     }
 
-    /// What is said of a switch stands in a field for each trunkd that says it: asked for a switch alone, this is the one that changes it.
+    /// In `trunkd:reconcile`, each trunkd has a field for each switch. With the name of a switch
+    /// alone, this returns the field of the trunkd that changes it.
     pub async fn field(&self, key: &str, field: &str) -> Option<Value> {
         if key == "trunkd:reconcile" && !field.contains(' ') {
             let all = self.hash(key).await.into_iter();
@@ -375,7 +380,7 @@ impl Other {
             .collect()
     }
 
-    /// Waits until a field's value has this at `pointer` (`/State`).
+    /// Waits until the value of a field has `expected` at `pointer`, such as `/State`.
     pub async fn wait_for(&self, key: &str, field: &str, pointer: &str, expected: impl Into<Value>) -> Value {
         let expected = expected.into();
         let what = format!("{key} {field} has {pointer} = {expected}");

@@ -1,5 +1,5 @@
-//! A TCP proxy on a free port of 127.0.0.1: to the first of its servers that takes the connection, and able to cut
-//! replies short.
+//! A TCP proxy on a free port of 127.0.0.1. It forwards to the first of its servers that accepts the
+//! connection, and can cut replies short.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Running until it is dropped, and its connections with it.
+/// Runs until it is dropped. That also closes its connections.
 pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -26,7 +26,7 @@ struct Shared {
 }
 
 impl Proxy {
-    /// `servers` is asked at each connection.
+    /// `servers` is called for each connection.
     pub async fn start(servers: impl Fn() -> Vec<SocketAddr> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
@@ -53,13 +53,13 @@ impl Proxy {
         self.address
     }
 
-    /// From now on each connection ends after a random number of bytes that the server sends, in the middle of whatever
-    /// that is; `None`: no longer.
+    /// With `Some`, each connection ends after a random number of bytes from the server, wherever that is.
+    /// `None` stops cutting.
     pub fn cut_replies(&self, random: Option<StdRng>) {
         *self.shared.cutter.lock().unwrap_or_else(PoisonError::into_inner) = random;
     }
 
-    /// How many connections were cut
+    /// How many connections were cut.
     pub fn cuts(&self) -> usize {
         self.shared.cuts.load(Ordering::Relaxed)
     }
@@ -74,7 +74,7 @@ async fn listen(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTo
     }
 }
 
-/// Whichever side ends, the connection ends for both.
+/// When either side closes, both connections end.
 async fn pass(shared: Arc<Shared>, client: TcpStream) {
     let Some(server) = shared.connect().await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
@@ -111,14 +111,14 @@ impl Shared {
         }
     }
 
-    /// How many of these bytes pass. `left`: how many of this connection may, if it is to be cut.
+    /// How many of these bytes pass. `left` is what may still pass on a connection that will be cut.
     fn passes(&self, read: usize, left: &mut Option<usize>) -> usize {
         let mut cutter = self.cutter.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(random) = &mut *cutter else {
             *left = None;
             return read;
         };
-        // Any length is as likely as its double: some connections end in their first words, some in a long list.
+        // Spread over orders of magnitude: some connections end in their first line, some in a long list.
         let left = left.get_or_insert_with(|| {
             let about = 1 << random.random_range(0..11);
             random.random_range(about..2 * about)

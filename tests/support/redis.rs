@@ -8,12 +8,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// A server that isn't up by then never will be
+/// A server that isn't up by then never will be.
 const START_DEADLINE: Duration = Duration::from_secs(15);
-/// Another process may take a port between our asking for a free one and the server's listening on it
+/// Another process may take a free port before the server listens on it.
 const START_TRIES: usize = 5;
 
-/// Nor will Sentinels agree on another master after that
+/// Sentinels that didn't agree on a new master by then never will.
 const FAILOVER_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Whether a restarted server finds what it had.
@@ -31,17 +31,17 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// In memory only
+    /// In memory only.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
-    /// With an append-only file, written through at each command, so that [`Data::Kept`] keeps everything
+    /// With an append-only file, synced after each command, so that [`Data::Kept`] keeps everything.
     pub async fn start_with_aof() -> Self {
         Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
 
-    /// With more arguments, as `redis-server` takes them (`--requirepass`, `secret`); `{port}` stands for its port
+    /// With more arguments for `redis-server` (`--requirepass`, `secret`). `{port}` is replaced by its port.
     pub async fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("trunkd-redis-")
@@ -94,9 +94,9 @@ impl RedisServer {
             .collect()
     }
 
-    /// A connection by its socket, which needs no TLS.
+    /// A connection through its socket, which needs no TLS.
     pub async fn local_connection(&self, password: Option<&str>) -> redis::aio::MultiplexedConnection {
-        // A server that takes part in a failover may be busy for longer than the client's half second.
+        // During a failover a server may be busy for longer than the client's default of half a second.
         let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(START_DEADLINE));
         let client = self.local_client(password);
         let connection = client.get_multiplexed_async_connection_with_config(&config).await;
@@ -121,9 +121,9 @@ impl RedisServer {
         self.child.is_some()
     }
 
-    /// A plain connection, without credentials
+    /// A TCP connection without credentials.
     pub async fn connection(&self) -> redis::aio::MultiplexedConnection {
-        // On a busy machine an answer may take longer than the client's half second.
+        // On a busy machine a reply may take longer than the client's default of half a second.
         let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(START_DEADLINE));
         let client = redis::Client::open(self.url()).expect("the URL of our own server");
         client
@@ -132,7 +132,7 @@ impl RedisServer {
             .expect("connect to our own redis-server")
     }
 
-    /// SIGKILL, as a machine that loses power: nothing is saved.
+    /// SIGKILL, like a power failure: nothing is saved.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -140,7 +140,7 @@ impl RedisServer {
         }
     }
 
-    /// Kills it, if it runs, and starts it on the same port and socket.
+    /// Kills it if it runs, and starts it on the same port and socket.
     pub async fn restart(&mut self, data: Data) {
         self.kill();
         if data == Data::Lost {
@@ -165,7 +165,7 @@ impl RedisServer {
         panic!("redis-server did not start again on port {}: {}", self.port, self.log());
     }
 
-    /// Stopped, it keeps its connections and takes new ones, but answers nothing.
+    /// A stopped server keeps its connections and accepts new ones, but answers nothing.
     pub fn sigstop(&self) {
         self.signal(Signal::SIGSTOP);
     }
@@ -238,7 +238,8 @@ impl RedisServer {
     }
 }
 
-/// A certificate for 127.0.0.1, which servers and clients show, and the authority that it comes from: `ca.pem`, `cert.pem`, `key.pem`.
+/// A certificate for 127.0.0.1, for servers and clients, and the authority that signed it: `ca.pem`,
+/// `cert.pem`, `key.pem`.
 pub struct Certificates {
     folder: TempDir,
 }
@@ -272,14 +273,14 @@ impl Certificates {
     }
 }
 
-/// A master with replicas, and Sentinels that watch them as `mymaster`.
+/// A master with replicas, and Sentinels that monitor it as `mymaster`.
 pub struct Group {
     pub servers: Vec<RedisServer>,
     pub sentinels: Vec<Sentinel>,
     setup: Setup,
 }
 
-/// What is not as in most tests.
+/// What differs between tests.
 #[derive(Default)]
 pub struct Setup {
     pub replicas: usize,
@@ -327,7 +328,8 @@ impl Group {
         }
         let mut sentinels = Vec::new();
         for _ in 0..setup.sentinels {
-            // One after the other: those that find the master away at the same moment vote for themselves, and begin anew seconds later.
+            // Staggered: Sentinels that lose the master at the same moment vote for themselves, and retry
+            // only seconds later.
             let down_after = Duration::from_millis(1000 + 400 * sentinels.len() as u64);
             sentinels.push(Sentinel::start(servers[0].port(), down_after, &setup).await);
         }
@@ -340,7 +342,7 @@ impl Group {
         group
     }
 
-    /// What makes trunkd find it, under `[redis]`.
+    /// Lines for `[redis]`.
     pub fn settings(&self) -> String {
         let nodes: Vec<_> = self
             .sentinels
@@ -368,7 +370,7 @@ impl Group {
         format!("{more}sentinel = {{ {sentinel} }}\n")
     }
 
-    /// The master, as the first Sentinel that answers names it.
+    /// The master according to the first Sentinel that answers.
     pub async fn master(&self) -> usize {
         let mut ask = redis::cmd("SENTINEL");
         ask.arg("GET-MASTER-ADDR-BY-NAME").arg("mymaster");
@@ -381,7 +383,8 @@ impl Group {
         panic!("no Sentinel answers");
     }
 
-    /// Waits until it is another one than `old`; which. Sentinels that vote for each other begin anew some seconds later, perhaps more than once.
+    /// Waits until the master is not `old`, and returns it. After a split vote the Sentinels retry seconds
+    /// later, perhaps more than once.
     pub async fn next_master(&self, old: usize) -> usize {
         let start = Instant::now();
         loop {
@@ -401,7 +404,7 @@ impl Group {
         self.servers[server].local_connection(self.setup.password).await
     }
 
-    /// Waits until a replica has all that the master has.
+    /// Waits until every replica has everything that the master has, and the Sentinels know them all.
     pub async fn wait_until_whole(&self) {
         let start = Instant::now();
         while !self.is_whole().await {
@@ -457,7 +460,7 @@ impl Group {
         true
     }
 
-    /// What `INFO replication` says. A server that is given another role throws its clients out.
+    /// The fields of `INFO replication`. A server whose role changes disconnects its clients.
     async fn replication(&self, server: usize) -> redis::RedisResult<HashMap<String, String>> {
         let client = self.servers[server].local_client(self.setup.password);
         let mut connection = client.get_multiplexed_async_connection().await?;
@@ -469,7 +472,7 @@ impl Group {
         Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
-    /// `SENTINEL FAILOVER`, as an operator orders it.
+    /// Starts a failover by hand with `SENTINEL FAILOVER`.
     pub async fn fail_over(&self) {
         let mut order = redis::cmd("SENTINEL");
         order.arg("FAILOVER").arg("mymaster");
@@ -504,7 +507,7 @@ impl Sentinel {
             )
             .expect("its settings");
             if sentinel.launch().await {
-                // What Sentinels wait for in a failover is made for networks; an older Redis has no such command.
+                // Sentinel's intervals are made for networks. An older Redis has no such command.
                 let mut quicker = redis::cmd("SENTINEL");
                 quicker.arg("DEBUG");
                 for (period, milliseconds) in [("INFO-PERIOD", 200), ("ASK-PERIOD", 100), ("PUBLISH-PERIOD", 200)] {
@@ -584,13 +587,13 @@ impl Sentinel {
         }
     }
 
-    /// Stopped, it takes connections and answers nothing.
+    /// A stopped Sentinel accepts connections, but answers nothing.
     pub fn sigstop(&self) {
         let child = self.child.as_ref().expect("a running Sentinel to signal");
         kill(Pid::from_raw(child.id() as i32), Signal::SIGSTOP).expect("signal our own child");
     }
 
-    /// As when its machine starts again.
+    /// Like a reboot of its machine.
     pub async fn restart(&mut self) {
         self.kill();
         assert!(self.launch().await, "a Sentinel did not start again");
@@ -626,7 +629,7 @@ impl Drop for RedisServer {
     }
 }
 
-/// An answer that asks for a password, or refuses the command, is an answer.
+/// A reply that asks for a password, or refuses the command, counts.
 async fn answers_ping(url: &str) -> bool {
     let Ok(client) = redis::Client::open(url) else {
         return false;

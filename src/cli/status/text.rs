@@ -1,7 +1,6 @@
-//! The status as people read it: a line for each switch, then a line for each gateway, the worst
-//! first.
+//! The status as text: a line for each switch, then a line for each gateway, worst first.
 //!
-//! On a terminal no line is wider than that. Where standard output is none, nothing is cut.
+//! On a terminal, lines are cut to its width. Elsewhere nothing is cut.
 
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use jiff::Timestamp;
@@ -14,17 +13,17 @@ use crate::operate::status::{Condition, Gateway, Status, Switch, Unplaced};
 use crate::registration::{PingStatus, State};
 use crate::shown::{shown, shown_line};
 
-/// Findings that are listed one by one.
+/// How many findings are listed one by one.
 const MAX_FINDINGS: usize = 20;
-/// Between two columns.
+/// Spaces between two columns.
 const GAP: usize = 2;
-/// Columns are dropped until the notes have as much room, if they need it: it takes `403 Forbidden,
-/// down for 2 h 10 min, next try in 3 min`.
+/// Columns are dropped until the notes have this much room, if they need it: enough for `403
+/// Forbidden, down for 2 h 10 min, next try in 3 min`.
 const NOTE_WIDTH: usize = 54;
-/// A revision is told from another by its beginning.
+/// The beginning of a revision is enough to tell it from another.
 const REVISION_CHARS: usize = 8;
 
-/// The columns in their order: heading, and the most that a terminal shows of one.
+/// The columns in their order: heading, and the greatest width on a terminal.
 const COLUMNS: [(&str, usize); 10] = [
     ("SWITCH", 16),
     ("GATEWAY", 28),
@@ -42,7 +41,7 @@ const GATEWAY: usize = 1;
 const STATE: usize = 3;
 const PING: usize = 4;
 const NOTE: usize = 9;
-/// What goes first where there is no room: APPLIED, OBSERVED, DESIRED, PROFILE, SINCE, PING.
+/// Dropped in this order if there is no room: APPLIED, OBSERVED, DESIRED, PROFILE, SINCE, PING.
 const DROPPED: [usize; 6] = [7, 8, 6, 2, 5, PING];
 
 /// One gateway's line.
@@ -54,7 +53,7 @@ struct Line {
     is_grey: bool,
 }
 
-/// All of it.
+/// The whole status.
 pub(super) fn whole(status: &Status, size: Option<Size>, now: Timestamp) -> String {
     let mut out = head(status, size, now);
     let lines = lines(status, size.is_some(), now);
@@ -68,7 +67,7 @@ pub(super) fn whole(status: &Status, size: Option<Size>, now: Timestamp) -> Stri
     joined(&out)
 }
 
-/// As much as the screen holds, the worst first.
+/// As much of the status as fits on the screen, worst first.
 pub(super) fn screen(status: &Status, size: Size, now: Timestamp) -> String {
     let mut out = head(status, Some(size), now);
     if errors(status).next().is_some() {
@@ -76,7 +75,7 @@ pub(super) fn screen(status: &Status, size: Size, now: Timestamp) -> String {
     }
     out.truncate(size.lines.saturating_sub(4).max(1));
     let mut lines = lines(status, true, now);
-    // One line is the table's heading, one stays free for the cursor.
+    // One line for the table's heading, one for the cursor.
     let room = size.lines.saturating_sub(out.len() + 2);
     let hidden = match lines.len() > room {
         true => lines.len() - room.saturating_sub(1),
@@ -102,7 +101,7 @@ fn paragraph(text: &str, size: Option<Size>) -> Vec<String> {
     }
 }
 
-/// What there is to say of Redis and of each switch.
+/// The lines about Redis and about each switch.
 fn head(status: &Status, size: Option<Size>, now: Timestamp) -> Vec<String> {
     let mut out = Vec::new();
     if let Some(away) = &status.redis_down {
@@ -170,7 +169,7 @@ fn last_known(switch: &Switch) -> String {
     }
 }
 
-/// ` since 14:02:11 CET (2 h 10 min)`; nothing when it is not known.
+/// ` since 14:02:11 CET (2 h 10 min)`, or nothing if `since` is unknown.
 fn moment(since: &str, now: Timestamp) -> String {
     since.parse::<Timestamp>().map_or_else(
         |_| String::new(),
@@ -207,7 +206,7 @@ fn lines(status: &Status, is_terminal: bool, now: Timestamp) -> Vec<Line> {
     let of_switch = |switch| gateways(switch).map(move |gateway| gateway_line(switch, gateway, now, &time));
     let mut lines: Vec<_> = status.on_no_switch.iter().map(unplaced_line).collect();
     lines.extend(status.switches.iter().flat_map(of_switch));
-    // Stable: by switch and name where they are alike.
+    // The sort is stable: equal ranks stay ordered by switch and name.
     lines.sort_by_key(|line| line.rank);
     lines
 }
@@ -277,7 +276,7 @@ fn gateway_line(switch: &Switch, gateway: &Gateway, now: Timestamp, time: &impl 
     }
 }
 
-/// `UP 12 ms`; `-` where no ping is set.
+/// `UP 12 ms`, or `-` if no ping is set.
 fn ping(gateway: &Gateway, word: String) -> String {
     match (gateway.ping_every, gateway.ping_stuck, gateway.ping_ms) {
         (Some(0), ..) => "-".to_owned(),
@@ -287,7 +286,7 @@ fn ping(gateway: &Gateway, word: String) -> String {
     }
 }
 
-/// A line each, the heading first; nothing when there are none.
+/// The table's lines, heading first. Empty if there are no gateways.
 fn table(lines: &[Line], size: Option<Size>) -> Vec<String> {
     if lines.is_empty() {
         return Vec::new();
@@ -318,7 +317,7 @@ fn table(lines: &[Line], size: Option<Size>) -> Vec<String> {
     table.lines().collect()
 }
 
-/// Which columns fit, and how wide each is at most.
+/// The columns that fit, with the greatest width of each.
 fn fitted(lines: &[Line], width: usize) -> Vec<(usize, usize)> {
     let natural: Vec<usize> = (0..COLUMNS.len())
         .map(|column| {
@@ -347,7 +346,7 @@ fn fitted(lines: &[Line], width: usize) -> Vec<(usize, usize)> {
         }
         columns.retain(|column| *column != dropped);
     }
-    // What is left may still be too wide: the rightmost columns get what the others leave.
+    // They may still be too wide: the rightmost columns get what the others leave.
     let mut left = width;
     columns
         .into_iter()

@@ -1,4 +1,4 @@
-//! `trunkd status --watch`: one screen, shown again and again, that leaves the terminal as it was.
+//! `trunkd status --watch`: one screen, refreshed every second. Restores the terminal at the end.
 
 use std::io::{IsTerminal, Write, stdout};
 use std::process::ExitCode;
@@ -19,12 +19,12 @@ use crate::operate::status::{Selection, StatusSource};
 use crate::shown::shown_line;
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// While Redis is away, the switches are asked, under a lock that call set-up needs (FACTS 25).
+/// While Redis is down, the switches are asked, which takes a lock that call setup needs (FACTS 25).
 const INTERVAL_AWAY: Duration = Duration::from_secs(10);
-/// A shell's status of a program that a signal ended is 128 and the signal's number.
+/// A shell's exit status for a program that a signal ended is 128 plus the signal's number.
 const ENDED_BY_SIGNAL: u8 = 128;
 
-/// The alternate screen; what was there before comes back when this is dropped.
+/// The alternate screen. Dropping it brings the previous content back.
 struct Screen;
 
 impl Screen {
@@ -34,7 +34,7 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Writes over what is there, line by line, so that it does not flicker.
+    /// Overwrites line by line, so that it does not flicker.
     fn show(&self, text: &str, size: Size) -> std::io::Result<()> {
         let mut out = stdout().lock();
         queue!(out, MoveTo(0, 0))?;
@@ -67,7 +67,7 @@ pub(super) async fn run(source: &StatusSource, selection: &Selection) -> anyhow:
     let screen = Screen::enter().map_err(cannot)?;
     loop {
         let read = tokio::select! {
-            read = source.read() => read.and_then(|mut status| selection.apply(&mut status).map(|()| status)),
+            read = source.read(Timestamp::now()) => read.and_then(|mut status| selection.apply(&mut status).map(|()| status)),
             kind = any(&mut endings) => return Ok(ended_by(kind)),
         };
         let is_away = read.as_ref().map_or(true, |status| status.redis_down.is_some());
@@ -92,7 +92,7 @@ pub(super) async fn run(source: &StatusSource, selection: &Selection) -> anyhow:
 /// Where no terminal is, whole and one after the other.
 async fn pages(source: &StatusSource, selection: &Selection) -> anyhow::Result<ExitCode> {
     loop {
-        let text = match source.read().await {
+        let text = match source.read(Timestamp::now()).await {
             Ok(mut status) => {
                 selection.apply(&mut status)?;
                 text::whole(&status, None, Timestamp::now())

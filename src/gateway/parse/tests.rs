@@ -1,5 +1,8 @@
 use super::super::{ProfileFacts, Variable};
+use super::object::MAX_ITEMS;
+use super::top::MAX_VALUE_BYTES;
 use super::*;
+use crate::gateway::{Direction, ProfileName};
 
 fn rules() -> Rules {
     let facts = |tls| ProfileFacts {

@@ -80,7 +80,7 @@ impl StatusSource {
 
     /// # Errors
     /// Redis can't be read, and there is no last good state.
-    pub async fn read(&self) -> Result<Status, OperateError> {
+    pub async fn read(&self, now: Timestamp) -> Result<Status, OperateError> {
         // In parallel, so that a Redis that hangs costs one limit.
         let (current, observed) = tokio::join!(self.catalog.all(), self.observed());
         let current = current.map_err(|error| {
@@ -95,8 +95,8 @@ impl StatusSource {
             last_good: *last_good,
         });
         let mut status = match (observed, down) {
-            (Ok(observed), down) => self.redis_status(&current, observed, down),
-            (Err(_), Some(down)) => self.switches_status(&current, down).await,
+            (Ok(observed), down) => self.redis_status(&current, observed, down, now),
+            (Err(_), Some(down)) => self.switches_status(&current, down, now).await,
             (Err(error), None) => return Err(OperateError::unreadable(&self.settings, error)),
         };
         status.switches.sort_by(|a, b| a.name.cmp(&b.name));
@@ -119,8 +119,7 @@ impl StatusSource {
         })
     }
 
-    fn redis_status(&self, current: &Current, observed: Observed, down: Option<RedisDown>) -> Status {
-        let now = Timestamp::now();
+    fn redis_status(&self, current: &Current, observed: Observed, down: Option<RedisDown>, now: Timestamp) -> Status {
         let Observed {
             mut switches,
             has_key,
@@ -153,8 +152,8 @@ impl StatusSource {
         }
     }
 
-    async fn switches_status(&self, current: &Current, down: RedisDown) -> Status {
-        let asked = self.settings.switches.iter().map(|switch| ask(switch, current));
+    async fn switches_status(&self, current: &Current, down: RedisDown, now: Timestamp) -> Status {
+        let asked = self.settings.switches.iter().map(|switch| ask(switch, current, now));
         let known = self.settings.switches.iter().map(|switch| switch.name.clone());
         Status {
             well: false,
@@ -167,8 +166,7 @@ impl StatusSource {
 }
 
 /// Asks a switch for its gateways.
-async fn ask(switch: &SwitchSettings, current: &Current) -> Switch {
-    let now = Timestamp::now();
+async fn ask(switch: &SwitchSettings, current: &Current, now: Timestamp) -> Switch {
     let (state, rows) = match listed(switch).await {
         Ok(gateways) => {
             let mut rows = HashMap::new();

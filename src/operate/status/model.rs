@@ -246,3 +246,6 @@ impl Status {
             && !self.switches.iter().any(Switch::needs_attention)
     }
 }
+
+#[cfg(test)]
+mod tests;

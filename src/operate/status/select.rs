@@ -29,6 +29,9 @@ pub enum StateFilter {
     State(State),
 }
 
+const STATES: &str = "write up, down, missing, trying or unknown, or one of FreeSWITCH's words: UNREGED, TRYING, \
+                      REGISTER, REGED, UNREGISTER, FAILED, FAIL_WAIT, EXPIRED, NOREG, DOWN, TIMEOUT";
+
 impl std::str::FromStr for StateFilter {
     type Err = String;
 
@@ -42,16 +45,12 @@ impl std::str::FromStr for StateFilter {
             Condition::Unknown,
         ];
         if let Some(condition) = conditions.into_iter().find(|condition| condition.as_str() == text) {
-            return Ok(StateFilter::Condition(condition));
+            return Ok(Self::Condition(condition));
         }
         match State::from(text.to_ascii_uppercase().as_str()) {
-        State::Unknown(_) => Err(
-            "write up, down, missing, trying or unknown, or one of FreeSWITCH's words: UNREGED, TRYING, REGISTER, REGED, \
-             UNREGISTER, FAILED, FAIL_WAIT, EXPIRED, NOREG, DOWN, TIMEOUT"
-                .to_owned(),
-        ),
-        state => Ok(StateFilter::State(state)),
-    }
+            State::Unknown(_) => Err(STATES.to_owned()),
+            state => Ok(Self::State(state)),
+        }
     }
 }
 
@@ -162,16 +161,4 @@ impl Selection {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_state_is_a_condition_or_freeswitchs_word_and_nothing_else() {
-        assert_eq!("down".parse(), Ok(StateFilter::Condition(Condition::Down)));
-        assert_eq!("DOWN".parse(), Ok(StateFilter::State(State::Down)));
-        assert_eq!("fail_wait".parse(), Ok(StateFilter::State(State::FailWait)));
-        for wrong in ["", "REGD", "Up"] {
-            assert!(wrong.parse::<StateFilter>().is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

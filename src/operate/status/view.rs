@@ -123,7 +123,10 @@ impl View<'_> {
             return Some(Deviation::Conflict { conflict });
         }
         let profile = &want?.profile;
-        let is_stopped = |conflict: &Conflict| matches!(conflict, Conflict::ProfileNotRunning { profile: stopped, .. } if stopped == profile);
+        let is_stopped = |conflict: &Conflict| match conflict {
+            Conflict::ProfileNotRunning { profile: stopped, .. } => stopped == profile,
+            Conflict::NotOurs { .. } | Conflict::Ghost { .. } => false,
+        };
         let profile = report.conflicts.iter().any(is_stopped).then(|| profile.clone())?;
         Some(Deviation::ProfileNotRunning { profile })
     }
@@ -142,3 +145,6 @@ impl View<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,3 @@
-
 use super::*;
 
 const WINDOW: Duration = Duration::from_secs(600);

@@ -1,4 +1,3 @@
-
 use super::super::plan::Limits;
 use super::*;
 use crate::gateway::{ProfileFacts, RawDomain, RawDomains, Rules};

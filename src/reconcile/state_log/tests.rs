@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::gateway::{GatewayName, ProfileName};
 use crate::reconcile::plan::{HoldReason, Weight};

@@ -1,10 +1,11 @@
 use std::fs;
+use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::super::{GatewayQuery, Query};
 use super::*;
-use crate::gateway::{Desired, GatewayName, ProfileFacts, RawDomain, RawDomains, RevisionKey};
+use crate::gateway::{Desired, GatewayName, ProfileFacts, ProfileName, RawDomain, RawDomains};
+use crate::sofia_conf::{GatewayQuery, Query, RevisionKey};
 
 const SOFIA_CONF: &str = "<configuration name=\"sofia.conf\">\n  <profiles>\n  </profiles>\n</configuration>\n";
 const KEY: RevisionKey = RevisionKey::new([7; 32]);
@@ -239,7 +240,7 @@ fn a_broken_file_is_refused_with_its_place() {
         ("<profile name=\"a\">\n<!-- x -- y --></profile>", "a.xml:2:"),
         (
             "<!DOCTYPE x>\n<profile name=\"a\"/>",
-            "a.xml:1:1: the XML is not well-formed: a DOCTYPE can't stand inside",
+            "a.xml:1:1: the XML is not well-formed: a DOCTYPE can't be part",
         ),
         (
             "<profile/>",
@@ -255,7 +256,7 @@ fn a_broken_file_is_refused_with_its_place() {
         ),
         (
             "<profile name=\"$${domain}\"/>",
-            "a.xml:1:1: the profile's name comes from a FreeSWITCH global",
+            "a.xml:1:1: the profile's name is left to a FreeSWITCH global",
         ),
         (
             "<profile name=\"a\"/>\n<profile name=\"A\"/>",
@@ -268,7 +269,7 @@ fn a_broken_file_is_refused_with_its_place() {
         ("<settings/>", "a.xml:1:1: expected <profile>, found <settings>"),
         ("<!-- nothing -->", "a.xml:1:1: there is no <profile> in this file"),
         ("", "a.xml:1:1: there is no <profile> in this file"),
-        ("<profile name=\"a\"/>\n\0", "a.xml:2:1: the file contains a NUL"),
+        ("<profile name=\"a\"/>\n\0", "a.xml:2:1: the file has a NUL"),
     ] {
         let error = error(profile);
         assert!(error.starts_with(expected), "{profile:?}: {error}");
@@ -399,7 +400,7 @@ fn an_include_of_the_profiles_in_sofia_conf_is_a_warning() {
         assert_eq!(templates.warnings().len(), 1);
         let warning = templates.warnings()[0].to_string();
         assert!(
-            warning.contains("sofia.conf.xml:3: trunkd inserts the profiles here itself"),
+            warning.contains("sofia.conf.xml:3: trunkd puts the profiles in here itself"),
             "{warning}"
         );
     }
@@ -589,7 +590,7 @@ fn what_freeswitch_passes_over_in_a_profile_is_a_warning() {
         "{found:?}"
     );
     assert!(
-        found[1].starts_with("a.xml:3: FreeSWITCH reads only the first <gateways>"),
+        found[1].starts_with("a.xml:3: FreeSWITCH reads the first <gateways>"),
         "{found:?}"
     );
     let found = warnings(

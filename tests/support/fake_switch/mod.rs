@@ -1,11 +1,11 @@
-//! `FakeSwitch`: a FreeSWITCH in this process, as far as trunkd can see one.
+//! `FakeSwitch`: an in-process model of FreeSWITCH, as far as trunkd can observe it.
 //!
-//! It speaks the event socket ([`event_socket`]), asks for `sofia.conf` as mod_xml_curl does ([`xml_curl`]) and keeps
+//! It speaks the event socket ([`event_socket`]), requests `sofia.conf` as mod_xml_curl does ([`xml_curl`]) and keeps
 //! gateways by mod_sofia's rules ([`sofia`]), registering them with scripted carriers ([`registrar`]). It is modelled
-//! from FreeSWITCH's source and proved against recordings of a real one in `tests/fake_switch.rs`.
+//! on FreeSWITCH's source and checked against recordings of a real one in `tests/fake_switch.rs`.
 //!
 //! Its second is a *tick*, 20 ms by default: every duration that FreeSWITCH counts in seconds (retry, expiry, ping,
-//! the age of a profile) counts ticks. With [`Builder::manual_ticks`] time stands still but for [`FakeSwitch::step`].
+//! the age of a profile) counts ticks. With [`Builder::manual_ticks`] time only moves by [`FakeSwitch::step`].
 //! HTTP time-outs and heartbeats are in real time.
 //!
 //! ```ignore
@@ -45,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 /// A second of FreeSWITCH's
 const TICK: Duration = Duration::from_millis(20);
 const HEARTBEAT: Duration = Duration::from_secs(20);
-/// How long a condition is waited for: far longer than any should take on a busy machine
+/// How long to wait for a condition: far longer than any takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
 const SYSTEM_SHUTDOWN: &str = "The system is being shut down.\n";
 
@@ -83,7 +83,7 @@ impl Core {
 
 struct Shared {
     core: Mutex<Core>,
-    /// Counts changes of the core, for whoever waits for one
+    /// Counts changes of the core, for those who wait for one.
     version: watch::Sender<u64>,
     /// FreeSWITCH fetches one configuration at a time
     fetching: tokio::sync::Mutex<()>,
@@ -121,7 +121,7 @@ impl Shared {
         }
     }
 
-    /// The listener made at the start, or one on the same port as soon as nobody else has it.
+    /// The listener from the start, or a new one on the same port once the port is free.
     async fn take_listener(&self) -> TcpListener {
         let made = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(listener) = made {
@@ -272,7 +272,7 @@ impl Shared {
             let now = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs() as i64);
-            // The fake's clock runs on over a restart; only the first start sets it.
+            // The fake's clock continues over a restart. Only the first start sets it.
             let (now, ticks) = if core.sofia.now == 0 {
                 (now, 0)
             } else {
@@ -310,7 +310,7 @@ fn duration_words(duration: Duration) -> String {
         .join(", ")
 }
 
-/// How a FakeSwitch is to be. The defaults: switchname `fs1`, password `ClueCon`, profiles `external` and `internal`,
+/// Configures a FakeSwitch. The defaults: switchname `fs1`, password `ClueCon`, profiles `external` and `internal`,
 /// no gateways, no HTTP, 20 ms a tick.
 pub struct Builder {
     switchname: String,
@@ -331,19 +331,19 @@ impl Builder {
         self
     }
 
-    /// The machine's name, when it is not the switchname
+    /// The hostname, if it differs from the switchname.
     pub fn hostname(mut self, name: &str) -> Self {
         self.hostname = Some(name.to_owned());
         self
     }
 
-    /// Of the event socket
+    /// The password of the event socket.
     pub fn password(mut self, password: &str) -> Self {
         password.clone_into(&mut self.password);
         self
     }
 
-    /// Asks there for every configuration, from the start on. Profiles come from the answer then.
+    /// Requests every configuration there, from the start. The profiles then come from the answer.
     pub fn xml_curl(mut self, binding: Binding) -> Self {
         self.binding = Some(binding);
         self
@@ -379,7 +379,7 @@ impl Builder {
         self
     }
 
-    /// Time moves by [`FakeSwitch::step`] alone.
+    /// Time only moves by [`FakeSwitch::step`].
     pub fn manual_ticks(mut self) -> Self {
         self.tick = None;
         self
@@ -479,7 +479,7 @@ impl FakeSwitch {
         }
     }
 
-    /// Where its event socket listens
+    /// The address of its event socket.
     pub fn address(&self) -> SocketAddr {
         self.shared.address
     }
@@ -495,7 +495,7 @@ impl FakeSwitch {
         }
     }
 
-    /// Changes what the carriers do from now on.
+    /// Changes what the carriers do, from now on.
     pub fn registrar<R>(&self, script: impl FnOnce(&mut Registrar) -> R) -> R {
         self.shared.with(|core| script(&mut core.registrar))
     }
@@ -515,7 +515,7 @@ impl FakeSwitch {
         self.shared.with(|core| core.sofia.challenge(gateway, &mut core.bus));
     }
 
-    /// What `xmlstatus` says of a gateway's calls: in, out, failed in, failed out.
+    /// Sets a gateway's call counters in `xmlstatus`: in, out, failed in, failed out.
     pub fn set_calls(&self, gateway: &str, calls: [u32; 4]) {
         self.shared.with(|core| core.sofia.set_calls(gateway, calls));
     }
@@ -525,7 +525,7 @@ impl FakeSwitch {
         api::execute(&self.shared, command).await
     }
 
-    /// Asks another URL, or none, from the next request on.
+    /// Sends requests to another URL, or none, from the next one on.
     pub fn set_binding(&self, binding: Option<Binding>) {
         self.shared.with(|core| core.binding = binding);
     }
@@ -539,12 +539,12 @@ impl FakeSwitch {
             .with(|core| core.globals.insert(name.to_owned(), value.to_owned()));
     }
 
-    /// A HEARTBEAT now
+    /// Sends a HEARTBEAT now.
     pub fn fire_heartbeat(&self) {
         self.shared.heartbeat();
     }
 
-    /// Until the next change nothing that left before is on the record.
+    /// Forgets the SIP requests that were sent so far.
     pub fn clear_wire(&self) {
         self.shared.with(|core| core.registrar.clear_wire());
     }
@@ -556,7 +556,7 @@ impl FakeSwitch {
 
 /// Faults
 impl FakeSwitch {
-    /// Cuts every connection at once, without a notice. New ones are taken.
+    /// Cuts all connections immediately, without a notice. New ones are accepted.
     pub fn drop_connections(&self) {
         self.shared.with(|core| {
             core.bus
@@ -574,7 +574,7 @@ impl FakeSwitch {
         });
     }
 
-    /// New connections are refused, or taken again. Those that are up stay up.
+    /// Refuses new connections, or accepts them again. Existing ones stay up.
     pub async fn refuse_connections(&self, refuse: bool) {
         self.shared.listening.send_replace(!refuse);
         let mut listens = self.shared.listens.subscribe();
@@ -592,7 +592,7 @@ impl FakeSwitch {
         self.shared.with(|core| core.rude = rude);
     }
 
-    /// Half-open: connections, those that are up and new ones, stay up but nothing is read or written.
+    /// Half-open: existing and new connections stay up, but nothing is read or written.
     pub fn stall(&self, stalled: bool) {
         self.shared.with(|core| {
             core.stall_new = stalled;
@@ -613,18 +613,18 @@ impl FakeSwitch {
         });
     }
 
-    /// Every `api` and `bgapi` command takes so much longer, and holds up its connection's events meanwhile.
+    /// Delays every `api` and `bgapi` command, and with it the events of its connection.
     pub fn slow_commands(&self, delay: Duration) {
         self.shared.with(|core| core.command_delay = delay);
     }
 
-    /// The next n events (CUSTOM or HEARTBEAT) reach nobody; they take their sequence numbers all the same.
+    /// The next n events (CUSTOM or HEARTBEAT) reach nobody, but use up their sequence numbers.
     pub fn lose_next_events(&self, n: usize) {
         self.shared.with(|core| core.bus.lose_next = n);
     }
 
-    /// A gateway is killed and another one of its name started, and nobody hears of it: the same result as when the
-    /// events of a `killgw` and a `startgw` are lost. `xml` is the `<gateway>` of the new one.
+    /// Replaces a gateway by another one of its name without events, as if the events of a `killgw` and a `startgw` were
+    /// lost. `xml` is the `<gateway>` of the new one.
     pub fn swap_gateway_unheard(&self, profile: &str, name: &str, xml: &str) {
         let document = format!("<gateways>\n{xml}\n</gateways>\n");
         let gateways = super::fs_xml::parse(document.as_bytes()).expect("a gateway");
@@ -636,29 +636,29 @@ impl FakeSwitch {
         });
     }
 
-    /// The next n events come twice.
+    /// Sends the next n events twice.
     pub fn duplicate_next_events(&self, n: usize) {
         self.shared.with(|core| core.bus.duplicate_next = n);
     }
 
-    /// The next n events are held back until all are there, then come in reverse order (FACTS 32).
+    /// Holds the next n events back, then sends them in reverse order (FACTS 32).
     pub fn reorder_next_events(&self, n: usize) {
         self.shared.with(|core| core.bus.reorder_next = n);
     }
 
-    /// Sends an event given as JSON text, as it stands, to whoever listens for its name; without `Event-Name` to
-    /// everybody who listens.
+    /// Sends a JSON event unchanged to the connections that subscribed to its name; without `Event-Name`, to all that
+    /// subscribed to anything.
     pub fn inject_event(&self, json: &str) {
         self.shared.with(|core| core.bus.inject_json(json));
     }
 
-    /// Sends bytes as they stand to every connection that listens to events.
+    /// Sends raw bytes to every connection that subscribed to events.
     pub fn inject_bytes(&self, bytes: impl Into<Bytes>) {
         self.shared.with(|core| core.bus.inject_bytes(&bytes.into()));
     }
 
-    /// The first part of a shutdown: it is announced, mod_sofia goes and its gateways are deleted with their events.
-    /// Connections are still up, and `sofia` is no command any more (`shutdown-announced.txt`).
+    /// The first part of a shutdown: it is announced, mod_sofia is unloaded, and its gateways are deleted with events.
+    /// Connections stay up, but `sofia` is not a command any more (`shutdown-announced.txt`).
     pub fn begin_shutdown(&self) {
         self.shared.with(|core| {
             let origin = Origin("switch_core.c", "switch_core_destroy", 3033);
@@ -680,7 +680,7 @@ impl FakeSwitch {
                 connection.farewell = Some(SYSTEM_SHUTDOWN);
                 connection.wake.notify_one();
                 if connection.stalled {
-                    connection.cut.cancel(); // over with the process, without a notice
+                    connection.cut.cancel(); // the process is gone, without a notice
                 }
             }
         });
@@ -699,7 +699,7 @@ impl FakeSwitch {
         self.refuse_connections(true).await;
     }
 
-    /// Starts again after [`Self::shutdown`] or [`Self::crash`], on the same port: a new Core-UUID, the sequence from
+    /// Restarts after [`Self::shutdown`] or [`Self::crash`], on the same port: a new Core-UUID, the sequence from
     /// its start, gateways as `sofia.conf` has them now.
     pub async fn boot(&self) {
         self.shared.boot().await;
@@ -712,7 +712,7 @@ impl FakeSwitch {
     }
 }
 
-/// A burst of events made before the clock of a benchmark runs
+/// A burst of events, prepared before a benchmark measures.
 pub struct Burst {
     frames: Bytes,
     pub events: usize,
@@ -749,7 +749,7 @@ impl FakeSwitch {
         })
     }
 
-    /// Sends it to every connection that listens to events, as fast as each reads. How many those are.
+    /// Sends it to every connection that subscribed to events, as fast as each reads. Returns their number.
     pub fn fire_burst(&self, burst: &Burst) -> usize {
         self.shared.with(|core| core.bus.inject_bytes(&burst.frames))
     }
@@ -757,13 +757,12 @@ impl FakeSwitch {
 
 /// What a test looks at
 impl FakeSwitch {
-    /// Looks at everything at one moment.
+    /// Inspects everything under one lock.
     pub fn view<R>(&self, look: impl FnOnce(&View) -> R) -> R {
         self.shared.read(|core| look(&View { core }))
     }
 
-    /// Waits until a condition holds, looking again at each change. Panics after 20 s, saying what it waited for and
-    /// how things stood.
+    /// Waits until a condition holds; checks it at each change. Panics after 20 s with `what` and the state of things.
     pub async fn wait_until(&self, what: &str, mut holds: impl FnMut(&View) -> bool) {
         let mut version = self.shared.version.subscribe();
         let changed = async {
@@ -788,13 +787,13 @@ impl FakeSwitch {
         .await;
     }
 
-    /// Until no gateway of that name is left, one marked for deletion included
+    /// Waits until no gateway of that name is left, not even one marked for deletion.
     pub async fn wait_for_gone(&self, gateway: &str) {
         self.wait_until(&format!("{gateway} is gone"), |view| view.all(gateway).is_empty())
             .await;
     }
 
-    /// Until so many connections have logged in and are up
+    /// Waits until so many authenticated connections are up.
     pub async fn wait_for_connections(&self, n: usize) {
         self.wait_until(&format!("{n} connections are up"), |view| {
             view.connections()
@@ -806,7 +805,7 @@ impl FakeSwitch {
         .await;
     }
 
-    /// Until every event that was fired has been written to who listens; stalled connections don't count.
+    /// Waits until every fired event was written to its subscribers, except stalled connections.
     pub async fn wait_for_delivery(&self) {
         self.wait_until("all events are delivered", |view| view.delivered())
             .await;
@@ -875,7 +874,7 @@ impl View<'_> {
             .collect()
     }
 
-    /// Connections that are up or over, in the order they came
+    /// Connections that are up or over, oldest first.
     pub fn all_connections(&self) -> Vec<&ConnectionRecord> {
         let mut all: Vec<&ConnectionRecord> = self.core.bus.past_connections.iter().collect();
         all.extend(self.connections());
@@ -883,7 +882,7 @@ impl View<'_> {
         all
     }
 
-    /// Every command line that came, connection by connection
+    /// Every received command line, connection by connection.
     pub fn commands(&self) -> Vec<&str> {
         self.all_connections()
             .into_iter()
@@ -891,7 +890,7 @@ impl View<'_> {
             .collect()
     }
 
-    /// When the latest of such command lines came
+    /// When the latest command line of this kind was received.
     pub fn arrival(&self, is_it: impl Fn(&str) -> bool) -> Option<Instant> {
         let of_connection = |connection: &ConnectionRecord| {
             let latest = connection.commands.iter().rposition(|line| is_it(line))?;
@@ -900,7 +899,7 @@ impl View<'_> {
         self.all_connections().into_iter().filter_map(of_connection).max()
     }
 
-    /// Connections that listen to events
+    /// Connections that subscribed to events.
     pub fn listeners(&self) -> usize {
         self.core
             .bus
@@ -915,7 +914,7 @@ impl View<'_> {
         connections.all(|connection| connection.stalled || (connection.queue.is_empty() && !connection.writing))
     }
 
-    /// Every HTTP request since the start, other configurations' included
+    /// Every HTTP request since the start, including those for other configurations.
     pub fn requests(&self) -> &[HttpRequest] {
         &self.core.requests
     }
@@ -929,17 +928,17 @@ impl View<'_> {
             .collect()
     }
 
-    /// What went to carriers, in order
+    /// The SIP requests sent to carriers, in order.
     pub fn wire(&self) -> &[Wire] {
         self.core.registrar.wire()
     }
 
-    /// Events fired (the last 10,000), whoever listened
+    /// The last 10,000 events fired, whether or not anybody subscribed.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.core.bus.history.iter()
     }
 
-    /// The same as they went out to whoever listened: lost ones not, doubled ones twice, late ones late
+    /// The same as they were sent: lost ones not, duplicates twice, late ones late.
     pub fn sent(&self) -> impl Iterator<Item = &Event> {
         self.core.bus.sent.iter()
     }
@@ -963,7 +962,7 @@ impl View<'_> {
         self.core.sofia.ticks
     }
 
-    /// How things stand, for a failed wait
+    /// A summary for a failed wait.
     pub fn summary(&self) -> String {
         let gateways: Vec<String> = self
             .core

@@ -1,0 +1,179 @@
+//! Starts the tasks of an [`Application`], and stops them together.
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::build::{Application, Parts};
+use super::error::AppError;
+use super::reconcile::LiveSwitch;
+use super::tasks::Tasks;
+use super::{last_good, systemd, upkeep};
+use crate::embedded::Embedded;
+use crate::event_socket::SwitchAddress;
+use crate::http::{self, SwitchAddresses};
+use crate::ingest::Ingest;
+use crate::keys::StatusKeys;
+use crate::metrics;
+use crate::observed::Observed;
+use crate::reconcile::{self, Executor};
+use crate::settings::{ReconcileMode, SwitchSettings};
+use crate::xml_curl::DocumentCache;
+
+/// From the signal to the end. Redis stops last, because requests and tasks need it; it has
+/// [`Embedded::STOP_LIMIT`] of this.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+impl Application {
+    /// Serves until `stop`. Then it answers the requests in flight, writes pending events, and
+    /// leaves the switches as they are. Stopping takes 5 s at most; the log names what is cut then.
+    ///
+    /// # Errors
+    /// The HTTP server cannot start, or a task ends by itself.
+    pub async fn run_until_stopped(self, stop: CancellationToken) -> Result<(), AppError> {
+        let Self {
+            listener,
+            http_runtime,
+            embedded,
+            parts,
+        } = self;
+        let mut tasks = Tasks::new(stop.child_token());
+        parts.spawn_http(&mut tasks, listener, http_runtime)?;
+        let mut redis = Tasks::new(CancellationToken::new());
+        if let Some(embedded) = embedded {
+            redis.spawn("embedded Redis", |stop| embedded.supervise(stop));
+        }
+        parts.spawn_others(&mut tasks);
+        systemd::ready();
+
+        let ended = tokio::select! {
+            biased;
+            () = stop.cancelled() => Ok(()),
+            early = tasks.ended_early() => Err(early),
+            early = redis.ended_early() => Err(early),
+        };
+        match &ended {
+            Ok(()) => tracing::info!("stopping"),
+            Err(early) => tracing::error!("stopping: {early}"),
+        }
+        systemd::stopping();
+        let deadline = Instant::now() + STOP_LIMIT;
+        tasks.finish(deadline - Embedded::STOP_LIMIT).await;
+        redis.finish(deadline).await;
+        Ok(ended?)
+    }
+}
+
+impl Parts {
+    fn spawn_http(
+        &self,
+        tasks: &mut Tasks,
+        listener: TcpListener,
+        runtime: oneshot::Sender<Handle>,
+    ) -> Result<(), http::BindError> {
+        let switches = Arc::new(SwitchAddresses::new(&self.settings.switches));
+        let mut server = http::bind(
+            listener,
+            &self.settings.http,
+            switches.clone(),
+            self.source.clone(),
+            DocumentCache::new(self.settings.redis.timeout),
+            self.health.clone(),
+            metrics::install(),
+        )?;
+        server.send_runtime_to(runtime);
+        let (source, tls) = (self.source.clone(), server.tls());
+        tasks.spawn("HTTP server", |stop| async move {
+            if let Err(error) = server.run(stop).await {
+                tracing::error!("the HTTP server ended: {error}");
+            }
+        });
+        tasks.spawn_cut("addresses of the switches", async move { switches.look_up().await });
+        tasks.spawn("SIGHUP", |stop| upkeep::reload_on_sighup(source, tls, stop));
+        Ok(())
+    }
+
+    fn spawn_others(&self, tasks: &mut Tasks) {
+        let (source, store) = (self.source.clone(), self.store.clone());
+        let resync_interval = self.timing.ingest.resync_interval;
+        let refresh = upkeep::refresh(source.clone(), store.clone(), resync_interval);
+        tasks.spawn_cut("upkeep of the metrics", metrics::upkeep(metrics::install()));
+        tasks.spawn_cut("reading at intervals", refresh);
+        tasks.spawn_cut("changes in Redis", async move { source.watch().await });
+
+        let instance = instance();
+        let switches = &self.settings.switches;
+        let names: Vec<_> = switches.iter().map(|switch| switch.name.clone()).collect();
+        self.spawn_holds(tasks, names.clone(), instance.clone());
+        let keys = Arc::new(StatusKeys::from(&self.settings.status));
+        for switch in switches {
+            self.spawn_switch(tasks, switch, keys.clone(), instance.clone());
+        }
+        let stale_after = self.timing.ingest.stale_after;
+        let remove_gone = upkeep::remove_gone_switches(store, names, keys, instance, stale_after);
+        tasks.spawn_cut("switches that are gone", remove_gone);
+    }
+
+    /// What every trunkd does about holds, whether it has executors or not.
+    fn spawn_holds(&self, tasks: &mut Tasks, names: Vec<String>, instance: Arc<str>) {
+        let source = self.source.clone();
+        let others = reconcile::Others::new(
+            source.served.clone(),
+            self.store.clone(),
+            self.health.clone(),
+            instance,
+            if self.has_executors() { names } else { Vec::new() },
+        );
+        let interval = self.timing.reconcile.interval;
+        tasks.spawn("reports of what is held", |stop| others.beat(interval, stop));
+        let data_dir = self.settings.data_dir.clone();
+        tasks.spawn_cut("keeping the last good state", async move {
+            last_good::keep(&source, others, &data_dir, interval).await;
+        });
+    }
+
+    fn spawn_switch(&self, tasks: &mut Tasks, switch: &SwitchSettings, keys: Arc<StatusKeys>, instance: Arc<str>) {
+        let name = &switch.name;
+        let address = SwitchAddress {
+            name: name.clone(),
+            address: switch.address.to_string(),
+            password: switch.password.clone(),
+        };
+        let observed = Observed::new(self.store.clone(), keys, name, instance.clone());
+        let timing = self.timing.ingest.clone();
+        let ingest = Arc::new(Ingest::new(address, observed, timing, self.health.clone()));
+        tasks.spawn(format_args!("ingest of {name}"), |stop| ingest.clone().run(stop));
+        if !self.has_executors() {
+            return;
+        }
+        let shared = reconcile::ExecutorContext {
+            source: self.source.clone(),
+            served: self.source.served.clone(),
+            running: self.source.running.clone(),
+            store: self.store.clone(),
+            holder: instance,
+            health: self.health.clone(),
+        };
+        let live = Arc::new(LiveSwitch(ingest, Mutex::default()));
+        self.source.running.add(name, live.clone());
+        let timing = self.timing.reconcile.clone();
+        let executor = Executor::new(live, shared, &self.settings.reconcile, timing);
+        tasks.spawn(format_args!("reconciler of {name}"), |stop| executor.run(stop));
+    }
+
+    fn has_executors(&self) -> bool {
+        self.settings.reconcile.mode != ReconcileMode::Off
+    }
+}
+
+/// Tells this trunkd from all others, and operators where it runs: `host/process/…`.
+fn instance() -> Arc<str> {
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let (host, process) = (host.to_string_lossy(), std::process::id());
+    format!("{host}/{process}/{:08x}", rand::random::<u32>()).into()
+}

@@ -1,0 +1,170 @@
+//! What answers and plans are made from: the templates, the catalog, and what each switch is served
+//! of it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::freshness::Freshness;
+use super::templates::TemplateFiles;
+use crate::desired::{Catalog, Current, Unavailable};
+use crate::gateway::Desired;
+use crate::gateway::RevisionKey;
+use crate::health::{Health, Part, State};
+use crate::reconcile::{Ledger, Rescan, Running, Served};
+use crate::redis::Store;
+use crate::settings::Settings;
+use crate::xml_curl::{self, CurrentConfig, RequestKind, RequestedGateway, SofiaConfRequest, UnknownSwitches};
+
+pub(super) struct LiveSource {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) served: Arc<Served>,
+    pub(super) running: Arc<Running>,
+    pub(super) health: Arc<Health>,
+    /// Counts what may be changes of the desired gateways.
+    pub(super) changes: watch::Sender<u64>,
+    templates: TemplateFiles,
+    unknown: UnknownSwitches,
+    ledger: Ledger,
+    freshness: Freshness,
+}
+
+impl LiveSource {
+    pub(super) fn new(
+        settings: &Settings,
+        catalog: Arc<Catalog>,
+        templates: TemplateFiles,
+        health: Arc<Health>,
+        store: &Store,
+        served: Arc<Served>,
+    ) -> Self {
+        Self {
+            catalog,
+            running: Arc::default(),
+            health,
+            changes: watch::Sender::new(0),
+            templates,
+            unknown: UnknownSwitches::new(settings.switches.iter().map(|switch| switch.name.clone())),
+            ledger: Ledger::new(store.clone(), served.clone(), settings.reconcile.removals_window),
+            served,
+            freshness: Freshness::default(),
+        }
+    }
+
+    pub(super) fn reload_templates(&self) {
+        if let Some(rules) = self.templates.reload(&self.health) {
+            self.catalog.set_rules(rules);
+        }
+    }
+
+    /// Passes changes on to everybody who subscribed, forever.
+    pub(super) async fn watch(&self) {
+        loop {
+            self.catalog.changed().await;
+            self.changes.send_modify(|version| *version += 1);
+        }
+    }
+
+    /// Lists in `/health` the switches that asked and are not in the settings. The part stays ok:
+    /// anybody can ask.
+    pub(super) fn report_unknown_switches(&self) {
+        let report = self.unknown.report(Instant::now());
+        self.health.set(Part::UnknownSwitches, State::Ok, report);
+    }
+
+    pub(super) fn is_fresh(&self) -> bool {
+        self.freshness.is_fresh()
+    }
+
+    /// The state of all gateways; reports how fresh it is.
+    pub(super) async fn all(&self) -> Result<Current, Unavailable> {
+        self.report_freshness(self.catalog.all().await)
+    }
+
+    pub(super) async fn read_again(&self) -> Result<Current, Unavailable> {
+        self.report_freshness(self.catalog.read_again().await)
+    }
+
+    fn report_freshness(&self, read: Result<Current, Unavailable>) -> Result<Current, Unavailable> {
+        self.freshness.report(&read, &self.health);
+        read
+    }
+
+    /// The gateways that a rescan must add: those that the switch does not run. `None` serves all
+    /// of them.
+    async fn missing(
+        &self,
+        request: &SofiaConfRequest,
+        desired: &Arc<Desired>,
+        key: &RevisionKey,
+    ) -> Option<Arc<Desired>> {
+        if request.kind() != RequestKind::Rescan {
+            return None;
+        }
+        let (running, request) = (self.running.clone(), request.clone());
+        let (desired, key) = (desired.clone(), key.clone());
+        // This compares up to ten thousand gateways, so it must not run on a thread that serves
+        // others.
+        let comparison = tokio::task::spawn_blocking(move || {
+            let rescan = Rescan {
+                switch: &request.node,
+                core_uuid: request.core_uuid.as_deref(),
+                profile: request.profile.as_deref()?,
+            };
+            let missing = running.missing(rescan, &desired, &key)?;
+            Some(Arc::new(desired.only(&missing)))
+        });
+        comparison.await.ok().flatten()
+    }
+}
+
+impl xml_curl::ConfigSource for LiveSource {
+    async fn current(&self, request: &SofiaConfRequest) -> Result<CurrentConfig, xml_curl::Unavailable> {
+        if self.unknown.record(&request.node, Instant::now()) {
+            self.report_unknown_switches();
+        }
+        let read = match &request.gateway {
+            RequestedGateway::One(gateway) => self.catalog.one(gateway).await,
+            RequestedGateway::Absent | RequestedGateway::All => self.catalog.all().await,
+        };
+        let current = self
+            .report_freshness(read)
+            .map_err(|error| xml_curl::Unavailable(error.to_string()))?;
+        let mut desired = match current.is_whole {
+            true => self.ledger.answer(&request.node, &current.desired).await,
+            false => self.served.holding(&request.node).unwrap_or(current.desired),
+        };
+        let mut is_shared = true;
+        if let (RequestedGateway::All, Some(profile)) = (&request.gateway, &request.profile)
+            && let Some(batch) = self.served.batch(&request.node, profile)
+        {
+            desired = Arc::new(desired.only(&batch));
+            is_shared = false;
+        }
+        // A stale state may lack what was removed since, so trunkd does not start gateways from it
+        // either.
+        if current.stale.is_none()
+            && let Some(missing) = self.missing(request, &desired, &current.key).await
+        {
+            desired = missing;
+            is_shared = false;
+        }
+        let asked_to_start = match &request.gateway {
+            RequestedGateway::Absent => None,
+            RequestedGateway::All => Some(None),
+            RequestedGateway::One(gateway) => Some(Some(gateway.as_str())),
+        };
+        if let (Some(gateway), Some(profile)) = (asked_to_start, &request.profile) {
+            self.served
+                .record_given(&request.node, profile, gateway, &desired, &current.key);
+        }
+        Ok(CurrentConfig {
+            desired,
+            key: current.key,
+            templates: self.templates.current.load_full(),
+            stale_since: current.stale.map(|(since, _)| since),
+            is_shared,
+        })
+    }
+}

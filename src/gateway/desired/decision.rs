@@ -1,0 +1,97 @@
+//! Which domain gets a name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::counts::Counts;
+use super::domain::{Slot, Valid, first_error};
+use super::entry::{Entry, Refused};
+use crate::gateway::finding::shown;
+use crate::gateway::{Finding, GatewayName, Rules, Severity};
+
+/// Who gets a name: a template before all domains, then the first domain by name. Gateways that are disabled claim nothing; one that is
+/// refused and never was valid claims its name all the same, so that no typo, and no restart after it, sends its calls to another carrier.
+///
+/// What becomes of a name has nothing to do with other names: so some can be decided again, and the rest stands.
+pub(super) struct Decision<'a> {
+    rules: &'a Rules,
+    pub(super) served: BTreeMap<GatewayName, Arc<Entry>>,
+    pub(super) refused: BTreeMap<GatewayName, Arc<Refused>>,
+    pub(super) findings: Vec<Arc<Finding>>,
+    pub(super) counts: BTreeMap<Arc<str>, Counts>,
+}
+
+impl<'a> Decision<'a> {
+    pub(super) fn of(rules: &'a Rules) -> Self {
+        Self {
+            rules,
+            served: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            findings: Vec::new(),
+            counts: BTreeMap::new(),
+        }
+    }
+
+    fn is_of_template(&self, name: &GatewayName) -> bool {
+        self.rules.profiles.values().any(|facts| facts.gateways.contains(name))
+    }
+
+    /// Takes a field in. Of one name, those of earlier domains come first.
+    pub(super) fn take(&mut self, domain: &Arc<str>, name: &GatewayName, slot: &Slot) {
+        let is_of_template = self.is_of_template(name);
+        let counts = self.counts.entry(Arc::clone(domain)).or_default();
+        self.findings.extend(slot.findings().iter().cloned());
+        let Some(Valid { entry, .. }) = slot.valid() else {
+            counts.invalid += 1;
+            if !is_of_template && !self.served.contains_key(name) {
+                self.refused.entry(name.clone()).or_insert_with(|| {
+                    Arc::new(Refused {
+                        domain: Arc::clone(domain),
+                        reason: first_error(slot.findings()),
+                    })
+                });
+            }
+            return;
+        };
+        let mut owner = None;
+        if entry.gateway.enabled {
+            if is_of_template {
+                owner = Some("a template".to_owned());
+            } else if let Some(before) = self.refused.get(name) {
+                owner = Some(format!("domain {}, by a value that is refused,", shown(&before.domain)));
+            } else if let Some(before) = self.served.get(name) {
+                owner = Some(format!("domain {}", shown(&before.gateway.domain)));
+            } else {
+                self.served.insert(name.clone(), Arc::clone(&entry));
+            }
+        }
+        match (&entry.kept, entry.gateway.enabled, &owner) {
+            (Some(_), _, _) => counts.kept += 1,
+            (None, false, _) => counts.disabled += 1,
+            (None, true, Some(_)) => counts.shadowed += 1,
+            (None, true, None) => counts.valid += 1,
+        }
+        if let Some(owner) = owner {
+            self.findings.push(Arc::new(Finding {
+                domain: domain.to_string(),
+                gateway: Some(name.to_string()),
+                field: None,
+                severity: Severity::Error,
+                reason: format!(
+                    "{owner} has a gateway of this name, and FreeSWITCH knows a name once, over all profiles"
+                ),
+                fix: "rename one of the two".to_owned(),
+            }));
+        }
+    }
+}
+
+/// Counts the switches that an entry names, one by one; what comes to nothing is forgotten.
+pub(super) fn count_nodes(nodes: &mut BTreeMap<String, usize>, entry: &Entry, count: impl Fn(usize) -> usize) {
+    for node in entry.gateway.nodes.iter().flatten() {
+        let known = nodes.remove(node).unwrap_or_default();
+        if let counted @ 1.. = count(known) {
+            nodes.insert(node.clone(), counted);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What is known of one domain's key.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
+
+use super::entry::Entry;
+use crate::gateway::{DomainName, Fields, Finding, GatewayName, Severity};
+
+/// What is known of each domain's key. The first by name comes first.
+pub(super) type Domains = BTreeMap<DomainName, Arc<Domain>>;
+
+/// What is known of one domain's key.
+#[derive(Clone, Default)]
+pub(super) struct Domain {
+    /// As they were read, to know what changes; `None` when the key could not be read.
+    pub(super) fields: Option<Arc<Fields>>,
+    /// Of the fields whose name is a gateway's.
+    pub(super) slots: OrdMap<GatewayName, Slot>,
+    /// What is wrong with the names of the others, by field.
+    pub(super) bad_names: OrdMap<Arc<[u8]>, Arc<Finding>>,
+    /// About the key itself.
+    pub(super) finding: Option<Arc<Finding>>,
+    /// The key is no hash, and what it held before is not known.
+    pub(super) is_unreadable: bool,
+}
+
+/// What is known of one field. Cheap to clone.
+#[derive(Clone)]
+pub(super) enum Slot {
+    /// Of ten thousand nearly all: the gateway is as Redis has it, and there is nothing to say about it.
+    Plain(Arc<Entry>),
+    Other(Arc<Other>),
+}
+
+pub(super) struct Other {
+    pub(super) valid: Option<Valid>,
+    pub(super) findings: Vec<Arc<Finding>>,
+}
+
+impl Slot {
+    pub(super) fn new(valid: Option<Valid>, findings: Vec<Arc<Finding>>) -> Self {
+        match valid {
+            Some(Valid { older: None, entry }) if findings.is_empty() => Self::Plain(entry),
+            valid => Self::Other(Arc::new(Other { valid, findings })),
+        }
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plain(one), Self::Plain(other)) => Arc::ptr_eq(one, other),
+            (Self::Other(one), Self::Other(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    pub(super) fn valid(&self) -> Option<Valid> {
+        match self {
+            Self::Plain(entry) => Some(Valid {
+                older: None,
+                entry: Arc::clone(entry),
+            }),
+            Self::Other(other) => other.valid.clone(),
+        }
+    }
+
+    pub(super) fn findings(&self) -> &[Arc<Finding>] {
+        match self {
+            Self::Plain(_) => &[],
+            Self::Other(other) => &other.findings,
+        }
+    }
+}
+
+/// The last valid version of a field's value.
+#[derive(Clone)]
+pub(super) struct Valid {
+    /// Where that is not the field's value any more.
+    pub(super) older: Option<Arc<[u8]>>,
+    pub(super) entry: Arc<Entry>,
+}
+
+impl Domain {
+    pub(super) fn last_valid(&self) -> Arc<Fields> {
+        let is_newest = |slot: &Slot| slot.valid().is_some_and(|valid| valid.older.is_none());
+        if let Some(fields) = &self.fields
+            && fields.len() == self.slots.len()
+            && self.slots.values().all(is_newest)
+        {
+            return Arc::clone(fields);
+        }
+        let values = self.values();
+        let fields = self.slots.iter().filter_map(|(gateway, slot)| {
+            let gateway = gateway.as_str().as_bytes();
+            let value = match slot.valid()?.older {
+                Some(older) => older.to_vec(),
+                None => values.get(gateway)?.to_vec(),
+            };
+            Some((gateway.to_vec(), value))
+        });
+        Arc::new(fields.collect())
+    }
+
+    /// What the fields held when they were read last.
+    pub(super) fn values(&self) -> HashMap<&[u8], &[u8]> {
+        self.fields.iter().flat_map(|fields| fields.iter()).collect()
+    }
+
+    /// About the key, and about names that are none.
+    pub(super) fn findings(&self) -> impl Iterator<Item = &Arc<Finding>> {
+        self.finding.iter().chain(self.bad_names.values())
+    }
+
+    /// Those of them that `other` does not have.
+    pub(super) fn differing_findings<'a>(&'a self, other: &'a Domain) -> impl Iterator<Item = &'a Arc<Finding>> {
+        let own = self
+            .finding
+            .iter()
+            .filter(|finding| other.finding.as_ref() != Some(*finding));
+        own.chain(other.bad_names.diff(&self.bad_names).filter_map(|change| match change {
+            DiffItem::Add(_, finding) => Some(finding),
+            DiffItem::Update { new: (_, finding), .. } => Some(finding),
+            DiffItem::Remove(..) => None,
+        }))
+    }
+}
+
+impl Valid {
+    /// `value` is what the field held when this was its newest version.
+    pub(super) fn keep(&self, reason: String, value: Option<&[u8]>) -> Valid {
+        let older = self.older.clone().or_else(|| value.map(Arc::from));
+        let entry = match self.entry.kept.as_ref() == Some(&reason) {
+            true => Arc::clone(&self.entry),
+            false => Arc::new(Entry {
+                gateway: self.entry.gateway.clone(),
+                kept: Some(reason),
+            }),
+        };
+        Valid { older, entry }
+    }
+}
+
+pub(super) fn first_error(findings: &[Arc<Finding>]) -> String {
+    match findings
+        .iter()
+        .map(|finding| &**finding)
+        .find(|f| f.severity == Severity::Error)
+    {
+        Some(Finding {
+            field: Some(field),
+            reason,
+            ..
+        }) => format!("{field}: {reason}"),
+        Some(Finding { reason, .. }) => reason.clone(),
+        None => "it is not valid".to_owned(),
+    }
+}

@@ -1,0 +1,195 @@
+//! Reads the fields of a domain that changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use super::domain::{Domain, Slot, Valid, first_error};
+use super::entry::Entry;
+use crate::all_cores::on_all_cores;
+use crate::gateway::finding::shown;
+use crate::gateway::parse::{parse_name, parse_value};
+use crate::gateway::{FieldChange, Fields, Finding, GatewayName, Rules, Severity};
+
+/// What fields are read under.
+pub(super) struct FieldReader<'a> {
+    pub(super) rules: &'a Rules,
+    /// Whether what was read before was read under the same rules.
+    pub(super) unchanged_rules: bool,
+}
+
+impl FieldReader<'_> {
+    /// Adds the names of which something changed to `changed`.
+    pub(super) fn read_hash(
+        &self,
+        domain: &Arc<str>,
+        fields: &Arc<Fields>,
+        before: Option<&Arc<Domain>>,
+        changed: &mut BTreeSet<GatewayName>,
+    ) -> Arc<Domain> {
+        let fields_before = before.and_then(|before| before.fields.as_ref());
+        let changes = match (before, fields_before) {
+            (Some(before), Some(known)) if self.unchanged_rules && Arc::ptr_eq(known, fields) => {
+                return Arc::clone(before);
+            }
+            (Some(_), Some(known)) if self.unchanged_rules => fields.changes(known),
+            _ => all_fields(fields, before.map(|before| &**before)),
+        };
+        let mut now = before.map(|before| Domain::clone(before)).unwrap_or_default();
+        now.fields = Some(Arc::clone(fields));
+        now.finding = None;
+        now.is_unreadable = false;
+        let mut found = Vec::with_capacity(changes.len());
+        for change in changes {
+            // A name that was there before needs no second check.
+            let slot = std::str::from_utf8(change.name)
+                .ok()
+                .and_then(|name| now.slots.get_key_value(name));
+            let known = slot.map(|(name, slot)| (name.clone(), slot.clone()));
+            now.bad_names.remove(change.name);
+            match (change.now, known) {
+                (Some(value), Some((name, slot))) => {
+                    let value_before = change.before;
+                    found.push((
+                        name,
+                        value,
+                        Some(Before {
+                            slot,
+                            value: value_before,
+                        }),
+                    ));
+                }
+                (Some(value), None) => match parse_name(domain, change.name) {
+                    Ok(name) => found.push((name, value, None)),
+                    Err(finding) => {
+                        now.bad_names.insert(change.name.into(), Arc::from(finding));
+                    }
+                },
+                (None, Some((name, _))) => {
+                    now.slots.remove(&name);
+                    changed.insert(name);
+                }
+                (None, None) => {}
+            }
+        }
+        // The first reading: ten thousand values take a core a tenth of a second.
+        let read = on_all_cores(&found, |part| {
+            let read = |(name, value, before): &(GatewayName, &[u8], Option<Before<'_>>)| {
+                self.read_field(domain, name, value, before.as_ref())
+            };
+            part.iter().map(read).collect::<Vec<_>>()
+        });
+        for ((name, _, before), slot) in found.into_iter().zip(read.into_iter().flatten()) {
+            if before.is_none_or(|before| !before.slot.is(&slot)) {
+                now.slots.insert(name.clone(), slot);
+                changed.insert(name);
+            }
+        }
+        Arc::new(now)
+    }
+
+    fn read_field(&self, domain: &Arc<str>, name: &GatewayName, value: &[u8], before: Option<&Before<'_>>) -> Slot {
+        if let Some(before) = before
+            && self.unchanged_rules
+            && before.value == Some(value)
+        {
+            return before.slot.clone();
+        }
+        let parsed = parse_value(domain, name, value, self.rules);
+        let findings: Vec<_> = parsed.findings.into_iter().map(Arc::new).collect();
+        let valid_before = before.and_then(|before| Some((before.slot.valid()?, before.value)));
+        let valid = match parsed.gateway {
+            Some(gateway) => {
+                let entry = Entry { gateway, kept: None };
+                // Other bytes may say the same: then it is the same entry.
+                let entry = match valid_before {
+                    Some((before, _)) if *before.entry == entry => Arc::clone(&before.entry),
+                    _ => Arc::new(entry),
+                };
+                Some(Valid { older: None, entry })
+            }
+            None => valid_before.map(|(before, value)| {
+                let reason = format!("new value refused, {}", first_error(&findings));
+                before.keep(reason, value)
+            }),
+        };
+        Slot::new(valid, findings)
+    }
+}
+
+/// What was known of a field, and its value then; `None` when that could not be read.
+struct Before<'a> {
+    slot: Slot,
+    value: Option<&'a [u8]>,
+}
+
+/// Every field as if it had changed, and those that are gone, by name.
+fn all_fields<'a>(fields: &'a Fields, before: Option<&'a Domain>) -> Vec<FieldChange<'a>> {
+    let mut all = BTreeMap::new();
+    let of = |name| FieldChange {
+        name,
+        before: None,
+        now: None,
+    };
+    if let Some(before) = before {
+        let values = before.values();
+        let names = before.slots.keys().map(|name| name.as_str().as_bytes());
+        for name in names.chain(before.bad_names.keys().map(|name| &**name)) {
+            let value = values.get(name).copied();
+            all.insert(
+                name,
+                FieldChange {
+                    before: value,
+                    ..of(name)
+                },
+            );
+        }
+    }
+    for (name, value) in fields.iter() {
+        all.entry(name).or_insert(of(name)).now = Some(value);
+    }
+    all.into_values().collect()
+}
+
+/// A key that is no hash takes nothing away: all that was valid in it goes on. Adds the names of which something changed to `changed`.
+pub(super) fn keep_all(
+    domain: &Arc<str>,
+    kind: &str,
+    before: Option<&Arc<Domain>>,
+    changed: &mut BTreeSet<GatewayName>,
+) -> Arc<Domain> {
+    let reason = format!(
+        "the key of domain {} is of Redis type '{}', not a hash",
+        shown(domain),
+        shown(kind)
+    );
+    let finding = Some(Arc::new(Finding {
+        domain: domain.to_string(),
+        gateway: None,
+        field: None,
+        severity: Severity::Error,
+        reason: reason.clone(),
+        fix: "delete the key, or store it as a hash; until then its gateways stay as they were".to_owned(),
+    }));
+    if let Some(before) = before
+        && before.finding == finding
+    {
+        return Arc::clone(before);
+    }
+    let values = before.map(|before| before.values()).unwrap_or_default();
+    let known = before.into_iter().flat_map(|before| &before.slots);
+    let slots = known.filter_map(|(name, slot)| {
+        changed.insert(name.clone());
+        let value = values.get(name.as_str().as_bytes()).copied();
+        let valid = slot.valid()?.keep(reason.clone(), value);
+        Some((name.clone(), Slot::new(Some(valid), Vec::new())))
+    });
+    Arc::new(Domain {
+        fields: None,
+        slots: slots.collect(),
+        bad_names: OrdMap::new(),
+        finding,
+        is_unreadable: before.is_none_or(|before| before.is_unreadable),
+    })
+}

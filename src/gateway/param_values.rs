@@ -1,0 +1,46 @@
+//! The params of one gateway as they were read, and where each is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::finding::shown;
+
+/// The params of a gateway as they were read.
+#[derive(Default)]
+pub(super) struct Params {
+    pub(super) set: BTreeMap<String, Param>,
+    /// Those that are set to something that can't be passed on, which has been reported.
+    pub(super) refused: BTreeSet<String>,
+    /// Whether there may be others, that could not be read.
+    pub(super) incomplete: bool,
+}
+
+/// A param that is set, and under which spelling of `param`.
+pub(super) struct Param {
+    pub(super) value: String,
+    pub(super) key: &'static str,
+}
+
+impl Params {
+    /// Where a param stands, or would stand.
+    pub(super) fn place(&self, name: &str) -> String {
+        place(self.set.get(name).map_or("param", |param| param.key), name)
+    }
+}
+
+/// Where a member of `param` or `variables` stands. Asked for only when there is something to say about it.
+pub(super) fn place(key: &str, name: &str) -> String {
+    format!("{key}.{}", shown(name))
+}
+
+pub(super) fn is_plain_number(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// A character in words, where it could be overlooked.
+pub(super) fn named(c: char) -> String {
+    match c {
+        ' ' => "space".to_owned(),
+        '"' => "quotation mark".to_owned(),
+        c => format!("'{c}'"),
+    }
+}

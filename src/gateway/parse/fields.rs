@@ -1,0 +1,165 @@
+//! Params and variables.
+
+use super::object::{carried, merge, scalar, warn_repeated};
+use crate::gateway::finding::{Report, shown};
+use crate::gateway::json::{Json, members};
+use crate::gateway::names::fix_for_param;
+use crate::gateway::param_values::{Param, Params, place};
+use crate::gateway::variables::{caller_profile_field, is_expandable};
+use crate::gateway::{Direction, Policy, REVISION_VARIABLE, Variables, hooks, params};
+
+pub(super) fn read_params(report: &mut Report<'_>, spellings: [Option<(&'static str, Json<'_>)>; 2]) -> Params {
+    let merged = merge(report, spellings);
+    let mut params = Params {
+        incomplete: merged.incomplete,
+        ..Params::default()
+    };
+    for (name, (key, json)) in merged.members {
+        if !carried(report, || place(key, &name), "the name", &name) {
+            continue;
+        }
+        if params::param(&name).is_none() {
+            let reason = "FreeSWITCH does not know this param and ignores it in silence";
+            report.warn(place(key, &name), reason, fix_for_param(&name));
+        }
+        let Some(mut value) = scalar(report, || place(key, &name), json) else {
+            params.refused.insert(name);
+            continue;
+        };
+        if value.is_empty() {
+            if name != "register" {
+                continue; // empty is not set
+            }
+            "false".clone_into(&mut value);
+        }
+        if name == "ping-user-agent" {
+            // `gateway->options_user_agent` in sofia.c is a pointer into the answer's XML, which mod_xml_curl frees.
+            let reason = "is left out: over mod_xml_curl FreeSWITCH would send freed memory to the carrier";
+            report.warn(
+                place(key, &name),
+                reason,
+                "set user-agent-string in the profile's template",
+            );
+            continue;
+        }
+        params.set.insert(name, Param { value, key });
+    }
+    params
+}
+
+pub(super) fn read_variables(
+    report: &mut Report<'_>,
+    spellings: [Option<(&'static str, Json<'_>)>; 2],
+    policy: &Policy,
+) -> Variables {
+    let mut variables = Vec::new();
+    for (name, (key, json)) in merge(report, spellings).members {
+        let place = || place(key, &name);
+        if !carried(report, place, "the name", &name) {
+            continue;
+        }
+        if name.is_empty() {
+            report.error(place(), "the variable has no name", "give it one, or leave it out");
+            continue;
+        }
+        // Variables are looked up in any case (switch_event_get_header).
+        if name.eq_ignore_ascii_case(REVISION_VARIABLE) {
+            report.error(
+                place(),
+                "trunkd keeps this variable for itself",
+                "rename it, or leave it out",
+            );
+            continue;
+        }
+        let Some((json, direction)) = read_direction(report, place, json) else {
+            continue;
+        };
+        let Some(value) = scalar(report, place, json) else {
+            continue;
+        };
+        if hooks::is_forbidden(&name, &value, &policy.hooks) {
+            let reason = "makes FreeSWITCH execute a command or an application, which the settings do not allow";
+            let fix = "set it in the dialplan, or name it in gateways.allow_hooks of the settings";
+            report.error(place(), reason, fix);
+            continue;
+        }
+        if is_expandable(&value) {
+            let (reason, fix) = unexpanded(&name);
+            report.warn(place(), reason, fix);
+        }
+        variables.push((name, value, direction));
+    }
+    variables.into_iter().collect()
+}
+
+/// What FreeSWITCH does with a value that holds `${…}` (FACTS 16).
+pub(super) fn unexpanded(name: &str) -> (&'static str, &'static str) {
+    let fix = "write the value itself, or set the variable in the dialplan";
+    match caller_profile_field(name) {
+        Some(_) => ("holds ${…}, which is not expanded: the text is used as it stands", fix),
+        None => (
+            "holds ${…}, and FreeSWITCH does not set a gateway's variable to such a value",
+            fix,
+        ),
+    }
+}
+
+/// The value of a variable and the calls that get it; `None` when it isn't set or is refused.
+pub(super) fn read_direction<'a>(
+    report: &mut Report<'_>,
+    place: impl Fn() -> String,
+    json: Json<'a>,
+) -> Option<(Json<'a>, Direction)> {
+    let Json::Object(raw) = json else {
+        return Some((json, Direction::Both));
+    };
+    let place = place();
+    let Some(object) = members(raw) else {
+        report.error(
+            place,
+            "a key has an escape that stands for no character",
+            "write it in plain UTF-8",
+        );
+        return None;
+    };
+    for key in &object.repeated {
+        warn_repeated(report, format!("{place}.{}", shown(key)));
+    }
+    let (mut value, mut direction, mut bad) = (None, Direction::Both, false);
+    for (key, json) in object.members {
+        match (key.as_str(), json) {
+            ("value", json) => value = Some(json),
+            ("direction", Json::Null) => {}
+            ("direction", Json::String(word)) if word.eq_ignore_ascii_case("inbound") => direction = Direction::Inbound,
+            ("direction", Json::String(word)) if word.eq_ignore_ascii_case("outbound") => {
+                direction = Direction::Outbound
+            }
+            ("direction", Json::String(word)) if word.eq_ignore_ascii_case("both") => {}
+            ("direction", _) => {
+                let reason = "is none of inbound, outbound and both: FreeSWITCH would set the variable on no call";
+                report.error(format!("{place}.direction"), reason, "write inbound, outbound or both");
+                bad = true;
+            }
+            (other, _) => {
+                report.warn(
+                    format!("{place}.{}", shown(other)),
+                    "trunkd does not know this key",
+                    "known are value and direction",
+                );
+            }
+        }
+    }
+    match value {
+        _ if bad => None,
+        Some(Json::Null) => None,
+        Some(value) => Some((value, direction)),
+        None => {
+            report.error(
+                place,
+                "the variable has no value",
+                "write {\"value\": …, \"direction\": …}",
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What runs on a switch, for readers in other rooms: the executor, the API.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::Ingest;
+use super::state::Connection;
+use super::view::Changes as ChangedGateways;
+pub use super::view::Cursor;
+use crate::event_socket::{Changes, Commands, QueryError};
+use crate::gateway::GatewayName;
+use crate::registration::State;
+
+/// What changed on a switch since a reader's cursor, or all that runs on it.
+#[derive(Debug, Clone)]
+pub struct RunningChanges {
+    /// There are no gateways but these. Otherwise all others are unchanged.
+    pub is_complete: bool,
+    pub gateways: Vec<RunningGateway>,
+    pub removed: Vec<Arc<str>>,
+    /// The profiles that run.
+    pub profiles: BTreeSet<String>,
+    /// Second gateways of a name, each with the other profile that it is in (FACTS 18).
+    pub ghosts: Vec<(Arc<str>, String)>,
+}
+
+#[derive(Debug, Clone)]
+pub struct RunningGateway {
+    pub name: Arc<str>,
+    /// `None` until an event or a snapshot names it.
+    pub profile: Option<String>,
+    pub state: Option<State>,
+    /// `None` until the switch was asked; then its answer.
+    pub revision: Option<Option<String>>,
+}
+
+impl Ingest {
+    /// Whether the switch is connected and its gateways were read.
+    pub fn is_known(&self) -> bool {
+        self.lock().is_known()
+    }
+
+    /// What changed since `cursor`, which moves on. `None`, and the cursor stays, while it is not known what runs.
+    ///
+    /// Each reader keeps a cursor of its own and calls this whenever [`Ingest::changed`] says so. A reader that fell far
+    /// behind gets everything.
+    pub fn changes_since(&self, cursor: &mut Cursor) -> Option<RunningChanges> {
+        let state = self.lock();
+        if !state.is_known() {
+            return None;
+        }
+        let profiles = state.profiles.clone()?;
+        let ghosts = state.view.ghosts().to_vec();
+        let (is_complete, names) = match state.view.changes_since(cursor) {
+            ChangedGateways::All => (true, state.view.rows().map(|(name, _)| name.clone()).collect()),
+            ChangedGateways::Only(names) => (false, names),
+        };
+        let (mut gateways, mut removed) = (Vec::with_capacity(names.len()), Vec::new());
+        for name in names {
+            match state.view.row(&name) {
+                Some(row) => gateways.push(RunningGateway {
+                    profile: row.profile.clone(),
+                    state: row.state.clone(),
+                    revision: state.view.is_revision_known(&name).then(|| row.revision.clone()),
+                    name,
+                }),
+                None => removed.push(name),
+            }
+        }
+        Some(RunningChanges {
+            is_complete,
+            gateways,
+            removed,
+            profiles,
+            ghosts,
+        })
+    }
+
+    /// Changes whenever [`Ingest::changes_since`] may have something new.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// The revisions of the live gateways of this run of FreeSWITCH that are not being removed. `None` while it is not
+    /// known what runs, or when the switch is in another run.
+    pub fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>> {
+        let state = self.lock();
+        if !state.is_known() || !state.is_run(core_uuid) {
+            return None;
+        }
+        let live = state.view.rows().filter(|(name, row)| {
+            let is_leaving = matches!(row.state, Some(State::Unregister | State::Down));
+            !is_leaving && state.view.is_revision_known(name)
+        });
+        Some(
+            live.filter_map(|(name, row)| Some((name.clone(), row.revision.clone()?)))
+                .collect(),
+        )
+    }
+
+    /// A number that distinguishes the live gateway of that name, if there is one, from its successors. The outer `None`
+    /// while it is not known what runs.
+    pub fn instance(&self, gateway: &str) -> Option<Option<u64>> {
+        let state = self.lock();
+        state.is_known().then(|| state.view.instance(gateway))
+    }
+
+    /// The commands connection, while the switch is connected.
+    pub fn commands(&self) -> Option<(Commands, Changes)> {
+        match &self.lock().connection {
+            Connection::Up { commands, changes, .. } => Some((commands.clone(), changes.clone())),
+            Connection::Down { .. } => None,
+        }
+    }
+
+    /// Asks the switch for the revisions of live gateways and records them. Returns them in the order of the names, of
+    /// which there may be [`crate::event_socket::SNAPSHOT_CHUNK`].
+    ///
+    /// # Errors
+    /// As [`Commands::revisions`].
+    pub async fn ask_revisions(
+        &self,
+        commands: &Commands,
+        names: &[GatewayName],
+    ) -> Result<Vec<Option<String>>, QueryError> {
+        let instances: Vec<_> = {
+            let state = self.lock();
+            names.iter().map(|name| state.view.instance(name.as_str())).collect()
+        };
+        let revisions = commands.revisions(names).await?;
+        let mut is_unstored = false;
+        let mut state = self.lock();
+        for ((name, instance), revision) in names.iter().zip(instances).zip(&revisions) {
+            if let Some(instance) = instance {
+                is_unstored |= state.view.set_revision(name.as_str(), instance, revision.clone());
+            }
+        }
+        drop(state);
+        if is_unstored {
+            self.lookup_within(self.timing.settle);
+        }
+        self.notify_readers();
+        Ok(revisions)
+    }
+
+    /// Something is not as expected: take a snapshot soon.
+    pub fn snapshot_soon(&self) {
+        self.snapshot_within(self.timing.settle);
+    }
+
+    /// mod_sofia does not answer, so it is not known what runs until it was read again.
+    pub fn not_ready(&self) {
+        self.lock().profiles = None;
+        self.notify_readers();
+        self.snapshot_soon();
+    }
+}

@@ -1,0 +1,93 @@
+//! What the tasks of one switch share, behind one lock.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::backlog::Backlog;
+use super::schedule::Schedule;
+use super::snapshot::RunIdentity;
+use super::view::View;
+use crate::event_socket::{Changes, Commands};
+use crate::observed::Sighting;
+
+pub(super) struct SwitchState {
+    pub(super) view: View,
+    /// The profiles that run; `None` until the first snapshot of this run was applied.
+    pub(super) profiles: Option<BTreeSet<String>>,
+    /// This run of the switch has announced its end.
+    pub(super) is_shutting_down: bool,
+    pub(super) backlog: Backlog,
+    /// When the batch that is being written was first tried.
+    pub(super) writing_since: Option<Instant>,
+    pub(super) connection: Connection,
+    pub(super) schedule: Schedule,
+}
+
+pub(super) enum Connection {
+    Up {
+        commands: Commands,
+        changes: Changes,
+        identity: RunIdentity,
+        since: Timestamp,
+    },
+    Down {
+        since: Instant,
+        /// The same by the wall clock.
+        at: Timestamp,
+        /// The last error.
+        reason: Option<String>,
+        /// The last sighting of the switch, in ms by Redis's clock, when its states were marked stale.
+        stale_as_of_ms: Option<u64>,
+    },
+}
+
+impl SwitchState {
+    pub(super) fn new(view: View, backlog: Backlog, now: Instant) -> Self {
+        Self {
+            view,
+            profiles: None,
+            is_shutting_down: false,
+            backlog,
+            writing_since: None,
+            connection: Connection::down(None),
+            schedule: Schedule::new(now),
+        }
+    }
+
+    /// The switch is connected, and its gateways were read.
+    pub(super) fn is_known(&self) -> bool {
+        let is_up = matches!(&self.connection, Connection::Up { commands, .. } if !commands.is_over());
+        is_up && !self.is_shutting_down && self.profiles.is_some()
+    }
+
+    /// Whether we are still connected to this run.
+    pub(super) fn is_run(&self, core_uuid: &str) -> bool {
+        matches!(&self.connection, Connection::Up { identity, .. } if identity.core_uuid == core_uuid)
+    }
+}
+
+impl Connection {
+    pub(super) fn down(reason: Option<String>) -> Self {
+        Self::Down {
+            since: Instant::now(),
+            at: Timestamp::now(),
+            reason,
+            stale_as_of_ms: None,
+        }
+    }
+
+    pub(super) fn sighting(&self) -> Sighting {
+        match self {
+            Self::Up { identity, since, .. } => Sighting::Connected {
+                core_uuid: identity.core_uuid.clone(),
+                since: *since,
+            },
+            Self::Down { at, reason, .. } => Sighting::Disconnected {
+                since: *at,
+                reason: reason.clone(),
+            },
+        }
+    }
+}

@@ -1,0 +1,165 @@
+use jiff::Timestamp;
+
+use super::*;
+use crate::gateway::{ProfileName, RawDomain, RevisionKey, Rules};
+use crate::reconcile::wants;
+
+/// gw1 and gw10 are desired.
+fn desired() -> Desired {
+    let value = br#"{"param":{"register":"false","realm":"sip.example.net"}}"#;
+    let fields = ["gw1", "gw10"].map(|name| (name.as_bytes().to_vec(), value.to_vec()));
+    let rules = Rules::new(profile("external"), BTreeMap::new());
+    Desired::build(&[("acme".to_owned(), RawDomain::hash(fields))].into(), &rules, None)
+}
+
+fn profile(name: &str) -> ProfileName {
+    ProfileName::parse(name).unwrap()
+}
+
+fn name(name: &str) -> GatewayName {
+    GatewayName::parse(name).unwrap()
+}
+
+fn view<'a>(desired: &'a Desired, report: Option<Report>) -> View<'a> {
+    View {
+        watched: true,
+        asked: false,
+        paused: false,
+        report,
+        wants: wants(desired, &RevisionKey::new([7; 32]), "fs1"),
+        has_key: true,
+        desired,
+    }
+}
+
+fn applying() -> Report {
+    Report {
+        mode: "apply".to_owned(),
+        ..Report::default()
+    }
+}
+
+/// A row with this revision.
+fn running(revision: Option<&str>) -> Row {
+    Row {
+        revision: revision.map(str::to_owned),
+        ..Row::unknown(Timestamp::UNIX_EPOCH)
+    }
+}
+
+fn deviation(view: &View<'_>, name: &str, row: Option<&Row>) -> Option<Deviation> {
+    view.deviation(name, row, view.wants.get(name), true)
+}
+
+#[test]
+fn a_gateway_that_runs_what_redis_wants_has_no_deviation() {
+    let desired = desired();
+    let view = view(&desired, Some(applying()));
+    let row = running(Some(&view.wants["gw1"].revision));
+    assert_eq!(deviation(&view, "gw1", Some(&row)), None);
+}
+
+#[test]
+fn what_runs_and_what_is_wanted_decide_what_is_wrong() {
+    let desired = desired();
+    let view = view(&desired, Some(applying()));
+    let blocker = Blocker::InProgress;
+    let old = running(Some("0123"));
+    assert_eq!(
+        deviation(&view, "gw1", None),
+        Some(Deviation::Missing {
+            blocker: Some(blocker.clone())
+        })
+    );
+    assert_eq!(
+        deviation(&view, "gw1", Some(&old)),
+        Some(Deviation::Outdated {
+            blocker: blocker.clone()
+        })
+    );
+    assert_eq!(
+        deviation(&view, "gone", Some(&old)),
+        Some(Deviation::Unwanted { blocker })
+    );
+    assert_eq!(
+        deviation(&view, "theirs", Some(&running(None))),
+        Some(Deviation::NotOurs)
+    );
+    assert_eq!(
+        view.deviation("gw1", None, view.wants.get("gw1"), false),
+        Some(Deviation::SwitchNotConnected)
+    );
+    let stale = Row { stale: true, ..old };
+    assert_eq!(
+        deviation(&view, "gw1", Some(&stale)),
+        Some(Deviation::SwitchUnreachable)
+    );
+}
+
+#[test]
+fn a_conflict_is_shown_at_the_gateway_it_names_and_at_no_other() {
+    let desired = desired();
+    let not_ours = Conflict::NotOurs {
+        gateway: name("gw1"),
+        profile: profile("external"),
+        domain: "acme".to_owned(),
+    };
+    let view = view(
+        &desired,
+        Some(Report {
+            conflicts: vec![not_ours.clone()],
+            ..applying()
+        }),
+    );
+    let row = running(None);
+    let conflict = deviation(&view, "gw1", Some(&row));
+    assert_eq!(conflict, Some(Deviation::Conflict { conflict: not_ours }));
+    assert_eq!(deviation(&view, "gw10", Some(&row)), None);
+}
+
+#[test]
+fn a_profile_that_does_not_run_is_shown_at_its_gateways() {
+    let desired = desired();
+    let of = |stopped: &str| {
+        let conflict = Conflict::ProfileNotRunning {
+            profile: profile(stopped),
+            gateways: BTreeSet::new(),
+        };
+        let report = Report {
+            conflicts: vec![conflict],
+            ..applying()
+        };
+        deviation(&view(&desired, Some(report)), "gw1", None)
+    };
+    assert_eq!(
+        of("external"),
+        Some(Deviation::ProfileNotRunning {
+            profile: profile("external")
+        })
+    );
+    assert!(matches!(of("ext"), Some(Deviation::Missing { .. })));
+}
+
+#[test]
+fn the_blocker_is_the_first_thing_that_must_change() {
+    let desired = desired();
+    let held = || Report {
+        held: Some("removes 40 of 50".to_owned()),
+        mode: "observe".to_owned(),
+        ..Report::default()
+    };
+    let mut view = view(&desired, Some(held()));
+    view.paused = true;
+    view.watched = false;
+    assert_eq!(view.blocker(), Blocker::NoTrunkd);
+    view.watched = true;
+    assert!(matches!(view.blocker(), Blocker::Held { .. }));
+    view.report = Some(Report { held: None, ..held() });
+    assert_eq!(view.blocker(), Blocker::Paused);
+    view.paused = false;
+    assert!(matches!(view.blocker(), Blocker::Mode { mode } if mode == "observe"));
+    view.report = Some(applying());
+    assert_eq!(view.blocker(), Blocker::InProgress);
+    view.report = None;
+    assert_eq!(view.blocker(), Blocker::NoReconciler);
+}

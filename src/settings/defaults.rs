@@ -1,0 +1,109 @@
+//! The default of every setting.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::choices::{LogFormat, ReconcileMode};
+use super::model::{
+    GatewaySettings, HttpSettings, LogSettings, ReconcileSettings, RedisSettings, Settings, StatusSettings,
+    TemplateSettings,
+};
+use super::text;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            data_dir: PathBuf::from("data"),
+            http: HttpSettings::default(),
+            redis: RedisSettings::default(),
+            status: StatusSettings::default(),
+            templates: TemplateSettings::default(),
+            gateways: GatewaySettings::default(),
+            switches: Vec::new(),
+            reconcile: ReconcileSettings::default(),
+            log: LogSettings::default(),
+            config_file: None,
+        }
+    }
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        HttpSettings {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            credentials: Vec::new(),
+            credentials_file: None,
+            allow: text::loopback_networks(),
+            allow_open: false,
+            tls: None,
+            // A request of mod_xml_curl is half a kilobyte (FACT 1); one with many headers of a call stays far below this.
+            max_body: 64 * 1024,
+            request_timeout: Duration::from_secs(5),
+            // A fleet of a thousand that restarts asks all at once, each with a few connections.
+            max_connections: 4096,
+            // On one thread, an answer and the proof that it is fresh wake nobody else: that is faster than sharing them out (docs/benchmarks.md).
+            workers: 1,
+        }
+    }
+}
+
+impl Default for RedisSettings {
+    fn default() -> Self {
+        RedisSettings {
+            url: None,
+            username: None,
+            password: None,
+            password_file: None,
+            embedded: false,
+            // FreeSWITCH waits for the whole of it, holding a lock (FACT 4).
+            timeout: Duration::from_millis(300),
+            gateway_keys: "cti_gateway@*".to_owned(),
+            domains: Vec::new(),
+            tls: None,
+            sentinel: None,
+        }
+    }
+}
+
+impl Default for StatusSettings {
+    fn default() -> Self {
+        StatusSettings {
+            hash: "gateways".to_owned(),
+            channel: String::new(),
+            list: String::new(),
+            list_max: 100_000,
+        }
+    }
+}
+
+impl Default for TemplateSettings {
+    fn default() -> Self {
+        TemplateSettings {
+            dir: PathBuf::from("templates"),
+            default_profile: "external".to_owned(),
+        }
+    }
+}
+
+impl Default for ReconcileSettings {
+    fn default() -> Self {
+        ReconcileSettings {
+            mode: ReconcileMode::Apply,
+            resync_interval: Duration::from_secs(60),
+            max_removals: None,
+            // A script that deletes one after the other is done by then, or noticed.
+            removals_window: Duration::from_secs(600),
+            starts_per_second: 50,
+        }
+    }
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        LogSettings {
+            level: "info".to_owned(),
+            format: LogFormat::Auto,
+        }
+    }
+}
