@@ -10,9 +10,9 @@ use super::source::LiveSource;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
 use crate::ingest::{Cursor, Ingest};
-use crate::reconcile::{Known, Learned, Listed, RunningSource, Switch, Unknown, Wanted, Wanting};
+use crate::reconcile::{DesiredSource, Known, Listed, Refreshed, RunningSource, Switch, Unknown, Wanted};
 
-impl Wanting for LiveSource {
+impl DesiredSource for LiveSource {
     async fn wanted(&self) -> Option<Wanted> {
         let current = self.all().await.ok()?;
         // A stale state is good enough to be served, but not to kill gateways by.
@@ -45,7 +45,7 @@ impl Switch for LiveSwitch {
         self.0.is_known()
     }
 
-    fn learn(&self, known: &mut Known) -> Result<Learned, Unknown> {
+    fn refresh(&self, known: &mut Known) -> Result<Refreshed, Unknown> {
         // The value is replaced whole.
         let mut cursor = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         let running = self.0.changes_since(&mut cursor).ok_or(Unknown)?;
@@ -59,9 +59,9 @@ impl Switch for LiveSwitch {
         });
         if running.is_complete {
             *known = Known::new(profiles, ghosts, gateways);
-            return Ok(Learned::Anew);
+            return Ok(Refreshed::All);
         }
-        known.look_around(profiles, ghosts);
+        known.set_profiles_and_ghosts(profiles, ghosts);
         let mut changed = Vec::with_capacity(running.gateways.len() + running.removed.len());
         for listed in gateways {
             if let Ok(name) = GatewayName::parse(listed.name) {
@@ -73,7 +73,7 @@ impl Switch for LiveSwitch {
             known.forget(&name);
             changed.push(name);
         }
-        Ok(Learned::Changes(changed))
+        Ok(Refreshed::Changes(changed))
     }
 
     fn instance(&self, gateway: &GatewayName) -> Result<Option<u64>, Unknown> {

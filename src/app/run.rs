@@ -151,8 +151,8 @@ impl Parts {
         if !self.has_executors() {
             return;
         }
-        let shared = reconcile::Shared {
-            wanting: self.source.clone(),
+        let shared = reconcile::ExecutorContext {
+            source: self.source.clone(),
             served: self.source.served.clone(),
             running: self.source.running.clone(),
             store: self.store.clone(),

@@ -157,7 +157,7 @@ impl xml_curl::ConfigSource for LiveSource {
         };
         if let (Some(gateway), Some(profile)) = (asked_to_start, &request.profile) {
             self.served
-                .note_given(&request.node, profile, gateway, &desired, &current.key);
+                .record_given(&request.node, profile, gateway, &desired, &current.key);
         }
         Ok(CurrentConfig {
             desired,

@@ -1,4 +1,4 @@
-//! The removals that all trunkd know of: what the guard remembers, and Redis keeps.
+//! The recent removals of each switch, shared by all trunkd through Redis.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::gateway::{Desired, GatewayName};
 use crate::reconcile::served::Served;
 use crate::redis::{Store, StoreError};
 
-/// Of the switches of the settings. Cheap to clone.
+/// For the switches in the settings. Cheap to clone.
 #[derive(Clone)]
 pub struct Ledger {
     store: Store,
@@ -23,7 +23,8 @@ impl Ledger {
         Self { store, served, window }
     }
 
-    /// What a switch that asks is to be given, now that Redis wants `newest`. What it loses by that, other trunkd know before it has it.
+    /// What to serve a switch that asks, now that Redis wants `newest`. Removals by this answer are shared
+    /// with the other trunkd before it is sent.
     pub async fn answer(&self, switch: &str, newest: &Arc<Desired>) -> Arc<Desired> {
         if self.served.may_lose(switch, newest) {
             self.read(switch).await;
@@ -33,12 +34,12 @@ impl Ledger {
         given
     }
 
-    /// Learns which gateways went within the window. False when Redis could not be asked.
+    /// Reads which gateways were removed within the window. False if Redis cannot be read.
     pub async fn read(&self, switch: &str) -> bool {
         self.note(switch, self.store.read_removals(switch, self.window).await)
     }
 
-    /// Writes down that these go now. False when they could not be: then they must not.
+    /// Records that these are removed now. False if that failed: then they must stay.
     pub async fn record(&self, switch: &str, gateways: &[GatewayName]) -> bool {
         let gone: Vec<_> = gateways
             .iter()
@@ -47,7 +48,7 @@ impl Ledger {
         self.write(switch, &gone).await
     }
 
-    /// Writes down what only this trunkd knows of. False when that is something, and could not be.
+    /// Records removals that only this trunkd knows. False if there are any and Redis cannot be written.
     pub async fn share(&self, switch: &str) -> bool {
         let gone = self.served.unshared_removals(switch, Instant::now());
         gone.is_empty() || self.write(switch, &gone).await

@@ -16,7 +16,7 @@ mod served_state;
 mod state_log;
 mod states;
 
-pub use executor::{Executor, Learned, Shared, Switch, Timing, Unknown, Wanted, Wanting};
+pub use executor::{DesiredSource, Executor, ExecutorContext, Refreshed, Switch, Timing, Unknown, Wanted};
 pub use ledger::Ledger;
 pub use others::Others;
 pub use plan::{

@@ -67,7 +67,7 @@ impl Others {
             last_order: self.last_order.clone(),
             ..Report::default()
         };
-        self.reporter.say(report).await;
+        self.reporter.set(report).await;
         decided.all_accepted
     }
 
@@ -76,7 +76,7 @@ impl Others {
         let reporter = self.reporter.clone();
         async move {
             stop.run_until_cancelled(reporter.beat(interval)).await;
-            reporter.fall_silent().await;
+            reporter.withdraw().await;
         }
     }
 

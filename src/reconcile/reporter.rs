@@ -1,4 +1,4 @@
-//! What this trunkd says of one switch, in Redis for `plan`, `apply`, `status` and the other trunkd.
+//! The report of one switch in Redis, for `plan`, `apply`, `status` and the other trunkd.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,10 +10,11 @@ use tokio::time::sleep;
 use crate::control::Report;
 use crate::redis::Store;
 
-/// So many writes of a report apart, what trunkd that are gone left behind is taken away.
+/// Every this many writes, reports of dead trunkd are deleted.
 const CLEAN_EVERY: u32 = 12;
 
-/// Written when it changes, and again at intervals, so that whoever reads it knows that this trunkd is alive, and has it after Redis lost it.
+/// Writes the report when it changes, and again at intervals: a fresh report proves that this trunkd is
+/// alive, and it comes back after Redis lost it.
 pub(super) struct Reporter {
     store: Store,
     switch: String,
@@ -33,17 +34,17 @@ impl Reporter {
         }
     }
 
-    pub(super) async fn say(&self, report: Report) {
+    pub(super) async fn set(&self, report: Report) {
         let mut said = self.said.lock().await;
         if said.as_ref() == Some(&report) {
             return;
         }
-        // What cannot be written now is written at the next beat.
+        // A failed write is repeated at the next beat.
         self.write(&report).await;
         *said = Some(report);
     }
 
-    /// For ever
+    /// Writes the current report at intervals, forever.
     pub(super) async fn beat(&self, interval: Duration) {
         loop {
             sleep(interval).await;
@@ -54,14 +55,14 @@ impl Reporter {
         }
     }
 
-    pub(super) async fn fall_silent(&self) {
+    pub(super) async fn withdraw(&self) {
         *self.said.lock().await = None;
         let _ = self.store.drop_report(&self.switch, &self.holder).await;
     }
 
     async fn write(&self, report: &Report) {
         let clean = self.writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(CLEAN_EVERY);
-        // What is wrong with Redis, the store tells.
+        // The store logs Redis errors.
         let _ = self.store.write_report(&self.switch, &self.holder, report, clean).await;
     }
 }

@@ -1,30 +1,30 @@
-//! What was logged of a state that goes on, so that it is logged once: when it begins and when it is over, not whenever its numbers change.
+//! Logs holds and conflicts when they begin and when they end, not whenever their numbers change.
 
 use std::collections::BTreeMap;
 
 use crate::control::Conflict;
 use crate::reconcile::plan::Held;
 
-/// By what makes it the same thing: the kind of a hold, the gateway of a conflict.
+/// Log lines by identity: the kind of a hold, or the gateway of a conflict.
 #[derive(Debug, Default)]
 pub(super) struct StateLog(BTreeMap<String, String>);
 
 const HELD: &str = "held: ";
 
 impl StateLog {
-    /// This is how things are now. Logs what is new, and what is over.
+    /// Logs what began and what ended since the last call.
     pub(super) fn update(&mut self, switch: &str, held: Option<&Held>, conflicts: &[Conflict]) {
-        let hold = held.map(|held| (format!("{HELD}{}", held.reason.kind()), held.to_string()));
+        let hold = held.map(|held| (format!("{HELD}{}", held.reason.code()), held.to_string()));
         let conflicts = conflicts.iter().map(|conflict| (key(conflict), conflict.to_string()));
         self.set(switch, hold.into_iter().chain(conflicts).collect());
     }
 
-    /// The same where nobody knows of conflicts.
+    /// The same while conflicts are not known.
     pub(super) fn update_hold(&mut self, switch: &str, held: Option<&Held>) {
         let is_hold = |(key, _): &(&String, &String)| key.starts_with(HELD);
         let others = self.0.iter().filter(|entry| !is_hold(entry));
         let mut now: BTreeMap<_, _> = others.map(|(key, text)| (key.clone(), text.clone())).collect();
-        now.extend(held.map(|held| (format!("{HELD}{}", held.reason.kind()), held.to_string())));
+        now.extend(held.map(|held| (format!("{HELD}{}", held.reason.code()), held.to_string())));
         self.set(switch, now);
     }
 
@@ -36,7 +36,7 @@ impl StateLog {
         }
         let is_held = now.keys().any(|key| key.starts_with(HELD));
         for (key, text) in &self.0 {
-            // Held for another reason by now is held.
+            // A hold whose reason changed is still a hold.
             let goes_on = now.contains_key(key) || (is_held && key.starts_with(HELD));
             if !goes_on {
                 tracing::info!(switch, "resolved: {text}");
@@ -60,43 +60,4 @@ fn key(conflict: &Conflict) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gateway::{GatewayName, ProfileName};
-    use crate::reconcile::plan::{HoldReason, Weight};
-
-    #[test]
-    fn a_hold_that_grows_is_the_same_hold() {
-        let held = |removals, reason| Held {
-            removals,
-            weight: Weight { ours: 50, earlier: 0 },
-            reason,
-        };
-        let mut log = StateLog::default();
-        log.update("fs1", Some(&held(11, HoldReason::TooMany { limit: 10 })), &[]);
-        let first = log.keys().join(" ");
-        log.update("fs1", Some(&held(12, HoldReason::TooMany { limit: 10 })), &[]);
-        assert_eq!(log.keys().join(" "), first);
-        log.update_hold("fs1", Some(&held(50, HoldReason::All)));
-        assert_ne!(log.keys().join(" "), first);
-        log.update("fs1", None, &[]);
-        assert!(log.keys().is_empty());
-    }
-
-    #[test]
-    fn a_profile_that_does_not_run_is_told_of_once_however_many_gateways_wait_for_it() {
-        let name = |name| GatewayName::parse(name).unwrap();
-        let waits = |gateways: &[&'static str]| Conflict::ProfileNotRunning {
-            profile: ProfileName::parse("later").unwrap(),
-            gateways: gateways.iter().map(|gateway| name(gateway)).collect(),
-        };
-        let mut log = StateLog::default();
-        log.update("fs1", None, &[waits(&["a"])]);
-        let first = log.keys().join(" ");
-        log.update("fs1", None, &[waits(&["a", "b"])]);
-        assert_eq!(log.keys().join(" "), first);
-        // While the switch cannot be seen, nothing is known to be over.
-        log.update_hold("fs1", None);
-        assert_eq!(log.keys().join(" "), first);
-    }
-}
+mod tests;

@@ -1,46 +1,46 @@
-//! Sends the commands of a plan and verifies what became of them.
+//! Sends the commands of a plan and verifies their results.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::time::{Instant, timeout_at};
 
 use super::Executor;
-use super::switch::{Switch, Unknown, Wanting};
+use super::switch::{DesiredSource, Switch, Unknown};
+use super::wait::{await_start, is_gone};
 use crate::event_socket::{Changes, CommandError, Commands, Killed, Permit, QueryError};
 use crate::gateway::{GatewayName, ProfileName};
 use crate::reconcile::plan::{Action, Want};
 use crate::reconcile::served::{Given, Start};
 
-/// Restarts that wait for their deletes at once: a tick or two each (FACTS 22).
+/// The most restarts that wait for their deletes at the same time, a tick or two each (FACTS 22).
 const AT_ONCE: usize = 64;
-/// From so many starts of one profile on, `startgw _all_` with an answer of just those is cheaper than as many reloads (FACTS 21).
+/// From this many starts in one profile, `startgw _all_` answered with just those gateways is cheaper
+/// than one reload each (FACTS 21).
 const BATCH_FROM: usize = 16;
-/// The most gateways in such an answer: 1 MiB is the most that FreeSWITCH reads by itself (FACTS 5).
+/// The most gateways in such an answer, since FreeSWITCH reads at most 1 MiB by default (FACTS 5).
 const BATCH_MOST: usize = 500;
 
 /// How an action ended.
 pub(super) enum ActionOutcome {
     Done,
-    /// FreeSWITCH does not take this version.
+    /// FreeSWITCH does not accept this version.
     Refused(String),
     Failed(String),
-    /// Not done, or not to its end: another trunkd may change the switch by now.
+    /// Not done or not finished, because the lease was lost.
     Yielded,
-    /// Not done, or not to its end: the switch shuts down, or the connection to it ended. That says nothing about the
-    /// gateway.
+    /// Not done or not finished, because the switch shut down or disconnected. That says nothing about
+    /// the gateway.
     Interrupted,
 }
 
-impl<S: Switch, W: Wanting> Executor<S, W> {
+impl<S: Switch, W: DesiredSource> Executor<S, W> {
     pub(super) async fn act(&mut self, actions: Vec<Action>) {
         let Some((commands, changes)) = self.switch.commands() else {
             return;
         };
         let (batches, single) = in_batches(actions);
-        // No round waits long for its pace, so that what is told of the work moves on.
+        // A round is no larger than a burst, so that the report shows progress.
         let round = self.pace.lock().await.burst().clamp(8, AT_ONCE);
         let this = &*self;
         let doing = futures_util::stream::iter(single.into_iter().take(round))
@@ -55,7 +55,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             done.extend(this.start_batch(&profile, actions, &commands, &changes).await);
         }
         for (action, outcome) in done {
-            // What failed on a switch that went away meanwhile failed because of that.
+            // If the switch is gone, the failure says nothing about the gateway.
             let interrupted =
                 matches!(outcome, ActionOutcome::Refused(_) | ActionOutcome::Failed(_)) && !self.switch.is_known();
             self.record_outcome(
@@ -70,7 +70,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     }
 
     async fn act_on(&self, action: &Action, commands: &Commands, changes: &Changes) -> ActionOutcome {
-        // Before the kill, so that no gateway is down longer than its replacing takes.
+        // Wait before the kill, so that the gateway is down as briefly as possible.
         if action.to().is_some_and(|to| to.registers) {
             self.pace.lock().await.take(1).await;
         }
@@ -85,7 +85,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
                 Err(error) => return self.unanswered(&error),
             }
             if action.awaits_deletion() || action.to().is_none() {
-                match self.gone(action.gateway()).await {
+                match is_gone(&*self.switch, action.gateway(), self.timing.delete).await {
                     Ok(true) => {}
                     Err(Unknown) => return ActionOutcome::Interrupted,
                     Ok(false) => {
@@ -104,18 +104,18 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
     }
 
-    /// Asked right before each command that changes the switch: whatever kept us since the last one, another trunkd may do it by now.
+    /// Checked right before each command that changes the switch: the lease may be lost by now.
     fn may_change(&self) -> bool {
         self.permit().holds()
     }
 
-    /// The same, for a command that may wait before it is sent.
+    /// The same check, for a command that may wait before it is sent.
     fn permit(&self) -> Permit {
         let (lease, ours) = (self.lease.clone(), self.memory.term);
         Permit::new(move || ours.is_some() && lease.term() == ours)
     }
 
-    /// How an action ended of which a command has no usable answer.
+    /// The outcome of an action when a command failed.
     fn unanswered(&self, error: &QueryError) -> ActionOutcome {
         match error {
             QueryError::Command(CommandError::NotPermitted { .. }) => ActionOutcome::Yielded,
@@ -125,45 +125,6 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
                 ActionOutcome::Interrupted
             }
             _ => ActionOutcome::Failed(error.to_string()),
-        }
-    }
-
-    /// Waits for a killed gateway's `gateway_delete`.
-    async fn gone(&self, gateway: &GatewayName) -> Result<bool, Unknown> {
-        self.until(self.timing.delete, || Ok(self.switch.instance(gateway)?.is_none()))
-            .await
-    }
-
-    /// Waits for the `gateway_add` of what was started, so that its revision is booked on it, and the next plan does not start it again.
-    /// `before` is what was there before.
-    async fn appeared(&self, gateways: &[(&GatewayName, Option<u64>)]) {
-        let is_new = |gateway: &GatewayName, before: &Option<u64>| {
-            let now = self.switch.instance(gateway)?;
-            Ok(now.is_some() && now != *before)
-        };
-        let all = || {
-            gateways
-                .iter()
-                .try_fold(true, |all, (gateway, before)| Ok(all && is_new(gateway, before)?))
-        };
-        if self.until(self.timing.appear, all).await == Ok(false) {
-            // Refused, or its event was lost.
-            self.switch.survey_soon();
-        }
-    }
-
-    /// Waits until `holds`; false after `limit`.
-    async fn until(&self, limit: Duration, holds: impl Fn() -> Result<bool, Unknown>) -> Result<bool, Unknown> {
-        let deadline = Instant::now() + limit;
-        let mut changed = self.switch.changed();
-        loop {
-            changed.mark_unchanged();
-            if holds()? {
-                return Ok(true);
-            }
-            if timeout_at(deadline, changed.changed()).await.is_err() {
-                return Ok(false);
-            }
         }
     }
 
@@ -188,14 +149,14 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         if let Err(error) = started {
             return self.unanswered(&error);
         }
-        self.appeared(&[(gateway, before)]).await;
+        await_start(&*self.switch, &[(gateway, before)], self.timing.appear).await;
         match self.switch.ask_revisions(commands, std::slice::from_ref(gateway)).await {
             Ok(found) => verified(gateway, found.into_iter().next().flatten(), to, given.as_ref()),
             Err(error) => self.unanswered(&error),
         }
     }
 
-    /// Starts many gateways of a profile together, as many as the pace allows.
+    /// Starts many gateways of one profile with one command.
     async fn start_batch(
         &self,
         profile: &ProfileName,
@@ -225,7 +186,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let found = match started {
             Ok(()) => {
                 let new: Vec<_> = names.iter().map(|name| (name, None)).collect();
-                self.appeared(&new).await;
+                await_start(&*self.switch, &new, self.timing.appear).await;
                 self.switch.ask_revisions(commands, &names).await
             }
             Err(error) => Err(error),
@@ -242,12 +203,12 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     }
 }
 
-/// What FreeSWITCH has under a name after it was started, against what it was to have.
+/// Compares what FreeSWITCH runs after a start with what it should run.
 fn verified(gateway: &GatewayName, found: Option<String>, to: &Want, given: Option<&Given>) -> ActionOutcome {
     let given = given.map(|given| given.holds(gateway, to));
     match found {
         Some(found) if found == to.revision => ActionOutcome::Done,
-        // By an edit in between, of which the next plan knows; or by another trunkd that wants something else.
+        // An edit came between, which the next plan handles, or another trunkd wants something else.
         Some(found) => ActionOutcome::Failed(format!(
             "FreeSWITCH was served another version of it, revision {found}: an edit came between, or its xml_curl binding asks another trunkd"
         )),
@@ -266,7 +227,7 @@ fn verified(gateway: &GatewayName, found: Option<String>, to: &Want, given: Opti
     }
 }
 
-/// Many starts of one profile are done together.
+/// Separates starts that are worth a batch, by profile, from the actions to do one by one.
 fn in_batches(actions: Vec<Action>) -> (BTreeMap<ProfileName, Vec<Action>>, Vec<Action>) {
     let (mut starts, mut single) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
     for action in actions {

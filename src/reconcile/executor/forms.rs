@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 use super::Executor;
-use super::switch::{Switch, Wanted, Wanting};
+use super::switch::{DesiredSource, Switch, Wanted};
 use crate::reconcile::plan::{Actual, form};
 
-/// How often within [`Timing::forms_kept`](super::Timing::forms_kept) a reconciler says which forms it
-/// needs.
+/// How often within [`Timing::forms_kept`](super::Timing::forms_kept) an executor tells Redis which forms
+/// it needs.
 const NEEDED_PER_PERIOD: u32 = 24;
 
-impl<S: Switch, W: Wanting> Executor<S, W> {
-    /// Keeps what a plan needs to say which fields differ, of what runs and what is wanted.
+impl<S: Switch, W: DesiredSource> Executor<S, W> {
+    /// Keeps the forms of what runs and of what is wanted in Redis.
     pub(super) async fn keep_forms(&mut self, Wanted { desired, key }: &Wanted, actual: &Actual) {
         self.need_forms(actual).await;
         let memory = &mut self.memory;
@@ -30,8 +30,8 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         memory.forms.extend(forms.into_keys());
     }
 
-    /// Says at intervals which forms this switch needs, and writes again what Redis lost of them. What no switch of any
-    /// trunkd has needed for long is dropped.
+    /// Tells Redis at intervals which forms this switch needs, and writes lost ones again. Forms that no
+    /// switch of any trunkd has needed for `forms_kept` are dropped.
     async fn need_forms(&mut self, actual: &Actual) {
         let (now, kept) = (Instant::now(), self.timing.forms_kept);
         let memory = &mut self.memory;
@@ -51,7 +51,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         memory.unwritten.extend(lost.map(|(name, _)| name.clone()));
         memory.forms = &needed - &missing;
         memory.forms_needed_at = Some(now);
-        // By then every reconciler that runs has said what it needs, whatever was down before.
+        // By then every running executor has said what it needs.
         if now.duration_since(self.started) > kept {
             let _ = self.store.drop_old_forms(kept).await;
         }

@@ -8,7 +8,9 @@ mod orders;
 mod pace;
 mod report;
 mod switch;
+mod troubles;
 mod unseen;
+mod wait;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,30 +32,31 @@ use crate::settings::{ReconcileMode, ReconcileSettings};
 use memory::Memory;
 use orders::OrderState;
 use pace::Pace;
-pub use switch::{Learned, Switch, Unknown, Wanted, Wanting};
+pub use switch::{DesiredSource, Refreshed, Switch, Unknown, Wanted};
 
-/// How long and how soon. The defaults are what an operator gets; tests shorten them.
+/// The delays of an executor. The defaults are for production; tests shorten them.
 #[derive(Debug, Clone)]
 pub struct Timing {
-    /// For a killed gateway's `gateway_delete`, before it is looked whether it is there.
+    /// How long a killed gateway's `gateway_delete` may take.
     pub delete: Duration,
-    /// For a started gateway's `gateway_add`, before it counts as refused.
+    /// How long a started gateway's `gateway_add` may take before the gateway counts as refused.
     pub appear: Duration,
-    /// A gateway must be gone from Redis for so long before it is killed.
+    /// How long a gateway must be gone from Redis before it is killed.
     pub confirm: Duration,
-    /// Before a failed action is tried again, at first and at most.
+    /// The first and the longest delay before a failed action is retried.
     pub first_retry: Duration,
     pub most_retry: Duration,
-    /// What the switch does by itself is looked at this much later, since it comes in bursts. An edit in Redis is looked at at once.
+    /// Debounces changes on the switch, which come in bursts. An edit in Redis is handled without delay.
     pub coalesce: Duration,
-    /// A look at least so often.
+    /// The longest time between two plans.
     pub interval: Duration,
-    /// Of several trunkd, another one changes the switch within twice this time when the one that did is gone.
+    /// When the trunkd that holds the lease of a switch dies, another one takes over within twice this
+    /// time.
     pub lease: Duration,
-    /// What a plan needs to say which fields differ is kept for so long after it was needed last.
+    /// How long the fields behind a revision are kept after they were last needed.
     pub forms_kept: Duration,
-    /// What a switch that runs its other gateways does not run for so long is no loss if it is served no more: whatever boots has its gateways
-    /// by then.
+    /// A gateway that a running switch has not had for this long is no loss when it is no longer served:
+    /// a switch that boots has its gateways by then.
     pub settle: Duration,
 }
 
@@ -74,13 +77,13 @@ impl Default for Timing {
     }
 }
 
-/// What the executors of all switches have in common.
-pub struct Shared<W> {
-    pub wanting: Arc<W>,
+/// What the executors of all switches share.
+pub struct ExecutorContext<W> {
+    pub source: Arc<W>,
     pub served: Arc<Served>,
     pub running: Arc<Running>,
     pub store: Store,
-    /// Tells this trunkd from the others.
+    /// Identifies this trunkd among the others.
     pub holder: Arc<str>,
     pub health: Arc<Health>,
 }
@@ -88,7 +91,7 @@ pub struct Shared<W> {
 /// The executor of one switch.
 pub struct Executor<S, W> {
     switch: Arc<S>,
-    wanting: Arc<W>,
+    source: Arc<W>,
     served: Arc<Served>,
     running: Arc<Running>,
     store: Store,
@@ -101,26 +104,26 @@ pub struct Executor<S, W> {
     ledger: Ledger,
     timing: Timing,
     pace: Mutex<Pace>,
-    /// FreeSWITCH never gets two reloads at once.
+    /// FreeSWITCH never gets two reloads at the same time.
     reload: Mutex<()>,
     memory: Memory,
     started: Instant,
 }
 
-impl<S: Switch, W: Wanting> Executor<S, W> {
-    pub fn new(switch: Arc<S>, shared: Shared<W>, settings: &ReconcileSettings, timing: Timing) -> Self {
-        let holder = shared.holder;
-        let lease = Lease::new(shared.store.clone(), switch.name(), holder.clone(), timing.lease);
-        let reporter = Reporter::new(shared.store.clone(), switch.name(), holder.clone());
-        let ledger = Ledger::new(shared.store.clone(), shared.served.clone(), settings.removals_window);
+impl<S: Switch, W: DesiredSource> Executor<S, W> {
+    pub fn new(switch: Arc<S>, context: ExecutorContext<W>, settings: &ReconcileSettings, timing: Timing) -> Self {
+        let holder = context.holder;
+        let lease = Lease::new(context.store.clone(), switch.name(), holder.clone(), timing.lease);
+        let reporter = Reporter::new(context.store.clone(), switch.name(), holder.clone());
+        let ledger = Ledger::new(context.store.clone(), context.served.clone(), settings.removals_window);
         Self {
             switch,
-            wanting: shared.wanting,
-            served: shared.served,
-            running: shared.running,
-            store: shared.store,
+            source: context.source,
+            served: context.served,
+            running: context.running,
+            store: context.store,
             lease: Arc::new(lease),
-            health: shared.health,
+            health: context.health,
             reporter: Arc::new(reporter),
             holder,
             mode: settings.mode,
@@ -136,7 +139,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
     }
 
-    /// Until `stop`. What runs on the switch stays as it is then.
+    /// Runs until `stop`. The gateways on the switch stay as they are then.
     pub async fn run(self, stop: CancellationToken) {
         let (lease, reporter) = (self.lease.clone(), self.reporter.clone());
         let holding = hold(lease.clone(), self.switch.clone());
@@ -147,22 +150,22 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             () = reporter.beat(interval) => {}
             () = stop.cancelled() => {}
         }
-        // Both left to their end if Redis does not answer.
-        tokio::join!(reporter.fall_silent(), async { drop(lease.release().await) });
+        // If Redis does not answer, both expire by themselves.
+        tokio::join!(reporter.withdraw(), async { drop(lease.release().await) });
     }
 
     async fn act_on_changes(mut self) {
-        let (mut switch, mut wanting) = (self.switch.changed(), self.wanting.changed());
+        let (mut switch, mut source) = (self.switch.changed(), self.source.changed());
         let mut lease = self.lease.changed();
         let mut known = Known::default();
         loop {
             switch.mark_unchanged();
-            wanting.mark_unchanged();
+            source.mark_unchanged();
             lease.mark_unchanged();
             let again = self.step(&mut known).await;
             let coalesce = self.timing.coalesce;
             tokio::select! {
-                _ = wanting.changed() => {}
+                _ = source.changed() => {}
                 _ = lease.changed() => {}
                 () = async { let _ = switch.changed().await; sleep(coalesce).await } => {}
                 () = sleep_until(again) => {}
@@ -170,18 +173,18 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
     }
 
-    /// Looks, decides and acts once; answers when to look again if nothing changes.
+    /// Plans and acts once. Returns when to plan again if nothing changes.
     async fn step(&mut self, known: &mut Known) -> Instant {
         let later = Instant::now() + self.timing.interval;
-        tracing::trace!(switch = self.switch.name(), "looking");
-        let is_known = self.learn(known);
+        tracing::trace!(switch = self.switch.name(), "planning");
+        let is_known = self.refresh(known);
         let Ok(control) = self.store.read_control().await else {
             return later;
         };
-        let Some(wanted) = self.wanting.wanted().await else {
+        let Some(wanted) = self.source.wanted().await else {
             return later;
         };
-        tracing::trace!(switch = self.switch.name(), "what is wanted is known");
+        tracing::trace!(switch = self.switch.name(), "the desired gateways are read");
         let term = self.lease.term();
         if term.is_some() && term != self.memory.term {
             tracing::info!(
@@ -191,9 +194,8 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             self.memory.begin(term);
         }
         if term.is_none() {
-            // Another trunkd's to tell.
+            // The lease holder reports troubles and writes forms; a new holder starts with all of them.
             self.memory.troubles.clear();
-            // And to write: whoever gets the lease begins with all of them.
             self.memory.unwritten.clear();
         }
         self.memory.leads = term.is_some();
@@ -211,19 +213,20 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         if decision.held.is_some() && self.others_agree(&wanted.desired).await {
             decision = self.decide(known, &wanted, order, &control);
         }
-        self.forget_resolved(&decision.plan, &known.unsettled);
+        self.memory.troubles.forget_resolved(&decision.plan, &known.unsettled);
         self.begin_order(order, &decision);
         let paused = control.is_paused(self.switch.name());
         let starts_by_itself = decision.held.is_none() && self.mode == ReconcileMode::Apply && !paused;
         self.running.is_kept_complete(self.switch.name(), starts_by_itself);
-        let actions = self.due(&decision);
+        let authority = |action: &Action| decision.allows(action);
+        let actions = self.memory.due(&decision.plan, authority, Instant::now(), &self.timing);
         self.publish(&decision, &control);
         if term.is_none() {
             self.report(&decision, &wanted.desired, &control).await;
             return later;
         }
         self.keep_forms(&wanted, &known.actual).await;
-        if order == OrderState::Current && !actions.iter().any(|(_, word)| *word == Authority::Order) {
+        if order == OrderState::Current && !actions.iter().any(|(_, authority)| *authority == Authority::Order) {
             self.finish_order(&decision).await;
         }
         let actions = self.record_removals(actions).await;
@@ -237,28 +240,24 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         self.next_step(&decision, later)
     }
 
-    /// When something is to be done that could not be done now.
+    /// When to plan again, given what could not be done now.
     fn next_step(&self, decision: &Decision, later: Instant) -> Instant {
         let is_allowed = |action: &Action| decision.allows(action).is_some();
         if !decision.plan.actions.iter().any(is_allowed) {
             return later;
         }
-        let again = self.memory.troubles.values().filter_map(|trouble| trouble.again);
-        let doomed = self.memory.doomed.values().map(|since| *since + self.timing.confirm);
-        // What is due already was not done, so there is no use in looking at once.
+        // What is already due could not be done, so an immediate retry is useless.
         let soonest = Instant::now() + self.timing.coalesce;
-        again
-            .chain(doomed)
-            .min()
-            .map_or(later, |next| next.max(soonest).min(later))
+        let next = self.memory.next_due(&self.timing);
+        next.map_or(later, |next| next.max(soonest).min(later))
     }
 
-    /// Brings `known` to what runs, if that is known.
-    fn learn(&mut self, known: &mut Known) -> bool {
-        match self.switch.learn(known) {
+    /// Updates `known` from the switch; false if its state is not known.
+    fn refresh(&mut self, known: &mut Known) -> bool {
+        match self.switch.refresh(known) {
             Ok(learned) => {
-                if learned == Learned::Anew {
-                    // What was absent before may just have begun to boot.
+                if learned == Refreshed::All {
+                    // A gateway that was absent before may be about to boot.
                     self.served.set_runs(self.switch.name(), None, Instant::now());
                 }
                 self.memory.compare(&known.actual, &learned);
@@ -266,7 +265,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             }
             Err(Unknown) => {
                 self.served.set_runs(self.switch.name(), None, Instant::now());
-                // Whatever was the matter, with a new connection it is worth another try.
+                // A new connection may fix whatever failed.
                 self.memory.troubles.clear();
                 false
             }
@@ -285,7 +284,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             key: &wanted.key,
             differences: &memory.differences,
             order: read.map(|read| &read.changes),
-            is_carried_out: order == OrderState::Learned,
+            is_carried_out: order == OrderState::CarriedOut,
             by_itself: self.mode == ReconcileMode::Apply && !control.is_paused(self.switch.name()),
             limits: self.limits,
         };
@@ -298,7 +297,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
     }
 }
 
-/// Keeps the lease of a switch for as long as it could be changed from here.
+/// Holds the lease of a switch while its state is known here.
 async fn hold<S: Switch>(lease: Arc<Lease>, switch: Arc<S>) {
     let mut changed = switch.changed();
     let gauge = |lease: &Lease| {
@@ -308,7 +307,7 @@ async fn hold<S: Switch>(lease: Arc<Lease>, switch: Arc<S>) {
     loop {
         changed.mark_unchanged();
         if switch.is_known() {
-            // What is wrong with Redis, the store has told.
+            // The store has logged any Redis error.
             let _ = lease.renew().await;
             gauge(&lease);
             sleep(lease.interval()).await;

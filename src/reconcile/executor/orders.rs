@@ -1,44 +1,44 @@
-//! Orders, as the executor of one switch takes them up: read once, begun, carried out or learned of, and finished.
+//! The life of an order in the executor of one switch: read once, begun, carried out and finished.
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::{Decision, Executor, Switch, Wanting};
+use super::{Decision, DesiredSource, Executor, Switch};
 use crate::control::{Control, Order, OrderContent, OrderReport, Term};
 use crate::gateway::Desired;
 use crate::reconcile::plan::Ordered;
 use crate::shown::shown;
 
-/// An order that nobody began within this time is nobody's wish any more. Long enough for clocks that differ.
+/// An order that was not begun within this time is dropped. Long enough for clocks that differ.
 const ORDER_LASTS: SignedDuration = SignedDuration::from_mins(10);
-/// Nor is one that was begun so long ago, whatever kept it from its end.
+/// An order that was begun is dropped after this time, even if it is not finished.
 const BEGUN_ORDER_LASTS: SignedDuration = SignedDuration::from_mins(60);
 
-/// An order with what it is of, which is read once.
+/// An order and its content.
 pub(super) struct ReadOrder {
     pub(super) head: Order,
     pub(super) changes: Ordered,
-    /// By this trunkd
+    /// Whether this trunkd has begun it.
     is_begun: bool,
     pub(super) is_finished: bool,
-    /// What it was to do is on its way for so long.
+    /// Since when only gateways that are on their way are left of it.
     waits_since: Option<Instant>,
 }
 
-/// What the executor knows of an order at the moment.
+/// What is to be done about the order of a switch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum OrderState {
     None,
-    /// To be carried out.
+    /// This order is to be carried out.
     Current,
-    /// Another trunkd carried it out.
-    Learned,
+    /// Another trunkd has carried it out.
+    CarriedOut,
 }
 
-impl<S: Switch, W: Wanting> Executor<S, W> {
-    /// What is ordered and not carried out yet, or what another trunkd carried out; it is read when it is first heard of.
+impl<S: Switch, W: DesiredSource> Executor<S, W> {
+    /// The state of the current order, whose content is read when it is first seen.
     pub(super) async fn order(&mut self, control: &Control, term: Option<Term>) -> OrderState {
         let name = self.switch.name().to_owned();
         let Some(head) = control.orders.get(&name) else {
@@ -61,13 +61,13 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
         let is_finished = self.memory.order.as_ref().is_some_and(|read| read.is_finished);
         match head.done_at {
-            Some(_) if !is_finished => OrderState::Learned,
+            Some(_) if !is_finished => OrderState::CarriedOut,
             None if !is_finished => OrderState::Current,
             _ => OrderState::None,
         }
     }
 
-    /// An order that was carried out stays for others to learn of, as long as it is true.
+    /// An order that was carried out stays, for other trunkd to see, until an edit outdates it.
     pub(super) async fn drop_outdated_order(&self, control: &Control, desired: &Desired) {
         let name = self.switch.name();
         if let (Some(head), Some(read)) = (control.orders.get(name), &self.memory.order)
@@ -93,7 +93,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         true
     }
 
-    /// Whether nobody took the order up when it was given.
+    /// Whether the order is too old to be carried out.
     fn is_forgotten(&self, head: &Order) -> bool {
         let read = self.memory.order.as_ref();
         let is_begun = read.is_some_and(|read| read.head.id == head.id && read.is_begun);
@@ -101,7 +101,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         Timestamp::now().duration_since(head.at) > lasts
     }
 
-    /// Notes how far the order is.
+    /// Records the progress of the order.
     pub(super) fn begin_order(&mut self, state: OrderState, decision: &Decision) {
         let memory = &mut self.memory;
         let is_ours = memory.leads;
@@ -110,13 +110,11 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         };
         if is_ours && state == OrderState::Current && !read.is_begun {
             read.is_begun = true;
-            // Whoever orders may have fixed what FreeSWITCH refused.
-            memory
-                .troubles
-                .retain(|gateway, _| !decision.progress.to_do.contains(gateway));
+            // The operator may have fixed what FreeSWITCH refused.
+            memory.troubles.forget(&decision.progress.to_do);
         }
         let progress = &decision.progress;
-        let is_done = !is_ours || state == OrderState::Learned;
+        let is_done = !is_ours || state == OrderState::CarriedOut;
         let left = progress.to_do.len() + progress.on_its_way.len();
         memory.last_order = Some(OrderReport {
             id: read.head.id.clone(),
@@ -126,7 +124,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         });
     }
 
-    /// An order is over when nothing is left of it that can be done now.
+    /// Finishes the order when nothing is left of it that can be done now.
     pub(super) async fn finish_order(&mut self, decision: &Decision) {
         let name = self.switch.name().to_owned();
         let now = Instant::now();
@@ -154,8 +152,8 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             undone.insert(gateway.to_string(), reason.to_owned());
         }
         for gateway in &progress.to_do {
-            let trouble = memory.troubles.get(gateway).map(|trouble| trouble.reason.clone());
-            undone.insert(gateway.to_string(), trouble.unwrap_or_else(|| "not done".to_owned()));
+            let reason = memory.troubles.reason(gateway).unwrap_or("not done");
+            undone.insert(gateway.to_string(), reason.to_owned());
         }
         let id = shown(&read.head.id);
         match undone.len() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// Lets so many registrations begin in a second; the first ones at once.
+/// A token bucket: one second's worth of registrations may start together.
 pub(super) struct Pace {
     per_second: u32,
     left: f64,
@@ -21,7 +21,7 @@ impl Pace {
         }
     }
 
-    /// As many as may begin together.
+    /// How many registrations may start together.
     pub(super) fn burst(&self) -> usize {
         usize::try_from(self.per_second).unwrap_or(usize::MAX)
     }
@@ -39,3 +39,6 @@ impl Pace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,9 +7,8 @@ use tokio::time::Instant;
 
 use super::Executor;
 use super::act::ActionOutcome;
-use super::memory::{MAX_REFUSALS, Trouble};
-use super::switch::{Switch, Wanting};
-use crate::backoff::Backoff;
+use super::switch::{DesiredSource, Switch};
+use super::troubles::{Failure, Retry};
 use crate::control::{Control, Report};
 use crate::gateway::Desired;
 use crate::health::{self, Part};
@@ -17,52 +16,41 @@ use crate::metrics;
 use crate::reconcile::plan::{Action, Decision, Held};
 use crate::shown::shown;
 
-impl<S: Switch, W: Wanting> Executor<S, W> {
+impl<S: Switch, W: DesiredSource> Executor<S, W> {
     pub(super) fn record_outcome(&mut self, action: &Action, outcome: ActionOutcome) {
-        let (word, past) = match action {
+        let (verb, past) = match action {
             Action::Start { .. } => ("start", "started"),
             Action::Restart { .. } => ("restart", "restarted"),
             Action::Kill { .. } => ("kill", "killed"),
         };
         let (gateway, switch) = (action.gateway(), self.switch.name().to_owned());
         let domain = action.to().map_or("", |to| &*to.domain);
-        let (label, reason, refused) = match outcome {
-            ActionOutcome::Done => ("done", None, false),
-            ActionOutcome::Refused(reason) => ("refused", Some(reason), true),
-            ActionOutcome::Failed(reason) => ("failed", Some(reason), false),
+        let (label, failure) = match outcome {
+            ActionOutcome::Done => ("done", None),
+            ActionOutcome::Refused(reason) => ("refused", Some((Failure::Refused, reason))),
+            ActionOutcome::Failed(reason) => ("failed", Some((Failure::Temporary, reason))),
             ActionOutcome::Yielded => {
                 return tracing::debug!(%switch, %gateway, "left to another trunkd");
             }
             ActionOutcome::Interrupted => {
-                return tracing::debug!(%switch, %gateway, "could not {word}: the switch went away meanwhile");
+                return tracing::debug!(%switch, %gateway, "could not {verb}: the switch went away meanwhile");
             }
         };
-        ::metrics::counter!(metrics::RECONCILE_ACTIONS, "switch" => switch.clone(), "action" => word, "outcome" => label).increment(1);
-        let Some(reason) = reason else {
-            self.memory.troubles.remove(gateway);
+        ::metrics::counter!(metrics::RECONCILE_ACTIONS, "switch" => switch.clone(), "action" => verb, "outcome" => label).increment(1);
+        let Some((failure, reason)) = failure else {
+            self.memory.troubles.resolve(gateway);
             return tracing::info!(%switch, %gateway, domain, "{past}");
         };
-        let revision = action.to().map(|to| to.revision.clone());
-        let trouble = self.memory.troubles.entry(gateway.clone()).or_insert_with(|| Trouble {
-            revision: None,
-            reason: String::new(),
-            refusals: 0,
-            again: None,
-            backoff: Backoff::new(self.timing.first_retry, self.timing.most_retry),
-        });
-        let delay = trouble.backoff.delay();
-        trouble.refusals = if refused { trouble.refusals + 1 } else { 0 };
-        if trouble.refusals >= MAX_REFUSALS {
-            trouble.again = None;
-            tracing::error!(%switch, %gateway, domain, "could not {word}, and it is not tried again until it is edited, or until `trunkd apply`: {reason}");
-        } else {
-            trouble.again = Some(Instant::now() + delay);
-            if trouble.reason != reason {
-                tracing::warn!(%switch, %gateway, domain, "could not {word}, trying again: {reason}");
+        let troubles = &mut self.memory.troubles;
+        match troubles.record(action, failure, reason.clone(), Instant::now(), &self.timing) {
+            Retry::Later { is_new: false } => {}
+            Retry::Later { is_new: true } => {
+                tracing::warn!(%switch, %gateway, domain, "could not {verb}, trying again: {reason}");
+            }
+            Retry::Never => {
+                tracing::error!(%switch, %gateway, domain, "could not {verb}, and it is not tried again until it is edited, or until `trunkd apply`: {reason}");
             }
         }
-        trouble.revision = revision;
-        trouble.reason = reason;
     }
 
     /// Logs holds and conflicts once, and sets the health and the metrics.
@@ -74,7 +62,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         let wrong = held
             .map(ToString::to_string)
             .or_else(|| plan.conflicts.first().map(ToString::to_string))
-            .or_else(|| self.first_trouble());
+            .or_else(|| self.memory.troubles.summary());
         let state = match wrong {
             Some(_) => health::State::Degraded,
             None => health::State::Ok,
@@ -101,17 +89,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         }
     }
 
-    pub(super) fn first_trouble(&self) -> Option<String> {
-        let troubles = &self.memory.troubles;
-        let (gateway, trouble) = troubles.iter().min_by_key(|(name, _)| *name)?;
-        let more = match troubles.len() - 1 {
-            0 => String::new(),
-            more => format!(" (and {more} more: `trunkd status`)"),
-        };
-        Some(format!("gateway {gateway}: {}{more}", trouble.reason))
-    }
-
-    /// Writes down for `status` and `apply` how things stand.
+    /// Writes the report that `status` and `apply` show.
     pub(super) async fn report(&self, decision: &Decision, desired: &Arc<Desired>, control: &Control) {
         let (plan, memory) = (&decision.plan, &self.memory);
         let count = |wanted: fn(&Action) -> bool| plan.actions.iter().filter(|action| wanted(action)).count();
@@ -119,10 +97,8 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             .actions
             .iter()
             .filter_map(|action| Some((action.gateway().to_string(), action.to()?.revision.clone())));
-        let troubles = memory
-            .troubles
-            .iter()
-            .map(|(name, trouble)| (name.to_string(), trouble.reason.clone()));
+        let troubles = memory.troubles.iter();
+        let troubles = troubles.map(|(name, reason)| (name.to_string(), reason.to_owned()));
         let report = Report {
             mode: self.mode.as_str().to_owned(),
             paused: control.is_paused(self.switch.name()),
@@ -141,7 +117,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             pending: pending.collect(),
             last_order: memory.last_order.clone(),
         };
-        self.reporter.say(report).await;
+        self.reporter.set(report).await;
     }
 
     pub(super) fn held_back(&self, held: Option<&Held>, desired: &Arc<Desired>) -> BTreeSet<String> {

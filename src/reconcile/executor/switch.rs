@@ -1,6 +1,7 @@
 //! What the executor needs of a switch, and of the desired gateways.
 //!
-//! Traits, because `reconcile` and `ingest` are on one floor and don't know each other.
+//! These are traits because `reconcile` and `ingest` must not depend on each other, and so that tests
+//! can wait on a fake switch.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,46 +15,47 @@ use crate::reconcile::plan::Known;
 /// A switch, as the executor needs it.
 pub trait Switch: Send + Sync + 'static {
     fn name(&self) -> &str;
-    /// Whether what runs is known in full.
+    /// Whether the state of the switch is completely known.
     fn is_known(&self) -> bool;
-    /// Brings `known`, which is the only one that is ever brought up to date, to what runs.
-    fn learn(&self, known: &mut Known) -> Result<Learned, Unknown>;
-    /// Which live gateway of that name it has, if any: a number that its successor does not share. `Err` while nobody can tell.
+    /// Updates `known` to what runs. Always called with the same `known`, since only changes are applied.
+    fn refresh(&self, known: &mut Known) -> Result<Refreshed, Unknown>;
+    /// The instance number of the live gateway of that name; its successor gets another one. `Err` while
+    /// the state of the switch is not known.
     fn instance(&self, gateway: &GatewayName) -> Result<Option<u64>, Unknown>;
-    /// Tells of every change of these three.
+    /// Changes whenever one of the three above changes.
     fn changed(&self) -> watch::Receiver<u64>;
     /// The connection for commands.
     fn commands(&self) -> Option<(Commands, Changes)>;
-    /// Asks for the revisions of live gateways, and remembers the answers.
+    /// Reads the revisions of live gateways and remembers them.
     fn ask_revisions(
         &self,
         commands: &Commands,
         gateways: &[GatewayName],
     ) -> impl Future<Output = Result<Vec<Option<String>>, QueryError>> + Send;
-    /// Something is not as it was thought.
+    /// Reads the switch again, because something is not as expected.
     fn survey_soon(&self);
-    /// Nothing can be changed on it until what runs there was read again.
+    /// Marks the switch as unknown until it has been read again.
     fn not_ready(&self);
 }
 
-/// What is to be looked at again.
+/// What changed in `Known`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Learned {
-    /// Everything
-    Anew,
-    /// These gateways; with the profiles and the ghosts, which are few.
+pub enum Refreshed {
+    /// Anything may have changed.
+    All,
+    /// These gateways changed, and possibly profiles and ghosts.
     Changes(Vec<GatewayName>),
 }
 
-/// The switch is not connected, or not read yet.
+/// The switch is not connected or not read yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unknown;
 
 /// Where the desired gateways come from.
-pub trait Wanting: Send + Sync + 'static {
-    /// What Redis wants now; `None` when it cannot be read.
+pub trait DesiredSource: Send + Sync + 'static {
+    /// The desired gateways; `None` when Redis cannot be read.
     fn wanted(&self) -> impl Future<Output = Option<Wanted>> + Send;
-    /// Tells that it may have changed.
+    /// Changes whenever the desired gateways may have changed.
     fn changed(&self) -> watch::Receiver<u64>;
 }
 

@@ -1,4 +1,4 @@
-//! What other trunkd know: removals, and holds for a switch that this one can't see.
+//! What other trunkd know: removals, and holds for a switch that this trunkd cannot see.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,14 +7,15 @@ use tokio::time::Instant;
 
 use super::Executor;
 use super::orders::OrderState;
-use super::switch::{Switch, Wanting};
+use super::switch::{DesiredSource, Switch};
 use crate::control::{Control, OrderReport, Report};
 use crate::gateway::Desired;
 use crate::health::{self, Part};
 use crate::reconcile::plan::{Action, Authority, Held};
 
-impl<S: Switch, W: Wanting> Executor<S, W> {
-    /// What a switch is served that cannot be seen at the moment is told of too: a hold of that must be known, and released.
+impl<S: Switch, W: DesiredSource> Executor<S, W> {
+    /// Judges what a switch is served while its state is not known: that hold must be visible, and an
+    /// order must release it.
     pub(super) async fn serve_unseen(&mut self, order: OrderState, desired: &Arc<Desired>, control: &Control) {
         let name = self.switch.name().to_owned();
         let mut released = BTreeSet::new();
@@ -40,7 +41,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             && let Some(read) = &mut self.memory.order
             && read.changes.changes_nothing()
         {
-            // There was nothing to be done but to release it.
+            // The order only released the hold.
             read.is_finished = self.store.order_done(&name, &read.head).await.is_ok();
         }
         if order != OrderState::None
@@ -61,11 +62,11 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
             last_order: self.memory.last_order.clone(),
             ..Report::default()
         };
-        self.reporter.say(report).await;
+        self.reporter.set(report).await;
     }
 
-    /// The trunkd that changes the switch knows what it runs, and serves it just this: then it may be served so from here as well, though this one
-    /// was away when that was approved, or when it went bit by bit.
+    /// Whether the lease holder, which knows what the switch runs, already serves this state. Then it is
+    /// safe to serve here too, even if this trunkd was away when the removals were approved.
     pub(super) async fn others_agree(&mut self, desired: &Arc<Desired>) -> bool {
         let name = self.switch.name();
         let now = Instant::now();
@@ -84,7 +85,7 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         agree
     }
 
-    /// Learns which gateways went lately, from whatever trunkd knew it; and tells of those that only this one knows.
+    /// Reads the recent removals of all trunkd, and shares those that only this trunkd knows.
     pub(super) async fn read_removals(&mut self, desired: &Arc<Desired>) {
         let (name, now) = (self.switch.name(), Instant::now());
         let is_fresh = |read: Instant| now.duration_since(read) < self.timing.interval;
@@ -97,9 +98,10 @@ impl<S: Switch, W: Wanting> Executor<S, W> {
         self.memory.removals_read = is_read.then_some(now);
     }
 
-    /// Removals that nobody ordered are written down before they are done; those that cannot be are not done.
+    /// Records unordered removals in Redis before they are done. If that fails, they are not done.
     pub(super) async fn record_removals(&self, mut actions: Vec<(Action, Authority)>) -> Vec<(Action, Authority)> {
-        let is_counted = |(action, word): &(Action, Authority)| action.to().is_none() && *word == Authority::Redis;
+        let is_counted =
+            |(action, authority): &(Action, Authority)| action.to().is_none() && *authority == Authority::Redis;
         let counted = actions.iter().filter(|action| is_counted(action));
         let removals: Vec<_> = counted.map(|(action, _)| action.gateway().clone()).collect();
         if removals.is_empty() {
