@@ -20,7 +20,7 @@ const LOOKS: u32 = 4;
 /// The longest lease that any trunkd takes. A longer one was set by something else, or by hand.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The lease of one switch, as one trunkd sees it. One task calls [`Lease::renew`]; any task may call
+/// The lease of one switch, as one trunkd sees it. One task calls [`Lease::renew_or_take`]; any task may call
 /// [`Lease::term`].
 pub struct Lease {
     store: Store,
@@ -91,7 +91,7 @@ impl Lease {
     ///
     /// # Errors
     /// [`StoreError`]. We then keep the lease for the rest of its time.
-    pub async fn renew(&self) -> Result<(), StoreError> {
+    pub async fn renew_or_take(&self) -> Result<(), StoreError> {
         let asked = Instant::now();
         let mut found = self.renew().await?;
         if found == Found::Nobodys && self.may_take() {

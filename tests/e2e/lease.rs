@@ -115,17 +115,17 @@ async fn while_another_has_the_lease_nothing_is_changed_and_its_end_is_noticed()
 async fn a_lease_that_cannot_be_renewed_ends_by_its_holders_own_clock() {
     let redis = RedisServer::start().await;
     let lease = lease(&redis, "a", Duration::from_millis(600)).await;
-    lease.renew().await.unwrap();
+    lease.renew_or_take().await.unwrap();
     let first = lease.term().expect("nobody else has it");
-    lease.renew().await.unwrap();
+    lease.renew_or_take().await.unwrap();
     assert_eq!(lease.term(), Some(first), "renewed, it is the same");
     redis.sigstop();
-    assert!(lease.renew().await.is_err());
+    assert!(lease.renew_or_take().await.is_err());
     eventually("it is over", async || lease.term(), Option::is_none).await;
     redis.sigcont();
     eventually(
         "it is taken again",
-        async || lease.renew().await.map(|()| lease.term()).ok().flatten(),
+        async || lease.renew_or_take().await.map(|()| lease.term()).ok().flatten(),
         Option::is_some,
     )
     .await;
@@ -141,21 +141,21 @@ async fn a_lease_that_redis_lost_is_nobody_elses_before_its_time() {
     let redis = RedisServer::start().await;
     let length = Duration::from_secs(4);
     let (a, b) = (lease(&redis, "a", length).await, lease(&redis, "b", length).await);
-    a.look().await.unwrap();
-    b.look().await.unwrap();
+    a.renew_or_take().await.unwrap();
+    b.renew_or_take().await.unwrap();
     assert_eq!((b.term(), b.other().as_deref()), (None, Some("a")));
     let mut connection = redis.connection().await;
     redis::cmd("FLUSHALL").exec_async(&mut connection).await.unwrap();
-    b.look().await.unwrap();
+    b.renew_or_take().await.unwrap();
     assert!(b.term().is_none() && a.term().is_some(), "its holder does not know yet");
-    a.look().await.unwrap();
-    b.look().await.unwrap();
+    a.renew_or_take().await.unwrap();
+    b.renew_or_take().await.unwrap();
     assert!(b.term().is_none() && a.term().is_some());
     // Lost together with its holder, it is over at its time.
     redis::cmd("FLUSHALL").exec_async(&mut connection).await.unwrap();
     eventually(
         "the other takes it",
-        async || b.look().await.map(|()| b.term()).ok().flatten(),
+        async || b.renew_or_take().await.map(|()| b.term()).ok().flatten(),
         Option::is_some,
     )
     .await;
@@ -167,13 +167,13 @@ async fn a_lease_that_is_given_up_is_another_ones_at_once() {
     let redis = RedisServer::start().await;
     let length = Duration::from_secs(3600);
     let (a, b) = (lease(&redis, "a", length).await, lease(&redis, "b", length).await);
-    a.look().await.unwrap();
-    b.look().await.unwrap();
+    a.renew_or_take().await.unwrap();
+    b.renew_or_take().await.unwrap();
     a.release().await.unwrap();
     assert!(a.term().is_none());
-    b.look().await.unwrap();
+    b.renew_or_take().await.unwrap();
     assert!(b.term().is_some());
-    a.look().await.unwrap();
+    a.renew_or_take().await.unwrap();
     assert_eq!((a.term(), a.other().as_deref()), (None, Some("b")));
 }
 

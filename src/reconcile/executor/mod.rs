@@ -308,7 +308,7 @@ async fn hold<S: Switch>(lease: Arc<Lease>, switch: Arc<S>) {
         changed.mark_unchanged();
         if switch.is_known() {
             // The store has logged any Redis error.
-            let _ = lease.renew().await;
+            let _ = lease.renew_or_take().await;
             gauge(&lease);
             sleep(lease.interval()).await;
         } else {
