@@ -160,7 +160,7 @@ impl LastGood {
         let (head, body) = (&bytes[..end], &bytes[end + 1..]);
         let sum = head
             .strip_prefix(MAGIC.as_bytes())
-            .ok_or(damaged("it is none of this version's"))?;
+            .ok_or(damaged("it is from another version"))?;
         if sum.trim_ascii() != checksum(body).as_bytes() {
             return Err(damaged("its checksum is wrong"));
         }

@@ -55,7 +55,7 @@ fn check_value(spec: &ParamSpec, value: &str) -> Option<Fault> {
         Kind::UriParameters => check_uri_parameters(value),
         Kind::Networks => check_networks(value).or_else(|| check_white_space(value)),
         Kind::Bool if !is_true(value) && !is_false(value) => Some(Fault::new(
-            "is neither true nor false; FreeSWITCH takes it for false",
+            "is neither true nor false; FreeSWITCH reads it as false",
             "write true or false",
         )),
         Kind::Bool | Kind::Transport | Kind::User | Kind::Header | Kind::Text => check_white_space(value),
@@ -68,11 +68,11 @@ fn check_white_space(value: &str) -> Option<Fault> {
     let invisible = || value.chars().enumerate().find(|(_, c)| !is_harmless(*c));
     if let Some((at, c)) = (!is_plain).then(invisible).flatten() {
         let reason = format!(
-            "holds the invisible character U+{:04X} (character {})",
+            "contains the invisible character U+{:04X} (character {})",
             u32::from(c),
             at + 1
         );
-        return Some(Fault::new(reason, "remove it, or type the value anew"));
+        return Some(Fault::new(reason, "remove it, or type the value again"));
     }
     (value.trim() != value).then(|| {
         Fault::new(
@@ -84,7 +84,7 @@ fn check_white_space(value: &str) -> Option<Fault> {
 
 fn placeholder_fault() -> Fault {
     Fault::new(
-        "holds a placeholder that nothing fills in: FreeSWITCH gets the text itself",
+        "contains a placeholder that nothing replaces: FreeSWITCH gets it literally",
         "write the value that was meant",
     )
 }

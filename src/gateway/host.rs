@@ -207,7 +207,7 @@ fn check_characters(text: &str) -> Result<(), Fault> {
         let place = at + 1;
         if !is_harmless(c) {
             let reason = format!("has the invisible character U+{number:04X} (character {place})");
-            return Err(Fault::new(reason, "remove it, or type the value anew"));
+            return Err(Fault::new(reason, "remove it, or type the value again"));
         }
         match c {
             ' ' => {

@@ -28,7 +28,7 @@ pub(super) fn unknown_nodes(nodes: &[String], switches: &BTreeSet<String>) -> Op
     let reason = if unknown.len() == nodes.len() {
         format!("names no switch of the settings ({names}), so this gateway is on no switch")
     } else {
-        format!("names {names}, which is no switch of the settings")
+        format!("names {names}, which is not a switch in the settings")
     };
     let fix = match meant(first, switches) {
         Some(meant) => format!("did you mean '{}'?", shown(meant)),
@@ -74,7 +74,7 @@ mod tests {
         );
         assert_eq!(
             said(&["fs1", "fs-berlni"]).as_deref(),
-            Some("names 'fs-berlni', which is no switch of the settings; did you mean 'fs-berlin'?")
+            Some("names 'fs-berlni', which is not a switch in the settings; did you mean 'fs-berlin'?")
         );
         assert_eq!(
             said(&["a", "b", "c", "d", "e"]).as_deref(),

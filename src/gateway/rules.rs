@@ -171,11 +171,11 @@ fn digest(values: &Values<'_>) -> Vec<Note> {
     };
     let name = values.get(name_param).unwrap_or("FreeSWITCH");
     if name.contains(':') {
-        let reason = "holds a ':', which ends the name in FreeSWITCH's digest credentials";
+        let reason = "contains a ':', which ends the name in FreeSWITCH's digest credentials";
         notes.push(Fault::new(reason, "use an account name without ':'").at(needed, name_param));
     }
     if name.contains('"') {
-        let reason = "holds a quotation mark, which ends the name in the Authorization header";
+        let reason = "contains a quotation mark, which ends the name in the Authorization header";
         notes.push(warning(name_param, reason, "use an account name without '\"'"));
     }
     let Some(password) = values.get("password") else {

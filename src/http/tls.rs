@@ -27,7 +27,7 @@ pub enum TlsError {
         path.display()
     )]
     Damaged { key: &'static str, path: PathBuf },
-    #[error("http.tls.{key}: {} holds no certificate; it must be PEM, with BEGIN CERTIFICATE lines", path.display())]
+    #[error("http.tls.{key}: {} contains no certificate; it must be PEM, with BEGIN CERTIFICATE lines", path.display())]
     NoCertificate { key: &'static str, path: PathBuf },
     #[error(
         "http.tls.key: {} holds no private key that is ready to use; it must be PEM, and not encrypted \

@@ -60,7 +60,7 @@ impl ReplyBudget {
         self.bytes = bytes;
         match is_more && now > MAX_UNFINISHED_BYTES {
             true => Err(Refusal::TooLarge(
-                "too many bytes at once",
+                "too many bytes in all replies",
                 MAX_UNFINISHED_BYTES.to_string(),
             )),
             false => Ok(()),

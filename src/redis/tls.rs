@@ -65,7 +65,7 @@ fn authorities(path: &Path, bytes: &[u8]) -> Result<RootCertStore, StoreError> {
             file_error(
                 "ca",
                 path,
-                &format!("holds a certificate that cannot be an authority's: {error}"),
+                &format!("contains a certificate that cannot be an authority's: {error}"),
             )
         })?;
     }
@@ -84,7 +84,7 @@ fn with_client_certificate(
         file_error(
             "key",
             key,
-            "holds no private key that trunkd can use: it must be PEM, and not encrypted",
+            "contains no private key that trunkd can use: it must be PEM, and not encrypted",
         )
     })?;
     config.with_client_auth_cert(chain, private).map_err(|error| {
@@ -110,7 +110,7 @@ fn chain(key: &str, path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'sta
         _ => Err(file_error(
             key,
             path,
-            "holds no certificate, or a damaged one: it must be PEM, with BEGIN CERTIFICATE lines",
+            "contains no certificate, or a damaged one: it must be PEM, with BEGIN CERTIFICATE lines",
         )),
     }
 }

@@ -93,7 +93,7 @@ fn read_switch_password(switch: &mut SwitchSettings, origin: &dyn Fn(&str) -> Or
     if switch.password.expose_secret().chars().any(char::is_control) {
         return invalid(
             "password",
-            "it holds a control character or a line break, which FreeSWITCH can't read".to_owned(),
+            "it contains a control character or a line break, which FreeSWITCH can't read".to_owned(),
         );
     }
     Ok(())
@@ -139,7 +139,7 @@ fn credentials(text: &str) -> Result<Vec<Credential>, String> {
     let pairs: Vec<Credential> = pairs.collect::<Result<_, _>>()?;
     // An empty list would ask nobody for credentials.
     if pairs.is_empty() {
-        Err("it holds no `user:password` line".to_owned())
+        Err("it has no `user:password` line".to_owned())
     } else {
         Ok(pairs)
     }

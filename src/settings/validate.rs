@@ -114,7 +114,7 @@ fn check_redis(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsErro
             } else {
                 "redis.password"
             };
-            return invalid(key, "`redis.url` holds a password too: keep one of them".to_owned());
+            return invalid(key, "`redis.url` has a password too: keep one of them".to_owned());
         }
     }
     if let Some(sentinel) = &redis.sentinel {

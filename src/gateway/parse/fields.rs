@@ -19,7 +19,7 @@ pub(super) fn read_params(report: &mut Report<'_>, spellings: [Option<(&'static 
             continue;
         }
         if params::param(&name).is_none() {
-            let reason = "FreeSWITCH does not know this param and ignores it in silence";
+            let reason = "FreeSWITCH does not know this param and silently ignores it";
             report.warn(place(key, &name), reason, fix_for_param(&name));
         }
         let Some(mut value) = scalar(report, || place(key, &name), json) else {
@@ -66,7 +66,7 @@ pub(super) fn read_variables(
         if name.eq_ignore_ascii_case(REVISION_VARIABLE) {
             report.error(
                 place(),
-                "trunkd keeps this variable for itself",
+                "this variable is reserved for trunkd",
                 "rename it, or leave it out",
             );
             continue;
@@ -96,9 +96,9 @@ pub(super) fn read_variables(
 pub(super) fn unexpanded(name: &str) -> (&'static str, &'static str) {
     let fix = "write the value itself, or set the variable in the dialplan";
     match caller_profile_field(name) {
-        Some(_) => ("holds ${…}, which is not expanded: the text is used as it stands", fix),
+        Some(_) => ("contains ${…}, which is not expanded: the text is used literally", fix),
         None => (
-            "holds ${…}, and FreeSWITCH does not set a gateway's variable to such a value",
+            "contains ${…}, and FreeSWITCH does not set a gateway's variable to such a value",
             fix,
         ),
     }
@@ -136,7 +136,7 @@ pub(super) fn read_direction<'a>(
             }
             ("direction", Json::String(word)) if word.eq_ignore_ascii_case("both") => {}
             ("direction", _) => {
-                let reason = "is none of inbound, outbound and both: FreeSWITCH would set the variable on no call";
+                let reason = "is not inbound, outbound or both: FreeSWITCH would set the variable on no call";
                 report.error(format!("{place}.direction"), reason, "write inbound, outbound or both");
                 bad = true;
             }

@@ -12,7 +12,7 @@ use crate::gateway::param_values::place;
 pub(super) const MAX_ITEMS: usize = 1000;
 
 pub(super) fn warn_repeated(report: &mut Report<'_>, field: String) {
-    report.warn(field, "is given more than once; the last one counts", "give it once");
+    report.warn(field, "is given more than once; the last one wins", "give it once");
 }
 
 /// Members of one object that may come in two spellings.
@@ -114,7 +114,7 @@ pub(super) fn carried(report: &mut Report<'_>, place: impl Fn() -> String, what:
         return true;
     };
     let reason = format!(
-        "{what} holds the control character U+{:04X} (character {})",
+        "{what} contains the control character U+{:04X} (character {})",
         u32::from(c),
         at + 1
     );

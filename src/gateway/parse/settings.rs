@@ -93,7 +93,7 @@ pub(super) fn read_nodes(report: &mut Report<'_>, json: Option<Json<'_>>, policy
         match item {
             Json::String(node) if !node.is_empty() && !node.contains(is_forbidden) => nodes.push(node),
             Json::String(_) => {
-                report.error(format!("nodes[{at}]"), "is empty or holds a control character", FIX);
+                report.error(format!("nodes[{at}]"), "is empty or contains a control character", FIX);
             }
             other => report.error(
                 format!("nodes[{at}]"),

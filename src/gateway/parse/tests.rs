@@ -195,7 +195,7 @@ fn a_variable_has_a_direction() {
 fn the_variable_of_the_revision_is_reserved() {
     for name in ["trunkd_revision", "Trunkd_Revision"] {
         let json = format!(r#"{{"param":{{"register":false}},"variables":{{"{name}":"1"}}}}"#);
-        refused(&json, "trunkd keeps this variable for itself");
+        refused(&json, "this variable is reserved for trunkd");
     }
     refused(
         r#"{"param":{"register":false},"variables":{"":"1"}}"#,
@@ -351,11 +351,11 @@ fn what_xml_and_sip_cannot_carry_is_refused() {
     ] {
         refused(
             &ip(&format!(r#""proxy":"a{c}b""#)),
-            "param.proxy: the value holds the control character U+",
+            "param.proxy: the value contains the control character U+",
         );
         refused(
             &ip(&format!(r#""a{c}":"b""#)),
-            "the name holds the control character U+",
+            "the name contains the control character U+",
         );
         let variable =
             |name: &str, value: &str| format!(r#"{{"param":{{"register":false}},"variables":{{"{name}":"{value}"}}}}"#);
@@ -492,7 +492,7 @@ fn what_freeswitch_would_pass_on_by_mistake_is_a_warning() {
     clean(&ip(r#""rfc-5626":true,"reg-id":1"#));
     warned(
         &ip(r#""caller-id-in-from":"y""#),
-        "is neither true nor false; FreeSWITCH takes it for false",
+        "is neither true nor false; FreeSWITCH reads it as false",
     );
 }
 

@@ -16,7 +16,7 @@ pub(super) fn register_transport(values: &Values<'_>) -> Vec<Note> {
     let error = |reason, fix| vec![Fault::new(reason, fix).at(Severity::Error, NAME)];
     match (transport(value), tls) {
         (None, _) => error(
-            "is no transport of FreeSWITCH's; it would drop the gateway",
+            "is not a transport that FreeSWITCH knows; it would drop the gateway",
             "write udp, tcp, tls or sctp",
         ),
         (Some(Transport::Tls), Some(Some(false))) => error(
@@ -49,7 +49,7 @@ pub(super) fn host_transports(values: &Values<'_>) -> Vec<Note> {
             let host = values.host(param)?;
             let word = if host.is_sips { "tls" } else { host.transport()? };
             let Some(used) = Transport::of_word(word) else {
-                let reason = "has a ;transport= that is no transport of FreeSWITCH's: nothing is sent (503)";
+                let reason = "has a ;transport= that FreeSWITCH doesn't know: nothing is sent (503)";
                 return Some(warning(param, reason, "write udp, tcp, tls or sctp"));
             };
             if used == Transport::Tls && !has_tls {

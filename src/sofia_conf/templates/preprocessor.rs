@@ -205,7 +205,7 @@ fn examine_directive(
     let at = name.checked_sub(1).filter(|at| line.text.as_bytes()[*at] == b'<');
     let Some(at) = at else {
         if !line.is_inside_comment(name) {
-            let reason = "FreeSWITCH drops a line that holds the letters X-PRE-PROCESS and is no directive whole";
+            let reason = "FreeSWITCH drops any line that contains X-PRE-PROCESS, even if it is not a directive";
             report(name, reason, "give those letters a line of their own, or remove them");
         }
         return None;
