@@ -20,7 +20,7 @@ use crate::gateway::{Gateway, GatewayName, ProfileName, RevisionKey, former_revi
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Want {
     pub profile: ProfileName,
-    /// Of its meaning to FreeSWITCH.
+    /// A digest of everything that matters to FreeSWITCH.
     pub revision: String,
     /// The revisions of the same version under keys that were replaced since. A gateway that runs
     /// with one of them is not restarted.
@@ -92,8 +92,8 @@ impl Actual {
     }
 }
 
-/// One change of one gateway. In JSON: `{"action": "restart", "gateway": …, "from": {…}, "to":
-/// {…}}`.
+/// One change of one gateway. In JSON:
+/// `{"action": "restart", "gateway": …, "from": {…}, "to": {…}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 pub enum Action {
