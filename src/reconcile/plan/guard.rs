@@ -186,9 +186,9 @@ pub fn judge(
     }
 }
 
-/// Judges restarts of gateways whose revision was made with an unknown key. Nobody can tell whether
-/// they changed, and a lost key is more likely than many edits. The limit is that of removals, and
-/// all of two or more are always held.
+/// Judges restarts of gateways whose revision was made with an unknown key. They may not have
+/// changed, and a lost key is more likely than many edits. The limit is that of removals, and all
+/// of two or more are always held.
 pub(super) fn judge_unknown_key(ours: usize, restarts: BTreeSet<GatewayName>, limits: &Limits) -> Option<Hold> {
     let count = restarts.len();
     let is_flood = count > limits.of(ours) || (count >= 2 && count >= ours);

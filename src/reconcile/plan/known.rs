@@ -97,7 +97,7 @@ impl Known {
     ) -> Plan {
         let mut plan = differences.plan(wants, &self.actual, adopt);
         let is_left = |name: &GatewayName| self.unsettled.contains(name) || desired.refused().contains_key(name);
-        // Nobody knows which gateways an unreadable domain has.
+        // The gateways of an unreadable domain are unknown, so nothing is killed.
         let is_blind = |action: &Action| matches!(action, Action::Kill { .. }) && desired.has_unreadable_domain();
         plan.actions
             .retain(|action| !is_left(action.gateway()) && !is_blind(action));
