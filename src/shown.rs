@@ -22,8 +22,8 @@ pub fn shown(text: &str) -> Shown<'_> {
     }
 }
 
-/// Like [`shown`], for a whole line (an error, a note) that may quote several foreign texts. It is cut
-/// at [`MAX_LINE_BYTES`].
+/// Like [`shown`], for a whole line (an error, a note) that may quote several foreign texts. It is
+/// cut at [`MAX_LINE_BYTES`].
 pub fn shown_line(text: &str) -> Shown<'_> {
     Shown {
         text,
@@ -73,8 +73,8 @@ fn write_escaped(text: &str, to: &mut impl fmt::Write) -> fmt::Result {
     Ok(())
 }
 
-/// The last resort for lines that may quote foreign text anywhere: escapes everything that acts on a
-/// terminal, except line breaks and colours (SGR), which are ours.
+/// The last resort for lines that may quote foreign text anywhere: escapes everything that acts on
+/// a terminal, except line breaks and colours (SGR), which are ours.
 pub fn shown_lines(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut rest = text;

@@ -388,9 +388,9 @@ impl ServedState {
         }
     }
 
-    /// Notes since when the switch is known not to run gateways that it would lose. A booting switch
-    /// runs nothing yet and will load what it is served. So the profile must run, with at least one
-    /// of its gateways that stay.
+    /// Notes since when the switch is known not to run gateways that it would lose. A booting
+    /// switch runs nothing yet and will load what it is served. So the profile must run, with at
+    /// least one of its gateways that stay.
     fn watch_absent(&mut self, question: &Question<'_>, now: Instant) {
         let before = std::mem::take(&mut self.absent);
         let Some(runs) = &self.runs else { return };
