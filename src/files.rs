@@ -1,4 +1,4 @@
-//! Files that somebody else may have put there: opened without waiting, and only if they are what they should be.
+//! Opens files that others may have put there: never blocks, and accepts only regular files.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -8,10 +8,10 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 
-/// Write permission of the group and of everybody else.
+/// Write permission for the group and others.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Why a file or folder is not used. Names neither: the caller does.
+/// Why a file or folder is refused. The caller adds the path.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     #[error(transparent)]
@@ -35,16 +35,16 @@ impl From<FileError> for io::Error {
     }
 }
 
-/// Reads a file that an operator wrote. It may be a symbolic link, as configuration often is.
+/// Reads a file that an operator wrote. It may be a symbolic link, as config files often are.
 ///
 /// # Errors
-/// [`FileError`] when it is no regular file, or longer than `most` bytes.
+/// [`FileError`] if it is not a regular file or is longer than `most` bytes.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
     let file = open(path, OpenOptions::new().read(true), OFlag::empty())?;
     read_all(&file, most)
 }
 
-/// Reads a file that trunkd wrote: no symbolic link, and nobody else could have changed it.
+/// Reads a file that trunkd wrote. Refuses symbolic links and files that others could have changed.
 ///
 /// # Errors
 /// [`FileError`].
@@ -54,21 +54,21 @@ pub fn read_own(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
     read_all(&file, most)
 }
 
-/// Opens a file of trunkd's own, never through a symbolic link.
+/// Opens one of trunkd's own files, never through a symbolic link.
 ///
 /// # Errors
-/// [`FileError`] when it is no regular file.
+/// [`FileError`] if it is not a regular file.
 pub fn open_own(path: &Path, options: &mut OpenOptions) -> Result<File, FileError> {
     open(path, options, OFlag::O_NOFOLLOW)
 }
 
-/// That nobody but trunkd's user, or root, may change it.
+/// Checks that only trunkd's user or root can change it.
 ///
 /// # Errors
 /// [`FileError::Exposed`], [`FileError::Owner`].
 pub fn check_access(metadata: &Metadata) -> Result<(), FileError> {
     let (owner, user) = (metadata.uid(), geteuid().as_raw());
-    // Root reads what a service's user kept.
+    // Root may read files that belong to the service's user.
     if owner != user && owner != 0 && user != 0 {
         return Err(FileError::Owner { owner, user });
     }
@@ -80,7 +80,7 @@ pub fn check_access(metadata: &Metadata) -> Result<(), FileError> {
 }
 
 fn open(path: &Path, options: &mut OpenOptions, more: OFlag) -> Result<File, FileError> {
-    // Looked at before it is opened, too: opening a device may have effects.
+    // Checked before it is opened as well: opening a device may have side effects.
     let found = match more.contains(OFlag::O_NOFOLLOW) {
         true => path.symlink_metadata(),
         false => path.metadata(),
@@ -90,7 +90,7 @@ fn open(path: &Path, options: &mut OpenOptions, more: OFlag) -> Result<File, Fil
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
     }
-    // Opening a FIFO would wait for its other end.
+    // Without O_NONBLOCK, opening a FIFO would wait for the other end.
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | more;
     let file = options.custom_flags(flags.bits()).open(path)?;
     check_kind(&file.metadata()?)?;
@@ -116,7 +116,7 @@ fn read_all(file: &File, most: u64) -> Result<Vec<u8>, FileError> {
         return too_large(bytes);
     }
     let mut content = Vec::new();
-    // It may grow while it is read.
+    // The file may grow while it is read.
     file.take(most + 1).read_to_end(&mut content)?;
     match content.len() as u64 {
         read if read > most => too_large(read),

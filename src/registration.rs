@@ -1,6 +1,6 @@
 //! Registration and ping states of a gateway, in FreeSWITCH's own words (FACTS 31).
 //!
-//! A word that only a newer FreeSWITCH knows is passed through as it is.
+//! A word from a newer FreeSWITCH that trunkd does not know is passed through unchanged.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -73,7 +73,7 @@ words! {
         /// The 200 arrived; REGED follows at the next tick (FACTS 24).
         Register = "REGISTER",
         Reged = "REGED",
-        /// Killed; its un-REGISTER is on its way (FACTS 22).
+        /// Killed; its un-REGISTER is pending (FACTS 22).
         Unregister = "UNREGISTER",
         Failed = "FAILED",
         FailWait = "FAIL_WAIT",
@@ -99,14 +99,15 @@ words! {
 pub enum Pinged {
     Yes,
     No,
-    /// Only a snapshot says.
+    /// Unknown until a snapshot.
     Unknown,
 }
 
-/// Whether a gateway can carry calls; `None` when that is unknown. `before` is the previous result.
+/// Whether a gateway can carry calls; `None` if unknown. `before` is the previous result.
 ///
-/// A gateway that registers again goes through UNREGED, TRYING and REGISTER with the ping status UP. FreeSWITCH checks
-/// only that status before an outgoing call, so this is no outage (FACTS 39).
+/// When a gateway registers again, it goes through UNREGED, TRYING and REGISTER while the ping
+/// status stays UP. FreeSWITCH checks only the ping status before an outgoing call, so this is not
+/// an outage (FACTS 39).
 pub fn is_usable(state: &State, ping: Option<&PingStatus>, pinged: Pinged, before: Option<bool>) -> Option<bool> {
     let is_up = ping == Some(&PingStatus::Up);
     match state {
@@ -123,7 +124,7 @@ pub fn is_usable(state: &State, ping: Option<&PingStatus>, pinged: Pinged, befor
     }
 }
 
-/// The calls of a gateway since it was started (FACTS 41).
+/// The gateway's calls since it was started (FACTS 41).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calls {
     #[serde(rename = "in")]

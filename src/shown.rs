@@ -1,16 +1,16 @@
-//! Makes foreign text safe to show: on a terminal, in a log line, on a page.
+//! Makes foreign text safe to show on a terminal, in a log line or on a page.
 //!
-//! A carrier's reason phrase, a gateway's name, a reply of Redis or an HTTP header can contain escape
-//! sequences, characters that reorder or hide text, or a megabyte. Store such text unchanged; show it
-//! through [`shown`].
+//! A carrier's reason phrase, a gateway's name, a Redis reply or an HTTP header can contain escape
+//! sequences, characters that reorder or hide text, or a megabyte of data. Store such text
+//! unchanged; show it through [`shown`].
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
-/// How much of one text is shown, in bytes of the original. A reason phrase, a host name or an error
-/// fits; a hostile megabyte does not fill the terminal or the log.
+/// The most that is shown of one text, in bytes of the original. A reason phrase, a host name or an
+/// error fits, but a hostile megabyte does not fill the terminal or the log.
 pub const MAX_SHOWN_BYTES: usize = 256;
 
-/// How much is shown of a line of ours that quotes foreign text, in bytes.
+/// The most that is shown of one of our lines that quotes foreign text, in bytes.
 pub const MAX_LINE_BYTES: usize = 4096;
 
 /// Displays `text` on one line. Control, formatting and invisible characters become `\u{…}`. A text
@@ -22,8 +22,8 @@ pub fn shown(text: &str) -> Shown<'_> {
     }
 }
 
-/// Like [`shown`], for a whole line (an error, a note) that may quote several foreign texts. It is cut
-/// at [`MAX_LINE_BYTES`].
+/// Like [`shown`], for a whole line (an error, a note) that may quote several foreign texts. It is
+/// cut at [`MAX_LINE_BYTES`].
 pub fn shown_line(text: &str) -> Shown<'_> {
     Shown {
         text,
@@ -73,8 +73,8 @@ fn write_escaped(text: &str, to: &mut impl fmt::Write) -> fmt::Result {
     Ok(())
 }
 
-/// The last resort for lines that may quote foreign text anywhere: escapes everything that acts on a
-/// terminal, except line breaks and colours (SGR), which are ours.
+/// The last resort for lines that may quote foreign text anywhere: escapes everything that acts on
+/// a terminal, except line breaks and colours (SGR), which are ours.
 pub fn shown_lines(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut rest = text;
@@ -103,11 +103,11 @@ fn colour_len(text: &str) -> usize {
     }
 }
 
-/// JSON in which everything that acts on a terminal is written as `\u…`. That changes no value.
+/// JSON with everything that acts on a terminal written as `\u…`. No value changes.
 pub fn shown_json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
-        // Outside its strings, this JSON has no control characters but line breaks.
+        // Outside its strings, this JSON has no control characters except line breaks.
         if c == '\n' || is_harmless(c) {
             safe.push(c);
             continue;

@@ -1,4 +1,4 @@
-//! A batch of events as `apply.lua` takes it.
+//! Packs a batch of events for `apply.lua`.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,11 +6,11 @@ use redis::Cmd;
 
 use super::change::{Change, Observation};
 
-/// Sequences in one block of bits that mark which had their effect. Small, so that a single event costs
-/// little.
+/// Sequences per block of seen-bits. A bit marks an event that was applied. Blocks are small, so
+/// that a single event is cheap.
 const SEEN_BITS: u64 = 512;
 
-/// A batch as `apply.lua` takes it, which says what is what.
+/// A batch in the format that `apply.lua` describes.
 pub(super) struct Packed<'a> {
     touched: Vec<u8>,
     events: Vec<u8>,
@@ -19,7 +19,7 @@ pub(super) struct Packed<'a> {
     rows: Vec<String>,
 }
 
-/// What `apply.lua` does with an event.
+/// Operations in `apply.lua`.
 const SET: u8 = 1;
 const DELETE: u8 = 2;
 const NOTE: u8 = 3;
@@ -87,7 +87,7 @@ impl<'a> Packed<'a> {
     }
 }
 
-/// Exact up to 2^53, as all numbers are in Lua.
+/// Exact up to 2^53, as are all numbers in Lua.
 #[allow(
     clippy::cast_precision_loss,
     reason = "a switch that fires a million events a second comes so far in 285 years"
@@ -96,7 +96,7 @@ fn lua_number(number: u64) -> [u8; 8] {
     (number as f64).to_le_bytes()
 }
 
-/// Which rows of a batch a later one replaces: the hashes need only that one.
+/// Which rows of a batch are replaced by a later one: only the last one is written to the hashes.
 pub(super) fn replaced(batch: &[impl AsRef<Observation>]) -> Vec<bool> {
     let mut replaced = vec![false; batch.len()];
     let mut later: HashMap<&str, u64> = HashMap::with_capacity(batch.len());
@@ -107,12 +107,12 @@ pub(super) fn replaced(batch: &[impl AsRef<Observation>]) -> Vec<bool> {
                 replaced[index] = *mark >= observation.mark;
                 *mark = observation.mark.max(*mark);
             }
-            // A row that follows holds it; one that stands before it has the value.
+            // A later row contains it; an earlier one has the value.
             Change::Note(_) => {
                 let later = later.get(&*observation.gateway);
                 replaced[index] = later.is_some_and(|mark| *mark >= observation.mark);
             }
-            // What stands before it decides whose value it finds.
+            // The events before it decide which value it finds.
             Change::Delete => drop(later.remove(&*observation.gateway)),
             Change::Nothing => {}
         }

@@ -1,4 +1,4 @@
-//! What is written to the observed state, and what is read of it.
+//! The values that are written to the observed state, and those read from it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,14 +14,15 @@ use super::row::Row;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     Set(Arc<Row>),
-    /// The row alone: the event says nothing of the state, so the value in the gateways hash stays.
+    /// Only the row changes. The event does not carry the state, so the value in the gateways hash
+    /// stays.
     Note(Arc<Row>),
     Delete,
-    /// The event says nothing of the gateway's state.
+    /// The event does not carry the gateway's state.
     Nothing,
 }
 
-/// One event, and what is to become of it.
+/// One event, and what to do with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
     pub sequence: u64,
@@ -30,9 +31,10 @@ pub struct Observation {
     /// The newest sequence that the change reflects; see `ingest::view`.
     pub mark: u64,
     pub json: Bytes,
-    /// Whether the event goes to the channel and the list, once; not when it had to be dropped there while Redis was away.
+    /// Whether the event goes to the channel and the list, once. False if it had to be dropped
+    /// there while Redis was away.
     pub announce: bool,
-    /// Its sequence is not to be believed: it says nothing of how far the switch is.
+    /// The sequence cannot be trusted: it does not show how far the switch is.
     pub is_odd: bool,
 }
 
@@ -42,17 +44,18 @@ impl AsRef<Self> for Observation {
     }
 }
 
-/// What a batch did.
+/// The result of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applied {
     Done {
         applied: u64,
         older: u64,
         repeated: u64,
-        /// Redis knows another run of the switch than this.
+        /// Redis knows another run of the switch.
         of_other_run: bool,
     },
-    /// Redis no longer knows the switch, so it lost its data: nothing was written; begin again, then apply the batch again.
+    /// Redis no longer knows the switch, so it lost its data. Nothing was written: begin again,
+    /// then repeat the batch.
     Forgotten,
 }
 
@@ -61,20 +64,21 @@ pub enum Applied {
 pub struct Correction {
     pub gateway: String,
     pub op: CorrectionOp,
-    /// What was compared with, empty for none: if it changed meanwhile, the item is skipped.
+    /// What was compared with, or empty for none. If it has changed since, the item is skipped.
     pub old_row: String,
     pub old_value: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum CorrectionOp {
-    /// The row, and the value for the gateways hash, the channel and the list when it is the value that differs.
+    /// The row, and if the value differs, the new value for the gateways hash, the channel and the
+    /// list.
     Set { row: String, value: Option<String> },
     /// The value is announced.
     Delete { value: String },
 }
 
-/// A row, and perhaps a value, of a switch that is out of reach.
+/// A row, and perhaps a value, of an unreachable switch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StaleItem {
     pub gateway: String,
@@ -84,12 +88,13 @@ pub struct StaleItem {
     pub value: Option<String>,
 }
 
-/// What Redis holds of one switch. Raw, so that a script can tell whether it changed since.
+/// What Redis holds for one switch. Raw text, so that a script can check whether it has changed
+/// since.
 #[derive(Debug, Clone, Default)]
 pub struct Stored {
     /// gateway → row.
     pub rows: HashMap<String, String>,
-    /// gateway → value of the gateways hash, of every switch.
+    /// gateway → value in the gateways hash, from any switch.
     pub values: HashMap<String, String>,
     /// The names in `trunkd:switches`.
     pub switches: Vec<String>,
@@ -99,29 +104,29 @@ pub struct Stored {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SwitchState {
     pub connected: bool,
-    /// RFC 3339 in UTC; empty when unknown, as are the next two.
+    /// RFC 3339 in UTC; empty if unknown. The next two fields are also empty if unknown.
     pub since: String,
     pub core_uuid: String,
     pub last_seen: String,
-    /// Why it is not connected: the last error.
+    /// The last error, if the switch is not connected.
     #[serde(default)]
     pub reason: Option<String>,
 }
 
-/// How this trunkd stands with the switch, for `trunkd:switches`.
+/// This trunkd's connection to the switch, for `trunkd:switches`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sighting {
     Connected { core_uuid: String, since: Timestamp },
     Disconnected { since: Timestamp, reason: Option<String> },
 }
 
-/// What Redis knows of the switch.
+/// What Redis knows about the switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Touched {
-    /// Redis knows a run of the switch; if not, it lost its data.
+    /// Redis knows a run of the switch. If false, it lost its data.
     pub is_known: bool,
-    /// When any trunkd last saw the switch, in ms by Redis's clock; `None` when none did.
+    /// When any trunkd last saw the switch, in ms by Redis's clock. `None` if none did.
     pub sighted_ms: Option<u64>,
-    /// How long ago that was.
+    /// Time since then.
     pub unseen: Option<Duration>,
 }

@@ -1,7 +1,7 @@
 //! The observed state of gateways in Redis.
 //!
-//! `ingest` decides what to write. The scripts make sure that it has one effect, no matter how many
-//! trunkd write it.
+//! `ingest` decides what to write. The scripts ensure that each write takes effect once, no matter
+//! how many trunkd repeat it.
 
 mod batch;
 mod change;
@@ -25,7 +25,7 @@ pub use change::{
 pub use row::{Challenge, Row};
 use text::{Pairs, stamp, text, texts};
 
-/// One of our Lua scripts, after the shared part.
+/// One of our Lua scripts, appended to the shared part.
 macro_rules! script {
     ($name:literal) => {{
         static SCRIPT: std::sync::LazyLock<redis::Script> = std::sync::LazyLock::new(|| {
@@ -38,22 +38,22 @@ macro_rules! script {
     }};
 }
 
-/// Nobody waits for a write, so it may take longer than a request's read.
+/// No request waits for a write, so it may take longer than a read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Items per script call, so that other clients of Redis wait a few milliseconds at most.
+/// Items per script call. Small, so that other clients of Redis wait a few milliseconds at most.
 const SCRIPT_CHUNK: usize = 500;
 /// Bytes per script call, for rows and values that a carrier made long.
 const SCRIPT_CHUNK_BYTES: usize = 1024 * 1024;
 
-/// The observed state of one switch, in Redis.
+/// The observed state of one switch in Redis.
 #[derive(Clone)]
 pub struct Observed {
     store: Store,
     keys: Arc<StatusKeys>,
     switch: Arc<str>,
-    /// `"FreeSWITCH-Switchname":"<switch>"`, as FreeSWITCH's JSON has it.
+    /// `"FreeSWITCH-Switchname":"<switch>"`, as in FreeSWITCH's JSON.
     switch_field: Arc<str>,
-    /// Tells this trunkd's sightings of the switch from another's.
+    /// Distinguishes this trunkd's sightings of the switch from those of others.
     instance: Arc<str>,
     burst: Arc<Burst>,
 }
@@ -79,17 +79,20 @@ impl Observed {
         &self.switch
     }
 
-    /// Tells whenever Redis was found again after it was lost: it may lack what it had acknowledged.
+    /// Changes each time Redis is available again after an outage: it may have lost acknowledged
+    /// writes.
     pub fn recovered(&self) -> watch::Receiver<u64> {
         self.store.recovered()
     }
 
-    /// A connection found the switch in this run. Answers the newest sequence that Redis reflects of it.
+    /// A connection found the switch in this run. Returns the newest sequence that Redis reflects
+    /// for it.
     pub async fn begin(&self, core_uuid: &str) -> Result<u64, StoreError> {
         self.begin_run(core_uuid, false).await
     }
 
-    /// The sequences that Redis knows of this run are not to be believed: what the rows reflect is forgotten.
+    /// The sequences that Redis knows of this run cannot be trusted. Forgets which of them the rows
+    /// reflect.
     pub async fn distrust(&self, core_uuid: &str) -> Result<(), StoreError> {
         self.begin_run(core_uuid, true).await.map(drop)
     }
@@ -101,12 +104,12 @@ impl Observed {
         .await
     }
 
-    /// Whether events go to a channel or a list, beside the hashes.
+    /// Whether events go to a channel or a list, besides the hashes.
     pub fn announces(&self) -> bool {
         self.keys.channel.is_some() || self.keys.list.is_some()
     }
 
-    /// Writes a batch of events, in order; safe to repeat.
+    /// Writes a batch of events, in order. Safe to repeat.
     pub async fn apply(&self, core_uuid: &str, batch: &[impl AsRef<Observation>]) -> Result<Applied, StoreError> {
         let seen = keys::seen(&self.switch, core_uuid);
         let (applied, older, repeated, of_other_run): (i64, u64, u64, bool) = self
@@ -126,7 +129,7 @@ impl Observed {
         }
     }
 
-    /// What is stored of the switch, to be compared with a snapshot.
+    /// Reads what is stored for the switch, to compare it with a snapshot.
     pub async fn read(&self) -> Result<Stored, StoreError> {
         let (rows, values, switches) = self
             .store
@@ -146,7 +149,7 @@ impl Observed {
         })
     }
 
-    /// Reads of these gateways, at least one, what [`Observed::read`] reads of all.
+    /// Like [`Observed::read`], for these gateways only (at least one).
     pub async fn read_some(&self, gateways: &[Arc<str>]) -> Result<Stored, StoreError> {
         type Found = Vec<Option<Vec<u8>>>;
         let names: Vec<&str> = gateways.iter().map(|name| &**name).collect();
@@ -175,8 +178,8 @@ impl Observed {
         })
     }
 
-    /// Sets right what differed from a snapshot that counts as of `sequence`. Answers how many values were corrected; `None` when there is a newer
-    /// snapshot, or run.
+    /// Corrects the differences from a snapshot that counts as of `sequence`. Returns the number of
+    /// corrected values, or `None` if there is a newer snapshot or run.
     pub async fn correct(
         &self,
         core_uuid: &str,
@@ -198,7 +201,7 @@ impl Observed {
         }
     }
 
-    /// The same of a few gateways that were asked for one by one.
+    /// Like [`Observed::correct`], for a few gateways that were queried one by one.
     pub async fn correct_some(
         &self,
         core_uuid: &str,
@@ -235,7 +238,8 @@ impl Observed {
         Ok(u64::try_from(done).ok())
     }
 
-    /// Notes that the switch is connected, or no longer; another trunkd that sees it keeps it connected.
+    /// Records that the switch is connected or not. It stays connected while another trunkd sees
+    /// it.
     pub async fn touch(&self, sighting: &Sighting, now: Timestamp) -> Result<Touched, StoreError> {
         let (connected, core_uuid, since, reason) = match sighting {
             Sighting::Connected { core_uuid, since } => (1, core_uuid.as_str(), since, ""),
@@ -259,7 +263,8 @@ impl Observed {
         })
     }
 
-    /// Marks the rows and values of a switch that nobody has seen for `after`. Answers how many rows were marked; `None` when another trunkd sees it.
+    /// Marks the rows and values of a switch that no trunkd has seen for `after` as stale. Returns
+    /// the number of marked rows, or `None` if another trunkd sees the switch.
     pub async fn mark_stale(&self, items: &[StaleItem], after: Duration) -> Result<Option<u64>, StoreError> {
         let mut marked = 0;
         for part in items.chunks(SCRIPT_CHUNK) {
@@ -284,8 +289,8 @@ impl Observed {
         Ok(Some(marked))
     }
 
-    /// The switch was taken out of the settings: removes what is kept of it. False if another trunkd saw
-    /// it within `unseen`, or named it in its settings within `unnamed`.
+    /// Removes everything stored for a switch that was removed from the settings. Returns false if
+    /// another trunkd saw it within `unseen`, or named it in its settings within `unnamed`.
     pub async fn forget(&self, unseen: Duration, unnamed: Duration) -> Result<bool, StoreError> {
         let gone: i64 = self
             .run("forget", script!("forget"), |call| {
@@ -310,7 +315,7 @@ impl Observed {
             keys::meta(&self.switch),
             keys::marks(&self.switch),
         ];
-        // Not by `redis::ScriptInvocation`, which has an allocation for each argument.
+        // `redis::ScriptInvocation` makes one allocation per argument, so it is not used here.
         let mut call = redis::cmd("EVALSHA");
         call.arg(script.get_hash()).arg(keys.len()).arg(&keys);
         call.arg(&*self.switch).arg(&*self.switch_field);
@@ -331,7 +336,7 @@ impl Observed {
     }
 }
 
-/// How many items go into the next script call.
+/// The number of items in the next script call.
 fn chunk(items: &[Correction]) -> usize {
     let mut bytes = 0;
     let fits = |item: &&Correction| {

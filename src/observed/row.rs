@@ -1,19 +1,20 @@
-//! A gateway's state on one switch.
+//! The state of a gateway on one switch.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::registration::{Calls, PingStatus, State};
 
-/// A gateway's state on one switch: the value in `trunkd:status:<switchname>`. Times are RFC 3339 in UTC.
+/// The state of a gateway on one switch: the value in `trunkd:status:<switchname>`. Times are RFC
+/// 3339 in UTC.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// `None` until an event or a snapshot names it.
     pub profile: Option<String>,
-    /// `None` between a gateway's start and the first sign of its state.
+    /// `None` between a gateway's start and the first report of its state.
     pub state: Option<State>,
     pub ping: Option<PingStatus>,
-    /// The SIP answer that led to the state, such as `403`, and its phrase.
+    /// The SIP response that led to the state, such as `403`, and its phrase.
     pub status: Option<String>,
     pub phrase: Option<String>,
     /// When the state was entered.
@@ -22,44 +23,47 @@ pub struct Row {
     pub seen: Timestamp,
     /// The `trunkd_revision` that the gateway runs with.
     pub revision: Option<String>,
-    /// Whether calls can go over it; `None` when nobody knows.
+    /// Whether it can carry calls; `None` if unknown.
     #[serde(default)]
     pub usable: Option<bool>,
-    /// When that last changed; `None` in rows of a trunkd that did not tell it.
+    /// When `usable` last changed. `None` in rows from an older trunkd without this field.
     #[serde(default)]
     pub usable_since: Option<Timestamp>,
-    /// Why it is not usable, if that is known.
+    /// Why it is not usable, if known.
     #[serde(default)]
     pub reason: Option<String>,
-    /// Seconds between two pings, 0 for none; `None` until a snapshot tells it.
+    /// Seconds between two pings, 0 for no pings. `None` until a snapshot has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_every: Option<u32>,
-    /// The round trip of the last answered ping.
+    /// The round-trip time of the last answered ping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_ms: Option<f64>,
-    /// A ping has been under way for longer than one can take: `ping` is no longer true.
+    /// A ping has been pending longer than is possible, so `ping` is no longer valid.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ping_stuck: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<Calls>,
-    /// The last challenge that FreeSWITCH did not answer, until the gateway is registered, or started anew.
+    /// The last challenge that FreeSWITCH did not answer. Cleared when the gateway registers or
+    /// restarts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub challenge: Option<Challenge>,
     /// When FreeSWITCH tries to register again, while it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
-    /// The switch is out of reach: this is its last known state.
+    /// The switch is unreachable: this is the last known state.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
-    /// Who made the row knew nothing of the gateway before `usable_since`: if Redis does, that stands.
+    /// The writer knew nothing about the gateway before `usable_since`. If Redis has an older
+    /// value, that one is kept.
     #[serde(skip)]
     pub is_first_sight: bool,
 }
 
-/// A challenge that FreeSWITCH did not answer, since its sender is none of the gateway's hosts (FACTS 45).
+/// A challenge that FreeSWITCH did not answer, because its sender is not one of the gateway's hosts
+/// (FACTS 45).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Challenge {
-    /// The sender's address, where an event tells it: FreeSWITCH 1.11 does not.
+    /// The sender's address, if an event has it; FreeSWITCH 1.11 does not send it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,7 +72,7 @@ pub struct Challenge {
 }
 
 impl Row {
-    /// Of a gateway of which nothing is known yet.
+    /// A gateway with unknown state.
     pub fn unknown(at: Timestamp) -> Self {
         Self {
             profile: None,

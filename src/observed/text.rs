@@ -1,10 +1,10 @@
-//! Bytes and times of Redis as text.
+//! Bytes and times from Redis as text.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-/// A hash as Redis sends it. Bytes, since one value that is no UTF-8 must not cost the others.
+/// A hash as Redis sends it. Bytes, so that one value with invalid UTF-8 does not cost the others.
 pub(super) type Pairs = HashMap<Vec<u8>, Vec<u8>>;
 
 pub(super) fn texts(pairs: Pairs) -> HashMap<String, String> {

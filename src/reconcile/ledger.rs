@@ -1,4 +1,4 @@
-//! The recent removals of each switch, shared by all trunkd through Redis.
+//! The recent removals of each switch, shared by all trunkd instances through Redis.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::gateway::{Desired, GatewayName};
 use crate::reconcile::served::Served;
 use crate::redis::{Store, StoreError};
 
-/// For the switches in the settings. Cheap to clone.
+/// Covers the switches in the settings. Cheap to clone.
 #[derive(Clone)]
 pub struct Ledger {
     store: Store,
@@ -23,8 +23,8 @@ impl Ledger {
         Self { store, served, window }
     }
 
-    /// What to serve a switch that asks, now that Redis wants `newest`. Removals by this answer are shared
-    /// with the other trunkd before it is sent.
+    /// What to serve a switch that asks, now that Redis wants `newest`. Removals caused by this
+    /// answer are shared with the other trunkd before it is sent.
     pub async fn answer(&self, switch: &str, newest: &Arc<Desired>) -> Arc<Desired> {
         if self.served.may_lose(switch, newest) {
             self.read(switch).await;
@@ -34,12 +34,13 @@ impl Ledger {
         given
     }
 
-    /// Reads which gateways were removed within the window. False if Redis cannot be read.
+    /// Reads which gateways were removed within the window. Returns false if Redis cannot be read.
     pub async fn read(&self, switch: &str) -> bool {
         self.note(switch, self.store.read_removals(switch, self.window).await)
     }
 
-    /// Records that these are removed now. False if that failed: then they must stay.
+    /// Records that these gateways are removed now. Returns false on failure; then they must not be
+    /// removed.
     pub async fn record(&self, switch: &str, gateways: &[GatewayName]) -> bool {
         let gone: Vec<_> = gateways
             .iter()
@@ -48,7 +49,8 @@ impl Ledger {
         self.write(switch, &gone).await
     }
 
-    /// Records removals that only this trunkd knows. False if there are any and Redis cannot be written.
+    /// Records removals that only this trunkd knows of. Returns false if there are any and Redis
+    /// cannot be written.
     pub async fn share(&self, switch: &str) -> bool {
         let gone = self.served.unshared_removals(switch, Instant::now());
         gone.is_empty() || self.write(switch, &gone).await

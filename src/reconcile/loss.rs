@@ -6,7 +6,7 @@ use super::plan::Weight;
 use super::states::Step;
 use crate::gateway::{Desired, GatewayName, ProfileName};
 
-/// Whether a switch may be served `newest` after `before`.
+/// May a switch be served `newest` after `before`?
 pub(super) struct Question<'a> {
     pub(super) switch: &'a str,
     pub(super) before: &'a Arc<Desired>,
@@ -30,11 +30,11 @@ pub(super) struct Loss {
     pub(super) weight: Weight,
 }
 
-/// What becomes of a gateway that was removed recently.
+/// What happens to a gateway that was removed recently.
 pub(super) enum Fate {
-    /// It is among the removals.
+    /// It is one of the removals.
     Goes,
-    /// It is back, and stays.
+    /// It is back and stays.
     Stays,
     Gone,
 }

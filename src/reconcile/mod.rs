@@ -1,6 +1,7 @@
-//! Compares what Redis wants with what each FreeSWITCH runs, and makes the smallest safe change.
+//! Compares the gateways that Redis wants with those that each FreeSWITCH runs, and makes the
+//! smallest safe change.
 //!
-//! `plan` decides, `executor` acts, and `Served` guards what FreeSWITCH is served meanwhile.
+//! `plan` decides, `executor` acts, and `Served` guards what FreeSWITCH is served in the meantime.
 
 pub mod executor;
 mod ledger;

@@ -1,5 +1,6 @@
-//! What is held from switches that no executor looks after: those that ask for their configuration and are in no settings, or all of them with
-//! `reconcile.mode = "off"`. It is told and released for all of them together, since nobody can ask them what they run.
+//! Holds for switches without an executor: switches that ask for their config but are not in the
+//! settings, or all switches with `reconcile.mode = "off"`. They are reported and released
+//! together, because trunkd cannot ask them what they run.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -27,7 +28,7 @@ pub struct Others {
     /// The switches that have an executor.
     listed: Vec<String>,
     told: StateLog,
-    /// The order that was read last, and the states that it is for.
+    /// The order that was read last, and the states it covers.
     order: Option<(String, BTreeSet<String>)>,
     last_order: Option<OrderReport>,
 }
@@ -47,7 +48,8 @@ impl Others {
         }
     }
 
-    /// Decides what every switch is served now that Redis wants `newest`, and heeds what was ordered. Whether nothing is held from any of them.
+    /// Decides what every switch is served now that Redis wants `newest`, and carries out a pending
+    /// order. Returns true if nothing is held for any switch.
     pub async fn look(&mut self, newest: &Arc<Desired>) -> bool {
         let mut decided = self.served.decide_all(newest, &self.listed, Instant::now());
         if self.heed_order(newest).await {
@@ -71,7 +73,7 @@ impl Others {
         decided.all_accepted
     }
 
-    /// Says again and again that this trunkd is alive, until `stop`.
+    /// Rewrites the report at intervals, as proof that this trunkd is alive, until `stop`.
     pub fn beat(&self, interval: Duration, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
         let reporter = self.reporter.clone();
         async move {
@@ -80,8 +82,8 @@ impl Others {
         }
     }
 
-    /// Releases what is held, if it is the state that was shown. An order stands for as long as that state does, so that a trunkd that was away
-    /// learns of it.
+    /// Releases what is held if it is the state that the operator was shown. An order is valid as
+    /// long as that state is current, so a trunkd that was away still sees it.
     async fn heed_order(&mut self, newest: &Arc<Desired>) -> bool {
         let Ok(control) = self.store.read_control().await else {
             return false;

@@ -6,10 +6,10 @@ use super::plan::{Known, Listed};
 use crate::event_socket::{self, GatewayStatus, OpenError, SNAPSHOT_CHUNK, Session, SwitchAddress};
 use crate::gateway::GatewayName;
 
-/// Asks a switch what it runs, once, and changes nothing.
+/// Queries once what a switch runs. Changes nothing.
 ///
 /// # Errors
-/// [`OpenError`] when it was not read in full: that is never an empty `Known`.
+/// [`OpenError`] when the read is incomplete. It never returns an empty `Known` instead.
 pub async fn read_switch(switch: &SwitchAddress, timing: event_socket::Timing) -> Result<Known, OpenError> {
     let session = Session::open(switch, timing).await?;
     let commands = &session.commands;
@@ -33,8 +33,8 @@ pub async fn read_switch(switch: &SwitchAddress, timing: event_socket::Timing) -
     Ok(Known::new(profiles.iter().map(String::as_str), ghosts, gateways))
 }
 
-/// For each name its live gateway, which is listed first, and the other profiles that have one of that name (FACTS 18). Others of its profile
-/// wait to be deleted (FACTS 25).
+/// Returns the live gateway of each name, which is listed first, and the other profiles that have a
+/// gateway with that name (FACTS 18). Others in the same profile wait to be deleted (FACTS 25).
 fn live_and_ghosts(listed: &[GatewayStatus]) -> (Vec<&GatewayStatus>, Vec<(&str, &str)>) {
     let (mut live, mut ghosts) = (BTreeMap::new(), Vec::new());
     for status in listed {

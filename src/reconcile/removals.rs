@@ -1,7 +1,9 @@
-//! Which gateways a switch lost within the window, with nobody's approval. Pure: the clock is passed in.
+//! The gateways that a switch lost within the window without approval. Pure: the clock is passed
+//! in.
 //!
-//! A gateway counts once, however often it goes, and until the window has moved on, even when it is back. But one that was only left out of
-//! what is served for a moment, as by a program that writes a domain anew, and is back before anybody was given that, was never lost.
+//! A gateway counts once, however often it goes, until the window has passed, even if it is back. A
+//! gateway that is only left out for a moment (a program rewrites its domain) and is back before
+//! the change was given to a switch was never lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::gateway::GatewayName;
 
-/// Times that differ by less are one: what comes back from Redis is off by the way there.
+/// Times closer than this count as equal: a time read from Redis is off by the network delay.
 const SAME: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone)]
@@ -22,9 +24,9 @@ pub struct Removals {
 #[derive(Debug, Clone, Copy)]
 struct Gone {
     at: Instant,
-    /// It was killed, or a switch was given what it is not in.
+    /// It was killed, or a switch was given a state without it.
     is_lost: bool,
-    /// Other trunkd can know of it.
+    /// Other trunkd can know about it.
     is_shared: bool,
 }
 
@@ -36,7 +38,7 @@ impl Removals {
         }
     }
 
-    /// These are no longer served.
+    /// These gateways are no longer served.
     pub fn leave_out(&mut self, gateways: impl IntoIterator<Item = GatewayName>, now: Instant) {
         for gateway in gateways {
             let gone = self.gone.entry(gateway).or_insert(Gone {
@@ -49,7 +51,7 @@ impl Removals {
         }
     }
 
-    /// A switch is given what is served: what is left out of that is lost now.
+    /// A switch is given what is served. Every gateway left out of that counts as lost now.
     pub fn give(&mut self, now: Instant) {
         for gone in self.gone.values_mut().filter(|gone| !gone.is_lost) {
             gone.at = now;
@@ -57,44 +59,45 @@ impl Removals {
         }
     }
 
-    /// This one went then, and all trunkd can know it.
+    /// This gateway was lost at `at`, and all trunkd can know about it.
     pub fn lose(&mut self, gateway: GatewayName, at: Instant) {
         let before = self.gone.get(&gateway).map_or(at, |gone| gone.at);
         let gone = Gone {
             at: before.max(at),
             is_lost: true,
-            // Unless it went again since that was written down.
+            // False if it was removed again after it was recorded.
             is_shared: before <= at + SAME,
         };
         self.gone.insert(gateway, gone);
     }
 
-    /// All trunkd know of these and no others: Redis may have lost what was shared.
+    /// All trunkd know about `known` and nothing else: Redis may have lost what was shared.
     pub fn share_again(&mut self, known: &BTreeSet<GatewayName>) {
         for (gateway, gone) in &mut self.gone {
             gone.is_shared &= known.contains(gateway);
         }
     }
 
-    /// What was left out for so long is lost, whether anybody was given that or not.
+    /// A gateway left out for this long counts as lost, whether or not a switch was given that
+    /// state.
     pub fn confirm(&mut self, after: Duration, now: Instant) {
         for gone in self.gone.values_mut() {
             gone.is_lost |= now.saturating_duration_since(gone.at) >= after;
         }
     }
 
-    /// What is lost, and no other trunkd can know of yet; and for how long.
+    /// The lost gateways that no other trunkd can know about yet, and how long ago each was lost.
     pub fn unshared(&self, now: Instant) -> impl Iterator<Item = (&GatewayName, Duration)> {
         let unshared = self.gone.iter().filter(|(_, gone)| gone.is_lost && !gone.is_shared);
         unshared.map(move |(gateway, gone)| (gateway, now.saturating_duration_since(gone.at)))
     }
 
-    /// What is served again counts only if it was lost.
+    /// A gateway that is served again counts only if it was lost.
     pub fn take_back(&mut self, is_served: impl Fn(&GatewayName) -> bool) {
         self.gone.retain(|gateway, gone| gone.is_lost || !is_served(gateway));
     }
 
-    /// Forgets what went before the window.
+    /// Forgets removals older than the window.
     pub fn expire(&mut self, now: Instant) {
         let window = self.window;
         self.gone
@@ -109,7 +112,7 @@ impl Removals {
         self.gone.keys().cloned().collect()
     }
 
-    /// When the next one is forgotten.
+    /// When the next removal expires.
     pub fn next_end(&self) -> Option<Instant> {
         self.gone.values().map(|gone| gone.at + self.window).min()
     }

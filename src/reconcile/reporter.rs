@@ -1,4 +1,4 @@
-//! The report of one switch in Redis, for `plan`, `apply`, `status` and the other trunkd.
+//! The report of one switch in Redis, read by `plan`, `apply`, `status` and the other trunkd.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,11 +10,11 @@ use tokio::time::sleep;
 use crate::control::Report;
 use crate::redis::Store;
 
-/// Every this many writes, reports of dead trunkd are deleted.
+/// Reports of dead trunkd are deleted once in this many writes.
 const CLEAN_EVERY: u32 = 12;
 
-/// Writes the report when it changes, and again at intervals: a fresh report proves that this trunkd is
-/// alive, and it comes back after Redis lost it.
+/// Writes the report when it changes, and again at intervals. A fresh report proves that this
+/// trunkd is alive, and a rewrite restores a report that Redis lost.
 pub(super) struct Reporter {
     store: Store,
     switch: String,
@@ -39,7 +39,7 @@ impl Reporter {
         if said.as_ref() == Some(&report) {
             return;
         }
-        // A failed write is repeated at the next beat.
+        // If the write fails, the next beat repeats it.
         self.write(&report).await;
         *said = Some(report);
     }

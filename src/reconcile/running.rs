@@ -1,7 +1,9 @@
-//! Which gateways a rescan is for. FreeSWITCH's `rescan` only adds: it parses every gateway of the answer, in a time that
-//! grows with the square of their number and under a lock, and passes over all that run already (FACTS 52, 53).
+//! Which gateways a rescan is for. FreeSWITCH's `rescan` only adds: under a lock it parses every
+//! gateway in the answer, in time that grows with the square of their number, and skips those that
+//! already run (FACTS 52, 53).
 //!
-//! What runs is asked for when it is needed, not kept: an answer is as fresh as the last event that came.
+//! The running gateways are queried when needed, not cached, so an answer is as fresh as the last
+//! event.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,10 +12,10 @@ use crate::all_cores::on_all_cores;
 use crate::gateway::{Desired, Gateway, GatewayName};
 use crate::gateway::{RevisionKey, revision};
 
-/// A switch that can tell what it runs.
+/// A switch that can report what it runs.
 pub trait RunningSource: Send + Sync {
-    /// The live gateways that are not on their way out, and the revision of each. `None` while that is not known of the
-    /// run of FreeSWITCH with this Core-UUID.
+    /// The live gateways that are not being deleted, with their revisions. `None` while they are
+    /// unknown for the FreeSWITCH run with this Core-UUID.
     fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>>;
 }
 
@@ -26,21 +28,21 @@ pub struct Running {
 #[derive(Clone)]
 struct Known {
     switch: Arc<dyn RunningSource>,
-    /// Whether trunkd starts by itself what is missing there.
+    /// Whether trunkd starts missing gateways there on its own.
     is_kept_complete: bool,
 }
 
-/// Who asks for a rescan, and for what.
+/// The source of a rescan request, and its profile.
 #[derive(Debug, Clone, Copy)]
 pub struct Rescan<'a> {
     pub switch: &'a str,
-    /// Of the run of FreeSWITCH that asks, when it said so.
+    /// The Core-UUID of the FreeSWITCH run that asks, if the request has it.
     pub core_uuid: Option<&'a str>,
     pub profile: &'a str,
 }
 
 impl Running {
-    /// A switch of the settings.
+    /// Adds a switch from the settings.
     pub fn add(&self, name: &str, switch: Arc<dyn RunningSource>) {
         let known = Known {
             switch,
@@ -49,16 +51,17 @@ impl Running {
         self.lock().insert(name.to_owned(), known);
     }
 
-    /// Says whether trunkd starts by itself what is missing on a switch. An event tells of a gateway that was killed by
-    /// hand only a second or two later, so where nobody else would start it a rescan gets it in any case.
+    /// Sets whether trunkd starts missing gateways on a switch on its own. The event for a gateway
+    /// that was killed by hand arrives a second or two late. Where nothing else would start that
+    /// gateway, a rescan must always include it.
     pub fn is_kept_complete(&self, name: &str, is_kept_complete: bool) {
         if let Some(known) = self.lock().get_mut(name) {
             known.is_kept_complete = is_kept_complete;
         }
     }
 
-    /// Of the gateways that a switch is to run, those that it does not run in this version, in the profile. `None` when
-    /// that is not known, or none is to be left out: all of them then.
+    /// The gateways wanted on the switch that it does not run in this version and profile. `None`
+    /// when that is unknown or nothing may be left out: then all of them are needed.
     pub fn missing(&self, asks: Rescan<'_>, desired: &Desired, key: &RevisionKey) -> Option<BTreeSet<GatewayName>> {
         let known = self.lock().get(asks.switch).cloned();
         let known = known.filter(|known| known.is_kept_complete)?;

@@ -1,10 +1,11 @@
-//! What each switch is served: what Redis wants, unless that would take too many of its gateways away.
+//! What each switch is served: what Redis wants, unless that would remove too many of its gateways.
 //!
-//! The same guard as for killing stands before serving: a switch that boots in the middle of a mistake must not get what a running one is kept
-//! from. While it holds, the switch is served what it was served before.
+//! Serving has the same guard as killing: a switch that boots in the middle of a mistake must not
+//! get a state that is held for a running switch. During a hold, the switch is served its previous
+//! state.
 //!
-//! Any name can be asked for. What is kept is bounded by what the settings and the gateways name: all other switches get the same gateways, so
-//! one guard stands for all of them.
+//! A request may use any switch name. Memory is bounded by the names in the settings and in the
+//! gateways. All other switches get the same gateways, so they share one guard.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,28 +20,29 @@ use super::states::{StateNames, Steps};
 use crate::gateway::RevisionKey;
 use crate::gateway::{Desired, EntryChange, GatewayName, ProfileName};
 
-/// Switches of no settings that gateways name and that are guarded each by itself; the one that asked least lately gives its place up.
+/// The most switches outside the settings that gateways name and that have their own guard. When
+/// full, the one with the oldest request is dropped.
 const MOST_NAMED: usize = 4096;
-/// The longest name that is kept, in bytes: a host name has no more.
+/// The longest switch name that is kept, in bytes. A host name is never longer.
 const MAX_NAME_BYTES: usize = 255;
-/// Stands for every switch that no gateway names.
+/// Represents every switch that no gateway names.
 const ANY_SWITCH: &str = "";
 
-/// What is served, by switch. Shared in an `Arc`.
+/// What each switch is served. Shared in an `Arc`.
 pub struct Served {
-    /// `None`: nothing is held but a store that vanished.
+    /// `None`: nothing is held, except when every domain vanished from Redis.
     guard: Option<Guard>,
     states: Mutex<States>,
 }
 
 struct States {
-    /// Those of the settings
+    /// Switches in the settings.
     configured: BTreeMap<String, ServedState>,
-    /// Others that some gateway names
+    /// Other switches that a gateway names.
     named: BTreeMap<String, Named>,
-    /// All that none names
+    /// All switches that no gateway names.
     any: ServedState,
-    /// The last state that was decided for all, and the last that was held from none.
+    /// The last state that was decided for all switches, and the last one that was held for none.
     newest: Option<Arc<Desired>>,
     accepted_by_all: Option<Arc<Desired>>,
     /// Counts requests.
@@ -52,27 +54,27 @@ struct States {
 
 struct Named {
     standing: ServedState,
-    /// When it asked last; 0 is never.
+    /// Value of `clock` at its last request; 0 means never.
     asked: u64,
 }
 
-/// How things stand with switches that have no executor.
+/// The result for switches without an executor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Others {
-    /// The worst that is held from one of them.
+    /// The worst hold among them.
     pub held: Option<Held>,
-    /// Nothing is held from any switch, these or others.
+    /// Nothing is held for any switch, including those with an executor.
     pub all_accepted: bool,
 }
 
-/// A start that FreeSWITCH was told and asks for.
+/// A start command in progress: FreeSWITCH requests the gateways while it runs.
 struct Starting {
     profile: ProfileName,
     what: Start,
     given: Option<Given>,
 }
 
-/// What FreeSWITCH is told to start.
+/// What FreeSWITCH was ordered to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// `startgw G`
@@ -81,14 +83,14 @@ pub enum Start {
     Many(Arc<BTreeSet<GatewayName>>),
 }
 
-/// What FreeSWITCH was answered when it asked for what it had been told to start.
+/// The answer to FreeSWITCH's request for what it was ordered to start.
 pub struct Given {
     desired: Arc<Desired>,
     key: RevisionKey,
 }
 
 impl Given {
-    /// Whether the gateway was in it, as it is wanted.
+    /// Whether the answer contained the gateway in the wanted version.
     pub fn holds(&self, gateway: &GatewayName, want: &Want) -> bool {
         let entry = self.desired.served().get(gateway);
         entry.is_some_and(|entry| Want::of(&entry.gateway, &self.key) == *want)
@@ -96,8 +98,9 @@ impl Given {
 }
 
 impl Served {
-    /// `restored` is what an earlier trunkd served, if that is known; `switches` are those of the settings. Without a guard any edit is served; but
-    /// that every domain is gone, as after a restart of a Redis that kept nothing, is none.
+    /// `restored` is the state that an earlier trunkd served, if known; `switches` are those in the
+    /// settings. Without a guard every edit is served. The loss of every domain is held even then:
+    /// it is not an edit, but for example a Redis that restarted without persistence.
     pub fn new(
         guard: Option<Guard>,
         restored: Option<Arc<Desired>>,
@@ -122,12 +125,12 @@ impl Served {
         }
     }
 
-    /// What `switch` is to be served now that Redis wants `newest`, and why it is not that, if so.
+    /// What `switch` is served now that Redis wants `newest`, and the hold if that is not `newest`.
     pub fn decide(&self, switch: &str, newest: &Arc<Desired>, now: Instant) -> (Arc<Desired>, Option<Held>) {
         self.lock().decide(switch, newest, self.guard.as_ref(), None, now)
     }
 
-    /// The same for a switch that asks, and is given all of it.
+    /// Like [`Self::decide`], for a switch that asks and is given the whole answer.
     pub fn answer(&self, switch: &str, newest: &Arc<Desired>, now: Instant) -> Arc<Desired> {
         let mut states = self.lock();
         states.clock += 1;
@@ -135,7 +138,8 @@ impl Served {
         states.decide(switch, newest, self.guard.as_ref(), Some(asked), now).0
     }
 
-    /// Decides for every switch that anything is kept of. `listed` are those that have an executor, which tells of their holds.
+    /// Decides for every known switch. `listed` are the switches with an executor, which reports
+    /// their holds itself.
     pub fn decide_all(&self, newest: &Arc<Desired>, listed: &[String], now: Instant) -> Others {
         let mut states = self.lock();
         let configured: Vec<_> = states.configured.keys().cloned().collect();
@@ -157,7 +161,7 @@ impl Served {
         }
     }
 
-    /// The gateways that a switch of the settings is served and `newest` does not have.
+    /// The gateways that a switch in the settings is served and that `newest` lacks.
     pub fn held_back(&self, switch: &str, newest: &Arc<Desired>) -> BTreeSet<GatewayName> {
         let mut states = self.lock();
         let States { configured, steps, .. } = &mut *states;
@@ -167,29 +171,31 @@ impl Served {
             .unwrap_or_default()
     }
 
-    /// What `switch` is served while something is held from it.
+    /// What `switch` is served while something is held for it.
     pub fn holding(&self, switch: &str) -> Option<Arc<Desired>> {
         self.lock().known(switch).holding()
     }
 
-    /// Somebody asked for these removals from a switch of the settings; none takes earlier approvals back.
+    /// Sets the removals from a switch in the settings that an operator approved. An empty set
+    /// withdraws earlier approvals.
     pub fn approve(&self, switch: &str, removals: BTreeSet<GatewayName>) {
         self.of(switch, |standing| standing.approve(removals));
     }
 
-    /// Somebody asked for these changes of a switch of the settings, and they are still what `newest` holds: it is served so from here on, whatever is
-    /// held beside.
+    /// Accepts changes of a switch in the settings that an operator ordered and that still match
+    /// `newest`. From now on they are served, even while other changes are held.
     pub fn accept(&self, switch: &str, newest: &Arc<Desired>, gateways: &BTreeSet<GatewayName>) {
         self.of(switch, |standing| standing.accept_these(newest, gateways));
     }
 
-    /// The trunkd that changes a switch of the settings has it served just this: so it may be from here. What runs there, as far as this one knows,
-    /// is guarded all the same.
+    /// The lease holder of a switch in the settings serves it exactly this state, so this trunkd
+    /// may, too. The gateways that this trunkd knows to be running are still guarded.
     pub fn agree(&self, switch: &str, newest: &Arc<Desired>) {
         self.of(switch, |standing| standing.agree(newest));
     }
 
-    /// Releases what is held at the moment from every switch but these: from those that ask for their configuration and have no executor.
+    /// Releases what is held now for all switches not in `listed`: those that ask for their config
+    /// and have no executor.
     pub fn release_others(&self, listed: &[String]) {
         let mut states = self.lock();
         let States {
@@ -204,18 +210,20 @@ impl Served {
         any.release(ANY_SWITCH);
     }
 
-    /// What runs on a switch of the settings, as far as its executor knows; `None` when it does not, or when it begins anew.
+    /// Sets what runs on a switch in the settings, as its executor knows it. `None`: unknown, or
+    /// the executor starts over.
     pub fn set_runs(&self, switch: &str, runs: Option<Runs>, now: Instant) {
         self.of(switch, |standing| standing.set_runs(runs, self.guard.as_ref(), now));
     }
 
-    /// The gateways that a switch of the settings lost within the window, with nobody's approval.
+    /// The gateways that a switch in the settings lost within the window without approval.
     pub fn recent(&self, switch: &str, now: Instant) -> BTreeSet<GatewayName> {
         self.of(switch, |standing| standing.removals(now).set())
             .unwrap_or_default()
     }
 
-    /// Whether a switch of the settings loses anything if it is served `newest` now, for the first time: then it must be known what it lost lately.
+    /// Whether serving `newest` now, for the first time, would remove anything from a switch in the
+    /// settings. If so, its recent removals must be known first.
     pub fn may_lose(&self, switch: &str, newest: &Arc<Desired>) -> bool {
         let mut states = self.lock();
         let States { configured, steps, .. } = &mut *states;
@@ -223,7 +231,7 @@ impl Served {
         standing.is_some_and(|standing| standing.may_lose(switch, newest, steps))
     }
 
-    /// Those of them that no other trunkd can know of yet, and how long ago they went.
+    /// The recent removals that no other trunkd can know about yet, and how long ago each happened.
     pub fn unshared_removals(&self, switch: &str, now: Instant) -> Vec<(String, Duration)> {
         let Some(guard) = &self.guard else {
             return Vec::new();
@@ -237,7 +245,8 @@ impl Served {
         self.of(switch, unshared).unwrap_or_default()
     }
 
-    /// These went so long ago, whoever took them off the switch: all that is written down of the window.
+    /// Notes all removals that are recorded for the window, by any trunkd, and how long ago each
+    /// happened.
     pub fn note_removals(&self, switch: &str, gone: &[(GatewayName, Duration)], now: Instant) {
         let known = gone.iter().map(|(gateway, _)| gateway.clone()).collect();
         self.of(switch, |standing| {
@@ -249,13 +258,14 @@ impl Served {
         });
     }
 
-    /// What several trunkd call this state.
+    /// The name that all trunkd use for this state.
     pub fn state_name(&self, desired: &Arc<Desired>) -> String {
         self.lock().names.of(desired)
     }
 
-    /// Until [`Served::end_start`] it is remembered what `switch` is given when it asks for this. Answers to `startgw _all_` hold these
-    /// gateways alone then, so that a batch of ours is no larger than its pace.
+    /// Until [`Served::end_start`], records what `switch` is given when it asks for this. Answers
+    /// to `startgw _all_` are limited to these gateways meanwhile, so a batch is never larger than
+    /// the pace allows.
     pub fn begin_start(&self, switch: &str, profile: &ProfileName, what: Start) {
         let starting = Starting {
             profile: profile.clone(),
@@ -265,12 +275,12 @@ impl Served {
         self.lock().starting.insert(switch.to_owned(), starting);
     }
 
-    /// What it was given; `None` when it did not ask.
+    /// What the switch was given. `None` if it did not ask.
     pub fn end_start(&self, switch: &str) -> Option<Given> {
         self.lock().starting.remove(switch)?.given
     }
 
-    /// The gateways that the answer to `startgw _all_` is limited to, if it is.
+    /// The gateways to which the answer to `startgw _all_` is limited, if it is.
     pub fn batch(&self, switch: &str, profile: &str) -> Option<Arc<BTreeSet<GatewayName>>> {
         let states = self.lock();
         let starting = states.starting.get(switch)?;
@@ -280,8 +290,9 @@ impl Served {
         }
     }
 
-    /// `switch` is answered `desired`, asked for one gateway or, without one, for `_all_`. Whoever else asks in its name meanwhile, and FreeSWITCH
-    /// for any other reason, asks for something else.
+    /// Records that `switch` is answered `desired`, for one gateway or, if `None`, for `_all_`.
+    /// Requests for anything else, by other clients or by FreeSWITCH for other reasons, are
+    /// ignored.
     pub fn record_given(
         &self,
         switch: &str,
@@ -327,7 +338,7 @@ impl States {
         now: Instant,
     ) -> (Arc<Desired>, Option<Held>) {
         self.meet_nodes(newest, guard);
-        // What one that was never decided for is taken to have been served.
+        // A switch without an earlier decision counts as having been served this state.
         let first = self.accepted_by_all.as_ref().or(self.any.accepted()).cloned();
         let mut passing = None;
         let (switch, standing) = if let Some(standing) = self.configured.get_mut(switch) {
@@ -345,7 +356,8 @@ impl States {
                     named.asked = asked.unwrap_or(named.asked);
                     (switch, &mut named.standing)
                 }
-                // There is no place to keep anything of it: it is guarded from what was accepted by all.
+                // There is no room to keep its state: it is guarded against the state that was
+                // accepted by all.
                 None => {
                     let standing = ServedState::new(None, guard);
                     (switch, passing.insert(standing))
@@ -360,13 +372,14 @@ impl States {
         }
         let accepted = standing.accepted().unwrap_or(newest).clone();
         if Arc::ptr_eq(&accepted, newest) && !newest.names_node(switch) {
-            // It gets what all others get, now that no gateway names it.
+            // No gateway names it any more, so it gets what all others get.
             self.named.remove(switch);
         }
         (accepted, held)
     }
 
-    /// A switch that a gateway names is guarded by itself from then on, whether it asks or not: else a removal of all that name it would pass unseen.
+    /// Gives every switch that a gateway names its own guard, whether it asks or not. Otherwise the
+    /// removal of all gateways that name it would go unnoticed.
     fn meet_nodes(&mut self, newest: &Arc<Desired>, guard: Option<&Guard>) {
         let nodes: BTreeSet<String> = match &self.newest {
             Some(known) if Arc::ptr_eq(known, newest) => return,
@@ -392,7 +405,7 @@ impl States {
         }
     }
 
-    /// Keeps what becomes of that switch, if there is room.
+    /// Keeps state for this switch, if there is room.
     fn name(&mut self, switch: &str, guard: Option<&Guard>) {
         if self.named.len() >= MOST_NAMED || switch.len() > MAX_NAME_BYTES || self.named.contains_key(switch) {
             return;
@@ -421,7 +434,7 @@ impl States {
 }
 
 impl Starting {
-    /// As FreeSWITCH compares the names of profiles
+    /// Ignores case, as FreeSWITCH does for profile names.
     fn is_of(&self, profile: &str) -> bool {
         self.profile.as_str().eq_ignore_ascii_case(profile)
     }

@@ -1,5 +1,5 @@
-//! What one switch is served: what Redis wants, unless that would remove too many of its gateways. The
-//! clock is an argument.
+//! What one switch is served: what Redis wants, unless that would remove too many of its gateways.
+//! The clock is an argument.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
@@ -14,60 +14,61 @@ use super::removals::Removals;
 use super::states::{Lost, Steps};
 use crate::gateway::{Desired, GatewayName, ProfileName};
 
-/// By what removals are judged.
+/// How removals are judged.
 #[derive(Debug, Clone, Copy)]
 pub struct Guard {
     pub limits: Limits,
-    /// For so long a removal counts.
+    /// How long a removal counts.
     pub window: Duration,
-    /// What is back sooner was not removed.
+    /// A gateway that is back sooner than this was not removed.
     pub confirm: Duration,
-    /// A switch that runs its other gateways, and not this one for so long, is not just booting.
+    /// A switch that has run its other gateways but not this one for this long is not just booting.
     pub settle: Duration,
 }
 
-/// What runs on a switch, as far as the guard needs it. Cheap to clone.
+/// The gateways that run on a switch, as far as the guard needs them. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Runs {
     /// The gateways that carry a revision.
     pub ours: OrdSet<GatewayName>,
-    /// Those of them that nobody wanted when this was looked at.
+    /// Those of `ours` that were not desired when this was computed.
     pub unwanted: Arc<BTreeSet<GatewayName>>,
-    /// The profiles that run.
+    /// The running profiles.
     pub profiles: BTreeSet<ProfileName>,
 }
 
 pub(super) struct ServedState {
     accepted: Option<Arc<Desired>>,
     held: Option<HeldBack>,
-    /// Removals that somebody asked for by `trunkd apply`.
+    /// Removals that an operator approved with `trunkd apply`.
     approved: BTreeSet<GatewayName>,
     removals: Removals,
-    /// `None` while that is not known.
+    /// `None` while unknown.
     runs: Option<Runs>,
-    /// What ran when the switch was last lost from sight: that is what it can lose if it was stopped, and boots.
+    /// The gateways that ran when the switch was last lost from sight. It can lose them if it was
+    /// stopped and boots.
     ran: Option<Ran>,
-    /// What is held from being left out, and since when the switch is known not to run it.
+    /// Gateways whose removal is held, and since when the switch is known not to run them.
     absent: BTreeMap<GatewayName, Instant>,
-    /// A state that was agreed to elsewhere.
+    /// A state that the lease holder agreed to serve.
     agreed: Option<Weak<Desired>>,
 }
 
 struct Ran {
     ours: OrdSet<GatewayName>,
-    /// Then it is out of date.
+    /// When this expires.
     until: Instant,
-    /// The switch is in sight again.
+    /// The switch is visible again.
     is_back: bool,
 }
 
-/// What was not accepted, and why.
+/// A state that was not accepted, and why.
 struct HeldBack {
     newest: Arc<Desired>,
     held: Held,
-    /// From then on the verdict may be another one.
+    /// When the verdict may change.
     until: Option<Instant>,
-    /// It may be another one now.
+    /// The verdict may have changed already.
     is_old: bool,
 }
 
@@ -85,17 +86,17 @@ impl ServedState {
         }
     }
 
-    /// What is served.
+    /// The state that is served.
     pub(super) fn accepted(&self) -> Option<&Arc<Desired>> {
         self.accepted.as_ref()
     }
 
-    /// What is served while something is held.
+    /// The state that is served while another one is held.
     pub(super) fn holding(&self) -> Option<Arc<Desired>> {
         self.held.as_ref().and(self.accepted.clone())
     }
 
-    /// The gateways that are served and that `newest` does not have.
+    /// The gateways that are served and that `newest` lacks.
     pub(super) fn held_back(&self, switch: &str, newest: &Arc<Desired>, steps: &mut Steps) -> BTreeSet<GatewayName> {
         match &self.accepted {
             Some(accepted) if !Arc::ptr_eq(accepted, newest) => {
@@ -106,7 +107,7 @@ impl ServedState {
         }
     }
 
-    /// Whether something goes with `newest`, and it is not held already.
+    /// Whether `newest` removes a gateway and is not held already.
     pub(super) fn may_lose(&self, switch: &str, newest: &Arc<Desired>, steps: &mut Steps) -> bool {
         let is_held = self.held.as_ref().is_some_and(|back| Arc::ptr_eq(&back.newest, newest));
         match &self.accepted {
@@ -117,7 +118,8 @@ impl ServedState {
         }
     }
 
-    /// Takes `newest` if it may be served, and answers why not. `first` is taken to be what was served before, where nothing was.
+    /// Accepts `newest` if it may be served; otherwise returns the hold. If nothing was served
+    /// before, `first` counts as the previous state.
     pub(super) fn decide(
         &mut self,
         switch: &str,
@@ -174,7 +176,7 @@ impl ServedState {
         None
     }
 
-    /// From here on this is served.
+    /// Serves this state from now on.
     pub(super) fn accept(&mut self, switch: &str, newest: &Arc<Desired>) {
         self.removals.take_back(|name| serves(newest, name, switch));
         self.accepted = Some(newest.clone());
@@ -183,7 +185,8 @@ impl ServedState {
         self.absent.clear();
     }
 
-    /// From here on these gateways are served as `newest` has them, or not served.
+    /// Serves these gateways from now on as they are in `newest`, or no longer if they are not in
+    /// it.
     pub(super) fn accept_these(&mut self, newest: &Arc<Desired>, names: &BTreeSet<GatewayName>) {
         let Some(accepted) = &self.accepted else { return };
         let differs = |name: &GatewayName| match (accepted.get(name.as_str()), newest.get(name.as_str())) {
@@ -204,20 +207,20 @@ impl ServedState {
         }
     }
 
-    /// What was held back, if it is, is accepted.
+    /// Accepts the held state, if there is one.
     pub(super) fn release(&mut self, switch: &str) {
         if let Some(back) = self.held.take() {
             self.accept(switch, &back.newest);
         }
     }
 
-    /// Serving this was agreed to elsewhere: only what runs is judged yet.
+    /// Another trunkd agreed to serve this state, so only the running gateways are still judged.
     pub(super) fn agree(&mut self, newest: &Arc<Desired>) {
         self.agreed = Some(Arc::downgrade(newest));
         self.judge_again();
     }
 
-    /// These removals are approved, and no others.
+    /// Approves exactly these removals and withdraws earlier approvals.
     pub(super) fn approve(&mut self, removals: BTreeSet<GatewayName>) {
         if self.approved != removals {
             self.approved = removals;
@@ -225,7 +228,7 @@ impl ServedState {
         }
     }
 
-    /// What runs; `None` when that is not known, or not known to have gone on since it was set last.
+    /// Sets what runs. `None`: unknown, or the switch may have been restarted since the last call.
     pub(super) fn set_runs(&mut self, runs: Option<Runs>, guard: Option<&Guard>, now: Instant) {
         let Some(guard) = guard else { return };
         self.ran = self.ran.take().filter(|ran| now < ran.until);
@@ -238,7 +241,7 @@ impl ServedState {
                     is_back: false,
                 });
             }
-            // What goes while somebody looks did not go by a boot.
+            // A gateway that goes while the switch is visible did not go because of a boot.
             (Some(now_runs), Some(last), Some(ran)) => {
                 let gone = ran
                     .ours
@@ -247,7 +250,7 @@ impl ServedState {
                 let gone: Vec<_> = gone.cloned().collect();
                 gone.iter().for_each(|name| drop(ran.ours.remove(name)));
             }
-            // By then a switch that boots has what it is given.
+            // After `settle`, a booting switch has loaded what it was served.
             (Some(_), _, Some(ran)) if !ran.is_back => {
                 ran.until = ran.until.min(now + guard.settle);
                 ran.is_back = true;
@@ -266,7 +269,7 @@ impl ServedState {
         &mut self.removals
     }
 
-    /// Somebody is given what is served.
+    /// A switch is given what is served.
     pub(super) fn give(&mut self, now: Instant) {
         self.removals.give(now);
     }
@@ -288,7 +291,8 @@ impl ServedState {
     }
 
     fn judge(&self, question: &Question<'_>, guard: Option<&Guard>, settle: Duration, now: Instant) -> Option<Held> {
-        // Without a guard any edit is served; but that every domain is gone, as after a restart of a Redis that kept nothing, is none.
+        // Without a guard every edit is served. But the loss of every domain, as after a restart of
+        // a Redis without persistence, is not an edit.
         let vanished = question.newest.counts().is_empty() && !question.before.counts().is_empty();
         let limits = guard
             .map(|guard| guard.limits)
@@ -312,7 +316,7 @@ impl ServedState {
         of_served.or_else(|| is_held(self.loss_of_running(question, &lost, now)?))
     }
 
-    /// What the switch loses of what it is served, but for what it is known not to run.
+    /// What the switch loses from what it is served, except gateways that it is known not to run.
     fn loss_of_served(&self, question: &Question<'_>, lost: &[&Lost], settle: Duration, now: Instant) -> Loss {
         let is_free = |name: &GatewayName| self.approved.contains(name) || self.is_absent(name, settle, now);
         let removals = lost.iter().filter(|lost| !is_free(&lost.name)).count();
@@ -326,7 +330,8 @@ impl ServedState {
         })
     }
 
-    /// What it loses of what it runs, as the plan has it, and of what it ran a moment ago: a boot must not do what the plan may not.
+    /// What the switch loses from what it runs, as in the plan, and from what it ran a moment ago:
+    /// a boot must not remove what the plan may not.
     fn loss_of_running(&self, question: &Question<'_>, lost: &[&Lost], now: Instant) -> Option<Loss> {
         let is_agreed = self.is_agreed(question.newest);
         let ran = self.ran.as_ref().filter(|ran| now < ran.until && !is_agreed);
@@ -383,8 +388,9 @@ impl ServedState {
         }
     }
 
-    /// Notes since when the switch is known not to run what it is to lose. A switch that boots runs nothing yet, and gets what it is served: so its
-    /// profile must run, and one of the gateways of that profile that stay.
+    /// Notes since when the switch is known not to run gateways that it would lose. A booting
+    /// switch runs nothing yet and will load what it is served. So the profile must run, with at
+    /// least one of its gateways that stay.
     fn watch_absent(&mut self, question: &Question<'_>, now: Instant) {
         let before = std::mem::take(&mut self.absent);
         let Some(runs) = &self.runs else { return };

@@ -1,4 +1,4 @@
-//! Logs holds and conflicts when they begin and when they end, not whenever their numbers change.
+//! Logs holds and conflicts when they begin and end, not each time their numbers change.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ impl StateLog {
         self.set(switch, hold.into_iter().chain(conflicts).collect());
     }
 
-    /// The same while conflicts are not known.
+    /// Like [`Self::update`], while conflicts are unknown.
     pub(super) fn update_hold(&mut self, switch: &str, held: Option<&Held>) {
         let is_hold = |(key, _): &(&String, &String)| key.starts_with(HELD);
         let others = self.0.iter().filter(|entry| !is_hold(entry));
@@ -36,7 +36,7 @@ impl StateLog {
         }
         let is_held = now.keys().any(|key| key.starts_with(HELD));
         for (key, text) in &self.0 {
-            // A hold whose reason changed is still a hold.
+            // A hold with a different reason is still a hold.
             let goes_on = now.contains_key(key) || (is_held && key.starts_with(HELD));
             if !goes_on {
                 tracing::info!(switch, "resolved: {text}");

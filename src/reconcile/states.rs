@@ -1,4 +1,4 @@
-//! States of the desired gateways: their names for each other, and what a switch loses between two of them. Pure.
+//! Desired states: their names, and what a switch loses between two of them. Pure.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
@@ -21,7 +21,8 @@ impl Lost {
     }
 }
 
-/// From one state to another. Worked out once for all the switches that take the step. Keeps neither state.
+/// The step from one state to another. Computed once for all switches that take it. Keeps neither
+/// state alive.
 pub(super) struct Step {
     from: Weak<Desired>,
     to: Weak<Desired>,
@@ -49,12 +50,12 @@ impl Step {
         }
     }
 
-    /// What this switch loses.
+    /// The gateways that this switch loses.
     pub(super) fn lost<'a>(&'a self, switch: &'a str) -> impl Iterator<Item = &'a Lost> {
         self.lost.iter().filter(move |lost| lost.is_of(switch))
     }
 
-    /// How many gateways this switch has in `from`, which is the state that the step begins at.
+    /// How many gateways this switch has in `from`, the state at which the step begins.
     pub(super) fn before(&self, from: &Desired, switch: &str) -> usize {
         let everywhere = self.everywhere.get_or_init(|| {
             let entries = from.served().values();
@@ -64,11 +65,11 @@ impl Step {
     }
 }
 
-/// The steps that were taken last.
+/// The most recent steps.
 #[derive(Default)]
 pub(super) struct Steps(VecDeque<Arc<Step>>);
 
-/// Switches stand at the newest state, or where something is held from them.
+/// Most switches are at the newest state or at the one before a hold, so few steps are in use.
 const STEPS_KEPT: usize = 4;
 
 impl Steps {
@@ -93,7 +94,8 @@ fn is(known: &Weak<Desired>, desired: &Arc<Desired>) -> bool {
     std::ptr::eq(known.as_ptr(), Arc::as_ptr(desired))
 }
 
-/// Names states, so that several trunkd can speak of one: the sum of a hash of each gateway's name and nodes. A step costs what it changes.
+/// Names a state so that all trunkd can refer to it: the sum of a hash over each gateway's name and
+/// nodes. The cost of a step is proportional to its changes.
 #[derive(Default)]
 pub(super) struct StateNames {
     last: Option<(Arc<Desired>, u128)>,

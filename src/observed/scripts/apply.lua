@@ -1,17 +1,22 @@
--- One batch of events of one run of the switch, in the order they came.
--- ARGV from 5: Core-UUID, the key of the seen-bits; then what follows, packed, since an argument costs more here than all else:
+-- Applies one batch of events from one run of the switch, in the order they arrived.
+-- ARGV from 5: the Core-UUID, the key of the seen-bits, then the data below. It is packed, because
+-- each extra argument costs more here than anything else:
 --   the blocks of seen-bits that the events touch, '<d' each
---   the events, '<ddHBHBB' each: Event-Sequence, mark, which of the gateways, what to do (1 set | 2 delete | 3 the row alone | 0 nothing to the
---     hashes, +16 at its first sight, +32 when the sequence is not to be believed), which of those blocks (0: for the hashes alone, not for the
---     channel and the list), the byte in it, the event's bit in that
---   how many gateways there are, their names, a value for each event ('' where it goes nowhere), a row for each set and each row alone
--- Answers {applied, older, seen before, '1' when this is not the run that Redis knows}, or {-1, …} when Redis knows none (it was flushed): begin
--- again. What can be read or written for all events at once is. What the events did is noted last, so that a batch that failed in the middle does
--- all of it at the next try.
+--   the events, '<ddHBHBB' each: Event-Sequence, mark, index of the gateway, operation (1 set | 2
+--     delete | 3 row only | 0 nothing for the hashes; +16 for the first sight of the gateway, +32
+--     for a sequence that cannot be trusted), index of the block (0: for the hashes only, not for
+--     the channel and the list), the byte in the block, the event's bit in that byte
+--   the number of gateways, their names, a value for each event ('' if it goes nowhere), a row for
+--     each set and each row-only event
+-- Returns {applied, older, repeated, 1 if Redis knows another run of the switch}, or {-1, …} if
+-- Redis knows no run (it was flushed): begin again. Reads and writes are made for all events
+-- together where possible. The seen-bits are written last, so a batch that failed in the middle is
+-- applied in full at the next try.
 local core, seen, touched, events, count = ARGV[5], ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
 local SET, DELETE, NOTE, FIRST_SIGHT, ODD = 1, 2, 3, 16, 32
 local TOUCHED_SIZE, EVENT_SIZE, NAMES = 8, 23, 9
--- A block is 64 bytes and costs some 150: with those of the generation before, two to three MB a switch, however its sequences leap.
+-- A block has 64 bytes and takes about 150. With the previous generation that is two to three MB
+-- per switch, however far its sequences jump.
 local MAX_BLOCKS = 8192
 local seen_before = seen .. ':before'
 for _, key in ipairs({seen, seen_before}) do
@@ -22,7 +27,7 @@ local run = redis.call('HMGET', meta, 'core', 'floor', 'newest')
 local current, floor, newest = run[1], tonumber(run[2] or 0) or 0, tonumber(run[3] or 0) or 0
 if not current then return {-1, 0, 0, 0} end
 
--- The touched blocks: their bits, and those that change.
+-- The touched blocks: their bits, and the bytes that change.
 local blocks, bits, changes = {}, {}, {}
 for at = 1, #touched / TOUCHED_SIZE do
   blocks[at] = string.format('%.0f', (struct.unpack('<d', touched, (at - 1) * TOUCHED_SIZE + 1)))
@@ -70,10 +75,11 @@ for at = 1, #events, EVENT_SIZE do
     if op ~= 0 then
       local before, has_effect = mark_of[which], false
       if op == NOTE then
-        -- It says what holds beside the state that the mark is of.
+        -- A row-only event carries data beside the state that the mark refers to.
         has_effect = mark >= before and mark >= floor
       else
-        -- An event that the mark is of has had its effect; one that takes over a newer event's mark may follow that.
+        -- The event that the mark refers to is already applied. An event that takes over the mark
+        -- of a newer event may follow it.
         has_effect = mark > floor and (mark > before or (mark == before and sequence < mark))
       end
       if current == core and has_effect then
@@ -98,7 +104,8 @@ for at = 1, #events, EVENT_SIZE do
   end
 end
 
--- Who made the row saw the gateway for the first time. Since when it is as it is, and why, Redis may know.
+-- The trunkd that wrote the row saw the gateway for the first time. Redis may know since when it
+-- has this state, and why.
 local function continued(gateway, row)
   local old = row_of(switch, gateway)
   if not old or type(old.usable_since) ~= 'string' then return row end

@@ -1,6 +1,8 @@
--- A connection to the switch found this Core-UUID. Another one than before means that FreeSWITCH was restarted: its sequence starts again.
--- ARGV from 5: Core-UUID, '1' when the sequences that are known of this run are not to be believed. Answers the newest sequence that anything in
--- Redis reflects: what is asked of the switch from now on is newer.
+-- A connection found the switch with this Core-UUID. A different Core-UUID than before means that
+-- FreeSWITCH was restarted, so its sequence starts again.
+-- ARGV from 5: the Core-UUID, '1' if the known sequences of this run cannot be trusted.
+-- Returns the newest sequence that anything in Redis reflects. Answers that the switch gives from
+-- now on are newer.
 if redis.call('HGET', meta, 'core') ~= ARGV[5] or ARGV[6] == '1' then
   redis.call('DEL', marks)
   redis.call('HSET', meta, 'core', ARGV[5], 'floor', '0', 'newest', '0')

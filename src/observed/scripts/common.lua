@@ -1,11 +1,13 @@
--- Shared by the scripts that change what is known of one switch. Every script runs as one step for all of Redis's clients, so however many
--- trunkd deliver the same event or snapshot, it has one effect.
--- KEYS: the gateways hash, the list (or '' for none), the switch's status hash, its meta hash, its marks hash
--- ARGV: the switch, `"FreeSWITCH-Switchname":"<switch>"` as FreeSWITCH's JSON has it, the channel (or ''), the list's length
+-- Shared by the scripts that change what is stored for one switch. Redis runs a script atomically,
+-- so an event or snapshot takes effect once, no matter how many trunkd deliver it.
+-- KEYS: the gateways hash, the list (or '' for none), the switch's status hash, its meta hash, its
+-- marks hash
+-- ARGV: the switch, `"FreeSWITCH-Switchname":"<switch>"` as in FreeSWITCH's JSON, the channel (or
+-- ''), the maximum length of the list
 local gateways, list, status, meta, marks = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local switch, switch_field, channel, list_max = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
--- A key of another type would stop a script half-way: what is wrong with it, if anything.
+-- Returns an error if the key has another type, or nil: such a key would stop a script half-way.
 local function wrong_kind(key, expected)
   local kind = key ~= '' and redis.call('TYPE', key).ok or 'none'
   if kind == 'none' or kind == expected then return nil end
@@ -13,15 +15,15 @@ local function wrong_kind(key, expected)
   return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ' where trunkd keeps a ' .. expected .. ': ' .. fix)
 end
 
--- Before anything is written.
+-- Checked before anything is written.
 local kinds = {{gateways, 'hash'}, {list, 'list'}, {status, 'hash'}, {meta, 'hash'}, {marks, 'hash'}, {'trunkd:switches', 'hash'}}
 for _, expected in ipairs(kinds) do
   local wrong = wrong_kind(expected[1], expected[2])
   if wrong then return wrong end
 end
 
--- What Redis refuses to write (out of memory, a replica, a full disk) it refuses here: a message that was published cannot be taken back, and
--- would be published again at each try.
+-- If Redis refuses writes (out of memory, a replica, a full disk), it refuses this one. Otherwise a
+-- message would be published, could not be taken back, and would be published again at each retry.
 redis.call('HSET', meta, 'writes', '1')
 
 local function now_us()
@@ -29,7 +31,8 @@ local function now_us()
   return time[1] * 1000000 + time[2]
 end
 
--- When any trunkd last said that it sees the switch, in ms; but for one of them, if given.
+-- When any trunkd last reported that it sees the switch, in ms. Ignores the trunkd `but_for`, if
+-- given.
 local function seen_ms(but_for)
   local fields, latest = redis.call('HGETALL', meta), 0
   for i = 1, #fields, 2 do
@@ -39,14 +42,15 @@ local function seen_ms(but_for)
   return latest
 end
 
--- Lua can hand over some thousands of arguments at once. Divisible by 2, 3 and 4, so that no group is torn.
+-- Lua can pass only a few thousand arguments in one call. 3000 is divisible by 2, 3 and 4, so no
+-- group is split.
 local function in_parts(arguments, call)
   for first = 1, #arguments, 3000 do
     call(unpack(arguments, first, math.min(first + 2999, #arguments)))
   end
 end
 
--- What goes to the list, until write_list: each script calls that at its end.
+-- Values for the list, collected until write_list. Each script calls that at its end.
 local listed = {}
 
 local function announce(value)
@@ -84,8 +88,9 @@ local function row_of(of_switch, gateway)
   return ok and type(row) == 'table' and row or nil
 end
 
--- The switch no longer has the gateway. If the field's value is this switch's, the state of another switch that still has the gateway takes
--- its place, rather of one that can be reached; with none, the field goes.
+-- The switch no longer has the gateway. If the value in the gateways hash is from this switch, it
+-- is replaced by the state of another switch that has the gateway, preferably one that is not
+-- stale. Without such a switch the field is deleted.
 local function leave(gateway)
   local value = redis.call('HGET', gateways, gateway)
   if not value or not string.find(value, switch_field, 1, true) then return end

@@ -1,9 +1,11 @@
--- Sets right what a snapshot of the switch found different from what is stored. The snapshot counts as of a sequence: a gateway with a newer
--- event is left alone, and so is whatever changed since it was compared.
--- ARGV from 5: Core-UUID, sequence, what this is: a 'part' of the snapshot, its 'last' part, or 'some' for gateways that were asked for one by one;
--- then six an item:
---   gateway, 'S' set | 'D' delete, the row compared with, the new row, the value compared with, the new value ('' = only the row changes)
--- Answers how many values were corrected, or -1 when the run or the snapshot is no longer the newest.
+-- Corrects the differences between a snapshot of the switch and what is stored. The snapshot counts
+-- as of a sequence. A gateway with a newer event is skipped, and so is one that changed since it
+-- was compared.
+-- ARGV from 5: the Core-UUID, the sequence, the kind: a 'part' of the snapshot, its 'last' part, or
+-- 'some' for gateways that were queried one by one; then six per item:
+--   gateway, 'S' set | 'D' delete, the row compared with, the new row, the value compared with, the
+--     new value ('' = only the row changes)
+-- Returns the number of corrected values, or -1 if there is a newer run or snapshot.
 local core, sequence, what = ARGV[5], tonumber(ARGV[6]), ARGV[7]
 if redis.call('HGET', meta, 'core') ~= core then return -1 end
 if (tonumber(redis.call('HGET', meta, 'floor')) or 0) > sequence then return -1 end

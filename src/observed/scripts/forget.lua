@@ -1,7 +1,8 @@
--- The switch was taken out of the settings: everything that is kept of it goes, and its values in the gateways hash with it; unless another
--- trunkd sees it, whose settings have it still.
--- ARGV from 5, both in ms: how long nobody may have seen the switch, and how long no trunkd may have named it.
--- Answers -1 when somebody did.
+-- The switch was removed from the settings: deletes everything that is stored for it, and its
+-- values in the gateways hash, unless another trunkd sees it or still has it in its settings.
+-- ARGV from 5, both in ms: how long no trunkd may have seen the switch, and how long none may have
+-- named it.
+-- Returns -1 if one did.
 local now_ms = math.floor(now_us() / 1000)
 if now_ms - seen_ms() < tonumber(ARGV[5]) then return -1 end
 if now_ms - (tonumber(redis.call('HGET', meta, 'named')) or 0) < tonumber(ARGV[6]) then return -1 end

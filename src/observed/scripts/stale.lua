@@ -1,7 +1,9 @@
--- The switch has been out of reach: marks its rows, and its values in the gateways hash, unless another trunkd saw it meanwhile.
--- ARGV from 5: how long nobody may have seen the switch, in ms; then five an item:
---   gateway, the row compared with, the new row, the value compared with, the new value ('' = the value is another switch's)
--- Answers how many rows were marked, or -1 when somebody sees the switch.
+-- The switch has been out of reach: marks its rows and its values in the gateways hash as stale,
+-- unless another trunkd has seen it since.
+-- ARGV from 5: how long no trunkd may have seen the switch, in ms; then five per item:
+--   gateway, the row compared with, the new row, the value compared with, the new value ('' = the
+--     value is from another switch)
+-- Returns the number of marked rows, or -1 if a trunkd sees the switch.
 if math.floor(now_us() / 1000) - seen_ms() < tonumber(ARGV[5]) then return -1 end
 local marked = 0
 

@@ -1,11 +1,13 @@
--- Says in trunkd:switches whether the switch is connected. Another trunkd that sees the switch keeps it connected.
--- ARGV from 5: this trunkd's id, '1' connected | '0' not, now (RFC 3339), Core-UUID, since when this trunkd is or is not connected, why not
--- Answers {whether Redis still knows a run of the switch: if not, it lost its data; when any trunkd last saw it, in ms, or -1 when none did; the
--- time now, in ms}.
+-- Records in trunkd:switches whether the switch is connected. It stays connected while another
+-- trunkd sees it.
+-- ARGV from 5: this trunkd's id, '1' connected | '0' not, now (RFC 3339), the Core-UUID, since when
+-- this trunkd is connected or not, why it is not
+-- Returns {whether Redis still knows a run of the switch (if not, it lost its data), when any
+-- trunkd last saw it in ms (-1 if none did), the current time in ms}.
 local id, connected, now, core, mine, reason = ARGV[5], ARGV[6] == '1', ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local known = redis.call('HEXISTS', meta, 'core')
 local now_ms = math.floor(now_us() / 1000)
--- Some trunkd's settings name it, whether it is reached or not: see forget.lua.
+-- A trunkd has it in its settings, reachable or not: see forget.lua.
 redis.call('HSET', meta, 'named', string.format('%d', now_ms))
 if connected then
   redis.call('HSET', meta, 'seen:' .. id, string.format('%d', now_ms), 'sighted', string.format('%d', now_ms))
@@ -20,7 +22,7 @@ if not ok or type(old) ~= 'table' then old = {} end
 local function known_text(name) return type(old[name]) == 'string' and old[name] or '' end
 if not connected then core = known_text('core_uuid') end
 local same = old.connected == connected and old.core_uuid == core
--- Times of one format: as text they are in order.
+-- The times have the same format, so they can be compared as text.
 local since = mine
 if same and known_text('since') ~= '' and (not connected or known_text('since') < mine) then
   since = known_text('since')
@@ -34,7 +36,7 @@ redis.call('HSET', 'trunkd:switches', switch, '{"connected":' .. tostring(connec
   .. ',"core_uuid":' .. text(core) .. ',"last_seen":' .. text(last_seen)
   .. ',"reason":' .. (reason == '' and 'null' or text(reason)) .. '}')
 
--- Those that died without saying so.
+-- Removes sightings of trunkd that died without signing off.
 local fields = redis.call('HGETALL', meta)
 for i = 1, #fields, 2 do
   if string.find(fields[i], '^seen:') and now_ms - (tonumber(fields[i + 1]) or 0) > 3600000 then redis.call('HDEL', meta, fields[i]) end

@@ -1,5 +1,5 @@
-//! The plan of one switch and whether it is held: made here for `trunkd plan` and for the executor
-//! alike. No async, no I/O, no clock.
+//! Makes the plan of one switch and decides whether it is held, for both `trunkd plan` and the
+//! executor. No async, no I/O, no clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,14 +21,14 @@ pub struct Assessment<'a> {
     pub limits: Limits,
 }
 
-/// What may happen without asking, because somebody approved it or it happened already.
+/// Changes that need no approval: already approved, or already done.
 #[derive(Debug, Default)]
 pub struct Exempt {
     /// Removals that an order approved.
     pub approved: BTreeSet<GatewayName>,
     /// Restarts that an order contains.
     pub ordered: BTreeSet<GatewayName>,
-    /// Removals within the window that nobody approved.
+    /// Removals within the window without approval.
     pub recent: BTreeSet<GatewayName>,
 }
 
@@ -38,7 +38,7 @@ impl Assessment<'_> {
         self.known.plan(self.differences, self.desired, self.wants, adopt)
     }
 
-    /// Why the plan must wait, if it must.
+    /// The reason why the plan is held, if it is.
     pub fn hold(&self, plan: &Plan, exempt: &Exempt) -> Option<Hold> {
         self.hold_removals(plan, exempt)
             .or_else(|| self.hold_restarts(plan, exempt))

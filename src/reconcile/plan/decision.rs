@@ -1,4 +1,5 @@
-//! What is to be done on a switch, and by whose word: the plan, the guard and the order together. No async, no I/O; the clock is passed in.
+//! Decides what to do on a switch, and on whose authority, from the plan, the guard and the order.
+//! No async, no I/O; the clock is passed in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,21 +16,21 @@ use crate::gateway::{Desired, GatewayName, RevisionKey};
 use crate::reconcile::served::Served;
 use crate::reconcile::served_state::Runs;
 
-/// A switch that is known, and what is wanted and ordered for it.
+/// A switch whose state is known, with what is wanted and ordered for it.
 pub struct DecisionInput<'a> {
     pub switch: &'a str,
     pub known: &'a Known,
-    /// Of the gateways of `known`, those that are ours.
+    /// The gateways of `known` that are ours.
     pub ours: &'a OrdSet<GatewayName>,
     pub desired: &'a Arc<Desired>,
     pub wants: &'a BTreeMap<GatewayName, Want>,
-    /// What the revisions of `wants` were made with.
+    /// The key behind the revisions of `wants`.
     pub key: &'a RevisionKey,
-    /// Between `wants` and `known`
+    /// Between `wants` and `known`.
     pub differences: &'a Differences,
-    /// What is ordered, or was.
+    /// The current or the last order.
     pub order: Option<&'a Ordered>,
-    /// Another trunkd carried it out.
+    /// The order was carried out by another trunkd.
     pub is_carried_out: bool,
     /// Whether the switch is changed without an order.
     pub by_itself: bool,
@@ -39,25 +40,25 @@ pub struct DecisionInput<'a> {
 pub struct Decision {
     pub plan: Plan,
     pub held: Option<Held>,
-    /// How far the order is; empty without one.
+    /// Progress of the order; empty if there is none.
     pub progress: Progress,
     is_carried_out: bool,
-    /// What went lately, with nobody's approval.
+    /// Recent removals without approval.
     pub recent: BTreeSet<GatewayName>,
     by_itself: bool,
 }
 
-/// By whose word something is done.
+/// On whose authority a change is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Authority {
-    /// It was shown to somebody, and ordered.
+    /// It was shown to an operator, who ordered it.
     Order,
-    /// Redis wants it, and nothing holds it.
+    /// Redis wants it, and it is not held.
     Redis,
 }
 
 impl DecisionInput<'_> {
-    /// Also has the switch served accordingly.
+    /// Also updates what the switch is served.
     pub fn decide(&self, served: &Served, now: Instant) -> Decision {
         let order = self.order.filter(|_| !self.is_carried_out);
         let adopt = order.map(|order| order.adopted(self.known)).unwrap_or_default();
@@ -87,7 +88,7 @@ impl DecisionInput<'_> {
         let unserved = served.decide(self.switch, self.desired, now).1;
         let recent = served.recent(self.switch, now);
         if self.is_carried_out {
-            // What is left of it is for nobody to kill.
+            // The order is complete, so its leftover kills are no longer approved.
             approved.clear();
         }
         let exempt = Exempt {
@@ -122,7 +123,7 @@ impl DecisionInput<'_> {
 }
 
 impl Decision {
-    /// Whether this may be done, and by whose word.
+    /// On whose authority this action may run. `None` if it may not.
     pub fn allows(&self, action: &Action) -> Option<Authority> {
         if !self.is_carried_out && self.progress.to_do.contains(action.gateway()) {
             return Some(Authority::Order);
@@ -130,7 +131,7 @@ impl Decision {
         (self.by_itself && self.held.is_none()).then_some(Authority::Redis)
     }
 
-    /// How many gateways may still be taken off the switch with nobody's approval.
+    /// How many more gateways may be removed from the switch without approval.
     pub fn removals_left(&self, ours: &OrdSet<GatewayName>, limits: Limits) -> usize {
         let back = self.recent.iter().filter(|name| ours.contains(*name)).count();
         limits.left(ours.len() + self.recent.len() - back, self.recent.len())

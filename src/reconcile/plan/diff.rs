@@ -1,9 +1,12 @@
-//! Desired against actual of one switch → plan. Pure: no async, no I/O, no clock.
+//! Compares the desired with the actual state of one switch and makes the plan. Pure: no async, no
+//! I/O, no clock.
 //!
-//! Which gateways differ is followed as either side changes, so that a plan costs what differs, not what there is.
+//! The differing gateways are tracked as either side changes, so the cost of a plan depends on the
+//! number of differences, not of gateways.
 //!
-//! *Ours* is a gateway that carries a revision. What is not ours is never killed nor restarted, unless somebody asked for that by name
-//! (`adopt`). Only what differs is touched: gateways cost FreeSWITCH memory until their profile restarts (FACTS 28).
+//! *Ours* is a gateway that carries a revision. Any other gateway is never killed or restarted
+//! unless an operator asked for it by name (`adopt`). Only differing gateways are touched, because
+//! each restart costs FreeSWITCH memory until the profile restarts (FACTS 28).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,17 +16,17 @@ use serde::Serialize;
 use crate::control::Conflict;
 use crate::gateway::{Gateway, GatewayName, ProfileName, RevisionKey, former_revisions, revision};
 
-/// A gateway as it is to be on this switch.
+/// A gateway as it should be on this switch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Want {
     pub profile: ProfileName,
-    /// Of what it means to FreeSWITCH.
+    /// A digest of everything that matters to FreeSWITCH.
     pub revision: String,
-    /// What the same version was stamped with under keys that were replaced since: one that runs with
-    /// such a revision is not restarted.
+    /// The revisions of the same version under keys that were replaced since. A gateway that runs
+    /// with one of them is not restarted.
     #[serde(skip)]
     pub former: Box<[String]>,
-    /// Whether FreeSWITCH is to register it: its start is a REGISTER at the carrier.
+    /// Whether FreeSWITCH registers it: its start sends a REGISTER to the carrier.
     pub registers: bool,
     #[serde(serialize_with = "domain_text")]
     pub domain: Arc<str>,
@@ -52,13 +55,15 @@ impl Want {
     }
 }
 
-/// A gateway as the switch runs it: the one that FreeSWITCH finds under its name, no ghost and none that waits to be deleted.
+/// A gateway as the switch runs it: the one that FreeSWITCH finds under its name, not a ghost and
+/// not one that waits to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Have {
     pub profile: ProfileName,
     /// `None`: not ours.
     pub revision: Option<String>,
-    /// Whether its state is other than NOREG: to kill it takes a tick more, and perhaps an un-REGISTER (FACTS 22).
+    /// Whether its state is other than NOREG: then a kill takes one more tick, and perhaps an
+    /// un-REGISTER (FACTS 22).
     pub registers: bool,
 }
 
@@ -68,13 +73,14 @@ impl Have {
     }
 }
 
-/// What a switch runs. Only what was read in full may become one: a failed read is never an empty `Actual`.
+/// What a switch runs. Built only from complete reads: a failed read is never an empty `Actual`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Actual {
     pub gateways: BTreeMap<GatewayName, Have>,
-    /// Those that run.
+    /// The running profiles.
     pub profiles: BTreeSet<ProfileName>,
-    /// Second gateways of a name, in another profile than the one that FreeSWITCH finds under it (FACTS 18).
+    /// Second gateways with the same name, in another profile than the one that FreeSWITCH finds
+    /// under that name (FACTS 18).
     pub ghosts: BTreeSet<(GatewayName, ProfileName)>,
 }
 
@@ -86,7 +92,8 @@ impl Actual {
     }
 }
 
-/// One change of one gateway. In JSON: `{"action": "restart", "gateway": …, "from": {…}, "to": {…}}`.
+/// One change of one gateway. In JSON:
+/// `{"action": "restart", "gateway": …, "from": {…}, "to": {…}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 pub enum Action {
@@ -94,7 +101,7 @@ pub enum Action {
         gateway: GatewayName,
         to: Want,
     },
-    /// Kill in the old profile, then start in the new one; mostly they are the same.
+    /// Kill in the old profile, then start in the new one. They are usually the same.
     Restart {
         gateway: GatewayName,
         from: Have,
@@ -113,7 +120,7 @@ impl Action {
         }
     }
 
-    /// What is killed.
+    /// The gateway to kill.
     pub fn from(&self) -> Option<&Have> {
         match self {
             Self::Start { .. } => None,
@@ -121,7 +128,7 @@ impl Action {
         }
     }
 
-    /// What is started.
+    /// The gateway to start.
     pub fn to(&self) -> Option<&Want> {
         match self {
             Self::Start { to, .. } | Self::Restart { to, .. } => Some(to),
@@ -129,10 +136,12 @@ impl Action {
         }
     }
 
-    /// Whether `startgw` must wait for the `gateway_delete` of what was killed.
+    /// Whether `startgw` must wait for the `gateway_delete` of the killed gateway.
     ///
-    /// One that doesn't register has no REGISTER to race (FACTS 23), so its successor may start at once; but not in another profile: FreeSWITCH
-    /// would forget the old one by its name alone, keep it under `profile::name`, and make a ghost of whatever comes back there.
+    /// A gateway that doesn't register has no REGISTER to race with (FACTS 23), so its successor
+    /// may start without waiting. In another profile it must still wait: FreeSWITCH would forget
+    /// the old gateway by its bare name, keep it under `profile::name`, and make a ghost of any
+    /// gateway that comes back there.
     pub fn awaits_deletion(&self) -> bool {
         match self {
             Self::Restart { from, to, .. } => from.registers || from.profile != to.profile,
@@ -144,16 +153,16 @@ impl Action {
 /// The smallest change that makes a switch run what is desired.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Plan {
-    /// By gateway name, at most one a gateway.
+    /// Sorted by gateway name, at most one per gateway.
     pub actions: Vec<Action>,
-    /// How many desired gateways run as they should.
+    /// How many desired gateways already run as they should.
     pub unchanged: usize,
-    /// What keeps a desired gateway from its place, or will: an operator must fix it.
+    /// What stops a desired gateway from running, now or later. An operator must fix it.
     pub conflicts: Vec<Conflict>,
 }
 
 impl Plan {
-    /// The gateways that are killed and not started again: what the guard judges.
+    /// The gateways that are killed and not started again. The guard judges these.
     pub fn removals(&self) -> BTreeSet<GatewayName> {
         let killed = self.actions.iter().filter_map(|action| match action {
             Action::Kill { gateway, .. } => Some(gateway.clone()),
@@ -162,8 +171,7 @@ impl Plan {
         killed.collect()
     }
 
-    /// The gateways that are restarted though nobody can tell whether they changed: their revision was
-    /// made with a key that is not known.
+    /// Restarts of gateways that may not have changed: their revision was made with an unknown key.
     pub fn unknown_restarts<'a>(&'a self, key: &'a RevisionKey) -> impl Iterator<Item = &'a GatewayName> {
         self.actions.iter().filter_map(|action| match action {
             Action::Restart { gateway, from, .. } => {
@@ -179,7 +187,8 @@ fn domain_text<S: serde::Serializer>(domain: &Arc<str>, serializer: S) -> Result
     serializer.serialize_str(domain)
 }
 
-/// The gateways that are not as they are wanted. Whoever changes what is wanted or what runs says so by [`Differences::update`].
+/// The gateways that do not run as wanted. Call [`Differences::update`] after each change of what
+/// is wanted or what runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Differences(BTreeSet<GatewayName>);
 
@@ -193,7 +202,7 @@ impl Differences {
         differences
     }
 
-    /// This gateway may be another than when it was looked at last, or wanted otherwise.
+    /// Compares this gateway again, after it or its wanted version may have changed.
     pub fn update(&mut self, gateway: &GatewayName, wants: &BTreeMap<GatewayName, Want>, actual: &Actual) {
         let differs = match (wants.get(gateway), actual.gateways.get(gateway)) {
             (Some(want), Some(have)) => !want.is_run_as(have),
@@ -207,10 +216,11 @@ impl Differences {
         }
     }
 
-    /// What is to be done about them. `adopt` are names that may be taken over from whoever made them.
+    /// The plan for these differences. `adopt` are names of gateways to take over although they are
+    /// not ours.
     ///
-    /// A gateway is started, or restarted, only in a profile that runs. One of ours that nobody wants is killed in whatever profile it is: that
-    /// it is listed proves that its profile runs.
+    /// A gateway is started or restarted only in a running profile. A gateway of ours that is no
+    /// longer wanted is killed in any profile: it is listed, so its profile runs.
     pub fn plan(&self, wants: &BTreeMap<GatewayName, Want>, actual: &Actual, adopt: &BTreeSet<GatewayName>) -> Plan {
         let mut actions = Vec::new();
         let mut idle: BTreeMap<&ProfileName, BTreeSet<GatewayName>> = BTreeMap::new();

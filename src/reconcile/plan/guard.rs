@@ -1,7 +1,8 @@
-//! Whether the removals of a plan may happen, or wait until somebody says so. Pure: no async, no I/O, no clock.
+//! Decides whether the removals of a plan may happen or need approval. Pure: no async, no I/O, no
+//! clock.
 //!
-//! A flood of removals is more often a mistake (a FLUSHALL, a wrong database, a script gone wild) than a wish. Starts and restarts are no
-//! removals: they are paced, not held.
+//! A flood of removals is more often a mistake (a FLUSHALL, a wrong database, a broken script) than
+//! intent. Starts and restarts are not removals: they are paced, not held.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,10 +11,11 @@ use serde::Serialize;
 
 use crate::gateway::GatewayName;
 
-/// How much may go without asking.
+/// How many gateways may be removed without approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
-    /// Of one switch within the window; 0 holds every removal. `None`: the larger of 5 and 20 % (rounded up) of ours.
+    /// Per switch within the window; 0 holds every removal. `None`: 5 or 20 % of ours (rounded up),
+    /// whichever is larger.
     pub max_removals: Option<usize>,
 }
 
@@ -22,7 +24,7 @@ impl Limits {
         self.max_removals.unwrap_or_else(|| ours.div_ceil(5).max(5))
     }
 
-    /// How many more may go of so many, when that many went lately.
+    /// How many more of `ours` may be removed after `recent` removals.
     pub fn left(self, ours: usize, recent: usize) -> usize {
         self.of(ours).saturating_sub(recent)
     }
@@ -35,20 +37,20 @@ pub enum Verdict {
     Hold(Hold),
 }
 
-/// A plan that waits. `Display` is one line with the fix; [`Hold::summary`] is without.
+/// A plan that is held. `Display` is one line with the fix; [`Hold::summary`] leaves the fix out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Hold {
-    /// What has to be approved, exactly: the removals that are not approved yet.
+    /// Exactly what needs approval: the removals that are not approved yet.
     pub removals: BTreeSet<GatewayName>,
     #[serde(flatten)]
     pub weight: Weight,
     pub reason: HoldReason,
 }
 
-/// The same without the names.
+/// A [`Hold`] without the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
-    /// Or restarts, under [`HoldReason::UnknownKey`].
+    /// Restarts instead, under [`HoldReason::UnknownKey`].
     pub removals: usize,
     pub weight: Weight,
     pub reason: HoldReason,
@@ -57,10 +59,10 @@ pub struct Held {
 /// What the removals of a plan are measured against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Weight {
-    /// How many of ours the switch has, with those that went lately and without those whose removal is
-    /// approved.
+    /// How many of our gateways the switch has, including recent removals and excluding approved
+    /// ones.
     pub ours: usize,
-    /// How many others went lately and were not approved.
+    /// How many other gateways were removed recently without approval.
     pub earlier: usize,
 }
 
@@ -72,10 +74,10 @@ pub enum HoldReason {
     },
     /// All of ours, two or more.
     All,
-    /// Redis holds not one domain, where it held some.
+    /// Redis has no domain left, but had some before.
     StoreVanished,
-    /// What runs was stamped with a key of the revisions that nobody knows any more, so these are
-    /// restarts of gateways of which nobody can tell whether they changed.
+    /// The running gateways carry revisions made with an unknown key. These restarts are of
+    /// gateways that may not have changed.
     UnknownKey,
 }
 
@@ -146,14 +148,17 @@ impl fmt::Display for Held {
     }
 }
 
-/// Judges the removals of one switch. `ours` are its gateways that carry a revision; `store_vanished` is whether Redis holds no domain where it
-/// held one; `approved` are the names whose removal somebody asked for by `trunkd apply`; `recent` are those that went within the window
-/// without that, whether they are back or not.
+/// Judges the removals of one switch. `ours` are its gateways that carry a revision.
+/// `store_vanished` is whether Redis has no domain left but had some before. `approved` are the
+/// names whose removal an operator approved with `trunkd apply`. `recent` are those removed within
+/// the window without approval, even if they are back.
 ///
-/// What is approved counts as gone already, from the removals and from ours alike, and what went lately counts as if it were still to go. So
-/// the verdict is the same before, while and after any of them are killed, and a flood in small portions is a flood. Of the rest, held is
+/// An approved removal counts as done: it is subtracted from the removals and from ours. A recent
+/// removal counts as still to be done. So the verdict is the same before, during and after the
+/// kills, and a flood in small portions is still a flood. The remaining removals are held if they
+/// are
 /// - any at all, when the store vanished;
-/// - all of ours, where they are two or more;
+/// - all of ours, if ours are two or more;
 /// - more than the limit.
 pub fn judge(
     ours: &BTreeSet<GatewayName>,
@@ -181,9 +186,9 @@ pub fn judge(
     }
 }
 
-/// Judges restarts of gateways whose revision was made with an unknown key. Nobody can tell whether
-/// they changed, and a lost key is more likely than that many edits. The limit is that of removals, and
-/// never all of two or more.
+/// Judges restarts of gateways whose revision was made with an unknown key. They may not have
+/// changed, and a lost key is more likely than many edits. The limit is that of removals, and all
+/// of two or more are always held.
 pub(super) fn judge_unknown_key(ours: usize, restarts: BTreeSet<GatewayName>, limits: &Limits) -> Option<Hold> {
     let count = restarts.len();
     let is_flood = count > limits.of(ours) || (count >= 2 && count >= ours);
@@ -194,7 +199,8 @@ pub(super) fn judge_unknown_key(ours: usize, restarts: BTreeSet<GatewayName>, li
     })
 }
 
-/// [`judge`] of so many removals, none of which is approved, after which so many gateways stay.
+/// [`judge`] for this number of removals, none of them approved, with `stay` gateways left after
+/// them.
 pub fn weigh(
     removals: usize,
     stay: usize,

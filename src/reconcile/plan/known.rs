@@ -1,4 +1,5 @@
-//! What runs on a switch, as it was listed → what a plan is made from. `serve` lists it from ingest's view, `plan` by one look at the switch.
+//! What runs on a switch, as listed: the input for a plan. `serve` takes it from ingest's view,
+//! `plan` from one query of the switch.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,23 +13,24 @@ use crate::registration::State;
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     pub actual: Actual,
-    /// Gateways that are on their way: being deleted, or not asked for their revision yet. They are left alone until that is over.
+    /// Gateways in transition: being deleted, or their revision is not known yet. They are left
+    /// alone until that is over.
     pub unsettled: BTreeSet<GatewayName>,
 }
 
-/// A live gateway, as it is listed: of one name there is one.
+/// A live gateway, as listed. Each name has only one.
 #[derive(Debug)]
 pub struct Listed<'a> {
     pub name: &'a str,
     /// `None` until an event or a snapshot names it.
     pub profile: Option<&'a str>,
     pub state: Option<&'a State>,
-    /// `None` until the switch was asked; then what it answered.
+    /// `None` until the switch was asked; then its answer.
     pub revision: Option<Option<&'a str>>,
 }
 
 impl Known {
-    /// Names that no gateway and no profile of ours can have are passed over.
+    /// Skips names that no gateway or profile of ours can have.
     pub fn new<'a>(
         profiles: impl IntoIterator<Item = &'a str>,
         ghosts: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -44,7 +46,7 @@ impl Known {
         known
     }
 
-    /// These are the profiles that run, and the ghosts.
+    /// Sets the running profiles and the ghosts.
     pub fn set_profiles_and_ghosts<'a>(
         &mut self,
         profiles: impl IntoIterator<Item = &'a str>,
@@ -58,7 +60,7 @@ impl Known {
             .collect();
     }
 
-    /// The gateway of that name is this one now.
+    /// Sets the gateway with this name.
     pub fn set(&mut self, name: GatewayName, listed: &Listed<'_>) {
         self.forget(&name);
         let profile = listed.profile.and_then(|profile| ProfileName::parse(profile).ok());
@@ -77,14 +79,15 @@ impl Known {
         self.actual.gateways.insert(name, have);
     }
 
-    /// There is no gateway of that name any more.
+    /// The gateway with this name no longer exists.
     pub fn forget(&mut self, name: &GatewayName) {
         self.unsettled.remove(name);
         self.actual.gateways.remove(name);
     }
 
-    /// What is to be done about `differences`: [`Differences::plan`], but what is on its way is left alone. So is what runs under a name whose
-    /// value is refused: a bad value removes nothing, even when trunkd was started after it was written and knows no valid version to keep.
+    /// [`Differences::plan`] for `differences`, without gateways in transition. It also leaves
+    /// alone a gateway whose value in Redis is refused: a bad value removes nothing, even if trunkd
+    /// started after it was written and knows no valid version to keep.
     pub fn plan(
         &self,
         differences: &Differences,
@@ -94,7 +97,7 @@ impl Known {
     ) -> Plan {
         let mut plan = differences.plan(wants, &self.actual, adopt);
         let is_left = |name: &GatewayName| self.unsettled.contains(name) || desired.refused().contains_key(name);
-        // Of a domain that cannot be read nobody knows which gateways it has.
+        // The gateways of an unreadable domain are unknown, so nothing is killed.
         let is_blind = |action: &Action| matches!(action, Action::Kill { .. }) && desired.has_unreadable_domain();
         plan.actions
             .retain(|action| !is_left(action.gateway()) && !is_blind(action));
@@ -106,7 +109,7 @@ impl Known {
     }
 }
 
-/// What `switch` is to run.
+/// The gateways that `switch` is to run.
 pub fn wants(desired: &Desired, key: &RevisionKey, switch: &str) -> BTreeMap<GatewayName, Want> {
     let entries = desired.served().iter();
     let here = entries.filter(|(_, entry)| entry.gateway.serves(Some(switch)));

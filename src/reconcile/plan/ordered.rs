@@ -1,4 +1,5 @@
-//! What was ordered against how things are now: an order acts on the gateways and versions that were shown, and on nothing else. Pure.
+//! Compares an order with the current state. An order acts only on the gateways and versions that
+//! were shown. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,30 +8,30 @@ use super::known::Known;
 use crate::control::{OrderContent, OrderedAction, Version};
 use crate::gateway::{Desired, GatewayName};
 
-/// What was ordered, gateway by gateway.
+/// The order, by gateway.
 #[derive(Debug, Clone, Default)]
 pub struct Ordered {
     actions: BTreeMap<GatewayName, OrderedAction>,
-    /// To be served no more.
+    /// No longer to be served.
     release: BTreeSet<GatewayName>,
-    /// Something else than was shown, at some time since.
+    /// Gateways that have differed from what was shown since then.
     void: BTreeSet<GatewayName>,
 }
 
-/// How far that is.
+/// Progress of the order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// To be done, and as it was shown.
+    /// As shown, and still to be done.
     pub to_do: BTreeSet<GatewayName>,
-    /// As it was shown, and on its way: being deleted, or not asked for its revision yet.
+    /// As shown, and pending: being deleted, or its revision is not known yet.
     pub on_its_way: BTreeSet<GatewayName>,
     pub done: BTreeSet<GatewayName>,
-    /// Something else by now.
+    /// No longer as shown.
     pub changed: BTreeSet<GatewayName>,
 }
 
 impl Ordered {
-    /// Names that no gateway can have are passed over.
+    /// Skips names that no gateway can have.
     pub fn of(content: &OrderContent) -> Self {
         let actions = content.actions.iter();
         let parsed = actions.filter_map(|(name, action)| Some((GatewayName::parse(name).ok()?, action.clone())));
@@ -42,7 +43,8 @@ impl Ordered {
         }
     }
 
-    /// What is something else than was shown, or is wanted again, is no longer ordered, whatever becomes of it.
+    /// Drops gateways from the order that are no longer as shown or are wanted again, whatever
+    /// happens to them later.
     pub fn forget(&mut self, changed: &BTreeSet<GatewayName>, desired: &Desired, switch: &str) {
         let kills = self.actions.iter().filter(|(_, action)| action.to.is_none());
         let wanted = kills.filter(|(name, _)| is_wanted(desired, name, switch));
@@ -51,19 +53,20 @@ impl Ordered {
         self.release.retain(|name| !is_wanted(desired, name, switch));
     }
 
-    /// Whether nothing is to be done on the switch.
+    /// Whether the order changes nothing on the switch.
     pub fn changes_nothing(&self) -> bool {
         self.actions.is_empty()
     }
 
-    /// Whether something that was to go is wanted again: what was approved is no longer true.
+    /// Whether a gateway that was to be removed is wanted again: then the approval is outdated.
     pub fn is_outdated(&self, desired: &Desired, switch: &str) -> bool {
         let kills = self.actions.iter().filter(|(_, action)| action.to.is_none());
         let mut gone = kills.map(|(name, _)| name).chain(&self.release);
         gone.any(|name| is_wanted(desired, name, switch))
     }
 
-    /// What may be served no more where nobody can tell what runs: all that was released or was to be killed, and is not wanted again.
+    /// The gateways that may stop being served while it is unknown what runs: released or to be
+    /// killed, and not wanted again.
     pub fn removable<'a>(&'a self, desired: &'a Desired, switch: &'a str) -> impl Iterator<Item = &'a GatewayName> {
         let kills = self.actions.iter().filter(|(_, action)| action.to.is_none());
         let kills = kills.map(|(name, _)| name).filter(|name| !self.void.contains(*name));
@@ -73,14 +76,14 @@ impl Ordered {
             .filter(move |name| !is_wanted(desired, name, switch))
     }
 
-    /// What may be served no more, since it is not wanted again.
+    /// The released gateways that are not wanted again, so they may stop being served.
     pub fn released<'a>(&'a self, desired: &'a Desired, switch: &'a str) -> impl Iterator<Item = &'a GatewayName> {
         self.release
             .iter()
             .filter(move |name| !is_wanted(desired, name, switch))
     }
 
-    /// The gateways that are to be taken over from whoever made them, where they are the ones that were shown.
+    /// The gateways to take over although they are not ours, if they are still as shown.
     pub fn adopted(&self, known: &Known) -> BTreeSet<GatewayName> {
         let is_shown = |name: &GatewayName, action: &OrderedAction| {
             let from = action
@@ -94,7 +97,8 @@ impl Ordered {
         adopted.map(|(name, _)| name.clone()).collect()
     }
 
-    /// How far these are, by what runs and what is wanted, and by the plan that was made of both.
+    /// The progress of each ordered gateway, from what runs, what is wanted and the plan made from
+    /// both.
     pub fn progress(&self, known: &Known, wants: &BTreeMap<GatewayName, Want>, plan: &Plan) -> Progress {
         let planned: BTreeMap<_, _> = plan.actions.iter().map(|action| (action.gateway(), action)).collect();
         let mut progress = Progress::default();
@@ -116,7 +120,8 @@ impl Ordered {
         progress
     }
 
-    /// The removals that were approved and are still what was shown, done or not. What runs may not be known here; then nothing is.
+    /// The approved removals that are still as shown, done or not. Empty where it is unknown what
+    /// runs.
     pub fn removals<'a>(&'a self, progress: &'a Progress) -> impl Iterator<Item = &'a GatewayName> {
         let is_removal = |name: &&GatewayName| self.actions.get(*name).is_some_and(|shown| shown.to.is_none());
         progress.as_shown().filter(is_removal)
@@ -124,13 +129,13 @@ impl Ordered {
 }
 
 impl Progress {
-    /// Everything that is as it was shown, or as it was to become.
+    /// Everything that is as shown, or as it was to become.
     pub fn as_shown(&self) -> impl Iterator<Item = &GatewayName> {
         self.to_do.iter().chain(&self.on_its_way).chain(&self.done)
     }
 }
 
-/// Of a change that was shown, as it is ordered.
+/// The order for a change that was shown.
 pub fn shown(action: &Action) -> OrderedAction {
     OrderedAction {
         from: action.from().map(|from| Version {
@@ -149,7 +154,7 @@ fn is_wanted(desired: &Desired, name: &GatewayName, switch: &str) -> bool {
     entry.is_some_and(|entry| entry.gateway.serves(Some(switch)))
 }
 
-/// A restart of which the kill is done is a start of the same.
+/// A restart whose kill is done is planned as a start of the same version.
 fn is_shown(shown: &OrderedAction, action: &Action) -> bool {
     let from = match (&shown.from, action.from()) {
         (Some(from), Some(have)) => is_run(from, have),

@@ -1,4 +1,4 @@
-//! How the plan of one switch is shown to a person. Pure: whether there is a terminal that knows colours is told, not asked.
+//! Shows the plan of one switch to a person. Pure: the caller decides whether to use colours.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,11 @@ use crate::gateway::RevisionKey;
 use crate::gateway::{Direction, Gateway, GatewayName, shown};
 use crate::shown::shown as foreign;
 
-/// What stands in a [`FieldChange`] for a secret.
+/// Shown in a [`FieldChange`] in place of a secret.
 pub const MASK: &str = "(secret)";
 
-/// One field of a gateway that is to change: `param.realm`, `variables.absolute_codec_string`. Secrets are masked.
+/// A changed field of a gateway: `param.realm`, `variables.absolute_codec_string`. Secrets are
+/// masked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldChange {
     pub field: String,
@@ -23,7 +24,8 @@ pub struct FieldChange {
     pub to: Option<String>,
 }
 
-/// Field → value, a secret's as a digest under the key: fit to be kept, so that a later plan can say what differs.
+/// Field → value, with a keyed digest for each secret. Safe to store, so that a later plan can show
+/// what differs.
 pub fn form(gateway: &Gateway, key: &RevisionKey) -> BTreeMap<String, String> {
     let kept = fields(gateway).into_iter().map(|(field, value)| {
         let value = if is_secret(&field) { key.digest(&value) } else { value };
@@ -32,7 +34,7 @@ pub fn form(gateway: &Gateway, key: &RevisionKey) -> BTreeMap<String, String> {
     kept.collect()
 }
 
-/// Field → value, unmasked: not to be shown.
+/// Field → value, unmasked. Never show this.
 fn fields(gateway: &Gateway) -> BTreeMap<String, String> {
     let mut fields = BTreeMap::new();
     for (name, value) in gateway.params.iter() {
@@ -53,7 +55,8 @@ fn fields(gateway: &Gateway) -> BTreeMap<String, String> {
     fields
 }
 
-/// The fields that differ, by name. Of a secret it is told that it changed, never what it was or is.
+/// The fields that differ, by name. For a secret it says only that it changed, never the old or the
+/// new value.
 pub fn differing_fields(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<FieldChange> {
     let mut names: Vec<_> = old.keys().chain(new.keys()).collect();
     names.sort_unstable();
@@ -76,7 +79,8 @@ pub fn differing_fields(old: &BTreeMap<String, String>, new: &BTreeMap<String, S
     differing.map(change).collect()
 }
 
-/// Whether a field's name says that its value is nobody's business. Rather one too many: a SIP header may carry a key, too.
+/// Whether a field's name suggests that its value is secret. Errs on the safe side: a SIP header
+/// may carry a key, too.
 fn is_secret(field: &str) -> bool {
     const WORDS: [&str; 11] = [
         "pass",
@@ -95,8 +99,8 @@ fn is_secret(field: &str) -> bool {
     WORDS.iter().any(|word| field.contains(word))
 }
 
-/// The plan of one switch, a line a change, with a line end. `changes` are the fields of those restarts of which the old version is known; `held`
-/// is why it waits, if it does.
+/// The plan of one switch, one line per change, each with a line end. `changes` are the changed
+/// fields of restarts whose old version is known; `held` is why the plan is held, if it is.
 pub fn plan_text(
     switch: &str,
     plan: &Plan,
@@ -152,7 +156,7 @@ pub fn plan_text(
     out
 }
 
-/// A column is not made wider than this for one long name, in characters.
+/// The widest that one long name may make a column, in characters.
 const MAX_COLUMN: usize = 40;
 
 fn line(out: &mut String, before: &str, text: &str) {
@@ -182,13 +186,13 @@ fn summary(plan: &Plan, held: Option<&Hold>) -> String {
     text
 }
 
-/// What is told of one action.
+/// How one action is shown.
 struct Row {
     /// Sign, verb and colour.
     kind: (char, &'static str, AnsiColor),
     name: String,
     profile: String,
-    /// A line each, the first beside the name.
+    /// One line each, the first beside the name.
     notes: Vec<String>,
 }
 
@@ -243,7 +247,7 @@ fn change_text(change: &FieldChange) -> String {
     let told = |value: &Option<String>| match value.as_deref() {
         None => "(not set)".to_owned(),
         Some(MASK) => MASK.to_owned(),
-        // Quoted, so that white space shows.
+        // Quoted, so that white space is visible.
         Some(value) => foreign(&format!("{value:?}")).to_string(),
     };
     match (told(&change.from), told(&change.to)) {
@@ -252,7 +256,7 @@ fn change_text(change: &FieldChange) -> String {
     }
 }
 
-/// As many digits of a revision as a person compares.
+/// The first digits of a revision: enough for a person to compare.
 fn short(revision: &str) -> String {
     foreign(&revision.chars().take(8).collect::<String>()).to_string()
 }

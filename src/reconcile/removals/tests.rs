@@ -56,7 +56,7 @@ fn what_is_lost_is_for_other_trunkd_to_know() {
     assert_eq!(unshared(&removals, start + confirm), [("a".to_owned(), confirm)]);
     removals.lose(gateway("a"), start + confirm);
     assert_eq!(unshared(&removals, start), []);
-    // It went again since that was written down.
+    // It was removed again after it was recorded.
     removals.leave_out([gateway("a")], start + WINDOW / 2);
     removals.lose(gateway("a"), start + confirm);
     assert_eq!(

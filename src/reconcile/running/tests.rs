@@ -3,7 +3,7 @@ use crate::gateway::{ProfileFacts, ProfileName, RawDomain, Rules};
 
 const KEY: RevisionKey = RevisionKey::new([7; 32]);
 
-/// What FreeSWITCH with the Core-UUID `run` runs.
+/// What FreeSWITCH runs under the Core-UUID `run`.
 struct Switch(HashMap<Arc<str>, String>);
 
 impl RunningSource for Switch {

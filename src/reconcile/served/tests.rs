@@ -12,7 +12,8 @@ fn desired(gateways: &[String], nodes: &str) -> Arc<Desired> {
     Arc::new(Desired::build(&raw, &rules, None))
 }
 
-/// Gateways that name so many switches between them, each of them twice; without the first so many.
+/// Gateways that together name this many switches, each switch twice. The first `without` gateways
+/// are left out.
 fn naming(switches: usize, without: usize) -> Arc<Desired> {
     let external = ProfileName::parse("external").unwrap();
     let rules = Rules::new(external.clone(), [(external, ProfileFacts::default())].into());
@@ -193,7 +194,7 @@ fn a_domain_that_is_written_anew_again_and_again_is_no_flood_of_removals() {
         );
         assert!(served.decide("fs1", &desired(&some(30), ""), now).1.is_none());
     }
-    // But if a switch boots in the middle of that, it was without them.
+    // But a switch that boots in between was without them.
     served.answer("fs1", &desired(&some(30)[5..], ""), now);
     served.answer("fs1", &all, now);
     assert!(served.decide("fs1", &desired(&some(30)[..28], ""), now).1.is_some());
@@ -224,14 +225,14 @@ fn what_a_switch_does_not_run_while_it_runs_the_others_is_no_loss() {
     let few = desired(&some(20)[15..], "");
     let held = |now| served.decide("fs1", &few, now).1.is_some();
     assert!(held(start), "it is not known what runs");
-    // It boots: its profile runs, and no gateway yet.
+    // It boots: its profile runs, but no gateway yet.
     served.set_runs("fs1", runs(&[]), start);
     assert!(held(start) && held(start + GUARD.settle * 2));
     served.set_runs("fs1", runs(&some(20)[15..]), start);
     assert!(held(start));
     served.set_runs("fs1", runs(&some(20)[15..]), start);
     assert!(held(start + GUARD.settle - Duration::from_millis(1)));
-    // Lost from sight, it begins anew.
+    // Once lost from sight, it starts over.
     served.set_runs("fs1", None, start);
     served.set_runs("fs1", runs(&some(20)[15..]), start);
     let start = start + GUARD.settle;
@@ -258,7 +259,7 @@ fn a_switch_that_was_stopped_is_guarded_by_what_it_ran() {
     let (served, start) = (guarded(None), Instant::now());
     served.decide("fs1", &desired(&some(30), ""), start);
     served.set_runs("fs1", runs(&some(30)), start);
-    // Four went and were not killed, since somebody paused it.
+    // Four were removed but not killed, because reconciling was paused.
     served.decide("fs1", &desired(&some(30)[4..], ""), start);
     let mut now = start + GUARD.window;
     served.set_runs("fs1", None, now);
@@ -277,10 +278,10 @@ fn what_goes_while_somebody_looks_did_not_go_by_a_boot() {
     let (served, now) = (guarded(None), Instant::now());
     served.decide("fs1", &desired(&some(30), ""), now);
     served.set_runs("fs1", runs(&some(30)), now);
-    // The connection was lost, and is back.
+    // The connection was lost and is back.
     served.set_runs("fs1", None, now);
     served.set_runs("fs1", runs(&some(30)), now);
-    // Ten are taken away by an order, and one by an edit.
+    // An order removes ten, and an edit removes one.
     let few = desired(&some(30)[10..], "");
     served.approve("fs1", names(&some(10)));
     served.accept("fs1", &few, &names(&some(10)));
@@ -296,7 +297,7 @@ fn a_boot_does_no_more_than_the_plan_may_where_edits_wait() {
     served.decide("fs1", &desired(&some(30), ""), start);
     let mut now = start;
     let mut gone = 0;
-    // Nobody carries them out, and each fits into its window.
+    // The removals are never carried out, and each fits into its window.
     let held = loop {
         gone += 2;
         now += GUARD.window;
@@ -356,7 +357,7 @@ fn of_switches_that_gateways_name_so_many_are_kept_and_the_others_guarded_from_w
     served.answer(&first, &all, now);
     let given = served.decide(&beyond, &desired(&[], ""), now).0;
     assert_eq!(count(&given), count(&all), "there is no place for it");
-    // Whoever asks gets the place of one that did not ask for the longest time.
+    // A new switch replaces the one with the oldest request.
     served.answer(&beyond, &all, now);
     let states = served.lock();
     assert!(states.named.len() == MOST_NAMED && states.named.contains_key(&beyond));

@@ -32,7 +32,7 @@ fn a_profile_that_does_not_run_is_told_of_once_however_many_gateways_wait_for_it
     let first = log.keys().join(" ");
     log.update("fs1", None, &[waits(&["a", "b"])]);
     assert_eq!(log.keys().join(" "), first);
-    // While the switch cannot be seen, nothing is known to be over.
+    // While the switch is out of sight, nothing is known to be resolved.
     log.update_hold("fs1", None);
     assert_eq!(log.keys().join(" "), first);
 }

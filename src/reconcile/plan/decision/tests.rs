@@ -1,7 +1,8 @@
-//! Several trunkd, one switch, and all that can happen: it never loses more than was approved and the limit, and every hold can be released.
+//! Several trunkd and one switch, with every kind of failure. The switch never loses more than was
+//! approved plus the limit, and every hold can be released.
 //!
-//! What decides is the real thing: [`Served`], the plan, the guard, the order. Redis, FreeSWITCH and the lease are models of a few lines, and so
-//! is what the executor does between the decisions.
+//! The deciding code is real: [`Served`], the plan, the guard, the order. Redis, FreeSWITCH and the
+//! lease are models of a few lines, and so is what the executor does between decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ const GUARD: Guard = Guard {
         max_removals: Some(LIMIT),
     },
     window: WINDOW,
-    // No time passes between what happens and a look.
+    // No time passes between an event and the next decision.
     confirm: Duration::ZERO,
     settle: SETTLE,
 };
@@ -36,23 +37,24 @@ const GUARD: Guard = Guard {
 #[derive(Debug, Clone)]
 enum Event {
     Remove(BTreeSet<usize>),
-    /// Adds, or edits.
+    /// Adds or edits gateways.
     Set(BTreeSet<usize>),
     Flush,
-    /// One trunkd looks at the switch, and does what it may.
+    /// One trunkd checks the switch and does what it may.
     DecisionInput(usize),
     /// The switch stops.
     Stop,
-    /// It boots, and asks that trunkd; before it does, all may look at it, while it runs nothing yet.
+    /// The switch boots and asks that trunkd. If the flag is set, all trunkd see it first, while it
+    /// runs nothing yet.
     Boot(usize, bool),
-    /// Somebody kills a gateway by hand.
+    /// An operator kills a gateway by hand.
     KillByHand(usize),
     CutFromRedis(usize, bool),
     CutFromSwitch(usize, bool),
     Restart(usize),
     GiveLease(usize),
     Pause(bool),
-    /// An operator sees the plan, and orders it after so many of the events that follow.
+    /// An operator sees the plan, and orders it after this many of the following events.
     Apply(usize),
     Wait(u64),
 }
@@ -80,28 +82,28 @@ fn any_event() -> impl Strategy<Value = Event> {
 
 struct World {
     now: Instant,
-    /// Which gateways Redis wants, in which version.
+    /// The wanted gateways and their versions.
     wanted: BTreeMap<usize, usize>,
     versions: usize,
     paused: bool,
     order: Option<Order>,
     orders: usize,
-    /// What trunkd wrote down of removals
+    /// The removals that trunkd recorded.
     ledger: BTreeMap<GatewayName, Instant>,
     lease: usize,
     reports: Reports,
     runs: BTreeMap<GatewayName, Have>,
-    /// What it ran before it was stopped
+    /// What it ran before it was stopped.
     stopped: Option<BTreeMap<GatewayName, Have>>,
     is_booting: bool,
     trunkds: Vec<Trunkd>,
-    /// What was approved: a gateway, in that version or in any.
+    /// What was approved: a gateway, in this version or in any.
     approved: BTreeSet<(GatewayName, Option<String>)>,
-    /// What trunkd decided to take away with nobody's approval, as all of them know it.
+    /// Removals that trunkd decided without approval, as all of them know it.
     charged: Vec<(GatewayName, Instant)>,
-    /// What was charged since it was wanted last.
+    /// Gateways charged since they were last wanted.
     is_charged: BTreeSet<GatewayName>,
-    /// What went wrong
+    /// Violations of the invariant.
     faults: Vec<String>,
 }
 
@@ -113,21 +115,21 @@ struct Order {
 
 struct Trunkd {
     served: Served,
-    /// What it read last
+    /// The state that it read last.
     desired: Arc<Desired>,
-    /// Its last good state, on disk
+    /// Its last good state, on disk.
     kept: Arc<Desired>,
     is_cut_from_redis: bool,
     is_cut_from_switch: bool,
-    /// It has not seen that the switch was stopped.
+    /// It has not seen yet that the switch was stopped.
     has_news: bool,
-    /// The order that it read last, and what it makes of that
+    /// The order that it read last, and its parsed form.
     order: Option<(usize, Ordered)>,
-    /// The order that it carried out
+    /// The order that it carried out.
     finished: Option<usize>,
-    /// When it last saw the switch before that was stopped.
+    /// When it last saw the switch before the switch was stopped.
     saw_it: Option<Instant>,
-    /// The gateways that it served since they were started.
+    /// The gateways that it has served since they were started.
     met: BTreeSet<GatewayName>,
 }
 
@@ -218,7 +220,7 @@ impl World {
                 }
             }
             Event::Flush => {
-                // The removals that they know of, they write down again.
+                // The ledger stays: each trunkd would record the removals that it knows again.
                 self.wanted.clear();
                 self.order = None;
                 self.reports = Reports::default();
@@ -252,13 +254,13 @@ impl World {
             Event::Apply(_) => {}
             Event::Wait(seconds) => {
                 self.now += Duration::from_secs(*seconds);
-                // Each looks every few seconds.
+                // Each trunkd checks every few seconds.
                 (0..TRUNKDS).for_each(|trunkd| self.look(trunkd));
             }
         }
     }
 
-    /// What was started anew must be approved, or charged, anew before it may go.
+    /// After a new start, a removal needs a new approval or a new charge.
     fn start_afresh(&mut self, gateway: &GatewayName) {
         self.is_charged.remove(gateway);
         for trunkd in &mut self.trunkds {
@@ -452,7 +454,7 @@ impl World {
         {
             self.lose(gateway, &had);
         }
-        // What is done while it boots is not what it boots with.
+        // A change made during the boot is not what the switch boots with.
         let before = self.stopped.as_mut();
         let before = before.map(|before| before.remove(gateway)).is_some();
         if action.to().is_some() {
@@ -468,7 +470,7 @@ impl World {
         }
     }
 
-    /// The switch gets the answer of that trunkd.
+    /// The switch gets that trunkd's answer.
     fn boot(&mut self, index: usize, is_seen: bool) {
         if self.stopped.is_none() {
             return;
@@ -500,20 +502,20 @@ impl World {
                     .extend(have(&given, gateway).map(|have| (gateway.clone(), have)));
             }
         }
-        // What it never served it took from nobody.
+        // A trunkd cannot take away what it never served.
         let met = &self.trunkds[index].met;
         let is_missing = |gateway: &&GatewayName| !self.runs.contains_key(*gateway) && met.contains(*gateway);
         let missing = before.keys().filter(is_missing).cloned().collect();
         let is_known = self.trunkds[index]
             .saw_it
             .is_some_and(|at| self.now.duration_since(at) < WINDOW);
-        // One that is cut off serves what it read last, and nobody knows what that lacks by now.
+        // A trunkd that is cut off from Redis serves what it read last, which may lack anything.
         if !self.trunkds[index].is_cut_from_redis {
             self.miss(&missing, is_known);
         }
     }
 
-    /// It is killed, in this version.
+    /// This version is killed.
     fn lose(&mut self, gateway: &GatewayName, had: &Have) {
         let of = |revision: &Option<String>| self.approved.contains(&(gateway.clone(), revision.clone()));
         if !of(&had.revision) && !of(&None) && !self.was_charged(gateway) {
@@ -521,14 +523,16 @@ impl World {
         }
     }
 
-    /// Since it was started last, or within the window: then it does not count again.
+    /// Whether it was charged since its last start or within the window: then it does not count
+    /// again.
     fn was_charged(&self, gateway: &GatewayName) -> bool {
         let is_recent =
             |(charged, at): &(GatewayName, Instant)| charged == gateway && self.now.duration_since(*at) < WINDOW;
         self.is_charged.contains(gateway) || self.charged.iter().any(is_recent)
     }
 
-    /// These are not in what the switch boots with. Another trunkd may have served them in an older version than the one that was shown.
+    /// The switch boots without these. Another trunkd may have served them in an older version than
+    /// was shown.
     fn miss(&mut self, gateways: &BTreeSet<GatewayName>, is_known: bool) {
         let is_approved = |gateway: &GatewayName| self.approved.iter().any(|(approved, _)| approved == gateway);
         let missing: Vec<_> = gateways.iter().filter(|gateway| !is_approved(gateway)).collect();
@@ -536,7 +540,7 @@ impl World {
         if let Some(gateway) = uncharged {
             self.faults.push(format!("{gateway} was missing at a boot"));
         }
-        // Of a switch that a trunkd saw before, it takes no more away than a plan may.
+        // If a trunkd has seen the switch before, it removes no more than a plan may.
         if is_known && missing.len() > LIMIT {
             self.faults.push(format!("{missing:?} were missing at one boot"));
         }
@@ -565,7 +569,7 @@ impl World {
                 self.approved.insert((gateway, from.revision.clone()));
             }
         }
-        // To release a gateway is to lose it, in whatever version.
+        // A released gateway is lost, whatever its version.
         let released = content
             .release
             .iter()
@@ -579,7 +583,7 @@ impl World {
         });
     }
 
-    /// The most that was charged within a window.
+    /// The most that was charged within one window.
     fn worst_window(&self) -> usize {
         let of_window = |end: Instant| {
             let recent = self
@@ -595,7 +599,7 @@ impl World {
             .unwrap_or_default()
     }
 
-    /// Everybody is there again, and an operator approves whatever is shown.
+    /// Everything is available again, and an operator approves all that is shown.
     fn come_to_rest(&mut self) {
         self.happen(&Event::Stop);
         self.happen(&Event::Boot(0, true));
@@ -649,7 +653,7 @@ fn play(events: &[Event]) -> World {
 }
 
 proptest! {
-    // PROPTEST_CASES=10000 plays more of them.
+    // PROPTEST_CASES=10000 runs more cases.
     #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]

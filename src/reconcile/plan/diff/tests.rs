@@ -7,8 +7,9 @@ fn diff(wants: &BTreeMap<GatewayName, Want>, actual: &Actual, adopt: &BTreeSet<G
     Differences::between(wants, actual).plan(wants, actual, adopt)
 }
 
-/// The actions done on a FreeSWITCH that goes by its own rules: it kills by name whatever the profile [18], skips a gateway that is there [19],
-/// makes a ghost of one that is there in another profile [18], and starts nothing in a profile that doesn't run.
+/// Performs the actions on a model of FreeSWITCH: it kills by name in any profile [18], skips a
+/// gateway that is already there [19], makes a ghost of one that exists in another profile [18],
+/// and starts nothing in a profile that doesn't run.
 fn apply(plan: &Plan, actual: &Actual) -> Actual {
     let mut after = actual.clone();
     for action in &plan.actions {
@@ -28,7 +29,7 @@ fn apply(plan: &Plan, actual: &Actual) -> Actual {
     after
 }
 
-/// What a switch has that took what is wanted.
+/// What a switch has after it accepted `want`.
 fn as_run(want: &Want) -> Have {
     Have {
         profile: want.profile.clone(),
@@ -241,7 +242,7 @@ fn a_plan_is_plain_in_json() {
     );
 }
 
-// A world small enough that names, profiles and revisions meet.
+// Small enough that names, profiles and revisions collide.
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const PROFILES: [&str; 3] = ["p", "q", "r"];
 const REVISIONS: [&str; 2] = ["1", "2"];
@@ -265,7 +266,7 @@ fn any_desired() -> impl Strategy<Value = BTreeMap<GatewayName, Want>> {
 }
 
 prop_compose! {
-    /// Of any switch; a gateway's profile runs, as FreeSWITCH has it.
+    /// The state of any switch. A gateway's profile always runs, as in FreeSWITCH.
     fn any_actual()(
         haves in prop::collection::btree_map(any_name(), (any_want(), any::<bool>()), 0..=NAMES.len()),
         idle in prop::collection::btree_set(any_profile(), 0..=PROFILES.len()),

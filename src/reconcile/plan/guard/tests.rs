@@ -10,7 +10,7 @@ fn gateways(numbers: impl IntoIterator<Item = usize>) -> BTreeSet<GatewayName> {
     numbers.into_iter().map(name).collect()
 }
 
-/// The verdict where nothing is approved and the store is there.
+/// The verdict if nothing is approved and the store has domains.
 fn plainly(ours: usize, removals: usize, limits: Limits) -> Verdict {
     judge(
         &gateways(0..ours),
@@ -81,15 +81,15 @@ fn a_flushed_store_is_held_however_many_gateways_there_are() {
 #[test]
 fn what_is_approved_counts_as_gone() {
     let (ours, nothing) = (gateways(0..50), gateways([]));
-    // Forty were approved, and two of the ten that are left go.
+    // Forty were approved, and two of the other ten go.
     let verdict = judge(&ours, &gateways(0..42), false, &DEFAULT, &gateways(0..40), &nothing);
     assert!(is_go(&verdict));
-    // The limit is of what is left.
+    // The limit is based on the rest.
     let verdict = judge(&ours, &gateways(0..26), false, &DEFAULT, &gateways(0..20), &nothing);
     assert!(is_go(&verdict), "6 of 30");
     let verdict = judge(&ours, &gateways(0..31), false, &DEFAULT, &gateways(0..25), &nothing);
     assert_eq!(reason(&verdict), Some(HoldReason::TooMany { limit: 5 }), "6 of 25");
-    // What is left would all go, though it is a fifth of what there was.
+    // The whole rest would go, though it is a fifth of the former total.
     let Verdict::Hold(hold) = judge(&ours, &ours, false, &DEFAULT, &gateways(0..40), &nothing) else {
         panic!("not held");
     };
@@ -97,7 +97,7 @@ fn what_is_approved_counts_as_gone() {
         (hold.reason, hold.weight.ours, &hold.removals),
         (HoldReason::All, 10, &gateways(40..50))
     );
-    // An approval of a gateway that stays means nothing.
+    // Approving a gateway that stays has no effect.
     let verdict = judge(&ours, &gateways(0..10), false, &DEFAULT, &gateways(20..50), &nothing);
     assert!(is_go(&verdict), "10 of 50");
 }
@@ -116,7 +116,7 @@ fn what_went_lately_counts_until_the_window_has_moved_on() {
             &gateways(recent),
         )
     };
-    // Of a hundred, twenty went; the limit is still that of a hundred.
+    // Twenty of a hundred went. The limit is still that of a hundred.
     assert!(is_go(&judged(19..100, 19..20, 0..19)));
     let verdict = judged(20..100, 20..21, 0..20);
     let Verdict::Hold(hold) = &verdict else {
@@ -128,9 +128,9 @@ fn what_went_lately_counts_until_the_window_has_moved_on() {
         "held: removes 1 of 100 after 20 others within reconcile.removals_window (more than 20)"
     );
     assert!(is_go(&judged(20..100, 20..21, 0..0)));
-    // Twice the same is once.
+    // The same removal twice counts once.
     assert!(is_go(&judged(0..100, 0..20, 0..20)));
-    // What is back still counts, but it is there.
+    // A gateway that is back still counts as recent, but it is there.
     assert_eq!(
         reason(&judged(0..100, 20..21, 0..20)),
         Some(HoldReason::TooMany { limit: 20 })
@@ -188,7 +188,7 @@ fn some(of: usize) -> impl Strategy<Value = BTreeSet<GatewayName>> {
     prop::collection::btree_set(0..of, 0..=of).prop_map(gateways)
 }
 
-/// What is judged; removals may be of ours or, as no caller does, not.
+/// An input of `judge`. Removals may be of ours, or of others, though no caller does that.
 #[derive(Debug, Clone)]
 struct Case {
     ours: BTreeSet<GatewayName>,
@@ -211,7 +211,7 @@ impl Case {
         )
     }
 
-    /// Some removals are done; those that are not approved are remembered.
+    /// Some removals are done. Those without approval count as recent.
     fn killed(&self, killed: &BTreeSet<GatewayName>) -> Self {
         Self {
             ours: &self.ours - killed,
@@ -275,7 +275,7 @@ proptest! {
 
     #[test]
     fn one_that_went_lately_more_never_lets_a_held_plan_go(case in any_case(), more in 0..40usize) {
-        // Of a gateway that nobody counted as ours the limit may be larger.
+        // Recent gateways that are not counted as ours may raise the default limit.
         let limits = Limits { max_removals: Some(case.limits.max_removals.unwrap_or(5)) };
         let case = Case { limits, ..case };
         let before = case.judge();

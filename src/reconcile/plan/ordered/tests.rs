@@ -26,7 +26,7 @@ fn wants(all: &[(&str, &str)]) -> BTreeMap<GatewayName, Want> {
         .collect()
 }
 
-/// name, revision; without one it is not ours.
+/// name, revision; not ours without one
 fn known(all: &[(&str, Option<&str>)]) -> Known {
     let have = |revision: Option<&str>| Have {
         profile: external(),
@@ -48,7 +48,7 @@ fn plan(known: &Known, wants: &BTreeMap<GatewayName, Want>, adopt: &BTreeSet<Gat
     Differences::between(wants, &known.actual).plan(wants, &known.actual, adopt)
 }
 
-/// An order for everything that is planned.
+/// An order for everything in the plan.
 fn ordered(known: &Known, wants: &BTreeMap<GatewayName, Want>) -> Ordered {
     let all = known.actual.gateways.keys().cloned().collect();
     let actions = plan(known, wants, &all).actions;
@@ -80,7 +80,7 @@ fn what_is_as_it_was_shown_is_to_be_done_and_then_done() {
         order.removals(&first).map(GatewayName::as_str).collect::<Vec<_>>(),
         ["gone"]
     );
-    // In the middle of two restarts, one of which is on its way yet.
+    // In the middle of two restarts, one of them still pending.
     let mut middle = known(&[("new", Some("1")), ("theirs", None)]);
     middle.unsettled.insert(gateway("theirs"));
     let second = progress(&order, &middle, &wanted);
@@ -100,12 +100,12 @@ fn what_is_something_else_by_now_is_left() {
         ("theirs", None),
     ]);
     let order = ordered(&before, &wants(&[("edited", "2"), ("new", "1"), ("theirs", "1")]));
-    // Wanted otherwise
+    // Wanted differently.
     let wanted = wants(&[("back", "1"), ("edited", "3"), ("new", "2")]);
     let now = progress(&order, &before, &wanted);
     assert_eq!(names(&now.changed), ["back", "edited", "new", "theirs"]);
     assert_eq!(names(&now.to_do), ["gone"]);
-    // Run otherwise
+    // Running differently.
     let other = known(&[
         ("edited", Some("9")),
         ("gone", Some("9")),

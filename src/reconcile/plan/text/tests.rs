@@ -39,7 +39,7 @@ fn have(in_profile: &str, revision: Option<&str>) -> Have {
     }
 }
 
-/// One of everything: the plan, and the fields that are known to differ.
+/// One of everything: a plan, and the known field changes.
 fn example() -> (Plan, BTreeMap<GatewayName, Vec<FieldChange>>, Actual) {
     let desired = [
         ("adopted", want("external", "a")),
