@@ -1,7 +1,7 @@
-//! FreeSWITCH's rules over the params of a gateway: what it would drop is an error, what it would only complain of, read
-//! otherwise or fail with is a warning.
+//! FreeSWITCH's rules for the params of a gateway. It is an error if FreeSWITCH would drop the gateway,
+//! and a warning if it would complain, read the value differently, or fail with it.
 //!
-//! Here is what one value alone tells, by the kind of its param; [`super::rules`] has what several tell together.
+//! This file checks single values by the kind of their param; [`super::rules`] checks several together.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use super::placeholder::holds_placeholder;
 use super::rules::{self, Values};
 use crate::shown::is_harmless;
 
-/// FreeSWITCH's rules over all params. `profile` is what is known of the gateway's profile, if that is known.
+/// Checks all params. `profile` has the facts about the gateway's profile, if known.
 pub(super) fn check_params(report: &mut Report<'_>, params: &Params, profile: Option<&ProfileFacts>) {
     let mut placeholders = BTreeSet::new();
     for (name, value) in params.set.iter().map(|(name, param)| (name, &param.value)) {
@@ -43,7 +43,7 @@ pub(super) fn check_params(report: &mut Report<'_>, params: &Params, profile: Op
     }
 }
 
-/// What is wrong with a value, by itself.
+/// Checks one value.
 fn check_value(spec: &ParamSpec, value: &str) -> Option<Fault> {
     match spec.kind {
         // Whether these go into a URI at all depends on others.
@@ -62,7 +62,7 @@ fn check_value(spec: &ParamSpec, value: &str) -> Option<Fault> {
     }
 }
 
-/// What came along unseen when a value was copied.
+/// Finds invisible characters that were copied with a value.
 fn check_white_space(value: &str) -> Option<Fault> {
     let is_plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     let invisible = || value.chars().enumerate().find(|(_, c)| !is_harmless(*c));

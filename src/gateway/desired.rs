@@ -1,7 +1,7 @@
-//! Which gateways are desired, of all that the domains' keys hold.
+//! Decides which gateways of all domains are desired.
 //!
-//! Invalid is not removed: while a value is bad, its last valid version counts. Only a field or key that is gone,
-//! `enabled: false`, and another `profile` or `nodes` take a gateway away.
+//! Invalid is not removed: while a value is bad, its last valid version counts. Only a deleted field or
+//! key, `enabled: false`, or another `profile` or `nodes` removes a gateway.
 
 mod counts;
 mod decision;
@@ -20,8 +20,8 @@ use domain::{Domain, Domains};
 pub use entry::{Entries, Entry, EntryChange, Refused, RefusedNames};
 use read::{FieldReader, keep_all};
 
-/// The gateways FreeSWITCH is to have, and everything there is to say about the others. Cheap to clone, and two that follow each other share what did
-/// not change.
+/// The gateways that FreeSWITCH should have, and the findings about all. Cheap to clone; successive states
+/// share what did not change.
 #[derive(Clone, Default)]
 pub struct Desired {
     rules: Option<Arc<Rules>>,
@@ -30,13 +30,13 @@ pub struct Desired {
     refused: RefusedNames,
     findings: Findings,
     counts: BTreeMap<String, Counts>,
-    /// The switches that some served gateway names, and how many do.
+    /// The switches that served gateways name, with the number of gateways.
     nodes: BTreeMap<String, usize>,
 }
 
 impl Desired {
-    /// Decides from what Redis holds. `previous` is the state before, whose valid versions are kept while a new value
-    /// is bad. A field that did not change is not read again, and keeps its `Arc<Entry>`.
+    /// Builds the state from the content of Redis. Valid versions of `previous` are kept while a new value
+    /// is bad. An unchanged field is not parsed again and keeps its `Arc<Entry>`.
     pub fn build(raw: &RawDomains, rules: &Rules, previous: Option<&Desired>) -> Desired {
         let same_rules = previous
             .and_then(|p| p.rules.as_ref())
@@ -64,7 +64,7 @@ impl Desired {
         }
     }
 
-    /// The gateway of that name, if it is served.
+    /// The gateway of this name, if it is served.
     pub fn get(&self, name: &str) -> Option<&Arc<Entry>> {
         self.served.get(name)
     }
@@ -74,12 +74,13 @@ impl Desired {
         &self.served
     }
 
-    /// The names whose owner has a value that is refused: nothing is served of them, and what a switch runs under one stays as it is.
+    /// Names whose owner has a refused value. Nothing is served under them, and what a switch runs under
+    /// one stays.
     pub fn refused(&self) -> &RefusedNames {
         &self.refused
     }
 
-    /// Of what is served, these alone.
+    /// Only these of the served gateways.
     pub fn only(&self, names: &BTreeSet<GatewayName>) -> Desired {
         let served = names.iter().filter_map(|name| self.served.get_key_value(name));
         Desired {
@@ -88,18 +89,19 @@ impl Desired {
         }
     }
 
-    /// Whether a domain's key is no hash, and never was since anybody looked: its gateways are not among these, and are not gone either.
+    /// Whether a domain's key is not a hash and never was since trunkd started: its gateways are unknown,
+    /// not removed.
     pub fn has_unreadable_domain(&self) -> bool {
         self.domains.values().any(|domain| domain.is_unreadable)
     }
 
-    /// Whether a gateway that is served names this switch. All that none names get the same gateways.
+    /// Whether a served gateway names this switch. All switches that none names get the same gateways.
     pub fn names_node(&self, node: &str) -> bool {
         self.nodes.contains_key(node)
     }
 
-    /// What is served and none of these switches gets, by name: `nodes` names others alone, or none at all. Where no switch is
-    /// known, any that is named may be one.
+    /// Served gateways that none of these switches gets, by name: their `nodes` name only others, or none.
+    /// If no switch is known, any name may be right.
     pub fn on_no_switch(&self, switches: &[impl AsRef<str>]) -> Vec<&Arc<Entry>> {
         let switches: BTreeSet<_> = switches.iter().map(AsRef::as_ref).collect();
         let is_nowhere = |nodes: &[String]| {
@@ -111,17 +113,17 @@ impl Desired {
             .collect()
     }
 
-    /// How many of the gateways that are served name this switch.
+    /// How many served gateways name this switch.
     pub fn naming(&self, node: &str) -> usize {
         self.nodes.get(node).copied().unwrap_or_default()
     }
 
-    /// The switches that some served gateway names.
+    /// The switches that served gateways name.
     pub fn nodes(&self) -> impl Iterator<Item = &str> {
         self.nodes.keys().map(String::as_str)
     }
 
-    /// This state, but with these names as `other` has them, or does not.
+    /// This state, with these names as in `other`.
     pub fn with_those_of(&self, other: &Desired, names: &BTreeSet<GatewayName>) -> Desired {
         let mut next = self.clone();
         for name in names {
@@ -136,18 +138,18 @@ impl Desired {
         next
     }
 
-    /// Sorted by place, each once.
+    /// Sorted by place, without duplicates.
     pub fn findings(&self) -> &Findings {
         &self.findings
     }
 
-    /// domain → how many of its fields are what.
+    /// domain → the number of its fields by kind.
     pub fn counts(&self) -> &BTreeMap<String, Counts> {
         &self.counts
     }
 
-    /// The last valid value of every gateway, served or not: what to put by so that after a restart `build(saved)` and
-    /// then `build(current, Some(that))` serves what was served before.
+    /// The last valid value of every gateway, served or not. After a restart `build(saved)` followed by
+    /// `build(current, Some(saved))` serves what was served before.
     pub fn last_valid(&self) -> RawDomains {
         self.domains
             .iter()
@@ -187,11 +189,11 @@ impl Desired {
         }
     }
 
-    /// The state after this one, in which these names may be another's, or another thing, in any of the domains.
+    /// The next state, in which these names may have changed in any domain.
     fn with(&self, domains: Domains, mut changed: BTreeSet<GatewayName>, rules: &Arc<Rules>) -> Self {
         let gone = self.domains.iter().filter(|(name, _)| !domains.contains_key(*name));
         changed.extend(gone.flat_map(|(_, domain)| domain.slots.keys().cloned()));
-        // A look at each name in each domain costs more than a walk over all that there are.
+        // Looking up each name in each domain costs more than walking over all fields.
         let fields: usize = domains.values().map(|domain| domain.slots.len()).sum();
         if changed.len() * domains.len() > fields {
             return Self::decide(domains, Arc::clone(rules));
@@ -263,7 +265,7 @@ impl Desired {
 }
 
 impl fmt::Debug for Desired {
-    /// Names only: the values that are kept for comparison hold passwords.
+    /// Names only: the values contain passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Desired")
             .field("served", &self.served)

@@ -1,4 +1,4 @@
-//! The names of domains: bytes, since a Redis key may hold any, and a text for showing them.
+//! Names of domains: bytes, because a Redis key may contain any, and a text for display.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::RawDomain;
 
-/// A domain's name, as it stands in its key. Compared by its bytes. Cheap to clone.
+/// A domain's name, as in its key. Compared as bytes. Cheap to clone.
 #[derive(Clone)]
 pub struct DomainName {
     bytes: Arc<[u8]>,
@@ -57,7 +57,7 @@ impl DomainName {
         &self.bytes
     }
 
-    /// For showing: what is not UTF-8 as `\xff`, a backslash doubled. No two names share one.
+    /// For display: bytes that are not UTF-8 as `\xff`, backslashes doubled. Unique for each name.
     pub fn text(&self) -> &Arc<str> {
         &self.text
     }

@@ -8,9 +8,9 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Served, but not as its writer may think.
+    /// Served, but perhaps not as intended.
     Warning,
-    /// Not served as it stands.
+    /// Not served.
     Error,
 }
 
@@ -23,13 +23,13 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One thing to tell an operator. It never holds a value that could be a secret.
+/// A finding for the operator. It never contains a value that could be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Finding {
     pub domain: String,
-    /// The hash field as it was given, shortened and escaped; `None` when it is about the whole domain.
+    /// The hash field, shortened and escaped; `None` for the whole domain.
     pub gateway: Option<String>,
-    /// Where in the value, such as `param.realm`; `None` when it is about the whole value.
+    /// The place in the value, such as `param.realm`; `None` for the whole value.
     pub field: Option<String>,
     pub severity: Severity,
     pub reason: String,
@@ -60,7 +60,7 @@ impl Finding {
     }
 }
 
-/// What is wrong with a text, whatever param it stands in.
+/// A problem with a text, in whatever param.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) reason: Cow<'static, str>,
@@ -85,7 +85,7 @@ impl Fault {
     }
 }
 
-/// A finding about a param, whoever the gateway is.
+/// A finding about a param.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Note {
     pub(super) severity: Severity,
@@ -94,7 +94,7 @@ pub(super) struct Note {
     pub(super) fault: Fault,
 }
 
-/// Collects what there is to say of one gateway.
+/// Collects the findings about one gateway.
 pub(super) struct Report<'a> {
     pub(super) domain: &'a str,
     pub(super) gateway: &'a str,
@@ -127,10 +127,10 @@ impl Report<'_> {
     }
 }
 
-/// The longest piece of an operator's text that is repeated to him, in characters.
+/// The longest quote of an operator's text, in characters.
 const MAX_SHOWN_CHARS: usize = 64;
 
-/// An operator's text made fit for one line of a log or terminal: escaped and shortened.
+/// An operator's text, escaped and shortened for one line of a log or terminal.
 pub(crate) fn shown(text: &str) -> String {
     let mut out = String::new();
     for (count, c) in text.chars().enumerate() {

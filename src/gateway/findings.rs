@@ -1,7 +1,7 @@
-//! Everything there is to say about the desired gateways.
+//! All findings about the desired gateways.
 //!
-//! Tens of thousands of findings are common: each key of an operator's own is one. So two states that
-//! follow each other share them, and comparing the two costs what changed, not what there is.
+//! Tens of thousands of findings are common, because every unknown key is one. So successive states share
+//! them, and a comparison costs what changed.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -15,11 +15,11 @@ use super::Finding;
 /// Findings sorted by place, each once. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Findings {
-    /// How many places say the same: names that look alike once they are shortened.
+    /// How many places have the same finding: names may be equal once shortened.
     counts: OrdMap<Shared, usize>,
 }
 
-/// What one state says and another does not.
+/// The findings that differ between two states.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct FindingChanges<'a> {
     pub new: Vec<&'a Finding>,

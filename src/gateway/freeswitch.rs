@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-/// Whether FreeSWITCH takes a value for true (FACTS 13; `switch_true` in switch_utils.h).
+/// Whether FreeSWITCH reads a value as true (FACTS 13; `switch_true` in switch_utils.h).
 pub fn is_true(value: &str) -> bool {
     const WORDS: [&str; 7] = ["yes", "on", "true", "t", "enabled", "active", "allow"];
     WORDS.iter().any(|word| value.eq_ignore_ascii_case(word)) || (is_number(value) && atoi(value) != 0)
 }
 
-/// Whether a value is one of FreeSWITCH's words for false (`switch_false`). What is neither counts as false, too.
+/// Whether a value is one of FreeSWITCH's words for false (`switch_false`). Other words also count as
+/// false.
 pub(super) fn is_false(value: &str) -> bool {
     const WORDS: [&str; 7] = ["no", "off", "false", "f", "disabled", "inactive", "disallow"];
     WORDS.iter().any(|word| value.eq_ignore_ascii_case(word)) || (is_number(value) && atoi(value) == 0)
@@ -47,8 +48,8 @@ pub(super) fn atoi(value: &str) -> i32 {
     cut
 }
 
-/// What fits into `char authentication[256]` (sofia_reg.c), in bytes: longer digest credentials are cut in silence
-/// (FACTS 15).
+/// The size of `char authentication[256]` (sofia_reg.c), in bytes: longer digest credentials are silently
+/// truncated (FACTS 15).
 pub(super) const MAX_CREDENTIALS_BYTES: usize = 255;
 
 /// The transports of a gateway (`sofia_transport_t`).
@@ -64,7 +65,7 @@ pub(super) enum Transport {
 impl Transport {
     const ALL: [Self; 4] = [Self::Udp, Self::Tcp, Self::Tls, Self::Sctp];
 
-    /// As it is written in a URI.
+    /// As in a URI.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Udp => "udp",

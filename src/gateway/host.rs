@@ -1,6 +1,6 @@
-//! A host as it stands in a gateway's params: `[scheme:][user@]host[:port][;parameters]`.
+//! A host in a gateway's params: `[scheme:][user@]host[:port][;parameters]`.
 //!
-//! FreeSWITCH pastes these texts into SIP URIs and headers without a look at them (FACTS 14).
+//! FreeSWITCH pastes these texts into SIP URIs and headers unchecked (FACTS 14).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,4 +1,4 @@
-//! JSON as its writer wrote it: repeated keys are noticed, numbers keep their digits, and no error repeats what was
+//! JSON as it was written: repeated keys are noticed, numbers keep their digits, and no error repeats what was
 //! written.
 
 use std::collections::{BTreeSet, HashMap};
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 /// Members that are looked through one by one.
 const FEW: usize = 32;
 
-/// One level of a JSON value. What is nested stays text until it is asked for, so depth costs nothing.
+/// One level of a JSON value. Nested values stay text until they are needed, so depth costs nothing.
 pub(super) enum Json<'a> {
     Null,
     Bool(bool),

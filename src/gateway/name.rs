@@ -1,4 +1,4 @@
-//! Names that may enter a FreeSWITCH command, and nothing else may.
+//! Names. Nothing else may enter a FreeSWITCH command.
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The longest name taken, in bytes.
+/// The longest name, in bytes.
 const MAX_NAME_BYTES: usize = 255;
 
-/// Why a text is no name, and what to do about it.
+/// Why a text is not a name, and the fix.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     #[error("the name is empty")]
@@ -61,7 +61,7 @@ macro_rules! name_type {
         pub struct $type(Arc<str>);
 
         impl $type {
-            /// Checks the rule; what passes is trusted from then on.
+            /// Checks the rule. A parsed name is trusted.
             pub fn parse(name: &str) -> Result<Self, NameError> {
                 check(name)?;
                 Ok(Self(Arc::from(name)))

@@ -1,4 +1,4 @@
-//! Names that FreeSWITCH or trunkd do not know, and what was probably meant.
+//! Suggestions for names that FreeSWITCH or trunkd don't know.
 
 use super::params::{PARAMS, param};
 use super::profile_params::is_profile_param;
@@ -49,9 +49,9 @@ pub(super) fn fix_for_key(key: &str) -> String {
     "known are param, variables, profile, enabled and nodes".to_owned()
 }
 
-/// Of these names, the one that a name was probably meant to be.
+/// The known name that was probably meant.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    /// One wrong letter in so many is a typo; more are another word.
+    /// One wrong letter per this many is a typo; more is another word.
     const LETTERS_PER_TYPO: usize = 4;
     const MOST_TYPOS: usize = 2;
     let most = (name.chars().count() / LETTERS_PER_TYPO).min(MOST_TYPOS);
@@ -60,7 +60,7 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     }
     known
         .into_iter()
-        // Cheaper than the distance, which can't be less.
+        // A cheap lower bound of the distance.
         .filter(|known| known.len().abs_diff(name.len()) <= most)
         .map(|known| (strsim::osa_distance(known, name), known))
         .filter(|(distance, _)| (1..=most).contains(distance))
@@ -71,13 +71,13 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 /// No known name is longer, in bytes. Comparing costs the product of two lengths, and names come from outside.
 const LONGEST_NAME: usize = 64;
 
-/// The param of that name but for case, '-', '_' and spaces. Our own names are in lower case.
+/// The param with this name apart from case, '-', '_' and spaces.
 fn same_but_for_spelling(plain_name: &str) -> Option<&'static str> {
     let is_same = |known: &&str| known.bytes().filter(u8::is_ascii_alphanumeric).eq(plain_name.bytes());
     PARAMS.iter().map(|spec| spec.name).find(is_same)
 }
 
-/// Letters and digits alone, in lower case.
+/// Only letters and digits, in lower case.
 fn plain(name: &str) -> String {
     name.chars()
         .filter(char::is_ascii_alphanumeric)

@@ -8,8 +8,8 @@ use super::names::nearest;
 /// How many unknown names one finding lists.
 const MOST_SHOWN: usize = 3;
 
-/// What is wrong with `nodes` that name no known switch. Names count exactly, in case too. With no switch in the settings
-/// nothing is known.
+/// The fault of `nodes` that name no known switch. Names are compared exactly. If the settings have no
+/// switch, any name may be right.
 pub(super) fn unknown_nodes(nodes: &[String], switches: &BTreeSet<String>) -> Option<Fault> {
     if switches.is_empty() {
         return None;
@@ -37,11 +37,11 @@ pub(super) fn unknown_nodes(nodes: &[String], switches: &BTreeSet<String>) -> Op
     Some(Fault::new(reason, fix))
 }
 
-/// The switch of that name but for case, or the nearest one.
+/// The switch with the same name in another case, or the most similar one.
 fn meant<'a>(node: &str, switches: &'a BTreeSet<String>) -> Option<&'a str> {
     let same = switches.iter().find(|known| known.eq_ignore_ascii_case(node));
     let switches = || switches.iter().map(String::as_str);
-    // In lower case a typo weighs less than a capital letter.
+    // Compared in lower case, so that case counts less than a typo.
     same.map(String::as_str).or_else(|| nearest(node, switches()))
 }
 

@@ -8,9 +8,9 @@ use super::finding::shown;
 #[derive(Default)]
 pub(super) struct Params {
     pub(super) set: BTreeMap<String, Param>,
-    /// Those that are set to something that can't be passed on, which has been reported.
+    /// Params with a value that can't be passed on. That has been reported.
     pub(super) refused: BTreeSet<String>,
-    /// Whether there may be others, that could not be read.
+    /// Whether there may be more that could not be read.
     pub(super) incomplete: bool,
 }
 
@@ -21,13 +21,13 @@ pub(super) struct Param {
 }
 
 impl Params {
-    /// Where a param stands, or would stand.
+    /// The place of a param, for messages.
     pub(super) fn place(&self, name: &str) -> String {
         place(self.set.get(name).map_or("param", |param| param.key), name)
     }
 }
 
-/// Where a member of `param` or `variables` stands. Asked for only when there is something to say about it.
+/// The place of a member of `param` or `variables`, for messages.
 pub(super) fn place(key: &str, name: &str) -> String {
     format!("{key}.{}", shown(name))
 }
@@ -36,7 +36,7 @@ pub(super) fn is_plain_number(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A character in words, where it could be overlooked.
+/// A character, in words if it could be overlooked.
 pub(super) fn named(c: char) -> String {
     match c {
         ' ' => "space".to_owned(),

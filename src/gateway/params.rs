@@ -1,7 +1,8 @@
-//! The catalog of params: every `<param>` of a gateway that FreeSWITCH reads, where its value goes, and what to tell an
-//! operator about it.
+//! The catalog of params: every `<param>` of a gateway that FreeSWITCH reads, where its value goes, and
+//! advice for operators.
 //!
-//! The checks of values (`check.rs`), the suggestions for misspelt names and the README's tables come from here.
+//! The checks of values (`check.rs`), the suggestions for misspelt names, and the tables in
+//! docs/gateways.md come from here.
 //! Source: `parse_gateways` in sofia.c (FACTS 12).
 
 mod catalog;
@@ -44,7 +45,7 @@ impl ParamSpec {
     }
 }
 
-/// What a param is about. Tables and forms go by it, in this order.
+/// Groups of params, in the order of tables and forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
     Account,
@@ -78,7 +79,7 @@ impl Group {
     }
 }
 
-/// The place a value goes to, which decides what it may hold.
+/// Where a value goes, which decides what it may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `switch_true` reads it (FACTS 13).
@@ -87,7 +88,7 @@ pub enum Kind {
     Number(Number),
     /// `host[:port][;parameters]`, put behind `sip:` (FACTS 14).
     Host,
-    /// The same, in front of which `sip:` or `sips:` and a user part may stand: a proxy of its own.
+    /// The same, optionally after `sip:` or `sips:` and a user part: a separate proxy.
     Route,
     /// The same as [`Kind::Host`], but nothing is ever sent there: the host of From.
     FromHost,
@@ -107,7 +108,7 @@ pub enum Kind {
     Text,
 }
 
-/// The numbers that FreeSWITCH takes.
+/// The numbers that FreeSWITCH accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Number {
     pub least: i32,
@@ -117,26 +118,26 @@ pub struct Number {
 /// What FreeSWITCH does with a number that is too small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Below {
-    /// It takes this number instead.
+    /// It uses this number instead.
     Takes(u32),
-    /// It does without, as when the param is not set.
+    /// It ignores it, as if the param were not set.
     Without(&'static str),
-    /// It works with it, and badly.
+    /// It uses it, with bad results.
     Keeps,
 }
 
-/// What FreeSWITCH takes when the param is not set.
+/// What FreeSWITCH uses if the param is not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fallback {
-    /// This value: to write it changes nothing.
+    /// This value. Setting it changes nothing.
     Value(&'static str),
-    /// What these words say, such as the value of another param.
+    /// Described in words, such as the value of another param.
     Is(&'static str),
     Nothing,
 }
 
 impl fmt::Display for Fallback {
-    /// As the README has it.
+    /// As in docs/gateways.md.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value(value) => write!(f, "`{value}`"),
@@ -146,7 +147,7 @@ impl fmt::Display for Fallback {
     }
 }
 
-/// The param of that exact name.
+/// The param with this exact name.
 pub fn param(name: &str) -> Option<&'static ParamSpec> {
     // A gateway has a handful of params, and comparing lengths first makes this cheaper than hashing.
     PARAMS.iter().find(|spec| spec.name == name)

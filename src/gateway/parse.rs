@@ -1,4 +1,4 @@
-//! The JSON value of a gateway → [`Gateway`], or the reasons why not.
+//! Parses the JSON value of a gateway.
 
 mod fields;
 mod object;
@@ -14,17 +14,17 @@ use fields::{read_params, read_variables};
 use settings::{read_enabled, read_nodes, read_profile};
 use top::{Top, read_top};
 
-/// What became of a value: a gateway if FreeSWITCH would take it, and in either case what there is to say.
+/// The result: a gateway if FreeSWITCH would accept it, and the findings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parsed {
-    /// `None` exactly when a finding is an error.
+    /// `None` if and only if a finding is an error.
     pub gateway: Option<Gateway>,
     pub findings: Vec<Finding>,
 }
 
 /// Reads one field of a `cti_gateway@<domain>` hash, under FreeSWITCH's rules.
 ///
-/// A value that says `enabled: false` is never refused for the rest of it: who wants a gateway gone shall have it gone.
+/// A value with `enabled: false` is never refused for the rest: a gateway can always be removed.
 pub fn parse(domain: &str, field: &[u8], value: &[u8], rules: &Rules) -> Parsed {
     match parse_name(domain, field) {
         Ok(name) => parse_value(&Arc::from(domain), &name, value, rules),
@@ -74,7 +74,7 @@ pub(super) fn parse_value(domain: &Arc<str>, name: &GatewayName, value: &[u8], r
             findings,
         },
         Some(gateway) if !gateway.enabled => {
-            // Not served anyway. It may still come to be enabled, so the errors are told, as warnings.
+            // Not served anyway, so the errors become warnings: it may be enabled later.
             for finding in &mut findings {
                 finding.severity = Severity::Warning;
             }

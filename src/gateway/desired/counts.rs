@@ -2,10 +2,10 @@
 
 use std::ops::{Add, Sub};
 
-/// How many fields of a domain are what; each field is counted once.
+/// The fields of a domain by kind. Each field counts once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Counts {
-    /// Served as Redis has it.
+    /// Served as in Redis.
     pub valid: usize,
     /// The value is refused; the last valid version counts.
     pub kept: usize,

@@ -9,10 +9,11 @@ use super::entry::{Entry, Refused};
 use crate::gateway::finding::shown;
 use crate::gateway::{Finding, GatewayName, Rules, Severity};
 
-/// Who gets a name: a template before all domains, then the first domain by name. Gateways that are disabled claim nothing; one that is
-/// refused and never was valid claims its name all the same, so that no typo, and no restart after it, sends its calls to another carrier.
+/// Decides who gets a name: a template first, then the first domain by name. Disabled gateways claim
+/// nothing. A refused one that was never valid still claims its name, so that no typo, and no restart
+/// after it, sends its calls to another carrier.
 ///
-/// What becomes of a name has nothing to do with other names: so some can be decided again, and the rest stands.
+/// Names are independent of each other, so some can be decided again without the rest.
 pub(super) struct Decision<'a> {
     rules: &'a Rules,
     pub(super) served: BTreeMap<GatewayName, Arc<Entry>>,
@@ -36,7 +37,7 @@ impl<'a> Decision<'a> {
         self.rules.profiles.values().any(|facts| facts.gateways.contains(name))
     }
 
-    /// Takes a field in. Of one name, those of earlier domains come first.
+    /// Adds a field. Fields of earlier domains must come first.
     pub(super) fn take(&mut self, domain: &Arc<str>, name: &GatewayName, slot: &Slot) {
         let is_of_template = self.is_of_template(name);
         let counts = self.counts.entry(Arc::clone(domain)).or_default();
@@ -86,7 +87,7 @@ impl<'a> Decision<'a> {
     }
 }
 
-/// Counts the switches that an entry names, one by one; what comes to nothing is forgotten.
+/// Updates the count of each switch that an entry names. Counts of 0 are removed.
 pub(super) fn count_nodes(nodes: &mut BTreeMap<String, usize>, entry: &Entry, count: impl Fn(usize) -> usize) {
     for node in entry.gateway.nodes.iter().flatten() {
         let known = nodes.remove(node).unwrap_or_default();

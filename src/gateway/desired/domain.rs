@@ -9,28 +9,28 @@ use imbl::ordmap::DiffItem;
 use super::entry::Entry;
 use crate::gateway::{DomainName, Fields, Finding, GatewayName, Severity};
 
-/// What is known of each domain's key. The first by name comes first.
+/// The domains by name.
 pub(super) type Domains = BTreeMap<DomainName, Arc<Domain>>;
 
 /// What is known of one domain's key.
 #[derive(Clone, Default)]
 pub(super) struct Domain {
-    /// As they were read, to know what changes; `None` when the key could not be read.
+    /// The last fields, to find changes; `None` if the key could not be read.
     pub(super) fields: Option<Arc<Fields>>,
-    /// Of the fields whose name is a gateway's.
+    /// Fields with a valid name.
     pub(super) slots: OrdMap<GatewayName, Slot>,
-    /// What is wrong with the names of the others, by field.
+    /// Findings about invalid names, by field.
     pub(super) bad_names: OrdMap<Arc<[u8]>, Arc<Finding>>,
-    /// About the key itself.
+    /// A finding about the key itself.
     pub(super) finding: Option<Arc<Finding>>,
-    /// The key is no hash, and what it held before is not known.
+    /// The key is not a hash, and its previous content is unknown.
     pub(super) is_unreadable: bool,
 }
 
 /// What is known of one field. Cheap to clone.
 #[derive(Clone)]
 pub(super) enum Slot {
-    /// Of ten thousand nearly all: the gateway is as Redis has it, and there is nothing to say about it.
+    /// The usual case: the gateway is as in Redis, without findings.
     Plain(Arc<Entry>),
     Other(Arc<Other>),
 }
@@ -77,7 +77,7 @@ impl Slot {
 /// The last valid version of a field's value.
 #[derive(Clone)]
 pub(super) struct Valid {
-    /// Where that is not the field's value any more.
+    /// The value of this version, if the field has another value now.
     pub(super) older: Option<Arc<[u8]>>,
     pub(super) entry: Arc<Entry>,
 }
@@ -103,17 +103,17 @@ impl Domain {
         Arc::new(fields.collect())
     }
 
-    /// What the fields held when they were read last.
+    /// The values of the fields when last read.
     pub(super) fn values(&self) -> HashMap<&[u8], &[u8]> {
         self.fields.iter().flat_map(|fields| fields.iter()).collect()
     }
 
-    /// About the key, and about names that are none.
+    /// Findings about the key and about invalid names.
     pub(super) fn findings(&self) -> impl Iterator<Item = &Arc<Finding>> {
         self.finding.iter().chain(self.bad_names.values())
     }
 
-    /// Those of them that `other` does not have.
+    /// The findings that `other` doesn't have.
     pub(super) fn differing_findings<'a>(&'a self, other: &'a Domain) -> impl Iterator<Item = &'a Arc<Finding>> {
         let own = self
             .finding
@@ -128,7 +128,7 @@ impl Domain {
 }
 
 impl Valid {
-    /// `value` is what the field held when this was its newest version.
+    /// `value` is the field's value when this was the newest version.
     pub(super) fn keep(&self, reason: String, value: Option<&[u8]>) -> Valid {
         let older = self.older.clone().or_else(|| value.map(Arc::from));
         let entry = match self.entry.kept.as_ref() == Some(&reason) {

@@ -1,4 +1,4 @@
-//! Gateways that are served, and names of which nothing is served.
+//! Gateways that are served, and names under which nothing is served.
 
 use std::sync::Arc;
 
@@ -11,14 +11,15 @@ use crate::gateway::{Gateway, GatewayName};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub gateway: Gateway,
-    /// Why this is an older version than the one in Redis, when it is: `new value refused, param.username: …`.
+    /// Set if this is an older version than the one in Redis: `new value refused, param.username: …`.
     pub kept: Option<String>,
 }
 
-/// Every gateway that is served, by name. Two of states that follow each other share what did not change, and are compared by what did.
+/// The served gateways by name. Successive states share what did not change, and a comparison costs what
+/// changed.
 pub type Entries = OrdMap<GatewayName, Arc<Entry>>;
 
-/// A gateway that is not served as it was, or not served any more.
+/// A gateway that differs between two states.
 #[derive(Clone, Copy)]
 pub struct EntryChange<'a> {
     pub name: &'a GatewayName,
@@ -27,7 +28,7 @@ pub struct EntryChange<'a> {
 }
 
 impl<'a> EntryChange<'a> {
-    /// In the order of the names.
+    /// In order of names.
     pub fn between(before: &'a Entries, now: &'a Entries) -> impl Iterator<Item = Self> {
         before.diff(now).map(|item| match item {
             DiffItem::Add(name, now) => Self {
@@ -49,10 +50,10 @@ impl<'a> EntryChange<'a> {
     }
 }
 
-/// Every name of which nothing is served for that reason. Two of states that follow each other share what did not change.
+/// Names under which nothing is served. Successive states share what did not change.
 pub type RefusedNames = OrdMap<GatewayName, Arc<Refused>>;
 
-/// A name of which nothing is served, since the field that it belongs to is refused and no valid version of it is known.
+/// A name under which nothing is served: its field is refused, and no valid version is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     pub domain: Arc<str>,

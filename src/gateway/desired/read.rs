@@ -12,15 +12,15 @@ use crate::gateway::finding::shown;
 use crate::gateway::parse::{parse_name, parse_value};
 use crate::gateway::{FieldChange, Fields, Finding, GatewayName, Rules, Severity};
 
-/// What fields are read under.
+/// Reads fields under these rules.
 pub(super) struct FieldReader<'a> {
     pub(super) rules: &'a Rules,
-    /// Whether what was read before was read under the same rules.
+    /// Whether the previous state was read under the same rules.
     pub(super) unchanged_rules: bool,
 }
 
 impl FieldReader<'_> {
-    /// Adds the names of which something changed to `changed`.
+    /// Adds changed names to `changed`.
     pub(super) fn read_hash(
         &self,
         domain: &Arc<str>,
@@ -42,7 +42,7 @@ impl FieldReader<'_> {
         now.is_unreadable = false;
         let mut found = Vec::with_capacity(changes.len());
         for change in changes {
-            // A name that was there before needs no second check.
+            // A known name needs no second check.
             let slot = std::str::from_utf8(change.name)
                 .ok()
                 .and_then(|name| now.slots.get_key_value(name));
@@ -73,7 +73,7 @@ impl FieldReader<'_> {
                 (None, None) => {}
             }
         }
-        // The first reading: ten thousand values take a core a tenth of a second.
+        // The first read: ten thousand values take one core a tenth of a second.
         let read = on_all_cores(&found, |part| {
             let read = |(name, value, before): &(GatewayName, &[u8], Option<Before<'_>>)| {
                 self.read_field(domain, name, value, before.as_ref())
@@ -102,7 +102,7 @@ impl FieldReader<'_> {
         let valid = match parsed.gateway {
             Some(gateway) => {
                 let entry = Entry { gateway, kept: None };
-                // Other bytes may say the same: then it is the same entry.
+                // Other bytes may mean the same gateway.
                 let entry = match valid_before {
                     Some((before, _)) if *before.entry == entry => Arc::clone(&before.entry),
                     _ => Arc::new(entry),
@@ -118,13 +118,13 @@ impl FieldReader<'_> {
     }
 }
 
-/// What was known of a field, and its value then; `None` when that could not be read.
+/// What was known of a field, and its value; `None` if that could not be read.
 struct Before<'a> {
     slot: Slot,
     value: Option<&'a [u8]>,
 }
 
-/// Every field as if it had changed, and those that are gone, by name.
+/// All fields as if changed, and deleted ones, by name.
 fn all_fields<'a>(fields: &'a Fields, before: Option<&'a Domain>) -> Vec<FieldChange<'a>> {
     let mut all = BTreeMap::new();
     let of = |name| FieldChange {
@@ -152,7 +152,7 @@ fn all_fields<'a>(fields: &'a Fields, before: Option<&'a Domain>) -> Vec<FieldCh
     all.into_values().collect()
 }
 
-/// A key that is no hash takes nothing away: all that was valid in it goes on. Adds the names of which something changed to `changed`.
+/// A key that is not a hash removes nothing: its valid gateways stay. Adds changed names to `changed`.
 pub(super) fn keep_all(
     domain: &Arc<str>,
     kind: &str,

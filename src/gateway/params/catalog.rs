@@ -2,7 +2,7 @@
 
 use super::{Below, Fallback, Group, Kind, Number, ParamSpec};
 
-/// The least number of seconds that FreeSWITCH takes (FACTS 15).
+/// The smallest number of seconds that FreeSWITCH accepts (FACTS 15).
 const LEAST_SECONDS: i32 = 5;
 
 const fn seconds(default: u32) -> Kind {

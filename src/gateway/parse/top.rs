@@ -9,7 +9,7 @@ use crate::gateway::names::fix_for_key;
 /// 1 MiB, and the longest escape makes six bytes of one.
 pub(super) const MAX_VALUE_BYTES: usize = 64 * 1024;
 
-/// The keys of a value that we know, not yet looked into.
+/// The known keys of a value, not parsed yet.
 #[derive(Default)]
 pub(super) struct Top<'a> {
     /// The contract's spelling and the other one: (key, its value).
