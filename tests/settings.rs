@@ -564,7 +564,7 @@ fn a_secret_given_twice_is_refused_with_both_places() {
     let given = file("[redis]\nurl = 'redis://u:SECRET@redis'\npassword_file = 'FILE'");
     assert_says(
         &given.error(),
-        &["`redis.password_file`", "`redis.url` holds a password too"],
+        &["`redis.password_file`", "`redis.url` has a password too"],
     );
 }
 

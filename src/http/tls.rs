@@ -30,7 +30,7 @@ pub enum TlsError {
     #[error("http.tls.{key}: {} contains no certificate; it must be PEM, with BEGIN CERTIFICATE lines", path.display())]
     NoCertificate { key: &'static str, path: PathBuf },
     #[error(
-        "http.tls.key: {} holds no private key that is ready to use; it must be PEM, and not encrypted \
+        "http.tls.key: {} contains no private key that is ready to use; it must be PEM, and not encrypted \
          (`openssl pkey -in FILE -out FILE.plain` takes the passphrase off)", path.display()
     )]
     NoKey { path: PathBuf },

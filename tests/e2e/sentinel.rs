@@ -634,10 +634,10 @@ async fn tls_uses_a_private_authority_and_a_client_certificate() {
     let url = "url = \"rediss://127.0.0.1:1\"\n";
     for (tls, words) in [
         ("ca = \"absent.pem\"".to_owned(), "redis.tls.ca: cannot read absent.pem"),
-        (format!("ca = {:?}", path("key.pem")), "holds no certificate"),
+        (format!("ca = {:?}", path("key.pem")), "contains no certificate"),
         (
             format!("cert = {:?}, key = {:?}", path("cert.pem"), path("cert.pem")),
-            "holds no private key",
+            "contains no private key",
         ),
         (
             format!("cert = {:?}, key = {:?}", path("ca.pem"), path("key.pem")),

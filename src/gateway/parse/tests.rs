@@ -177,7 +177,7 @@ fn a_variable_has_a_direction() {
     assert_eq!(first(&clean(&json(r#""""#))).value, "");
     refused(
         &json(r#"{"value":"1","direction":"in"}"#),
-        "variables.a.direction: is none of inbound, outbound and both",
+        "variables.a.direction: is not inbound, outbound or both",
     );
     refused(&json(r#"{"value":"1","direction":1}"#), "variables.a.direction");
     refused(
@@ -260,7 +260,7 @@ fn a_transport_that_the_profile_lacks_is_refused() {
     for transport in ["udp", "TCP", "sctp", "udpfoo"] {
         clean(&ip(&format!(r#""register-transport":"{transport}""#)));
     }
-    refused(&ip(r#""register-transport":"ws""#), "is no transport of FreeSWITCH's");
+    refused(&ip(r#""register-transport":"ws""#), "is not a transport that FreeSWITCH knows");
     refused(&ip(r#""register-transport":"TLS""#), "is TLS, and the profile has none");
     let on =
         |profile: &str| format!(r#"{{"param":{{"register":false,"register-transport":"tls"}},"profile":"{profile}"}}"#);
@@ -327,10 +327,10 @@ fn credentials_that_freeswitch_would_cut_are_refused_when_they_are_needed() {
 fn a_colon_in_the_account_name_is_refused_when_it_is_needed() {
     refused(
         r#"{"param":{"username":"a:b","password":"p"}}"#,
-        "param.username: holds a ':'",
+        "param.username: contains a ':'",
     );
-    refused(&account(r#""auth-username":"a:b""#), "param.auth-username: holds a ':'");
-    warned(&ip(r#""username":"a:b","password":"p""#), "param.username: holds a ':'");
+    refused(&account(r#""auth-username":"a:b""#), "param.auth-username: contains a ':'");
+    warned(&ip(r#""username":"a:b","password":"p""#), "param.username: contains a ':'");
     clean(r#"{"param":{"username":"a:b","auth-username":"a","password":"p:q"}}"#);
 }
 
@@ -359,8 +359,8 @@ fn what_xml_and_sip_cannot_carry_is_refused() {
         );
         let variable =
             |name: &str, value: &str| format!(r#"{{"param":{{"register":false}},"variables":{{"{name}":"{value}"}}}}"#);
-        refused(&variable("a", c), "variables.a: the value holds");
-        refused(&variable(c, "a"), "the name holds");
+        refused(&variable("a", c), "variables.a: the value contains");
+        refused(&variable(c, "a"), "the name contains");
     }
     clean(r#"{"param":{"realm":"r","username":"u","password":"顶顶通密码 \"'<&>$${x}\\\u0041"}}"#);
 }

@@ -89,9 +89,9 @@ fn an_unusable_file_is_named() {
     for (error, says) in [
         (error(&absent, &good_key, None), "http.tls.cert: cannot read"),
         (error(&good_cert, &absent, None), "http.tls.key: cannot read"),
-        (error(&good_key, &good_key, None), "key.pem holds no certificate"),
-        (error(&empty, &good_key, None), "empty.pem holds no certificate"),
-        (error(&good_cert, &good_cert, None), "cert.pem holds no private key"),
+        (error(&good_key, &good_key, None), "key.pem contains no certificate"),
+        (error(&empty, &good_key, None), "empty.pem contains no certificate"),
+        (error(&good_cert, &good_cert, None), "cert.pem contains no private key"),
         (
             error(&good_cert, &files.write("other.pem", &other_key), None),
             "other.pem and the first certificate in",
@@ -99,7 +99,7 @@ fn an_unusable_file_is_named() {
         (error(&good_cert, &good_key, Some(&empty)), "http.tls.client_ca: "),
         (
             error(&good_cert, &good_key, Some(&good_key)),
-            "key.pem holds no certificate",
+            "key.pem contains no certificate",
         ),
     ] {
         assert!(error.contains(says), "{error}\nlacks: {says}");

@@ -169,7 +169,7 @@ pub(super) fn examine(text: &str, comments: &[Range<usize>]) -> (Vec<Directive>,
             });
         };
         if let Some((at, mark)) = drop_mark(line) {
-            let reason = format!("FreeSWITCH drops a line that holds '{mark}' whole");
+            let reason = format!("FreeSWITCH drops any line that contains '{mark}'");
             report(
                 at,
                 &reason,
