@@ -1036,7 +1036,12 @@ async fn a_certificate_that_cannot_be_used_keeps_the_server_from_starting() {
         metrics::install(),
     )
     .err();
-    assert!(error.unwrap().to_string().contains("server.pem contains no private key"));
+    assert!(
+        error
+            .unwrap()
+            .to_string()
+            .contains("server.pem contains no private key")
+    );
 }
 
 // ---- /health and /metrics

@@ -4,6 +4,8 @@
 //! A holder counts on its monotonic clock, from before it asked. So it stops before Redis gives the
 //! lease to another trunkd, whatever kept it from renewing.
 
+mod clock;
+
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +13,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::health::{self, Part};
+pub use clock::Term;
+use clock::{Found, LeaseClock};
+
 use crate::keys;
 use crate::redis::{Store, StoreError};
 use crate::shown::shown;
@@ -35,19 +40,10 @@ pub struct Lease {
 
 #[derive(Default)]
 struct LeaseState {
-    /// We hold it until then, unless we renew it.
-    until: Option<Instant>,
-    /// Counts how often we got it.
-    term: u64,
-    /// The other holder, and until when that is known to be true.
-    other: Option<(String, Instant)>,
+    clock: LeaseClock,
     /// A problem with the key that no trunkd would cause.
     oddity: Option<String>,
 }
-
-/// A period in which we held the lease without a break.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Term(u64);
 
 impl Lease {
     pub fn new(store: Store, switch: &str, holder: Arc<str>, length: Duration) -> Self {
@@ -70,16 +66,12 @@ impl Lease {
     /// The current term if we hold the lease, by our clock. Checked before every command that changes the
     /// switch.
     pub fn term(&self) -> Option<Term> {
-        let state = self.lock();
-        state
-            .until
-            .filter(|until| Instant::now() < *until)
-            .map(|_| Term(state.term))
+        self.lock().clock.term(Instant::now())
     }
 
     /// The other holder, if known.
     pub fn other(&self) -> Option<String> {
-        self.lock().other.as_ref().map(|(other, _)| shown(other).to_string())
+        self.lock().clock.other().map(|other| shown(other).to_string())
     }
 
     /// Changes when the holder changes.
@@ -94,37 +86,11 @@ impl Lease {
     pub async fn renew_or_take(&self) -> Result<(), StoreError> {
         let asked = Instant::now();
         let mut found = self.renew().await?;
-        if found == Found::Nobodys && self.may_take() {
+        if found == Found::Nobodys && self.lock().clock.may_take(Instant::now()) {
             found = self.take().await?;
         }
-        let mut state = self.lock();
-        let was_ours = state.until.is_some_and(|until| asked < until);
-        let other_before = state.other.take();
-        let is_news = match found {
-            Found::Ours => {
-                if !was_ours {
-                    state.term += 1;
-                }
-                state.until = Some(asked + self.length);
-                !was_ours
-            }
-            Found::Others(other, left) => {
-                state.until = None;
-                // It may have been renewed after the previous check, and lost since.
-                let until = asked + left.min(self.length) + self.interval();
-                let is_known = other_before.is_some_and(|(before, _)| before == other);
-                state.other = Some((other, until));
-                was_ours || !is_known
-            }
-            // Not ours yet, or a third trunkd took it in between.
-            Found::Nobodys => {
-                state.until = None;
-                state.other = other_before;
-                was_ours
-            }
-        };
-        drop(state);
-        if is_news {
+        let has_changed = self.lock().clock.record(found, asked, self.length, self.interval());
+        if has_changed {
             self.changed.send_replace(());
         }
         Ok(())
@@ -132,8 +98,7 @@ impl Lease {
 
     /// Releases the lease if we hold it, so that the next trunkd need not wait.
     pub async fn release(&self) -> Result<(), StoreError> {
-        let was_ours = self.lock().until.take().is_some();
-        if !was_ours {
+        if !self.lock().clock.release() {
             return Ok(());
         }
         self.changed.send_replace(());
@@ -144,12 +109,6 @@ impl Lease {
             )
         });
         self.run(&RELEASE, "release the lease").await
-    }
-
-    /// Whether Redis lost the lease, in a failover or a flush: the key is gone before its holder's time.
-    fn may_take(&self) -> bool {
-        let now = Instant::now();
-        self.lock().other.as_ref().is_none_or(|(_, until)| now >= *until)
     }
 
     async fn renew(&self) -> Result<Found, StoreError> {
@@ -262,14 +221,6 @@ impl Lease {
         // Each field is replaced whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Found {
-    Ours,
-    /// The holder, and the time left without a renewal.
-    Others(String, Duration),
-    Nobodys,
 }
 
 fn millis(length: Duration) -> u64 {

@@ -260,7 +260,10 @@ fn a_transport_that_the_profile_lacks_is_refused() {
     for transport in ["udp", "TCP", "sctp", "udpfoo"] {
         clean(&ip(&format!(r#""register-transport":"{transport}""#)));
     }
-    refused(&ip(r#""register-transport":"ws""#), "is not a transport that FreeSWITCH knows");
+    refused(
+        &ip(r#""register-transport":"ws""#),
+        "is not a transport that FreeSWITCH knows",
+    );
     refused(&ip(r#""register-transport":"TLS""#), "is TLS, and the profile has none");
     let on =
         |profile: &str| format!(r#"{{"param":{{"register":false,"register-transport":"tls"}},"profile":"{profile}"}}"#);
@@ -329,8 +332,14 @@ fn a_colon_in_the_account_name_is_refused_when_it_is_needed() {
         r#"{"param":{"username":"a:b","password":"p"}}"#,
         "param.username: contains a ':'",
     );
-    refused(&account(r#""auth-username":"a:b""#), "param.auth-username: contains a ':'");
-    warned(&ip(r#""username":"a:b","password":"p""#), "param.username: contains a ':'");
+    refused(
+        &account(r#""auth-username":"a:b""#),
+        "param.auth-username: contains a ':'",
+    );
+    warned(
+        &ip(r#""username":"a:b","password":"p""#),
+        "param.username: contains a ':'",
+    );
     clean(r#"{"param":{"username":"a:b","auth-username":"a","password":"p:q"}}"#);
 }
 
