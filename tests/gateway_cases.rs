@@ -259,7 +259,7 @@ fn placeholders_that_nothing_fills_in_are_reported() {
     };
     for value in ["${caller_id_number}", "x$${hold_music}"] {
         warned(&variable("a", value), &[("variables.a", "does not set")]);
-        warned(&variable("p:ani", value), &[("variables.p:ani", "as it stands")]);
+        warned(&variable("p:ani", value), &[("variables.p:ani", "used literally")]);
     }
     silent(&variable("ringback", "%(2000,4000,440,480)"));
 }
@@ -661,7 +661,7 @@ fn the_transport_of_a_host_must_be_that_of_the_contact() {
     ));
     warned(
         &account(r#""proxy":"192.0.2.1:5060;transport=tpc""#),
-        &[("param.proxy", "no transport of FreeSWITCH's")],
+        &[("param.proxy", "that FreeSWITCH doesn't know")],
     );
     // tls on a profile without
     warned(

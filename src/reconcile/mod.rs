@@ -14,6 +14,7 @@ mod reporter;
 pub mod running;
 pub mod served;
 mod served_state;
+mod starts;
 mod state_log;
 mod states;
 

@@ -14,8 +14,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::plan::Held;
-use super::plan::Want;
 use super::served_state::{Guard, Runs, ServedState};
+use super::starts::Starting;
+pub use super::starts::{Given, Start};
 use super::states::{StateNames, Steps};
 use crate::gateway::RevisionKey;
 use crate::gateway::{Desired, EntryChange, GatewayName, ProfileName};
@@ -65,36 +66,6 @@ pub struct Others {
     pub held: Option<Held>,
     /// Nothing is held for any switch, including those with an executor.
     pub all_accepted: bool,
-}
-
-/// A start command in progress: FreeSWITCH requests the gateways while it runs.
-struct Starting {
-    profile: ProfileName,
-    what: Start,
-    given: Option<Given>,
-}
-
-/// What FreeSWITCH was ordered to start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start {
-    /// `startgw G`
-    One(GatewayName),
-    /// `startgw _all_`
-    Many(Arc<BTreeSet<GatewayName>>),
-}
-
-/// The answer to FreeSWITCH's request for what it was ordered to start.
-pub struct Given {
-    desired: Arc<Desired>,
-    key: RevisionKey,
-}
-
-impl Given {
-    /// Whether the answer contained the gateway in the wanted version.
-    pub fn holds(&self, gateway: &GatewayName, want: &Want) -> bool {
-        let entry = self.desired.served().get(gateway);
-        entry.is_some_and(|entry| Want::of(&entry.gateway, &self.key) == *want)
-    }
 }
 
 impl Served {
@@ -430,13 +401,6 @@ impl States {
         configured
             .or(self.named.get(switch).map(|named| &named.standing))
             .unwrap_or(&self.any)
-    }
-}
-
-impl Starting {
-    /// Ignores case, as FreeSWITCH does for profile names.
-    fn is_of(&self, profile: &str) -> bool {
-        self.profile.as_str().eq_ignore_ascii_case(profile)
     }
 }
 
