@@ -1,6 +1,7 @@
 use super::super::plan::Limits;
 use super::*;
 use crate::gateway::{ProfileFacts, RawDomain, RawDomains, Rules};
+use crate::reconcile::plan::Want;
 
 fn desired(gateways: &[String], nodes: &str) -> Arc<Desired> {
     let external = ProfileName::parse("external").unwrap();
