@@ -19,7 +19,7 @@ test: ## run every test (ARGS="--test settings" picks some)
 	@scripts/setup.sh cargo cc redis-server
 	@cargo test $(ARGS)
 
-# Schedules mostly wait, so more of them run at once than there are processors.
+# Schedules mostly wait, so more of them run in parallel than there are processors.
 chaos: ## break Redis, the switch and trunkd at random moments in N schedules, shared out among the tests, up to the first failure (N=1000)
 	@scripts/setup.sh cargo cc redis-server
 	@TRUNKD_CHAOS_IN_ALL="$(or $(N),100)" cargo test --test chaos $(ARGS) -- --nocapture --test-threads 6

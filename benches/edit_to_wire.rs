@@ -39,14 +39,14 @@ fn aim(gateways: usize) -> Duration {
     })
 }
 
-/// What fs-conf tells mod_xml_curl to take.
+/// The limit that fs-conf sets for mod_xml_curl.
 const RESPONSE_MAX_BYTES: usize = 256 * 1024 * 1024;
 /// After an edit is done, before the next: longer than the reconciler waits to look at what the switch did meanwhile.
 const PAUSE: Duration = Duration::from_millis(300);
 /// Edits that nobody counts, until caches and connections are warm.
 const WARM_UP: usize = 5;
 
-/// What the executor tells at the level `trace`, in its order.
+/// What the executor logs at the level `trace`, in order.
 const LOOKS: &str = "looking";
 const KNOWS: &str = "what is wanted is known";
 const ACTS: &str = "acting";
@@ -279,7 +279,7 @@ impl io::Write for Warnings {
     }
 }
 
-/// When the executor told what.
+/// The times of the executor's log lines.
 #[derive(Clone, Default)]
 struct Marks(Arc<Mutex<Vec<(String, Instant)>>>);
 

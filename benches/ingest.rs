@@ -341,7 +341,7 @@ async fn subscribe(redis: &RedisServer, heard: Arc<AtomicUsize>) {
     });
 }
 
-/// Where the first message ends, once it is whole; so many bytes stand before the length of its payload.
+/// The end of the first message once it is complete. This many bytes come before the length of its payload.
 fn message_end(bytes: &[u8], header: usize) -> Option<usize> {
     let rest = bytes.get(header..)?;
     let digits = rest.iter().position(|&byte| byte == b'\r')?;

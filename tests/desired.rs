@@ -45,7 +45,7 @@ fn domains<const N: usize>(domains: [(&str, RawDomain); N]) -> RawDomains {
     domains.map(|(name, domain)| (name.to_owned(), domain)).into()
 }
 
-/// A valid gateway that can be told from others.
+/// A valid gateway that differs from others.
 fn valid(mark: &str) -> String {
     format!(r#"{{"param":{{"register":false,"context":"{mark}"}}}}"#)
 }
@@ -434,7 +434,7 @@ fn raw_of(state: &BTreeMap<&'static str, Key>) -> RawDomains {
     raw.collect()
 }
 
-/// A domain of gateways that stay as they are: beside so many, those that change are decided alone.
+/// A domain of unchanged gateways: with this many, only changed ones are decided again.
 fn crowd() -> (String, RawDomain) {
     let fields = (0..40).map(|number| (format!("crowd{number}").into_bytes(), valid("0").into_bytes()));
     ("crowd".to_owned(), RawDomain::hash(fields))
@@ -529,7 +529,7 @@ proptest! {
             }
             prop_assert!(desired.findings().iter().is_sorted());
 
-            // Nothing of it depends on what could be reused: neither a second time, nor when all is decided anew, nor after a restart.
+            // Nothing of it depends on what could be reused: neither a second time, nor when everything is decided again, nor after a restart.
             let facts = |d: &Desired| {
                 let refused = d.refused().clone();
                 (d.served().clone(), refused, d.findings().to_vec(), d.counts().clone(), d.names_node("fs1"))

@@ -23,7 +23,7 @@ fn every_failure_has_a_test_that_exists() {
         let tests: Vec<&str> = last.split('`').skip(1).step_by(2).collect();
         assert!(!tests.is_empty(), "no test is named: {row}");
         for test in tests {
-            // In a table of tests the name stands before a colon.
+            // In a table of tests the name comes before a colon.
             let is_there = [format!("fn {test}("), format!("    {test}:")]
                 .iter()
                 .any(|line| sources.contains(line));

@@ -74,7 +74,7 @@ fn sofia_conf(order: &[&str]) -> String {
     )
 }
 
-/// A FreeSWITCH called `vm` with the carriers of the recordings, whose time stands still.
+/// A FreeSWITCH called `vm` with the carriers of the recordings, whose clock stands still.
 fn recorded_switch(order: &[&str]) -> support::fake_switch::Builder {
     FakeSwitch::builder()
         .switchname("vm")
@@ -237,7 +237,7 @@ impl Frame {
     }
 }
 
-/// Replaces what stands between each `prefix` and the `end` after it by a star.
+/// Replaces the text between each `prefix` and the next `end` with a star.
 fn blank(text: &str, prefix: &str, end: char) -> String {
     let mut out = String::new();
     let mut rest = text;

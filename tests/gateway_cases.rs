@@ -396,7 +396,7 @@ fn a_user_name_must_fit_where_it_goes() {
     ));
     silent(&user("a@b", r#","from-user":"a""#));
     silent(&user("a%40b", ""));
-    // It stands in To as well, whatever from-user is.
+    // It is in To as well, whatever from-user is.
     for name in ["u 1", "u,1", "u;1", "u?1", "u%1"] {
         warned(&user(name, ""), &[("param.username", "REGISTER")]);
         warned(&user(name, r#","from-user":"a""#), &[("param.username", "REGISTER")]);
@@ -572,7 +572,7 @@ fn pings_must_be_able_to_count_to_what_they_need() {
 
 #[test]
 fn seconds_that_freeswitch_cannot_read_are_reported() {
-    // Seen: the text goes into the Expires header as it stands, and no REGISTER leaves.
+    // Seen: the text goes into the Expires header unchanged, and no REGISTER is sent.
     for value in ["60s", "60.5", "+60"] {
         warned(
             &account(&format!(r#""realm":"192.0.2.1","expire-seconds":"{value}""#)),
@@ -651,7 +651,7 @@ fn the_transport_of_a_host_must_be_that_of_the_contact() {
         &ip(r#""realm":"192.0.2.1","outbound-proxy":"192.0.2.1:5060;transport=tcp""#),
         &[("param.outbound-proxy", "register-transport")],
     );
-    // Where a request goes by another host, the proxy's transport counts no more.
+    // If a request goes to another host, the proxy's transport doesn't count.
     silent(&account(
         r#""proxy":"192.0.2.1:5060;transport=tcp","register-proxy":"192.0.2.2","outbound-proxy":"192.0.2.2""#,
     ));
@@ -716,7 +716,7 @@ fn what_was_seen_to_work_is_not_reported() {
     silent(&account(
         r#""realm":"192.0.2.1","extension":"auto_to_user","extension-in-contact":true"#,
     ));
-    // … but not for calls to auto@…, which is what the carrier is told then.
+    // … but not for calls to auto@…, which the carrier then gets.
     warned(
         &account(r#""realm":"192.0.2.1","extension":"auto","extension-in-contact":true"#),
         &[("param.extension", "auto_to_user")],
@@ -875,7 +875,7 @@ fn no_finding_repeats_a_value() {
 }
 
 proptest::proptest! {
-    /// Whatever stands in them, the params that FreeSWITCH reads are checked to the end, and in few words.
+    /// Whatever their values, all params that FreeSWITCH reads are checked, with short findings.
     #[test]
     fn any_values_are_checked(values in proptest::collection::vec("[ -~顶\u{200b}é１]{0,24}|(sip:)?[a-z@]{0,3}[0-9.:\\[\\]]{0,12}[;=:a-z]{0,12}|[$%{}a-z(){} \\\\]{0,16}", 34)) {
         let names = trunkd::gateway::params::PARAMS.iter().map(|spec| spec.name.to_owned());

@@ -40,7 +40,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// A function fits on a screen, and a file does one thing. Both a little beyond what we aim at (60
-/// and 400 lines), so that nobody splits a function for the sake of one line.
+/// and 400 lines), so that nobody splits a function because of one line.
 const MAX_FUNCTION_LINES: usize = 70;
 const MAX_FILE_LINES: usize = 430;
 

@@ -100,7 +100,7 @@ fn the_code_sets_every_metric_with_the_labels_of_the_table() {
                 .trim()
                 .trim_start_matches("metrics::");
             let Some(metric) = by_constant.get(constant) else {
-                // A variable, which stands for one of several metrics.
+                // A variable for one of several metrics.
                 assert!(
                     constant.chars().all(|c| c.is_lowercase() || c == '_'),
                     "{constant} is no metric"

@@ -11,7 +11,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use trunkd::settings::{AllowHooks, Flags, LogFormat, Origin, ReconcileMode, Settings, SettingsError, Sources};
 
-/// A secret of every kind that the settings have, none of which may show anywhere.
+/// A secret of every kind in the settings. None may appear anywhere.
 const SECRET: &str = "s3cret-that-must-not-show";
 
 struct Given {
@@ -837,7 +837,7 @@ fn the_example_with_everything_uncommented_loads() {
         .collect::<Vec<_>>()
         .join("\n");
     let without_files = format!("{without_files}\n").replace("10.0.0.12:8021\"", "10.0.0.12:8021\"\npassword = \"x\"");
-    // `address` stands twice; only the second switch has lost its password with its file.
+    // `address` is given twice; only the second switch has lost its password with its file.
     let settings = Given::file(&without_files).load().unwrap();
     assert_eq!(settings.switches.len(), 2);
     assert_eq!(settings.http.credentials.len(), 2);

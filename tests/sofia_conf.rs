@@ -261,7 +261,7 @@ fn a_gateway_is_served_on_its_profile_and_its_nodes_only() {
 fn the_profiles_alone_are_what_freeswitch_keeps_on_disk() {
     let templates = shipped();
     let alone = templates.without_gateways();
-    // Where FreeSWITCH includes it, a section stands around it already.
+    // Where FreeSWITCH includes it, there is a section around it already.
     let on_disk = format!(
         "<document type=\"freeswitch/xml\">\n<section name=\"configuration\">\n{alone}</section>\n</document>\n"
     );

@@ -81,7 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     pub(super) async fn run(mut self, lost: &OnceLock<Lost>) {
         if let Err(reason) = self.drive().await {
-            // Set before the queues close, so that whoever sees them closed finds the reason.
+            // Set before the queues close, so that a task that sees them closed finds the reason.
             let _ = lost.set(reason);
         }
     }

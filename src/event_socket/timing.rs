@@ -6,9 +6,9 @@ use std::time::Duration;
 pub struct Timing {
     /// For the TCP connection, and again for each step of the authentication.
     pub connect: Duration,
-    /// FreeSWITCH is asked for a sign of life after so long without a byte (FACTS 35).
+    /// FreeSWITCH is asked for a sign of life after this long without a byte (FACTS 35).
     pub silence: Duration,
-    /// The connection is dead when no byte comes for so long after that.
+    /// The connection is dead when no byte arrives for this long after that.
     pub answer: Duration,
 }
 

@@ -249,7 +249,7 @@ impl Desired {
         next
     }
 
-    /// What is counted once some names are decided anew.
+    /// The counts after some names were decided again.
     fn counts_with(&self, domains: &Domains, old: &Decision<'_>, new: &Decision<'_>) -> BTreeMap<String, Counts> {
         let counts = domains.iter().map(|(name, domain)| {
             let of = |counts: &BTreeMap<Arc<str>, Counts>| counts.get(name.text()).copied().unwrap_or_default();

@@ -32,7 +32,7 @@ impl DomainName {
         }
     }
 
-    /// The name that has this [`text`](Self::text). A backslash that begins no escape stands for itself.
+    /// The name that has this [`text`](Self::text). A backslash that begins no escape is literal.
     pub fn from_text(text: &str) -> Self {
         let mut bytes = Vec::with_capacity(text.len());
         let mut rest = text;

@@ -43,7 +43,7 @@ pub struct FieldChange<'a> {
 }
 
 impl Fields {
-    /// Fields that stand somewhere in `bytes`: the name of one, its value, the name of the next, in this order. `None` when that is not so.
+    /// Fields inside `bytes`: name, value, next name, and so on. `None` if the spans are not in this order.
     pub fn within(bytes: Bytes, spans: &[Span]) -> Option<Self> {
         let (pairs, []) = spans.as_chunks::<2>() else {
             return None;
@@ -223,7 +223,7 @@ impl Place {
     }
 }
 
-/// What is compared at once, in bytes.
+/// Bytes per comparison.
 const BLOCK: usize = 4096;
 
 fn common_prefix(a: &[u8], b: &[u8]) -> usize {

@@ -1,6 +1,6 @@
 //! Variables that make FreeSWITCH execute something: an API command, a dialplan application, and through them a shell.
 //!
-//! A gateway's variables are set on every call over it, so whoever may write one gateway could run commands on the
+//! A gateway's variables are set on every call over it, so anybody who may write one gateway could run commands on the
 //! switch. This is the one list of what does so, each with the file of FreeSWITCH's source that reads it. **seen** was
 //! carried out by a real FreeSWITCH.
 //!
@@ -126,7 +126,7 @@ fn executes(name: &str, effective: &str, value: &str) -> bool {
         || caller_profile_field(name).is_some() && calls_api(value)
 }
 
-/// The variable that a name sets in the end. `p:` is a caller-profile field, which stands in where there is no variable;
+/// The variable that a name finally sets. `p:` is a caller-profile field, used if there is no such variable;
 /// `nolocal:` is taken off when it is exported to the other leg (seen), and `[0]` makes an item of an array (seen).
 fn effective_name(lower: &str) -> &str {
     let mut name = lower.split('[').next().unwrap_or_default();

@@ -193,7 +193,7 @@ fn is_of_host_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')
 }
 
-/// What may stand nowhere in such a text. The host is no secret, but its author's mistake may be a password: so a single
+/// Characters that are never valid in such a text. A host is not a secret, but it may be a misplaced password: so a single
 /// character is all that is repeated of it.
 fn check_characters(text: &str) -> Result<(), Fault> {
     if text.contains("://") {

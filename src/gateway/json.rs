@@ -20,7 +20,7 @@ pub(super) enum Json<'a> {
     Number(&'a str),
     Array(&'a RawValue),
     Object(&'a RawValue),
-    /// A string with an escape like `\ud800`, which stands for no character.
+    /// A string with an escape like `\ud800`, which is not a character.
     BadString,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Json<'a> {
     }
 }
 
-/// The members of an object; `None` when a key has an escape that stands for no character.
+/// The members of an object; `None` if a key has an escape that is not a character.
 pub(super) fn members(raw: &RawValue) -> Option<Object<'_>> {
     let pairs: Pairs<'_> = serde_json::from_str(raw.get()).ok()?;
     let mut object = Object {

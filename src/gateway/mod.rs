@@ -54,7 +54,7 @@ pub struct ProfileFacts {
     pub tls: Option<bool>,
     /// Whether the profile has `enable-rfc-5626`: `None` when the template leaves it to a FreeSWITCH global.
     pub rfc_5626: Option<bool>,
-    /// Gateways that stand in the template itself, which own their names (FACTS 18).
+    /// Gateways in the template itself. They own their names (FACTS 18).
     pub gateways: BTreeSet<GatewayName>,
 }
 

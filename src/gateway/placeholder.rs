@@ -43,7 +43,7 @@ fn is_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b':'))
 }
 
-/// Whether what stands behind a `%` is a letter alone, or begins with the digits of an escape, such as `%C3%A9`.
+/// Whether a `%` is followed by a single letter, or by the digits of an escape such as `%C3%A9`.
 fn is_no_name(name: &str) -> bool {
     let Some(digits) = name.get(..2) else { return true };
     digits.bytes().all(|byte| byte.is_ascii_hexdigit())

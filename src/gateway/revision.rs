@@ -1,4 +1,4 @@
-//! The revision of a gateway: tells its versions apart, on a switch and in Redis, without giving them away.
+//! The revision of a gateway identifies a version on a switch and in Redis without revealing it.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use sha2::Sha256;
 use super::Gateway;
 use super::canonical::canonical;
 
-/// A revision is so many hexadecimal digits of the HMAC, and then [`KEY_ID_DIGITS`] that tell the key.
+/// Hexadecimal digits of the HMAC in a revision, before the [`KEY_ID_DIGITS`] that identify the key.
 /// The first are what people see.
 const MAC_DIGITS: usize = 24;
 /// Enough to tell that a revision was made with another key: that is looked at over all gateways of a switch.
@@ -86,7 +86,7 @@ impl RevisionKey {
         hex(&self.secret)
     }
 
-    /// The first 128 bits of HMAC-SHA256 under the key, in hexadecimal: tells texts apart without giving them away.
+    /// The first 128 bits of HMAC-SHA256 under the key, in hexadecimal: identifies a text without revealing it.
     pub fn digest(&self, text: &str) -> String {
         digest(&self.secret, text)
     }

@@ -40,7 +40,7 @@ pub(super) fn check(values: &Values<'_>) -> Vec<Note> {
         retry_seconds_twice,
     ];
     let mut notes: Vec<_> = always.iter().flat_map(|rule| rule(values)).collect();
-    // What is missing can be told only when everything could be read.
+    // Only if everything could be read, it is known what is missing.
     if !values.params.incomplete {
         notes.extend(whole.iter().flat_map(|rule| rule(values)));
     }

@@ -1,4 +1,4 @@
-//! Keeps a session with the switch open, and says where the connection stands.
+//! Keeps a session with the switch open, and reports the state of the connection.
 
 use tokio::time::{Instant, sleep};
 

@@ -14,7 +14,7 @@ use crate::metrics;
 use crate::observed::{Change, Observation};
 use crate::shown::shown;
 
-/// A peer that sends so many unreadable events in a row is not FreeSWITCH.
+/// A peer that sends this many unreadable events in a row is not FreeSWITCH.
 const MAX_UNREADABLE: u32 = 100;
 /// Events applied under one lock when they come fast.
 const CHUNK: usize = 256;
@@ -24,8 +24,8 @@ const EVENT_BYTES: usize = 2 * 1024;
 const MAX_VIEW_BYTES: usize = 256 * 1024 * 1024;
 /// A batch that takes longer to write says that Redis takes nothing at the moment.
 const WRITE_STALLED: Duration = Duration::from_secs(1);
-/// A switch that sends more than a busy Redis takes is held back so long at a time. FreeSWITCH keeps 100,000 events for a
-/// slow listener (FACTS 33), more than 10,000 gateways fire in this time when all register anew.
+/// The longest time for which a switch is held back while Redis is busy. FreeSWITCH keeps 100,000 events for a
+/// slow listener (FACTS 33), more than 10,000 gateways fire in this time when all register again.
 const MAX_HELD: Duration = Duration::from_secs(30);
 
 /// What the intake keeps between two reads of the session.

@@ -9,10 +9,10 @@ use super::Ingest;
 use crate::event_socket::{Commands, QueryError};
 use crate::gateway::GatewayName;
 
-/// Gateways in one question. FreeSWITCH takes about 25 ms for so many (FACTS 26), and the executor's commands wait no
+/// Gateways in one question. FreeSWITCH takes about 25 ms for this many (FACTS 26), and the executor's commands wait no
 /// longer than that.
 const CHUNK: usize = 250;
-/// After each question the switch is left alone for so many times as long as it took to answer.
+/// After each question the switch is left alone for this many times as long as it took to answer.
 const PAUSE_FACTOR: u32 = 10;
 
 /// A gateway, and which one of its name it is.

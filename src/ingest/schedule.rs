@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A snapshot keeps locks that call set-up needs, so they are left alone for so many times as long as it took.
+/// A snapshot keeps locks that call set-up needs, so the pause is this many times as long as it took.
 const QUIET_FACTOR: u32 = 10;
 
 #[derive(Debug)]

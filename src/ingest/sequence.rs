@@ -7,7 +7,7 @@
 
 /// A switch that fires 50,000 events a second gets so far between two heartbeats (20 s).
 const MAX_LEAP: u64 = 1_000_000;
-/// FreeSWITCH keeps so many events for a slow listener (FACTS 33).
+/// How many events FreeSWITCH keeps for a slow listener (FACTS 33).
 const MAX_LATE: u64 = 100_000;
 /// So many consecutive odd ones are believed.
 const WITNESSES: u32 = 3;

@@ -335,7 +335,7 @@ fn lookups(state: &SwitchState) -> Option<Vec<GatewayName>> {
 }
 
 /// The rows of Redis for a run that was just connected to. `is_known_run`: the rows are of this very run; in another one
-/// every gateway was started anew.
+/// every gateway was restarted.
 fn rows_to_seed(stored: HashMap<String, String>, is_known_run: bool) -> impl Iterator<Item = (String, Row)> {
     stored.into_iter().filter_map(move |(name, row)| {
         let row: Row = serde_json::from_str(&row).ok()?;

@@ -20,7 +20,7 @@ pub struct Timing {
     pub refused_retry: Duration,
     /// How often Redis is told whether the switch is connected.
     pub touch_interval: Duration,
-    /// The states of a switch are marked stale after it was out of reach for so long.
+    /// The states of a switch are marked stale after it was out of reach for this long.
     pub stale_after: Duration,
     /// A ping that takes longer is stuck.
     pub ping_limit: Duration,

@@ -14,7 +14,7 @@ use crate::observed::Applied;
 
 /// Events in one script call, so that Redis's other clients wait a few milliseconds at most.
 const BATCH_EVENTS: usize = 500;
-/// The same in bytes: three times what so many events usually take.
+/// The same in bytes: three times the usual size of this many events.
 const BATCH_BYTES: usize = 3 * 1024 * 1024;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const MAX_RETRY: Duration = Duration::from_secs(2);

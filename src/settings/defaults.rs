@@ -40,7 +40,7 @@ impl Default for HttpSettings {
             // A request of mod_xml_curl is half a kilobyte (FACT 1); one with many headers of a call stays far below this.
             max_body: 64 * 1024,
             request_timeout: Duration::from_secs(5),
-            // A fleet of a thousand that restarts asks all at once, each with a few connections.
+            // A fleet of a thousand switches may restart together, each with a few connections.
             max_connections: 4096,
             // On one thread, an answer and the proof that it is fresh wake nobody else: that is faster than sharing them out (docs/benchmarks.md).
             workers: 1,

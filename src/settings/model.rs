@@ -48,7 +48,7 @@ pub struct HttpSettings {
     #[serde(deserialize_with = "text::one")]
     pub listen: SocketAddr,
     /// Basic credentials that `/xml_curl` accepts, each `user:password`; one pair per switch is a good habit. Empty: none needed.
-    /// `TRUNKD_HTTP__CREDENTIALS` (one pair as it stands, or several as `["fs1:a", "fs2:b"]`).
+    /// `TRUNKD_HTTP__CREDENTIALS` (one pair, or several as `["fs1:a", "fs2:b"]`).
     #[serde(deserialize_with = "text::list")]
     pub credentials: Vec<Credential>,
     /// A file with `user:password` lines, instead of `credentials`, which loading fills from it.
@@ -70,7 +70,7 @@ pub struct HttpSettings {
     /// Time that a client has to send its whole request. `TRUNKD_HTTP__REQUEST_TIMEOUT`.
     #[serde(deserialize_with = "text::one")]
     pub request_timeout: Duration,
-    /// Connections open at once, all workers together. FreeSWITCH opens one for each request (FACT 10).
+    /// Open connections, all workers together. FreeSWITCH opens one for each request (FACT 10).
     /// `TRUNKD_HTTP__MAX_CONNECTIONS`.
     #[serde(deserialize_with = "text::one")]
     pub max_connections: usize,
@@ -112,7 +112,7 @@ pub struct RedisSettings {
     /// Longest wait for one answer of Redis. `TRUNKD_REDIS__TIMEOUT`.
     #[serde(deserialize_with = "text::one")]
     pub timeout: Duration,
-    /// The keys that hold gateways: one `*`, at the end, stands for the domain. `TRUNKD_REDIS__GATEWAY_KEYS`.
+    /// The keys that hold gateways: one `*`, at the end, matches the domain. `TRUNKD_REDIS__GATEWAY_KEYS`.
     pub gateway_keys: String,
     /// Serve only these domains. Empty: all that are found. If two domains define the same name, the first one (by domain name)
     /// wins.

@@ -20,7 +20,7 @@ const SEARCHED: [&str; 2] = ["trunkd.toml", "/etc/trunkd/trunkd.toml"];
 /// service named `trunkd`, and what our own tests are told.
 const FOREIGN: [&str; 4] = ["TRUNKD_SERVICE_", "TRUNKD_PORT", "TRUNKD_TEST_", "TRUNKD_CHAOS_"];
 
-/// Keys whose variable may hold a TOML list or table. Any other variable is taken as it stands, so that a password may begin with
+/// Keys whose variable may hold a TOML list or table. Any other variable is taken literally, so that a password may begin with
 /// a bracket.
 const STRUCTURED: [&str; 9] = [
     "gateways.allow_hooks",
@@ -39,7 +39,7 @@ const STRUCTURED: [&str; 9] = [
 pub struct Sources {
     /// The file that must be read.
     pub config: Option<PathBuf>,
-    /// The files of which the first that exists is read when `config` is none.
+    /// The first of these that exists is read if `config` is `None`.
     pub search: Vec<PathBuf>,
     /// The environment.
     pub environment: Vec<(OsString, OsString)>,

@@ -126,7 +126,7 @@ impl Templates {
         Some(Document::new(blocks, desired.served()))
     }
 
-    /// Rewrites only the gateways that changed since `before`. `None` if the document must be written anew.
+    /// Rewrites only the gateways that changed since `before`. `None` if the document must be written from scratch.
     fn update(&self, builder: &DocumentBuilder<'_>, before: &Document) -> Option<Document> {
         if matches!(builder.query.gateway, GatewayQuery::One(_)) {
             return None;

@@ -54,7 +54,7 @@ struct Generation {
     documents: Mutex<HashMap<DocumentKey, PendingDocument>>,
 }
 
-/// What tells the documents of one state apart.
+/// Identifies a document of one state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct DocumentKey {
     /// In the template's spelling.

@@ -186,7 +186,7 @@ async fn while_mod_sofia_is_being_unloaded_no_gateway_is_taken_for_one_that_is_n
     let app = TestApp::start_with(&redis, &format!("{}{APPLY}", switch_toml(&switch, "midway")), timing).await;
     switch.set_binding(Some(Binding::new(app.xml_curl_url())));
     until_all_run(&other, "midway", &["gw"]).await;
-    // It is read anew; and mod_sofia goes right after it listed its gateways. Its last events come late.
+    // It is read again, and mod_sofia is unloaded right after it listed its gateways. Its last events are late.
     switch.slow_commands(Duration::from_millis(300));
     let asked = |view: &View| count(view, "trunkd_revision");
     let connections = switch.view(|view| view.all_connections().len());

@@ -897,7 +897,7 @@ async fn known(app: &TestApp) {
     .await;
 }
 
-/// Waits until so many snapshots saw a gateway that fires no event.
+/// Waits until this many snapshots saw a gateway that fires no event.
 async fn compared(other: &Other, gateway: &str, times: usize) -> serde_json::Value {
     let mut last = row(other, gateway).await;
     for _ in 0..times {

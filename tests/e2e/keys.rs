@@ -15,7 +15,7 @@ const OTHER_IP_TRUNK: &str = r#"{"param":{"realm":"other.example.net","register"
 /// A key that is as good as any.
 const OTHER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-/// A switch that runs so many gateways, and its trunkd.
+/// A switch that runs this many gateways, and its trunkd.
 async fn started(gateways: usize) -> (RedisServer, FakeSwitch, TestApp, Other) {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let other = Other::new(&redis).await;

@@ -33,7 +33,7 @@ async fn fellows(redis: &RedisServer, switch: &FakeSwitch, toml: &str) -> (TestA
     (first, second)
 }
 
-/// How often the switch was told what.
+/// How often each command was sent to the switch.
 fn changes(view: &View) -> BTreeMap<String, usize> {
     let mut changes = BTreeMap::new();
     let told = view.commands().into_iter();
@@ -195,7 +195,7 @@ async fn what_was_approved_for_a_switch_holds_for_every_trunkd() {
         .skip(1)
         .map(|name| (name, r#"{"enabled":false}"#))
         .collect();
-    // All at once: one after the other, they would be no flood.
+    // Together: one after the other, they would not be a flood.
     let _: () = connection
         .hset_multiple("cti_gateway@default", &disabled)
         .await

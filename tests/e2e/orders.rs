@@ -83,7 +83,7 @@ async fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), text(&output.stdout) + &text(&output.stderr))
 }
 
-/// A switch with so many gateways, its trunkd with these lines under `[reconcile]`, and a console.
+/// A switch with this many gateways, its trunkd with these lines under `[reconcile]`, and a console.
 struct Rig {
     redis: RedisServer,
     other: Other,
@@ -593,7 +593,7 @@ async fn a_pause_is_in_health_and_in_the_metrics() {
         |value| *value == Some(1.0),
     )
     .await;
-    // Though there is something else to be told.
+    // Although there is something else to report.
     delete(&rig.other, &names(1)).await;
     rig.app
         .wait_for_reason("reconcile:fs1", &["held: removes 1 of 1", "paused since"])

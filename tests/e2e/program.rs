@@ -112,7 +112,7 @@ impl Serving {
     }
 }
 
-/// The embedded Redis of a trunkd that runs in a folder, asked anew at each question, as any other program would.
+/// The embedded Redis of a trunkd in a folder, with a new connection for each command, like other programs.
 struct EmbeddedRedis {
     client: redis::Client,
 }
@@ -1037,7 +1037,7 @@ async fn a_pause_holds_until_it_is_resumed_and_status_says_so() {
     assert!(status == Some(0) && said.starts_with("Resumed: fs1"), "{said}");
     rig.switch.wait_for_state("new", "NOREG").await;
 
-    // A value that is refused: what runs stays, and the reason is told.
+    // A refused value: what runs stays, and the reason is reported.
     rig.other.set_gateway("default", "gw", "{").await;
     let (_, said) = rig.run(&["status"]).await;
     assert!(said.contains("kept: new value refused"), "{said}");

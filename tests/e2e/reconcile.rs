@@ -236,7 +236,7 @@ async fn a_held_plan_goes_on_when_the_edit_is_undone() {
     // With the plan held, what is added waits too.
     other.set_gateway("default", "new", IP_TRUNK).await;
     other.wait_for("trunkd:reconcile", "fs1", "/start", 1).await;
-    // All at once: one after the other, the removals that are left would soon be no flood any more.
+    // Together: one after the other, the remaining removals would soon not be a flood.
     let mut undo = redis::cmd("HSET");
     undo.arg("cti_gateway@default");
     for name in &gateways[..7] {
@@ -454,7 +454,7 @@ async fn what_a_new_gateway_leaves_open_is_asked_for_by_its_name_and_not_by_a_li
     let mut costs_no_list = false;
     for another in ["ip1", "ip2", "ip3", "ip4", "ip5"] {
         let before = switch.view(lists);
-        // FreeSWITCH tells by no event that it does not register.
+        // No event of FreeSWITCH says that it does not register.
         other.set_gateway("default", another, IP_TRUNK).await;
         told(another, "NOREG").await;
         other.wait_for("gateways", another, "/State", "NOREG").await;
@@ -727,7 +727,7 @@ async fn a_flood_of_new_gateways_registers_at_its_pace_and_one_edit_does_not_wai
     );
 }
 
-/// What the reconciler restarts when FreeSWITCH has something else under a gateway's name, and no event told of it.
+/// What the reconciler restarts when FreeSWITCH has something else under a gateway's name, without an event.
 #[tokio::test]
 async fn a_gateway_swapped_without_an_event_is_restarted_within_a_resync_interval() {
     let (_redis, switch, _app, other) = pair(&[("gw", IP_TRUNK), ("same", IP_TRUNK)], "").await;
@@ -755,7 +755,7 @@ async fn a_gateway_swapped_without_an_event_is_restarted_within_a_resync_interva
     assert_eq!(instance("same"), untouched);
 }
 
-/// The same, but what took its place is not ours: it is told of, and left alone.
+/// The same, but its replacement is not ours: it is reported and left alone.
 #[tokio::test]
 async fn a_gateway_swapped_without_an_event_for_one_that_is_not_ours_is_told() {
     let (_redis, switch, app, other) = pair(&[("gw", IP_TRUNK)], "").await;
@@ -896,7 +896,7 @@ async fn a_form_that_no_switch_needs_any_more_is_dropped_and_one_that_is_lost_is
     let toml = format!("{}{APPLY}", switch_toml(&switch, "fs1"));
     let app = TestApp::start_with(&redis, &toml, timing).await;
     switch.set_binding(Some(Binding::new(app.xml_curl_url())));
-    // As an earlier version of trunkd left it: nothing tells when it was needed.
+    // As an earlier version of trunkd left it, without the time of its last use.
     let mut connection = other.connection.clone();
     let _: () = redis::cmd("HSET")
         .arg("trunkd:forms")

@@ -205,7 +205,7 @@ impl Terminal {
     }
 }
 
-/// The bytes that `trunkd` writes to a terminal of so many columns.
+/// The bytes that `trunkd` writes to a terminal of this width.
 async fn written(folder: &Path, arguments: &[&str], columns: u16) -> Vec<u8> {
     let size = Winsize {
         ws_row: 50,
@@ -235,7 +235,7 @@ async fn written(folder: &Path, arguments: &[&str], columns: u16) -> Vec<u8> {
     reading.await.unwrap()
 }
 
-/// What `trunkd` writes to a terminal of so many columns that is as long as needed.
+/// What `trunkd` writes to a terminal of this width and enough lines.
 async fn on_terminal(folder: &Path, arguments: &[&str], columns: u16) -> Vec<String> {
     let terminal = Terminal::start(folder, arguments, 500, columns);
     let (_, seen) = terminal.end().await;
@@ -1101,7 +1101,7 @@ async fn no_command_lets_foreign_text_act_on_a_terminal() {
     assert_harmless("the log", &human.log());
 }
 
-/// A Redis whose errors are meant for the terminal of whoever asks.
+/// A Redis whose errors contain terminal escapes.
 #[tokio::test]
 async fn what_redis_answers_does_not_act_on_a_terminal_either() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! What the tests stand on: a FreeSWITCH, its XML rules, a Redis. Nothing here calls trunkd's own parsing or escaping:
+//! What the tests rely on: a FreeSWITCH, its XML rules, a Redis. Nothing here calls trunkd's own parsing or escaping:
 //! a mistake shared by both sides would prove itself right.
 //!
 //! A bench takes it in with `#[path = "../tests/support/mod.rs"] mod support;`.

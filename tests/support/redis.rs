@@ -304,7 +304,7 @@ impl Group {
 
     /// Returns when the replicas have what the master has, and the Sentinels know them and one another.
     pub async fn start_with(setup: Setup) -> Self {
-        // With threads for its sockets, what it tells of changes takes another way than replies do.
+        // With threads for its sockets, invalidations take another path than replies.
         let mut arguments: Vec<_> = ["--repl-diskless-sync-delay", "0", "--io-threads", "4"]
             .map(str::to_owned)
             .into();

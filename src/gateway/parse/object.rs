@@ -18,7 +18,7 @@ pub(super) fn warn_repeated(report: &mut Report<'_>, field: String) {
 /// Members of one object that may come in two spellings.
 #[derive(Default)]
 pub(super) struct Merged<'a> {
-    /// name → (which spelling it stands under, value)
+    /// name → (its spelling of the parent key, value)
     pub(super) members: BTreeMap<String, (&'static str, Json<'a>)>,
     /// Whether one of the two could not be read.
     pub(super) incomplete: bool,

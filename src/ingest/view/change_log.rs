@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Gateways that the log remembers: some 2 MB a switch at names of usual length. Reading all gateways costs a reader no
-/// more than reading so many changes.
+/// more than reading this many changes.
 const MAX_CHANGES: usize = 16_384;
 
 /// How far a reader has followed. A new one has read nothing, so it is told to read everything.

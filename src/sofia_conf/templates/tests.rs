@@ -69,7 +69,7 @@ fn with_gateway(templates: &Templates, gateway: GatewayQuery<'_>) -> String {
     templates.document(&desired, &KEY, &query).unwrap()
 }
 
-/// What stands between the `<profiles>` tags of a document.
+/// The content of `<profiles>` in a document.
 fn profiles_of(document: &str) -> &str {
     let (_, rest) = document.split_once("<profiles>\n").unwrap();
     rest.split_once("  </profiles>").unwrap().0

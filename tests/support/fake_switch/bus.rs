@@ -15,7 +15,7 @@ const QUEUE_MAX: usize = 100_000;
 const MISSED_MAX: u32 = 500;
 /// Fired events that are kept for tests to look at
 const HISTORY_MAX: usize = 10_000;
-/// About where a real FreeSWITCH stands when mod_sofia loads
+/// Roughly the sequence of a real FreeSWITCH when mod_sofia loads
 const FIRST_SEQUENCE: u64 = 180;
 
 pub struct Bus {
@@ -56,7 +56,7 @@ pub struct Connection {
     /// Say this (a disconnect notice) once the queue is out, then close
     pub farewell: Option<&'static str>,
     pub wake: Arc<Notify>,
-    /// Cancelled to cut the connection at once
+    /// Cancelled to cut the connection immediately
     pub cut: CancellationToken,
 }
 
@@ -149,7 +149,7 @@ impl Bus {
             .with("Event-Sequence", self.sequence.to_string())
     }
 
-    /// Hands an event to whoever listens, or to whatever fault was asked for.
+    /// Delivers an event to the listeners, or to the configured fault.
     pub fn fire(&mut self, event: Event) {
         remember(&mut self.history, &event);
         if !matches!(event.name(), "CUSTOM" | "HEARTBEAT") {

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 const GOODBYE: &str = "Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n";
 const RUDE: &str = "Content-Type: text/rude-rejection\nContent-Length: 24\n\nAccess Denied, go away.\n";
-/// A client that says nothing is dropped after so long
+/// A silent client is dropped after this long
 const AUTH_TIMEOUT: Duration = Duration::from_secs(25);
 /// A peer that reads nothing holds up a notice no longer than this
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -60,7 +60,7 @@ pub(super) async fn listen(shared: Arc<Shared>) {
     }
 }
 
-/// A listener on 127.0.0.1; the port can be taken again at once after it is closed.
+/// A listener on 127.0.0.1; the port can be reused immediately after it is closed.
 pub(super) fn bind(port: u16) -> std::io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;

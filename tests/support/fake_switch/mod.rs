@@ -793,7 +793,7 @@ impl FakeSwitch {
             .await;
     }
 
-    /// Waits until so many authenticated connections are up.
+    /// Waits until this many authenticated connections are up.
     pub async fn wait_for_connections(&self, n: usize) {
         self.wait_until(&format!("{n} connections are up"), |view| {
             view.connections()

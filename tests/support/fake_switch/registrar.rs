@@ -11,7 +11,7 @@ pub enum Outcome {
     Reject(u16, &'static str),
     /// A 401 from a host that is none of the gateway's: FreeSWITCH doesn't answer it (FACTS 45)
     Challenged,
-    /// Nobody listens there: the SIP stack itself answers 503 Service Unavailable, at once
+    /// Nobody listens there: the SIP stack itself answers 503 Service Unavailable immediately
     Refused,
     /// No answer. The SIP stack gives up after 32 s with 408; a gateway with a shorter `timeout-seconds` goes to
     /// TIMEOUT before that.
@@ -135,7 +135,7 @@ impl Registrar {
         self.options_default = outcome;
     }
 
-    /// From now on whoever logs in with this auth-username needs this password, or gets 403 whatever the rules say.
+    /// Requires this password for this auth-username from now on; otherwise 403, whatever the rules say.
     pub fn account(&mut self, auth_username: &str, password: &str) {
         self.accounts.insert(auth_username.to_owned(), password.to_owned());
     }

@@ -16,7 +16,7 @@ const FIRE_PROFILE_START: Origin = Origin("sofia.c", "config_sofia", 6343);
 const FIRE_PUBLISH: Origin = Origin("sofia.c", "sofia_profile_thread_run", 3422);
 const FIRE_UNPUBLISH: Origin = Origin("sofia.c", "sofia_profile_thread_run", 3550);
 
-/// `sofia profile X restart` is refused for so long after a start
+/// `sofia profile X restart` is refused for this long after a start
 const PROFILE_MIN_UPTIME_SECONDS: i64 = 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,7 +56,7 @@ impl RegState {
 /// A gateway, in FreeSWITCH's own words. Times are seconds since 1970 by the fake's clock, one a tick.
 #[derive(Debug, Clone)]
 pub struct Gateway {
-    /// Differs between two gateways of one name
+    /// Differs between two gateways with the same name
     pub instance: u64,
     pub name: String,
     pub profile: String,
@@ -241,7 +241,7 @@ pub struct Sofia {
     hash: HashMap<String, usize>,
     handles: HashMap<u64, Handle>,
     next_id: u64,
-    /// Answers that came at once, in the order they were asked for
+    /// Answers that arrived together, in the order of the requests
     answered: Vec<Pending>,
     /// Answers that come in a later second
     pending: Vec<Pending>,
@@ -935,7 +935,7 @@ impl Sofia {
         }
     }
 
-    /// `sofia_reg_handle_sip_r_register`: booked on whoever has the name now (FACTS 23 c).
+    /// `sofia_reg_handle_sip_r_register`: booked on the gateway that has the name now (FACTS 23 c).
     fn register_answered(&mut self, id: u64, pending: Pending, world: &mut World) {
         let now = self.now;
         let status = pending.answer.status;
