@@ -117,15 +117,15 @@ impl Lease {
                 "local kind = redis.call('TYPE', KEYS[1]).ok
                  if kind ~= 'string' and kind ~= 'none' then
                    return redis.error_reply('WRONGTYPE ' .. KEYS[1] .. ' is a ' .. kind
-                     .. ' where trunkd keeps a lease: redis-cli DEL ' .. KEYS[1])
+                     .. ', but trunkd needs a string for the lease: redis-cli DEL ' .. KEYS[1])
                  end
                  local holder = redis.call('GET', KEYS[1])
                  local left = redis.call('PTTL', KEYS[1])
-                 -- One without an end, or with one far away, was set by no trunkd: whoever has it can renew it.
+                 -- No trunkd sets a lease without an expiry, or with one this long. Shorten it; its holder can still renew it.
                  if holder == ARGV[1] or left == -1 or left > tonumber(ARGV[3]) then
                    redis.call('PEXPIRE', KEYS[1], ARGV[2])
                  end
-                 -- Of a name as long as Redis lets it be, its beginning.
+                 -- A name can be as long as Redis allows: answer with the start of it.
                  return {holder and string.sub(holder, 1, 1000), redis.call('PTTL', KEYS[1]), left}",
             )
         });

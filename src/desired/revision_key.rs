@@ -128,13 +128,13 @@ impl Store {
         }
         let key = current.after(&former);
         let stored: BTreeSet<_> = stored.former.iter().map(RevisionKey::to_hex).collect();
-        let untold: Vec<_> = key
+        let unpublished: Vec<_> = key
             .former()
             .iter()
             .map(RevisionKey::to_hex)
             .filter(|hex| !stored.contains(hex))
             .collect();
-        if may_write && !untold.is_empty() && self.put_former_keys(&untold).await.is_err() {
+        if may_write && !unpublished.is_empty() && self.put_former_keys(&unpublished).await.is_err() {
             tracing::warn!("another trunkd may not know the old key of the revisions: it could not be stored in Redis");
         }
         key

@@ -12,7 +12,7 @@ local function wrong_kind(key, expected)
   local kind = key ~= '' and redis.call('TYPE', key).ok or 'none'
   if kind == 'none' or kind == expected then return nil end
   local fix = string.sub(key, 1, 7) == 'trunkd:' and 'move it away' or 'choose another key in [status], or move it away'
-  return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ' where trunkd keeps a ' .. expected .. ': ' .. fix)
+  return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', but trunkd needs a ' .. expected .. ': ' .. fix)
 end
 
 -- Checked before anything is written.
