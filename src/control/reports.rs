@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_is_told_of_by_the_one_that_changes_it_and_a_hold_of_another_is_added() {
+    fn the_lease_holder_reports_a_switch_and_the_holds_of_others_are_added() {
         let leads = Report {
             leads: true,
             knows: true,

@@ -67,8 +67,8 @@ async fn differences(world: &World, other: &Other) -> Vec<String> {
     let switch = other.field("trunkd:switches", "fs1").await.unwrap_or_default();
     world.switch.view(|view| {
         let mut found = unlike(view, &wanted);
-        found.extend(untold(view, &values, "gateways", tells));
-        found.extend(untold(view, &rows, "trunkd:status:fs1", row_tells));
+        found.extend(unreported(view, &values, "gateways", tells));
+        found.extend(unreported(view, &rows, "trunkd:status:fs1", row_tells));
         if switch["connected"] != true || switch["core_uuid"] != view.core_uuid() {
             found.push(format!("the switch is said to be {switch}"));
         }
@@ -108,7 +108,12 @@ fn unlike(view: &View, wanted: &BTreeMap<String, Value>) -> Vec<String> {
 }
 
 /// How a hash of states in Redis differs from the gateways of the switch.
-fn untold(view: &View, hash: &BTreeMap<String, Value>, key: &str, tells: fn(&Value, &Gateway) -> bool) -> Vec<String> {
+fn unreported(
+    view: &View,
+    hash: &BTreeMap<String, Value>,
+    key: &str,
+    tells: fn(&Value, &Gateway) -> bool,
+) -> Vec<String> {
     let mut found = Vec::new();
     let gateways: BTreeMap<_, _> = view
         .gateways()

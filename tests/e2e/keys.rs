@@ -150,7 +150,7 @@ async fn the_key_of_the_last_good_state_counts_when_redis_lost_everything() {
 }
 
 #[tokio::test]
-async fn restarts_for_the_sake_of_a_key_that_nobody_knows_are_held() {
+async fn restarts_caused_by_an_unknown_revision_key_are_held() {
     let (redis, switch, app, other) = started(6).await;
     let before = instances(&switch);
     let first: String = other.connection.clone().get("trunkd:key").await.unwrap();

@@ -17,7 +17,7 @@ const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
 const IP_TRUNK: &str = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
 
 /// Two trunkd that may both change one switch, which asks the first one for its configuration.
-async fn fellows(redis: &RedisServer, switch: &FakeSwitch, toml: &str) -> (TestApp, TestApp) {
+async fn two_trunkd(redis: &RedisServer, switch: &FakeSwitch, toml: &str) -> (TestApp, TestApp) {
     let first = TestApp::with_switch(redis, switch, &format!("{APPLY}{toml}")).await;
     let toml = format!("{}\n{APPLY}{toml}", switch_toml(switch, "fs1"));
     let second = TestApp::start(redis, &toml).await;
@@ -55,10 +55,10 @@ async fn lease(redis: &RedisServer, holder: &str, length: Duration) -> Lease {
 }
 
 #[tokio::test]
-async fn of_two_trunkd_one_changes_the_switch_and_the_other_goes_on_when_it_stops() {
+async fn of_two_trunkd_only_the_lease_holder_changes_the_switch_and_the_other_takes_over() {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let other = Other::new(&redis).await;
-    let (first, second) = fellows(&redis, &switch, "").await;
+    let (first, second) = two_trunkd(&redis, &switch, "").await;
     let mut expected = BTreeMap::new();
     for round in 0..10 {
         let name = format!("gw{round}");
@@ -137,7 +137,7 @@ async fn a_lease_that_cannot_be_renewed_ends_by_its_holders_own_clock() {
 }
 
 #[tokio::test]
-async fn a_lease_that_redis_lost_is_nobody_elses_before_its_time() {
+async fn a_lease_that_redis_lost_is_not_taken_before_it_would_have_expired() {
     let redis = RedisServer::start().await;
     let length = Duration::from_secs(4);
     let (a, b) = (lease(&redis, "a", length).await, lease(&redis, "b", length).await);
@@ -163,7 +163,7 @@ async fn a_lease_that_redis_lost_is_nobody_elses_before_its_time() {
 }
 
 #[tokio::test]
-async fn a_lease_that_is_given_up_is_another_ones_at_once() {
+async fn a_released_lease_is_taken_at_once() {
     let redis = RedisServer::start().await;
     let length = Duration::from_secs(3600);
     let (a, b) = (lease(&redis, "a", length).await, lease(&redis, "b", length).await);
@@ -178,14 +178,14 @@ async fn a_lease_that_is_given_up_is_another_ones_at_once() {
 }
 
 #[tokio::test]
-async fn what_was_approved_for_a_switch_holds_for_every_trunkd() {
+async fn an_approval_for_a_switch_counts_for_every_trunkd() {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let other = Other::new(&redis).await;
     let names: BTreeSet<String> = (0..8).map(|number| format!("gw{number}")).collect();
     for name in &names {
         other.set_gateway("default", name, IP_TRUNK).await;
     }
-    let (first, second) = fellows(&redis, &switch, "").await;
+    let (first, second) = two_trunkd(&redis, &switch, "").await;
     for name in &names {
         switch.wait_for_state(name, "NOREG").await;
     }
@@ -240,7 +240,7 @@ async fn what_was_approved_for_a_switch_holds_for_every_trunkd() {
 }
 
 #[tokio::test]
-async fn a_lease_that_no_trunkd_would_take_is_named_and_ends_unless_it_is_renewed() {
+async fn a_lease_longer_than_any_trunkds_is_reported_and_expires_unless_renewed() {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let other = Other::new(&redis).await;
     let mut connection = other.connection.clone();

@@ -146,7 +146,7 @@ fn an_add_that_comes_after_its_own_delete_brings_nothing_back() {
 }
 
 #[test]
-fn a_revision_is_untold_until_an_event_or_a_snapshot_carries_it() {
+fn a_revision_is_unknown_until_an_event_or_a_snapshot_carries_it() {
     let mut view = view_of(&[add("g", 1), state("g", 2, State::Reged)]);
     let asked = |view: &mut View, revision: &str| {
         let instance = view.instance("g").unwrap();
