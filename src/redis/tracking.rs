@@ -427,4 +427,107 @@ mod tests {
         marks.mark(keys(1..2, 8));
         assert_eq!(marks.lock().dirty, Some(Dirty::All));
     }
+
+    /// Tracking on connection 1, with nothing left to read.
+    fn tracking() -> Tracking {
+        let tracking = Tracking {
+            marks: Arc::default(),
+            fences: mpsc::channel(1).0,
+        };
+        tracking.take();
+        let mut state = tracking.marks.lock();
+        state.connection = 1;
+        state.up = true;
+        drop(state);
+        tracking
+    }
+
+    fn invalidation(data: Vec<Value>) -> PushInfo {
+        PushInfo {
+            kind: PushKind::Invalidate,
+            data,
+        }
+    }
+
+    fn of_keys(keys: &[&str]) -> Vec<Value> {
+        let keys = keys.iter().map(|key| Value::BulkString(key.as_bytes().to_vec()));
+        vec![Value::Array(keys.collect())]
+    }
+
+    #[test]
+    fn an_invalidation_names_its_keys_and_any_other_form_means_everything() {
+        let named = BTreeSet::from([b"a".to_vec(), b"b".to_vec()]);
+        assert_eq!(invalidated(&of_keys(&["b", "a"])), Dirty::Keys(named));
+        assert_eq!(invalidated(&[Value::Nil]), Dirty::All, "a flush");
+        assert_eq!(invalidated(&of_keys(&[])), Dirty::All);
+        assert_eq!(invalidated(&[]), Dirty::All);
+        assert_eq!(invalidated(&[Value::Array(vec![Value::Int(1)])]), Dirty::All);
+    }
+
+    #[test]
+    fn the_first_read_covers_everything() {
+        let tracking = Tracking {
+            marks: Arc::default(),
+            fences: mpsc::channel(1).0,
+        };
+        tracking.mark(keys(0..1, 8));
+        assert_eq!(tracking.take().0, Dirty::All);
+        assert_eq!(tracking.take().0, Dirty::Clean);
+    }
+
+    #[test]
+    fn a_change_during_a_read_is_left_for_the_next_one() {
+        let tracking = tracking();
+        tracking.mark(keys(0..1, 8));
+        let (dirty, mark) = tracking.take();
+        assert_eq!(dirty, keys(0..1, 8));
+        assert!(tracking.is_newest(mark));
+
+        tracking.mark(keys(0..1, 8));
+        assert!(!tracking.is_newest(mark), "the read may have missed the second change");
+        assert_eq!(tracking.take().0, keys(0..1, 8));
+    }
+
+    #[test]
+    fn what_a_failed_read_puts_back_joins_what_changed_meanwhile() {
+        let tracking = tracking();
+        tracking.mark(keys(0..1, 8));
+        let (dirty, _) = tracking.take();
+        tracking.mark(keys(1..2, 8));
+        tracking.put_back(dirty);
+        assert_eq!(tracking.take().0, keys(0..2, 8));
+
+        tracking.put_back(Dirty::All);
+        tracking.mark(keys(0..1, 8));
+        assert_eq!(tracking.take().0, Dirty::All);
+    }
+
+    #[test]
+    fn late_pushes_of_an_old_connection_change_nothing() {
+        let tracking = tracking();
+        let (_, mark) = tracking.take();
+        tracking.marks.push(0, invalidation(of_keys(&["a"])));
+        tracking.marks.down(0);
+        assert!(tracking.is_newest(mark));
+        assert_eq!(tracking.take().0, Dirty::Clean);
+
+        tracking.marks.push(1, invalidation(of_keys(&["a"])));
+        assert!(!tracking.is_newest(mark));
+        assert_eq!(tracking.take().0, Dirty::Keys(BTreeSet::from([b"a".to_vec()])));
+    }
+
+    #[test]
+    fn when_the_connection_is_lost_everything_must_be_read_again() {
+        let tracking = tracking();
+        let (_, mark) = tracking.take();
+        tracking.marks.down(1);
+        assert!(!tracking.is_up());
+        assert!(!tracking.is_newest(mark));
+        let (dirty, mark) = tracking.take();
+        assert_eq!(dirty, Dirty::All);
+        assert!(
+            !tracking.is_newest(mark),
+            "nothing is known to be newest without tracking"
+        );
+    }
 }
