@@ -1,9 +1,11 @@
 //! How long an edit takes: from a client's HSET of a new gateway to the `startgw` of it at the switch's event socket.
 //!
-//! Everything is real but the switch, which is the tests' FakeSwitch with FreeSWITCH's tick of 1 s: a `redis-server` of its own, and trunkd as
-//! `trunkd serve` runs it. All of it shares this machine. `make bench` runs it; `docs/benchmarks.md` says how to read what it prints.
+//! Everything is real but the switch, which is the tests' FakeSwitch with FreeSWITCH's tick of 1 s:
+//! a `redis-server` of its own, and trunkd as `trunkd serve` runs it. All of it shares this
+//! machine. `make bench` runs it; `docs/benchmarks.md` says how to read what it prints.
 //!
-//! `QUICK=1` measures a few edits; `GATEWAYS="10000"` and `EDITS=200` choose for themselves; `DOMAINS=100` spreads the gateways.
+//! `QUICK=1` measures a few edits; `GATEWAYS="10000"` and `EDITS=200` choose for themselves;
+//! `DOMAINS=100` spreads the gateways.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -210,8 +212,8 @@ fn domain(number: usize, domains: usize) -> String {
     format!("tenant{:04}", number % domains)
 }
 
-/// What one edit took: HSET → the executor looks → it knows what Redis wants → it acts → `startgw` at the socket → the question whether it is
-/// there.
+/// What one edit took: HSET → the executor looks → it knows what Redis wants → it acts → `startgw`
+/// at the socket → the question whether it is there.
 struct Edit {
     legs: [Duration; LEGS],
 }

@@ -1,10 +1,14 @@
-//! How many events of a switch trunkd takes to Redis in a second, beside what Redis itself takes: `redis-benchmark` with HSET of values of the same
-//! length, in pipelines of 100 on one connection. And what a burst costs while Redis is stalled: memory, and events that channel and list don't get.
+//! How many events of a switch trunkd takes to Redis in a second, beside what Redis itself takes:
+//! `redis-benchmark` with HSET of values of the same length, in pipelines of 100 on one connection.
+//! And what a burst costs while Redis is stalled: memory, and events that channel and list don't
+//! get.
 //!
-//! The switch is the tests' FakeSwitch, in this process; it sends a burst that was made before, as fast as the socket takes it. `redis-server` and
-//! `trunkd serve` are processes; all share this machine. `make bench` runs it; `docs/benchmarks.md` says how to read what it prints.
+//! The switch is the tests' FakeSwitch, in this process; it sends a burst that was made before, as
+//! fast as the socket takes it. `redis-server` and `trunkd serve` are processes; all share this
+//! machine. `make bench` runs it; `docs/benchmarks.md` says how to read what it prints.
 //!
-//! `QUICK=1` is a tenth of the events; `EVENTS=50000`, `GATEWAYS=100` and `ROUNDS=5` choose for themselves; `CASE="hash only"` picks one row.
+//! `QUICK=1` is a tenth of the events; `EVENTS=50000`, `GATEWAYS=100` and `ROUNDS=5` choose for
+//! themselves; `CASE="hash only"` picks one row.
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -529,7 +529,8 @@ proptest! {
             }
             prop_assert!(desired.findings().iter().is_sorted());
 
-            // Nothing of it depends on what could be reused: neither a second time, nor when everything is decided again, nor after a restart.
+            // Nothing of it depends on what could be reused: neither a second time, nor when
+            // everything is decided again, nor after a restart.
             let facts = |d: &Desired| {
                 let refused = d.refused().clone();
                 (d.served().clone(), refused, d.findings().to_vec(), d.counts().clone(), d.names_node("fs1"))

@@ -1,4 +1,5 @@
-//! The files that operators copy to FreeSWITCH, compared with what FreeSWITCH would make of them, and the steps of fs-conf/README.md.
+//! The files that operators copy to FreeSWITCH, compared with what FreeSWITCH would make of them,
+//! and the steps of fs-conf/README.md.
 
 // The lint's own exception for tests stops at the functions that they share.
 #![allow(clippy::unwrap_used)]
@@ -9,8 +10,9 @@ use std::process::{Command, Output};
 
 use quick_xml::events::{BytesStart, Event};
 
-/// What mod_xml_curl and mod_event_socket read, by name (`do_config` in mod_xml_curl.c, `config` in mod_event_socket.c). They
-/// ignore anything else without a word, so nobody would notice a misspelt one.
+/// What mod_xml_curl and mod_event_socket read, by name (`do_config` in mod_xml_curl.c, `config` in
+/// mod_event_socket.c). They ignore anything else without a word, so nobody would notice a misspelt
+/// one.
 const KNOWN: [(&str, &[&str]); 2] = [
     (
         "xml_curl.conf.xml",
@@ -114,7 +116,7 @@ fn every_param_is_one_that_freeswitch_reads() {
     }
 }
 
-/// FACT 8: the preprocessor sees every line, comments included.
+/// FACTS 8: the preprocessor sees every line, comments included.
 #[test]
 fn nothing_in_them_is_a_directive_to_freeswitchs_preprocessor() {
     for file in xml_files() {
@@ -138,8 +140,8 @@ fn the_binding_has_a_time_limit_and_room_for_a_fleet() {
     }
 }
 
-/// FACT 51: FreeSWITCH reads pre_load_modules.conf.xml before its own database exists, and a mod_xml_curl with a binding then
-/// crashes it at every start.
+/// FACTS 51: FreeSWITCH reads pre_load_modules.conf.xml before its own database exists, and a
+/// mod_xml_curl with a binding then crashes it at every start.
 #[test]
 fn nothing_is_preloaded() {
     for file in xml_files() {

@@ -47,8 +47,9 @@ fn copies_by_stage() -> Vec<Vec<Copy>> {
     stages
 }
 
-/// Whether `.dockerignore` leaves the path out of the build context. As Docker does: the last pattern that matches the path or one
-/// of its parents decides. Ours are a lone `*` and plain paths; the test refuses any other kind.
+/// Whether `.dockerignore` leaves the path out of the build context. As Docker does: the last
+/// pattern that matches the path or one of its parents decides. Ours are a lone `*` and plain
+/// paths; the test refuses any other kind.
 fn is_ignored(path: &Path) -> bool {
     let mut ignored = false;
     for line in text_of(".dockerignore").lines().map(str::trim) {
@@ -67,7 +68,8 @@ fn is_ignored(path: &Path) -> bool {
     ignored
 }
 
-/// Copies a file or folder of the build context, without what `.dockerignore` leaves out. Says whether anything was copied.
+/// Copies a file or folder of the build context, without what `.dockerignore` leaves out. Says
+/// whether anything was copied.
 fn copy_from_context(path: &Path, to: &Path) -> bool {
     let from = root().join(path);
     if from.is_dir() {
@@ -103,8 +105,8 @@ fn everything_the_dockerfile_copies_is_in_the_build_context() {
     }
 }
 
-/// Cargo builds nothing while a target that Cargo.toml names has no file, even one that the image doesn't need. `cargo fetch` checks
-/// that as `cargo build` does; `cargo metadata` doesn't.
+/// Cargo builds nothing while a target that Cargo.toml names has no file, even one that the image
+/// doesn't need. `cargo fetch` checks that as `cargo build` does; `cargo metadata` doesn't.
 #[test]
 fn cargo_accepts_what_the_dockerfile_copies() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Settings as an operator meets them: what wins over what, what is refused and with which words, and that no secret shows.
+//! Settings as an operator meets them: what wins over what, what is refused and with which words,
+//! and that no secret shows.
 
 // The lint's own exception for tests stops at the functions that they share.
 #![allow(clippy::unwrap_used)]

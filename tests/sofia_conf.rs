@@ -73,8 +73,8 @@ fn query<'a>(profile: Option<&'a str>, gateway: GatewayQuery<'a>) -> Query<'a> {
     }
 }
 
-/// What the operators of the snapshots have: the original documentation's gateway, one for another profile and switch, one that
-/// is disabled, and one that is refused.
+/// What the operators of the snapshots have: the original documentation's gateway, one for another
+/// profile and switch, one that is disabled, and one that is refused.
 fn example(templates: &Templates) -> Desired {
     desired(
         templates,

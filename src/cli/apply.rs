@@ -143,7 +143,8 @@ fn outcome_text(outcome: &OrderOutcome, planned: &[Action]) -> String {
         } if planned.is_empty() => {
             let held = shown(held);
             format!(
-                "nothing was released, since Redis holds something else by now than was shown: {held}; see `trunkd plan`"
+                "nothing was released, since Redis holds something else by now than was shown: {held}; see \
+                 `trunkd plan`"
             )
         }
         OrderOutcome::Finished { undone, still_held } => {

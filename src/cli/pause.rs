@@ -26,7 +26,8 @@ pub(super) async fn pause(shared: &Shared, arguments: &Arguments) -> anyhow::Res
         Some(node) => (node.to_string(), format!("trunkd resume --node {node}")),
     };
     print(&format!(
-        "Paused: nothing is changed on {on} until `{resume}`. Gateways are served and watched as before; `trunkd apply` still carries out a plan.\n"
+        "Paused: nothing is changed on {on} until `{resume}`. Gateways are served and watched as before; \
+         `trunkd apply` still carries out a plan.\n"
     ))?;
     Ok(ExitCode::SUCCESS)
 }

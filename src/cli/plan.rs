@@ -47,7 +47,8 @@ pub(super) fn warn(plans: &Plans) {
     }
     if plans.is_key_missing {
         eprintln!(
-            "trunkd: Redis has no trunkd:key, which `trunkd serve` creates: until then every gateway of trunkd's counts as changed"
+            "trunkd: Redis has no trunkd:key, which `trunkd serve` creates: until then every gateway of \
+             trunkd's counts as changed"
         );
     }
 }
@@ -59,7 +60,8 @@ pub(super) fn show(plans: &Plans) -> anyhow::Result<()> {
         let (trunkd, held) = (shown(&hold.trunkd), shown(&hold.held));
         let _ = writeln!(
             text,
-            "switches that trunkd only serves: {held}, says trunkd {trunkd}; `trunkd apply` releases it, or undo the edit"
+            "switches that trunkd only serves: {held}, says trunkd {trunkd}; `trunkd apply` releases it, or \
+             undo the edit"
         );
     }
     print(&text)

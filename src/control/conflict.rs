@@ -49,7 +49,8 @@ impl fmt::Display for Conflict {
                 domain,
             } => write!(
                 f,
-                "gateway {gateway} of domain {} is left alone: profile {profile} has one of this name without a revision, so it is not ours; \
+                "gateway {gateway} of domain {} is left alone: profile {profile} has one of this name without a \
+                 revision, so it is not ours; \
                  `trunkd apply --adopt` takes it over",
                 shown(domain)
             ),

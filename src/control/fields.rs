@@ -46,7 +46,8 @@ impl Store {
             (true, false) => health.set(Part::Control, State::Ok, None),
             (_, true) => {
                 let reason = format!(
-                    "{} has {len} fields and only {MAX_FIELDS} are read, including those of known switches: delete all but `paused`, `paused:SWITCH` and `apply:SWITCH`",
+                    "{} has {len} fields and only {MAX_FIELDS} are read, including those of known switches: \
+                     delete all but `paused`, `paused:SWITCH` and `apply:SWITCH`",
                     keys::CONTROL
                 );
                 if !was_too_large {

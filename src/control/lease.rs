@@ -105,7 +105,8 @@ impl Lease {
         // Not deleted: a key that vanished early was lost by Redis, and its holder may not know yet.
         static RELEASE: LazyLock<redis::Script> = LazyLock::new(|| {
             redis::Script::new(
-                "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('SET', KEYS[1], '', 'PX', ARGV[2]) end",
+                "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('SET', KEYS[1], '', 'PX', \
+                 ARGV[2]) end",
             )
         });
         self.run(&RELEASE, "release the lease").await
@@ -157,7 +158,8 @@ impl Lease {
             return;
         };
         let oddity = format!(
-            "{} was to last {} s longer, held by {}, and no trunkd takes it for more than {LONGEST:?}: it ends within {:?} unless its holder renews it; \
+            "{} was to last {} s longer, held by {}, and no trunkd takes it for more than {LONGEST:?}: it ends \
+             within {:?} unless its holder renews it; \
              `redis-cli DEL {0}` releases it at once, and `trunkd pause` is the way to keep a switch as it is",
             self.key,
             left.as_millis().div_ceil(1000),
@@ -195,7 +197,8 @@ impl Lease {
     async fn take_given_up(&self) -> Result<Found, StoreError> {
         static TAKE: LazyLock<redis::Script> = LazyLock::new(|| {
             redis::Script::new(
-                "if redis.call('GET', KEYS[1]) == '' then return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]).ok end",
+                "if redis.call('GET', KEYS[1]) == '' then return redis.call('SET', KEYS[1], ARGV[1], 'PX', \
+                 ARGV[2]).ok end",
             )
         });
         let taken: Option<String> = self.run(&TAKE, "take the lease").await?;

@@ -48,7 +48,8 @@ pub struct LastGood {
 #[derive(Debug, thiserror::Error)]
 pub enum LastGoodError {
     #[error(
-        "the last good state in {path} cannot be read: {source}; it is ignored, and replaced at the next good read of Redis"
+        "the last good state in {path} cannot be read: {source}; it is ignored, and replaced at the next good \
+         read of Redis"
     )]
     Read { path: PathBuf, source: FileError },
     #[error(

@@ -11,11 +11,13 @@ pub(super) const MAX_SOCKET_PATH_BYTES: usize = 107;
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
     #[error(
-        "redis-server is not installed, and redis.embedded needs it: install it (Debian: `apt-get install redis-server`), or set redis.url to your own Redis"
+        "redis-server is not installed, and redis.embedded needs it: install it (Debian: `apt-get install \
+         redis-server`), or set redis.url to your own Redis"
     )]
     NotInstalled,
     #[error(
-        "the redis-server of an earlier trunkd is still running in {0}: stop it (`fuser {0}/{LOCK}` shows its process), then start trunkd again"
+        "the redis-server of an earlier trunkd is still running in {0}: stop it (`fuser {0}/{LOCK}` shows its \
+         process), then start trunkd again"
     )]
     StillRunning(PathBuf),
     #[error("data_dir {path}: {source}")]

@@ -12,7 +12,8 @@ use crate::shown::shown;
 
 /// For questions that FreeSWITCH answers from memory.
 const QUICK_LIMIT: Duration = Duration::from_secs(5);
-/// `sofia xmlstatus gateway` takes 0.1 s at 10,000 gateways (FACTS 21), and waits for a lock that call set-up also takes.
+/// `sofia xmlstatus gateway` takes 0.1 s at 10,000 gateways (FACTS 21), and waits for a lock that
+/// call set-up also takes.
 const LIST_LIMIT: Duration = Duration::from_secs(30);
 /// The longest name or UUID of a switch: each becomes part of a Redis key.
 const MAX_WORD_BYTES: usize = 255;
@@ -63,8 +64,8 @@ impl Commands {
         self.word("hostname").await
     }
 
-    /// Every gateway of every profile, including those pending deletion (FACTS 25). FreeSWITCH takes a lock that call set-up
-    /// needs, so do not call this often.
+    /// Every gateway of every profile, including those pending deletion (FACTS 25). FreeSWITCH
+    /// takes a lock that call set-up needs, so do not call this often.
     pub async fn gateways(&self) -> Result<Vec<GatewayStatus>, QueryError> {
         Ok(parse_gateways(&self.sofia("xmlstatus gateway", LIST_LIMIT).await?)?)
     }

@@ -15,8 +15,8 @@ use super::frame::ContentType;
 use super::frame_stream::FrameStream;
 use super::timing::Timing;
 
-/// Events that may wait for the reader before the socket is held back: 32 MiB of the longest. The reader never waits for
-/// Redis, so this only bridges a scheduling gap.
+/// Events that may wait for the reader before the socket is held back: 32 MiB of the longest. The
+/// reader never waits for Redis, so this only bridges a scheduling gap.
 const EVENT_QUEUE: usize = 512;
 /// Commands that may wait to be written.
 const COMMAND_QUEUE: usize = 256;

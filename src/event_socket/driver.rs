@@ -91,8 +91,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let mut liveness = Liveness::new(self.timing, Instant::now());
         loop {
             tokio::select! {
-                // One at a time: a command that FreeSWITCH has not begun can still be taken back, and runs as soon as it
-                // is sent.
+                // One at a time: a command that FreeSWITCH has not begun can still be taken back,
+                // and runs as soon as it is sent.
                 command = self.commands.recv(), if self.waiting.is_empty() => match command {
                     Some(command) => self.write(command).await?,
                     None => return Ok(()),

@@ -10,11 +10,13 @@ pub enum ConnectError {
     #[error("no answer within {0:?} while {1}")]
     Timeout(Duration, &'static str),
     #[error(
-        "FreeSWITCH refused the event-socket password: make `password` of this [[switch]] the one in FreeSWITCH's event_socket.conf.xml"
+        "FreeSWITCH refused the event-socket password: make `password` of this [[switch]] the one in \
+         FreeSWITCH's event_socket.conf.xml"
     )]
     BadPassword,
     #[error(
-        "FreeSWITCH turned us away by its access list: out of the box its event socket lets in loopback only; set `apply-inbound-acl` in \
+        "FreeSWITCH turned us away by its access list: out of the box its event socket lets in loopback only; \
+         set `apply-inbound-acl` in \
          event_socket.conf.xml to a list that contains this host, and reload mod_event_socket"
     )]
     AccessDenied,

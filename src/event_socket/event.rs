@@ -43,8 +43,8 @@ pub enum Subclass {
     Add,
     State,
     Delete,
-    /// FreeSWITCH did not answer a challenge, because its sender is none of the gateway's hosts (FACTS 45). Says nothing
-    /// about the state.
+    /// FreeSWITCH did not answer a challenge, because its sender is none of the gateway's hosts
+    /// (FACTS 45). Says nothing about the state.
     InvalidDigestReq,
 }
 
@@ -196,8 +196,9 @@ fn gateway_event(
     })
 }
 
-/// The texts of these headers of an event in JSON, in the order of `names`. If a header comes twice, the first one counts,
-/// as in FreeSWITCH. A list becomes FreeSWITCH's `ARRAY::one|:two` (FACTS 50).
+/// The texts of these headers of an event in JSON, in the order of `names`. If a header comes
+/// twice, the first one counts, as in FreeSWITCH. A list becomes FreeSWITCH's `ARRAY::one|:two`
+/// (FACTS 50).
 ///
 /// # Errors
 /// When the text is not a JSON object.

@@ -1,11 +1,13 @@
 //! FreeSWITCH's event socket: connections, frames, the commands we send and the events that we receive.
 //!
-//! The only room that speaks this protocol. Knows nothing about Redis. A switch gets two connections, one for events and
-//! one for commands, because a long `api` command delays the events of its own connection (FACTS 36).
+//! The only room that speaks this protocol. Knows nothing about Redis. A switch gets two
+//! connections, one for events and one for commands, because a long `api` command delays the events
+//! of its own connection (FACTS 36).
 //!
-//! The client is our own, not a crate. The reply to `sofia xmlstatus gateway` is 9.3 MB at 10,000 gateways (FACTS 21), an
-//! event must be passed on as the bytes that FreeSWITCH sent, and a queued command must be taken back when its caller
-//! gives up or the lease moves. The crates that we know cap a message at 8 MiB and return decoded headers.
+//! The client is our own, not a crate. The reply to `sofia xmlstatus gateway` is 9.3 MB at 10,000
+//! gateways (FACTS 21), an event must be passed on as the bytes that FreeSWITCH sent, and a queued
+//! command must be taken back when its caller gives up or the lease moves. The crates that we know
+//! cap a message at 8 MiB and return decoded headers.
 
 mod client;
 mod commands;

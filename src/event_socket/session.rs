@@ -56,7 +56,8 @@ pub enum OpenError {
     #[error("the subscription failed: {0}")]
     Subscribe(#[from] CommandError),
     #[error(
-        "it answers `switchname` with \"{answered}\", but this [[switch]] is named {name:?}: set `name = \"{answered}\"`, or give FreeSWITCH the \
+        "it answers `switchname` with \"{answered}\", but this [[switch]] is named {name:?}: set `name = \
+         \"{answered}\"`, or give FreeSWITCH the \
          name {name:?} (`switchname` in switch.conf.xml). Cloned hosts may share a switchname", answered = shown(answered)
     )]
     OtherName { name: String, answered: String },
@@ -117,8 +118,8 @@ impl Session {
     /// Waits for events and appends those that are there, `limit` at most. Cancel-safe.
     ///
     /// # Errors
-    /// Why one of the connections is over. After the end of the commands connection, events are still read for a moment:
-    /// a switch that shuts down closes both, and its last events say so.
+    /// Why one of the connections is over. After the end of the commands connection, events are
+    /// still read for a moment: a switch that shuts down closes both, and its last events say so.
     pub async fn next(&mut self, events: &mut Vec<Bytes>, limit: usize) -> Result<(), Lost> {
         loop {
             let over = async {

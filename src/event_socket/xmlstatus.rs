@@ -37,7 +37,8 @@ pub struct GatewayDetails {
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     #[error(
-        "FreeSWITCH does not know the command `sofia`: mod_sofia is not loaded; load it with `fs_cli -x 'load mod_sofia'`"
+        "FreeSWITCH does not know the command `sofia`: mod_sofia is not loaded; load it with `fs_cli -x 'load \
+         mod_sofia'`"
     )]
     NoModSofia,
     #[error("the reply is not a complete list of {0}; it begins with {1:?}")]

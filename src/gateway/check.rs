@@ -155,8 +155,8 @@ fn check_uri_parameters(value: &str) -> Option<Fault> {
     check_white_space(value)
 }
 
-/// A single address is taken for the name of a list that is not there (`switch_check_network_list_ip` in switch_core.c),
-/// and then no challenge is answered.
+/// A single address is taken for the name of a list that is not there
+/// (`switch_check_network_list_ip` in switch_core.c), and then no challenge is answered.
 fn check_networks(value: &str) -> Option<Fault> {
     let is_address = |item: &str| item.trim().parse::<IpAddr>().is_ok();
     value.split(',').any(is_address).then(|| {

@@ -1,7 +1,8 @@
 //! The fields of one key as Redis holds them.
 //!
-//! A domain may have ten thousand, and Redis tells that it changed, not which of them: it is read whole, and what is the same as before must cost
-//! next to nothing. So all of it is one piece of memory, as it came, and two of these are compared as bytes.
+//! A domain may have ten thousand, and Redis tells that it changed, not which of them: it is read
+//! whole, and what is the same as before must cost next to nothing. So all of it is one piece of
+//! memory, as it came, and two of these are compared as bytes.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -88,7 +89,8 @@ impl Fields {
                 return self.compare(&others, before, &old_others);
             };
             let (name, old_name) = (self.name(first), before.name(old_first));
-            // While a hash that grew is moved into its larger table, Redis moves a few of its fields at each command: the order is nearly as it was.
+            // While a hash that grew is moved into its larger table, Redis moves a few of its
+            // fields at each command: the order is nearly as it was.
             let ahead = (1..=LOOK_AHEAD).find_map(|step| {
                 let is_in_old = old.get(step).is_some_and(|place| before.name(place) == name);
                 let is_in_new = now.get(step).is_some_and(|place| self.name(place) == old_name);

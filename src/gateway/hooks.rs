@@ -36,9 +36,10 @@ enum Values {
 
 /// In any case: FreeSWITCH finds variables, and prefixes of their names, without regard to case.
 const HOOKS: &[(Names, Values)] = &[
-    // switch_core_state_machine.c: api_hangup_hook, api_reporting_hook (seen). switch_ivr_bridge.c: api_before_bridge
-    // (seen), api_after_bridge. switch_channel.c, switch_ivr_originate.c, switch_ivr_async.c, switch_ivr_play_say.c,
-    // sofia_glue.c, mod_conference.c, mod_spandsp_fax.c, mod_spandsp_dsp.c: api_on_… and anything that begins so (seen).
+    // switch_core_state_machine.c: api_hangup_hook, api_reporting_hook (seen). switch_ivr_bridge.c:
+    // api_before_bridge (seen), api_after_bridge. switch_channel.c, switch_ivr_originate.c,
+    // switch_ivr_async.c, switch_ivr_play_say.c, sofia_glue.c, mod_conference.c, mod_spandsp_fax.c,
+    // mod_spandsp_dsp.c: api_on_… and anything that begins so (seen).
     (Names::StartWith("api_"), Values::All),
     // The same files, mod_sofia.c, sofia.c, switch_ivr.c, switch_rtp.c, switch_core_media.c, mod_fsk.c, mod_avmd.c,
     // mod_cv.cpp: execute_on_… (seen). switch_ivr_bridge.c: exec_after_bridge_app, exec_after_bridge_arg (seen).

@@ -193,8 +193,8 @@ fn is_of_host_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')
 }
 
-/// Characters that are never valid in such a text. A host is not a secret, but it may be a misplaced password: so a single
-/// character is all that is repeated of it.
+/// Characters that are never valid in such a text. A host is not a secret, but it may be a
+/// misplaced password: so a single character is all that is repeated of it.
 fn check_characters(text: &str) -> Result<(), Fault> {
     if text.contains("://") {
         return Err(Fault::new(

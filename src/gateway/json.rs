@@ -76,7 +76,8 @@ pub(super) fn members(raw: &RawValue) -> Option<Object<'_>> {
         members: Vec::with_capacity(pairs.0.len()),
         repeated: BTreeSet::new(),
     };
-    // A gateway's objects have a handful of members: looking at each is cheaper than hashing, up to where it would be squared.
+    // A gateway's objects have a handful of members: looking at each is cheaper than hashing, up to
+    // where it would be squared.
     let mut places: Option<HashMap<String, usize>> = (pairs.0.len() > FEW).then(HashMap::new);
     for (key, raw) in pairs.0 {
         let value = Json::one_level(raw);

@@ -17,7 +17,8 @@ pub enum NameError {
     #[error("the name is {bytes} bytes long; at most {MAX_NAME_BYTES} are taken")]
     TooLong { bytes: usize },
     #[error(
-        "character {position} of the name is not one of A-Z, a-z, 0-9, '_', '.' and '-', which is all that FreeSWITCH accepts"
+        "character {position} of the name is not one of A-Z, a-z, 0-9, '_', '.' and '-', which is all that \
+         FreeSWITCH accepts"
     )]
     Character { position: usize },
     #[error("'_all_' is FreeSWITCH's word for every gateway of a profile")]

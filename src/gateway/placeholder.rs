@@ -1,8 +1,8 @@
 //! Texts that something else was to fill in: a value that was moved here from a FreeSWITCH file, where `$${name}` is a
 //! global variable, or from a template whose program never ran over it.
 
-/// Whether a value holds `$${name}`, `${name}`, `{{name}}` or `%NAME%`. A secret may well hold such characters: it must be
-/// nothing else.
+/// Whether a value holds `$${name}`, `${name}`, `{{name}}` or `%NAME%`. A secret may well hold such
+/// characters: it must be nothing else.
 pub(super) fn holds_placeholder(value: &str, is_secret: bool) -> bool {
     if !value.bytes().any(|byte| matches!(byte, b'$' | b'{' | b'%')) {
         return false; // nearly always

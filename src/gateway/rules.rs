@@ -88,8 +88,8 @@ impl<'a> Values<'a> {
         self.get("ping").is_some_and(|ping| atoi(ping) >= LEAST_PING)
     }
 
-    /// Whether From is made of from-user or username, and of from-domain or proxy (`register_from` in sofia.c): calls may
-    /// have the caller in it instead.
+    /// Whether From is made of from-user or username, and of from-domain or proxy (`register_from`
+    /// in sofia.c): calls may have the caller in it instead.
     fn uses_from(&self) -> bool {
         self.registers() || !self.is_true("caller-id-in-from")
     }
@@ -195,7 +195,8 @@ fn digest(values: &Values<'_>) -> Vec<Note> {
         _ => return notes,
     };
     let reason = format!(
-        "scheme:realm:username:password make {bytes} bytes; FreeSWITCH cuts them at {MAX_CREDENTIALS_BYTES}{consequence}"
+        "scheme:realm:username:password make {bytes} bytes; FreeSWITCH cuts them at \
+         {MAX_CREDENTIALS_BYTES}{consequence}"
     );
     let fix = format!("a shorter password: these four, with three ':', must fit in {MAX_CREDENTIALS_BYTES} bytes");
     notes.push(Fault::new(reason, fix).at(severity, "password"));

@@ -1,6 +1,6 @@
-//! Events on their way to Redis. Bounded: while Redis is away for long, the channel and the list lose the oldest events,
-//! which are counted. The hashes lose nothing, because the newest event of each gateway stays. Without a channel and a
-//! list, that is all that ever waits. Pure.
+//! Events on their way to Redis. Bounded: while Redis is away for long, the channel and the list
+//! lose the oldest events, which are counted. The hashes lose nothing, because the newest event of
+//! each gateway stays. Without a channel and a list, that is all that ever waits. Pure.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -109,8 +109,8 @@ impl Backlog {
         std::mem::take(&mut self.dropped)
     }
 
-    /// Up to `max_events` of one run and about `max_bytes`, oldest first. Return them with [`Backlog::put_back`] if they
-    /// could not be written.
+    /// Up to `max_events` of one run and about `max_bytes`, oldest first. Return them with
+    /// [`Backlog::put_back`] if they could not be written.
     pub(super) fn take(&mut self, max_events: usize, max_bytes: usize) -> Vec<Entry> {
         let mut batch: Vec<Entry> = Vec::with_capacity(max_events.min(self.len()));
         let before = self.bytes;
@@ -143,8 +143,8 @@ impl Backlog {
         self.shed();
     }
 
-    /// Marks of this run that are higher than `newest` are wrong. Their events go to the channel and the list, but not to
-    /// the hashes.
+    /// Marks of this run that are higher than `newest` are wrong. Their events go to the channel
+    /// and the list, but not to the hashes.
     pub(super) fn distrust(&mut self, core_uuid: &str, newest: u64) {
         let is_odd = |entry: &Entry| &*entry.core_uuid == core_uuid && entry.observation.mark > newest;
         for entry in self.entries.iter_mut().filter(|entry| is_odd(entry)) {

@@ -39,8 +39,8 @@ fn next_step(outage: Option<Outage>, touched: Option<&Touched>, stale_after: Dur
     }
 }
 
-/// Whether the states must be marked stale. While another trunkd sees the switch, it writes them; when that one loses the
-/// switch too, they must be marked again.
+/// Whether the states must be marked stale. While another trunkd sees the switch, it writes them;
+/// when that one loses the switch too, they must be marked again.
 fn is_stale(outage: Outage, touched: &Touched, stale_after: Duration) -> bool {
     let is_seen_by_other = touched.unseen.is_some_and(|unseen| unseen < stale_after);
     let is_marked = outage.stale_as_of_ms == Some(as_of_ms(touched));

@@ -10,8 +10,9 @@
 //! | reviser | `reviser` | compares the gateways' revisions after each snapshot |
 //! | keeper | `keeper`, `gauges` | says in Redis whether the switch can be reached |
 //!
-//! Reading never waits for a Redis that takes nothing. What decides takes values, and the time as one: `view`, `backlog`,
-//! `sequence`, `usable`, `snapshot`, `schedule`, `reconnect`. Others read what runs through `running`.
+//! Reading never waits for a Redis that takes nothing. What decides takes values, and the time as
+//! one: `view`, `backlog`, `sequence`, `usable`, `snapshot`, `schedule`, `reconnect`. Others read
+//! what runs through `running`.
 
 mod backlog;
 mod connector;

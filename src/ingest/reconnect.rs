@@ -1,4 +1,5 @@
-//! How long to wait before the next attempt to connect, and what of it is worth a log line. Pure, except for the jitter.
+//! How long to wait before the next attempt to connect, and what of it is worth a log line. Pure,
+//! except for the jitter.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! Compares the revisions of the live gateways after each snapshot. A gateway can be replaced by another one of its name
-//! without an event reaching us, and neither its state nor its profile need show that.
+//! Compares the revisions of the live gateways after each snapshot. A gateway can be replaced by
+//! another one of its name without an event reaching us, and neither its state nor its profile need
+//! show that.
 
 use std::time::Duration;
 

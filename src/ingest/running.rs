@@ -44,8 +44,8 @@ impl Ingest {
 
     /// What changed since `cursor`, which moves on. `None`, and the cursor stays, while it is not known what runs.
     ///
-    /// Each reader keeps a cursor of its own and calls this whenever [`Ingest::changed`] says so. A reader that fell far
-    /// behind gets everything.
+    /// Each reader keeps a cursor of its own and calls this whenever [`Ingest::changed`] says so. A
+    /// reader that fell far behind gets everything.
     pub fn changes_since(&self, cursor: &mut Cursor) -> Option<RunningChanges> {
         let state = self.lock();
         if !state.is_known() {
@@ -100,8 +100,8 @@ impl Ingest {
         )
     }
 
-    /// A number that distinguishes the live gateway of that name, if there is one, from its successors. The outer `None`
-    /// while it is not known what runs.
+    /// A number that distinguishes the live gateway of that name, if there is one, from its
+    /// successors. The outer `None` while it is not known what runs.
     pub fn instance(&self, gateway: &str) -> Option<Option<u64>> {
         let state = self.lock();
         state.is_known().then(|| state.view.instance(gateway))

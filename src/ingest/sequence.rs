@@ -1,9 +1,11 @@
 //! Which `Event-Sequence` is plausible. Pure.
 //!
-//! FreeSWITCH numbers all its events, so the ones that we receive have gaps, and its dispatch threads may reorder them
-//! (FACTS 32). But there is a limit to how far it gets between two heartbeats, and to how late an event can be. A sequence
-//! beyond that is odd: if it were believed, every later event would count as old. So its event is ignored, and a snapshot
-//! gets the state. When several odd sequences in a row are consistent, they are right, and the ones before were wrong.
+//! FreeSWITCH numbers all its events, so the ones that we receive have gaps, and its dispatch
+//! threads may reorder them (FACTS 32). But there is a limit to how far it gets between two
+//! heartbeats, and to how late an event can be. A sequence beyond that is odd: if it were believed,
+//! every later event would count as old. So its event is ignored, and a snapshot gets the state.
+//! When several odd sequences in a row are consistent, they are right, and the ones before were
+//! wrong.
 
 /// A switch that fires 50,000 events a second gets so far between two heartbeats (20 s).
 const MAX_LEAP: u64 = 1_000_000;

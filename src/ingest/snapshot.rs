@@ -112,8 +112,8 @@ pub(super) fn stale_items(stored: &Stored, switchname: &str) -> Vec<StaleItem> {
     items
 }
 
-/// Whether a value of the gateways hash is true: of this run of this switch with this state, or of another known switch,
-/// whose state is as good.
+/// Whether a value of the gateways hash is true: of this run of this switch with this state, or of
+/// another known switch, whose state is as good.
 fn is_true(value: &str, row: &Row, identity: &RunIdentity, stored: &Stored) -> bool {
     let Some(value) = parse(value) else { return false };
     if value.switchname != identity.switchname {

@@ -86,8 +86,8 @@ impl Ingest {
         }
     }
 
-    /// Redis was away and is back. After a failover or a crash it lacks the last writes that it acknowledged, although no
-    /// write of ours failed.
+    /// Redis was away and is back. After a failover or a crash it lacks the last writes that it
+    /// acknowledged, although no write of ours failed.
     pub(super) async fn run_outage_recovery(&self) {
         let mut recovered = self.observed.recovered();
         while recovered.changed().await.is_ok() {
@@ -334,8 +334,8 @@ fn lookups(state: &SwitchState) -> Option<Vec<GatewayName>> {
     names.iter().map(|name| GatewayName::parse(name).ok()).collect()
 }
 
-/// The rows of Redis for a run that was just connected to. `is_known_run`: the rows are of this very run; in another one
-/// every gateway was restarted.
+/// The rows of Redis for a run that was just connected to. `is_known_run`: the rows are of this
+/// very run; in another one every gateway was restarted.
 fn rows_to_seed(stored: HashMap<String, String>, is_known_run: bool) -> impl Iterator<Item = (String, Row)> {
     stored.into_iter().filter_map(move |(name, row)| {
         let row: Row = serde_json::from_str(&row).ok()?;

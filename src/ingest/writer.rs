@@ -28,8 +28,8 @@ pub(super) enum Flushed {
     Failed,
 }
 
-/// A batch that is being written. What is still in it when it is dropped goes back to the backlog: writing a batch twice
-/// has one effect.
+/// A batch that is being written. What is still in it when it is dropped goes back to the backlog:
+/// writing a batch twice has one effect.
 struct PendingBatch<'a> {
     state: &'a Mutex<SwitchState>,
     entries: Vec<Entry>,

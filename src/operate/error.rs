@@ -44,11 +44,13 @@ pub enum OperateError {
     #[error("no trunkd serves this Redis: start `trunkd serve`")]
     NoneServes,
     #[error(
-        "the trunkd that serves is not connected to {0}: `trunkd status` and its log say why, or name another switch with --node"
+        "the trunkd that serves is not connected to {0}: `trunkd status` and its log say why, or name another \
+         switch with --node"
     )]
     NotConnected(String),
     #[error(
-        "there is no last good state in data_dir {0}: run this where `trunkd serve` runs, with its settings and as its user or root"
+        "there is no last good state in data_dir {0}: run this where `trunkd serve` runs, with its settings and \
+         as its user or root"
     )]
     NoLastGood(String),
     #[error(

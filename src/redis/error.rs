@@ -73,7 +73,8 @@ impl ConnectError {
             Self::Redis(error) if error.is_io_error() => {
                 let fix = match tls_fix(&error) {
                     "" => {
-                        "; if it runs, it must be reachable from here at that address (`replica-announce-ip`, `sentinel announce-ip`)"
+                        "; if it runs, it must be reachable from here at that address (`replica-announce-ip`, \
+                         `sentinel announce-ip`)"
                     }
                     fix => fix,
                 };

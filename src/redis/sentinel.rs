@@ -78,11 +78,13 @@ impl fmt::Display for NoMaster {
         match self {
             Self::Unknown { name, asked } => write!(
                 f,
-                "no Sentinel knows a master named {name:?} ({asked}): check redis.sentinel.master; `SENTINEL MASTERS` lists those that a Sentinel knows"
+                "no Sentinel knows a master named {name:?} ({asked}): check redis.sentinel.master; `SENTINEL \
+                 MASTERS` lists those that a Sentinel knows"
             ),
             Self::Unreachable { name, reasons } => write!(
                 f,
-                "no Sentinel can be asked for the master {name:?} ({reasons}): check redis.sentinel.nodes, and that the Sentinels run"
+                "no Sentinel can be asked for the master {name:?} ({reasons}): check redis.sentinel.nodes, and \
+                 that the Sentinels run"
             ),
         }
     }

@@ -105,7 +105,8 @@ impl Store {
             let actual = type_of(connection.connection(), key.as_bytes()).await?;
             if actual != *kind && actual != "none" {
                 found.push(format!(
-                    "{0} is a {actual} in Redis, but {setting} needs a {kind}: delete or rename it, or set {setting} to another name",
+                    "{0} is a {actual} in Redis, but {setting} needs a {kind}: delete or rename it, or set \
+                     {setting} to another name",
                     shown(key)
                 ));
             }
@@ -129,7 +130,8 @@ impl Store {
                 if actual != kind && actual != "none" {
                     let name = shown(&name);
                     found.push(format!(
-                        "{name} is a {actual} in Redis, but trunkd needs a {kind}: delete it (redis-cli DEL {name}); {consequence}"
+                        "{name} is a {actual} in Redis, but trunkd needs a {kind}: delete it (redis-cli DEL \
+                         {name}); {consequence}"
                     ));
                 }
             }

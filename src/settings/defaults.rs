@@ -37,12 +37,14 @@ impl Default for HttpSettings {
             allow: text::loopback_networks(),
             allow_open: false,
             tls: None,
-            // A request of mod_xml_curl is half a kilobyte (FACT 1); one with many headers of a call stays far below this.
+            // A request of mod_xml_curl is half a kilobyte (FACTS 1); one with many headers of a
+            // call stays far below this.
             max_body: 64 * 1024,
             request_timeout: Duration::from_secs(5),
             // A fleet of a thousand switches may restart together, each with a few connections.
             max_connections: 4096,
-            // On one thread, an answer and the proof that it is fresh wake nobody else: that is faster than sharing them out (docs/benchmarks.md).
+            // On one thread, an answer and the proof that it is fresh wake nobody else: that is
+            // faster than sharing them out (docs/benchmarks.md).
             workers: 1,
         }
     }
@@ -56,7 +58,7 @@ impl Default for RedisSettings {
             password: None,
             password_file: None,
             embedded: false,
-            // FreeSWITCH waits for the whole of it, holding a lock (FACT 4).
+            // FreeSWITCH waits for the whole of it, holding a lock (FACTS 4).
             timeout: Duration::from_millis(300),
             gateway_keys: "cti_gateway@*".to_owned(),
             domains: Vec::new(),

@@ -58,7 +58,8 @@ pub enum SettingsError {
     },
 
     #[error(
-        "no Redis is set: set `redis.url` (TRUNKD_REDIS__URL), such as \"redis://127.0.0.1:6379\"; or `redis.sentinel`; or \
+        "no Redis is set: set `redis.url` (TRUNKD_REDIS__URL), such as \"redis://127.0.0.1:6379\"; or \
+         `redis.sentinel`; or \
          `redis.embedded = true` (TRUNKD_REDIS__EMBEDDED=true) for a private one"
     )]
     NoRedis,
@@ -73,7 +74,8 @@ pub enum SettingsError {
     UnusedCertificates { why: &'static str },
 
     #[error(
-        "`http.listen` is {listen}, beyond loopback, and nothing guards it: anyone who reaches it could read the password of every \
+        "`http.listen` is {listen}, beyond loopback, and nothing guards it: anyone who reaches it could read \
+         the password of every \
          gateway. Set `http.credentials` (TRUNKD_HTTP__CREDENTIALS=fs1:a-long-password) or `http.tls` with a `client_ca`, or \
          listen on 127.0.0.1. If it is meant to be open, set `http.allow_open = true`"
     )]

@@ -11,8 +11,9 @@ use super::sources::Sources;
 use super::{figment_error, paths, secrets, validate};
 
 impl Settings {
-    /// Loads and checks the settings of this process: `overrides` (the flags; see [`Flags`](super::Flags)) over the environment over the file
-    /// over the defaults. The file is `config`, or else what `TRUNKD_CONFIG` names, or else the first that exists of
+    /// Loads and checks the settings of this process: `overrides` (the flags; see
+    /// [`Flags`](super::Flags)) over the environment over the file over the defaults. The file is
+    /// `config`, or else what `TRUNKD_CONFIG` names, or else the first that exists of
     /// `./trunkd.toml` and `/etc/trunkd/trunkd.toml`.
     ///
     /// What only some subcommands need is checked by [`Settings::validate_store`] and [`Settings::validate_for_serve`].
@@ -68,8 +69,8 @@ impl Settings {
     /// What `trunkd serve` needs: [`Settings::validate_store`], and no door that is open by mistake.
     ///
     /// # Errors
-    /// As [`Settings::validate_store`]; and `http.listen` beyond loopback with neither credentials nor client certificates,
-    /// unless `http.allow_open`.
+    /// As [`Settings::validate_store`]; and `http.listen` beyond loopback with neither credentials
+    /// nor client certificates, unless `http.allow_open`.
     pub fn validate_for_serve(&self) -> Result<(), SettingsError> {
         validate::store(self)?;
         validate::exposure(&self.http)

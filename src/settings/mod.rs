@@ -1,7 +1,8 @@
 //! Typed settings: flags override the environment, which overrides `trunkd.toml`, which overrides the defaults.
 //!
-//! Everything is parsed and checked on load, so other rooms take plain values and check nothing twice. Nothing else in the
-//! program reads the environment. Secrets are [`SecretString`](secrecy::SecretString), which neither `Debug` nor an error shows.
+//! Everything is parsed and checked on load, so other rooms take plain values and check nothing
+//! twice. Nothing else in the program reads the environment. Secrets are
+//! [`SecretString`](secrecy::SecretString), which neither `Debug` nor an error shows.
 //!
 //! Makes no decision about gateways, and opens only the settings file and the secret files that it names.
 

@@ -21,16 +21,18 @@ pub const OWN_KEYS: &str = "trunkd:";
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where trunkd keeps the last good state and the embedded Redis. Default: the folder systemd gives (`StateDirectory=`); else
-    /// `/var/lib/trunkd` with `/etc/trunkd/trunkd.toml`; else `data` beside the settings file. `TRUNKD_DATA_DIR`.
+    /// Where trunkd keeps the last good state and the embedded Redis. Default: the folder systemd
+    /// gives (`StateDirectory=`); else `/var/lib/trunkd` with `/etc/trunkd/trunkd.toml`; else
+    /// `data` beside the settings file. `TRUNKD_DATA_DIR`.
     pub data_dir: PathBuf,
     pub http: HttpSettings,
     pub redis: RedisSettings,
     pub status: StatusSettings,
     pub templates: TemplateSettings,
     pub gateways: GatewaySettings,
-    /// Each `[[switch]]` table: one FreeSWITCH. In the environment, one list of inline tables, which replaces the file's:
-    /// `TRUNKD_SWITCH='[{name="fs1", address="127.0.0.1:8021", password="ClueCon"}]'`.
+    /// Each `[[switch]]` table: one FreeSWITCH. In the environment, one list of inline tables,
+    /// which replaces the file's: `TRUNKD_SWITCH='[{name="fs1", address="127.0.0.1:8021",
+    /// password="ClueCon"}]'`.
     #[serde(rename = "switch")]
     pub switches: Vec<SwitchSettings>,
     pub reconcile: ReconcileSettings,
@@ -47,16 +49,18 @@ pub struct HttpSettings {
     /// Address and port to listen on; port 0 takes a free one. `TRUNKD_HTTP__LISTEN`.
     #[serde(deserialize_with = "text::one")]
     pub listen: SocketAddr,
-    /// Basic credentials that `/xml_curl` accepts, each `user:password`; one pair per switch is a good habit. Empty: none needed.
-    /// `TRUNKD_HTTP__CREDENTIALS` (one pair, or several as `["fs1:a", "fs2:b"]`).
+    /// Basic credentials that `/xml_curl` accepts, each `user:password`; one pair per switch is a
+    /// good habit. Empty: none needed. `TRUNKD_HTTP__CREDENTIALS` (one pair, or several as
+    /// `["fs1:a", "fs2:b"]`).
     #[serde(deserialize_with = "text::list")]
     pub credentials: Vec<Credential>,
     /// A file with `user:password` lines, instead of `credentials`, which loading fills from it.
     /// `TRUNKD_HTTP__CREDENTIALS_FILE`.
     pub credentials_file: Option<PathBuf>,
-    /// Networks that may connect, to `/health` and `/metrics` too; **empty: all**. If the key is not set, this is loopback for a
-    /// `listen` on loopback and empty otherwise: an operator who opens the address and sets credentials expects the switches to
-    /// get in. `TRUNKD_HTTP__ALLOW` (`10.0.0.0/8,192.0.2.7`).
+    /// Networks that may connect, to `/health` and `/metrics` too; **empty: all**. If the key is
+    /// not set, this is loopback for a `listen` on loopback and empty otherwise: an operator who
+    /// opens the address and sets credentials expects the switches to get in. `TRUNKD_HTTP__ALLOW`
+    /// (`10.0.0.0/8,192.0.2.7`).
     #[serde(deserialize_with = "text::list")]
     pub allow: Vec<IpNet>,
     /// Listen beyond loopback with neither credentials nor client certificates. `TRUNKD_HTTP__ALLOW_OPEN`.
@@ -70,7 +74,7 @@ pub struct HttpSettings {
     /// Time that a client has to send its whole request. `TRUNKD_HTTP__REQUEST_TIMEOUT`.
     #[serde(deserialize_with = "text::one")]
     pub request_timeout: Duration,
-    /// Open connections, all workers together. FreeSWITCH opens one for each request (FACT 10).
+    /// Open connections, all workers together. FreeSWITCH opens one for each request (FACTS 10).
     /// `TRUNKD_HTTP__MAX_CONNECTIONS`.
     #[serde(deserialize_with = "text::one")]
     pub max_connections: usize,
@@ -89,7 +93,8 @@ pub struct TlsSettings {
     pub key: PathBuf,
     /// If set, clients must present a certificate signed by one of these authorities. `TRUNKD_HTTP__TLS__CLIENT_CA`.
     pub client_ca: Option<PathBuf>,
-    /// Revocation lists of those authorities. Clients with a revoked certificate are refused. `TRUNKD_HTTP__TLS__CLIENT_CRL`.
+    /// Revocation lists of those authorities. Clients with a revoked certificate are refused.
+    /// `TRUNKD_HTTP__TLS__CLIENT_CRL`.
     pub client_crl: Option<PathBuf>,
 }
 
@@ -97,14 +102,15 @@ pub struct TlsSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisSettings {
-    /// `redis://`, `rediss://` or `unix://`. May hold a password, so it is a secret: print [`RedisSettings::shown_url`] instead.
-    /// `TRUNKD_REDIS__URL`.
+    /// `redis://`, `rediss://` or `unix://`. May hold a password, so it is a secret: print
+    /// [`RedisSettings::shown_url`] instead. `TRUNKD_REDIS__URL`.
     pub url: Option<SecretString>,
     /// ACL user, when not in the URL. `TRUNKD_REDIS__USERNAME`.
     pub username: Option<String>,
     /// Password, when not in the URL. `TRUNKD_REDIS__PASSWORD`.
     pub password: Option<SecretString>,
-    /// A file with the password, instead of `password`. Loading reads it into `password`. `TRUNKD_REDIS__PASSWORD_FILE`.
+    /// A file with the password, instead of `password`. Loading reads it into `password`.
+    /// `TRUNKD_REDIS__PASSWORD_FILE`.
     pub password_file: Option<PathBuf>,
     /// Run a private `redis-server` under `data_dir` instead of `url`. `TRUNKD_REDIS__EMBEDDED`.
     #[serde(deserialize_with = "text::one")]
@@ -114,13 +120,12 @@ pub struct RedisSettings {
     pub timeout: Duration,
     /// The keys that hold gateways: one `*`, at the end, matches the domain. `TRUNKD_REDIS__GATEWAY_KEYS`.
     pub gateway_keys: String,
-    /// Serve only these domains. Empty: all that are found. If two domains define the same name, the first one (by domain name)
-    /// wins.
-    /// `TRUNKD_REDIS__DOMAINS` (`default,tenant-a`).
+    /// Serve only these domains. Empty: all that are found. If two domains define the same name,
+    /// the first one (by domain name) wins. `TRUNKD_REDIS__DOMAINS` (`default,tenant-a`).
     #[serde(deserialize_with = "text::list")]
     pub domains: Vec<String>,
-    /// Certificates for `rediss://`, and for Sentinel with `tls = true`. None: the server's is checked against the well-known authorities.
-    /// `TRUNKD_REDIS__TLS__CA`, …
+    /// Certificates for `rediss://`, and for Sentinel with `tls = true`. None: the server's is
+    /// checked against the well-known authorities. `TRUNKD_REDIS__TLS__CA`, …
     pub tls: Option<RedisTlsSettings>,
     /// The Sentinels that name the master, instead of `url`. `TRUNKD_REDIS__SENTINEL__MASTER`, …
     pub sentinel: Option<SentinelSettings>,
@@ -130,7 +135,8 @@ pub struct RedisSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RedisTlsSettings {
-    /// The authorities that the servers' certificates must come from, instead of the well-known ones. `TRUNKD_REDIS__TLS__CA`.
+    /// The authorities that the servers' certificates must come from, instead of the well-known
+    /// ones. `TRUNKD_REDIS__TLS__CA`.
     pub ca: Option<PathBuf>,
     /// trunkd's own certificate, for servers that ask for one; needs `key`. `TRUNKD_REDIS__TLS__CERT`.
     pub cert: Option<PathBuf>,
@@ -138,8 +144,8 @@ pub struct RedisTlsSettings {
     pub key: Option<PathBuf>,
 }
 
-/// `redis.sentinel`: the Sentinels, which know where the master is. The master's own user and password are `redis.username` and
-/// `redis.password`.
+/// `redis.sentinel`: the Sentinels, which know where the master is. The master's own user and
+/// password are `redis.username` and `redis.password`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SentinelSettings {
@@ -154,7 +160,8 @@ pub struct SentinelSettings {
     /// Password of the Sentinels themselves. `TRUNKD_REDIS__SENTINEL__PASSWORD`.
     #[serde(default)]
     pub password: Option<SecretString>,
-    /// A file with it, instead of `password`. Loading reads it into `password`. `TRUNKD_REDIS__SENTINEL__PASSWORD_FILE`.
+    /// A file with it, instead of `password`. Loading reads it into `password`.
+    /// `TRUNKD_REDIS__SENTINEL__PASSWORD_FILE`.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
     /// Use TLS with the Sentinels and the servers. `TRUNKD_REDIS__SENTINEL__TLS`.
@@ -194,7 +201,8 @@ pub struct TemplateSettings {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GatewaySettings {
-    /// Variables that make FreeSWITCH execute something. `TRUNKD_GATEWAYS__ALLOW_HOOKS` (`true`, or `api_hangup_hook,api_on_answer`).
+    /// Variables that make FreeSWITCH execute something. `TRUNKD_GATEWAYS__ALLOW_HOOKS` (`true`, or
+    /// `api_hangup_hook,api_on_answer`).
     #[serde(deserialize_with = "text::hooks")]
     pub allow_hooks: AllowHooks,
 }
@@ -203,7 +211,7 @@ pub struct GatewaySettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SwitchSettings {
-    /// What FreeSWITCH itself answers to `switchname` (FACT 37). Environment: see [`Settings::switches`].
+    /// What FreeSWITCH itself answers to `switchname` (FACTS 37). Environment: see [`Settings::switches`].
     pub name: String,
     /// Its event socket, `host:port`.
     #[serde(deserialize_with = "text::one")]
@@ -223,12 +231,14 @@ pub struct ReconcileSettings {
     /// What happens if a switch differs from Redis. `TRUNKD_RECONCILE__MODE`.
     #[serde(deserialize_with = "text::one")]
     pub mode: ReconcileMode,
-    /// How often each switch's own list of gateways is compared with what Redis holds. The read holds a lock that call set-up
-    /// needs (FACT 25), so at least a second. `TRUNKD_RECONCILE__RESYNC_INTERVAL`.
+    /// How often each switch's own list of gateways is compared with what Redis holds. The read
+    /// holds a lock that call set-up needs (FACTS 25), so at least a second.
+    /// `TRUNKD_RECONCILE__RESYNC_INTERVAL`.
     #[serde(deserialize_with = "text::one")]
     pub resync_interval: Duration,
-    /// A plan that removes more from a switch within `removals_window` is held; 0 holds every removal. None: the larger of 5 and a
-    /// fifth of ours on that switch. `TRUNKD_RECONCILE__MAX_REMOVALS`.
+    /// A plan that removes more from a switch within `removals_window` is held; 0 holds every
+    /// removal. None: the larger of 5 and a fifth of ours on that switch.
+    /// `TRUNKD_RECONCILE__MAX_REMOVALS`.
     #[serde(deserialize_with = "text::maybe")]
     pub max_removals: Option<usize>,
     /// How long a removal counts against `max_removals`. `TRUNKD_RECONCILE__REMOVALS_WINDOW`.

@@ -10,8 +10,8 @@ use super::model::{Settings, SwitchSettings};
 use super::origin::Origin;
 use super::text::{Credential, FromText};
 
-/// The largest secret file that is read. Passwords are tens of bytes, the credentials of a fleet some kilobytes; a larger
-/// file is a log or a device that was named by mistake.
+/// The largest secret file that is read. Passwords are tens of bytes, the credentials of a fleet
+/// some kilobytes; a larger file is a log or a device that was named by mistake.
 const SECRET_FILE_MAX_BYTES: u64 = 1024 * 1024;
 
 fn is_given(secret: &SecretString) -> bool {

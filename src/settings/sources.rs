@@ -1,5 +1,5 @@
-//! Where values come from: the settings file, the environment, the flags. Each becomes a figment provider whose metadata says
-//! which file, variable or flag it was, for [`Origin`].
+//! Where values come from: the settings file, the environment, the flags. Each becomes a figment
+//! provider whose metadata says which file, variable or flag it was, for [`Origin`].
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,12 +16,12 @@ use super::origin::{FLAG, Origin, VARIABLE};
 /// Where the settings file is looked for when neither the flag nor `TRUNKD_CONFIG` names one.
 const SEARCHED: [&str; 2] = ["trunkd.toml", "/etc/trunkd/trunkd.toml"];
 
-/// Variables that begin as ours do but are other software's: what Kubernetes and Docker links put into every container beside a
-/// service named `trunkd`, and what our own tests are told.
+/// Variables that begin as ours do but are other software's: what Kubernetes and Docker links put
+/// into every container beside a service named `trunkd`, and what our own tests are told.
 const FOREIGN: [&str; 4] = ["TRUNKD_SERVICE_", "TRUNKD_PORT", "TRUNKD_TEST_", "TRUNKD_CHAOS_"];
 
-/// Keys whose variable may hold a TOML list or table. Any other variable is taken literally, so that a password may begin with
-/// a bracket.
+/// Keys whose variable may hold a TOML list or table. Any other variable is taken literally, so
+/// that a password may begin with a bracket.
 const STRUCTURED: [&str; 9] = [
     "gateways.allow_hooks",
     "http.credentials",

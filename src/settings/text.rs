@@ -13,7 +13,8 @@ use serde::de::{Error, SeqAccess, Visitor};
 
 use super::choices::{AllowHooks, LogFormat, ReconcileMode};
 
-/// A value that is parsed from one text. The error says what to write instead, and quotes the text unless it is a secret.
+/// A value that is parsed from one text. The error says what to write instead, and quotes the text
+/// unless it is a secret.
 pub(super) trait FromText: Sized {
     /// What is expected, for the error about a value of another type.
     const EXPECTED: &'static str;
@@ -224,7 +225,8 @@ impl FromText for IpNet {
             .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         network.map(|network| network.trunc()).map_err(|_| {
             format!(
-                "`{text}` is not a network: write \"10.0.0.0/8\", or an address such as \"192.0.2.7\" or \"2001:db8::7\""
+                "`{text}` is not a network: write \"10.0.0.0/8\", or an address such as \"192.0.2.7\" or \
+                 \"2001:db8::7\""
             )
         })
     }
@@ -291,7 +293,8 @@ impl FromText for HostPort {
     fn from_text(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is not a host with a port: write \"10.0.0.5:8021\", \"fs1.example.net:8021\" or \"[::1]:8021\""
+                "`{text}` is not a host with a port: write \"10.0.0.5:8021\", \"fs1.example.net:8021\" or \
+                 \"[::1]:8021\""
             )
         };
         if let Ok(address) = text.parse::<SocketAddr>() {
@@ -322,7 +325,7 @@ pub struct Credential {
 impl FromText for Credential {
     const EXPECTED: &'static str = "\"user:password\"";
 
-    /// The first colon ends the user, as in the Basic scheme and in mod_xml_curl's `gateway-credentials` (FACT 6).
+    /// The first colon ends the user, as in the Basic scheme and in mod_xml_curl's `gateway-credentials` (FACTS 6).
     fn from_text(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some((user, password)) if !user.is_empty() && !password.is_empty() => Ok(Credential {

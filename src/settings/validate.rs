@@ -138,7 +138,8 @@ fn check_redis(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsErro
     }
     if prefix.starts_with(OWN_KEYS) || OWN_KEYS.starts_with(prefix) {
         let problem = format!(
-            "`{}` matches keys that start with `{OWN_KEYS}`, trunkd's own: use another prefix, such as \"cti_gateway@*\"",
+            "`{}` matches keys that start with `{OWN_KEYS}`, trunkd's own: use another prefix, such as \
+             \"cti_gateway@*\"",
             redis.gateway_keys
         );
         return invalid("redis.gateway_keys", problem);
@@ -299,7 +300,8 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
         // Without allow_open it is more than a warning: see `exposure`.
         if http.allow_open {
             warnings.push(format!(
-                "http.allow_open: anyone who reaches {} can read the password of every gateway; set http.credentials to prevent that",
+                "http.allow_open: anyone who reaches {} can read the password of every gateway; set \
+                 http.credentials to prevent that",
                 http.listen
             ));
         }
@@ -317,7 +319,8 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
     }
     if settings.switches.is_empty() {
         warnings.push(
-            "no [[switch]] is set: gateways are served, but nothing is written about their state; set one for each FreeSWITCH"
+            "no [[switch]] is set: gateways are served, but nothing is written about their state; set one for \
+             each FreeSWITCH"
                 .to_owned(),
         );
     }

@@ -174,8 +174,9 @@ impl Templates {
         out.finish()
     }
 
-    /// The profiles without our gateways, for FreeSWITCH's `autoload_configs/sofia.conf.xml`, which it reads while trunkd
-    /// is unreachable (FACTS 7). That file has no `<document>` around the configuration.
+    /// The profiles without our gateways, for FreeSWITCH's `autoload_configs/sofia.conf.xml`, which
+    /// it reads while trunkd is unreachable (FACTS 7). That file has no `<document>` around the
+    /// configuration.
     pub fn without_gateways(&self) -> String {
         let mut out = String::with_capacity(self.text_bytes());
         out.push_str(&self.head);
@@ -353,9 +354,9 @@ impl<'a> DocumentBuilder<'a> {
         entries.filter(move |entry| self.is_of(entry, profile))
     }
 
-    /// Whether FreeSWITCH uses gateways in this document. At start it asks for all profiles and uses only their settings,
-    /// then asks for each profile with its gateways. Parsing gateways takes it seconds: the time grows with the square of
-    /// their number (FACTS 52).
+    /// Whether FreeSWITCH uses gateways in this document. At start it asks for all profiles and
+    /// uses only their settings, then asks for each profile with its gateways. Parsing gateways
+    /// takes it seconds: the time grows with the square of their number (FACTS 52).
     fn has_gateways(&self) -> bool {
         self.only_profile.is_some() || self.query.gateway != GatewayQuery::None
     }

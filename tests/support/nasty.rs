@@ -3,7 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// Pieces that FreeSWITCH's preprocessor or parser acts on, whole and in parts, so that neighbours may complete each other.
+/// Pieces that FreeSWITCH's preprocessor or parser acts on, whole and in parts, so that neighbours
+/// may complete each other.
 const NASTY: [&str; 46] = [
     "$${",
     "$${domain}",

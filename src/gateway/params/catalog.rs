@@ -80,7 +80,8 @@ pub const PARAMS: [ParamSpec; 34] = [
         "realm",
         Kind::Host,
         Is("`proxy`, else the gateway's name"),
-        "The carrier's host or address, with the port unless it is 5060; in the digest the realm of the carrier's challenge counts.",
+        "The carrier's host or address, with the port unless it is 5060; in the digest the realm of the \
+         carrier's challenge counts.",
         "With `proxy` beside it, any text will do.",
     ),
     spec(
@@ -120,7 +121,8 @@ pub const PARAMS: [ParamSpec; 34] = [
         "register-transport",
         Kind::Transport,
         Value("udp"),
-        "`udp`, `tcp`, `tls` or `sctp`: the transport in the Contact, and of requests to hosts without a `;transport=` of their own.",
+        "`udp`, `tcp`, `tls` or `sctp`: the transport in the Contact, and of requests to hosts without a \
+         `;transport=` of their own.",
         "`tls` needs a profile with TLS, or FreeSWITCH drops the gateway.",
     ),
     spec(
@@ -128,7 +130,8 @@ pub const PARAMS: [ParamSpec; 34] = [
         "gw-auth-acl",
         Kind::Networks,
         Is("the hosts of `proxy`, `register-proxy`, `outbound-proxy`"),
-        "The senders whose challenges (401, 407) are answered: networks with commas between, or the name of an access list.",
+        "The senders whose challenges (401, 407) are answered: networks with commas between, or the name of an \
+         access list.",
         "Needed for IPv6, and where the carrier answers from other addresses; a single address needs its `/32`.",
     ),
     spec(
@@ -152,7 +155,8 @@ pub const PARAMS: [ParamSpec; 34] = [
         "caller-id-in-from",
         Kind::Bool,
         Value("false"),
-        "Put the caller's number in From instead of `from-user`; its host is the profile's own address unless `from-domain` is set.",
+        "Put the caller's number in From instead of `from-user`; its host is the profile's own address unless \
+         `from-domain` is set.",
         "Most IP trunks want true.",
     ),
     spec(
@@ -240,7 +244,8 @@ pub const PARAMS: [ParamSpec; 34] = [
         "retry-seconds",
         seconds(30),
         Value("30"),
-        "The wait after a refused registration, at least 5: it is multiplied by the refusals in a row, without a limit, but for a 503 or a time-out.",
+        "The wait after a refused registration, at least 5: it is multiplied by the refusals in a row, without \
+         a limit, but for a 503 or a time-out.",
         "",
     ),
     spec(
@@ -272,15 +277,18 @@ pub const PARAMS: [ParamSpec; 34] = [
         "ping",
         number(LEAST_SECONDS, Below::Without("does not ping")),
         Is("no pings"),
-        "Seconds between OPTIONS, at least 5; a gateway that registers is FAILED at its first lost ping, whatever `ping-max` is.",
-        "25 for IP trunks, whose only sign of life it is; From has no user, only the host of `from-domain` or else `proxy`, which a few carriers ban.",
+        "Seconds between OPTIONS, at least 5; a gateway that registers is FAILED at its first lost ping, \
+         whatever `ping-max` is.",
+        "25 for IP trunks, whose only sign of life it is; From has no user, only the host of `from-domain` or \
+         else `proxy`, which a few carriers ban.",
     ),
     spec(
         Pings,
         "ping-min",
         number(1, Below::Keeps),
         Value("1"),
-        "The count of answers that UP needs: an answer adds one, up to `ping-max`, a lost ping takes one away, and below this the gateway is DOWN.",
+        "The count of answers that UP needs: an answer adds one, up to `ping-max`, a lost ping takes one away, \
+         and below this the gateway is DOWN.",
         "At least 1, at most `ping-max`.",
     ),
     spec(

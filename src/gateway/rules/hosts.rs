@@ -69,8 +69,9 @@ pub(super) fn host_transports(values: &Values<'_>) -> Vec<Note> {
         .collect()
 }
 
-/// proxy, or realm in its place, is appended to `sip:` unchanged: with `sip:` before it neither REGISTER nor ping leaves,
-/// and From is broken too unless it needs no proxy (**seen**). A realm beside a proxy is any text.
+/// proxy, or realm in its place, is appended to `sip:` unchanged: with `sip:` before it neither
+/// REGISTER nor ping leaves, and From is broken too unless it needs no proxy (**seen**). A realm
+/// beside a proxy is any text.
 pub(super) fn request_host(values: &Values<'_>) -> Vec<Note> {
     let param = values.request_param();
     let Some(text) = values.known(param) else {

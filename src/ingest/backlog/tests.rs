@@ -136,8 +136,8 @@ fn with_no_channel_and_no_list_the_newest_of_each_gateway_waits_and_nothing_is_d
 }
 
 proptest! {
-    /// Whatever is pushed, taken and put back: order is kept, the bound holds, each gateway's newest change arrives, and what the
-    /// channel did not get was counted.
+    /// Whatever is pushed, taken and put back: order is kept, the bound holds, each gateway's
+    /// newest change arrives, and what the channel did not get was counted.
     #[test]
     fn nothing_is_lost_uncounted_and_the_newest_of_each_gateway_stays(
         steps in proptest::collection::vec((0u8..4, 0u8..5, 1usize..7), 1..200),

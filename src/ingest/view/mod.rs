@@ -1,5 +1,5 @@
-//! What one run of a switch is doing with its gateways, as far as its events and snapshots tell. Pure: values in, values
-//! out; no clock, no I/O.
+//! What one run of a switch is doing with its gateways, as far as its events and snapshots tell.
+//! Pure: values in, values out; no clock, no I/O.
 //!
 //! Events may be duplicated, late or out of order (FACTS 32), a gateway's successor comes before the gateway is gone
 //! (FACTS 23), and what was fired while nobody listened is lost (FACTS 33). So each gateway has a mark, the newest
@@ -130,8 +130,8 @@ impl View {
         };
     }
 
-    /// Takes over the rows that Redis had before this connection, so that unchanged states keep their times. What events
-    /// said since then stands.
+    /// Takes over the rows that Redis had before this connection, so that unchanged states keep
+    /// their times. What events said since then stands.
     pub(super) fn seed(&mut self, rows: impl IntoIterator<Item = (String, Row)>) {
         self.change_log.record_all();
         for (name, stored) in rows {
@@ -341,8 +341,8 @@ fn kept_challenge(before: Option<&Row>, state: Option<&State>) -> Option<Challen
     before.filter(|_| state != Some(&State::Reged))?.challenge.clone()
 }
 
-/// The states between two attempts follow a FAILED by themselves and carry no answer. Keep the answer that led there: it
-/// is what an operator wants to know.
+/// The states between two attempts follow a FAILED by themselves and carry no answer. Keep the
+/// answer that led there: it is what an operator wants to know.
 fn kept_answer(before: Option<&Row>, state: Option<&State>) -> (Option<String>, Option<String>) {
     match (before, state) {
         (Some(row), Some(State::FailWait | State::Unreged | State::Trying)) => (row.status.clone(), row.phrase.clone()),

@@ -12,12 +12,13 @@ use crate::ingest::usable::{RowSource, judge};
 use crate::observed::Row;
 use crate::registration::State;
 
-/// A snapshot's time is that of its arrival, an event's that of the switch's clock. Times that differ by less are equal.
+/// A snapshot's time is that of its arrival, an event's that of the switch's clock. Times that
+/// differ by less are equal.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
 impl View {
-    /// Applies a snapshot that counts as of `sequence`. Afterwards [`View::rows`] is the truth, except for gateways with
-    /// newer events.
+    /// Applies a snapshot that counts as of `sequence`. Afterwards [`View::rows`] is the truth,
+    /// except for gateways with newer events.
     pub(in crate::ingest) fn apply_snapshot(&mut self, listed: &[GatewayStatus], sequence: u64, now: Timestamp) {
         let mut by_name: HashMap<&str, Vec<&GatewayStatus>> = HashMap::new();
         for status in listed {

@@ -724,8 +724,9 @@ proptest! {
         }
     }
 
-    /// A snapshot, or answers about single gateways, may come at any moment among the events. Once all events have come,
-    /// the view is the truth, or it says that another snapshot is due and is the truth after that.
+    /// A snapshot, or answers about single gateways, may come at any moment among the events. Once
+    /// all events have come, the view is the truth, or it says that another snapshot is due and is
+    /// the truth after that.
     #[test]
     fn events_and_a_snapshot_at_any_moment_end_in_the_truth(
         steps in proptest::collection::vec((0usize..2, 0u8..6), 1..60),
@@ -749,7 +750,8 @@ proptest! {
         let (fired, list, single) = snapshot.unwrap();
         let known = known_when_asked.min(fired);
         let mut view = view_of(&events[..known]);
-        // The answer comes when all that it reflects was fired; what was not known when it was asked for comes after it.
+        // The answer comes when all that it reflects was fired; what was not known when it was
+        // asked for comes after it.
         if is_single {
             view.apply_lookups(&single, known as u64, at(100));
         } else {

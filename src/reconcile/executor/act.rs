@@ -210,18 +210,22 @@ fn verified(gateway: &GatewayName, found: Option<String>, to: &Want, given: Opti
         Some(found) if found == to.revision => ActionOutcome::Done,
         // An edit came between, which the next plan handles, or another trunkd wants something else.
         Some(found) => ActionOutcome::Failed(format!(
-            "FreeSWITCH was served another version of it, revision {found}: an edit came between, or its xml_curl binding asks another trunkd"
+            "FreeSWITCH was served another version of it, revision {found}: an edit came between, or its \
+             xml_curl binding asks another trunkd"
         )),
         None if given == Some(true) => ActionOutcome::Refused(
-            "FreeSWITCH does not have it after startgw, though it asked: either its log says why it was refused, or a gateway of this name that \
+            "FreeSWITCH does not have it after startgw, though it asked: either its log says why it was \
+             refused, or a gateway of this name that \
              is not ours, on its disk or in the template, came first"
                 .to_owned(),
         ),
-        None if given.is_some() => {
-            ActionOutcome::Failed("FreeSWITCH asked for it when this trunkd served another version of it, or none: an edit came between".to_owned())
-        }
+        None if given.is_some() => ActionOutcome::Failed(
+            "FreeSWITCH asked for it when this trunkd served another version of it, or none: an edit came between"
+                .to_owned(),
+        ),
         None => ActionOutcome::Failed(
-            "FreeSWITCH did not ask this trunkd for it: see its log, and the gateway-url, the credentials and the time-out of its xml_curl binding"
+            "FreeSWITCH did not ask this trunkd for it: see its log, and the gateway-url, the credentials and \
+             the time-out of its xml_curl binding"
                 .to_owned(),
         ),
     }

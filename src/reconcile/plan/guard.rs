@@ -125,7 +125,8 @@ impl Held {
                 format!("held: removes {removals} of {ours}, because every domain is gone from Redis")
             }
             HoldReason::UnknownKey => format!(
-                "held: restarts {removals} of {ours}, because they were started under another trunkd:key than Redis holds"
+                "held: restarts {removals} of {ours}, because they were started under another trunkd:key than \
+                 Redis holds"
             ),
         }
     }

@@ -137,7 +137,8 @@ impl Event {
         self
     }
 
-    /// `switch_event_serialize_json`. A value that begins with `ARRAY::` became a list when its header was added (FACTS 50).
+    /// `switch_event_serialize_json`. A value that begins with `ARRAY::` became a list when its
+    /// header was added (FACTS 50).
     pub fn to_json(&self) -> String {
         let mut object = serde_json::Map::new();
         for (name, value) in &self.headers {

@@ -623,8 +623,8 @@ impl FakeSwitch {
         self.shared.with(|core| core.bus.lose_next = n);
     }
 
-    /// Replaces a gateway by another one of its name without events, as if the events of a `killgw` and a `startgw` were
-    /// lost. `xml` is the `<gateway>` of the new one.
+    /// Replaces a gateway by another one of its name without events, as if the events of a `killgw`
+    /// and a `startgw` were lost. `xml` is the `<gateway>` of the new one.
     pub fn swap_gateway_unheard(&self, profile: &str, name: &str, xml: &str) {
         let document = format!("<gateways>\n{xml}\n</gateways>\n");
         let gateways = super::fs_xml::parse(document.as_bytes()).expect("a gateway");
