@@ -28,7 +28,7 @@ fn main() {
     divan::main();
 }
 
-/// JSON → desired gateways, none of which were known.
+/// JSON → desired gateways, all of them new.
 #[divan::bench(args = SIZES)]
 fn parse_all(bencher: Bencher<'_, '_>, gateways: usize) {
     let (rules, raw) = (rules(&templates()), raw(gateways, 0));
@@ -63,7 +63,7 @@ fn render_one_that_changed(bencher: Bencher<'_, '_>, gateways: usize) {
     bencher.bench(|| templates.next_document(black_box(&second), &KEY, &EXTERNAL, before.as_ref()));
 }
 
-/// What a switch runs against what it is to run, one of which changed.
+/// What a switch runs against what it should run: one gateway differs.
 #[divan::bench(args = SIZES)]
 fn diff(bencher: Bencher<'_, '_>, gateways: usize) {
     let rules = rules(&templates());

@@ -445,7 +445,7 @@ fn crowd() -> (String, RawDomain) {
 struct Model {
     /// (domain, name) → the last valid value, and whether it is kept.
     counting: BTreeMap<(&'static str, &'static str), (Value, bool)>,
-    /// Refused fields of which no valid value is known.
+    /// Refused fields that never had a valid value.
     refused: BTreeSet<(&'static str, &'static str)>,
 }
 

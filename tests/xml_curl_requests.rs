@@ -725,7 +725,7 @@ async fn slow_readers_of_documents_that_are_no_more_are_cut_off_and_those_of_the
     let mut connections = Vec::new();
     let mut bytes = 0;
     let mut document = String::new();
-    // Twice what may be held, each reader with a document of which no other has any part
+    // Twice what may be held, each reader with a document that shares no bytes with the others'
     let long = format!(
         r#"{{"param":{{"realm":"sip.example.net","register":"false"}},"variables":{{"note":"{}"}}}}"#,
         "x".repeat(10_000)

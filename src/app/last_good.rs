@@ -18,8 +18,8 @@ const PAUSE: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::f
 /// Within [`PAUSE`], the pause is this many times as long as writing the file took.
 const PAUSE_PER_WRITE: u32 = 20;
 
-/// Keeps the last good state in `data_dir`, forever. A state of which anything is held from any
-/// switch does not count as good: a trunkd that starts in the middle of a mistake must know what
+/// Keeps the last good state in `data_dir`, forever. A state does not count as good while any
+/// of it is held from any switch: a trunkd that starts in the middle of a mistake must know what
 /// was before it.
 ///
 /// `others` knows what is held from switches that have no executor here. It is asked every

@@ -19,7 +19,7 @@ enum NextStep {
     MarkStale,
 }
 
-/// How long the switch has been out of reach, and as of which sighting its states were marked stale.
+/// How long the switch has been out of reach, and the last sighting that its stale states were marked with.
 #[derive(Debug, Clone, Copy)]
 struct Outage {
     lasted: Duration,

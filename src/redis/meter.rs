@@ -40,13 +40,13 @@ pub(crate) struct Meter {
 
 #[derive(Debug)]
 enum State {
-    /// In a line, of which these are the first bytes, the length so far, and the last byte.
+    /// In a line: its first bytes, its length so far, and its last byte.
     Line {
         begin: [u8; MAX_HEADER_BYTES],
         len: usize,
         last: u8,
     },
-    /// In a string, of which this many bytes are missing, including its line end.
+    /// In a string: the bytes still to come, including its line end.
     Text(usize),
 }
 

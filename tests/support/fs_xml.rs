@@ -27,7 +27,7 @@ pub struct Preprocessed {
     pub text: Vec<u8>,
     /// Directives that ran, as `exec …`, `set name=value`, `include …`, `exec-set …`, `stun-set …`, `env-set …`.
     pub executed: Vec<String>,
-    /// Lines of which something other than a directive and white space was lost, without their line end.
+    /// Lines that lost something other than a directive and white space, without their line end.
     pub dropped_lines: Vec<String>,
     /// The names inside `$${…}` that were looked up, known or not.
     pub expanded_globals: Vec<String>,

@@ -120,7 +120,7 @@ impl View {
         }
     }
 
-    /// Forgets everything for a new connection. Readers are told to read everything.
+    /// Forgets everything for a new connection. Every reader then starts over.
     pub(super) fn reset(&mut self) {
         let mut change_log = std::mem::take(&mut self.change_log);
         change_log.record_all();
@@ -167,7 +167,7 @@ impl View {
         &self.ghosts
     }
 
-    /// The gateways of which [`View::rows`] or [`View::is_revision_known`] changed since the reader was here last.
+    /// The gateways whose [`View::rows`] or [`View::is_revision_known`] changed since this reader's last call.
     pub(super) fn changes_since(&self, cursor: &mut Cursor) -> Changes {
         self.change_log.read(cursor)
     }

@@ -35,6 +35,16 @@ async fn get(cache: &DocumentCache, current: &CurrentConfig, query: &Query<'_>) 
     (found.text.unwrap(), found.outdated_since.is_some())
 }
 
+/// Runs a test whose documents can only be written one at a time.
+fn with_one_blocking_thread(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(test);
+}
+
 #[tokio::test]
 async fn requests_for_the_same_document_share_its_bytes() {
     let (cache, templates) = (DocumentCache::new(LONG), templates());
@@ -62,12 +72,7 @@ async fn requests_for_the_same_document_share_its_bytes() {
 
 #[test]
 fn whoever_cannot_wait_gets_the_document_before_and_the_new_one_is_written_all_the_same() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .max_blocking_threads(1)
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    with_one_blocking_thread(async {
         let (cache, templates) = (DocumentCache::new(Duration::ZERO), templates());
         let (before, after) = (
             current(&templates, "before", "null"),
@@ -95,12 +100,7 @@ fn whoever_cannot_wait_gets_the_document_before_and_the_new_one_is_written_all_t
 
 #[test]
 fn documents_that_are_being_written_count_with_their_expected_size() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .max_blocking_threads(1)
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    with_one_blocking_thread(async {
         let (cache, templates) = (DocumentCache::new(LONG), templates());
         let rules = templates.rules(&ProfileName::parse("external").unwrap()).unwrap();
         let fields = (0..2000).map(|number| {

@@ -12,7 +12,7 @@ use crate::reconcile::plan::Known;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// A switch of which only the instances of its gateways are known.
+/// A switch that knows nothing but the instances of its gateways.
 struct FakeInstances {
     /// `None` while the switch is not connected.
     instances: Mutex<Option<BTreeMap<GatewayName, u64>>>,
