@@ -77,7 +77,7 @@ impl Application {
             _ => None,
         };
         let options = Options::from_settings(&settings.redis, &settings.data_dir)?;
-        let store = Store::new(options, health.clone())?;
+        let store = Store::new(options, health.clone());
         store.check_server().await?;
         let rules = templates.rules(&templates.current.load())?;
         let tracking = CancellationToken::new();

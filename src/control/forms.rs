@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use super::redis_clock::script_with_now;
 use crate::keys;
 use crate::redis::{Store, StoreError};
 
@@ -19,10 +20,6 @@ const AT_ONCE: usize = 500;
 /// The most forms to keep, about 1 kB each. The least recently used are dropped first, and then a plan
 /// shows fewer differences.
 const MOST_FORMS: usize = 200_000;
-
-const CLOCK: &str = "local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-";
 
 impl Store {
     /// The forms of these revisions, if stored.
@@ -51,13 +48,12 @@ impl Store {
     /// Stores the forms of these revisions and marks them as needed.
     pub(crate) async fn write_forms(&self, forms: &BTreeMap<String, Form>) -> Result<(), StoreError> {
         static WRITE: LazyLock<redis::Script> = LazyLock::new(|| {
-            redis::Script::new(&format!(
-                "{CLOCK}
-                 for i = 1, #ARGV, 2 do
+            script_with_now(
+                "for i = 1, #ARGV, 2 do
                    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
                    redis.call('ZADD', KEYS[2], now, ARGV[i])
-                 end"
-            ))
+                 end",
+            )
         });
         let forms: Vec<_> = forms.iter().collect();
         for chunk in forms.chunks(AT_ONCE) {
@@ -77,9 +73,8 @@ impl Store {
     /// Marks the forms of these revisions as needed, and returns the revisions that have none.
     pub(crate) async fn need_forms(&self, revisions: &BTreeSet<String>) -> Result<BTreeSet<String>, StoreError> {
         static NEED: LazyLock<redis::Script> = LazyLock::new(|| {
-            redis::Script::new(&format!(
-                "{CLOCK}
-                 local missing = {{}}
+            script_with_now(
+                "local missing = {}
                  for _, revision in ipairs(ARGV) do
                    if redis.call('HEXISTS', KEYS[1], revision) == 1 then
                      redis.call('ZADD', KEYS[2], now, revision)
@@ -87,8 +82,8 @@ impl Store {
                      missing[#missing + 1] = revision
                    end
                  end
-                 return missing"
-            ))
+                 return missing",
+            )
         });
         let revisions: Vec<_> = revisions.iter().collect();
         let mut missing = BTreeSet::new();
@@ -108,9 +103,8 @@ impl Store {
     /// Drops forms that were not needed for this long, and the oldest beyond [`MOST_FORMS`].
     pub(crate) async fn drop_old_forms(&self, unused_for: Duration) -> Result<(), StoreError> {
         static DROP: LazyLock<redis::Script> = LazyLock::new(|| {
-            redis::Script::new(&format!(
-                "{CLOCK}
-                 local forms, used, most, at_once = KEYS[1], KEYS[2], tonumber(ARGV[2]), tonumber(ARGV[3])
+            script_with_now(
+                "local forms, used, most, at_once = KEYS[1], KEYS[2], tonumber(ARGV[2]), tonumber(ARGV[3])
                  -- Those of an earlier version of trunkd, which kept no record.
                  if redis.call('HLEN', forms) > redis.call('ZCARD', used) then
                    for _, revision in ipairs(redis.call('HKEYS', forms)) do redis.call('ZADD', used, 'NX', now, revision) end
@@ -124,13 +118,15 @@ impl Store {
                    redis.call('HDEL', forms, revision)
                    redis.call('ZREM', used, revision)
                  end
-                 return #old"
-            ))
+                 return #old",
+            )
         });
-        let millis = u64::try_from(unused_for.as_millis()).unwrap_or(u64::MAX);
         loop {
             let mut call = DROP.key(keys::FORMS);
-            call.key(keys::FORMS_USED).arg(millis).arg(MOST_FORMS).arg(AT_ONCE);
+            call.key(keys::FORMS_USED)
+                .arg(unused_for.as_millis())
+                .arg(MOST_FORMS)
+                .arg(AT_ONCE);
             let dropped: usize = self
                 .write("drop old forms", self.timeout(), async |connection| {
                     call.invoke_async(connection).await

@@ -186,7 +186,7 @@ impl Lease {
                     .arg(&*self.holder)
                     .arg("NX")
                     .arg("PX")
-                    .arg(millis(self.length))
+                    .arg(self.length.as_millis())
                     .query_async(connection)
                     .await
             })
@@ -212,7 +212,9 @@ impl Lease {
     ) -> Result<T, StoreError> {
         let mut call = script.key(&self.key);
         let longest = LONGEST.max(self.length);
-        call.arg(&*self.holder).arg(millis(self.length)).arg(millis(longest));
+        call.arg(&*self.holder)
+            .arg(self.length.as_millis())
+            .arg(longest.as_millis());
         self.store
             .write(operation, self.store.timeout(), async |connection| {
                 call.invoke_async(connection).await
@@ -224,8 +226,4 @@ impl Lease {
         // Each field is replaced whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn millis(length: Duration) -> u64 {
-    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,6 +8,7 @@ mod fields;
 mod forms;
 mod lease;
 mod orders;
+mod redis_clock;
 mod removals;
 mod reports;
 

@@ -169,19 +169,21 @@ impl Store {
         };
         let head = serde_json::to_string(&order).unwrap_or_default();
         let body = serde_json::to_string(&(&order.id, content)).unwrap_or_default();
+        // A script, because the documented ACL user may not use MULTI.
+        static WRITE: LazyLock<redis::Script> = LazyLock::new(|| {
+            redis::Script::new(
+                "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+                 redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[4])",
+            )
+        });
+        let mut call = WRITE.key(keys::CONTROL);
+        call.key(keys::order(switch))
+            .arg(format!("{ORDER}{switch}"))
+            .arg(&head)
+            .arg(&body)
+            .arg(CONTENT_LASTS.as_secs());
         self.write("order", self.timeout(), async |connection| {
-            redis::pipe()
-                .atomic()
-                .cmd("SET")
-                .arg(keys::order(switch))
-                .arg(&body)
-                .arg("EX")
-                .arg(CONTENT_LASTS.as_secs())
-                .ignore()
-                .hset(keys::CONTROL, format!("{ORDER}{switch}"), &head)
-                .ignore()
-                .exec_async(connection)
-                .await
+            call.invoke_async::<()>(connection).await
         })
         .await?;
         Ok(order.id)

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use super::redis_clock::{script_with_now, since_epoch};
 use crate::keys;
 use crate::redis::{Store, StoreError};
 
@@ -16,7 +17,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn read_removals(&self, switch: &str, window: Duration) -> Result<Vec<Removal>, StoreError> {
-        let ((seconds, micros), found): ((u64, u64), Vec<(String, f64)>) = self
+        let (time, found): ((u64, u64), Vec<(String, f64)>) = self
             .read("read removals", self.timeout(), async |connection| {
                 redis::pipe()
                     .cmd("TIME")
@@ -27,7 +28,7 @@ impl Store {
                     .await
             })
             .await?;
-        let now = Duration::from_secs(seconds) + Duration::from_micros(micros);
+        let now = since_epoch(time);
         let ages = found.into_iter().map(|(gateway, ms)| {
             let at = Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
             (gateway, now.saturating_sub(at))
@@ -47,10 +48,8 @@ impl Store {
         window: Duration,
     ) -> Result<Vec<Removal>, StoreError> {
         static RECORD: LazyLock<redis::Script> = LazyLock::new(|| {
-            redis::Script::new(
-                "local time = redis.call('TIME')
-                 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-                 local window = tonumber(ARGV[1])
+            script_with_now(
+                "local window = tonumber(ARGV[1])
                  redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%d', now - window))
                  for i = 2, #ARGV, 2 do
                    local at, known = now - tonumber(ARGV[i + 1]), redis.call('ZSCORE', KEYS[1], ARGV[i])

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::conflict::{Conflict, known_conflicts};
+use super::redis_clock::{script_with_now, since_epoch};
 use crate::keys;
 use crate::redis::{Store, StoreError};
 use crate::shown::shown;
@@ -141,7 +142,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn read_all_reports(&self) -> Result<Reports, StoreError> {
-        let ((seconds, micros), fields): ((u64, u64), BTreeMap<String, String>) = self
+        let (time, fields): ((u64, u64), BTreeMap<String, String>) = self
             .read("read reports", self.timeout(), async |connection| {
                 redis::pipe()
                     .cmd("TIME")
@@ -151,7 +152,7 @@ impl Store {
                     .await
             })
             .await?;
-        let now = Duration::from_secs(seconds) + Duration::from_micros(micros);
+        let now = since_epoch(time);
         let mut reports = Reports::default();
         for (field, value) in fields {
             let Ok(written) = serde_json::from_str::<Written>(&value) else {
@@ -177,10 +178,8 @@ impl Store {
         clean: bool,
     ) -> Result<(), StoreError> {
         static WRITE: LazyLock<redis::Script> = LazyLock::new(|| {
-            redis::Script::new(
-                "local time = redis.call('TIME')
-                 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-                 local json = string.sub(ARGV[2], 1, -2) .. ',\"written_ms\":' .. string.format('%d', now) .. '}'
+            script_with_now(
+                "local json = string.sub(ARGV[2], 1, -2) .. ',\"written_ms\":' .. string.format('%d', now) .. '}'
                  redis.call('HSET', KEYS[1], ARGV[1], json)
                  redis.call('HDEL', KEYS[1], ARGV[3])
                  if ARGV[5] == '0' then return end

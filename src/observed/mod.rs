@@ -270,7 +270,7 @@ impl Observed {
         for part in items.chunks(SCRIPT_CHUNK) {
             let done: i64 = self
                 .run("mark stale", script!("stale"), |call| {
-                    call.arg(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+                    call.arg(after.as_millis());
                     for item in part {
                         let value = item.value.as_deref().unwrap_or_default();
                         call.arg(&item.gateway)
@@ -295,7 +295,7 @@ impl Observed {
         let gone: i64 = self
             .run("forget", script!("forget"), |call| {
                 for limit in [unseen, unnamed] {
-                    call.arg(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+                    call.arg(limit.as_millis());
                 }
             })
             .await?;

@@ -25,32 +25,27 @@ impl Store {
 
     /// Every switch that Redis knows, with its rows.
     pub async fn read_switches(&self) -> Result<Vec<(String, SwitchState, HashMap<String, Row>)>, StoreError> {
-        let states: Pairs = self
+        let read = self
             .read("read switches", WRITE_TIMEOUT, async |connection| {
-                redis::cmd("HGETALL").arg(keys::SWITCHES).query_async(connection).await
+                let states: Pairs = redis::cmd("HGETALL")
+                    .arg(keys::SWITCHES)
+                    .query_async(connection)
+                    .await?;
+                let mut read = Vec::with_capacity(states.len());
+                for (name, state) in texts(states) {
+                    let mut rows = redis::cmd("HGETALL");
+                    rows.arg(keys::status(&name));
+                    read.push((name, state, rows.query_async::<Pairs>(connection).await?));
+                }
+                Ok(read)
             })
             .await?;
-        let mut switches = Vec::new();
-        for (name, state) in texts(states) {
-            let rows: Pairs = self
-                .read("read status", WRITE_TIMEOUT, async |connection| {
-                    redis::cmd("HGETALL")
-                        .arg(keys::status(&name))
-                        .query_async(connection)
-                        .await
-                })
-                .await?;
+        let mut switches = Vec::with_capacity(read.len());
+        for (name, state, rows) in read {
             let rows = texts(rows)
                 .into_iter()
                 .filter_map(|(name, row)| Some((name, serde_json::from_str(&row).ok()?)));
-            let unknown = SwitchState {
-                connected: false,
-                since: String::new(),
-                core_uuid: String::new(),
-                last_seen: String::new(),
-                reason: None,
-            };
-            let state = serde_json::from_str(&state).unwrap_or(unknown);
+            let state = serde_json::from_str(&state).unwrap_or_default();
             switches.push((name, state, rows.collect()));
         }
         switches.sort_by(|a, b| a.0.cmp(&b.0));

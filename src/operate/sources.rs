@@ -23,7 +23,7 @@ pub fn store(settings: &Settings) -> Result<Store, OperateError> {
     settings.validate_store()?;
     let mut options = Options::from_settings(&settings.redis, &settings.data_dir)?;
     options.timeout = options.timeout.max(READ_LIMIT);
-    Ok(Store::new(options, Arc::new(Health::new()))?)
+    Ok(Store::new(options, Arc::new(Health::new())))
 }
 
 /// # Errors

@@ -55,6 +55,15 @@ pub(crate) enum ConnectError {
     Unsupported(String),
 }
 
+/// Why no Sentinel names a master. The text lists every Sentinel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoMaster {
+    /// Those that answer don't know the name.
+    Unknown { name: String, asked: String },
+    /// None answers.
+    Unreachable { name: String, reasons: String },
+}
+
 impl StoreError {
     pub(super) fn cause(&self) -> Cause {
         match self {
@@ -67,8 +76,12 @@ impl StoreError {
 }
 
 impl ConnectError {
-    /// Adds the address that the Sentinels gave, because no settings contain it.
-    pub(super) fn at(self, master: &str, address: &HostPort) -> Self {
+    /// Adds the address that the Sentinels gave, because no settings contain it. If none of them
+    /// confirms it now, `none` says why, and that is what to fix.
+    pub(super) fn at(self, master: &str, address: &HostPort, none: Option<&NoMaster>) -> Self {
+        if let Some(none) = none {
+            return Self::Explained(none.to_string());
+        }
         match self {
             Self::Redis(error) if error.is_io_error() => {
                 let fix = match tls_fix(&error) {
@@ -103,6 +116,23 @@ impl fmt::Display for ConnectError {
         match self {
             Self::Redis(error) => error.fmt(f),
             Self::Explained(reason) | Self::Unsupported(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl fmt::Display for NoMaster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { name, asked } => write!(
+                f,
+                "no Sentinel knows a master named {name:?} ({asked}): check redis.sentinel.master; `SENTINEL \
+                 MASTERS` lists those that a Sentinel knows"
+            ),
+            Self::Unreachable { name, reasons } => write!(
+                f,
+                "no Sentinel can be asked for the master {name:?} ({reasons}): check redis.sentinel.nodes, and \
+                 that the Sentinels run"
+            ),
         }
     }
 }

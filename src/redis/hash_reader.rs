@@ -12,16 +12,20 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use redis::{ErrorKind, Pipeline, RedisConnectionInfo, RedisError, RedisResult, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::error::ConnectError;
 use super::link::Link;
 use super::role::{check_mode, mode_of_hello, mode_of_info};
+use super::sentinel::Patience;
 use super::stream::{ReplyBudget, Stream};
 use crate::gateway::{Fields, Span};
 
 /// Bytes to read at a time, at least.
 const READ_BYTES: usize = 64 * 1024;
+/// Without tracking every request reads whole hashes: so many may do so at a time.
+const MAX_CONNECTIONS: usize = 16;
 /// A connection that answered this recently is not pinged before it is used again.
 const TRUST_FOR: Duration = Duration::from_millis(20);
 
@@ -29,6 +33,7 @@ const TRUST_FOR: Duration = Duration::from_millis(20);
 pub(super) struct HashReader {
     link: Arc<Link>,
     idle: Mutex<Option<HashConnection>>,
+    turns: Arc<Semaphore>,
     /// Size of the last reply: the next one will be similar.
     expected_bytes: Arc<AtomicUsize>,
 }
@@ -44,6 +49,8 @@ pub(crate) struct HashConnection {
     /// the connection would deliver the wrong replies.
     answered: Option<Instant>,
     is_spent: bool,
+    /// `None` while it is idle.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 /// A reply as Redis sent it.
@@ -58,20 +65,23 @@ impl HashReader {
         Self {
             link,
             idle: Mutex::new(None),
+            turns: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             expected_bytes: Arc::default(),
         }
     }
 
     /// The idle connection if it is alive, else a new one.
     pub(super) async fn get(&self) -> Result<HashConnection, ConnectError> {
+        let turn = self.turns.clone().acquire_owned().await.ok();
         let idle = self.lock().take();
         if let Some(mut idle) = idle.filter(|idle| self.link.is_current(idle.generation)) {
             let generation = idle.generation;
             let is_alive = tokio::select! {
-                is_alive = async { tokio::join!(idle.is_alive(), self.link.refresh_master()).0 } => is_alive,
+                is_alive = async { tokio::join!(idle.is_alive(), self.link.refresh_master(Patience::Prompt)).0 } => is_alive,
                 () = self.link.moved(generation) => false,
             };
             if is_alive && self.link.is_current(generation) {
+                idle.turn = turn;
                 return Ok(idle);
             }
             self.link.mark_lost();
@@ -84,13 +94,15 @@ impl HashReader {
             generation,
             answered: None,
             is_spent: false,
+            turn,
         };
         connection.log_in(&user).await?;
         Ok(connection)
     }
 
     /// Takes the connection back, unless it can't be used again.
-    pub(super) fn put_back(&self, connection: HashConnection) {
+    pub(super) fn put_back(&self, mut connection: HashConnection) {
+        connection.turn = None;
         if connection.answered.is_some() && !connection.is_spent {
             *self.lock() = Some(connection);
         }

@@ -15,11 +15,11 @@ use rustls::ClientConfig;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::error::ConnectError;
+use super::error::{ConnectError, NoMaster};
 use super::options::{SentinelOptions, ServerAddress};
 use super::quarantine::Quarantine;
 use super::role::{RedisRole, identify};
-use super::sentinel::{MasterAddress, NoMaster, Patience, Sentinels};
+use super::sentinel::{MasterAddress, Patience, Sentinels};
 use super::stream::{self, Driven, ReplyBudget, ReplyBytes, Stream};
 use crate::settings::HostPort;
 use crate::shown::shown;
@@ -128,17 +128,22 @@ impl Link {
     }
 
     async fn stream_to(&self, info: &ConnectionInfo) -> io::Result<Box<dyn Stream>> {
-        let (quarantine, server) = (self.quarantine.clone(), format!("Redis at {}", info.addr()));
-        let on_refusal =
-            move |refusal: &_| quarantine.impose(&server, &format!("{refusal}"), Instant::now().into_std());
-        stream::open(info, self.tls.as_ref(), &self.reply_bytes, on_refusal).await
+        let server = format!("Redis at {}", info.addr());
+        stream::open(info, self.tls.as_ref(), &self.reply_bytes, &self.quarantine, server).await
+    }
+
+    /// # Errors
+    /// Nobody may connect at the moment.
+    pub(super) fn check_quarantine(&self) -> Result<(), ConnectError> {
+        match self.quarantine.reason(Instant::now().into_std()) {
+            Some(reason) => Err(ConnectError::Explained(reason)),
+            None => Ok(()),
+        }
     }
 
     /// The server to connect to now.
     async fn target(&self) -> Result<Target, ConnectError> {
-        if let Some(reason) = self.quarantine.reason(Instant::now().into_std()) {
-            return Err(ConnectError::Explained(reason));
-        }
+        self.check_quarantine()?;
         match &self.source {
             Source::Fixed(info) => Ok(Target {
                 info: info.clone(),
@@ -158,11 +163,10 @@ impl Link {
 
     /// Explains a failed attempt, or records that the server can be reached.
     fn finish_connect<C>(&self, target: &Target, opened: Result<C, ConnectError>) -> Result<C, ConnectError> {
-        let connected = match (opened, &target.named) {
-            (Err(_), Some((.., Some(none)))) => return Err(ConnectError::Explained(none.to_string())),
-            (Err(error), Some((master, named, None))) => return Err(error.at(master, &named.address)),
-            (opened, _) => opened?,
-        };
+        let connected = opened.map_err(|error| match &target.named {
+            Some((master, named, none)) => error.at(master, &named.address, none.as_ref()),
+            None => error,
+        })?;
         if let Some((master, named, _)) = &target.named {
             self.confirm_master(master, &named.address);
         }
@@ -172,24 +176,24 @@ impl Link {
         Ok(connected)
     }
 
-    /// Asks the Sentinels whether the master moved, without waiting for slow ones.
-    pub(crate) async fn refresh_master(&self) {
-        if let Source::Sentinel(_, sentinels) = &self.source
-            && let Ok(named) = sentinels.ask(Patience::Prompt).await
-        {
-            self.set_master(named);
-        }
-    }
-
-    /// As [`Link::refresh_master`], but waits for every Sentinel.
+    /// Asks the Sentinels whether the master moved.
     ///
     /// # Errors
     /// Why none names a master.
-    pub(crate) async fn ask_all_sentinels(&self) -> Result<(), NoMaster> {
+    pub(crate) async fn refresh_master(&self, patience: Patience) -> Result<(), NoMaster> {
         if let Source::Sentinel(_, sentinels) = &self.source {
-            self.set_master(sentinels.ask(Patience::All).await?);
+            self.set_master(sentinels.ask(patience).await?);
         }
         Ok(())
+    }
+
+    /// Explains why no connection to the current server could be opened. `none`: why no Sentinel
+    /// confirms that it is the master.
+    pub(super) fn explain(&self, error: ConnectError, none: Option<&NoMaster>) -> ConnectError {
+        match (&self.source, &self.lock().named) {
+            (Source::Sentinel(options, _), Some(named)) => error.at(&options.master, &named.address, none),
+            _ => error,
+        }
     }
 
     pub(crate) fn has_sentinels(&self) -> bool {

@@ -41,6 +41,7 @@ use crate::keys::GatewayKeys;
 use error::ConnectError;
 use hash_reader::HashReader;
 use pool::Pools;
+use sentinel::Patience;
 use wrong_type::ConfiguredKey;
 
 /// How often the Sentinels are asked when nobody needs Redis.
@@ -65,24 +66,21 @@ pub struct Store {
 
 impl Store {
     /// Prepares the connections. None is opened yet, so this works while Redis is down.
-    ///
-    /// # Errors
-    /// [`StoreError::Settings`] if the address makes no sense.
-    pub fn new(options: Options, health: Arc<Health>) -> Result<Self, StoreError> {
+    pub fn new(options: Options, health: Arc<Health>) -> Self {
         let limit = options.timeout.max(MIN_CONNECT_LIMIT);
         let link = Arc::new(Link::new(&options.address, options.tls.clone(), limit));
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(limit))
             .set_response_timeout(Some(options.timeout.max(MIN_RESPONSE_LIMIT)));
-        Ok(Self {
+        Self {
             pools: Arc::new(Pools::new(link.clone(), config)),
             hashes: Arc::new(HashReader::new(link.clone())),
-            link,
             timeout: options.timeout,
             gateway_keys: options.gateway_keys,
-            status: Arc::new(RedisStatus::new(health)),
+            status: Arc::new(RedisStatus::new(health, link.clone())),
+            link,
             configured_keys: Arc::default(),
-        })
+        }
     }
 
     /// The limit of one read on behalf of a request.
@@ -110,8 +108,10 @@ impl Store {
         const OPERATION: &str = "ROLE";
         let role = async {
             let mut pooled = self.connection(Access::Read, OPERATION).await?;
+            let generation = pooled.generation;
             let role = redis::cmd("ROLE");
-            let role = role.query_async::<Value>(pooled.connection()).await;
+            let role = role.query_async::<Value>(pooled.connection());
+            let role = self.until_moved(generation, OPERATION, role).await?;
             let role = role.map_err(|error| self.link.operation_error(OPERATION, &error))?;
             let role = RedisRole::of(&role);
             if role != RedisRole::Master {
@@ -147,7 +147,7 @@ impl Store {
         let mut moves = self.link.moves();
         let asking = async {
             loop {
-                let error = self.link.ask_all_sentinels().await.err();
+                let error = self.link.refresh_master(Patience::All).await.err();
                 self.status.record_sentinels(error.map(|error| error.to_string()));
                 sleep(SENTINEL_INTERVAL).await;
             }
@@ -294,8 +294,7 @@ impl Store {
         if error.is_none() {
             self.link.lift_quarantine();
         }
-        let master = self.link.master().map(|address| address.to_string());
-        self.status.record(access, operation, error, master);
+        self.status.record(access, operation, error);
     }
 
     /// Records the role of the server that was read. The error says why its data can't be trusted.

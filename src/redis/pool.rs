@@ -4,18 +4,20 @@
 //! verified that it is a Redis which trunkd can work with. After a Sentinel failover new pools replace
 //! the old ones, which are closed.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_redis::{Hook, HookError, Manager, Pool, PoolError, Runtime};
 use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, ConnectionInfo};
 use tokio::time::Instant;
 
 use super::error::ConnectError;
 use super::link::Link;
 use super::role::identify;
+use super::sentinel::Patience;
 
 /// Open connections, for reads and for writes each.
 const POOL_SIZE: usize = 16;
@@ -80,11 +82,21 @@ impl Pools {
             Access::Read => &pools.reads,
             Access::Write => &pools.writes,
         };
+        if pool.status().available == 0 {
+            self.link.check_quarantine()?;
+        }
+        let pinging = Pinging {
+            link: self.link.clone(),
+            is_waiting: Cell::new(false),
+        };
         // In parallel: the PING costs a round trip anyway.
-        let pooled = async { tokio::join!(pool.get(), self.link.refresh_master()).0 };
+        let pooled = PINGING.scope(pinging, Box::pin(pool.get()));
+        let pooled = async { tokio::join!(pooled, self.link.refresh_master(Patience::Prompt)) };
         let moved = || ConnectError::Explained("the master moved meanwhile".to_owned());
         let connection = tokio::select! {
-            connection = pooled => connection.map_err(connect_error)?,
+            (connection, asked) = pooled => {
+                connection.map_err(|error| self.link.explain(connect_error(error), asked.err().as_ref()))?
+            }
             () = self.link.moved(pools.generation) => return Err(moved()),
         };
         match self.link.is_current(pools.generation) {
@@ -115,8 +127,8 @@ impl Pools {
         let checked = self.link.connect(&self.config, None).await?;
         let pools = Arc::new(ServerPools {
             generation: checked.generation,
-            reads: self.pool(&checked.info)?,
-            writes: self.pool(&checked.info)?,
+            reads: self.pool(&checked.info, checked.generation)?,
+            writes: self.pool(&checked.info, checked.generation)?,
         });
         if let Some(old) = self.lock().replace(pools.clone()) {
             old.close();
@@ -132,33 +144,32 @@ impl Pools {
             .cloned()
     }
 
-    fn pool(&self, info: &ConnectionInfo) -> Result<Pool, ConnectError> {
-        let manager = Manager::new_with_config(info.clone(), self.config.clone())?;
-        // Recycling that began and did not end: those connections were lost.
-        let recycling = Arc::new(AtomicUsize::new(0));
-        let (begun, ended) = (recycling.clone(), recycling.clone());
+    fn pool(&self, info: &ConnectionInfo, generation: u64) -> Result<Pool, ConnectError> {
+        // A batch is several segments: without this each may wait for the acknowledgement of the last.
+        let info = info.clone().set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let manager = Manager::new_with_config(info, self.config.clone())?;
         let link = self.link.clone();
         let check = Hook::async_fn(move |connection: &mut MultiplexedConnection, _| {
-            let (link, recycling) = (link.clone(), recycling.clone());
+            let link = link.clone();
             Box::pin(async move {
                 let role = identify(connection).await.map_err(hook_error)?;
                 link.check_sentinel_role(&role).map_err(hook_error)?;
-                if recycling.swap(0, Ordering::Relaxed) > 0 {
-                    link.mark_lost();
+                let _ = PINGING.try_with(Pinging::end_lost);
+                if link.is_current(generation) {
+                    link.mark_reached();
                 }
-                link.mark_reached();
                 Ok(())
             })
         });
         Pool::builder(manager)
             .max_size(POOL_SIZE)
             .runtime(Runtime::Tokio1)
-            .pre_recycle(Hook::sync_fn(move |_, _| {
-                begun.fetch_add(1, Ordering::Relaxed);
+            .pre_recycle(Hook::sync_fn(|_, _| {
+                let _ = PINGING.try_with(Pinging::begin);
                 Ok(())
             }))
-            .post_recycle(Hook::sync_fn(move |_, _| {
-                let _ = ended.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+            .post_recycle(Hook::sync_fn(|_, _| {
+                let _ = PINGING.try_with(Pinging::end);
                 Ok(())
             }))
             .post_create(check)
@@ -169,6 +180,42 @@ impl Pools {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<ServerPools>>> {
         // The value is replaced whole.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+tokio::task_local! {
+    /// The PING of the caller, which deadpool's hooks can't tell from those of others.
+    static PINGING: Pinging;
+}
+
+/// Notices a pooled connection that does not answer its PING: deadpool drops it, and tries another one
+/// or opens a new one.
+struct Pinging {
+    link: Arc<Link>,
+    is_waiting: Cell<bool>,
+}
+
+impl Pinging {
+    fn begin(&self) {
+        self.end_lost();
+        self.is_waiting.set(true);
+    }
+
+    fn end(&self) {
+        self.is_waiting.set(false);
+    }
+
+    /// A PING that is still waited for was lost with its connection.
+    fn end_lost(&self) {
+        if self.is_waiting.replace(false) {
+            self.link.mark_lost();
+        }
+    }
+}
+
+impl Drop for Pinging {
+    fn drop(&mut self) {
+        self.end_lost();
     }
 }
 

@@ -5,7 +5,6 @@
 //! even if another Sentinel knows a newer failover.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,6 +15,7 @@ use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, RedisError, Server
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::error::NoMaster;
 use super::options::SentinelOptions;
 use super::quarantine::Quarantine;
 use super::stream::{self, Driven, ReplyBytes};
@@ -62,32 +62,6 @@ pub(crate) enum Patience {
     First,
     /// Wait for all, up to the limit.
     All,
-}
-
-/// Why no Sentinel names a master. The text lists every Sentinel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NoMaster {
-    /// Those that answer don't know the name.
-    Unknown { name: String, asked: String },
-    /// None answers.
-    Unreachable { name: String, reasons: String },
-}
-
-impl fmt::Display for NoMaster {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown { name, asked } => write!(
-                f,
-                "no Sentinel knows a master named {name:?} ({asked}): check redis.sentinel.master; `SENTINEL \
-                 MASTERS` lists those that a Sentinel knows"
-            ),
-            Self::Unreachable { name, reasons } => write!(
-                f,
-                "no Sentinel can be asked for the master {name:?} ({reasons}): check redis.sentinel.nodes, and \
-                 that the Sentinels run"
-            ),
-        }
-    }
 }
 
 enum Refusal {
@@ -224,10 +198,9 @@ impl Node {
         if let Some(reason) = self.quarantine.reason(Instant::now().into_std()) {
             return Err(std::io::Error::other(reason).into());
         }
-        let (quarantine, server) = (self.quarantine.clone(), format!("the Sentinel at {}", self.address));
-        let on_refusal =
-            move |refusal: &_| quarantine.impose(&server, &format!("{refusal}"), Instant::now().into_std());
-        let stream = stream::open(&self.info, sentinels.tls.as_ref(), &sentinels.reply_bytes, on_refusal).await?;
+        let server = format!("the Sentinel at {}", self.address);
+        let (tls, bytes) = (sentinels.tls.as_ref(), &sentinels.reply_bytes);
+        let stream = stream::open(&self.info, tls, bytes, &self.quarantine, server).await?;
         let opened = Driven::start(self.info.redis_settings(), stream, &config).await?;
         *self.lock() = Some(opened.clone());
         Ok((opened, false))

@@ -7,12 +7,15 @@ use std::time::Instant;
 
 use super::error::StoreError;
 use super::failures::{Failures, Transition};
+use super::link::Link;
 use super::pool::Access;
 use crate::health::{self, Health, Part};
 use crate::metrics;
 
 pub(crate) struct RedisStatus {
     health: Arc<Health>,
+    /// Knows the master in use.
+    link: Arc<Link>,
     state: Mutex<State>,
 }
 
@@ -27,8 +30,6 @@ struct State {
     /// Our keys with a wrong value, and the fix, by key or by operation.
     keys: BTreeMap<&'static str, String>,
     is_control_too_large: bool,
-    /// The master in use, if Sentinels name it.
-    master: Option<String>,
 }
 
 impl State {
@@ -39,25 +40,19 @@ impl State {
 }
 
 impl RedisStatus {
-    pub(super) fn new(health: Arc<Health>) -> Self {
+    pub(super) fn new(health: Arc<Health>, link: Arc<Link>) -> Self {
         Self {
             health,
+            link,
             state: Mutex::default(),
         }
     }
 
-    /// Records how an operation ended. `master` is the current one, if Sentinels name it.
-    pub(super) fn record(
-        &self,
-        access: Access,
-        operation: &'static str,
-        error: Option<&StoreError>,
-        master: Option<String>,
-    ) {
+    /// Records how an operation ended.
+    pub(super) fn record(&self, access: Access, operation: &'static str, error: Option<&StoreError>) {
         let now = Instant::now();
         let reason = error.map(ToString::to_string).unwrap_or_default();
         let mut state = self.lock();
-        state.master = master;
         let failures = match access {
             Access::Read => &mut state.read,
             Access::Write => &mut state.write,
@@ -150,7 +145,7 @@ impl RedisStatus {
             None => health::State::Ok,
             Some(_) => health::State::Degraded,
         };
-        let master = state.master.as_ref().map(|address| format!("the master is {address}"));
+        let master = self.link.master().map(|address| format!("the master is {address}"));
         let reason = match (worst, master) {
             (Some(worst), Some(master)) => Some(format!("{worst}; {master}")),
             (worst, master) => worst.or(master),

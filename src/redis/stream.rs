@@ -18,10 +18,12 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::meter::{MAX_REPLY_BYTES, Meter, Refusal};
+use super::quarantine::Quarantine;
 
 /// Memory for unfinished replies, over all connections.
 const MAX_UNFINISHED_BYTES: usize = 2 * MAX_REPLY_BYTES;
@@ -79,14 +81,17 @@ struct Metered<S> {
     stream: S,
     meter: Meter,
     budget: ReplyBudget,
-    on_refusal: Box<dyn Fn(&Refusal) + Send>,
+    /// For the quarantine's log line.
+    server: String,
+    quarantine: Arc<Quarantine>,
     refused: Option<Refusal>,
 }
 
 impl<S> Metered<S> {
     fn refuse(&mut self, refusal: Refusal) -> Poll<io::Result<()>> {
         if self.refused.is_none() {
-            (self.on_refusal)(&refusal);
+            self.quarantine
+                .impose(&self.server, &refusal.to_string(), Instant::now().into_std());
             self.refused = Some(refusal.clone());
         }
         Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, refusal)))
@@ -128,13 +133,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     }
 }
 
-/// Connects to an address without sending anything. Calls `on_refusal` when the server sends what must
-/// not be read.
+/// Connects to an address without sending anything. Quarantines `server` when it sends what must not be
+/// read.
 pub(crate) async fn open(
     info: &ConnectionInfo,
     tls: Option<&Arc<ClientConfig>>,
     reply_bytes: &Arc<ReplyBytes>,
-    on_refusal: impl Fn(&Refusal) + Send + 'static,
+    quarantine: &Arc<Quarantine>,
+    server: String,
 ) -> io::Result<Box<dyn Stream>> {
     let stream: Box<dyn Stream> = match (info.addr(), tls) {
         (ConnectionAddr::Tcp(host, port), _) => Box::new(open_tcp(host, *port).await?),
@@ -150,7 +156,8 @@ pub(crate) async fn open(
         stream,
         meter: Meter::default(),
         budget: ReplyBudget::new(reply_bytes.clone()),
-        on_refusal: Box::new(on_refusal),
+        server,
+        quarantine: quarantine.clone(),
         refused: None,
     }))
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::{ConnectError, StoreError};
 use super::link::{Connected, Link};
 use super::role::RedisRole;
+use super::sentinel::Patience;
 use crate::backoff::Backoff;
 
 /// Sends a fence this often when nobody asks, to notice a connection that died silently.
@@ -358,8 +359,13 @@ impl Worker {
                 waiting.push(more);
             }
             let role = redis::cmd("ROLE");
-            let fence =
-                async { tokio::join!(role.query_async::<Value>(&mut connection), self.link.refresh_master()).0 };
+            let fence = async {
+                tokio::join!(
+                    role.query_async::<Value>(&mut connection),
+                    self.link.refresh_master(Patience::Prompt)
+                )
+                .0
+            };
             let answered = tokio::select! {
                 answered = timeout(self.limit, fence) => answered.ok(),
                 () = self.link.moved(generation) => None,

@@ -47,7 +47,7 @@ fn store(redis: &RedisServer) -> Store {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(redis, folder.path(), "");
     let options = Options::from_settings(&settings.redis, folder.path()).unwrap();
-    Store::new(options, Arc::new(Health::new())).unwrap()
+    Store::new(options, Arc::new(Health::new()))
 }
 
 async fn lease(redis: &RedisServer, holder: &str, length: Duration) -> Lease {

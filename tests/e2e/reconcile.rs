@@ -609,8 +609,7 @@ async fn observe_changes_nothing_and_a_pause_stops_changing_until_it_is_resumed(
         )
         .unwrap(),
         std::sync::Arc::default(),
-    )
-    .unwrap();
+    );
     store.pause(Some("fs1"), jiff::Timestamp::now()).await.unwrap();
     other.wait_for("trunkd:reconcile", "fs1", "/paused", true).await;
     other.set_gateway("default", "new", IP_TRUNK).await;

@@ -7,7 +7,8 @@ use redis::AsyncCommands;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::app::{Other, TestApp, eventually, quick};
+use super::program::run;
+use crate::support::app::{Other, TestApp, eventually, quick, switch_toml};
 use crate::support::fake_switch::{Binding, FakeSwitch, Used};
 use crate::support::redis::{Data, RedisServer};
 
@@ -391,9 +392,34 @@ async fn the_redis_user_of_the_readme_has_all_rights_that_trunkd_needs() {
 
     let toml = "[redis]\nusername = \"trunkd\"\npassword = \"password\"\n[status]\nlist = \"your:list\"\nchannel = \"your:channel\"\n\
                 [reconcile]\nmode = \"apply\"\n";
-    let _app = TestApp::with_switch(&redis, &switch, toml).await;
+    let app = TestApp::with_switch(&redis, &switch, toml).await;
     other.set_gateway("default", "gw", IP_TRUNK).await;
     switch.wait_for_state("gw", "NOREG").await;
+
+    let redis_toml = format!(
+        "[redis]\nurl = \"{}\"\nusername = \"trunkd\"\npassword = \"password\"\n",
+        redis.url()
+    );
+    let toml = redis_toml + &switch_toml(&switch, "fs1");
+    std::fs::write(app.folder().join("trunkd.toml"), toml).unwrap();
+    let templates = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
+    for (arguments, expected) in [
+        (&["pause"][..], 0),
+        (&["apply", "--yes"], 0),
+        (&["plan"], 0),
+        (&["status"], 0),
+        (&["resume"], 0),
+    ] {
+        let arguments = [arguments, &["--templates", templates]].concat();
+        let (status, said) = run(app.folder(), &arguments).await;
+        assert_eq!(status, Some(expected), "{arguments:?}: {said}");
+        if arguments[0] == "pause" {
+            other.wait_for("trunkd:reconcile", "fs1", "/paused", true).await;
+            other.set_gateway("default", "new", IP_TRUNK).await;
+            other.wait_for("trunkd:reconcile", "fs1", "/start", 1).await;
+        }
+    }
+    switch.wait_for_state("new", "NOREG").await;
     other.wait_for("gateways", "gw", "/State", "NOREG").await;
     assert!(!other.list("your:list").await.is_empty());
     let refused: redis::Value = redis::cmd("ACL").arg("LOG").query_async(&mut connection).await.unwrap();

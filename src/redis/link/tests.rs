@@ -4,21 +4,32 @@ use super::super::options::Options;
 use super::*;
 use crate::settings::{RedisSettings, SentinelSettings};
 
-fn link() -> Link {
-    let settings = RedisSettings {
-        sentinel: Some(SentinelSettings {
-            master: "mymaster".to_owned(),
-            nodes: Vec::new(),
-            username: None,
-            password: None,
-            password_file: None,
-            database: 0,
-            tls: false,
-        }),
-        ..RedisSettings::default()
-    };
-    let options = Options::from_settings(&settings, Path::new("")).unwrap();
-    Link::new(&options.address, None, Duration::from_secs(1))
+impl Link {
+    /// With Sentinels that were never asked.
+    pub(crate) fn of_sentinels() -> Self {
+        let settings = RedisSettings {
+            sentinel: Some(SentinelSettings {
+                master: "mymaster".to_owned(),
+                nodes: Vec::new(),
+                username: None,
+                password: None,
+                password_file: None,
+                database: 0,
+                tls: false,
+            }),
+            ..RedisSettings::default()
+        };
+        let options = Options::from_settings(&settings, Path::new("")).unwrap();
+        Self::new(&options.address, None, Duration::from_secs(1))
+    }
+
+    /// With a master at 127.0.0.1.
+    pub(crate) fn with_master(port: u16) -> Self {
+        let link = Self::of_sentinels();
+        link.set_master(master(port, 1));
+        link.confirm_master("mymaster", &master(port, 1).address);
+        link
+    }
 }
 
 fn master(port: u16, epoch: u64) -> MasterAddress {
@@ -35,7 +46,7 @@ fn port(link: &Link) -> Option<u16> {
 
 #[test]
 fn a_sentinel_that_missed_a_failover_is_ignored_until_it_repeats_itself_for_long() {
-    let link = link();
+    let link = Link::of_sentinels();
     link.set_master(master(1, 5));
     link.set_master(master(2, 6));
     link.set_master(master(1, 5));
@@ -47,7 +58,7 @@ fn a_sentinel_that_missed_a_failover_is_ignored_until_it_repeats_itself_for_long
 
 #[tokio::test]
 async fn a_moved_master_ends_what_waits_on_the_old_one() {
-    let link = Arc::new(link());
+    let link = Arc::new(Link::of_sentinels());
     link.set_master(master(1, 1));
     let waiting = tokio::spawn({
         let link = link.clone();
@@ -63,7 +74,7 @@ async fn a_moved_master_ends_what_waits_on_the_old_one() {
 
 #[test]
 fn everything_is_read_again_once_after_a_loss() {
-    let link = link();
+    let link = Link::of_sentinels();
     let recovered = link.recovered();
     link.mark_reached();
     assert!(!recovered.has_changed().unwrap(), "nothing was lost");
@@ -76,7 +87,7 @@ fn everything_is_read_again_once_after_a_loss() {
 
 #[test]
 fn a_new_master_may_lack_writes_so_a_move_counts_as_a_loss() {
-    let link = link();
+    let link = Link::of_sentinels();
     link.set_master(master(1, 1));
     link.set_master(master(2, 2));
     link.mark_reached();
@@ -85,7 +96,7 @@ fn a_new_master_may_lack_writes_so_a_move_counts_as_a_loss() {
 
 #[test]
 fn a_master_is_named_in_messages_once_it_is_known() {
-    let link = link();
+    let link = Link::of_sentinels();
     assert_eq!(link.server_name(), "Redis, the master \"mymaster\"");
     link.set_master(master(6379, 1));
     assert_eq!(link.server_name(), "Redis at 127.0.0.1:6379");

@@ -9,13 +9,17 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
+        Self::of(Link::of_sentinels())
+    }
+
+    fn of(link: Link) -> Self {
         let health = Arc::new(Health::new());
-        let status = RedisStatus::new(health.clone());
+        let status = RedisStatus::new(health.clone(), Arc::new(link));
         Self { status, health }
     }
 
     fn record(&self, access: Access, error: Option<&StoreError>) {
-        self.status.record(access, "an operation", error, None);
+        self.status.record(access, "an operation", error);
     }
 
     /// State and reason of the part `redis` in `/health`.
@@ -82,13 +86,10 @@ fn what_stops_everything_is_reported_before_missing_sentinels_and_wrong_keys() {
 
 #[test]
 fn the_master_in_use_is_named_with_and_without_a_problem() {
-    let redis = Fixture::new();
-    let master = Some("127.0.0.1:6380".to_owned());
-    redis.status.record(Access::Read, "an operation", None, master.clone());
+    let redis = Fixture::of(Link::with_master(6380));
+    redis.record(Access::Read, None);
     let named = "the master is 127.0.0.1:6380";
     assert_eq!(redis.reported(), (health::State::Ok, Some(named.to_owned())));
-    redis
-        .status
-        .record(Access::Read, "an operation", Some(&timeout()), master);
+    redis.record(Access::Read, Some(&timeout()));
     assert!(redis.is_degraded_by(named));
 }
