@@ -17,9 +17,12 @@ use std::borrow::Cow;
 /// XML and becomes U+FFFD; `gateway::parse` rejects all of them anyway.
 pub(super) fn escape(value: &str) -> Cow<'_, str> {
     let bytes = value.as_bytes();
+    let Some(first) = bytes.iter().position(|byte| MAY_NEED_REFERENCE[usize::from(*byte)]) else {
+        return value.into();
+    };
     let mut out = String::new();
     let mut done = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
+    for (at, &byte) in bytes.iter().enumerate().skip(first) {
         let reference: Cow<'_, str> = match byte {
             b'&' => "&amp;".into(),
             b'<' => "&lt;".into(),
@@ -42,6 +45,17 @@ pub(super) fn escape(value: &str) -> Cow<'_, str> {
     out.push_str(&value[done..]);
     out.into()
 }
+
+/// Nearly every value has none of these.
+const MAY_NEED_REFERENCE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = byte < 0x20 || matches!(byte as u8, b'&' | b'<' | b'>' | b'"' | b'\'' | b'$' | b'-' | 0x7F);
+        byte += 1;
+    }
+    table
+};
 
 fn is_x_before_p(before: u8, after: Option<&u8>) -> bool {
     before.eq_ignore_ascii_case(&b'x') && after.is_some_and(|b| b.eq_ignore_ascii_case(&b'p'))

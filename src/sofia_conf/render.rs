@@ -2,41 +2,51 @@
 
 use quick_xml::Writer;
 use quick_xml::events::attributes::Attribute;
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::{BytesEnd, BytesStart, Event};
 use quick_xml::name::QName;
 
 use super::escape::escape;
 use crate::gateway::{Direction, Gateway, REVISION_VARIABLE, RevisionKey, revision};
 
+/// Most tags are shorter.
+const TAG_BYTES: usize = 256;
+
 /// Appends the `<gateway>` element, one tag per line, each line indented by `indent`.
 pub(super) fn write_gateway(out: &mut Vec<u8>, gateway: &Gateway, key: &RevisionKey, indent: &str) {
-    let element = BytesStart::new("gateway").with_attributes([attribute("name", gateway.name.as_str())]);
-    write_line(out, indent, "", Event::Start(element.borrow()));
-    let mut param = BytesStart::new("param");
+    // One buffer for all tags: each of its own would be allocated and grown anew.
+    let mut tag = BytesStart::from_content(String::with_capacity(TAG_BYTES), 0);
+    set(&mut tag, "gateway", [attribute("name", gateway.name.as_str())]);
+    write_line(out, indent, "", Event::Start(tag.borrow()));
     for (name, value) in gateway.params.iter() {
-        param.clear_attributes();
-        param.extend_attributes([attribute("name", name), attribute("value", value)]);
-        write_line(out, indent, "  ", Event::Empty(param.borrow()));
+        set(&mut tag, "param", [attribute("name", name), attribute("value", value)]);
+        write_line(out, indent, "  ", Event::Empty(tag.borrow()));
     }
-    let variables = BytesStart::new("variables");
-    write_line(out, indent, "  ", Event::Start(variables.borrow()));
-    let mut variable = BytesStart::new("variable");
+    set(&mut tag, "variables", []);
+    write_line(out, indent, "  ", Event::Start(tag.borrow()));
     let revision = revision(gateway, key);
     // FreeSWITCH reports an inbound variable (FACTS 26), and it stays out of outbound calls.
     let revision = (REVISION_VARIABLE, revision.as_str(), Direction::Inbound);
     let all = gateway.variables.iter().map(|v| (v.name, v.value, v.direction));
     for (name, value, direction) in all.chain([revision]) {
-        variable.clear_attributes();
-        variable.extend_attributes([attribute("name", name), attribute("value", value)]);
+        set(
+            &mut tag,
+            "variable",
+            [attribute("name", name), attribute("value", value)],
+        );
         match direction {
             Direction::Both => {}
-            Direction::Inbound => variable.push_attribute(attribute("direction", "inbound")),
-            Direction::Outbound => variable.push_attribute(attribute("direction", "outbound")),
+            Direction::Inbound => tag.push_attribute(attribute("direction", "inbound")),
+            Direction::Outbound => tag.push_attribute(attribute("direction", "outbound")),
         }
-        write_line(out, indent, "    ", Event::Empty(variable.borrow()));
+        write_line(out, indent, "    ", Event::Empty(tag.borrow()));
     }
-    write_line(out, indent, "  ", Event::End(variables.to_end()));
-    write_line(out, indent, "", Event::End(element.to_end()));
+    write_line(out, indent, "  ", Event::End(BytesEnd::new("variables")));
+    write_line(out, indent, "", Event::End(BytesEnd::new("gateway")));
+}
+
+fn set<'a>(tag: &mut BytesStart<'_>, name: &str, attributes: impl IntoIterator<Item = Attribute<'a>>) {
+    tag.clear_attributes().set_name(name);
+    tag.extend_attributes(attributes);
 }
 
 /// An attribute with an escaped value. quick-xml writes the value of an [`Attribute`] as it is.
