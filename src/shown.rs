@@ -31,6 +31,11 @@ pub fn shown_line(text: &str) -> Shown<'_> {
     }
 }
 
+/// Like [`shown`], but cut at `max_bytes`.
+pub fn shown_within(text: &str, max_bytes: usize) -> Shown<'_> {
+    Shown { text, max_bytes }
+}
+
 /// See [`shown`].
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<'a> {

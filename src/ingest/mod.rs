@@ -32,7 +32,7 @@ mod usable;
 mod view;
 mod writer;
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event_socket::SwitchAddress;
 use crate::health::{Health, Part};
 use crate::observed::Observed;
-use crate::shown::{MAX_SHOWN_BYTES, shown};
+use crate::shown::shown_within;
 use crate::throttle::Throttle;
 use backlog::{Backlog, Limits};
 pub use running::{Cursor, RunningChanges, RunningGateway};
@@ -172,17 +172,6 @@ impl Ingest {
 /// An error for logs and health. It may quote the switch, at any length.
 fn bounded(error: &impl Display) -> String {
     // Our longest messages, with what they quote.
-    const MAX_CHARS: usize = 1024;
-    // Of four bytes each, so that `shown` does not cut it.
-    const PIECE_CHARS: usize = MAX_SHOWN_BYTES / 4;
-    let text = error.to_string();
-    let start: Vec<char> = text.chars().take(MAX_CHARS + 1).collect();
-    let pieces = start[..start.len().min(MAX_CHARS)].chunks(PIECE_CHARS);
-    let mut out: String = pieces
-        .map(|piece| shown(&String::from_iter(piece)).to_string())
-        .collect();
-    if start.len() > MAX_CHARS {
-        let _ = write!(out, "… ({} bytes)", text.len());
-    }
-    out
+    const MAX_BYTES: usize = 1024;
+    shown_within(&error.to_string(), MAX_BYTES).to_string()
 }

@@ -55,11 +55,8 @@ impl Ingest {
         let mut backoff = Backoff::new(FIRST_RETRY, MAX_RETRY);
         loop {
             let question = self.next_question().await;
-            let connection = match &self.lock().connection {
-                Connection::Up { commands, identity, .. } => Some((commands.clone(), identity.clone())),
-                Connection::Down { .. } => None,
-            };
-            let Some((commands, identity)) = connection.filter(|_| !self.lock().is_shutting_down) else {
+            let connection = self.connection_to_ask();
+            let Some((commands, identity)) = connection else {
                 self.postpone_snapshot();
                 continue;
             };
@@ -72,12 +69,13 @@ impl Ingest {
                 }
                 Question::Snapshot => {
                     self.postpone_snapshot();
+                    let core_uuid = identity.core_uuid.clone();
                     let result = self.take_snapshot(&commands, identity).await;
                     self.count_snapshot(&result);
                     match result {
                         Ok(()) => backoff.reset(),
                         Err(error) => {
-                            self.report_failure(error);
+                            self.report_failure(&core_uuid, error);
                             self.snapshot_within(backoff.delay());
                         }
                     }
@@ -128,10 +126,28 @@ impl Ingest {
         self.lock().schedule.postpone_snapshot(at);
     }
 
-    fn report_failure(&self, error: SurveyError) {
+    /// `None` while the switch is away or shuts down.
+    fn connection_to_ask(&self) -> Option<(Commands, RunIdentity)> {
+        let state = self.lock();
+        match &state.connection {
+            Connection::Up { commands, identity, .. } if !state.is_shutting_down => {
+                Some((commands.clone(), identity.clone()))
+            }
+            Connection::Up { .. } | Connection::Down { .. } => None,
+        }
+    }
+
+    /// Reports a failure of the current run. Why a former one failed, the connector said already.
+    fn report_failure(&self, core_uuid: &str, error: SurveyError) {
         let SurveyError::Switch(error) = error else { return };
-        if matches!(error, QueryError::NoSofia) {
-            self.lock().profiles = None;
+        {
+            let mut state = self.lock();
+            if !state.is_run(core_uuid) {
+                return;
+            }
+            if matches!(error, QueryError::NoSofia) {
+                state.profiles = None;
+            }
         }
         let error = bounded(&error);
         tracing::warn!(switch = self.switch(), "could not read the switch's gateways: {error}");

@@ -120,12 +120,14 @@ impl View {
         }
     }
 
-    /// Forgets everything for a new connection. Every reader then starts over.
+    /// Forgets everything for a new connection. Every reader then starts over. Instances are numbered
+    /// on: somebody may still wait for a successor of one from before.
     pub(super) fn reset(&mut self) {
         let mut change_log = std::mem::take(&mut self.change_log);
         change_log.record_all();
         *self = Self {
             change_log,
+            last_instance: self.last_instance,
             ..Self::new(self.ping_limit)
         };
     }

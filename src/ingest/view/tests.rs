@@ -171,6 +171,15 @@ fn a_revision_is_unknown_until_an_event_or_a_snapshot_carries_it() {
 }
 
 #[test]
+fn a_reconnect_reuses_no_instance() {
+    let mut view = view_of(&[add("g", 1)]);
+    let before = view.instance("g");
+    view.reset();
+    view.apply_event(&add("g", 2));
+    assert_ne!(view.instance("g"), before);
+}
+
+#[test]
 fn a_gateway_is_complete_with_its_state_and_its_revision() {
     let mut view = view_of(&[add("g", 1)]);
     let is_complete = |view: &View| view.incomplete().next().is_none();
