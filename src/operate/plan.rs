@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{OperateError, sources};
 use crate::control::{Conflict, OTHER_SWITCHES, Report, Reports};
 use crate::desired::Current;
-use crate::event_socket::{self, ConnectError, OpenError, SwitchAddress};
+use crate::event_socket::{self, ConnectError, OpenError};
 use crate::gateway::{Gateway, GatewayName};
 use crate::reconcile::{
     Action, Assessment, Differences, Exempt, FieldChange, Hold, Known, Limits, Plan, differing_fields, form,
@@ -77,6 +77,7 @@ pub async fn read(
     switch: Option<&str>,
     adopt: bool,
 ) -> Result<Plans, OperateError> {
+    let chosen = chosen(settings, switch)?;
     let away = OperateError::at(settings);
     let reports = store.read_all_reports().await.map_err(away)?;
     let others_held = others_held(&reports, switch);
@@ -87,7 +88,6 @@ pub async fn read(
         is_key_missing: false,
         stale: None,
     };
-    let chosen = chosen(settings, switch)?;
     if chosen.is_empty() {
         return match plans.others_held.is_empty() {
             true => Err(OperateError::NoSwitch),
@@ -174,12 +174,7 @@ fn holds(reports: &Reports, switch: &str) -> Vec<HeldBy> {
 
 /// What the switch runs, or a line with the problem and the fix.
 async fn ask(switch: &SwitchSettings) -> Result<Known, String> {
-    let address = SwitchAddress {
-        name: switch.name.clone(),
-        address: switch.address.to_string(),
-        password: switch.password.clone(),
-    };
-    read_switch(&address, event_socket::Timing::default()).await.map_err(|error| {
+    read_switch(&sources::address(switch), event_socket::Timing::default()).await.map_err(|error| {
         let fix = match &error {
             OpenError::Connect(ConnectError::Io(_) | ConnectError::Timeout(..)) => {
                 "; check `address` of this [[switch]], and that FreeSWITCH runs and its mod_event_socket listens there"

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::OperateError;
 use crate::desired::{Catalog, LastGood};
+use crate::event_socket::SwitchAddress;
 use crate::gateway::{Policy, ProfileName, Rules};
 use crate::health::Health;
 use crate::redis::{Options, Store};
-use crate::settings::Settings;
+use crate::settings::{Settings, SwitchSettings};
 use crate::sofia_conf::Templates;
 
 /// The limit of one read of Redis. A person waits longer than FreeSWITCH.
@@ -24,6 +25,15 @@ pub fn store(settings: &Settings) -> Result<Store, OperateError> {
     let mut options = Options::from_settings(&settings.redis, &settings.data_dir)?;
     options.timeout = options.timeout.max(READ_LIMIT);
     Ok(Store::new(options, Arc::new(Health::new())))
+}
+
+/// Where a switch of the settings is.
+pub fn address(switch: &SwitchSettings) -> SwitchAddress {
+    SwitchAddress {
+        name: switch.name.clone(),
+        address: switch.address.to_string(),
+        password: switch.password.clone(),
+    }
 }
 
 /// # Errors

@@ -65,7 +65,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     if arguments.watch {
         return watch::run(&source, &selection).await;
     }
-    let mut status = source.read(Timestamp::now()).await?;
+    let mut status = source.read().await?;
     selection.apply(&mut status)?;
     print(&match arguments.json {
         true => json_text(&status)?,

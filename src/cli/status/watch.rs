@@ -15,7 +15,8 @@ use tokio::time::sleep;
 use super::super::terminal::{self, Size, wrap};
 use super::super::{print, while_doing};
 use super::text;
-use crate::operate::status::{Selection, StatusSource};
+use crate::operate::OperateError;
+use crate::operate::status::{Selection, Status, StatusSource};
 use crate::shown::shown_line;
 
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -67,11 +68,10 @@ pub(super) async fn run(source: &StatusSource, selection: &Selection) -> anyhow:
     let screen = Screen::enter().map_err(cannot)?;
     loop {
         let read = tokio::select! {
-            read = source.read(Timestamp::now()) => read.and_then(|mut status| selection.apply(&mut status).map(|()| status)),
+            read = read(source, selection) => read,
             kind = any(&mut endings) => return Ok(ended_by(kind)),
         };
-        let is_away = read.as_ref().map_or(true, |status| status.redis_down.is_some());
-        let next = sleep(if is_away { INTERVAL_AWAY } else { INTERVAL });
+        let next = sleep(interval(&read));
         tokio::pin!(next);
         loop {
             let size = terminal::size().unwrap_or(terminal::UNKNOWN_SIZE);
@@ -92,7 +92,9 @@ pub(super) async fn run(source: &StatusSource, selection: &Selection) -> anyhow:
 /// Where no terminal is, whole and one after the other.
 async fn pages(source: &StatusSource, selection: &Selection) -> anyhow::Result<ExitCode> {
     loop {
-        let text = match source.read(Timestamp::now()).await {
+        let status = source.read().await;
+        let next = interval(&status);
+        let text = match status {
             Ok(mut status) => {
                 selection.apply(&mut status)?;
                 text::whole(&status, None, Timestamp::now())
@@ -100,7 +102,21 @@ async fn pages(source: &StatusSource, selection: &Selection) -> anyhow::Result<E
             Err(error) => format!("{}\n", shown_line(&error.to_string())),
         };
         print(&format!("{text}\n"))?;
-        sleep(INTERVAL).await;
+        sleep(next).await;
+    }
+}
+
+async fn read(source: &StatusSource, selection: &Selection) -> Result<Status, OperateError> {
+    let mut status = source.read().await?;
+    selection.apply(&mut status)?;
+    Ok(status)
+}
+
+/// Until the next read.
+fn interval(read: &Result<Status, OperateError>) -> Duration {
+    match read {
+        Ok(status) if status.redis_down.is_none() => INTERVAL,
+        _ => INTERVAL_AWAY,
     }
 }
 

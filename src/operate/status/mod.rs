@@ -21,7 +21,7 @@ pub use select::{Selection, StateFilter};
 use super::{OperateError, is_watched, sources};
 use crate::control::{Control, Report};
 use crate::desired::{Catalog, Current, LastGood, LastGoodError};
-use crate::event_socket::{self, GatewayStatus, Session, SwitchAddress};
+use crate::event_socket::{self, GatewayStatus, Session};
 use crate::gateway::{self, Desired};
 use crate::observed::{Row, SwitchState};
 use crate::reconcile::wants;
@@ -80,7 +80,7 @@ impl StatusSource {
 
     /// # Errors
     /// Redis can't be read, and there is no last good state.
-    pub async fn read(&self, now: Timestamp) -> Result<Status, OperateError> {
+    pub async fn read(&self) -> Result<Status, OperateError> {
         // In parallel, so that a Redis that hangs costs one limit.
         let (current, observed) = tokio::join!(self.catalog.all(), self.observed());
         let current = current.map_err(|error| {
@@ -95,8 +95,8 @@ impl StatusSource {
             last_good: *last_good,
         });
         let mut status = match (observed, down) {
-            (Ok(observed), down) => self.redis_status(&current, observed, down, now),
-            (Err(_), Some(down)) => self.switches_status(&current, down, now).await,
+            (Ok(observed), down) => self.redis_status(&current, observed, down),
+            (Err(_), Some(down)) => self.switches_status(&current, down).await,
             (Err(error), None) => return Err(OperateError::unreadable(&self.settings, error)),
         };
         status.switches.sort_by(|a, b| a.name.cmp(&b.name));
@@ -119,7 +119,8 @@ impl StatusSource {
         })
     }
 
-    fn redis_status(&self, current: &Current, observed: Observed, down: Option<RedisDown>, now: Timestamp) -> Status {
+    fn redis_status(&self, current: &Current, observed: Observed, down: Option<RedisDown>) -> Status {
+        let now = Timestamp::now();
         let Observed {
             mut switches,
             has_key,
@@ -129,7 +130,7 @@ impl StatusSource {
         let reported: BTreeSet<_> = switches.iter().map(|(name, ..)| name.clone()).collect();
         let ours = self.settings.switches.iter().map(|switch| &switch.name);
         let silent = ours.filter(|name| !reported.contains(*name));
-        switches.extend(silent.map(|name| (name.clone(), never_connected(), HashMap::new())));
+        switches.extend(silent.map(|name| (name.clone(), SwitchState::default(), HashMap::new())));
         let known: BTreeSet<_> = switches.iter().map(|(name, ..)| name.clone()).collect();
         let switches = switches.into_iter().map(|(name, state, rows)| {
             let view = View {
@@ -152,8 +153,8 @@ impl StatusSource {
         }
     }
 
-    async fn switches_status(&self, current: &Current, down: RedisDown, now: Timestamp) -> Status {
-        let asked = self.settings.switches.iter().map(|switch| ask(switch, current, now));
+    async fn switches_status(&self, current: &Current, down: RedisDown) -> Status {
+        let asked = self.settings.switches.iter().map(|switch| ask(switch, current));
         let known = self.settings.switches.iter().map(|switch| switch.name.clone());
         Status {
             well: false,
@@ -166,9 +167,10 @@ impl StatusSource {
 }
 
 /// Asks a switch for its gateways.
-async fn ask(switch: &SwitchSettings, current: &Current, now: Timestamp) -> Switch {
+async fn ask(switch: &SwitchSettings, current: &Current) -> Switch {
     let (state, rows) = match listed(switch).await {
         Ok(gateways) => {
+            let now = Timestamp::now();
             let mut rows = HashMap::new();
             for gateway in gateways {
                 // The first of a name is the live one (FACTS 25).
@@ -176,14 +178,14 @@ async fn ask(switch: &SwitchSettings, current: &Current, now: Timestamp) -> Swit
             }
             let connected = SwitchState {
                 connected: true,
-                ..never_connected()
+                ..SwitchState::default()
             };
             (connected, rows)
         }
         Err(reason) => {
             let state = SwitchState {
                 reason: Some(reason),
-                ..never_connected()
+                ..SwitchState::default()
             };
             (state, HashMap::new())
         }
@@ -201,11 +203,7 @@ async fn ask(switch: &SwitchSettings, current: &Current, now: Timestamp) -> Swit
 }
 
 async fn listed(switch: &SwitchSettings) -> Result<Vec<GatewayStatus>, String> {
-    let address = SwitchAddress {
-        name: switch.name.clone(),
-        address: switch.address.to_string(),
-        password: switch.password.clone(),
-    };
+    let address = sources::address(switch);
     let asking = async {
         let session = Session::open(&address, event_socket::Timing::default())
             .await
@@ -226,16 +224,6 @@ fn row(gateway: GatewayStatus, now: Timestamp) -> Row {
         since: now.checked_sub(uptime).unwrap_or(now),
         seen: now,
         ..Row::unknown(now)
-    }
-}
-
-fn never_connected() -> SwitchState {
-    SwitchState {
-        connected: false,
-        since: String::new(),
-        core_uuid: String::new(),
-        last_seen: String::new(),
-        reason: None,
     }
 }
 
