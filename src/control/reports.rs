@@ -73,13 +73,6 @@ pub struct Reports(BTreeMap<String, BTreeMap<String, Report>>);
 /// as often.
 pub const REPORT_LASTS: Duration = Duration::from_secs(15);
 
-impl Report {
-    /// Changes that the plan would still make.
-    pub fn left(&self) -> usize {
-        self.start + self.restart + self.kill
-    }
-}
-
 impl Reports {
     /// By trunkd.
     pub fn of(&self, switch: &str) -> impl Iterator<Item = (&str, &Report)> {

@@ -69,6 +69,12 @@ impl Desired {
         self.served.get(name)
     }
 
+    /// Whether this switch gets the gateway of this name.
+    pub fn serves(&self, name: &GatewayName, switch: &str) -> bool {
+        let entry = self.get(name.as_str());
+        entry.is_some_and(|entry| entry.gateway.serves(Some(switch)))
+    }
+
     /// Every gateway that is served, by name.
     pub fn served(&self) -> &Entries {
         &self.served

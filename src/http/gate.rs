@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
+use super::request_log::Peer;
 use super::security::AllowList;
 use crate::health::{Health, Part, State};
 use crate::metrics::{HTTP_CONNECTIONS, HTTP_REFUSED};
@@ -163,8 +164,7 @@ impl Gate {
         if !self.allow.permits(peer.ip()) {
             counter!(HTTP_REFUSED, "reason" => "network").increment(1);
             if let Some(held) = self.network_throttle.pass(Instant::now()) {
-                let peer = peer.ip().to_canonical();
-                warn!(%peer, held, "refused: the address is in no network of http.allow");
+                warn!(peer = %Peer(Some(peer)), held, "refused: the address is in no network of http.allow");
             }
             return Err(Refusal::Network);
         }

@@ -82,15 +82,15 @@ impl RequestLog {
     /// line.
     fn log_refusal(&self, response: &Response) {
         let outcome = response.outcome.as_str();
-        let reason = response.body.to_string();
-        let (peer, reason) = (Peer(self.peer), shown(reason.trim_end()));
+        let peer = Peer(self.peer);
         match response.outcome {
             RequestOutcome::Served | RequestOutcome::NotFound => trace!(%peer, outcome, "not sofia.conf"),
             // Every request begins like this if the binding's auth-scheme is `any`.
             RequestOutcome::Challenged => debug!(%peer, outcome, "asked for credentials"),
             _ => {
                 if let Some(held) = self.throttles.refused[response.outcome as usize].pass(Instant::now()) {
-                    warn!(%peer, outcome, held, "refused: {reason}");
+                    let reason = response.body.to_string();
+                    warn!(%peer, outcome, held, "refused: {}", shown(reason.trim_end()));
                 }
             }
         }

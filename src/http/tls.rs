@@ -145,26 +145,26 @@ fn client_verifier(
 }
 
 fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-    let lists: Vec<_> = CertificateRevocationListDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| unusable("client_crl", path, error))?;
-    match lists.is_empty() {
-        true => Err(TlsError::NoCrl { path: path.to_owned() }),
-        false => Ok(lists),
-    }
+    pem_items("client_crl", path, |path| TlsError::NoCrl { path })
 }
 
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+    pem_items(key, path, |path| TlsError::NoCertificate { key, path })
+}
+
+/// Every item of this kind in a PEM file; `none` is the error if there is none.
+fn pem_items<T: PemObject>(
+    key: &'static str,
+    path: &Path,
+    none: impl FnOnce(PathBuf) -> TlsError,
+) -> Result<Vec<T>, TlsError> {
+    let items: Vec<T> = T::pem_file_iter(path)
         .and_then(Iterator::collect)
         .map_err(|error| unusable(key, path, error))?;
-    if certificates.is_empty() {
-        return Err(TlsError::NoCertificate {
-            key,
-            path: path.to_owned(),
-        });
+    match items.is_empty() {
+        true => Err(none(path.to_owned())),
+        false => Ok(items),
     }
-    Ok(certificates)
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {

@@ -38,8 +38,3 @@ pub(super) enum Fate {
     Stays,
     Gone,
 }
-
-pub(super) fn serves(desired: &Desired, name: &GatewayName, switch: &str) -> bool {
-    let entry = desired.get(name.as_str());
-    entry.is_some_and(|entry| entry.gateway.serves(Some(switch)))
-}

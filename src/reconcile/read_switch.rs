@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::plan::{Known, Listed};
-use crate::event_socket::{self, GatewayStatus, OpenError, SNAPSHOT_CHUNK, Session, SwitchAddress};
+use crate::event_socket::{self, GatewayStatus, OpenError, Session, SwitchAddress};
 use crate::gateway::GatewayName;
 
 /// Queries once what a switch runs. Changes nothing.
@@ -19,11 +19,8 @@ pub async fn read_switch(switch: &SwitchAddress, timing: event_socket::Timing) -
         .iter()
         .filter_map(|status| GatewayName::parse(&status.name).ok())
         .collect();
-    let mut revisions = HashMap::new();
-    for chunk in names.chunks(SNAPSHOT_CHUNK) {
-        let found = commands.revisions(chunk).await?;
-        revisions.extend(chunk.iter().map(GatewayName::as_str).zip(found));
-    }
+    let found = commands.revisions(&names).await?;
+    let revisions: HashMap<_, _> = names.iter().map(GatewayName::as_str).zip(found).collect();
     let gateways = live.iter().map(|status| Listed {
         name: &status.name,
         profile: Some(&status.profile),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use imbl::OrdSet;
 use tokio::time::Instant;
 
-use super::loss::{Fate, Loss, Question, serves};
+use super::loss::{Fate, Loss, Question};
 use super::plan::{Held, Limits, Weight, weigh};
 use super::removals::Removals;
 use super::states::{Lost, Steps};
@@ -178,7 +178,7 @@ impl ServedState {
 
     /// Serves this state from now on.
     pub(super) fn accept(&mut self, switch: &str, newest: &Arc<Desired>) {
-        self.removals.take_back(|name| serves(newest, name, switch));
+        self.removals.take_back(|name| newest.serves(name, switch));
         self.accepted = Some(newest.clone());
         self.held = None;
         self.agreed = None;
@@ -321,8 +321,8 @@ impl ServedState {
         let is_free = |name: &GatewayName| self.approved.contains(name) || self.is_absent(name, settle, now);
         let removals = lost.iter().filter(|lost| !is_free(&lost.name)).count();
         let stay = question.step.before(question.before, question.switch) - lost.len();
-        let had = |name: &GatewayName| serves(question.before, name, question.switch);
-        let stays = |name: &GatewayName| serves(question.newest, name, question.switch);
+        let had = |name: &GatewayName| question.before.serves(name, question.switch);
+        let stays = |name: &GatewayName| question.newest.serves(name, question.switch);
         self.loss(removals, stay, |name| match (had(name), stays(name)) {
             (true, false) if !is_free(name) => Fate::Goes,
             (true, true) => Fate::Stays,
@@ -340,7 +340,7 @@ impl ServedState {
             (None, None) => return None,
             (runs, _) => runs.as_ref().unwrap_or(&none),
         };
-        let is_wanted = |name: &GatewayName| serves(question.newest, name, question.switch);
+        let is_wanted = |name: &GatewayName| question.newest.serves(name, question.switch);
         let unwanted = runs.unwanted.iter().filter(|name| !is_wanted(name));
         let more = lost.iter().map(|lost| &lost.name);
         let more = more.filter(|name| runs.ours.contains(*name) && !runs.unwanted.contains(*name));

@@ -215,9 +215,8 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         }
         self.memory.troubles.forget_resolved(&decision.plan, &known.unsettled);
         self.begin_order(order, &decision);
-        let paused = control.is_paused(self.switch.name());
-        let starts_by_itself = decision.held.is_none() && self.mode == ReconcileMode::Apply && !paused;
-        self.running.is_kept_complete(self.switch.name(), starts_by_itself);
+        self.running
+            .is_kept_complete(self.switch.name(), decision.acts_by_itself());
         let authority = |action: &Action| decision.allows(action);
         let actions = self.memory.due(&decision.plan, authority, Instant::now(), &self.timing);
         self.publish(&decision, &control);
@@ -275,7 +274,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
     fn decide(&mut self, known: &Known, wanted: &Wanted, order: OrderState, control: &Control) -> Decision {
         let memory = &self.memory;
         let read = memory.order.as_ref().filter(|_| order != OrderState::None);
-        let look = DecisionInput {
+        let input = DecisionInput {
             switch: self.switch.name(),
             known,
             ours: &memory.ours,
@@ -288,7 +287,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             by_itself: self.mode == ReconcileMode::Apply && !control.is_paused(self.switch.name()),
             limits: self.limits,
         };
-        let decision = look.decide(&self.served, Instant::now());
+        let decision = input.decide(&self.served, Instant::now());
         if let Some(read) = self.memory.order.as_mut().filter(|_| order != OrderState::None) {
             read.changes
                 .forget(&decision.progress.changed, &wanted.desired, self.switch.name());

@@ -65,6 +65,6 @@ impl Assessment<'_> {
         if restarts.is_empty() {
             return None;
         }
-        judge_unknown_key(self.known.actual.ours().len(), restarts, &self.limits)
+        judge_unknown_key(self.known.actual.count_ours(), restarts, &self.limits)
     }
 }

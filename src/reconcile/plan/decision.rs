@@ -70,12 +70,11 @@ impl DecisionInput<'_> {
             approved = order.removals(&progress).cloned().collect();
             as_shown = progress.as_shown().cloned().collect();
         }
-        let unwanted = plan.removals();
         served.set_runs(
             self.switch,
             Some(Runs {
                 ours: self.ours.clone(),
-                unwanted: Arc::new(unwanted.clone()),
+                unwanted: Arc::new(plan.removals()),
                 profiles: self.known.actual.profiles.clone(),
             }),
             now,
@@ -93,7 +92,7 @@ impl DecisionInput<'_> {
         }
         let exempt = Exempt {
             approved,
-            ordered: progress.to_do.iter().cloned().collect(),
+            ordered: progress.to_do.clone(),
             recent,
         };
         let held = assessment.hold_removals(&plan, &exempt).map(|hold| hold.held());
@@ -128,7 +127,12 @@ impl Decision {
         if !self.is_carried_out && self.progress.to_do.contains(action.gateway()) {
             return Some(Authority::Order);
         }
-        (self.by_itself && self.held.is_none()).then_some(Authority::Redis)
+        self.acts_by_itself().then_some(Authority::Redis)
+    }
+
+    /// Whether what Redis wants may be done without an order.
+    pub fn acts_by_itself(&self) -> bool {
+        self.by_itself && self.held.is_none()
     }
 
     /// How many more gateways may be removed from the switch without approval.

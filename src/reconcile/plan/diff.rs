@@ -90,6 +90,10 @@ impl Actual {
         let ours = self.gateways.iter().filter(|(_, have)| have.is_ours());
         ours.map(|(name, _)| name.clone()).collect()
     }
+
+    pub(super) fn count_ours(&self) -> usize {
+        self.gateways.values().filter(|have| have.is_ours()).count()
+    }
 }
 
 /// One change of one gateway. In JSON:

@@ -46,11 +46,16 @@ impl Ordered {
     /// Drops gateways from the order that are no longer as shown or are wanted again, whatever
     /// happens to them later.
     pub fn forget(&mut self, changed: &BTreeSet<GatewayName>, desired: &Desired, switch: &str) {
-        let kills = self.actions.iter().filter(|(_, action)| action.to.is_none());
-        let wanted = kills.filter(|(name, _)| is_wanted(desired, name, switch));
-        self.void.extend(wanted.map(|(name, _)| name.clone()));
+        let wanted = self.kills().filter(|name| desired.serves(name, switch));
+        let wanted: Vec<_> = wanted.cloned().collect();
+        self.void.extend(wanted);
         self.void.extend(changed.iter().cloned());
-        self.release.retain(|name| !is_wanted(desired, name, switch));
+        self.release.retain(|name| !desired.serves(name, switch));
+    }
+
+    fn kills(&self) -> impl Iterator<Item = &GatewayName> {
+        let kills = self.actions.iter().filter(|(_, action)| action.to.is_none());
+        kills.map(|(name, _)| name)
     }
 
     /// Whether the order changes nothing on the switch.
@@ -60,27 +65,21 @@ impl Ordered {
 
     /// Whether a gateway that was to be removed is wanted again: then the approval is outdated.
     pub fn is_outdated(&self, desired: &Desired, switch: &str) -> bool {
-        let kills = self.actions.iter().filter(|(_, action)| action.to.is_none());
-        let mut gone = kills.map(|(name, _)| name).chain(&self.release);
-        gone.any(|name| is_wanted(desired, name, switch))
+        let mut gone = self.kills().chain(&self.release);
+        gone.any(|name| desired.serves(name, switch))
     }
 
     /// The gateways that may stop being served while it is unknown what runs: released or to be
     /// killed, and not wanted again.
     pub fn removable<'a>(&'a self, desired: &'a Desired, switch: &'a str) -> impl Iterator<Item = &'a GatewayName> {
-        let kills = self.actions.iter().filter(|(_, action)| action.to.is_none());
-        let kills = kills.map(|(name, _)| name).filter(|name| !self.void.contains(*name));
-        self.release
-            .iter()
-            .chain(kills)
-            .filter(move |name| !is_wanted(desired, name, switch))
+        let kills = self.kills().filter(|name| !self.void.contains(*name));
+        let kills = kills.filter(move |name| !desired.serves(name, switch));
+        self.released(desired, switch).chain(kills)
     }
 
     /// The released gateways that are not wanted again, so they may stop being served.
     pub fn released<'a>(&'a self, desired: &'a Desired, switch: &'a str) -> impl Iterator<Item = &'a GatewayName> {
-        self.release
-            .iter()
-            .filter(move |name| !is_wanted(desired, name, switch))
+        self.release.iter().filter(move |name| !desired.serves(name, switch))
     }
 
     /// The gateways to take over although they are not ours, if they are still as shown.
@@ -147,11 +146,6 @@ pub fn shown(action: &Action) -> OrderedAction {
             revision: Some(to.revision.clone()),
         }),
     }
-}
-
-fn is_wanted(desired: &Desired, name: &GatewayName, switch: &str) -> bool {
-    let entry = desired.get(name.as_str());
-    entry.is_some_and(|entry| entry.gateway.serves(Some(switch)))
 }
 
 /// A restart whose kill is done is planned as a start of the same version.
