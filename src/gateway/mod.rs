@@ -5,6 +5,7 @@
 mod canonical;
 mod check;
 mod desired;
+mod document;
 mod domain;
 mod fields;
 mod finding;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use crate::settings::{AllowHooks, Settings};
 
 pub use desired::{Counts, Desired, Entries, Entry, EntryChange, Refused, RefusedNames};
+pub use document::{Document, ValueChange};
 pub use domain::{DomainName, RawDomains};
 pub use fields::{FieldChange, Fields, Span};
 pub(crate) use finding::shown;
