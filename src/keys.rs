@@ -24,6 +24,8 @@ pub(crate) const RECONCILE: &str = "trunkd:reconcile";
 pub(crate) const FORMS: &str = "trunkd:forms";
 /// ZSET: revision → when its form was last used, in Unix milliseconds.
 pub(crate) const FORMS_USED: &str = "trunkd:forms:used";
+/// STREAM: what happened, without secrets.
+pub(crate) const HISTORY: &str = "trunkd:history";
 /// HASH: switchname → whether it is connected.
 pub(crate) const SWITCHES: &str = "trunkd:switches";
 
@@ -98,6 +100,17 @@ pub(crate) fn removals(switch: &str) -> String {
     format!("trunkd:removals:{switch}")
 }
 
+/// STREAM: what happened to one gateway, with what an edit replaced.
+pub(crate) fn history_of(domain: &str, gateway: &str) -> String {
+    // A gateway's name has no slash.
+    format!("trunkd:history:{domain}/{gateway}")
+}
+
+/// STRING: a digest of the gateway's value when an edit of it was last recorded.
+pub(crate) fn recorded(domain: &str, gateway: &str) -> String {
+    format!("trunkd:recorded:{domain}/{gateway}")
+}
+
 /// HASH: gateway → its state on the switch.
 pub(crate) fn status(switch: &str) -> String {
     format!("trunkd:status:{switch}")
@@ -143,13 +156,24 @@ mod tests {
 
     #[test]
     fn our_own_keys_begin_with_the_prefix_that_settings_may_not_use() {
-        let own = [REVISION_KEY, FORMER_REVISION_KEYS, CONTROL, RECONCILE, FORMS, SWITCHES].map(str::to_owned);
+        let own = [
+            REVISION_KEY,
+            FORMER_REVISION_KEYS,
+            CONTROL,
+            RECONCILE,
+            FORMS,
+            HISTORY,
+            SWITCHES,
+        ]
+        .map(str::to_owned);
         let of_switch = [
             lease("fs1"),
             status("fs1"),
             meta("fs1"),
             marks("fs1"),
             seen("fs1", "uuid"),
+            history_of("acme", "gw1"),
+            recorded("acme", "gw1"),
         ];
         for key in own.into_iter().chain(of_switch) {
             assert!(key.starts_with(crate::settings::OWN_KEYS), "{key}");

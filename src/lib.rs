@@ -18,6 +18,7 @@ pub mod event_socket;
 pub mod files;
 pub mod gateway;
 pub mod health;
+pub mod history;
 pub mod http;
 pub mod ingest;
 pub mod keys;

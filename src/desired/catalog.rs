@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::LastGood;
 use super::counts::by_validity;
+use super::current::{Current, Good, Unavailable};
 use super::finding_log::log_changes;
 use super::last_good::refused;
 use super::read::{FULL_READ, READ, Raw, Wanted};
@@ -47,37 +48,6 @@ pub struct Catalog {
     good: Mutex<Option<Good>>,
     gauges: Mutex<GatewayGauges>,
 }
-
-#[derive(Clone)]
-struct Good {
-    /// What `desired` was built from.
-    domains: Arc<RawDomains>,
-    rules: Arc<Rules>,
-    desired: Arc<Desired>,
-    key: RevisionKey,
-    read: u64,
-    /// The invalidations that this reflects; `None` without tracking.
-    mark: Option<Mark>,
-    /// It comes from a server that is not a master, because nothing better is known.
-    is_doubtful: bool,
-    at: Timestamp,
-}
-
-/// The desired gateways, and how fresh they are.
-#[derive(Debug, Clone)]
-pub struct Current {
-    pub desired: Arc<Desired>,
-    pub key: RevisionKey,
-    /// Whether these are all gateways, or only those of the requested name.
-    pub is_whole: bool,
-    /// Set if Redis can't be read or is not a master: the time of this state, and the reason.
-    pub stale: Option<(Timestamp, StoreError)>,
-}
-
-/// Redis can't be read, and there is no last good state.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("no gateways are known: {0}")]
-pub struct Unavailable(#[from] StoreError);
 
 impl Catalog {
     /// A catalog that reads everything on each request and writes nothing.
@@ -155,6 +125,11 @@ impl Catalog {
         }
     }
 
+    /// What gateways are checked against.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
     /// Waits until something may have changed; without tracking, for the poll interval.
     pub async fn changed(&self) {
         match &self.tracking {
@@ -217,6 +192,7 @@ impl Catalog {
                 let desired = Desired::build(&raw.domains, &self.rules.load(), before.as_deref());
                 Ok(Current {
                     desired: Arc::new(desired),
+                    domains: Arc::new(raw.domains),
                     key,
                     is_whole: false,
                     stale: raw.doubt.map(|doubt| (Timestamp::now(), doubt)),
@@ -284,12 +260,7 @@ impl Catalog {
         let good = self.lock();
         let (good, tracking) = (good.as_ref()?, self.tracking.as_ref()?);
         good.mark.filter(|mark| tracking.is_newest(*mark))?;
-        Some(Current {
-            desired: good.desired.clone(),
-            key: good.key.clone(),
-            is_whole: true,
-            stale: None,
-        })
+        Some(good.current(None))
     }
 
     async fn read_some(
@@ -362,13 +333,13 @@ impl Catalog {
             rules,
             domains: Arc::new(domains),
             desired: desired.clone(),
-            key: key.clone(),
+            key,
             read,
             mark,
             is_doubtful: doubt.is_some(),
             at: Timestamp::now(),
         };
-        let stale = doubt.map(|doubt| (good.at, doubt));
+        let adopted = good.current(doubt.map(|doubt| (good.at, doubt)));
         let mut current = self.lock();
         let is_better = |known: &Good| known.read < read && (known.is_doubtful || !good.is_doubtful);
         if current.as_ref().is_none_or(is_better) {
@@ -386,12 +357,7 @@ impl Catalog {
                     .set(by_validity(&desired));
             }
         }
-        Current {
-            desired,
-            key,
-            is_whole: true,
-            stale,
-        }
+        adopted
     }
 
     /// Whether there is a state from a master.
@@ -404,15 +370,9 @@ impl Catalog {
             Some(good) => {
                 let age = Timestamp::now().duration_since(good.at).as_secs_f64();
                 ::metrics::gauge!(metrics::DESIRED_AGE_SECONDS).set(age);
-                let stale = Some((good.at, error));
-                Ok(Current {
-                    desired: good.desired.clone(),
-                    key: good.key.clone(),
-                    is_whole: true,
-                    stale,
-                })
+                Ok(good.current(Some((good.at, error))))
             }
-            None => Err(Unavailable(error)),
+            None => Err(error.into()),
         }
     }
 

@@ -5,12 +5,16 @@
 
 mod catalog;
 mod counts;
+mod current;
+mod edit;
 mod finding_log;
 mod last_good;
 mod read;
 mod restore;
 mod revision_key;
 
-pub use catalog::{Catalog, Current, Unavailable};
+pub use catalog::Catalog;
+pub use current::{Current, Unavailable};
+pub use edit::{Edit, Edited, Values};
 pub use last_good::{LastGood, LastGoodError, remove_leftovers};
 pub use restore::Missing;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::choices::{LogFormat, ReconcileMode};
 use super::model::{
-    GatewaySettings, HttpSettings, LogSettings, ReconcileSettings, RedisSettings, Settings, StatusSettings,
-    TemplateSettings,
+    ApiSettings, GatewaySettings, HistorySettings, HttpSettings, LogSettings, ReconcileSettings, RedisSettings,
+    Settings, StatusSettings, TemplateSettings,
 };
 use super::text;
 
@@ -16,12 +16,14 @@ impl Default for Settings {
         Settings {
             data_dir: PathBuf::from("data"),
             http: HttpSettings::default(),
+            api: ApiSettings::default(),
             redis: RedisSettings::default(),
             status: StatusSettings::default(),
             templates: TemplateSettings::default(),
             gateways: GatewaySettings::default(),
             switches: Vec::new(),
             reconcile: ReconcileSettings::default(),
+            history: HistorySettings::default(),
             log: LogSettings::default(),
             config_file: None,
         }
@@ -46,6 +48,28 @@ impl Default for HttpSettings {
             // On one thread, an answer and the proof that it is fresh wake nobody else: that is
             // faster than sharing them out (docs/benchmarks.md).
             workers: 1,
+        }
+    }
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        ApiSettings {
+            enabled: true,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8088)),
+            allow: text::loopback_networks(),
+            tls: None,
+            behind_proxy: false,
+            public_url: String::new(),
+        }
+    }
+}
+
+impl Default for HistorySettings {
+    fn default() -> Self {
+        HistorySettings {
+            max_entries: 100_000,
+            max_age: Duration::from_secs(90 * 24 * 3600),
         }
     }
 }

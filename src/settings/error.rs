@@ -80,6 +80,11 @@ pub enum SettingsError {
          listen on 127.0.0.1. If it is meant to be open, set `http.allow_open = true`"
     )]
     Open { listen: SocketAddr },
+    #[error(
+        "`api.listen` is {listen}, so passwords and tokens of people would cross the network unencrypted: set \
+         `api.tls`, or `api.behind_proxy = true` if a proxy in front does TLS, or listen on 127.0.0.1"
+    )]
+    PlainApi { listen: SocketAddr },
 }
 
 /// One of the ways to reach a Redis, for the error about two of them.

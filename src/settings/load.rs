@@ -49,6 +49,9 @@ impl Settings {
         if !figment.contains("http.allow") && !settings.http.is_loopback() {
             settings.http.allow = Vec::new();
         }
+        if !figment.contains("api.allow") && !settings.api.is_loopback() {
+            settings.api.allow = Vec::new();
+        }
         let origin = |key: &str| Origin::of(&figment, key);
         if let Some(file) = settings.config_file.clone() {
             paths::resolve(&mut settings, &file, &origin);
@@ -70,10 +73,12 @@ impl Settings {
     ///
     /// # Errors
     /// As [`Settings::validate_store`]; and `http.listen` beyond loopback with neither credentials
-    /// nor client certificates, unless `http.allow_open`.
+    /// nor client certificates, unless `http.allow_open`; and `api.listen` beyond loopback with
+    /// neither TLS nor a proxy.
     pub fn validate_for_serve(&self) -> Result<(), SettingsError> {
         validate::store(self)?;
-        validate::exposure(&self.http)
+        validate::exposure(&self.http)?;
+        validate::api_exposure(&self.api)
     }
 
     /// Settings that are allowed but risky, each with its fix. Logged once at start.

@@ -23,8 +23,9 @@ mod validate;
 pub use choices::{AllowHooks, LogFormat, ReconcileMode};
 pub use error::SettingsError;
 pub use model::{
-    GatewaySettings, HttpSettings, LogSettings, OWN_KEYS, ReconcileSettings, RedisSettings, RedisTlsSettings,
-    SentinelSettings, Settings, StatusSettings, SwitchSettings, TemplateSettings, TlsSettings,
+    ApiSettings, GatewaySettings, HistorySettings, HttpSettings, LogSettings, OWN_KEYS, ReconcileSettings,
+    RedisSettings, RedisTlsSettings, SentinelSettings, Settings, StatusSettings, SwitchSettings, TemplateSettings,
+    TlsSettings,
 };
 pub use origin::Origin;
 pub use sources::{Flags, Sources};

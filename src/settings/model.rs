@@ -26,6 +26,7 @@ pub struct Settings {
     /// `data` beside the settings file. `TRUNKD_DATA_DIR`.
     pub data_dir: PathBuf,
     pub http: HttpSettings,
+    pub api: ApiSettings,
     pub redis: RedisSettings,
     pub status: StatusSettings,
     pub templates: TemplateSettings,
@@ -36,6 +37,7 @@ pub struct Settings {
     #[serde(rename = "switch")]
     pub switches: Vec<SwitchSettings>,
     pub reconcile: ReconcileSettings,
+    pub history: HistorySettings,
     pub log: LogSettings,
     /// The file that was read, if any. Not a key.
     #[serde(skip)]
@@ -96,6 +98,45 @@ pub struct TlsSettings {
     /// Revocation lists of those authorities. Clients with a revoked certificate are refused.
     /// `TRUNKD_HTTP__TLS__CLIENT_CRL`.
     pub client_crl: Option<PathBuf>,
+}
+
+/// `[api]`: the operators' side. A listener of its own, so that people and FreeSWITCH never wait for
+/// each other.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiSettings {
+    /// Whether to listen at all. `TRUNKD_API__ENABLED`.
+    #[serde(deserialize_with = "text::one")]
+    pub enabled: bool,
+    /// Address and port to listen on; port 0 takes a free one. `TRUNKD_API__LISTEN`.
+    #[serde(deserialize_with = "text::one")]
+    pub listen: SocketAddr,
+    /// Networks that may connect; **empty: all**. If the key is not set, this is loopback for a
+    /// `listen` on loopback and empty otherwise. `TRUNKD_API__ALLOW`.
+    #[serde(deserialize_with = "text::list")]
+    pub allow: Vec<IpNet>,
+    /// HTTPS when set. `TRUNKD_API__TLS__CERT`, …
+    pub tls: Option<TlsSettings>,
+    /// A proxy in front does TLS and sets `Forwarded` or `X-Forwarded-*`, which are believed from
+    /// `allow` only. `TRUNKD_API__BEHIND_PROXY`.
+    #[serde(deserialize_with = "text::one")]
+    pub behind_proxy: bool,
+    /// The address that people see, as `https://trunks.example.net`. Empty: that of `listen`.
+    /// `TRUNKD_API__PUBLIC_URL`.
+    pub public_url: String,
+}
+
+/// `[history]`: how much of what happened is kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HistorySettings {
+    /// Entries, all gateways together. Of each gateway the last 200 are kept besides.
+    /// `TRUNKD_HISTORY__MAX_ENTRIES`.
+    #[serde(deserialize_with = "text::one")]
+    pub max_entries: usize,
+    /// Older entries are dropped. `TRUNKD_HISTORY__MAX_AGE`.
+    #[serde(deserialize_with = "text::one")]
+    pub max_age: Duration,
 }
 
 /// `[redis]`: which Redis, and where in it the gateways are.
@@ -270,6 +311,13 @@ impl HttpSettings {
     /// Whether a client must show a certificate.
     pub fn asks_client_certificate(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+    }
+}
+
+impl ApiSettings {
+    /// Whether only this machine can reach `listen`.
+    pub fn is_loopback(&self) -> bool {
+        self.listen.ip().to_canonical().is_loopback()
     }
 }
 

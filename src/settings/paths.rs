@@ -47,12 +47,14 @@ fn paths(settings: &mut Settings) -> Vec<(&'static str, &mut PathBuf)> {
     let Settings {
         data_dir,
         http,
+        api,
         redis,
         status: _,
         templates,
         gateways: _,
         switches,
         reconcile: _,
+        history: _,
         log: _,
         config_file: _,
     } = settings;
@@ -62,6 +64,7 @@ fn paths(settings: &mut Settings) -> Vec<(&'static str, &mut PathBuf)> {
     } = templates;
     let mut paths = vec![("data_dir", data_dir), ("templates.dir", dir)];
     paths.extend(http_paths(http));
+    paths.extend(api.tls.iter_mut().flat_map(|tls| tls_paths(API_TLS, tls)));
     paths.extend(redis_paths(redis));
     for switch in switches {
         let SwitchSettings {
@@ -76,23 +79,31 @@ fn paths(settings: &mut Settings) -> Vec<(&'static str, &mut PathBuf)> {
 }
 
 fn http_paths(http: &mut HttpSettings) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
-    let tls = http.tls.as_mut().map(|tls| {
-        let TlsSettings {
-            cert,
-            key,
-            client_ca,
-            client_crl,
-        } = tls;
-        let client_ca = client_ca.as_mut().map(|path| ("http.tls.client_ca", path));
-        let client_crl = client_crl.as_mut().map(|path| ("http.tls.client_crl", path));
-        [("http.tls.cert", cert), ("http.tls.key", key)]
-            .into_iter()
-            .chain(client_ca)
-            .chain(client_crl)
-    });
+    let tls = http.tls.iter_mut().flat_map(|tls| tls_paths(HTTP_TLS, tls));
     let credentials = http.credentials_file.as_mut();
     let credentials = credentials.map(|path| ("http.credentials_file", path));
-    credentials.into_iter().chain(tls.into_iter().flatten())
+    credentials.into_iter().chain(tls)
+}
+
+/// The keys of a listener's files: certificate, key, authorities, revocation lists.
+type TlsKeys = [&'static str; 4];
+const HTTP_TLS: TlsKeys = [
+    "http.tls.cert",
+    "http.tls.key",
+    "http.tls.client_ca",
+    "http.tls.client_crl",
+];
+const API_TLS: TlsKeys = ["api.tls.cert", "api.tls.key", "api.tls.client_ca", "api.tls.client_crl"];
+
+fn tls_paths(keys: TlsKeys, tls: &mut TlsSettings) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
+    let TlsSettings {
+        cert,
+        key,
+        client_ca,
+        client_crl,
+    } = tls;
+    let paths = [Some(cert), Some(key), client_ca.as_mut(), client_crl.as_mut()];
+    keys.into_iter().zip(paths).filter_map(|(key, path)| Some((key, path?)))
 }
 
 fn redis_paths(redis: &mut RedisSettings) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {

@@ -22,7 +22,9 @@ const FOREIGN: [&str; 4] = ["TRUNKD_SERVICE_", "TRUNKD_PORT", "TRUNKD_TEST_", "T
 
 /// Keys whose variable may hold a TOML list or table. Any other variable is taken literally, so
 /// that a password may begin with a bracket.
-const STRUCTURED: [&str; 9] = [
+const STRUCTURED: [&str; 11] = [
+    "api.allow",
+    "api.tls",
     "gateways.allow_hooks",
     "http.credentials",
     "http.allow",

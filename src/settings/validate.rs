@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{SettingsError, WayToRedis};
-use super::model::{HttpSettings, OWN_KEYS, RedisSettings, SentinelSettings, Settings};
+use super::model::{ApiSettings, HttpSettings, OWN_KEYS, RedisSettings, SentinelSettings, Settings};
 use super::origin::Origin;
 
 /// Checks ranges, and values that contradict each other.
@@ -62,6 +62,7 @@ pub(super) fn values(settings: &Settings, origin: &dyn Fn(&str) -> Origin) -> Re
         );
     }
 
+    check_api(settings, &invalid)?;
     check_redis(settings, &invalid)?;
     check_status(settings, &invalid)?;
     for (key, value) in [
@@ -82,6 +83,26 @@ pub(super) fn values(settings: &Settings, origin: &dyn Fn(&str) -> Origin) -> Re
 }
 
 type Refuse<'a> = dyn Fn(&str, String) -> Result<(), SettingsError> + 'a;
+
+fn check_api(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsError> {
+    let (api, history) = (&settings.api, &settings.history);
+    let url = api.public_url.as_str();
+    let host = url.strip_prefix("https://").or(url.strip_prefix("http://"));
+    if !url.is_empty() && host.is_none_or(|host| host.is_empty() || host.contains(['/', '?', '#', ' ', '@'])) {
+        let problem = "write scheme and host, with the port if it is not the usual one: \"https://trunks.example.net\"";
+        return invalid("api.public_url", problem.to_owned());
+    }
+    if !(1000..=10_000_000).contains(&history.max_entries) {
+        return invalid("history.max_entries", "write a number from 1000 to 10000000".to_owned());
+    }
+    if history.max_age < Duration::from_secs(3600) || history.max_age > Duration::from_secs(3660 * 24 * 3600) {
+        return invalid(
+            "history.max_age",
+            "write a time from \"1h\" to \"10y\"; \"90d\" is usual".to_owned(),
+        );
+    }
+    Ok(())
+}
 
 fn check_redis(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsError> {
     let redis = &settings.redis;
@@ -285,6 +306,13 @@ pub(super) fn store(settings: &Settings) -> Result<(), SettingsError> {
 pub(super) fn exposure(http: &HttpSettings) -> Result<(), SettingsError> {
     if is_unguarded(http) && !http.allow_open {
         return Err(SettingsError::Open { listen: http.listen });
+    }
+    Ok(())
+}
+
+pub(super) fn api_exposure(api: &ApiSettings) -> Result<(), SettingsError> {
+    if api.enabled && !api.is_loopback() && api.tls.is_none() && !api.behind_proxy {
+        return Err(SettingsError::PlainApi { listen: api.listen });
     }
     Ok(())
 }

@@ -1,0 +1,181 @@
+//! Writes gateways: compares with what was read, writes, and records who did it, in one step.
+
+use std::fmt;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::gateway::{DomainName, GatewayName};
+use crate::history::{Entry, History, RECORD_LUA};
+use crate::keys;
+use crate::redis::StoreError;
+
+/// Limit of one write. A person waits longer than FreeSWITCH.
+const EDIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A change of one field of a domain.
+pub struct Edit {
+    pub gateway: GatewayName,
+    /// What the change was made from: the stored bytes, or `None` if there was no such field.
+    pub before: Option<Vec<u8>>,
+    /// What is stored from now on; `None` deletes the field.
+    pub after: Option<Vec<u8>>,
+    pub entry: Entry,
+}
+
+impl fmt::Debug for Edit {
+    /// Values hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edit")
+            .field("gateway", &self.gateway)
+            .field("entry", &self.entry)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How an edit ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edited {
+    /// The ids of the entries in the history.
+    Done(Vec<String>),
+    /// Nothing was written: another value stands there now.
+    Conflict,
+    /// Nothing was written: the domain's key is of this type, and no hash.
+    WrongType(String),
+}
+
+/// What an edit replaced, and by what. Kept in the gateway's own stream, for a revert.
+#[derive(Serialize, Deserialize)]
+pub struct Values {
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+/// Fields per item in `ARGV` of both scripts.
+const WRITE: &str = "
+local hash, stream = KEYS[1], KEYS[2]
+local kind = redis.call('TYPE', hash).ok
+if kind ~= 'none' and kind ~= 'hash' then return {'type', kind} end
+local count = tonumber(ARGV[1])
+local function item(i)
+  local at = 5 + i * 7
+  return {
+    field = ARGV[at],
+    before = ARGV[at + 1] == '1' and ARGV[at + 2],
+    after = ARGV[at + 3] == '1' and ARGV[at + 4],
+    entry = ARGV[at + 5],
+    details = ARGV[at + 6],
+    of_gateway = KEYS[3 + i * 2],
+    recorded = KEYS[4 + i * 2],
+  }
+end
+local function record_item(one, digest)
+  redis.call('SET', one.recorded, digest, 'PX', ARGV[3])
+  return record(stream, one.of_gateway, one.entry, one.details, ARGV[2], ARGV[3], ARGV[4])
+end
+local function digest(value) return value and redis.sha1hex(value) or '-' end
+local done = {'ok'}
+";
+
+impl History {
+    /// Writes all of these fields of a domain, or none.
+    ///
+    /// # Errors
+    /// [`StoreError`]. Then nothing was written, unless the connection broke before the answer.
+    pub async fn edit(&self, domain: &DomainName, edits: &[Edit]) -> Result<Edited, StoreError> {
+        static EDIT: LazyLock<redis::Script> = LazyLock::new(|| {
+            redis::Script::new(&format!(
+                "{RECORD_LUA}{WRITE}
+                 for i = 0, count - 1 do
+                   local one = item(i)
+                   if redis.call('HGET', hash, one.field) ~= one.before then return {{'conflict'}} end
+                 end
+                 for i = 0, count - 1 do
+                   local one = item(i)
+                   if one.after then redis.call('HSET', hash, one.field, one.after) else redis.call('HDEL', hash, one.field) end
+                   done[#done + 1] = record_item(one, digest(one.after))
+                 end
+                 return done"
+            ))
+        });
+        self.run("edit", &EDIT, domain, edits).await
+    }
+
+    /// Records edits that were made past trunkd. Each is recorded once, by whichever trunkd notices
+    /// it first; one that is no longer current is left to the next look.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn record_noticed(&self, domain: &DomainName, edits: &[Edit]) -> Result<Edited, StoreError> {
+        static NOTICE: LazyLock<redis::Script> = LazyLock::new(|| {
+            redis::Script::new(&format!(
+                "{RECORD_LUA}{WRITE}
+                 for i = 0, count - 1 do
+                   local one = item(i)
+                   local known = digest(one.after)
+                   if redis.call('HGET', hash, one.field) == one.after and redis.call('GET', one.recorded) ~= known then
+                     done[#done + 1] = record_item(one, known)
+                   end
+                 end
+                 return done"
+            ))
+        });
+        self.run("record edits", &NOTICE, domain, edits).await
+    }
+
+    async fn run(
+        &self,
+        operation: &'static str,
+        script: &redis::Script,
+        domain: &DomainName,
+        edits: &[Edit],
+    ) -> Result<Edited, StoreError> {
+        let mut call = script.prepare_invoke();
+        call.key(self.store().gateway_keys().key(domain)).key(keys::HISTORY);
+        call.arg(edits.len());
+        for (at, edit) in edits.iter().enumerate() {
+            let prepared = self.prepare(&edit.entry);
+            if at == 0 {
+                call.arg(prepared.entries)
+                    .arg(prepared.age_ms)
+                    .arg(prepared.per_gateway);
+            }
+            call.key(&prepared.of_gateway)
+                .key(keys::recorded(domain.text(), edit.gateway.as_str()));
+            call.arg(edit.gateway.as_str());
+            for value in [&edit.before, &edit.after] {
+                call.arg(u8::from(value.is_some()))
+                    .arg(value.as_deref().unwrap_or_default());
+            }
+            call.arg(&prepared.entry).arg(Values::of(edit).to_json());
+        }
+        let answer: Vec<String> = self
+            .store()
+            .write(operation, EDIT_TIMEOUT, async |connection| {
+                call.invoke_async(connection).await
+            })
+            .await?;
+        let mut answer = answer.into_iter();
+        Ok(match answer.next().as_deref() {
+            Some("ok") => Edited::Done(answer.collect()),
+            Some("type") => Edited::WrongType(answer.next().unwrap_or_default()),
+            _ => Edited::Conflict,
+        })
+    }
+}
+
+impl Values {
+    fn of(edit: &Edit) -> Self {
+        // A value that isn't UTF-8 can't be written back from JSON, so it isn't kept.
+        let text = |value: &Option<Vec<u8>>| value.as_ref().and_then(|value| String::from_utf8(value.clone()).ok());
+        Self {
+            before: text(&edit.before),
+            after: text(&edit.after),
+        }
+    }
+
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}

@@ -1,0 +1,43 @@
+//! What happened: edits, outages, actions, holds, sign-ins. Kept in Redis streams, bounded by count
+//! and by age.
+//!
+//! Records, and reads back. Decides nothing.
+
+mod entry;
+mod read;
+mod record;
+
+pub use entry::{Access, EditKind, Entry, Event};
+pub use read::{HistoryPage, HistoryQuery, Kind};
+pub use record::{Prepared, RECORD_LUA};
+
+use std::time::Duration;
+
+use crate::redis::Store;
+use crate::settings::HistorySettings;
+
+/// The record in Redis. Cheap to clone.
+#[derive(Clone)]
+pub struct History {
+    store: Store,
+    limits: Limits,
+}
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub entries: usize,
+    pub age: Duration,
+}
+
+impl History {
+    pub fn new(store: Store, settings: &HistorySettings) -> Self {
+        Self {
+            store,
+            limits: Limits {
+                entries: settings.max_entries,
+                age: settings.max_age,
+            },
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Reads the history, newest first.
+
+use jiff::Timestamp;
+
+use super::{Entry, Event, History};
+use crate::keys;
+use crate::redis::{Store, StoreError};
+
+/// Entries per command.
+const STEP: usize = 500;
+/// Entries that one page looks at. A filter that matches less often gets an empty page with a
+/// cursor.
+const MAX_LOOKED_AT: usize = 20_000;
+
+/// The kind of an entry, as a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Edit,
+    Outage,
+    Recovered,
+    Reveal,
+    Access,
+    Pause,
+    Resume,
+    Apply,
+    Hold,
+    Release,
+}
+
+/// Which entries to read.
+#[derive(Debug, Clone, Default)]
+pub struct HistoryQuery {
+    pub domain: Option<String>,
+    /// With `domain`: only this gateway. Its last 200 entries are found at once.
+    pub gateway: Option<String>,
+    pub switch: Option<String>,
+    pub who: Option<String>,
+    pub kinds: Vec<Kind>,
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    /// Only entries before this id.
+    pub before: Option<String>,
+    pub limit: usize,
+}
+
+/// Entries, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct HistoryPage {
+    pub entries: Vec<Entry>,
+    /// Where the next page begins ([`HistoryQuery::before`]); `None` if this is the last.
+    pub next: Option<String>,
+}
+
+type Raw = Vec<(String, Vec<(String, String)>)>;
+
+impl Event {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Edit { .. } => Kind::Edit,
+            Self::Outage { .. } => Kind::Outage,
+            Self::Recovered { .. } => Kind::Recovered,
+            Self::Reveal { .. } => Kind::Reveal,
+            Self::Access { .. } => Kind::Access,
+            Self::Pause => Kind::Pause,
+            Self::Resume => Kind::Resume,
+            Self::Apply { .. } => Kind::Apply,
+            Self::Hold { .. } => Kind::Hold,
+            Self::Release => Kind::Release,
+        }
+    }
+}
+
+impl HistoryQuery {
+    fn selects(&self, entry: &Entry) -> bool {
+        let is = |wanted: &Option<String>, value: Option<&String>| wanted.is_none() || wanted.as_ref() == value;
+        is(&self.domain, entry.domain.as_ref())
+            && is(&self.gateway, entry.gateway.as_ref())
+            && is(&self.switch, entry.switch.as_ref())
+            && is(&self.who, Some(&entry.who))
+            && (self.kinds.is_empty() || self.kinds.contains(&entry.event.kind()))
+            && self.since.is_none_or(|since| entry.at >= since)
+            && self.until.is_none_or(|until| entry.at <= until)
+    }
+
+    fn key(&self) -> String {
+        match (&self.domain, &self.gateway) {
+            (Some(domain), Some(gateway)) => keys::history_of(domain, gateway),
+            _ => keys::HISTORY.to_owned(),
+        }
+    }
+}
+
+impl History {
+    /// A page of the entries that `sees` lets through.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn read(&self, query: &HistoryQuery, sees: impl Fn(&Entry) -> bool) -> Result<HistoryPage, StoreError> {
+        let key = query.key();
+        let mut page = HistoryPage::default();
+        let mut before = query.before.clone();
+        let mut looked_at = 0;
+        loop {
+            let some = self.store.read_stream(&key, before.as_deref()).await?;
+            let is_last = some.len() < STEP;
+            for (id, fields) in some {
+                let Some(entry) = entry(&id, &fields) else { continue };
+                if query.since.is_some_and(|since| entry.at < since) {
+                    return Ok(page);
+                }
+                if query.selects(&entry) && sees(&entry) {
+                    if page.entries.len() == query.limit {
+                        page.next = page.entries.last().map(|last| last.id.clone());
+                        return Ok(page);
+                    }
+                    page.entries.push(entry);
+                }
+                before = Some(id);
+                looked_at += 1;
+            }
+            if is_last {
+                return Ok(page);
+            }
+            if looked_at >= MAX_LOOKED_AT {
+                page.next = before;
+                return Ok(page);
+            }
+        }
+    }
+
+    /// One entry, if it is still there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn entry(&self, id: &str) -> Result<Option<Entry>, StoreError> {
+        let found = self.store.read_entry(keys::HISTORY, id).await?;
+        Ok(found.iter().find_map(|(id, fields)| entry(id, fields)))
+    }
+
+    /// The details of a gateway's entry, if they are still there: what [`RECORD_LUA`] got.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// [`RECORD_LUA`]: super::RECORD_LUA
+    pub async fn details(&self, domain: &str, gateway: &str, id: &str) -> Result<Option<String>, StoreError> {
+        let found = self.store.read_entry(&keys::history_of(domain, gateway), id).await?;
+        let mut fields = found.into_iter().flat_map(|(_, fields)| fields);
+        Ok(fields.find(|(name, _)| name == "details").map(|(_, details)| details))
+    }
+}
+
+impl Store {
+    async fn read_stream(&self, key: &str, before: Option<&str>) -> Result<Raw, StoreError> {
+        let end = before.map_or_else(|| "+".to_owned(), |id| format!("({id}"));
+        self.read("read history", self.timeout(), async |connection| {
+            redis::cmd("XREVRANGE")
+                .arg(key)
+                .arg(end)
+                .arg("-")
+                .arg("COUNT")
+                .arg(STEP)
+                .query_async(connection)
+                .await
+        })
+        .await
+    }
+
+    async fn read_entry(&self, key: &str, id: &str) -> Result<Raw, StoreError> {
+        self.read("read history", self.timeout(), async |connection| {
+            redis::cmd("XRANGE")
+                .arg(key)
+                .arg(id)
+                .arg(id)
+                .query_async(connection)
+                .await
+        })
+        .await
+    }
+}
+
+/// `None` for an entry of a version that this one doesn't know.
+fn entry(id: &str, fields: &[(String, String)]) -> Option<Entry> {
+    let (_, text) = fields.iter().find(|(name, _)| name == "entry")?;
+    let mut entry: Entry = serde_json::from_str(text).ok()?;
+    id.clone_into(&mut entry.id);
+    Some(entry)
+}

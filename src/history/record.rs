@@ -1,0 +1,74 @@
+//! Records entries. Scripts of other rooms include [`RECORD_LUA`], so that an edit and its entry are
+//! written in one step.
+
+use std::sync::LazyLock;
+
+use super::{Entry, History};
+use crate::keys;
+use crate::redis::{Store, StoreError};
+
+/// Entries that are kept for each gateway, whatever happens to others.
+const PER_GATEWAY: usize = 200;
+
+/// Defines `record(stream, of_gateway, entry, details, entries, age_ms)`. `of_gateway` and `details`
+/// may be ''. Returns the entry's id. `details`, which may hold secrets, goes to the gateway's own
+/// stream only.
+pub const RECORD_LUA: &str = include_str!("record.lua");
+
+/// An entry that is ready for [`RECORD_LUA`].
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The entry as JSON.
+    pub entry: String,
+    /// The stream of the entry's gateway, or empty.
+    pub of_gateway: String,
+    pub entries: usize,
+    pub age_ms: u128,
+    pub per_gateway: usize,
+}
+
+impl History {
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Prepares an entry for a script that records it.
+    pub fn prepare(&self, entry: &Entry) -> Prepared {
+        let of_gateway = match (&entry.domain, &entry.gateway) {
+            (Some(domain), Some(gateway)) => keys::history_of(domain, gateway),
+            _ => String::new(),
+        };
+        Prepared {
+            entry: serde_json::to_string(entry).unwrap_or_default(),
+            of_gateway,
+            entries: self.limits.entries,
+            age_ms: self.limits.age.as_millis(),
+            per_gateway: PER_GATEWAY,
+        }
+    }
+
+    /// Records an entry and returns its id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn record(&self, entry: &Entry) -> Result<String, StoreError> {
+        static RECORD: LazyLock<redis::Script> = LazyLock::new(|| {
+            redis::Script::new(&format!(
+                "{RECORD_LUA}
+                 return record(KEYS[1], KEYS[2], ARGV[1], '', ARGV[2], ARGV[3], ARGV[4])"
+            ))
+        });
+        let prepared = self.prepare(entry);
+        let mut call = RECORD.key(keys::HISTORY);
+        call.key(&prepared.of_gateway)
+            .arg(&prepared.entry)
+            .arg(prepared.entries)
+            .arg(prepared.age_ms)
+            .arg(prepared.per_gateway);
+        self.store
+            .write("record history", self.store.timeout(), async |connection| {
+                call.invoke_async(connection).await
+            })
+            .await
+    }
+}
