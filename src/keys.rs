@@ -29,6 +29,13 @@ pub(crate) const HISTORY: &str = "trunkd:history";
 /// HASH: switchname → whether it is connected.
 pub(crate) const SWITCHES: &str = "trunkd:switches";
 
+/// HASH: name → role, domains and password hash of a person.
+pub(crate) const USERS: &str = "trunkd:users";
+/// HASH: SHA-256 of a token's secret → its name, role and domains.
+pub(crate) const TOKENS: &str = "trunkd:tokens";
+/// STRING: SHA-256 of the one-time code that makes the first admin. Expires.
+pub(crate) const SETUP: &str = "trunkd:setup";
+
 impl GatewayKeys {
     /// The part before the domain: everything up to the pattern's first special character.
     pub(crate) fn prefix(&self) -> &str {
@@ -132,6 +139,21 @@ pub(crate) fn seen(switch: &str, core_uuid: &str) -> String {
     format!("trunkd:seen:{switch}:{core_uuid}")
 }
 
+/// STRING: whose session it is, by the SHA-256 of its cookie. Expires.
+pub(crate) fn session(cookie_hash: &str) -> String {
+    format!("trunkd:session:{cookie_hash}")
+}
+
+/// HASH: failed sign-ins of one user name. Expires.
+pub(crate) fn sign_ins_of_name(name: &str) -> String {
+    format!("trunkd:sign-ins:name:{name}")
+}
+
+/// HASH: failed sign-ins from one address. Expires.
+pub(crate) fn sign_ins_of_address(address: &str) -> String {
+    format!("trunkd:sign-ins:address:{address}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +186,9 @@ mod tests {
             FORMS,
             HISTORY,
             SWITCHES,
+            USERS,
+            TOKENS,
+            SETUP,
         ]
         .map(str::to_owned);
         let of_switch = [
@@ -175,7 +200,12 @@ mod tests {
             history_of("acme", "gw1"),
             recorded("acme", "gw1"),
         ];
-        for key in own.into_iter().chain(of_switch) {
+        let of_people = [
+            session("5e88"),
+            sign_ins_of_name("alice"),
+            sign_ins_of_address("192.0.2.1"),
+        ];
+        for key in own.into_iter().chain(of_switch).chain(of_people) {
             assert!(key.starts_with(crate::settings::OWN_KEYS), "{key}");
         }
     }

@@ -6,6 +6,7 @@
 //! each room holds and never holds; `tests/layering.rs` reads the `use crate::` lines and fails if
 //! one points upward.
 
+pub mod access;
 mod all_cores;
 pub mod app;
 pub mod backoff;

@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::redis_clock::script_with_now;
 use crate::keys;
-use crate::redis::{Store, StoreError};
+use crate::redis::{Store, StoreError, script_with_now};
 
 /// The fields of a gateway: `param.realm` → value, secrets as digests.
 pub type Form = BTreeMap<String, String>;

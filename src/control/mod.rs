@@ -8,7 +8,6 @@ mod fields;
 mod forms;
 mod lease;
 mod orders;
-mod redis_clock;
 mod removals;
 mod reports;
 

@@ -4,9 +4,8 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::redis_clock::{script_with_now, since_epoch};
 use crate::keys;
-use crate::redis::{Store, StoreError};
+use crate::redis::{Store, StoreError, script_with_now, since_epoch};
 
 /// A gateway, and how long ago it was removed, by Redis's clock.
 pub type Removal = (String, Duration);

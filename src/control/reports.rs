@@ -11,9 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::conflict::{Conflict, known_conflicts};
-use super::redis_clock::{script_with_now, since_epoch};
 use crate::keys;
-use crate::redis::{Store, StoreError};
+use crate::redis::{Store, StoreError, script_with_now, since_epoch};
 use crate::shown::shown;
 
 /// The report of one trunkd about one switch.

@@ -3,6 +3,7 @@
 //! Knows nothing of gateways or switches, and no key names but those in the advice about keys of a
 //! wrong type.
 
+mod clock;
 mod error;
 mod failures;
 mod hash_reader;
@@ -27,6 +28,7 @@ use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind, Value
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+pub(crate) use clock::{script_with_now, since_epoch};
 pub use error::{Cause, StoreError};
 pub(crate) use hash_reader::HashConnection;
 pub(crate) use link::Link;

@@ -21,7 +21,7 @@ const SCAN_COUNT: usize = 1_000;
 const MAX_NAMED: usize = 3;
 
 /// Key (or prefix, if it ends with ':'), its type, and what happens when it is deleted.
-const OWN_KEYS: [(&str, &str, &str); 14] = [
+const OWN_KEYS: [(&str, &str, &str); 19] = [
     (keys::REVISION_KEY, "string", "trunkd writes back the key that it knows"),
     (
         keys::FORMER_REVISION_KEYS,
@@ -37,6 +37,19 @@ const OWN_KEYS: [(&str, &str, &str); 14] = [
     (keys::FORMS, "hash", "trunkd writes it again"),
     (keys::FORMS_USED, "zset", "trunkd writes it again"),
     (keys::SWITCHES, "hash", "trunkd writes it again"),
+    (
+        keys::USERS,
+        "hash",
+        "every user in it is lost; make them again with `trunkd user add`",
+    ),
+    (
+        keys::TOKENS,
+        "hash",
+        "every token in it is lost; make new ones with `trunkd token create`",
+    ),
+    (keys::SETUP, "string", "a restart of trunkd makes a new setup code"),
+    ("trunkd:session:", "string", "its user signs in again"),
+    ("trunkd:sign-ins:", "hash", "failed sign-ins in it are forgotten"),
     ("trunkd:lease:", "string", "the lease of the switch is taken again"),
     (
         "trunkd:order:",
