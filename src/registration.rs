@@ -125,7 +125,7 @@ pub fn is_usable(state: &State, ping: Option<&PingStatus>, pinged: Pinged, befor
 }
 
 /// The gateway's calls since it was started (FACTS 41).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Calls {
     #[serde(rename = "in")]
     pub inbound: u64,

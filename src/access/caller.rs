@@ -69,15 +69,21 @@ impl Caller {
     }
 
     /// # Errors
-    /// [`Forbidden`], unless he is an operator or admin of this domain.
-    pub fn may_edit(&self, domain: &str) -> Result<(), Forbidden> {
-        self.requires(Role::Operator)?;
+    /// [`Forbidden::Domain`], if the domain is not one of his. Whether it exists he doesn't learn.
+    pub fn check_sees(&self, domain: &str) -> Result<(), Forbidden> {
         match self.sees(domain) {
             true => Ok(()),
             false => Err(Forbidden::Domain {
                 domain: domain.to_owned(),
             }),
         }
+    }
+
+    /// # Errors
+    /// [`Forbidden`], unless he is an operator or admin of this domain.
+    pub fn may_edit(&self, domain: &str) -> Result<(), Forbidden> {
+        self.requires(Role::Operator)?;
+        self.check_sees(domain)
     }
 }
 

@@ -8,23 +8,32 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::gateway::{GatewayName, ProfileName, shown};
 
 /// Something on a switch that an operator must fix. `Display` is one line with the fix.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "conflict", rename_all = "snake_case")]
 pub enum Conflict {
     /// Gateways are wanted in a profile that the switch doesn't run.
     ProfileNotRunning {
+        #[schema(value_type = String)]
         profile: ProfileName,
+        #[schema(value_type = Vec<String>)]
         gateways: BTreeSet<GatewayName>,
     },
     /// The switch runs a gateway of a wanted name, in `profile`, that carries no revision.
     NotOurs {
+        #[schema(value_type = String)]
         gateway: GatewayName,
+        #[schema(value_type = String)]
         profile: ProfileName,
         /// The domain that wants the name.
         domain: String,
     },
     /// A second gateway of the name is in `profile` (FACTS 18).
-    Ghost { gateway: GatewayName, profile: ProfileName },
+    Ghost {
+        #[schema(value_type = String)]
+        gateway: GatewayName,
+        #[schema(value_type = String)]
+        profile: ProfileName,
+    },
 }
 
 /// How many names a line repeats.

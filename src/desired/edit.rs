@@ -148,7 +148,9 @@ impl History {
                 call.arg(u8::from(value.is_some()))
                     .arg(value.as_deref().unwrap_or_default());
             }
-            call.arg(&prepared.entry).arg(Values::of(edit).to_json());
+            // Without details it can't be reverted.
+            let details = Values::of(edit).map(|values| serde_json::to_string(&values).unwrap_or_default());
+            call.arg(&prepared.entry).arg(details.unwrap_or_default());
         }
         let answer: Vec<String> = self
             .store()
@@ -166,16 +168,12 @@ impl History {
 }
 
 impl Values {
-    fn of(edit: &Edit) -> Self {
-        // A value that isn't UTF-8 can't be written back from JSON, so it isn't kept.
-        let text = |value: &Option<Vec<u8>>| value.as_ref().and_then(|value| String::from_utf8(value.clone()).ok());
-        Self {
-            before: text(&edit.before),
-            after: text(&edit.after),
-        }
-    }
-
-    fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+    /// `None` if a value is not UTF-8: it could not be written back from JSON.
+    fn of(edit: &Edit) -> Option<Self> {
+        let text = |value: &Option<Vec<u8>>| value.clone().map(String::from_utf8).transpose().ok();
+        Some(Self {
+            before: text(&edit.before)?,
+            after: text(&edit.after)?,
+        })
     }
 }

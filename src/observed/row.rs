@@ -61,13 +61,14 @@ pub struct Row {
 
 /// A challenge that FreeSWITCH did not answer, because its sender is not one of the gateway's hosts
 /// (FACTS 45).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Challenge {
     /// The sender's address, if an event has it; FreeSWITCH 1.11 does not send it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub realm: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
 }
 

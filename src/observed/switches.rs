@@ -23,8 +23,11 @@ impl Store {
             .collect())
     }
 
-    /// Every switch that Redis knows, with its rows.
-    pub async fn read_switches(&self) -> Result<Vec<(String, SwitchState, HashMap<String, Row>)>, StoreError> {
+    /// Every switch that Redis knows, with its rows, or only that of one gateway.
+    pub async fn read_switches(
+        &self,
+        gateway: Option<&str>,
+    ) -> Result<Vec<(String, SwitchState, HashMap<String, Row>)>, StoreError> {
         let read = self
             .read("read switches", WRITE_TIMEOUT, async |connection| {
                 let states: Pairs = redis::cmd("HGETALL")
@@ -33,9 +36,17 @@ impl Store {
                     .await?;
                 let mut read = Vec::with_capacity(states.len());
                 for (name, state) in texts(states) {
-                    let mut rows = redis::cmd("HGETALL");
-                    rows.arg(keys::status(&name));
-                    read.push((name, state, rows.query_async::<Pairs>(connection).await?));
+                    let key = keys::status(&name);
+                    let rows: Pairs = match gateway {
+                        None => redis::cmd("HGETALL").arg(key).query_async(connection).await?,
+                        Some(gateway) => {
+                            let mut row = redis::cmd("HGET");
+                            row.arg(key).arg(gateway);
+                            let row: Option<Vec<u8>> = row.query_async(connection).await?;
+                            row.map(|row| (gateway.as_bytes().to_vec(), row)).into_iter().collect()
+                        }
+                    };
+                    read.push((name, state, rows));
                 }
                 Ok(read)
             })

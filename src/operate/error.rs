@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::gateways::{GatewayDetail, ProblemField};
+use crate::access::{AccessError, Forbidden};
 use crate::desired::{LastGoodError, Unavailable};
-use crate::gateway::NameError;
+use crate::gateway::{NameError, ValueChange};
 use crate::redis::StoreError;
 use crate::settings::{Settings, SettingsError};
 use crate::shown::shown;
@@ -58,6 +60,48 @@ pub enum OperateError {
         shown(domain)
     )]
     WrongType { domain: String, kind: String },
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// Redis refused a write, or is away. Nothing was written, unless the connection broke before the
+    /// answer.
+    #[error("nothing was written: {0}")]
+    Writing(StoreError),
+    #[error("there is no domain \"{}\"", shown(.0))]
+    NoSuchDomain(String),
+    #[error("the domain \"{}\" has no gateway \"{}\"", shown(domain), shown(gateway))]
+    NoSuchGateway { domain: String, gateway: String },
+    #[error("the domain has a gateway \"{}\" already: choose another name", shown(.0))]
+    NameTaken(String),
+    #[error("the gateway \"{}\" is not served: see its findings", shown(.0))]
+    NotServed(String),
+    #[error("the value of gateway \"{}\" is no JSON object: replace it whole", shown(.0))]
+    NotAnObject(String),
+    #[error("the gateway \"{}\" has no secret \"{}\"", shown(gateway), shown(secret))]
+    NoSecret { gateway: String, secret: String },
+    /// Another version stands there than the one that the write is for.
+    #[error("the gateway is not what it was: read it again, and decide whether the change still makes sense")]
+    Precondition {
+        /// As it is now; `None` if it is gone.
+        now: Option<Box<GatewayDetail>>,
+    },
+    #[error("FreeSWITCH would refuse this gateway")]
+    Refused(Vec<ProblemField>),
+    #[error("there is no entry \"{}\" in the history", shown(.0))]
+    NoSuchEntry(String),
+    #[error("this can't be undone: {0}")]
+    CannotRevert(&'static str),
+    /// The gateway was edited after the entry that is to be undone.
+    #[error("the gateway was edited since: look at both differences, and force it if it is still right")]
+    EditedSince {
+        /// What was changed since.
+        since: Vec<ValueChange>,
+        /// What the revert would change.
+        revert: Vec<ValueChange>,
+    },
+    #[error("others write the gateway \"{}\" all the time: try again", shown(.0))]
+    Contended(String),
 }
 
 impl OperateError {
@@ -84,6 +128,14 @@ impl OperateError {
     /// For `map_err` of errors of Redis.
     pub(super) fn at(settings: &Settings) -> impl Fn(StoreError) -> Self + Copy + '_ {
         move |error| Self::unreadable(settings, error)
+    }
+
+    /// For `map_err` of errors of a write.
+    pub(super) fn writing(settings: &Settings) -> impl Fn(StoreError) -> Self + Copy + '_ {
+        move |error| match error {
+            StoreError::Timeout { .. } => Self::unreadable(settings, error),
+            error => Self::Writing(error),
+        }
     }
 
     pub(super) fn unavailable(settings: &Settings) -> impl Fn(Unavailable) -> Self + Copy + '_ {

@@ -1,18 +1,25 @@
-//! What a person or a program can ask of trunkd: the status, the plan, orders, pauses, checks, a restore.
-//! The only door for the command line.
+//! What a person or a program can ask of trunkd: gateways, the status, the plan, orders, pauses, checks,
+//! a restore. The only door for the command line and the API.
 //!
 //! Answers with data, never with text that somebody else must parse. No HTTP, no terminal.
 
 pub mod check;
 mod error;
+pub mod gateways;
 pub mod order;
+mod past;
 pub mod pause;
 pub mod plan;
 pub mod restore;
+
+mod service;
 pub mod sources;
 pub mod status;
 
 pub use error::OperateError;
+pub use service::Service;
+
+pub use crate::access::Caller;
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -54,7 +54,7 @@ impl OrderOutcome {
 pub async fn check_served(settings: &Settings, store: &Store, work: &[&SwitchPlan]) -> Result<(), OperateError> {
     let start = Instant::now();
     loop {
-        let switches = store.read_switches().await.map_err(OperateError::at(settings))?;
+        let switches = store.read_switches(None).await.map_err(OperateError::at(settings))?;
         let now = Timestamp::now();
         let is_served = |state: &SwitchState| is_watched(state, now);
         // The switch need not be connected to release what is held.

@@ -11,4 +11,5 @@ mod templates;
 pub use crate::gateway::{KeyError, RevisionKey, revision};
 pub use blocks::Text;
 pub use document::{Document, GatewayQuery, NOT_FOUND, Query};
+pub use render::masked_gateway;
 pub use templates::{TemplateError, TemplateWarning, Templates};

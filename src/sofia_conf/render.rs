@@ -6,13 +6,32 @@ use quick_xml::events::{BytesEnd, BytesStart, Event};
 use quick_xml::name::QName;
 
 use super::escape::escape;
-use crate::gateway::{Direction, Gateway, REVISION_VARIABLE, RevisionKey, revision};
+use crate::gateway::{Direction, Gateway, REVISION_VARIABLE, RevisionKey, params, revision};
 
 /// Most tags are shorter.
 const TAG_BYTES: usize = 256;
 
 /// Appends the `<gateway>` element, one tag per line, each line indented by `indent`.
 pub(super) fn write_gateway(out: &mut Vec<u8>, gateway: &Gateway, key: &RevisionKey, indent: &str) {
+    write_with_revision(out, gateway, &revision(gateway, key), indent);
+}
+
+/// The `<gateway>` element for people: secrets are replaced by asterisks.
+pub fn masked_gateway(gateway: &Gateway, key: &RevisionKey) -> String {
+    let shown = |(name, value)| match params::param(name).is_some_and(|spec| spec.secret) {
+        true => (name, "********"),
+        false => (name, value),
+    };
+    let masked = Gateway {
+        params: gateway.params.iter().map(shown).collect(),
+        ..gateway.clone()
+    };
+    let mut out = Vec::new();
+    write_with_revision(&mut out, &masked, &revision(gateway, key), "");
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn write_with_revision(out: &mut Vec<u8>, gateway: &Gateway, revision: &str, indent: &str) {
     // One buffer for all tags: each of its own would be allocated and grown anew.
     let mut tag = BytesStart::from_content(String::with_capacity(TAG_BYTES), 0);
     set(&mut tag, "gateway", [attribute("name", gateway.name.as_str())]);
@@ -23,9 +42,8 @@ pub(super) fn write_gateway(out: &mut Vec<u8>, gateway: &Gateway, key: &Revision
     }
     set(&mut tag, "variables", []);
     write_line(out, indent, "  ", Event::Start(tag.borrow()));
-    let revision = revision(gateway, key);
     // FreeSWITCH reports an inbound variable (FACTS 26), and it stays out of outbound calls.
-    let revision = (REVISION_VARIABLE, revision.as_str(), Direction::Inbound);
+    let revision = (REVISION_VARIABLE, revision, Direction::Inbound);
     let all = gateway.variables.iter().map(|v| (v.name, v.value, v.direction));
     for (name, value, direction) in all.chain([revision]) {
         set(

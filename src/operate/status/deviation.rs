@@ -8,7 +8,7 @@ use crate::control::Conflict;
 use crate::gateway::ProfileName;
 
 /// `Display` is what a person reads.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Deviation {
     /// The switch can't be reached, and this is its last known state.
@@ -30,6 +30,7 @@ pub enum Deviation {
         conflict: Conflict,
     },
     ProfileNotRunning {
+        #[schema(value_type = String)]
         profile: ProfileName,
     },
     /// It is desired, but not on the switch.
@@ -49,7 +50,7 @@ pub enum Deviation {
 }
 
 /// What keeps a change from being made.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "blocked_by", rename_all = "snake_case")]
 pub enum Blocker {
     /// No trunkd is connected to the switch.

@@ -24,7 +24,7 @@ use crate::desired::{Catalog, Current, LastGood, LastGoodError};
 use crate::event_socket::{self, GatewayStatus, Session};
 use crate::gateway::{self, Desired};
 use crate::observed::{Row, SwitchState};
-use crate::reconcile::wants;
+use crate::reconcile::{want, wants};
 use crate::redis::{Store, StoreError};
 use crate::settings::{Settings, SwitchSettings};
 use view::View;
@@ -78,11 +78,35 @@ impl StatusSource {
         Ok((source, unchecked))
     }
 
+    /// For a trunkd that serves: it has these open already.
+    pub(in crate::operate) fn new(settings: Settings, store: Store, catalog: Arc<Catalog>) -> Self {
+        Self {
+            settings,
+            store,
+            catalog,
+            no_last_good: None,
+        }
+    }
+
+    /// One gateway on every switch.
+    ///
+    /// # Errors
+    /// Redis can't be read.
+    pub(in crate::operate) async fn of_gateway(
+        &self,
+        current: &Current,
+        gateway: &str,
+    ) -> Result<Vec<Switch>, OperateError> {
+        let observed = self.observed(Some(gateway)).await;
+        let observed = observed.map_err(OperateError::at(&self.settings))?;
+        Ok(self.redis_switches(current, observed, Some(gateway)))
+    }
+
     /// # Errors
     /// Redis can't be read, and there is no last good state.
     pub async fn read(&self) -> Result<Status, OperateError> {
         // In parallel, so that a Redis that hangs costs one limit.
-        let (current, observed) = tokio::join!(self.catalog.all(), self.observed());
+        let (current, observed) = tokio::join!(self.catalog.all(), self.observed(None));
         let current = current.map_err(|error| {
             let error = OperateError::unreadable(&self.settings, error);
             match &self.no_last_good {
@@ -103,10 +127,11 @@ impl StatusSource {
         Ok(status)
     }
 
-    async fn observed(&self) -> Result<Observed, StoreError> {
+    /// With the rows of all gateways, or only of one.
+    async fn observed(&self, gateway: Option<&str>) -> Result<Observed, StoreError> {
         let store = &self.store;
         let (switches, has_key, control, reports) = tokio::try_join!(
-            store.read_switches(),
+            store.read_switches(gateway),
             store.has_key(),
             store.read_control(),
             store.read_reports()
@@ -120,6 +145,19 @@ impl StatusSource {
     }
 
     fn redis_status(&self, current: &Current, observed: Observed, down: Option<RedisDown>) -> Status {
+        let switches = self.redis_switches(current, observed, None);
+        let known: BTreeSet<_> = switches.iter().map(|switch| switch.name.clone()).collect();
+        Status {
+            well: false,
+            redis_down: down,
+            on_no_switch: unplaced(&current.desired, &known),
+            switches,
+            findings: current.desired.findings().to_vec(),
+        }
+    }
+
+    /// Every switch that Redis or the settings know, with all gateways or only one.
+    fn redis_switches(&self, current: &Current, observed: Observed, gateway: Option<&str>) -> Vec<Switch> {
         let now = Timestamp::now();
         let Observed {
             mut switches,
@@ -131,26 +169,24 @@ impl StatusSource {
         let ours = self.settings.switches.iter().map(|switch| &switch.name);
         let silent = ours.filter(|name| !reported.contains(*name));
         switches.extend(silent.map(|name| (name.clone(), SwitchState::default(), HashMap::new())));
-        let known: BTreeSet<_> = switches.iter().map(|(name, ..)| name.clone()).collect();
         let switches = switches.into_iter().map(|(name, state, rows)| {
             let view = View {
                 watched: is_watched(&state, now),
                 asked: false,
                 paused: control.is_paused(&name),
                 report: reports.remove(&name),
-                wants: wants(&current.desired, &current.key, &name),
+                wants: match gateway {
+                    None => wants(&current.desired, &current.key, &name),
+                    Some(gateway) => want(&current.desired, &current.key, &name, gateway)
+                        .into_iter()
+                        .collect(),
+                },
                 has_key,
                 desired: &current.desired,
             };
             view.switch(name, state, rows)
         });
-        Status {
-            well: false,
-            redis_down: down,
-            switches: switches.collect(),
-            on_no_switch: unplaced(&current.desired, &known),
-            findings: current.desired.findings().to_vec(),
-        }
+        switches.collect()
     }
 
     async fn switches_status(&self, current: &Current, down: RedisDown) -> Status {

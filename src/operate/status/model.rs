@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::deviation::Deviation;
 use crate::control::Conflict;
@@ -65,7 +66,7 @@ pub struct Counts {
 }
 
 /// The condition of a gateway, worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Condition {
     Down,
@@ -79,7 +80,8 @@ pub enum Condition {
 }
 
 /// All keys are always present; `null` means unknown.
-#[derive(Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ObservedGateway)]
 pub struct Gateway {
     pub name: String,
     /// `null` if it is not desired.
@@ -88,14 +90,22 @@ pub struct Gateway {
     /// Whether it needs attention: down, missing, trying, or not what Redis wants.
     pub failing: bool,
     pub profile: Option<String>,
+    /// FreeSWITCH's word: `REGED`, `FAIL_WAIT`, `NOREG`, …
+    #[schema(value_type = Option<String>)]
     pub state: Option<State>,
+    /// `UP`, `DOWN` or `INVALID`.
+    #[schema(value_type = Option<String>)]
     pub ping: Option<PingStatus>,
+    /// The SIP status of the last registration.
     pub status: Option<String>,
     pub phrase: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub since: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub seen: Option<Timestamp>,
     pub stale: Option<bool>,
     pub usable: Option<bool>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub usable_since: Option<Timestamp>,
     pub reason: Option<String>,
     pub ping_every: Option<u32>,
@@ -103,6 +113,7 @@ pub struct Gateway {
     pub ping_stuck: bool,
     pub calls: Option<Calls>,
     pub challenge: Option<Challenge>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub retry_at: Option<Timestamp>,
     /// Of the value in Redis; `null` if it is not desired, or refused.
     pub desired_revision: Option<String>,

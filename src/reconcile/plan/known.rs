@@ -117,5 +117,13 @@ pub fn wants(desired: &Desired, key: &RevisionKey, switch: &str) -> BTreeMap<Gat
         .collect()
 }
 
+/// The gateway of this name, if `switch` is to run it.
+pub fn want(desired: &Desired, key: &RevisionKey, switch: &str, gateway: &str) -> Option<(GatewayName, Want)> {
+    let entry = desired
+        .get(gateway)
+        .filter(|entry| entry.gateway.serves(Some(switch)))?;
+    Some((entry.gateway.name.clone(), Want::of(&entry.gateway, key)))
+}
+
 #[cfg(test)]
 mod tests;

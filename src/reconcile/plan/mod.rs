@@ -14,7 +14,7 @@ pub use assess::{Assessment, Exempt};
 pub use decision::{Authority, Decision, DecisionInput};
 pub use diff::{Action, Actual, Differences, Have, Plan, Want};
 pub use guard::{Held, Hold, HoldReason, Limits, Verdict, Weight, judge, weigh};
-pub use known::{Known, Listed, wants};
+pub use known::{Known, Listed, want, wants};
 pub use ordered::shown as shown_change;
 pub use ordered::{Ordered, Progress};
 pub use text::{FieldChange, MASK, differing_fields, form, plan_text};

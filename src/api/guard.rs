@@ -1,0 +1,166 @@
+//! Who may call: networks, tokens, sessions; and that a browser's writes come from our own pages.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::middleware::Next;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use std::future::{Ready, ready};
+
+use super::problem::Problem;
+use crate::access::Caller;
+use crate::http::AllowList;
+use crate::operate::Service;
+use crate::settings::ApiSettings;
+
+/// The cookie of a session.
+pub(super) const COOKIE: &str = "trunkd_session";
+
+/// What the guard works with.
+pub(super) struct Guard {
+    allow: AllowList,
+    behind_proxy: bool,
+    /// Scheme and host as people see them; `None`: as the request says.
+    public_url: Option<String>,
+    is_tls: bool,
+}
+
+/// Who calls. Taken by every handler that needs to know.
+pub(super) struct SignedIn(pub(super) Caller);
+
+impl Guard {
+    pub(super) fn new(settings: &ApiSettings) -> Self {
+        Self {
+            allow: AllowList::new(settings.allow.iter().copied()),
+            behind_proxy: settings.behind_proxy,
+            public_url: (!settings.public_url.is_empty()).then(|| settings.public_url.clone()),
+            is_tls: settings.tls.is_some(),
+        }
+    }
+
+    /// The client's address: that of the socket, or what a proxy says.
+    pub(super) fn peer(&self, request: &HttpRequest) -> Option<IpAddr> {
+        let socket = request.peer_addr()?.ip();
+        if !self.behind_proxy {
+            return Some(socket);
+        }
+        let info = request.connection_info();
+        let said = info.realip_remote_addr().and_then(|said| said.parse().ok());
+        Some(said.unwrap_or(socket))
+    }
+
+    /// Scheme, host and port of this request, as a browser writes them in `Origin`.
+    pub(super) fn origin(&self, request: &HttpRequest) -> String {
+        if let Some(url) = &self.public_url {
+            return url.clone();
+        }
+        let host = |request: &HttpRequest| {
+            let host = request.headers().get(header::HOST);
+            host.and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned()
+        };
+        if self.behind_proxy {
+            let info = request.connection_info();
+            return format!("{}://{}", info.scheme(), info.host());
+        }
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", host(request))
+    }
+
+    /// Whether cookies may only be sent over TLS.
+    pub(super) fn is_secure(&self, request: &HttpRequest) -> bool {
+        self.origin(request).starts_with("https://")
+    }
+
+    /// Whether a browser sends this request from one of our own pages.
+    fn is_same_origin(&self, request: &HttpRequest) -> bool {
+        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        match (header("sec-fetch-site"), header("origin")) {
+            (Some(site), _) => site == "same-origin",
+            (None, Some(origin)) => origin == self.origin(request),
+            (None, None) => false,
+        }
+    }
+}
+
+/// Refuses clients of networks that `api.allow` doesn't name.
+pub(super) async fn check_network(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    let is_allowed = guard(request.request()).is_some_and(|guard| peer.is_some_and(|peer| guard.allow.permits(peer)));
+    match is_allowed {
+        true => next.call(request).await,
+        false => Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "network_not_allowed",
+            "your address is in no network that api.allow names",
+        )
+        .into()),
+    }
+}
+
+/// Finds out who calls. Everything behind this needs a token or a session.
+pub(super) async fn authenticate(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let caller = caller(request.request()).await?;
+    request.extensions_mut().insert(caller);
+    next.call(request).await
+}
+
+async fn caller(request: &HttpRequest) -> Result<Caller, Problem> {
+    let service = request
+        .app_data::<web::Data<Service>>()
+        .ok_or_else(|| Problem::unauthorized("not ready"))?;
+    let access = service.access();
+    let store = |error| Problem::from(crate::operate::OperateError::Store(error));
+    if let Some(value) = request.headers().get(header::AUTHORIZATION) {
+        let token = value.to_str().ok().and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        });
+        let found = match token {
+            Some(token) => access.by_token(token).await.map_err(store)?,
+            None => None,
+        };
+        return found.ok_or_else(|| {
+            Problem::unauthorized("the token is unknown, expired or revoked: make another with `trunkd token create`")
+        });
+    }
+    let Some(cookie) = request.cookie(COOKIE) else {
+        return Err(Problem::unauthorized(
+            "sign in at POST /api/v1/session, or send `Authorization: Bearer` with a token of `trunkd token create`",
+        ));
+    };
+    let found = access.by_session(cookie.value()).await.map_err(store)?;
+    let caller = found.ok_or_else(|| Problem::unauthorized("the session has ended: sign in again"))?;
+    let is_write = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if is_write && !guard(request).is_some_and(|guard| guard.is_same_origin(request)) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "cross_site",
+            "this did not come from a page of trunkd: programs use a token instead of a cookie; behind a proxy set \
+             api.public_url",
+        ));
+    }
+    Ok(caller)
+}
+
+pub(super) fn guard(request: &HttpRequest) -> Option<&Arc<Guard>> {
+    request.app_data::<web::Data<Arc<Guard>>>().map(|guard| guard.get_ref())
+}
+
+impl FromRequest for SignedIn {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let caller = request.extensions().get::<Caller>().cloned();
+        ready(caller.map(Self).ok_or_else(|| Problem::unauthorized("sign in first")))
+    }
+}

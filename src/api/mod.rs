@@ -1,0 +1,17 @@
+//! The operators' REST API. Thin: it parses a request, calls `operate`, and writes the answer.
+//!
+//! Never holds decisions or Redis. Every error is a problem document (RFC 9457).
+
+mod body;
+mod gateways;
+mod guard;
+mod history;
+mod openapi;
+mod people;
+mod problem;
+mod server;
+mod session;
+mod switches;
+
+pub use openapi::document;
+pub use server::{Api, ApiError};

@@ -1,0 +1,203 @@
+//! Errors as problem documents (RFC 9457).
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::{AccessError, Forbidden};
+use crate::operate::OperateError;
+use crate::operate::gateways::{GatewayDetail, ProblemField};
+
+/// How long a client should wait before it asks again, if Redis is away.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// A problem document: what went wrong, and what to do about it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// A short text for the status.
+    pub title: Cow<'static, str>,
+    /// A word for programs, such as `no_such_gateway`.
+    pub reason: &'static str,
+    /// What happened, for people.
+    pub detail: String,
+    /// Each problem of what was sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ProblemError>,
+    /// With status 412: the gateway as it is now, or `null` if it is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current: Option<Option<Box<GatewayDetail>>>,
+    #[serde(skip)]
+    retry_after: Option<Duration>,
+}
+
+/// A problem at one place of what was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ProblemError {
+    /// A JSON pointer into the body, or the name of a parameter; empty for the whole.
+    pub pointer: String,
+    pub reason: String,
+    pub fix: String,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, reason: &'static str, detail: impl fmt::Display) -> Self {
+        Self {
+            status: status.as_u16(),
+            title: status.canonical_reason().unwrap_or_default().into(),
+            reason,
+            detail: detail.to_string(),
+            errors: Vec::new(),
+            current: None,
+            retry_after: None,
+        }
+    }
+
+    /// What was sent makes no sense.
+    pub(super) fn bad_request(pointer: impl Into<String>, reason: impl Into<String>, fix: impl Into<String>) -> Self {
+        let reason = reason.into();
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, "bad_request", &reason);
+        problem.errors.push(ProblemError {
+            pointer: pointer.into(),
+            reason,
+            fix: fix.into(),
+        });
+        problem
+    }
+
+    pub(super) fn unauthorized(detail: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", detail)
+    }
+
+    fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    fn of_access(error: &AccessError) -> Self {
+        let (status, reason) = match error {
+            AccessError::Store(_) => {
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "redis_unavailable", error).retry_after(RETRY_AFTER);
+            }
+            AccessError::TooMany { retry_after } => {
+                return Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", error).retry_after(*retry_after);
+            }
+            AccessError::Busy => {
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error).retry_after(Duration::from_secs(1));
+            }
+            AccessError::WrongCredentials => (StatusCode::UNAUTHORIZED, "wrong_credentials"),
+            AccessError::WrongSetupCode => (StatusCode::UNAUTHORIZED, "wrong_setup_code"),
+            AccessError::UnknownUser(_) => (StatusCode::NOT_FOUND, "no_such_user"),
+            AccessError::UnknownToken(_) => (StatusCode::NOT_FOUND, "no_such_token"),
+            AccessError::UserExists(_) | AccessError::TokenExists(_) => (StatusCode::CONFLICT, "name_taken"),
+            AccessError::LastAdmin(_) => (StatusCode::CONFLICT, "last_admin"),
+            AccessError::UserChanged(_) => (StatusCode::CONFLICT, "changed_meanwhile"),
+            AccessError::Full { .. } => (StatusCode::CONFLICT, "full"),
+            AccessError::BadName(_)
+            | AccessError::PasswordTooShort { .. }
+            | AccessError::PasswordTooLong { .. }
+            | AccessError::AdminOfSomeDomains
+            | AccessError::NoDomains => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+            AccessError::Hash(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        };
+        Self::new(status, reason, error)
+    }
+}
+
+impl From<OperateError> for Problem {
+    fn from(error: OperateError) -> Self {
+        let (status, reason) = match &error {
+            OperateError::Forbidden(Forbidden::Role { .. }) => (StatusCode::FORBIDDEN, "role_too_low"),
+            OperateError::Forbidden(Forbidden::Domain { .. }) => (StatusCode::FORBIDDEN, "domain_not_yours"),
+            OperateError::Access(error) => return Self::of_access(error),
+            OperateError::NoSuchDomain(_) | OperateError::UnknownDomain(_) => {
+                (StatusCode::NOT_FOUND, "no_such_domain")
+            }
+            OperateError::NoSuchGateway { .. } | OperateError::UnknownGateway(_) => {
+                (StatusCode::NOT_FOUND, "no_such_gateway")
+            }
+            OperateError::NoSecret { .. } => (StatusCode::NOT_FOUND, "no_such_secret"),
+            OperateError::NotServed(_) => (StatusCode::NOT_FOUND, "not_served"),
+            OperateError::NoSuchEntry(_) => (StatusCode::NOT_FOUND, "no_such_entry"),
+            OperateError::UnknownSwitch { .. } | OperateError::NoSwitch => (StatusCode::NOT_FOUND, "no_such_switch"),
+            OperateError::NameTaken(_) => (StatusCode::CONFLICT, "name_taken"),
+            OperateError::NotAnObject(_) => (StatusCode::CONFLICT, "not_an_object"),
+            OperateError::EditedSince { .. } => (StatusCode::CONFLICT, "edited_since"),
+            OperateError::CannotRevert(_) => (StatusCode::CONFLICT, "cannot_revert"),
+            OperateError::Contended(_) => (StatusCode::CONFLICT, "contended"),
+            OperateError::WrongType { .. } => (StatusCode::CONFLICT, "wrong_type"),
+            OperateError::ModeOff => (StatusCode::CONFLICT, "mode_off"),
+            OperateError::NoneServes => (StatusCode::CONFLICT, "none_serves"),
+            OperateError::NotConnected(_) => (StatusCode::CONFLICT, "switch_not_connected"),
+            OperateError::NoLastGood(_) | OperateError::LastGood(_) => (StatusCode::CONFLICT, "no_last_good_state"),
+            OperateError::Precondition { .. } => (StatusCode::PRECONDITION_FAILED, "changed_meanwhile"),
+            OperateError::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+            OperateError::Unreadable { .. } | OperateError::Store(_) => {
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "redis_unavailable", error).retry_after(RETRY_AFTER);
+            }
+            OperateError::Writing(_) => {
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "redis_refused", error).retry_after(RETRY_AFTER);
+            }
+            OperateError::Settings(_) | OperateError::Templates(_) | OperateError::DefaultProfile(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "settings")
+            }
+        };
+        let mut problem = Self::new(status, reason, &error);
+        match error {
+            OperateError::Refused(problems) => problem.errors = problems.into_iter().map(ProblemError::from).collect(),
+            OperateError::Precondition { now } => problem.current = Some(now),
+            _ => {}
+        }
+        problem
+    }
+}
+
+impl From<ProblemField> for ProblemError {
+    fn from(problem: ProblemField) -> Self {
+        let ProblemField {
+            severity: _,
+            pointer,
+            reason,
+            fix,
+        } = problem;
+        Self { pointer, reason, fix }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
+        if let Some(after) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, after.as_millis().div_ceil(1000).to_string()));
+        }
+        if self.status == StatusCode::UNAUTHORIZED.as_u16() {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"trunkd\""));
+        }
+        if let Some(etag) = self
+            .current
+            .as_ref()
+            .and_then(|now| now.as_ref()?.etag.as_ref())
+        {
+            response.insert_header((header::ETAG, format!("\"{}\"", etag.as_str())));
+        }
+        response.json(self)
+    }
+}

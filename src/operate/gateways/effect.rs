@@ -1,0 +1,200 @@
+//! What the switches do about an edit: before it is made, and while it takes effect.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+use utoipa::ToSchema;
+
+use super::super::OperateError;
+use super::super::service::Service;
+use super::super::status::{Blocker, Condition, Deviation, Gateway as Observed, Switch};
+use super::GatewayRef;
+use crate::desired::Current;
+use crate::gateway::{Gateway, revision};
+use crate::registration::State;
+
+/// How often Redis is asked for the state while somebody waits for an effect.
+const POLL: Duration = Duration::from_millis(100);
+
+/// What an edit does on one switch.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Effect {
+    pub switch: String,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// The gateway's state on the switch.
+    #[schema(value_type = Option<String>)]
+    pub state: Option<State>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The switch does what Redis says.
+    Applied,
+    /// The switch has the new version, and it doesn't work: `403 Forbidden`; or an action failed.
+    Failed { reason: String },
+    /// An operator must approve it first.
+    Held { reason: String },
+    /// It has not taken effect yet.
+    Pending { reason: String },
+    /// The switch neither had the gateway nor gets it.
+    NotForThisSwitch,
+    /// In a dry run: the switch would start it.
+    WouldStart,
+    /// In a dry run: the switch would stop it and start it with the new value. Calls stay up; new ones
+    /// fail for a few seconds.
+    WouldRestart,
+    /// In a dry run: the switch would stop it.
+    WouldStop,
+    /// In a dry run: nothing would change on the switch.
+    WouldStay,
+}
+
+impl Outcome {
+    /// Whether waiting longer can change it.
+    fn is_final(&self) -> bool {
+        !matches!(self, Self::Pending { .. })
+    }
+}
+
+impl Service {
+    /// Waits until every switch did what Redis says, or can't, or time is up.
+    pub(super) async fn wait_for_effect(&self, of: &GatewayRef, limit: Duration) -> Result<Vec<Effect>, OperateError> {
+        let deadline = Instant::now() + limit;
+        let mut had: BTreeSet<String> = BTreeSet::new();
+        loop {
+            let current = self
+                .catalog
+                .all()
+                .await
+                .map_err(OperateError::unavailable(&self.settings))?;
+            let switches = self.status.of_gateway(&current, of.name.as_str()).await?;
+            for switch in &switches {
+                if !switch.gateways.is_empty() {
+                    had.insert(switch.name.clone());
+                }
+            }
+            let effect: Vec<_> = switches
+                .into_iter()
+                .map(|switch| {
+                    let had = had.contains(&switch.name);
+                    effect(switch, had)
+                })
+                .collect();
+            if effect.iter().all(|effect| effect.outcome.is_final()) || Instant::now() >= deadline {
+                return Ok(effect);
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// What each switch would do if the gateway became `after`.
+    pub(super) async fn predict(
+        &self,
+        current: &Current,
+        of: &GatewayRef,
+        after: Option<&Gateway>,
+        is_deleted: bool,
+    ) -> Result<Vec<Effect>, OperateError> {
+        let before = current.desired.get(of.name.as_str());
+        let is_other = before.is_some_and(|entry| *entry.gateway.domain < **of.domain.text());
+        let switches = self.status.of_gateway(current, of.name.as_str()).await?;
+        let predicted = switches.into_iter().map(|switch| {
+            let now = before.filter(|entry| entry.gateway.serves(Some(&switch.name)));
+            let then = after.filter(|gateway| gateway.enabled && gateway.serves(Some(&switch.name)));
+            let is_refused = after.is_none() && !is_deleted;
+            let outcome = match (now, then) {
+                // An earlier domain has the name, or a refused value changes nothing.
+                _ if is_other || is_refused => Outcome::WouldStay,
+                (None, None) => Outcome::NotForThisSwitch,
+                (None, Some(_)) => Outcome::WouldStart,
+                (Some(_), None) => match switch.removals_left {
+                    Some(0) => Outcome::Held {
+                        reason: "as many gateways were removed from this switch lately as may be without approval"
+                            .to_owned(),
+                    },
+                    _ => Outcome::WouldStop,
+                },
+                (Some(now), Some(then)) => match revision(&now.gateway, &current.key) == revision(then, &current.key) {
+                    true => Outcome::WouldStay,
+                    false => Outcome::WouldRestart,
+                },
+            };
+            Effect {
+                outcome,
+                state: switch.gateways.first().and_then(|gateway| gateway.state.clone()),
+                switch: switch.name,
+            }
+        });
+        Ok(predicted.collect())
+    }
+}
+
+fn effect(switch: Switch, had: bool) -> Effect {
+    let gateway = switch.gateways.first();
+    let outcome = match gateway {
+        None if had => Outcome::Applied,
+        None => Outcome::NotForThisSwitch,
+        Some(gateway) => outcome(gateway),
+    };
+    Effect {
+        outcome,
+        state: gateway.and_then(|gateway| gateway.state.clone()),
+        switch: switch.name,
+    }
+}
+
+fn outcome(gateway: &Observed) -> Outcome {
+    let pending = |reason: String| Outcome::Pending { reason };
+    match &gateway.deviation {
+        Some(Deviation::ActionFailed { problem }) => {
+            return Outcome::Failed {
+                reason: problem.clone(),
+            };
+        }
+        Some(
+            Deviation::Missing {
+                blocker: Some(Blocker::Held { held }),
+            }
+            | Deviation::Outdated {
+                blocker: Blocker::Held { held },
+            }
+            | Deviation::Unwanted {
+                blocker: Blocker::Held { held },
+            },
+        ) => return Outcome::Held { reason: held.clone() },
+        Some(Deviation::NewValueRefused { problem } | Deviation::Kept { problem }) => {
+            return Outcome::Failed {
+                reason: problem.clone(),
+            };
+        }
+        // It was there before, and trunkd leaves it alone.
+        Some(Deviation::NotOurs) => return Outcome::NotForThisSwitch,
+        Some(deviation) => return pending(deviation.to_string()),
+        None => {}
+    }
+    match gateway.condition {
+        Condition::Up => Outcome::Applied,
+        Condition::Unknown if gateway.observed_revision.is_some() => Outcome::Applied,
+        Condition::Down => Outcome::Failed {
+            reason: down_reason(gateway),
+        },
+        Condition::Trying => pending("registering".to_owned()),
+        Condition::Unknown | Condition::Missing => pending("not on the switch yet".to_owned()),
+    }
+}
+
+/// In the carrier's words, if it said any.
+fn down_reason(gateway: &Observed) -> String {
+    let said = gateway.reason.clone().or_else(|| {
+        let status = gateway.status.as_ref()?;
+        Some(match &gateway.phrase {
+            Some(phrase) => format!("{status} {phrase}"),
+            None => status.clone(),
+        })
+    });
+    said.unwrap_or_else(|| "it is down".to_owned())
+}

@@ -1,0 +1,467 @@
+//! Writes one gateway: checks it, compares with what was read, writes, and records who did it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::super::past::difference;
+use super::super::service::Service;
+use super::super::{Caller, OperateError};
+use super::detail::{ProblemField, stored};
+use super::effect::Effect;
+use super::{ETag, GatewayDetail, GatewayRef, Precondition};
+use crate::desired::{Current, Edit, Edited, Values};
+use crate::gateway::{Document, GatewayName, Parsed, Severity, ValueChange};
+use crate::history::{EditKind, Entry, Event};
+use crate::redis::StoreError;
+
+/// Writes without a condition that lose against another writer are tried this often.
+const ATTEMPTS: usize = 8;
+
+/// What to write.
+#[derive(Clone)]
+pub enum Body {
+    /// The whole value. Secrets that it doesn't mention stay.
+    Replace(Document),
+    /// A JSON Merge Patch (RFC 7396) of the value.
+    Merge(Document),
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct WriteOptions {
+    pub precondition: Precondition,
+    /// Only say what would happen.
+    pub dry_run: bool,
+    /// Write it even if FreeSWITCH would refuse it.
+    pub force: bool,
+    /// Wait this long for the effect on the switches.
+    pub wait: Option<Duration>,
+}
+
+/// A write that took place, or would.
+#[derive(Debug)]
+pub struct Written {
+    /// The gateway as it is now, or would be. `None` if it was deleted.
+    pub gateway: Option<GatewayDetail>,
+    /// There was none before.
+    pub is_new: bool,
+    pub changes: Vec<ValueChange>,
+    /// Its entry in the history. `None` if nothing changed.
+    pub history: Option<String>,
+    /// What each switch does about it. Empty if nobody waited for that.
+    pub effect: Vec<Effect>,
+}
+
+/// A change that is ready to be written.
+struct Draft {
+    before: Option<Vec<u8>>,
+    after: Option<Vec<u8>>,
+    parsed: Option<Parsed>,
+    changes: Vec<ValueChange>,
+    /// The entry of the history that it undoes.
+    reverts: Option<String>,
+}
+
+impl Service {
+    /// Creates, replaces or patches a gateway.
+    ///
+    /// # Errors
+    /// The caller may not edit the domain; [`OperateError::Precondition`] if another value stands there;
+    /// [`OperateError::Refused`] if FreeSWITCH would refuse it; Redis can't be written.
+    pub async fn write_gateway(
+        &self,
+        caller: &Caller,
+        of: &GatewayRef,
+        body: &Body,
+        options: &WriteOptions,
+    ) -> Result<Written, OperateError> {
+        let kind = |draft: &Draft| match draft.before {
+            Some(_) => EditKind::Change,
+            None => EditKind::Create,
+        };
+        let draft = |current: &Current| {
+            let before = stored(current, of);
+            let known = before.and_then(|value| Document::parse(value).ok());
+            let after = match body {
+                Body::Replace(value) => {
+                    let mut value = value.clone();
+                    value.keep_secrets(&known.clone().unwrap_or_else(Document::empty));
+                    value
+                }
+                Body::Merge(patch) => {
+                    let mut value = match (before, &known) {
+                        (None, _) => return Err(Self::missing(current, of)),
+                        (Some(_), None) => return Err(OperateError::NotAnObject(of.name.to_string())),
+                        (Some(_), Some(known)) => known.clone(),
+                    };
+                    value.merge(patch);
+                    value
+                }
+            };
+            self.draft(of, before, known.as_ref(), Some(&after), options)
+        };
+        self.write(caller, of, options, draft, kind).await
+    }
+
+    /// Deletes a gateway.
+    ///
+    /// # Errors
+    /// As [`Service::write_gateway`].
+    pub async fn delete_gateway(
+        &self,
+        caller: &Caller,
+        of: &GatewayRef,
+        options: &WriteOptions,
+    ) -> Result<Written, OperateError> {
+        let draft = |current: &Current| {
+            let before = stored(current, of).ok_or_else(|| Self::missing(current, of))?;
+            let known = Document::parse(before).ok();
+            self.draft(of, Some(before), known.as_ref(), None, options)
+        };
+        self.write(caller, of, options, draft, |_| EditKind::Delete).await
+    }
+
+    /// Copies a gateway, with its secrets, to a new name in its domain. The copy is disabled.
+    ///
+    /// # Errors
+    /// As [`Service::write_gateway`]; [`OperateError::NameTaken`].
+    pub async fn copy_gateway(
+        &self,
+        caller: &Caller,
+        of: &GatewayRef,
+        to: &GatewayName,
+        options: &WriteOptions,
+    ) -> Result<Written, OperateError> {
+        let copy = GatewayRef {
+            domain: of.domain.clone(),
+            name: to.clone(),
+        };
+        let draft = |current: &Current| {
+            let original = stored(current, of).ok_or_else(|| Self::missing(current, of))?;
+            if stored(current, &copy).is_some() {
+                return Err(OperateError::NameTaken(to.to_string()));
+            }
+            let mut value = Document::parse(original).map_err(|_| OperateError::NotAnObject(of.name.to_string()))?;
+            value.set("enabled", &false.into());
+            self.draft(&copy, None, None, Some(&value), options)
+        };
+        self.write(caller, &copy, options, draft, |_| EditKind::Copy).await
+    }
+
+    /// Writes what `draft` makes of the current state. If another writer was faster, it is made again,
+    /// unless the write has a condition on the version.
+    async fn write(
+        &self,
+        caller: &Caller,
+        of: &GatewayRef,
+        options: &WriteOptions,
+        draft: impl Fn(&Current) -> Result<Draft, OperateError>,
+        kind: impl Fn(&Draft) -> EditKind,
+    ) -> Result<Written, OperateError> {
+        caller.may_edit(of.domain.text())?;
+        for _ in 0..ATTEMPTS {
+            let current = self.writable().await?;
+            self.check_precondition(&current, of, options).await?;
+            let draft = draft(&current)?;
+            if options.dry_run || draft.before == draft.after {
+                return self.would_be(&current, of, draft, options).await;
+            }
+            let mut entry = entry(caller, of, kind(&draft), draft.changes.clone());
+            if let Event::Edit { reverts, .. } = &mut entry.event {
+                reverts.clone_from(&draft.reverts);
+            }
+            let edit = Edit {
+                gateway: of.name.clone(),
+                before: draft.before.clone(),
+                after: draft.after.clone(),
+                entry,
+            };
+            match self
+                .history
+                .edit(&of.domain, &[edit])
+                .await
+                .map_err(OperateError::writing(&self.settings))?
+            {
+                Edited::Done(ids) => {
+                    let mut written = self.written(of, draft, options).await?;
+                    written.history = ids.into_iter().next();
+                    return Ok(written);
+                }
+                Edited::Conflict => {}
+                Edited::WrongType(kind) => {
+                    let domain = of.domain.to_string();
+                    return Err(OperateError::WrongType { domain, kind });
+                }
+            }
+        }
+        Err(OperateError::Contended(of.name.to_string()))
+    }
+
+    /// The state that a write is made from. It must be Redis's, and not the last good one.
+    pub(super) async fn writable(&self) -> Result<Current, OperateError> {
+        let current = self
+            .catalog
+            .all()
+            .await
+            .map_err(OperateError::unavailable(&self.settings))?;
+        match &current.stale {
+            Some((_, error)) => Err(OperateError::unreadable(&self.settings, error)),
+            None => Ok(current),
+        }
+    }
+
+    async fn check_precondition(
+        &self,
+        current: &Current,
+        of: &GatewayRef,
+        options: &WriteOptions,
+    ) -> Result<(), OperateError> {
+        let value = stored(current, of);
+        if options.precondition.holds(value, &current.key) {
+            return Ok(());
+        }
+        let now = match value {
+            Some(value) => Some(Box::new(self.detail(current, of, value).await?)),
+            None => None,
+        };
+        Err(OperateError::Precondition { now })
+    }
+
+    /// Checks a value. Without `after`, the gateway is deleted.
+    fn draft(
+        &self,
+        of: &GatewayRef,
+        before: Option<&[u8]>,
+        known: Option<&Document>,
+        after: Option<&Document>,
+        options: &WriteOptions,
+    ) -> Result<Draft, OperateError> {
+        let value = after.map(|after| after.to_json().into_bytes());
+        let parsed = value.as_ref().map(|value| {
+            let name = of.name.as_str().as_bytes();
+            crate::gateway::parse(of.domain.text(), name, value, &self.catalog.rules())
+        });
+        if let Some(parsed) = parsed
+            .as_ref()
+            .filter(|parsed| parsed.gateway.is_none() && !options.force)
+        {
+            let is_error = |problem: &ProblemField| problem.severity == Severity::Error;
+            let problems = parsed.findings.iter().map(ProblemField::of);
+            return Err(OperateError::Refused(problems.filter(is_error).collect()));
+        }
+        Ok(Draft {
+            before: before.map(<[u8]>::to_vec),
+            changes: Document::changes(known, after),
+            after: value,
+            parsed,
+            reverts: None,
+        })
+    }
+
+    /// What a write would do, or one that changes nothing.
+    async fn would_be(
+        &self,
+        current: &Current,
+        of: &GatewayRef,
+        draft: Draft,
+        options: &WriteOptions,
+    ) -> Result<Written, OperateError> {
+        let gateway = match &draft.after {
+            Some(value) => Some(self.detail(current, of, value).await?),
+            None => None,
+        };
+        let gateway_after = draft.parsed.as_ref().and_then(|parsed| parsed.gateway.as_ref());
+        let effect = match options.dry_run {
+            true => self.predict(current, of, gateway_after, draft.after.is_none()).await?,
+            false => Vec::new(),
+        };
+        Ok(Written {
+            gateway,
+            is_new: draft.before.is_none(),
+            changes: draft.changes,
+            history: None,
+            effect,
+        })
+    }
+
+    async fn written(&self, of: &GatewayRef, draft: Draft, options: &WriteOptions) -> Result<Written, OperateError> {
+        let effect = match options.wait {
+            Some(limit) => self.wait_for_effect(of, limit).await?,
+            None => Vec::new(),
+        };
+        let current = self
+            .catalog
+            .all()
+            .await
+            .map_err(OperateError::unavailable(&self.settings))?;
+        let gateway = match stored(&current, of) {
+            Some(value) => {
+                let mut gateway = self.detail(&current, of, value).await?;
+                // Of what was written, also if somebody wrote again meanwhile.
+                gateway.etag = draft.after.as_deref().map(|value| ETag::of(&current.key, value));
+                Some(gateway)
+            }
+            None => None,
+        };
+        Ok(Written {
+            gateway,
+            is_new: draft.before.is_none(),
+            changes: draft.changes,
+            history: None,
+            effect,
+        })
+    }
+
+    /// Writes back an earlier value.
+    pub(in crate::operate) async fn write_back(
+        &self,
+        caller: &Caller,
+        of: &GatewayRef,
+        values: &Values,
+        reverts: &str,
+        options: &WriteOptions,
+    ) -> Result<Written, OperateError> {
+        let bytes = |value: &Option<String>| value.as_ref().map(|value| value.as_bytes().to_vec());
+        let (back, left) = (bytes(&values.before), bytes(&values.after));
+        let draft = |current: &Current| {
+            let now = stored(current, of);
+            let revert = difference(now, back.as_deref());
+            if now != left.as_deref() && !options.force {
+                let since = difference(left.as_deref(), now);
+                return Err(OperateError::EditedSince { since, revert });
+            }
+            let document = back.as_deref().and_then(|value| Document::parse(value).ok());
+            let known = now.and_then(|value| Document::parse(value).ok());
+            let mut draft = match (&back, &document) {
+                // What stood there was no object either.
+                (Some(_), None) => self.draft(of, now, known.as_ref(), None, options)?,
+                _ => self.draft(of, now, known.as_ref(), document.as_ref(), options)?,
+            };
+            draft.after.clone_from(&back);
+            draft.reverts = Some(reverts.to_owned());
+            Ok(draft)
+        };
+        self.write(caller, of, options, draft, |_| EditKind::Revert).await
+    }
+
+    /// Gives a gateway another name, in one step. Switches stop the old one and start the new one.
+    ///
+    /// # Errors
+    /// As [`Service::copy_gateway`].
+    pub async fn rename_gateway(
+        &self,
+        caller: &Caller,
+        of: &GatewayRef,
+        to: &GatewayName,
+        options: &WriteOptions,
+    ) -> Result<Written, OperateError> {
+        caller.may_edit(of.domain.text())?;
+        let renamed = GatewayRef {
+            domain: of.domain.clone(),
+            name: to.clone(),
+        };
+        for _ in 0..ATTEMPTS {
+            let current = self.writable().await?;
+            self.check_precondition(&current, of, options).await?;
+            let before = stored(&current, of).ok_or_else(|| Self::missing(&current, of))?;
+            if stored(&current, &renamed).is_some() {
+                return Err(OperateError::NameTaken(to.to_string()));
+            }
+            let value = Document::parse(before).map_err(|_| OperateError::NotAnObject(of.name.to_string()))?;
+            let mut draft = self.draft(&renamed, None, None, Some(&value), options)?;
+            // As it stands, and not as we would write it.
+            draft.after = Some(before.to_vec());
+            if options.dry_run {
+                return self.would_be(&current, &renamed, draft, options).await;
+            }
+            let edits = rename(caller, of, to, before, &value);
+            let edited = self.history.edit(&of.domain, &edits).await;
+            match edited.map_err(OperateError::writing(&self.settings))? {
+                Edited::Done(ids) => {
+                    let mut written = self.written(&renamed, draft, options).await?;
+                    written.history = ids.into_iter().last();
+                    return Ok(written);
+                }
+                Edited::Conflict => {}
+                Edited::WrongType(kind) => {
+                    let domain = of.domain.to_string();
+                    return Err(OperateError::WrongType { domain, kind });
+                }
+            }
+        }
+        Err(OperateError::Contended(of.name.to_string()))
+    }
+
+    /// A secret in plain text. That it was shown is recorded first.
+    ///
+    /// # Errors
+    /// The caller is no admin, there is no such secret, or Redis can't be written.
+    pub async fn reveal_secret(&self, caller: &Caller, of: &GatewayRef, secret: &str) -> Result<String, OperateError> {
+        caller.requires(crate::access::Role::Admin)?;
+        caller.check_sees(of.domain.text())?;
+        let current = self.writable().await?;
+        let value = stored(&current, of).ok_or_else(|| Self::missing(&current, of))?;
+        let document = Document::parse(value).map_err(|_| OperateError::NotAnObject(of.name.to_string()))?;
+        let name = secret.rsplit('.').next().unwrap_or(secret);
+        let text = document.secret(name).ok_or_else(|| OperateError::NoSecret {
+            gateway: of.name.to_string(),
+            secret: secret.to_owned(),
+        })?;
+        let reveal = Entry {
+            event: Event::Reveal {
+                field: format!("param.{name}"),
+            },
+            ..entry(caller, of, EditKind::Change, Vec::new())
+        };
+        let recorded: Result<String, StoreError> = self.history.record(&reveal).await;
+        recorded.map_err(OperateError::writing(&self.settings))?;
+        Ok(text)
+    }
+}
+
+pub(super) fn entry(caller: &Caller, of: &GatewayRef, edit: EditKind, changes: Vec<ValueChange>) -> Entry {
+    Entry {
+        id: String::new(),
+        at: Timestamp::now(),
+        who: caller.identity.to_string(),
+        domain: Some(of.domain.to_string()),
+        gateway: Some(of.name.to_string()),
+        switch: None,
+        event: Event::Edit {
+            edit,
+            changes,
+            reverts: None,
+            other_name: None,
+        },
+    }
+}
+
+/// The two edits of a rename.
+fn rename(caller: &Caller, of: &GatewayRef, to: &GatewayName, value: &[u8], document: &Document) -> [Edit; 2] {
+    let side = |name: &GatewayName, other: &GatewayName, before: Option<&[u8]>, after: Option<&[u8]>| {
+        let of = GatewayRef {
+            domain: of.domain.clone(),
+            name: name.clone(),
+        };
+        let known = |value: Option<&[u8]>| value.map(|_| document);
+        let mut entry = entry(
+            caller,
+            &of,
+            EditKind::Rename,
+            Document::changes(known(before), known(after)),
+        );
+        if let Event::Edit { other_name, .. } = &mut entry.event {
+            *other_name = Some(other.to_string());
+        }
+        Edit {
+            gateway: name.clone(),
+            before: before.map(<[u8]>::to_vec),
+            after: after.map(<[u8]>::to_vec),
+            entry,
+        }
+    };
+    [
+        side(&of.name, to, Some(value), None),
+        side(to, &of.name, None, Some(value)),
+    ]
+}

@@ -1,0 +1,38 @@
+//! What a serving trunkd, or one command, works with.
+
+use std::sync::Arc;
+
+use super::status::StatusSource;
+use crate::access::Access;
+use crate::desired::Catalog;
+use crate::history::History;
+use crate::redis::Store;
+use crate::settings::Settings;
+
+/// The one door for people and programs. Cheap to share.
+pub struct Service {
+    pub(super) settings: Settings,
+    pub(super) store: Store,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) history: History,
+    pub(super) access: Access,
+    pub(super) status: StatusSource,
+}
+
+impl Service {
+    pub fn new(settings: &Settings, store: &Store, catalog: Arc<Catalog>) -> Self {
+        Self {
+            settings: settings.clone(),
+            history: History::new(store.clone(), &settings.history),
+            access: Access::new(store.clone()),
+            status: StatusSource::new(settings.clone(), store.clone(), catalog.clone()),
+            store: store.clone(),
+            catalog,
+        }
+    }
+
+    /// Users, tokens and sessions.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+}
