@@ -1,6 +1,7 @@
 //! Errors as problem documents (RFC 9457).
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,8 +10,10 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 
 use crate::access::{AccessError, Forbidden};
+use crate::gateway::ValueChange;
 use crate::operate::OperateError;
 use crate::operate::gateways::{GatewayDetail, ProblemField};
 
@@ -34,6 +37,12 @@ pub struct Problem {
     /// With status 412: the gateway as it is now, or `null` if it is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current: Option<Option<Box<GatewayDetail>>>,
+    /// If a revert is refused because the gateway was edited since: what was changed since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Vec<ValueChange>>,
+    /// And what the revert would change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revert: Option<Vec<ValueChange>>,
     #[serde(skip)]
     retry_after: Option<Duration>,
 }
@@ -56,6 +65,8 @@ impl Problem {
             detail: detail.to_string(),
             errors: Vec::new(),
             current: None,
+            since: None,
+            revert: None,
             retry_after: None,
         }
     }
@@ -153,6 +164,10 @@ impl From<OperateError> for Problem {
         match error {
             OperateError::Refused(problems) => problem.errors = problems.into_iter().map(ProblemError::from).collect(),
             OperateError::Precondition { now } => problem.current = Some(now),
+            OperateError::EditedSince { since, revert } => {
+                problem.since = Some(since);
+                problem.revert = Some(revert);
+            }
             _ => {}
         }
         problem
@@ -200,4 +215,38 @@ impl ResponseError for Problem {
         }
         response.json(self)
     }
+}
+
+/// A status that a call may answer with a problem document, for the OpenAPI document.
+macro_rules! problem_responses {
+    ($($name:ident $status:literal $description:literal;)*) => {
+        $(
+            #[doc = $description]
+            pub(super) struct $name;
+
+            impl utoipa::IntoResponses for $name {
+                fn responses() -> BTreeMap<String, RefOr<Response>> {
+                    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+                    let response = ResponseBuilder::new()
+                        .description($description)
+                        .content("application/problem+json", content)
+                        .build();
+                    BTreeMap::from([($status.to_owned(), RefOr::T(response))])
+                }
+            }
+        )*
+    };
+}
+
+problem_responses! {
+    BadRequest "400" "The body, a name or a parameter makes no sense: see `errors`";
+    Unauthorized "401" "No token or session, or one that is no longer valid";
+    Forbidden "403" "Your role is too low, or the domain is not yours";
+    NotFound "404" "There is no such thing: `reason` says which name is unknown";
+    Conflict "409" "It can't be done now: see `reason`";
+    PreconditionFailed "412" "Another version stands there than `If-Match` names: see `current`";
+    TooLarge "413" "The body is too large";
+    Unprocessable "422" "It would be refused: see `errors`";
+    TooMany "429" "Too many failed attempts: see `Retry-After`";
+    Unavailable "503" "Redis is away or refuses writes: nothing was written, see `Retry-After`";
 }

@@ -70,6 +70,37 @@ impl Event {
     }
 }
 
+impl Kind {
+    pub const ALL: [Self; 10] = [
+        Self::Edit,
+        Self::Outage,
+        Self::Recovered,
+        Self::Reveal,
+        Self::Access,
+        Self::Pause,
+        Self::Resume,
+        Self::Apply,
+        Self::Hold,
+        Self::Release,
+    ];
+
+    /// As in an entry's `kind`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Edit => "edit",
+            Self::Outage => "outage",
+            Self::Recovered => "recovered",
+            Self::Reveal => "reveal",
+            Self::Access => "access",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Apply => "apply",
+            Self::Hold => "hold",
+            Self::Release => "release",
+        }
+    }
+}
+
 impl HistoryQuery {
     fn selects(&self, entry: &Entry) -> bool {
         let is = |wanted: &Option<String>, value: Option<&String>| wanted.is_none() || wanted.as_ref() == value;
