@@ -1,5 +1,5 @@
-//! What a person or a program can ask of trunkd: the status, the plan, orders, pauses, checks, a restore.
-//! The only door for the command line.
+//! What a person or a program can ask of trunkd: the status, the plan, orders, pauses, checks, a restore,
+//! users and tokens. The only door for the command line.
 //!
 //! Answers with data, never with text that somebody else must parse. No HTTP, no terminal.
 
@@ -7,6 +7,7 @@ pub mod check;
 mod error;
 pub mod order;
 pub mod pause;
+pub mod people;
 pub mod plan;
 pub mod restore;
 pub mod sources;
