@@ -3,6 +3,7 @@
 
 mod apply;
 mod check;
+mod password;
 mod pause;
 mod plan;
 mod render;
@@ -10,6 +11,8 @@ mod restore;
 mod serve;
 mod status;
 mod terminal;
+mod token;
+mod user;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -19,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use crate::operate::OperateError;
 use crate::settings::{Flags, Settings, SettingsError};
 use crate::shown::{shown_json, shown_line, shown_lines};
 
@@ -70,6 +74,12 @@ enum Command {
     Resume(pause::Arguments),
     /// Write the gateways that Redis lost back to it, for instance after a FLUSHALL
     Restore(restore::Arguments),
+    /// Manage the people who may sign in
+    #[command(subcommand)]
+    User(user::Command),
+    /// Manage the programs that may use the API
+    #[command(subcommand)]
+    Token(token::Command),
 }
 
 /// Runs the command line and returns the exit status: 0 all is well, 1 an error, 2 wrong arguments,
@@ -95,6 +105,8 @@ pub fn main() -> ExitCode {
             Command::Pause(arguments) => pause::pause(&cli.shared, &arguments).await,
             Command::Resume(arguments) => pause::resume(&cli.shared, &arguments).await,
             Command::Restore(arguments) => restore::run(&cli.shared, &arguments).await,
+            Command::User(command) => user::run(&cli.shared, command).await,
+            Command::Token(command) => token::run(&cli.shared, command).await,
         }
     });
     // A blocked name lookup must not delay the exit.
@@ -111,6 +123,14 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 /// For `map_err`: puts what failed in front of the error.
 fn while_doing<E: Display>(what: impl Display) -> impl FnOnce(E) -> anyhow::Error {
     move |error| anyhow::anyhow!("{what}: {error}")
+}
+
+/// For `map_err`: an error of Redis that an operation passed on gets the server's name.
+fn naming_server(settings: &Settings) -> impl FnOnce(anyhow::Error) -> anyhow::Error + '_ {
+    move |error| match error.downcast::<OperateError>() {
+        Ok(error) => error.naming_server(settings).into(),
+        Err(error) => error,
+    }
 }
 
 impl Shared {

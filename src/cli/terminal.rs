@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
+use comfy_table::{ContentArrangement, Table, presets};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -100,6 +101,31 @@ pub(super) fn clock(at: Timestamp, now: Timestamp) -> String {
 pub(super) fn stamp(at: Timestamp) -> String {
     let at = at.to_zoned_datetime(TimeZone::system());
     at.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+/// [`clock`] on a terminal, [`stamp`] elsewhere.
+pub(super) fn moment(at: Timestamp, now: Timestamp) -> String {
+    match size() {
+        Some(_) => clock(at, now),
+        None => stamp(at),
+    }
+}
+
+/// A plain table. Nothing is cut: cells are short, or worth a second line.
+pub(super) fn table<const COLUMNS: usize>(
+    headings: [&str; COLUMNS],
+    rows: impl IntoIterator<Item = [String; COLUMNS]>,
+) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(headings)
+        .add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// Asks for a yes on standard error. `without_terminal` says what to do where nobody can answer.

@@ -19,6 +19,14 @@ pub enum OperateError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error("this is your own password: to change it, give the present one too")]
+    OwnPassword,
+    #[error("{0} has no password: only users have one")]
+    NoPassword(String),
+    #[error(transparent)]
     Templates(#[from] TemplateError),
     #[error("templates.default_profile: {0}")]
     DefaultProfile(NameError),
@@ -121,6 +129,15 @@ impl OperateError {
                 reason,
                 context: format!("{problem}: "),
             },
+            error => error,
+        }
+    }
+
+    /// An error of Redis gets the server's name, others stay.
+    #[must_use]
+    pub fn naming_server(self, settings: &Settings) -> Self {
+        match self {
+            Self::Store(error) | Self::Access(AccessError::Store(error)) => Self::unreadable(settings, error),
             error => error,
         }
     }

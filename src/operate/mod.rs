@@ -1,5 +1,5 @@
 //! What a person or a program can ask of trunkd: gateways, the status, the plan, orders, pauses, checks,
-//! a restore. The only door for the command line and the API.
+//! a restore, the history, users and tokens. The only door for the command line and the API.
 //!
 //! Answers with data, never with text that somebody else must parse. No HTTP, no terminal.
 
@@ -9,6 +9,7 @@ pub mod gateways;
 pub mod order;
 mod past;
 pub mod pause;
+pub mod people;
 pub mod plan;
 pub mod restore;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::OperateError;
+use crate::access::Access;
 use crate::desired::{Catalog, LastGood};
 use crate::event_socket::SwitchAddress;
 use crate::gateway::{Policy, ProfileName, Rules};
@@ -25,6 +26,14 @@ pub fn store(settings: &Settings) -> Result<Store, OperateError> {
     let mut options = Options::from_settings(&settings.redis, &settings.data_dir)?;
     options.timeout = options.timeout.max(READ_LIMIT);
     Ok(Store::new(options, Arc::new(Health::new())))
+}
+
+/// The users and tokens in that Redis.
+///
+/// # Errors
+/// As [`store`].
+pub fn access(settings: &Settings) -> Result<Access, OperateError> {
+    Ok(Access::new(store(settings)?))
 }
 
 /// Where a switch of the settings is.
