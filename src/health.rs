@@ -24,6 +24,8 @@ pub enum Part {
     /// Whether the HTTP server has room for connections. Listed after it was full for the first
     /// time.
     Http,
+    /// The operators' side: listed if it can't listen.
+    Api,
     /// A switch, by its `[[switch]] name`.
     Switch(String),
     /// The executor of a switch, by its name.
@@ -46,6 +48,7 @@ impl Part {
             Part::Templates => Cow::Borrowed("templates"),
             Part::DataDir => Cow::Borrowed("data_dir"),
             Part::Http => Cow::Borrowed("http"),
+            Part::Api => Cow::Borrowed("api"),
             Part::Switch(name) => Cow::Owned(format!("switch:{name}")),
             Part::Reconcile(name) => Cow::Owned(format!("reconcile:{name}")),
             Part::Control => Cow::Borrowed("control"),

@@ -8,6 +8,7 @@
 
 pub mod access;
 mod all_cores;
+pub mod api;
 pub mod app;
 pub mod backoff;
 pub mod cli;

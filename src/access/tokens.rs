@@ -26,16 +26,21 @@ const MAX_TOKENS: usize = 1_000;
 const USE_WRITTEN_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// A program's key to the API, without its secret. Also a value of the hash `trunkd:tokens`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Token {
     pub name: String,
+    #[schema(value_type = String)]
     pub role: Role,
+    #[schema(value_type = serde_json::Value)]
     pub domains: Domains,
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// An [`Identity`] as text.
     pub created_by: String,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
     /// Exact to a minute.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub last_used_at: Option<Timestamp>,
 }
 

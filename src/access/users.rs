@@ -23,11 +23,16 @@ use crate::shown::shown;
 const MAX_USERS: usize = 1_000;
 
 /// A person who signs in with a password.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct User {
     pub name: String,
+    /// `viewer`, `operator` or `admin`.
+    #[schema(value_type = String)]
     pub role: Role,
+    /// `"*"`, or a list of names.
+    #[schema(value_type = serde_json::Value)]
     pub domains: Domains,
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
 }
 

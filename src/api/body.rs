@@ -1,9 +1,11 @@
 //! Bodies and parameters: everything that makes no sense is a problem that names the place and the
 //! fix.
 
-use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError};
+use actix_web::dev::Payload;
+use actix_web::error::{PathError, PayloadError, QueryPayloadError};
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
+use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
@@ -74,16 +76,11 @@ fn describe(pointer: &str, message: &str) -> Problem {
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
         .app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
-        .app_data(web::JsonConfig::default().error_handler(|error, _| json_error(&error).into()))
-        .app_data(web::QueryConfig::default().error_handler(|error, request| query_error(&error, request).into()))
+        .app_data(web::QueryConfig::default().error_handler(|error, _| query_error(&error).into()))
         .app_data(web::PathConfig::default().error_handler(|error, _| path_error(&error).into()));
 }
 
-fn json_error(error: &JsonPayloadError) -> Problem {
-    Problem::bad_request("", shown(&error.to_string()).to_string(), "send JSON")
-}
-
-fn query_error(error: &QueryPayloadError, _: &HttpRequest) -> Problem {
+fn query_error(error: &QueryPayloadError) -> Problem {
     let text = error.to_string();
     let message = text.strip_prefix("Query deserialize error: ").unwrap_or(&text);
     describe("", message)
@@ -94,8 +91,25 @@ fn path_error(error: &PathError) -> Problem {
     Problem::bad_request("", reason, "percent-encode names in the path, as UTF-8")
 }
 
-/// A body that is larger than [`MAX_BODY_BYTES`].
-pub(super) fn too_large() -> Problem {
+/// The body of a request.
+pub(super) struct Sent(pub(super) web::Bytes);
+
+impl FromRequest for Sent {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let body = web::Bytes::from_request(request, payload);
+        Box::pin(async move {
+            body.await.map(Self).map_err(|error| match error.as_error() {
+                Some(PayloadError::Overflow) => too_large(),
+                _ => Problem::bad_request("", "the body did not arrive whole", "send it again"),
+            })
+        })
+    }
+}
+
+fn too_large() -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "body_too_large",

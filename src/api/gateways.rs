@@ -7,17 +7,15 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, put, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::body;
+use super::body::{self, Sent};
 use super::guard::SignedIn;
-use super::problem::{
-    BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, Problem, TooLarge, Unauthorized, Unavailable,
-    Unprocessable,
+use super::problem::Problem;
+use super::responses::{
+    BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, TooLarge, Unauthorized, Unavailable, Unprocessable,
 };
 use crate::gateway::{DomainName, GatewayName, ValueChange};
 use crate::operate::Service;
-use crate::operate::gateways::{
-    Body, ETag, Effect, GatewayDetail, GatewayRef, Precondition, WriteOptions, Written,
-};
+use crate::operate::gateways::{Body, ETag, Effect, GatewayDetail, GatewayRef, Precondition, WriteOptions, Written};
 
 /// The longest that a call waits for the effect of a write.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -138,7 +136,11 @@ fn precondition(request: &HttpRequest) -> Result<Precondition, Problem> {
     let header = |name: header::HeaderName| {
         let value = request.headers().get(&name)?;
         Some(value.to_str().map(str::trim).map_err(|_| {
-            Problem::bad_request(name.to_string(), "the header is no text", "send an ETag in quotes, or *")
+            Problem::bad_request(
+                name.to_string(),
+                "the header is no text",
+                "send an ETag in quotes, or *",
+            )
         }))
     };
     match (
@@ -152,11 +154,17 @@ fn precondition(request: &HttpRequest) -> Result<Precondition, Problem> {
             let tags = tags.split(',').map(|tag| {
                 let tag = tag.trim();
                 let tag = tag.strip_prefix("W/").unwrap_or(tag);
-                tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).map(ETag::new)
+                tag.strip_prefix('"')
+                    .and_then(|tag| tag.strip_suffix('"'))
+                    .map(ETag::new)
             });
             let tags: Option<Vec<_>> = tags.collect();
             tags.map(Precondition::Version).ok_or_else(|| {
-                Problem::bad_request("If-Match", "If-Match is no ETag in quotes", "send back the ETag of an answer")
+                Problem::bad_request(
+                    "If-Match",
+                    "If-Match is no ETag in quotes",
+                    "send back the ETag of an answer",
+                )
             })
         }
         (_, Some(_)) => Err(Problem::bad_request(
@@ -190,9 +198,8 @@ pub(super) fn answer(written: Written, dry_run: bool) -> HttpResponse {
 }
 
 fn location(gateway: &GatewayDetail) -> String {
-    let encode = |name: &str| {
-        percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
-    };
+    let encode =
+        |name: &str| percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string();
     format!(
         "/api/v1/domains/{}/gateways/{}",
         encode(&gateway.domain),
@@ -244,7 +251,7 @@ pub(super) async fn put_gateway(
     path: web::Path<GatewayPath>,
     query: web::Query<WriteQuery>,
     request: HttpRequest,
-    sent: web::Bytes,
+    Sent(sent): Sent,
 ) -> Result<HttpResponse, Problem> {
     let (of, options) = (path.parse()?, query.options(&request)?);
     let value = Body::Replace(body::document(&sent)?);
@@ -270,7 +277,7 @@ pub(super) async fn patch_gateway(
     path: web::Path<GatewayPath>,
     query: web::Query<WriteQuery>,
     request: HttpRequest,
-    sent: web::Bytes,
+    Sent(sent): Sent,
 ) -> Result<HttpResponse, Problem> {
     let (of, options) = (path.parse()?, query.options(&request)?);
     let patch = Body::Merge(body::document(&sent)?);
@@ -317,7 +324,7 @@ pub(super) async fn copy_gateway(
     path: web::Path<GatewayPath>,
     query: web::Query<WriteQuery>,
     request: HttpRequest,
-    sent: web::Bytes,
+    Sent(sent): Sent,
 ) -> Result<HttpResponse, Problem> {
     let (of, options) = (path.parse()?, query.options(&request)?);
     let to = gateway_name("/name", &body::json::<NewName>(&sent)?.name)?;
@@ -343,7 +350,7 @@ pub(super) async fn rename_gateway(
     path: web::Path<GatewayPath>,
     query: web::Query<WriteQuery>,
     request: HttpRequest,
-    sent: web::Bytes,
+    Sent(sent): Sent,
 ) -> Result<HttpResponse, Problem> {
     let (of, options) = (path.parse()?, query.options(&request)?);
     let to = gateway_name("/name", &body::json::<NewName>(&sent)?.name)?;
@@ -366,7 +373,7 @@ pub(super) async fn reveal_secret(
     service: web::Data<Service>,
     SignedIn(caller): SignedIn,
     path: web::Path<GatewayPath>,
-    sent: web::Bytes,
+    Sent(sent): Sent,
 ) -> Result<HttpResponse, Problem> {
     let SecretName { secret } = body::json(&sent)?;
     let value = service.reveal_secret(&caller, &path.parse()?, &secret).await?;

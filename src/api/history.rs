@@ -7,9 +7,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::gateways::{GatewayPath, WriteAnswer, WriteQuery, answer};
 use super::guard::SignedIn;
-use super::problem::{
-    BadRequest, Conflict, Forbidden, NotFound, Problem, Unauthorized, Unavailable, Unprocessable,
-};
+use super::problem::Problem;
+use super::responses::{BadRequest, Conflict, Forbidden, NotFound, Unauthorized, Unavailable, Unprocessable};
 use crate::history::{Entry, HistoryQuery, Kind};
 use crate::operate::Service;
 
@@ -58,7 +57,11 @@ impl HistoryParams {
             ));
         }
         if self.gateway.is_some() && self.domain.is_none() {
-            return Err(Problem::bad_request("domain", "gateway needs domain", "name the domain too"));
+            return Err(Problem::bad_request(
+                "domain",
+                "gateway needs domain",
+                "name the domain too",
+            ));
         }
         let kinds = self.kind.iter().flat_map(|kinds| kinds.split(','));
         Ok(HistoryQuery {
@@ -86,9 +89,8 @@ fn kind(name: &str) -> Result<Kind, Problem> {
 
 fn time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
     let parse = |text: &str| {
-        text.parse().map_err(|_| {
-            Problem::bad_request(name, format!("{name} is no time"), "write it as 2026-11-26T10:00:00Z")
-        })
+        text.parse()
+            .map_err(|_| Problem::bad_request(name, format!("{name} is no time"), "write it as 2026-11-26T10:00:00Z"))
     };
     text.map(parse).transpose()
 }

@@ -9,6 +9,7 @@ mod history;
 mod openapi;
 mod people;
 mod problem;
+mod responses;
 mod server;
 mod session;
 mod switches;

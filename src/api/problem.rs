@@ -1,7 +1,5 @@
 //! Errors as problem documents (RFC 9457).
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -10,9 +8,8 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 
-use crate::access::{AccessError, Forbidden};
+use crate::access::{self, AccessError};
 use crate::gateway::ValueChange;
 use crate::operate::OperateError;
 use crate::operate::gateways::{GatewayDetail, ProblemField};
@@ -22,34 +19,40 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// A problem document: what went wrong, and what to do about it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Problem {
+pub(super) struct Problem {
     /// The HTTP status.
     pub status: u16,
     /// A short text for the status.
-    pub title: Cow<'static, str>,
+    pub title: &'static str,
     /// A word for programs, such as `no_such_gateway`.
     pub reason: &'static str,
     /// What happened, for people.
     pub detail: String,
     /// Each problem of what was sent.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<ProblemError>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<ProblemError>)]
+    pub errors: Box<[ProblemError]>,
     /// With status 412: the gateway as it is now, or `null` if it is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current: Option<Option<Box<GatewayDetail>>>,
-    /// If a revert is refused because the gateway was edited since: what was changed since.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub since: Option<Vec<ValueChange>>,
-    /// And what the revert would change.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub revert: Option<Vec<ValueChange>>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub edited: Option<Box<Edited>>,
     #[serde(skip)]
     retry_after: Option<Duration>,
 }
 
+/// Why a revert is refused: the gateway was edited since.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Edited {
+    /// What was changed since.
+    pub since: Vec<ValueChange>,
+    /// What the revert would change.
+    pub revert: Vec<ValueChange>,
+}
+
 /// A problem at one place of what was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct ProblemError {
+pub(super) struct ProblemError {
     /// A JSON pointer into the body, or the name of a parameter; empty for the whole.
     pub pointer: String,
     pub reason: String,
@@ -60,13 +63,12 @@ impl Problem {
     pub(super) fn new(status: StatusCode, reason: &'static str, detail: impl fmt::Display) -> Self {
         Self {
             status: status.as_u16(),
-            title: status.canonical_reason().unwrap_or_default().into(),
+            title: status.canonical_reason().unwrap_or_default(),
             reason,
             detail: detail.to_string(),
-            errors: Vec::new(),
+            errors: Box::default(),
             current: None,
-            since: None,
-            revert: None,
+            edited: None,
             retry_after: None,
         }
     }
@@ -75,11 +77,11 @@ impl Problem {
     pub(super) fn bad_request(pointer: impl Into<String>, reason: impl Into<String>, fix: impl Into<String>) -> Self {
         let reason = reason.into();
         let mut problem = Self::new(StatusCode::BAD_REQUEST, "bad_request", &reason);
-        problem.errors.push(ProblemError {
+        problem.errors = Box::new([ProblemError {
             pointer: pointer.into(),
             reason,
             fix: fix.into(),
-        });
+        }]);
         problem
     }
 
@@ -125,12 +127,10 @@ impl Problem {
 impl From<OperateError> for Problem {
     fn from(error: OperateError) -> Self {
         let (status, reason) = match &error {
-            OperateError::Forbidden(Forbidden::Role { .. }) => (StatusCode::FORBIDDEN, "role_too_low"),
-            OperateError::Forbidden(Forbidden::Domain { .. }) => (StatusCode::FORBIDDEN, "domain_not_yours"),
+            OperateError::Forbidden(access::Forbidden::Role { .. }) => (StatusCode::FORBIDDEN, "role_too_low"),
+            OperateError::Forbidden(access::Forbidden::Domain { .. }) => (StatusCode::FORBIDDEN, "domain_not_yours"),
             OperateError::Access(error) => return Self::of_access(error),
-            OperateError::NoSuchDomain(_) | OperateError::UnknownDomain(_) => {
-                (StatusCode::NOT_FOUND, "no_such_domain")
-            }
+            OperateError::NoSuchDomain(_) | OperateError::UnknownDomain(_) => (StatusCode::NOT_FOUND, "no_such_domain"),
             OperateError::NoSuchGateway { .. } | OperateError::UnknownGateway(_) => {
                 (StatusCode::NOT_FOUND, "no_such_gateway")
             }
@@ -156,6 +156,7 @@ impl From<OperateError> for Problem {
             OperateError::Writing(_) => {
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, "redis_refused", error).retry_after(RETRY_AFTER);
             }
+            OperateError::OwnPassword | OperateError::NoPassword(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
             OperateError::Settings(_) | OperateError::Templates(_) | OperateError::DefaultProfile(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "settings")
             }
@@ -165,8 +166,7 @@ impl From<OperateError> for Problem {
             OperateError::Refused(problems) => problem.errors = problems.into_iter().map(ProblemError::from).collect(),
             OperateError::Precondition { now } => problem.current = Some(now),
             OperateError::EditedSince { since, revert } => {
-                problem.since = Some(since);
-                problem.revert = Some(revert);
+                problem.edited = Some(Box::new(Edited { since, revert }));
             }
             _ => {}
         }
@@ -206,47 +206,9 @@ impl ResponseError for Problem {
         if self.status == StatusCode::UNAUTHORIZED.as_u16() {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"trunkd\""));
         }
-        if let Some(etag) = self
-            .current
-            .as_ref()
-            .and_then(|now| now.as_ref()?.etag.as_ref())
-        {
+        if let Some(etag) = self.current.as_ref().and_then(|now| now.as_ref()?.etag.as_ref()) {
             response.insert_header((header::ETAG, format!("\"{}\"", etag.as_str())));
         }
         response.json(self)
     }
-}
-
-/// A status that a call may answer with a problem document, for the OpenAPI document.
-macro_rules! problem_responses {
-    ($($name:ident $status:literal $description:literal;)*) => {
-        $(
-            #[doc = $description]
-            pub(super) struct $name;
-
-            impl utoipa::IntoResponses for $name {
-                fn responses() -> BTreeMap<String, RefOr<Response>> {
-                    let content = Content::new(Some(Ref::from_schema_name("Problem")));
-                    let response = ResponseBuilder::new()
-                        .description($description)
-                        .content("application/problem+json", content)
-                        .build();
-                    BTreeMap::from([($status.to_owned(), RefOr::T(response))])
-                }
-            }
-        )*
-    };
-}
-
-problem_responses! {
-    BadRequest "400" "The body, a name or a parameter makes no sense: see `errors`";
-    Unauthorized "401" "No token or session, or one that is no longer valid";
-    Forbidden "403" "Your role is too low, or the domain is not yours";
-    NotFound "404" "There is no such thing: `reason` says which name is unknown";
-    Conflict "409" "It can't be done now: see `reason`";
-    PreconditionFailed "412" "Another version stands there than `If-Match` names: see `current`";
-    TooLarge "413" "The body is too large";
-    Unprocessable "422" "It would be refused: see `errors`";
-    TooMany "429" "Too many failed attempts: see `Retry-After`";
-    Unavailable "503" "Redis is away or refuses writes: nothing was written, see `Retry-After`";
 }

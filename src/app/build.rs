@@ -14,6 +14,7 @@ use super::error::AppError;
 use super::open_files;
 use super::source::LiveSource;
 use super::templates::TemplateFiles;
+use crate::api::Api;
 use crate::data_dir::DataDir;
 use crate::desired::{Catalog, LastGood, remove_leftovers};
 use crate::embedded::Embedded;
@@ -21,9 +22,10 @@ use crate::gateway::Desired;
 use crate::health::{Health, Part, State};
 use crate::ingest;
 use crate::metrics;
+use crate::operate::Service;
 use crate::reconcile::{self, Served};
 use crate::redis::{Options, Store};
-use crate::settings::{ReconcileMode, Settings};
+use crate::settings::{ApiSettings, ReconcileMode, Settings};
 
 /// Intervals and limits that the settings do not have. Operators get the defaults; tests shorten
 /// them.
@@ -38,6 +40,8 @@ pub struct Application {
     pub(super) listener: TcpListener,
     /// Takes the runtime of the first HTTP worker.
     pub(super) http_runtime: oneshot::Sender<Handle>,
+    /// `None` if it is switched off or can't listen.
+    pub(super) api: Option<Api>,
     pub(super) embedded: Option<Embedded>,
     pub(super) parts: Parts,
 }
@@ -49,6 +53,7 @@ pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) source: Arc<LiveSource>,
     pub(super) health: Arc<Health>,
+    pub(super) service: Arc<Service>,
     _data_dir: Option<DataDir>,
     /// Closes the tracking connection to Redis when dropped.
     _tracking: DropGuard,
@@ -87,10 +92,13 @@ impl Application {
         let guard = (settings.reconcile.mode != ReconcileMode::Off).then(|| guard(&settings, &timing.reconcile));
         let switches = settings.switches.iter().map(|switch| switch.name.clone());
         let served = Arc::new(Served::new(guard, restored, switches));
+        let service = Arc::new(Service::new(&settings, &store, catalog.clone()));
+        let api = bind_api(&settings.api, &service, &health);
         let source = LiveSource::new(&settings, catalog, templates, health.clone(), &store, served);
         Ok(Self {
             listener,
             http_runtime,
+            api,
             embedded,
             parts: Parts {
                 settings,
@@ -98,6 +106,7 @@ impl Application {
                 store,
                 source: Arc::new(source),
                 health,
+                service,
                 _data_dir: data_dir,
                 _tracking: tracking.drop_guard(),
             },
@@ -107,6 +116,16 @@ impl Application {
     /// The address that it listens on, with the port that the kernel chose if the settings have 0.
     pub fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap_or(self.parts.settings.http.listen)
+    }
+
+    /// Where the API listens, if it does.
+    pub fn api_address(&self) -> Option<SocketAddr> {
+        self.api.as_ref()?.address().ok()
+    }
+
+    /// What people and programs ask.
+    pub fn service(&self) -> &Service {
+        &self.parts.service
     }
 
     pub fn store(&self) -> &Store {
@@ -125,6 +144,21 @@ fn listen(address: SocketAddr, max_connections: usize) -> Result<TcpListener, Ap
         Ok(socket.into())
     };
     listen().map_err(|source| AppError::Listen { address, source })
+}
+
+/// FreeSWITCH's side must not fail because of the operators'.
+fn bind_api(settings: &ApiSettings, service: &Arc<Service>, health: &Health) -> Option<Api> {
+    if !settings.enabled {
+        return None;
+    }
+    match Api::bind(settings, service.clone()) {
+        Ok(api) => Some(api),
+        Err(error) => {
+            tracing::error!("{error}; FreeSWITCH is served all the same");
+            health.set(Part::Api, State::Degraded, Some(error.to_string()));
+            None
+        }
+    }
 }
 
 /// `None` if the directory cannot be used but trunkd can serve without it.

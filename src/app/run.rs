@@ -14,6 +14,7 @@ use super::error::AppError;
 use super::reconcile::LiveSwitch;
 use super::tasks::Tasks;
 use super::{last_good, systemd, upkeep};
+use crate::api::Api;
 use crate::embedded::Embedded;
 use crate::event_socket::SwitchAddress;
 use crate::http::{self, SwitchAddresses};
@@ -39,6 +40,7 @@ impl Application {
         let Self {
             listener,
             http_runtime,
+            api,
             embedded,
             parts,
         } = self;
@@ -49,6 +51,9 @@ impl Application {
             redis.spawn("embedded Redis", |stop| embedded.supervise(stop));
         }
         parts.spawn_others(&mut tasks);
+        if let Some(api) = api {
+            spawn_api(&mut tasks, api);
+        }
         systemd::ready();
 
         let ended = tokio::select! {
@@ -169,6 +174,14 @@ impl Parts {
     fn has_executors(&self) -> bool {
         self.settings.reconcile.mode != ReconcileMode::Off
     }
+}
+
+fn spawn_api(tasks: &mut Tasks, api: Api) {
+    tasks.spawn("API", |stop| async move {
+        if let Err(error) = api.run(stop).await {
+            tracing::error!("the API ended: {error}");
+        }
+    });
 }
 
 /// Tells this trunkd from all others, and operators where it runs: `host/process/…`.

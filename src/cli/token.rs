@@ -10,8 +10,9 @@ use serde::Serialize;
 use super::terminal::{clock, moment, table};
 use super::user::domains_text;
 use super::{Shared, json_text, naming_server, print};
-use crate::access::{Access, Caller, Domains, NewToken, Role, Token};
-use crate::operate::{people, sources};
+use crate::access::{Caller, Domains, NewToken, Role, Token};
+use crate::operate::people::{self as operate, People};
+use crate::operate::sources;
 use crate::settings::Flags;
 
 #[derive(clap::Subcommand)]
@@ -57,18 +58,18 @@ struct Tokens {
 
 pub(super) async fn run(shared: &Shared, command: Command) -> anyhow::Result<ExitCode> {
     let settings = shared.settings(Flags::new())?;
-    let access = sources::access(&settings)?;
+    let people = sources::people(&settings)?;
     let text = match command {
-        Command::Create(arguments) => create(&access, arguments).await,
-        Command::List(arguments) => list(&access, &arguments).await,
-        Command::Revoke(arguments) => revoke(&access, &arguments).await,
+        Command::Create(arguments) => create(&people, arguments).await,
+        Command::List(arguments) => list(&people, &arguments).await,
+        Command::Revoke(arguments) => revoke(&people, &arguments).await,
     };
     print(&text.map_err(naming_server(&settings))?)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Returns the secret alone, so that it can be captured. What it is goes to standard error.
-async fn create(access: &Access, arguments: Create) -> anyhow::Result<String> {
+async fn create(people: &People, arguments: Create) -> anyhow::Result<String> {
     let now = Timestamp::now();
     let caller = Caller::cli();
     let new = NewToken {
@@ -78,7 +79,7 @@ async fn create(access: &Access, arguments: Create) -> anyhow::Result<String> {
         created_by: caller.identity.clone(),
         expires_at: arguments.expires.map(|lasts| now.checked_add(lasts)).transpose()?,
     };
-    let (token, secret) = people::create_token(access, &caller, new).await?;
+    let (token, secret) = operate::create_token(people, &caller, new).await?;
     let until = token.expires_at.map_or_else(
         || "it never expires".to_owned(),
         |at| format!("it expires {}", clock(at, now)),
@@ -92,8 +93,8 @@ async fn create(access: &Access, arguments: Create) -> anyhow::Result<String> {
     Ok(format!("{}\n", secret.expose_secret()))
 }
 
-async fn list(access: &Access, arguments: &List) -> anyhow::Result<String> {
-    let tokens = people::tokens(access, &Caller::cli()).await?;
+async fn list(people: &People, arguments: &List) -> anyhow::Result<String> {
+    let tokens = operate::tokens(people, &Caller::cli()).await?;
     if arguments.json {
         return json_text(&Tokens { tokens });
     }
@@ -122,9 +123,9 @@ fn row(token: Token, now: Timestamp) -> [String; 7] {
     ]
 }
 
-async fn revoke(access: &Access, arguments: &Revoke) -> anyhow::Result<String> {
+async fn revoke(people: &People, arguments: &Revoke) -> anyhow::Result<String> {
     let name = &arguments.name;
-    people::revoke_token(access, &Caller::cli(), name).await?;
+    operate::revoke_token(people, &Caller::cli(), name).await?;
     Ok(format!("Revoked token {name}: every trunkd refuses it from now on.\n"))
 }
 

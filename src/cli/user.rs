@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::password::new_password;
 use super::terminal::{moment, table};
 use super::{Shared, json_text, naming_server, print};
-use crate::access::{Access, Caller, Domains, NewUser, Role, User};
-use crate::operate::{people, sources};
+use crate::access::{Caller, Domains, NewUser, Role, User};
+use crate::operate::people::{self as operate, People};
+use crate::operate::sources;
 use crate::settings::Flags;
 
 #[derive(clap::Subcommand)]
@@ -66,31 +67,31 @@ struct Users {
 
 pub(super) async fn run(shared: &Shared, command: Command) -> anyhow::Result<ExitCode> {
     let settings = shared.settings(Flags::new())?;
-    let access = sources::access(&settings)?;
+    let people = sources::people(&settings)?;
     let text = match command {
-        Command::Add(arguments) => add(&access, arguments).await,
-        Command::List(arguments) => list(&access, &arguments).await,
-        Command::Passwd(arguments) => passwd(&access, &arguments).await,
-        Command::Rm(arguments) => rm(&access, &arguments).await,
+        Command::Add(arguments) => add(&people, arguments).await,
+        Command::List(arguments) => list(&people, &arguments).await,
+        Command::Passwd(arguments) => passwd(&people, &arguments).await,
+        Command::Rm(arguments) => rm(&people, &arguments).await,
     };
     print(&text.map_err(naming_server(&settings))?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn add(access: &Access, arguments: Add) -> anyhow::Result<String> {
+async fn add(people: &People, arguments: Add) -> anyhow::Result<String> {
     let new = NewUser {
         password: new_password(&arguments.name, arguments.password_file.as_deref())?,
         name: arguments.name,
         role: arguments.role,
         domains: arguments.domains,
     };
-    let user = people::add_user(access, &Caller::cli(), new).await?;
+    let user = operate::add_user(people, &Caller::cli(), new).await?;
     let domains = domains_text(&user.domains);
     Ok(format!("Added user {}: {} of {domains}.\n", user.name, user.role))
 }
 
-async fn list(access: &Access, arguments: &List) -> anyhow::Result<String> {
-    let users = people::users(access, &Caller::cli()).await?;
+async fn list(people: &People, arguments: &List) -> anyhow::Result<String> {
+    let users = operate::users(people, &Caller::cli()).await?;
     if arguments.json {
         return json_text(&Users { users });
     }
@@ -105,18 +106,18 @@ async fn list(access: &Access, arguments: &List) -> anyhow::Result<String> {
     Ok(table(["NAME", "ROLE", "DOMAINS", "CREATED"], rows))
 }
 
-async fn passwd(access: &Access, arguments: &Passwd) -> anyhow::Result<String> {
+async fn passwd(people: &People, arguments: &Passwd) -> anyhow::Result<String> {
     let name = &arguments.name;
     let password = new_password(name, arguments.password_file.as_deref())?;
-    people::set_password(access, &Caller::cli(), name, &password).await?;
+    operate::set_password(people, &Caller::cli(), name, &password).await?;
     Ok(format!(
         "Changed the password of {name}, who has to sign in again everywhere.\n"
     ))
 }
 
-async fn rm(access: &Access, arguments: &Rm) -> anyhow::Result<String> {
+async fn rm(people: &People, arguments: &Rm) -> anyhow::Result<String> {
     let name = &arguments.name;
-    people::remove_user(access, &Caller::cli(), name).await?;
+    operate::remove_user(people, &Caller::cli(), name).await?;
     Ok(format!("Removed user {name}, who is signed out everywhere.\n"))
 }
 

@@ -15,5 +15,6 @@ mod server;
 mod tls;
 
 pub use gate::{SwitchAddresses, most_connections};
+pub(crate) use security::AllowList;
 pub use server::{BindError, Server, bind};
 pub use tls::{Tls, TlsError, server_config};

@@ -75,17 +75,17 @@ fn basic(authorization: &[u8]) -> Option<Vec<u8>> {
 
 /// The networks of `http.allow`.
 #[derive(Debug)]
-pub(super) struct AllowList(Vec<IpNet>);
+pub(crate) struct AllowList(Vec<IpNet>);
 
 impl AllowList {
     /// Without any network, every address is permitted.
-    pub(super) fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
+    pub(crate) fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
         Self(networks.into_iter().map(canonical).collect())
     }
 
     /// Whether the peer of a socket may connect. Never pass an address from a header: any client
     /// can write those.
-    pub(super) fn permits(&self, peer: IpAddr) -> bool {
+    pub(crate) fn permits(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.0.is_empty() || self.0.iter().any(|network| network.contains(&peer))
     }

@@ -68,10 +68,6 @@ pub enum OperateError {
         shown(domain)
     )]
     WrongType { domain: String, kind: String },
-    #[error(transparent)]
-    Forbidden(#[from] Forbidden),
-    #[error(transparent)]
-    Access(#[from] AccessError),
     /// Redis refused a write, or is away. Nothing was written, unless the connection broke before the
     /// answer.
     #[error("nothing was written: {0}")]

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::OperateError;
+use super::service::Service;
+use super::{Caller, OperateError};
+use crate::access::Role;
+use crate::history::{Entry, Event};
 use crate::redis::Store;
 use crate::settings::{ReconcileMode, Settings};
 
@@ -57,5 +60,45 @@ async fn check_switch(settings: &Settings, store: &Store, switch: Option<&str>) 
             name: name.to_owned(),
             known,
         }),
+    }
+}
+
+impl Service {
+    /// Pauses one switch, or all.
+    ///
+    /// # Errors
+    /// The caller is no admin; [`pause`].
+    pub async fn pause(&self, caller: &Caller, switch: Option<&str>, now: Timestamp) -> Result<(), OperateError> {
+        caller.requires(Role::Admin)?;
+        pause(&self.settings, &self.store, switch, now).await?;
+        self.record_switch(caller, switch, Event::Pause).await;
+        Ok(())
+    }
+
+    /// Resumes one switch, or all.
+    ///
+    /// # Errors
+    /// The caller is no admin; [`resume`].
+    pub async fn resume(&self, caller: &Caller, switch: Option<&str>) -> Result<Resumed, OperateError> {
+        caller.requires(Role::Admin)?;
+        let resumed = resume(&self.settings, &self.store, switch).await?;
+        self.record_switch(caller, switch, Event::Resume).await;
+        Ok(resumed)
+    }
+
+    /// It is done already, so a failure to record it is only logged.
+    async fn record_switch(&self, caller: &Caller, switch: Option<&str>, event: Event) {
+        let entry = Entry {
+            id: String::new(),
+            at: Timestamp::now(),
+            who: caller.identity.to_string(),
+            domain: None,
+            gateway: None,
+            switch: switch.map(str::to_owned),
+            event,
+        };
+        if let Err(error) = self.history.record(&entry).await {
+            tracing::warn!(who = entry.who, "not recorded in the history: {error}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::people::People;
 use super::status::StatusSource;
 use crate::access::Access;
 use crate::desired::Catalog;
@@ -15,7 +16,7 @@ pub struct Service {
     pub(super) store: Store,
     pub(super) catalog: Arc<Catalog>,
     pub(super) history: History,
-    pub(super) access: Access,
+    pub(super) people: People,
     pub(super) status: StatusSource,
 }
 
@@ -24,7 +25,7 @@ impl Service {
         Self {
             settings: settings.clone(),
             history: History::new(store.clone(), &settings.history),
-            access: Access::new(store.clone()),
+            people: People::new(settings, store),
             status: StatusSource::new(settings.clone(), store.clone(), catalog.clone()),
             store: store.clone(),
             catalog,
@@ -32,7 +33,12 @@ impl Service {
     }
 
     /// Users, tokens and sessions.
+    pub fn people(&self) -> &People {
+        &self.people
+    }
+
+    /// Whose token or session it is.
     pub fn access(&self) -> &Access {
-        &self.access
+        &self.people.access
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::OperateError;
-use crate::access::Access;
+use super::people::People;
 use crate::desired::{Catalog, LastGood};
 use crate::event_socket::SwitchAddress;
 use crate::gateway::{Policy, ProfileName, Rules};
@@ -32,8 +32,8 @@ pub fn store(settings: &Settings) -> Result<Store, OperateError> {
 ///
 /// # Errors
 /// As [`store`].
-pub fn access(settings: &Settings) -> Result<Access, OperateError> {
-    Ok(Access::new(store(settings)?))
+pub fn people(settings: &Settings) -> Result<People, OperateError> {
+    Ok(People::new(settings, &store(settings)?))
 }
 
 /// Where a switch of the settings is.

@@ -34,7 +34,8 @@ fn peer(number: u8) -> IpAddr {
 
 /// What one trunkd has in hand.
 fn access(redis: &RedisServer, toml: &str) -> Access {
-    sources::access(&settings(redis, Path::new("unused"), toml)).unwrap()
+    let settings = settings(redis, Path::new("unused"), toml);
+    Access::new(sources::store(&settings).unwrap())
 }
 
 fn new_user(name: &str, role: Role, domains: &str) -> NewUser {
@@ -463,25 +464,26 @@ async fn the_setup_code_is_of_no_use_when_a_user_was_made_otherwise() {
 
 #[tokio::test]
 async fn only_admins_manage_people_and_programs_and_everybody_his_own_password() {
-    let (_redis, _, access, _) = two().await;
+    let (redis, _, access, _) = two().await;
+    let people = sources::people(&settings(&redis, Path::new("unused"), "")).unwrap();
     access.add_user(new_user("op", Role::Operator, "*")).await.unwrap();
     access.add_user(new_user("root", Role::Admin, "*")).await.unwrap();
     let password = secret(OTHER_PASSWORD);
     for role in [Role::Viewer, Role::Operator] {
         let caller = user("op", role, "*");
         let refused = [
-            people::users(&access, &caller).await.err(),
-            people::add_user(&access, &caller, new_user("new", Role::Viewer, "*"))
+            people::users(&people, &caller).await.err(),
+            people::add_user(&people, &caller, new_user("new", Role::Viewer, "*"))
                 .await
                 .err(),
-            people::remove_user(&access, &caller, "root").await.err(),
-            people::set_password(&access, &caller, "root", &password).await.err(),
-            people::set_password(&access, &caller, "op", &password).await.err(),
-            people::tokens(&access, &caller).await.err(),
-            people::create_token(&access, &caller, new_token("t", Role::Viewer, "*"))
+            people::remove_user(&people, &caller, "root").await.err(),
+            people::set_password(&people, &caller, "root", &password).await.err(),
+            people::set_password(&people, &caller, "op", &password).await.err(),
+            people::tokens(&people, &caller).await.err(),
+            people::create_token(&people, &caller, new_token("t", Role::Viewer, "*"))
                 .await
                 .err(),
-            people::revoke_token(&access, &caller, "t").await.err(),
+            people::revoke_token(&people, &caller, "t").await.err(),
         ];
         for error in refused {
             let needs = Role::Admin;
@@ -496,31 +498,31 @@ async fn only_admins_manage_people_and_programs_and_everybody_his_own_password()
     assert!(access.tokens().await.unwrap().is_empty());
 
     let op = user("op", Role::Operator, "*");
-    let wrong = people::set_own_password(&access, &op, &password, &password).await;
+    let wrong = people::set_own_password(&people, &op, &password, &password).await;
     let is_wrong = matches!(&wrong, Err(OperateError::Access(AccessError::WrongCredentials)));
     assert!(is_wrong, "{wrong:?}");
-    people::set_own_password(&access, &op, &secret(PASSWORD), &password)
+    people::set_own_password(&people, &op, &secret(PASSWORD), &password)
         .await
         .unwrap();
     assert!(access.check_password("op", &password).await.unwrap());
 
     let root = user("root", Role::Admin, "*");
-    let own = people::set_password(&access, &root, "root", &password).await;
+    let own = people::set_password(&people, &root, "root", &password).await;
     assert!(matches!(&own, Err(OperateError::OwnPassword)), "{own:?}");
-    people::set_password(&access, &root, "op", &secret(PASSWORD))
+    people::set_password(&people, &root, "op", &secret(PASSWORD))
         .await
         .unwrap();
-    people::add_user(&access, &root, new_user("new", Role::Viewer, "acme"))
+    people::add_user(&people, &root, new_user("new", Role::Viewer, "acme"))
         .await
         .unwrap();
-    people::remove_user(&access, &root, "new").await.unwrap();
-    let (token, _) = people::create_token(&access, &root, new_token("t", Role::Viewer, "*"))
+    people::remove_user(&people, &root, "new").await.unwrap();
+    let (token, _) = people::create_token(&people, &root, new_token("t", Role::Viewer, "*"))
         .await
         .unwrap();
-    assert_eq!(people::tokens(&access, &root).await.unwrap(), [token]);
-    people::revoke_token(&access, &root, "t").await.unwrap();
-    assert_eq!(people::users(&access, &root).await.unwrap().len(), 2);
-    let none = people::set_own_password(&access, &Caller::cli(), &password, &password).await;
+    assert_eq!(people::tokens(&people, &root).await.unwrap(), [token]);
+    people::revoke_token(&people, &root, "t").await.unwrap();
+    assert_eq!(people::users(&people, &root).await.unwrap().len(), 2);
+    let none = people::set_own_password(&people, &Caller::cli(), &password, &password).await;
     assert!(matches!(&none, Err(OperateError::NoPassword(_))), "{none:?}");
 }
 

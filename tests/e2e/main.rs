@@ -5,6 +5,7 @@
 mod support;
 
 mod access;
+mod api;
 mod attacks;
 mod bounds;
 mod commands;

@@ -80,6 +80,8 @@ impl Reached for str {
 /// A trunkd that runs until it is dropped or stopped.
 pub struct TestApp {
     pub address: SocketAddr,
+    /// Where the API listens, if the settings have it.
+    pub api_address: Option<SocketAddr>,
     stop: CancellationToken,
     thread: Option<JoinHandle<Result<(), AppError>>>,
     folder: tempfile::TempDir,
@@ -116,11 +118,11 @@ impl TestApp {
                 .build();
             runtime.expect("a runtime").block_on(async move {
                 let application = Application::build(settings, timing).await?;
-                let _ = send.send(application.address());
+                let _ = send.send((application.address(), application.api_address()));
                 application.run_until_stopped(until).await
             })
         });
-        let Ok(address) = receive.await else {
+        let Ok((address, api_address)) = receive.await else {
             panic!(
                 "trunkd did not start: {:?}",
                 thread
@@ -132,6 +134,7 @@ impl TestApp {
         };
         Self {
             address,
+            api_address,
             stop,
             thread: Some(thread),
             folder,
@@ -263,7 +266,7 @@ pub fn http_builder() -> reqwest::ClientBuilder {
 
 pub fn settings(redis: &(impl Reached + ?Sized), folder: &std::path::Path, toml: &str) -> Settings {
     let base = format!(
-        "data_dir = {folder:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[redis]\n{}[templates]\ndir = {:?}\n[reconcile]\nmode = \"off\"\n",
+        "data_dir = {folder:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[api]\nenabled = false\nlisten = \"127.0.0.1:0\"\n[redis]\n{}[templates]\ndir = {:?}\n[reconcile]\nmode = \"off\"\n",
         redis.settings(),
         concat!(env!("CARGO_MANIFEST_DIR"), "/templates"),
     );

@@ -4,6 +4,7 @@
 //! A bench takes it in with `#[path = "../tests/support/mod.rs"] mod support;`.
 #![allow(dead_code, unused_imports, unreachable_pub)] // several test binaries include this, and each uses a part
 
+pub mod api;
 pub mod app;
 pub mod fake_switch;
 pub mod fs_xml;

@@ -1,0 +1,67 @@
+//! The OpenAPI document, made from the code.
+
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::guard::COOKIE;
+use super::{gateways, history, people, problem, session, switches};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "trunkd",
+        description = "SIP gateways of FreeSWITCH: read, write, and watch them. Every error is a problem document (RFC \
+                       9457) whose `reason` is a word for programs. Times are RFC 3339 in UTC."
+    ),
+    paths(
+        gateways::get_gateway,
+        gateways::put_gateway,
+        gateways::patch_gateway,
+        gateways::delete_gateway,
+        gateways::copy_gateway,
+        gateways::rename_gateway,
+        gateways::reveal_secret,
+        gateways::gateway_xml,
+        history::gateway_history,
+        history::get_history,
+        history::revert,
+        switches::pause,
+        switches::resume,
+        session::sign_in,
+        session::set_up,
+        session::who_am_i,
+        session::sign_out,
+        people::users,
+        people::add_user,
+        people::remove_user,
+        people::set_password,
+        people::tokens,
+        people::create_token,
+        people::revoke_token,
+    ),
+    components(schemas(problem::Problem)),
+    modifiers(&Security),
+    security(("token" = []), ("session" = []))
+)]
+struct Api;
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, document: &mut Document) {
+        let components = document.components.get_or_insert_default();
+        let token = Http::builder()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A token of `trunkd token create`"))
+            .build();
+        components.add_security_scheme("token", SecurityScheme::Http(token));
+        let cookie = ApiKey::Cookie(ApiKeyValue::with_description(COOKIE, "What POST /session sets"));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+    }
+}
+
+/// The document, as `/api/openapi.json` has it.
+pub fn document() -> Document {
+    Api::openapi()
+}
