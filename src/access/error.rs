@@ -45,7 +45,6 @@ pub enum AccessError {
     Busy,
     #[error("there are {max} {what} already, the most that there can be: remove one first")]
     Full { what: &'static str, max: usize },
-    /// Not a wrong password: the hash could not be computed, or what is stored is none.
     #[error("the password can't be hashed: {0}")]
     Hash(String),
 }

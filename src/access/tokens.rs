@@ -178,7 +178,8 @@ impl Access {
             };
             let call = &mut WRITE_USE.key(keys::TOKENS);
             call.arg(&hash).arg(&text).arg(json(&used));
-            self.run::<()>("write use of token", call).await?;
+            // A Redis that is full can still be read. The store reports what failed.
+            let _ = self.run::<()>("write use of token", call).await;
         }
         Ok(Some(Caller {
             identity: Identity::Token(token.name),

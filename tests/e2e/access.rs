@@ -613,6 +613,21 @@ async fn the_redis_user_of_the_documentation_may_do_all_of_this() {
     assert_eq!(refused, redis::Value::Array(Vec::new()));
 }
 
+#[tokio::test]
+async fn a_key_of_another_type_is_named_with_the_fix() {
+    let (_redis, mut connection, one, _) = two().await;
+    for key in ["trunkd:users", "trunkd:tokens"] {
+        let _: () = connection.set(key, "x").await.unwrap();
+        let (user, token) = (new_user("a", Role::Viewer, "*"), new_token("a", Role::Viewer, "*"));
+        let error = match key {
+            "trunkd:users" => one.add_user(user).await.unwrap_err().to_string(),
+            _ => one.create_token(token).await.unwrap_err().to_string(),
+        };
+        assert!(error.contains(&format!("redis-cli DEL {key}")), "{error}");
+        let _: () = connection.del(key).await.unwrap();
+    }
+}
+
 /// Runs a subcommand: its exit status, standard output and standard error.
 async fn run(folder: &Path, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trunkd"));
