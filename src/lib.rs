@@ -21,6 +21,7 @@ pub mod health;
 pub mod http;
 pub mod ingest;
 pub mod keys;
+pub mod language;
 pub mod metrics;
 pub mod observed;
 pub mod operate;

@@ -36,6 +36,7 @@ const FLOORS: &[&[&str]] = &[
         "files",
         "shown",
         "throttle",
+        "language",
     ],
 ];
 
