@@ -22,13 +22,16 @@ fn params_in_markdown() -> String {
         let _ = writeln!(
             text,
             "\n**{}**\n\n| param | what it is for | default | advice |\n| --- | --- | --- | --- |",
-            group.title()
+            group.title().en
         );
         for spec in PARAMS.iter().filter(|spec| spec.group == group) {
             let _ = writeln!(
                 text,
                 "| `{}` | {} | {} | {} |",
-                spec.name, spec.purpose, spec.default, spec.advice
+                spec.name,
+                spec.purpose.en,
+                spec.default.in_language(Language::En),
+                spec.advice.map_or("", |advice| advice.en)
             );
         }
     }
@@ -39,7 +42,7 @@ fn params_in_markdown() -> String {
 fn variables_in_markdown() -> String {
     let mut text = "\n| variable | what it is for | advice |\n| --- | --- | --- |\n".to_owned();
     for spec in VARIABLES {
-        let _ = writeln!(text, "| `{}` | {} | {} |", spec.name, spec.purpose, spec.advice);
+        let _ = writeln!(text, "| `{}` | {} | {} |", spec.name, spec.purpose.en, spec.advice.en);
     }
     text.push('\n');
     text
@@ -62,9 +65,9 @@ fn every_param_is_there_once_and_under_one_group() {
     assert!(PARAMS.is_sorted_by_key(|spec| spec.group));
     for spec in PARAMS {
         assert_eq!(param(spec.name), Some(&spec));
-        assert!(spec.purpose.ends_with('.') && spec.purpose.len() > 10, "{}", spec.name);
-        assert!(spec.advice.is_empty() || spec.advice.ends_with('.'), "{}", spec.name);
-        assert!(!format!("{}{}{}", spec.purpose, spec.default, spec.advice).contains('|'));
+        for text in [spec.purpose].into_iter().chain(spec.advice) {
+            assert!(text.en.ends_with('.') && text.zh.ends_with('。'), "{}", spec.name);
+        }
     }
     assert_eq!(param("Realm"), None);
     assert_eq!(PARAMS.iter().filter(|spec| spec.secret).count(), 1);
