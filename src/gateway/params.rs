@@ -1,11 +1,12 @@
 //! The catalog of params: every `<param>` of a gateway that FreeSWITCH reads, where its value goes, and
 //! advice for operators.
 //!
-//! The checks of values (`check.rs`), the suggestions for misspelt names, and the tables in
-//! docs/gateways.md come from here.
+//! The checks of values (`check.rs`), the suggestions for misspelt names, the tables in
+//! docs/gateways.md, and what forms are drawn from ([`describe()`]) come from here.
 //! Source: `parse_gateways` in sofia.c (FACTS 12).
 
 mod catalog;
+mod describe;
 
 use std::borrow::Cow;
 
@@ -17,6 +18,9 @@ use crate::language::{Language, Text, text};
 pub(super) use catalog::WHEN_REGISTERING;
 
 pub use catalog::PARAMS;
+pub use describe::{
+    Description, GroupDescription, KeyDescription, ParamDescription, ValueType, VariableDescription, describe,
+};
 
 /// One param of the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
