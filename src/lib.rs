@@ -24,6 +24,7 @@ pub mod history;
 pub mod http;
 pub mod ingest;
 pub mod keys;
+pub mod language;
 pub mod metrics;
 pub mod observed;
 pub mod operate;

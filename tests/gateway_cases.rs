@@ -457,7 +457,7 @@ fn a_user_name_must_fit_where_it_goes() {
         &[("param.extension", "Contact")],
     );
     silent(&user("u", r#","extension":"a>b""#));
-    for prefix in ["a@b", "a b", "a<b", "a\\\"b"] {
+    for prefix in ["a@b", "a b", " 9", "a<b", "a\\\"b"] {
         warned(
             &ip(&format!(r#""realm":"192.0.2.1","destination-prefix":"{prefix}""#)),
             &[("param.destination-prefix", "called number")],
@@ -724,7 +724,15 @@ fn what_was_seen_to_work_is_not_reported() {
     for typo in ["auto-to-user", "autotouser", "auto_to_users", "auto_touser"] {
         warned(
             &ip(&format!(r#""realm":"192.0.2.1","extension":"{typo}""#)),
-            &[("param.extension", "auto_to_user")],
+            &[("param.extension", "did you mean auto_to_user?")],
+        );
+    }
+    // In this very spelling alone.
+    silent(&account(r#""realm":"192.0.2.1","contact-host":"sip-ip""#));
+    for typo in ["SIP-IP", "sip_ip"] {
+        warned(
+            &account(&format!(r#""realm":"192.0.2.1","contact-host":"{typo}""#)),
+            &[("param.contact-host", "did you mean sip-ip?")],
         );
     }
     silent(

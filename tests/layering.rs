@@ -38,6 +38,7 @@ const FLOORS: &[&[&str]] = &[
         "files",
         "shown",
         "throttle",
+        "language",
     ],
 ];
 

@@ -10,10 +10,12 @@ use super::ProfileFacts;
 use super::finding::{Fault, Report};
 use super::freeswitch::{atoi, is_false, is_true};
 use super::host::{Host, check_contact_host, parameter};
-use super::param_values::{Params, is_plain_number, named};
-use super::params::{Below, Kind, Number, ParamSpec, param};
+use super::names::nearest;
+use super::param_values::{Params, USER_ENDS, first_of, is_plain_number, named};
+use super::params::{Below, Kind, Number, ParamSpec, SpecialValue, param};
 use super::placeholder::holds_placeholder;
 use super::rules::{self, Values};
+use crate::language::Language;
 use crate::shown::is_harmless;
 
 /// Checks all params. `profile` has the facts about the gateway's profile, if known.
@@ -25,7 +27,7 @@ pub(super) fn check_params(report: &mut Report<'_>, params: &Params, profile: Op
                 placeholders.insert(name.as_str());
                 Some(placeholder_fault())
             }
-            Some(spec) => check_value(spec, value),
+            Some(spec) => check_value(spec, value).or_else(|| check_special_values(spec, value)),
             None => check_white_space(value),
         };
         if let Some(fault) = fault {
@@ -51,7 +53,8 @@ fn check_value(spec: &ParamSpec, value: &str) -> Option<Fault> {
         Kind::Route => Host::parse(value, spec.kind).err(),
         Kind::FromHost => check_from_host(value),
         Kind::ContactHost => check_contact_host(value).err(),
-        Kind::Number(number) => check_number(spec.name, number, value),
+        Kind::Number(number) => check_number(number, spec.example, value),
+        Kind::Prefix => check_prefix(value),
         Kind::UriParameters => check_uri_parameters(value),
         Kind::Networks => check_networks(value).or_else(|| check_white_space(value)),
         Kind::Bool if !is_true(value) && !is_false(value) => Some(Fault::new(
@@ -60,6 +63,17 @@ fn check_value(spec: &ParamSpec, value: &str) -> Option<Fault> {
         )),
         Kind::Bool | Kind::Transport | Kind::User | Kind::Header | Kind::Text => check_white_space(value),
     }
+}
+
+/// Finds a misspelt word that FreeSWITCH would have replaced.
+fn check_special_values(spec: &ParamSpec, value: &str) -> Option<Fault> {
+    let is_meant = |special: &&SpecialValue| match value.eq_ignore_ascii_case(special.word) {
+        true => !special.in_any_case && value != special.word,
+        false => nearest(&value.to_ascii_lowercase(), [special.word]).is_some(),
+    };
+    let word = spec.special_values.iter().find(is_meant)?.word;
+    let reason = format!("is taken as it stands; {word} is what FreeSWITCH replaces");
+    Some(Fault::new(reason, format!("did you mean {word}?")))
 }
 
 /// Finds invisible characters that were copied with a value.
@@ -91,7 +105,7 @@ fn placeholder_fault() -> Fault {
 
 /// Numbers that FreeSWITCH replaces or ignores (FACTS 15). None of these drops the gateway: `parse_gateways` warns and
 /// goes on.
-fn check_number(name: &str, number: Number, value: &str) -> Option<Fault> {
+fn check_number(number: Number, example: &str, value: &str) -> Option<Fault> {
     let read = atoi(value);
     let least = number.least;
     // How to say "none".
@@ -101,26 +115,31 @@ fn check_number(name: &str, number: Number, value: &str) -> Option<Fault> {
     }
     let mut reason = match number.below {
         // Counted only where there is a ping.
-        Below::Keeps => return None,
-        Below::Takes(instead) if read < least => {
-            format!("is under {least} or not a number; FreeSWITCH takes {instead} instead")
-        }
-        Below::Without(does) if read < least || is_off => {
-            format!("is under {least} or not a number; FreeSWITCH {does}")
+        Below::Keeps(_) => return None,
+        below if read < least || is_off => {
+            let does = below.in_language(Language::En);
+            format!("is under {least} or not a number; {does}")
         }
         _ => format!("is not a plain number; FreeSWITCH reads it as {read}"),
     };
     let fix = match number.below {
         _ if read >= least && !is_off => "write digits only".to_owned(),
-        Below::Without(_) if name == "ping" => format!("write {least} or more, 25 for instance, or leave it out"),
-        Below::Without(_) => "write digits only, or leave it out".to_owned(),
+        Below::Without(_) => format!("write {least} or more, {example} for instance, or leave it out"),
         _ => format!("write {least} or more"),
     };
-    if name == "expire-seconds" && !is_plain_number(value.trim_start()) {
-        // The text itself goes into the Expires header, where it can't be parsed.
+    if number.is_sent_as_written && !is_plain_number(value.trim_start()) {
+        // A header that can't be parsed keeps the whole request from being sent.
         reason.push_str(", but sends no REGISTER with this text");
     }
     Some(Fault::new(reason, fix))
+}
+
+fn check_prefix(value: &str) -> Option<Fault> {
+    let Some(c) = first_of(value, &USER_ENDS) else {
+        return check_white_space(value);
+    };
+    let reason = format!("has a {}, which can't stand before a called number", named(c));
+    Some(Fault::new(reason, "write the digits of the prefix alone"))
 }
 
 fn check_from_host(value: &str) -> Option<Fault> {

@@ -63,7 +63,7 @@ pub(super) enum Transport {
 }
 
 impl Transport {
-    const ALL: [Self; 4] = [Self::Udp, Self::Tcp, Self::Tls, Self::Sctp];
+    pub(super) const ALL: [Self; 4] = [Self::Udp, Self::Tcp, Self::Tls, Self::Sctp];
 
     /// As in a URI.
     pub(super) fn word(self) -> &'static str {

@@ -25,6 +25,7 @@ mod placeholder;
 mod profile_params;
 mod revision;
 mod rules;
+pub mod value_keys;
 pub mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,6 +2,7 @@
 
 use super::params::{PARAMS, param};
 use super::profile_params::is_profile_param;
+use super::value_keys;
 use super::variables::is_variable;
 
 /// How to fix a param that FreeSWITCH does not know.
@@ -27,16 +28,7 @@ pub(super) fn fix_for_param(name: &str) -> String {
 
 /// How to fix a key of the value that trunkd does not know.
 pub(super) fn fix_for_key(key: &str) -> String {
-    const KEYS: [&str; 7] = [
-        "param",
-        "params",
-        "variables",
-        "variable",
-        "profile",
-        "enabled",
-        "nodes",
-    ];
-    if let Some(known) = nearest(key, KEYS) {
+    if let Some(known) = nearest(key, value_keys::spellings()) {
         return format!("did you mean {known}?");
     }
     let plain = plain(key);
@@ -46,7 +38,8 @@ pub(super) fn fix_for_key(key: &str) -> String {
     if param(key).is_some() {
         return "put it under param".to_owned();
     }
-    "known are param, variables, profile, enabled and nodes".to_owned()
+    let known = value_keys::KEYS.map(|key| key.name).join(", ");
+    format!("known are {known}")
 }
 
 /// The known name that was probably meant.

@@ -44,3 +44,19 @@ pub(super) fn named(c: char) -> String {
         c => format!("'{c}'"),
     }
 }
+
+/// Characters that the user part of a SIP URI can't hold unescaped.
+pub(super) const USER_ENDS: [char; 5] = ['@', ' ', '<', '>', '"'];
+
+/// The first of these characters in a text that goes into a SIP URI, or a `%` that begins no escape.
+pub(super) fn first_of(text: &str, wrong: &[char]) -> Option<char> {
+    text.char_indices()
+        .find(|(at, c)| wrong.contains(c) || (*c == '%' && !begins_escape(&text[*at..])))
+        .map(|(_, c)| c)
+}
+
+fn begins_escape(text: &str) -> bool {
+    text.as_bytes()
+        .get(1..3)
+        .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+}

@@ -1,6 +1,7 @@
 //! Parses the JSON value of a gateway.
 
 mod fields;
+mod notes;
 mod object;
 mod settings;
 mod top;

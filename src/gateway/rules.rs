@@ -9,8 +9,8 @@ use super::ProfileFacts;
 use super::finding::{Fault, Note, Severity};
 use super::freeswitch::{MAX_CREDENTIALS_BYTES, atoi, is_true};
 use super::host::Host;
-use super::param_values::{Params, is_plain_number, named};
-use super::params::Kind;
+use super::param_values::{Params, USER_ENDS, first_of, is_plain_number, named};
+use super::params::{PARAMS, ParamSpec, WHEN_REGISTERING, param};
 
 /// What the rules read.
 pub(super) struct Values<'a> {
@@ -34,7 +34,6 @@ pub(super) fn check(values: &Values<'_>) -> Vec<Note> {
         digest,
         user_in_from_and_to,
         user_in_contact,
-        destination_prefix,
         pings,
         rfc_5626,
         retry_seconds_twice,
@@ -85,7 +84,9 @@ impl<'a> Values<'a> {
     }
 
     fn pings(&self) -> bool {
-        self.get("ping").is_some_and(|ping| atoi(ping) >= LEAST_PING)
+        let number = || param("ping").and_then(ParamSpec::number);
+        self.get("ping")
+            .is_some_and(|ping| number().is_some_and(|number| atoi(ping) >= number.least))
     }
 
     /// Whether From is made of from-user or username, and of from-domain or proxy (`register_from`
@@ -120,17 +121,7 @@ impl<'a> Values<'a> {
 
     /// The host of a param, if it is well formed.
     fn host(&self, name: &str) -> Option<Host<'a>> {
-        Host::parse(self.known(name)?, kind_of_host(name)).ok()
-    }
-}
-
-/// FreeSWITCH ignores a ping below this many seconds (FACTS 15).
-const LEAST_PING: i32 = 5;
-
-fn kind_of_host(name: &str) -> Kind {
-    match name {
-        "proxy" | "realm" => Kind::Host,
-        _ => Kind::Route,
+        Host::parse(self.known(name)?, param(name)?.kind).ok()
     }
 }
 
@@ -143,12 +134,12 @@ fn account(values: &Values<'_>) -> Vec<Note> {
     if values.params.refused.contains("register") || !values.registers() {
         return Vec::new();
     }
-    ["username", "password"]
-        .into_iter()
-        .filter(|name| !values.is_set(name))
-        .map(|name| {
+    PARAMS
+        .iter()
+        .filter(|spec| spec.required_when == Some(WHEN_REGISTERING) && !values.is_set(spec.name))
+        .map(|spec| {
             let reason = "is not set, and register is true (its default); FreeSWITCH would drop the gateway";
-            Fault::new(reason, "set it, or set register to false").at(Severity::Error, name)
+            Fault::new(reason, "set it, or set register to false").at(Severity::Error, spec.name)
         })
         .collect()
 }
@@ -222,7 +213,7 @@ fn user_in_from_and_to(values: &Values<'_>) -> Vec<Note> {
     let Some(user) = values.known(param).filter(|_| values.uses_from()) else {
         return Vec::new();
     };
-    let note = match first_of(user, &['@', ' ', '<', '>', '"']) {
+    let note = match first_of(user, &USER_ENDS) {
         None => return Vec::new(),
         Some('@') => warning(
             param,
@@ -239,23 +230,20 @@ fn user_in_from_and_to(values: &Values<'_>) -> Vec<Note> {
 
 /// With extension-in-contact the Contact's user is extension, or else username.
 fn user_in_contact(values: &Values<'_>) -> Vec<Note> {
-    const AUTO: &str = "auto_to_user";
     let mut notes = Vec::new();
     let in_contact = values.is_true("extension-in-contact");
-    if let Some(extension) = values.known("extension") {
-        let lower = extension.to_ascii_lowercase();
-        if in_contact && lower == "auto" {
-            // Elsewhere it works: `auto` takes To's user from a call to `gw+name@…`, and else the number as it came.
-            let reason = "means the number that was dialled, and with extension-in-contact that is 'auto' itself";
-            notes.push(warning(
-                "extension",
-                reason,
-                format!("write {AUTO}, which takes it from To"),
-            ));
-        } else if lower.len() <= AUTO.len() + 2 && (1..=2).contains(&strsim::osa_distance(&lower, AUTO)) {
-            let reason = "is taken as it stands: every call goes to an extension of that name";
-            notes.push(warning("extension", reason, format!("did you mean {AUTO}?")));
-        }
+    // Elsewhere it works: `auto` takes To's user from a call to `gw+name@…`, and else the number as it came.
+    if in_contact
+        && values
+            .known("extension")
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("auto"))
+    {
+        let reason = "means the number that was dialled, and with extension-in-contact that is 'auto' itself";
+        notes.push(warning(
+            "extension",
+            reason,
+            "write auto_to_user, which takes it from To",
+        ));
     }
     let param = if values.is_set("extension") {
         "extension"
@@ -263,37 +251,12 @@ fn user_in_contact(values: &Values<'_>) -> Vec<Note> {
         "username"
     };
     if let Some(user) = values.known(param).filter(|_| in_contact)
-        && let Some(c) = first_of(user, &['@', ' ', '<', '>', '"'])
+        && let Some(c) = first_of(user, &USER_ENDS)
     {
         let reason = format!("has a {}, which the user in Contact can't hold", named(c));
         notes.push(warning(param, reason, "set extension to a number or a plain name"));
     }
     notes
-}
-
-fn destination_prefix(values: &Values<'_>) -> Vec<Note> {
-    const NAME: &str = "destination-prefix";
-    let wrong = values
-        .known(NAME)
-        .and_then(|prefix| first_of(prefix, &['@', ' ', '<', '>', '"']));
-    let note = wrong.map(|c| {
-        let reason = format!("has a {}, which can't stand before a called number", named(c));
-        warning(NAME, reason, "write the digits of the prefix alone")
-    });
-    note.into_iter().collect()
-}
-
-/// The first of these characters in a text that goes into a SIP URI, or a `%` that begins no escape.
-fn first_of(text: &str, wrong: &[char]) -> Option<char> {
-    text.char_indices()
-        .find(|(at, c)| wrong.contains(c) || (*c == '%' && !begins_escape(&text[*at..])))
-        .map(|(_, c)| c)
-}
-
-fn begins_escape(text: &str) -> bool {
-    text.as_bytes()
-        .get(1..3)
-        .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// How a SIP URI writes the character.

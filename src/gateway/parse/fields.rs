@@ -5,6 +5,7 @@ use crate::gateway::finding::{Report, shown};
 use crate::gateway::json::{Json, members};
 use crate::gateway::names::fix_for_param;
 use crate::gateway::param_values::{Param, Params, place};
+use crate::gateway::params::NotServed;
 use crate::gateway::variables::{caller_profile_field, is_expandable};
 use crate::gateway::{Direction, Policy, REVISION_VARIABLE, Variables, hooks, params};
 
@@ -18,7 +19,8 @@ pub(super) fn read_params(report: &mut Report<'_>, spellings: [Option<(&'static 
         if !carried(report, || place(key, &name), "the name", &name) {
             continue;
         }
-        if params::param(&name).is_none() {
+        let spec = params::param(&name);
+        if spec.is_none() {
             let reason = "FreeSWITCH does not know this param and silently ignores it";
             report.warn(place(key, &name), reason, fix_for_param(&name));
         }
@@ -27,19 +29,13 @@ pub(super) fn read_params(report: &mut Report<'_>, spellings: [Option<(&'static 
             continue;
         };
         if value.is_empty() {
-            if name != "register" {
-                continue; // empty is not set
+            match spec.and_then(|spec| spec.when_empty) {
+                Some(meant) => meant.clone_into(&mut value),
+                None => continue, // empty is not set
             }
-            "false".clone_into(&mut value);
         }
-        if name == "ping-user-agent" {
-            // `gateway->options_user_agent` in sofia.c is a pointer into the answer's XML, which mod_xml_curl frees.
-            let reason = "is left out: over mod_xml_curl FreeSWITCH would send freed memory to the carrier";
-            report.warn(
-                place(key, &name),
-                reason,
-                "set user-agent-string in the profile's template",
-            );
+        if let Some(NotServed { reason, fix }) = spec.and_then(|spec| spec.not_served) {
+            report.warn(place(key, &name), reason, fix);
             continue;
         }
         params.set.insert(name, Param { value, key });

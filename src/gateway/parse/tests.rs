@@ -425,6 +425,42 @@ fn nodes_say_which_switches_get_it() {
 }
 
 #[test]
+fn what_people_note_about_a_gateway_never_takes_it_out() {
+    let noted = |more: &str| format!(r#"{{"param":{{"register":false}},{more}}}"#);
+    clean(&noted(
+        r#""description":"x","carrier":"Example Telecom","tags":["a","顶"]"#,
+    ));
+    clean(&noted(r#""description":null,"carrier":"","tags":null"#));
+    clean(&noted(r#""tags":[]"#));
+    warned(
+        &noted(r#""description":1"#),
+        "description: is a number, not a string; trunkd ignores it",
+    );
+    warned(
+        &noted(r#""carrier":["x"]"#),
+        "carrier: is a list, not a string; trunkd ignores it",
+    );
+    warned(
+        &noted(r#""tags":"a""#),
+        "tags: is a string, not a list of strings; trunkd ignores it",
+    );
+    warned(
+        &noted(r#""tags":["a",1,2]"#),
+        "tags[1]: is a number, not a string; trunkd ignores it",
+    );
+    warned(&noted(r#""tags":[""]"#), "tags[0]: is empty");
+    warned(
+        &noted(&format!(r#""tags":[{}"a"]"#, r#""a","#.repeat(MAX_ITEMS))),
+        "tags: has 1001 tags",
+    );
+    warned(&noted(r#""carier":"x""#), "did you mean carrier?");
+    warned(
+        &noted(r#""x":1"#),
+        "known are param, variables, profile, enabled, nodes, description, tags, carrier",
+    );
+}
+
+#[test]
 fn a_gateway_that_is_disabled_is_not_refused_for_the_rest() {
     for enabled in ["false", "0", "\"no\"", "\"false\""] {
         assert!(!clean(&format!(r#"{{"param":{{"register":false}},"enabled":{enabled}}}"#)).enabled);

@@ -1,5 +1,6 @@
 //! The keys of a gateway's value.
 
+use super::notes::{check_tags, check_text};
 use super::object::warn_repeated;
 use crate::gateway::finding::{Report, shown};
 use crate::gateway::json::{Json, members};
@@ -73,6 +74,8 @@ pub(super) fn read_top<'a>(report: &mut Report<'_>, value: &'a [u8]) -> Option<T
             "profile" => top.profile = Some(json),
             "enabled" => top.enabled = Some(json),
             "nodes" => top.nodes = Some(json),
+            "description" | "carrier" => check_text(report, &key, &json),
+            "tags" => check_tags(report, &json),
             "subscriptions" => {
                 let reason = "trunkd does not serve subscriptions";
                 let fix = "leave them out, or keep this gateway in a file on the switch";
