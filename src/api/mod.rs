@@ -7,6 +7,7 @@ mod gateways;
 mod guard;
 mod history;
 mod openapi;
+mod params;
 mod people;
 mod problem;
 mod responses;

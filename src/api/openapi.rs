@@ -5,7 +5,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 
 use super::guard::COOKIE;
-use super::{gateways, history, people, problem, session, switches};
+use super::{gateways, history, params, people, problem, session, switches};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,6 +24,7 @@ use super::{gateways, history, people, problem, session, switches};
         gateways::reveal_secret,
         gateways::gateway_xml,
         history::gateway_history,
+        params::params,
         history::get_history,
         history::revert,
         switches::pause,

@@ -14,7 +14,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::guard::{self, Guard};
 use super::problem::Problem;
-use super::{body, gateways, history, openapi, people, session, switches};
+use super::{body, gateways, history, openapi, params, people, session, switches};
 use crate::http::{TlsError, server_config};
 use crate::operate::Service;
 use crate::settings::ApiSettings;
@@ -115,6 +115,7 @@ fn protected() -> impl actix_web::dev::HttpServiceFactory {
         .service(gateways::reveal_secret)
         .service(gateways::gateway_xml)
         .service(history::gateway_history)
+        .service(params::params)
         .service(history::get_history)
         .service(history::revert)
         .service(switches::pause)

@@ -5,7 +5,7 @@ use super::service::Service;
 use super::{Caller, OperateError};
 use crate::access::Role;
 use crate::desired::Values;
-use crate::gateway::{Document, DomainName, GatewayName, ValueChange};
+use crate::gateway::{DomainName, GatewayName};
 use crate::history::{EditKind, Entry, Event, HistoryPage, HistoryQuery};
 
 impl Service {
@@ -75,10 +75,4 @@ fn may_see(caller: &Caller, entry: &Entry) -> bool {
 fn is_id(id: &str) -> bool {
     id.split_once('-')
         .is_some_and(|(ms, seq)| ms.parse::<u64>().is_ok() && seq.parse::<u64>().is_ok())
-}
-
-/// What differs between two stored values.
-pub(super) fn difference(before: Option<&[u8]>, after: Option<&[u8]>) -> Vec<ValueChange> {
-    let read = |value: Option<&[u8]>| value.and_then(|value| Document::parse(value).ok());
-    Document::changes(read(before).as_ref(), read(after).as_ref())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{SettingsError, WayToRedis};
-use super::model::{ApiSettings, HttpSettings, OWN_KEYS, RedisSettings, SentinelSettings, Settings};
+use super::model::{ApiSettings, HttpSettings, OWN_KEYS, ReconcileSettings, RedisSettings, SentinelSettings, Settings};
 use super::origin::Origin;
 
 /// Checks ranges, and values that contradict each other.
@@ -46,22 +46,7 @@ pub(super) fn values(settings: &Settings, origin: &dyn Fn(&str) -> Origin) -> Re
             return invalid(key, "write a time above 0 and up to 1h".to_owned());
         }
     }
-    if settings.reconcile.resync_interval < Duration::from_secs(1) {
-        let problem = "write at least \"1s\", because each resync holds a lock that call setup needs; \"60s\" is usual";
-        return invalid("reconcile.resync_interval", problem.to_owned());
-    }
-    let window = settings.reconcile.removals_window;
-    if window < Duration::from_secs(1) || window > Duration::from_secs(30 * 24 * 3600) {
-        let problem = "write a time from \"1s\" to \"30d\"; \"10m\" is usual";
-        return invalid("reconcile.removals_window", problem.to_owned());
-    }
-    if settings.reconcile.starts_per_second == 0 {
-        return invalid(
-            "reconcile.starts_per_second",
-            "0 would start no gateway: write 1 or more".to_owned(),
-        );
-    }
-
+    check_reconcile(&settings.reconcile, &invalid)?;
     check_api(settings, &invalid)?;
     check_redis(settings, &invalid)?;
     check_status(settings, &invalid)?;
@@ -83,6 +68,25 @@ pub(super) fn values(settings: &Settings, origin: &dyn Fn(&str) -> Origin) -> Re
 }
 
 type Refuse<'a> = dyn Fn(&str, String) -> Result<(), SettingsError> + 'a;
+
+fn check_reconcile(reconcile: &ReconcileSettings, invalid: &Refuse) -> Result<(), SettingsError> {
+    if reconcile.resync_interval < Duration::from_secs(1) {
+        let problem = "write at least \"1s\", because each resync holds a lock that call setup needs; \"60s\" is usual";
+        return invalid("reconcile.resync_interval", problem.to_owned());
+    }
+    let window = reconcile.removals_window;
+    if window < Duration::from_secs(1) || window > Duration::from_secs(30 * 24 * 3600) {
+        let problem = "write a time from \"1s\" to \"30d\"; \"10m\" is usual";
+        return invalid("reconcile.removals_window", problem.to_owned());
+    }
+    if reconcile.starts_per_second == 0 {
+        return invalid(
+            "reconcile.starts_per_second",
+            "0 would start no gateway: write 1 or more".to_owned(),
+        );
+    }
+    Ok(())
+}
 
 fn check_api(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsError> {
     let (api, history) = (&settings.api, &settings.history);

@@ -57,6 +57,11 @@ async fn an_operator_puts_a_trunk_and_is_answered_when_it_is_registered() {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let app = TestApp::with_switch(&redis, &switch, &format!("{API}{APPLY}")).await;
     let operator = Client::new(&redis, &app, Role::Operator, "acme").await;
+    // Without it, the last gateway would go, and that is held.
+    operator
+        .put("/domains/acme/gateways/stays?wait=10s", &ip_trunk())
+        .await
+        .expect(201);
 
     let put = operator
         .put(&format!("{GATEWAY}?wait=10s"), &account("p"))
@@ -620,9 +625,8 @@ async fn the_document_and_its_page_need_no_sign_in_and_nothing_from_elsewhere() 
     let page = send(http().get(format!("{root}/api/docs/"))).await.expect(200);
     let page = page.body.as_str().unwrap();
     assert!(page.contains("swagger-ui"), "{page}");
-    for part in page.split(['"', '\'']).filter(|part| part.contains("://")) {
-        panic!("the page loads {part}");
-    }
+    let elsewhere = page.split(['"', '\'']).find(|part| part.contains("://"));
+    assert_eq!(elsewhere, None);
     let script = send(http().get(format!("{root}/api/docs/swagger-ui-bundle.js")))
         .await
         .expect(200);

@@ -31,6 +31,12 @@ impl Document {
         compare(&mut changes, "", &before.0, &after.0);
         changes
     }
+
+    /// The same of two stored values. What is no object counts as empty.
+    pub fn byte_changes(before: Option<&[u8]>, after: Option<&[u8]>) -> Vec<ValueChange> {
+        let read = |value: Option<&[u8]>| value.and_then(|value| Self::parse(value).ok());
+        Self::changes(read(before).as_ref(), read(after).as_ref())
+    }
 }
 
 fn compare(changes: &mut Vec<ValueChange>, path: &str, before: &[(String, Node)], after: &[(String, Node)]) {

@@ -1,12 +1,16 @@
 //! One gateway: read, write, copy, rename, delete.
 
-mod detail;
 mod effect;
+mod model;
 mod precondition;
+mod read;
+mod rename;
+mod reveal;
+mod undo;
 mod write;
 
-pub use detail::{GatewayDetail, OnSwitch, ProblemField, Validity};
 pub use effect::{Effect, Outcome};
+pub use model::{GatewayDetail, OnSwitch, ProblemField, Validity};
 pub use precondition::{ETag, Precondition};
 pub use write::{Body, WriteOptions, Written};
 

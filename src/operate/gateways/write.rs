@@ -4,19 +4,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::past::difference;
 use super::super::service::Service;
 use super::super::{Caller, OperateError};
-use super::detail::{ProblemField, stored};
 use super::effect::Effect;
-use super::{ETag, GatewayDetail, GatewayRef, Precondition};
-use crate::desired::{Current, Edit, Edited, Values};
+use super::model::{GatewayDetail, ProblemField};
+use super::read::stored;
+use super::{ETag, GatewayRef, Precondition};
+use crate::desired::{Current, Edit, Edited};
 use crate::gateway::{Document, GatewayName, Parsed, Severity, ValueChange};
 use crate::history::{EditKind, Entry, Event};
-use crate::redis::StoreError;
 
 /// Writes without a condition that lose against another writer are tried this often.
-const ATTEMPTS: usize = 8;
+pub(super) const ATTEMPTS: usize = 8;
 
 /// What to write.
 #[derive(Clone)]
@@ -53,13 +52,13 @@ pub struct Written {
 }
 
 /// A change that is ready to be written.
-struct Draft {
-    before: Option<Vec<u8>>,
-    after: Option<Vec<u8>>,
-    parsed: Option<Parsed>,
-    changes: Vec<ValueChange>,
+pub(super) struct Draft {
+    pub(super) before: Option<Vec<u8>>,
+    pub(super) after: Option<Vec<u8>>,
+    pub(super) parsed: Option<Parsed>,
+    pub(super) changes: Vec<ValueChange>,
     /// The entry of the history that it undoes.
-    reverts: Option<String>,
+    pub(super) reverts: Option<String>,
 }
 
 impl Service {
@@ -150,7 +149,7 @@ impl Service {
 
     /// Writes what `draft` makes of the current state. If another writer was faster, it is made again,
     /// unless the write has a condition on the version.
-    async fn write(
+    pub(super) async fn write(
         &self,
         caller: &Caller,
         of: &GatewayRef,
@@ -210,7 +209,7 @@ impl Service {
         }
     }
 
-    async fn check_precondition(
+    pub(super) async fn check_precondition(
         &self,
         current: &Current,
         of: &GatewayRef,
@@ -228,7 +227,7 @@ impl Service {
     }
 
     /// Checks a value. Without `after`, the gateway is deleted.
-    fn draft(
+    pub(super) fn draft(
         &self,
         of: &GatewayRef,
         before: Option<&[u8]>,
@@ -259,7 +258,7 @@ impl Service {
     }
 
     /// What a write would do, or one that changes nothing.
-    async fn would_be(
+    pub(super) async fn would_be(
         &self,
         current: &Current,
         of: &GatewayRef,
@@ -284,7 +283,12 @@ impl Service {
         })
     }
 
-    async fn written(&self, of: &GatewayRef, draft: Draft, options: &WriteOptions) -> Result<Written, OperateError> {
+    pub(super) async fn written(
+        &self,
+        of: &GatewayRef,
+        draft: Draft,
+        options: &WriteOptions,
+    ) -> Result<Written, OperateError> {
         let effect = match options.wait {
             Some(limit) => self.wait_for_effect(of, limit).await?,
             None => Vec::new(),
@@ -311,112 +315,6 @@ impl Service {
             effect,
         })
     }
-
-    /// Writes back an earlier value.
-    pub(in crate::operate) async fn write_back(
-        &self,
-        caller: &Caller,
-        of: &GatewayRef,
-        values: &Values,
-        reverts: &str,
-        options: &WriteOptions,
-    ) -> Result<Written, OperateError> {
-        let bytes = |value: &Option<String>| value.as_ref().map(|value| value.as_bytes().to_vec());
-        let (back, left) = (bytes(&values.before), bytes(&values.after));
-        let draft = |current: &Current| {
-            let now = stored(current, of);
-            let revert = difference(now, back.as_deref());
-            if now != left.as_deref() && !options.force {
-                let since = difference(left.as_deref(), now);
-                return Err(OperateError::EditedSince { since, revert });
-            }
-            let document = back.as_deref().and_then(|value| Document::parse(value).ok());
-            let known = now.and_then(|value| Document::parse(value).ok());
-            let mut draft = match (&back, &document) {
-                // What stood there was no object either.
-                (Some(_), None) => self.draft(of, now, known.as_ref(), None, options)?,
-                _ => self.draft(of, now, known.as_ref(), document.as_ref(), options)?,
-            };
-            draft.after.clone_from(&back);
-            draft.reverts = Some(reverts.to_owned());
-            Ok(draft)
-        };
-        self.write(caller, of, options, draft, |_| EditKind::Revert).await
-    }
-
-    /// Gives a gateway another name, in one step. Switches stop the old one and start the new one.
-    ///
-    /// # Errors
-    /// As [`Service::copy_gateway`].
-    pub async fn rename_gateway(
-        &self,
-        caller: &Caller,
-        of: &GatewayRef,
-        to: &GatewayName,
-        options: &WriteOptions,
-    ) -> Result<Written, OperateError> {
-        caller.may_edit(of.domain.text())?;
-        let renamed = GatewayRef {
-            domain: of.domain.clone(),
-            name: to.clone(),
-        };
-        for _ in 0..ATTEMPTS {
-            let current = self.writable().await?;
-            self.check_precondition(&current, of, options).await?;
-            let before = stored(&current, of).ok_or_else(|| Self::missing(&current, of))?;
-            if stored(&current, &renamed).is_some() {
-                return Err(OperateError::NameTaken(to.to_string()));
-            }
-            let value = Document::parse(before).map_err(|_| OperateError::NotAnObject(of.name.to_string()))?;
-            let mut draft = self.draft(&renamed, None, None, Some(&value), options)?;
-            // As it stands, and not as we would write it.
-            draft.after = Some(before.to_vec());
-            if options.dry_run {
-                return self.would_be(&current, &renamed, draft, options).await;
-            }
-            let edits = rename(caller, of, to, before, &value);
-            let edited = self.history.edit(&of.domain, &edits).await;
-            match edited.map_err(OperateError::writing(&self.settings))? {
-                Edited::Done(ids) => {
-                    let mut written = self.written(&renamed, draft, options).await?;
-                    written.history = ids.into_iter().last();
-                    return Ok(written);
-                }
-                Edited::Conflict => {}
-                Edited::WrongType(kind) => {
-                    let domain = of.domain.to_string();
-                    return Err(OperateError::WrongType { domain, kind });
-                }
-            }
-        }
-        Err(OperateError::Contended(of.name.to_string()))
-    }
-
-    /// A secret in plain text. That it was shown is recorded first.
-    ///
-    /// # Errors
-    /// The caller is no admin, there is no such secret, or Redis can't be written.
-    pub async fn reveal_secret(&self, caller: &Caller, of: &GatewayRef, secret: &str) -> Result<String, OperateError> {
-        caller.requires(crate::access::Role::Admin)?;
-        caller.check_sees(of.domain.text())?;
-        let current = self.writable().await?;
-        let value = stored(&current, of).ok_or_else(|| Self::missing(&current, of))?;
-        let document = Document::parse(value).map_err(|_| OperateError::NotAnObject(of.name.to_string()))?;
-        let name = secret.rsplit('.').next().unwrap_or(secret);
-        let text = document.secret(name).ok_or_else(|| OperateError::NoSecret {
-            gateway: of.name.to_string(),
-            secret: secret.to_owned(),
-        })?;
-        let reveal = Entry {
-            event: Event::Reveal {
-                field: format!("param.{name}"),
-            },
-            ..entry(caller, of, EditKind::Change, Vec::new())
-        };
-        let recorded: Result<String, StoreError> = self.history.record(&reveal).await;
-        recorded.map_err(OperateError::writing(&self.settings))?;
-        Ok(text)
-    }
 }
 
 pub(super) fn entry(caller: &Caller, of: &GatewayRef, edit: EditKind, changes: Vec<ValueChange>) -> Entry {
@@ -434,34 +332,4 @@ pub(super) fn entry(caller: &Caller, of: &GatewayRef, edit: EditKind, changes: V
             other_name: None,
         },
     }
-}
-
-/// The two edits of a rename.
-fn rename(caller: &Caller, of: &GatewayRef, to: &GatewayName, value: &[u8], document: &Document) -> [Edit; 2] {
-    let side = |name: &GatewayName, other: &GatewayName, before: Option<&[u8]>, after: Option<&[u8]>| {
-        let of = GatewayRef {
-            domain: of.domain.clone(),
-            name: name.clone(),
-        };
-        let known = |value: Option<&[u8]>| value.map(|_| document);
-        let mut entry = entry(
-            caller,
-            &of,
-            EditKind::Rename,
-            Document::changes(known(before), known(after)),
-        );
-        if let Event::Edit { other_name, .. } = &mut entry.event {
-            *other_name = Some(other.to_string());
-        }
-        Edit {
-            gateway: name.clone(),
-            before: before.map(<[u8]>::to_vec),
-            after: after.map(<[u8]>::to_vec),
-            entry,
-        }
-    };
-    [
-        side(&of.name, to, Some(value), None),
-        side(to, &of.name, None, Some(value)),
-    ]
 }
