@@ -84,7 +84,21 @@ async fn an_operator_puts_a_trunk_and_is_answered_when_it_is_registered() {
     assert_eq!(effect["outcome"], "failed", "{effect:#}");
     assert!(effect["reason"].as_str().unwrap().contains("403"), "{effect:#}");
 
-    // Undone, the old one is back.
+    // The next one works, and is not called failed because of the one before.
+    switch.registrar(|registrar| registrar.set("carrier1", Outcome::After(2, Box::new(Outcome::Ok))));
+    let mended = operator
+        .patch(&format!("{GATEWAY}?wait=15s"), &json!({"param": {"password": "right"}}))
+        .await
+        .expect(200);
+    assert_eq!(mended.body["effect"][0]["outcome"], "applied", "{:#}", mended.body);
+    switch.registrar(|registrar| registrar.set("carrier1", FORBIDDEN));
+    let refused = operator
+        .patch(&format!("{GATEWAY}?wait=15s"), &json!({"param": {"password": "wrong"}}))
+        .await
+        .expect(200);
+    assert_eq!(refused.body["effect"][0]["outcome"], "failed", "{:#}", refused.body);
+
+    // Undone, the one before is back.
     switch.registrar(|registrar| registrar.set("carrier1", Outcome::Ok));
     let id = refused.body["history"].as_str().unwrap();
     let reverted = operator
@@ -92,7 +106,7 @@ async fn an_operator_puts_a_trunk_and_is_answered_when_it_is_registered() {
         .await
         .expect(200);
     assert_eq!(reverted.body["effect"][0]["outcome"], "applied", "{:#}", reverted.body);
-    assert_eq!(stored(&redis).await.unwrap()["param"]["password"], "p");
+    assert_eq!(stored(&redis).await.unwrap()["param"]["password"], "right");
 
     let deleted = operator.delete(&format!("{GATEWAY}?wait=10s")).await.expect(200);
     assert_eq!(deleted.body["gateway"], Value::Null);

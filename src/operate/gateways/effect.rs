@@ -176,7 +176,13 @@ fn outcome(gateway: &Observed) -> Outcome {
         Some(deviation) => return pending(deviation.to_string()),
         None => {}
     }
+    // It may still show why the version before was refused.
+    let is_registering = matches!(
+        gateway.state,
+        Some(State::Unreged | State::Trying | State::Register | State::Unregister)
+    );
     match gateway.condition {
+        Condition::Down if is_registering => pending("registering".to_owned()),
         Condition::Up => Outcome::Applied,
         Condition::Unknown if gateway.observed_revision.is_some() => Outcome::Applied,
         Condition::Down => Outcome::Failed {

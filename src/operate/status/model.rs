@@ -216,7 +216,9 @@ fn usable(row: &Row, pings: bool) -> Option<bool> {
 /// Nothing was refused yet. A refused gateway keeps its reason while it retries.
 fn is_first_try(row: &Row) -> bool {
     let is_under_way = matches!(row.state, None | Some(State::Unreged | State::Trying | State::Register));
-    is_under_way && row.reason.is_none() && row.status.is_none() && row.challenge.is_none()
+    // The event before REGED carries the 200 of the registration.
+    let is_refused = row.status.as_ref().is_some_and(|status| !status.starts_with('2'));
+    is_under_way && row.reason.is_none() && !is_refused && row.challenge.is_none()
 }
 
 impl Counts {

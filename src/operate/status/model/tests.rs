@@ -48,6 +48,11 @@ fn a_row_of_an_older_trunkd_is_judged_by_its_state_and_ping() {
 #[test]
 fn a_first_registration_is_trying_and_a_retry_after_a_refusal_is_down() {
     assert_eq!(condition(&row(State::Trying)), Condition::Trying);
+    let accepted = Row {
+        status: Some("200".to_owned()),
+        ..row(State::Register)
+    };
+    assert_eq!(condition(&accepted), Condition::Trying);
     let refused = Row {
         status: Some("403".to_owned()),
         ..row(State::Trying)
