@@ -24,6 +24,8 @@ pub(crate) const RECONCILE: &str = "trunkd:reconcile";
 pub(crate) const FORMS: &str = "trunkd:forms";
 /// ZSET: revision → when its form was last used, in Unix milliseconds.
 pub(crate) const FORMS_USED: &str = "trunkd:forms:used";
+/// STREAM: which rows of which switch changed. The scripts of `observed` write it.
+pub(crate) const CHANGES: &str = "trunkd:changes";
 /// STREAM: what happened, without secrets.
 pub(crate) const HISTORY: &str = "trunkd:history";
 /// HASH: switchname → whether it is connected.
@@ -184,6 +186,7 @@ mod tests {
             CONTROL,
             RECONCILE,
             FORMS,
+            CHANGES,
             HISTORY,
             SWITCHES,
             USERS,

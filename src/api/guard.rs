@@ -11,9 +11,9 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use std::future::{Ready, ready};
 
 use super::problem::Problem;
-use crate::access::Caller;
+use crate::access::{Access, Caller};
 use crate::http::AllowList;
-use crate::operate::Service;
+use crate::operate::{OperateError, Service};
 use crate::settings::ApiSettings;
 
 /// The cookie of a session.
@@ -26,6 +26,13 @@ pub(super) struct Guard {
     /// Scheme and host as people see them; `None`: as the request says.
     public_url: Option<String>,
     is_tls: bool,
+}
+
+/// What the caller showed, to ask again whether it still holds.
+#[derive(Clone)]
+pub(super) enum Credential {
+    Token(String),
+    Session(String),
 }
 
 /// Who calls. Taken by every handler that needs to know.
@@ -108,27 +115,25 @@ pub(super) async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let caller = caller(request.request()).await?;
+    let (caller, credential) = caller(request.request()).await?;
     request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(credential);
     next.call(request).await
 }
 
-async fn caller(request: &HttpRequest) -> Result<Caller, Problem> {
+async fn caller(request: &HttpRequest) -> Result<(Caller, Credential), Problem> {
     let service = request
         .app_data::<web::Data<Service>>()
         .ok_or_else(|| Problem::unauthorized("not ready"))?;
     let access = service.access();
-    let store = |error| Problem::from(crate::operate::OperateError::Store(error));
     if let Some(value) = request.headers().get(header::AUTHORIZATION) {
         let token = value.to_str().ok().and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
-        let found = match token {
-            Some(token) => access.by_token(token).await.map_err(store)?,
-            None => None,
-        };
-        return found.ok_or_else(|| {
+        let credential = Credential::Token(token.unwrap_or_default().to_owned());
+        let found = credential.caller(access).await?;
+        return found.map(|caller| (caller, credential)).ok_or_else(|| {
             Problem::unauthorized("the token is unknown, expired or revoked: make another with `trunkd token create`")
         });
     }
@@ -137,7 +142,8 @@ async fn caller(request: &HttpRequest) -> Result<Caller, Problem> {
             "sign in at POST /api/v1/session, or send `Authorization: Bearer` with a token of `trunkd token create`",
         ));
     };
-    let found = access.by_session(cookie.value()).await.map_err(store)?;
+    let credential = Credential::Session(cookie.value().to_owned());
+    let found = credential.caller(access).await?;
     let caller = found.ok_or_else(|| Problem::unauthorized("the session has ended: sign in again"))?;
     let is_write = !matches!(*request.method(), Method::GET | Method::HEAD);
     if is_write && !guard(request).is_some_and(|guard| guard.is_same_origin(request)) {
@@ -148,7 +154,28 @@ async fn caller(request: &HttpRequest) -> Result<Caller, Problem> {
              api.public_url",
         ));
     }
-    Ok(caller)
+    Ok((caller, credential))
+}
+
+impl Credential {
+    /// Whose it is; `None` if it no longer holds.
+    pub(super) async fn caller(&self, access: &Access) -> Result<Option<Caller>, OperateError> {
+        let found = match self {
+            Self::Token(token) => access.by_token(token).await,
+            Self::Session(cookie) => access.by_session(cookie).await,
+        };
+        Ok(found?)
+    }
+}
+
+impl FromRequest for Credential {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let credential = request.extensions().get::<Self>().cloned();
+        ready(credential.ok_or_else(|| Problem::unauthorized("sign in first")))
+    }
 }
 
 pub(super) fn guard(request: &HttpRequest) -> Option<&Arc<Guard>> {

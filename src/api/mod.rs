@@ -3,9 +3,11 @@
 //! Never holds decisions or Redis. Every error is a problem document (RFC 9457).
 
 mod body;
+mod events;
 mod gateways;
 mod guard;
 mod history;
+mod lists;
 mod openapi;
 mod params;
 mod people;

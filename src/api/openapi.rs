@@ -5,7 +5,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 
 use super::guard::COOKIE;
-use super::{gateways, history, params, people, problem, session, switches};
+use super::{events, gateways, history, lists, params, people, problem, session, switches};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -15,6 +15,9 @@ use super::{gateways, history, params, people, problem, session, switches};
                        9457) whose `reason` is a word for programs. Times are RFC 3339 in UTC."
     ),
     paths(
+        lists::gateways,
+        lists::domains,
+        lists::switches,
         gateways::get_gateway,
         gateways::put_gateway,
         gateways::patch_gateway,
@@ -23,6 +26,7 @@ use super::{gateways, history, params, people, problem, session, switches};
         gateways::rename_gateway,
         gateways::reveal_secret,
         gateways::gateway_xml,
+        events::events,
         history::gateway_history,
         params::params,
         history::get_history,

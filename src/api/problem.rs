@@ -9,10 +9,12 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::lists;
 use crate::access::{self, AccessError};
 use crate::gateway::ValueChange;
 use crate::operate::OperateError;
 use crate::operate::gateways::{GatewayDetail, ProblemField};
+use crate::operate::listing::QueryError;
 
 /// How long a client should wait before it asks again, if Redis is away.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -130,6 +132,9 @@ impl From<OperateError> for Problem {
             OperateError::Forbidden(access::Forbidden::Role { .. }) => (StatusCode::FORBIDDEN, "role_too_low"),
             OperateError::Forbidden(access::Forbidden::Domain { .. }) => (StatusCode::FORBIDDEN, "domain_not_yours"),
             OperateError::Access(error) => return Self::of_access(error),
+            OperateError::Query(QueryError::State { .. }) => return lists::unknown_state(),
+            OperateError::Query(QueryError::Cursor) => (StatusCode::BAD_REQUEST, "bad_request"),
+            OperateError::Interrupted => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             OperateError::NoSuchDomain(_) | OperateError::UnknownDomain(_) => (StatusCode::NOT_FOUND, "no_such_domain"),
             OperateError::NoSuchGateway { .. } | OperateError::UnknownGateway(_) => {
                 (StatusCode::NOT_FOUND, "no_such_gateway")

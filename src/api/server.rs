@@ -12,9 +12,10 @@ use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use utoipa_swagger_ui::SwaggerUi;
 
+use super::events::Streams;
 use super::guard::{self, Guard};
 use super::problem::Problem;
-use super::{body, gateways, history, openapi, params, people, session, switches};
+use super::{body, events, gateways, history, lists, openapi, params, people, session, switches};
 use crate::http::{TlsError, server_config};
 use crate::operate::Service;
 use crate::settings::ApiSettings;
@@ -71,10 +72,12 @@ impl Api {
     /// The workers can't be started.
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
         let (guard, service) = (web::Data::new(self.guard), web::Data::from(self.service));
+        let streams = web::Data::new(Streams::new());
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(guard.clone())
                 .app_data(service.clone())
+                .app_data(streams.clone())
                 .configure(body::configure)
                 .wrap(from_fn(guard::check_network))
                 .wrap(Compress::default())
@@ -106,6 +109,9 @@ fn open(config: &mut web::ServiceConfig) {
 fn protected() -> impl actix_web::dev::HttpServiceFactory {
     web::scope("")
         .wrap(from_fn(guard::authenticate))
+        .service(lists::gateways)
+        .service(lists::domains)
+        .service(lists::switches)
         .service(gateways::get_gateway)
         .service(gateways::put_gateway)
         .service(gateways::patch_gateway)
@@ -114,6 +120,7 @@ fn protected() -> impl actix_web::dev::HttpServiceFactory {
         .service(gateways::rename_gateway)
         .service(gateways::reveal_secret)
         .service(gateways::gateway_xml)
+        .service(events::events)
         .service(history::gateway_history)
         .service(params::params)
         .service(history::get_history)

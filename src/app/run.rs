@@ -52,6 +52,8 @@ impl Application {
         }
         parts.spawn_others(&mut tasks);
         if let Some(api) = api {
+            let service = parts.service.clone();
+            tasks.spawn("live events", |stop| async move { service.follow(stop).await });
             spawn_api(&mut tasks, api);
         }
         systemd::ready();

@@ -105,7 +105,7 @@ impl Reports {
     }
 
     /// One report per switch: the leading one, with the hold of another trunkd if it has none itself.
-    fn merged(self) -> BTreeMap<String, Report> {
+    pub fn merged(self) -> BTreeMap<String, Report> {
         let merge = |switch: &String| {
             let mut merged = self.leading(switch)?.1.clone();
             if merged.held.is_none() {

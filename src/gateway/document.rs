@@ -115,6 +115,26 @@ impl Document {
         }
     }
 
+    /// The text of a param that is no secret: a string as it is, anything else as it was written.
+    pub fn param(&self, name: &str) -> Option<String> {
+        let node = PARAM_KEYS.iter().find_map(|key| find(object(&self.0, key)?, name))?;
+        match node {
+            Node::Leaf(text) if !is_secret(name) && !is_unset(node) => {
+                Some(serde_json::from_str(text).unwrap_or_else(|_| text.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// `enabled`, as `parse` reads it; true if it isn't there or makes no sense.
+    pub fn is_enabled(&self) -> bool {
+        let Some(Node::Leaf(text)) = find(&self.0, "enabled") else {
+            return true;
+        };
+        let text: String = serde_json::from_str(text).unwrap_or_else(|_| text.clone());
+        text == NULL || !super::freeswitch::is_false(&text)
+    }
+
     /// The texts of a list at the top, such as `tags`. What is no text is left out.
     pub fn texts(&self, key: &str) -> Vec<String> {
         let Some(Node::Leaf(text)) = find(&self.0, key) else {

@@ -132,7 +132,7 @@ impl History {
         let mut before = query.before.clone();
         let mut looked_at = 0;
         loop {
-            let some = self.store.read_stream(&key, before.as_deref()).await?;
+            let some = self.store.read_stream(&key, before.as_deref(), STEP).await?;
             let is_last = some.len() < STEP;
             for (id, fields) in some {
                 let Some(entry) = entry(&id, &fields) else { continue };
@@ -159,6 +159,43 @@ impl History {
         }
     }
 
+    /// The id of the newest entry.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn end(&self) -> Result<String, StoreError> {
+        let newest = self.store.read_stream(keys::HISTORY, None, 1).await?;
+        Ok(newest.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id))
+    }
+
+    /// Whether the history still goes back to this entry.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn reaches(&self, id: &str) -> Result<bool, StoreError> {
+        Ok(id == "0-0" || !self.store.read_entry(keys::HISTORY, id).await?.is_empty())
+    }
+
+    /// What came after an entry, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn after(&self, id: &str, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let found: Raw = self
+            .store
+            .read("read history", self.store.timeout(), async |connection| {
+                redis::cmd("XRANGE")
+                    .arg(keys::HISTORY)
+                    .arg(format!("({id}"))
+                    .arg(&["+", "COUNT"])
+                    .arg(limit)
+                    .query_async(connection)
+                    .await
+            })
+            .await?;
+        Ok(found.iter().filter_map(|(id, fields)| entry(id, fields)).collect())
+    }
+
     /// One entry, if it is still there.
     ///
     /// # Errors
@@ -182,7 +219,7 @@ impl History {
 }
 
 impl Store {
-    async fn read_stream(&self, key: &str, before: Option<&str>) -> Result<Raw, StoreError> {
+    async fn read_stream(&self, key: &str, before: Option<&str>, count: usize) -> Result<Raw, StoreError> {
         let end = before.map_or_else(|| "+".to_owned(), |id| format!("({id}"));
         self.read("read history", self.timeout(), async |connection| {
             redis::cmd("XREVRANGE")
@@ -190,7 +227,7 @@ impl Store {
                 .arg(end)
                 .arg("-")
                 .arg("COUNT")
-                .arg(STEP)
+                .arg(count)
                 .query_async(connection)
                 .await
         })

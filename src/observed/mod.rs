@@ -5,6 +5,7 @@
 
 mod batch;
 mod change;
+mod changes;
 mod row;
 mod switches;
 mod text;
@@ -22,6 +23,7 @@ use batch::Packed;
 pub use change::{
     Applied, Change, Correction, CorrectionOp, Observation, Sighting, StaleItem, Stored, SwitchState, Touched,
 };
+pub use changes::{Position, RowChanges};
 pub use row::{Challenge, Row};
 use text::{Pairs, stamp, text, texts};
 

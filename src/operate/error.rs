@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::gateways::{GatewayDetail, ProblemField};
+use super::listing::QueryError;
 use crate::access::{AccessError, Forbidden};
 use crate::desired::{LastGoodError, Unavailable};
 use crate::gateway::{NameError, ValueChange};
@@ -104,6 +105,10 @@ pub enum OperateError {
         /// What the revert would change.
         revert: Vec<ValueChange>,
     },
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error("trunkd is stopping")]
+    Interrupted,
     #[error("others write the gateway \"{}\" all the time: try again", shown(.0))]
     Contended(String),
 }

@@ -6,6 +6,8 @@
 pub mod check;
 mod error;
 pub mod gateways;
+pub mod listing;
+pub mod live;
 pub mod order;
 mod past;
 pub mod pause;

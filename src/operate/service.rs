@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::listing::Listing;
+use super::live::Live;
 use super::people::People;
 use super::status::StatusSource;
 use crate::access::Access;
@@ -18,6 +20,8 @@ pub struct Service {
     pub(super) history: History,
     pub(super) people: People,
     pub(super) status: StatusSource,
+    pub(super) listing: Arc<Listing>,
+    pub(super) live: Live,
 }
 
 impl Service {
@@ -28,6 +32,8 @@ impl Service {
             people: People::new(settings, store),
             status: StatusSource::new(settings.clone(), store.clone(), catalog.clone()),
             store: store.clone(),
+            listing: Arc::default(),
+            live: Live::default(),
             catalog,
         }
     }

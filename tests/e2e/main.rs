@@ -12,6 +12,7 @@ mod commands;
 mod ingest;
 mod keys;
 mod lease;
+mod live;
 mod orders;
 mod program;
 mod reconcile;

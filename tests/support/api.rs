@@ -132,3 +132,82 @@ pub async fn send(request: reqwest::RequestBuilder) -> Answer {
         headers,
     }
 }
+
+/// A client of live events.
+pub struct Events {
+    response: reqwest::Response,
+    rest: String,
+}
+
+/// One event.
+#[derive(Debug, Clone)]
+pub struct SentEvent {
+    pub id: String,
+    pub kind: String,
+    pub data: Value,
+}
+
+impl Client {
+    /// Opens a stream; `query` as in `?domain=acme`.
+    pub async fn events(&self, query: &str, after: Option<&str>) -> Events {
+        let mut request = self.request(Method::GET, &format!("/events{query}"));
+        if let Some(after) = after {
+            request = request.header("Last-Event-ID", after);
+        }
+        let response = request.send().await.expect("a stream");
+        assert_eq!(response.status().as_u16(), 200);
+        let mut events = Events {
+            response,
+            rest: String::new(),
+        };
+        // It listens once the first bytes are there.
+        events.fill().await;
+        events
+    }
+}
+
+impl Events {
+    async fn fill(&mut self) {
+        let chunk = tokio::time::timeout(std::time::Duration::from_secs(20), self.response.chunk());
+        let chunk = chunk.await.expect("bytes within 20 s").expect("the stream goes on");
+        let chunk = chunk.expect("the stream does not end");
+        self.rest.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+    }
+
+    /// The next event.
+    pub async fn next(&mut self) -> SentEvent {
+        loop {
+            while let Some((event, rest)) = self.rest.split_once("\n\n") {
+                let (event, rest) = (event.to_owned(), rest.to_owned());
+                self.rest = rest;
+                let field = |name: &str| {
+                    let line = event
+                        .lines()
+                        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+                    line.unwrap_or_default().to_owned()
+                };
+                if !field("event").is_empty() {
+                    return SentEvent {
+                        id: field("id"),
+                        kind: field("event"),
+                        data: serde_json::from_str(&field("data")).expect("JSON"),
+                    };
+                }
+            }
+            self.fill().await;
+        }
+    }
+
+    /// Events up to the first that this holds for, which is the last.
+    pub async fn until(&mut self, holds: impl Fn(&SentEvent) -> bool) -> Vec<SentEvent> {
+        let mut seen = Vec::new();
+        loop {
+            let event = self.next().await;
+            let is_last = holds(&event);
+            seen.push(event);
+            if is_last {
+                return seen;
+            }
+        }
+    }
+}

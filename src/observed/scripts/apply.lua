@@ -49,7 +49,7 @@ in_parts(names, function(...)
 end)
 
 local applied, older, repeated = 0, 0, 0
-local rows, values, marked, first_sights = {}, {}, {}, {}
+local rows, values, marked, first_sights, left = {}, {}, {}, {}, {}
 local value_at, row_at = NAMES + count, NAMES + count + #events / EVENT_SIZE
 for at = 1, #events, EVENT_SIZE do
   local sequence, mark, which, flags, block, byte_at, its_bit = struct.unpack('<ddHBHBB', events, at)
@@ -98,6 +98,7 @@ for at = 1, #events, EVENT_SIZE do
       if values[which] then redis.call('HSET', gateways, gateway, values[which]) end
       rows[which], values[which] = nil, nil
       redis.call('HDEL', status, gateway)
+      left[which] = true
       leave(gateway)
     end
     if current == core and sequence > newest and bit.band(flags, ODD) == 0 then newest = sequence end
@@ -135,6 +136,11 @@ local function write(key, of)
 end
 write(status, rows)
 write(gateways, values)
+local told = {}
+for which = 1, count do
+  if rows[which] or left[which] then told[#told + 1] = names[which] end
+end
+if #told > 0 then tell(told) end
 for which in pairs(marked) do marked[which] = string.format('%.0f', mark_of[which]) end
 write(marks, marked)
 redis.call('HSET', meta, 'newest', string.format('%.0f', newest))

@@ -64,6 +64,12 @@ local function write_list()
   redis.call('LTRIM', list, -list_max, -1)
 end
 
+-- Tells every trunkd that these rows changed, or with no names, that the switch did. They read the
+-- rows themselves. If it fails, they notice at their next full read.
+local function tell(names)
+  redis.pcall('XADD', 'trunkd:changes', 'MAXLEN', '~', 2000, '*', 'switch', switch, 'names', table.concat(names, '\n'))
+end
+
 local function text(value)
   return type(value) == 'string' and cjson.encode(value) or '""'
 end

@@ -9,13 +9,14 @@
 local core, sequence, what = ARGV[5], tonumber(ARGV[6]), ARGV[7]
 if redis.call('HGET', meta, 'core') ~= core then return -1 end
 if (tonumber(redis.call('HGET', meta, 'floor')) or 0) > sequence then return -1 end
-local corrected = 0
+local corrected, told = 0, {}
 
 for i = 8, #ARGV, 6 do
   local gateway, op, old_row, row, old_value, value = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local newer = (tonumber(redis.call('HGET', marks, gateway)) or 0) > sequence
   if not newer and (redis.call('HGET', status, gateway) or '') == old_row then
     if what == 'some' then redis.call('HSET', marks, gateway, string.format('%.0f', sequence)) end
+    told[#told + 1] = gateway
     if op == 'S' then
       redis.call('HSET', status, gateway, row)
       if value ~= '' and (redis.call('HGET', gateways, gateway) or '') == old_value then
@@ -41,5 +42,6 @@ if what == 'last' then
     if tonumber(stored[i + 1]) <= sequence then redis.call('HDEL', marks, stored[i]) end
   end
 end
+if #told > 0 then tell(told) end
 write_list()
 return corrected

@@ -17,4 +17,5 @@ for i = 1, #stored, 2 do
 end
 redis.call('DEL', status, meta, marks)
 write_list()
+tell({})
 return redis.call('HDEL', 'trunkd:switches', switch)

@@ -5,18 +5,20 @@
 --     value is from another switch)
 -- Returns the number of marked rows, or -1 if a trunkd sees the switch.
 if math.floor(now_us() / 1000) - seen_ms() < tonumber(ARGV[5]) then return -1 end
-local marked = 0
+local marked, told = 0, {}
 
 for i = 6, #ARGV, 5 do
   local gateway, old_row, row, old_value, value = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   if redis.call('HGET', status, gateway) == old_row then
     redis.call('HSET', status, gateway, row)
     marked = marked + 1
+    told[#told + 1] = gateway
   end
   if value ~= '' and redis.call('HGET', gateways, gateway) == old_value then
     redis.call('HSET', gateways, gateway, value)
     announce(value)
   end
 end
+if #told > 0 then tell(told) end
 write_list()
 return marked

@@ -31,6 +31,7 @@ elseif not connected and old.connected == true and known_text('last_seen') > min
 end
 if same and not connected and reason == '' then reason = known_text('reason') end
 if connected then reason = '' end
+if not same then tell({}) end
 local last_seen = connected and now or known_text('last_seen')
 redis.call('HSET', 'trunkd:switches', switch, '{"connected":' .. tostring(connected) .. ',"since":' .. text(since)
   .. ',"core_uuid":' .. text(core) .. ',"last_seen":' .. text(last_seen)

@@ -68,6 +68,20 @@ pub struct OnSwitch {
     pub gateway: Gateway,
 }
 
+impl Validity {
+    pub const ALL: [Self; 5] = [Self::Valid, Self::Disabled, Self::Kept, Self::Invalid, Self::Shadowed];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Disabled => "disabled",
+            Self::Kept => "kept",
+            Self::Invalid => "invalid",
+            Self::Shadowed => "shadowed",
+        }
+    }
+}
+
 impl ProblemField {
     pub fn of(finding: &Finding) -> Self {
         Self {

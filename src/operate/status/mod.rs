@@ -3,6 +3,7 @@
 
 mod deviation;
 mod model;
+mod notes;
 mod select;
 mod view;
 
@@ -16,6 +17,7 @@ use tokio::time::timeout;
 
 pub use deviation::{Blocker, Deviation};
 pub use model::{Condition, Counts, Gateway, RedisDown, Status, Switch, Unplaced};
+pub(in crate::operate) use notes::SwitchNotes;
 pub use select::{Selection, StateFilter};
 
 use super::{OperateError, is_watched, sources};

@@ -171,6 +171,11 @@ impl Gateway {
         }
     }
 
+    /// A gateway that a switch neither has nor is to have.
+    pub fn gone(name: &str) -> Self {
+        Self::from_row(name.to_owned(), None, Condition::Unknown)
+    }
+
     /// Sorts the worst first, then what is up but not what Redis wants.
     pub fn rank(&self) -> (bool, Condition) {
         (!self.failing, self.condition)

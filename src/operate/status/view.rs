@@ -10,7 +10,7 @@ use crate::observed::{Row, SwitchState};
 use crate::reconcile::Want;
 
 /// What the rows of one switch are compared with.
-pub(super) struct View<'a> {
+pub(in crate::operate) struct View<'a> {
     pub(super) watched: bool,
     /// The rows come from the switch itself, so revisions and plans are unknown.
     pub(super) asked: bool,
@@ -24,7 +24,7 @@ pub(super) struct View<'a> {
 
 impl View<'_> {
     /// The gateways that the switch has or should have.
-    pub(super) fn switch(self, name: String, state: SwitchState, mut rows: HashMap<String, Row>) -> Switch {
+    pub(in crate::operate) fn switch(self, name: String, state: SwitchState, mut rows: HashMap<String, Row>) -> Switch {
         let wanted = self.wants.keys().map(ToString::to_string);
         let names: BTreeSet<_> = rows.keys().cloned().chain(wanted).collect();
         let gateways: Vec<_> = names

@@ -1,0 +1,300 @@
+//! Pages of gateways, and summaries of domains and switches.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::gateways::{OnSwitch, Validity};
+use super::super::service::Service;
+use super::super::status::{Gateway, SwitchNotes};
+use super::super::{Caller, OperateError, is_watched};
+use super::item::{Item, ListState, profile};
+use super::query::ListQuery;
+use super::select::{ByWord, Selected, select};
+use super::{Known, index};
+use crate::observed::SwitchState;
+
+/// A gateway in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListedGateway {
+    pub name: String,
+    /// `null`: a switch runs it, and Redis doesn't want it.
+    pub domain: Option<String>,
+    pub description: Option<String>,
+    pub carrier: Option<String>,
+    pub tags: Vec<String>,
+    pub profile: String,
+    pub enabled: bool,
+    /// `null` if it is not desired.
+    pub validity: Option<Validity>,
+    /// The worst of its states.
+    pub state: ListState,
+    pub switches: Vec<OnSwitch>,
+}
+
+/// How many gateways there are, by word.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct Counts {
+    /// By state: `up`, `down`, `missing`, `trying`, `unknown`, `idle`. The filter on the state is left out.
+    #[schema(value_type = BTreeMap<String, usize>)]
+    pub state: ByWord,
+    /// By validity: `valid`, `disabled`, `kept`, `invalid`, `shadowed`, `not_ours`. The filter on validity is
+    /// left out.
+    #[schema(value_type = BTreeMap<String, usize>)]
+    pub validity: ByWord,
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Page {
+    pub items: Vec<ListedGateway>,
+    /// Where the next page begins: send it as `after`. `null` if this is the last.
+    pub next: Option<String>,
+    /// How many gateways the filter selects.
+    pub total: usize,
+    pub counts: Counts,
+    /// Set if Redis can't be read: since when this is the last known state.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub stale_since: Option<Timestamp>,
+}
+
+/// A domain.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DomainSummary {
+    pub name: String,
+    pub gateways: usize,
+    /// Gateways that are refused.
+    pub invalid: usize,
+    /// By state, as in the list of gateways.
+    #[schema(value_type = BTreeMap<String, usize>)]
+    pub state: ByWord,
+}
+
+/// A switch.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SwitchSummary {
+    pub name: String,
+    pub connected: bool,
+    /// Since when it is connected or not: RFC 3339; empty if unknown.
+    pub since: String,
+    pub core_uuid: String,
+    pub last_seen: String,
+    /// Why it is not connected.
+    pub reason: Option<String>,
+    /// Whether a trunkd is connected to it.
+    pub watched: bool,
+    pub paused: bool,
+    /// `apply`, `observe` or `off`; `null` if no trunkd has reported on it.
+    pub mode: Option<String>,
+    /// Why its plan is held, if it is.
+    pub held: Option<String>,
+    /// The trunkd that changes it.
+    pub leader: Option<String>,
+    /// How many more gateways may be removed without approval.
+    pub removals_left: Option<usize>,
+    /// What an operator must fix.
+    pub conflicts: Vec<String>,
+    /// Gateways by state.
+    #[schema(value_type = BTreeMap<String, usize>)]
+    pub state: ByWord,
+}
+
+impl Service {
+    /// A page of gateways.
+    ///
+    /// # Errors
+    /// The caller may not see the domain that he asks for; the query is wrong; Redis can't be read.
+    pub async fn list(&self, caller: &Caller, query: &ListQuery) -> Result<Page, OperateError> {
+        if let Some(domain) = &query.domain {
+            caller.check_sees(domain)?;
+        }
+        self.catch_up().await?;
+        let notes = self.status.notes().await.map_err(OperateError::at(&self.settings));
+        let (listing, query, caller) = (self.listing().clone(), query.clone(), caller.clone());
+        let default_profile = self.settings.templates.default_profile.clone();
+        let page = tokio::task::spawn_blocking(move || {
+            let known = listing.read();
+            let sees = |domain: Option<&str>| may_see(&caller, domain);
+            let selected = select(&known.index, &query, &default_profile, sees)?;
+            let stale_since = known
+                .current
+                .as_ref()
+                .and_then(|current| Some(current.stale.as_ref()?.0));
+            let notes = match notes {
+                Ok(notes) => notes,
+                Err(_) if stale_since.is_some() => SwitchNotes::default(),
+                Err(error) => return Err(error),
+            };
+            Ok(page(&known, selected, &notes, &default_profile, stale_since))
+        });
+        page.await.unwrap_or_else(|_| Err(OperateError::Interrupted))
+    }
+
+    /// The domains that the caller sees, by name.
+    ///
+    /// # Errors
+    /// Redis can't be read.
+    pub async fn domains(&self, caller: &Caller) -> Result<Vec<DomainSummary>, OperateError> {
+        self.catch_up().await?;
+        let known = self.listing().read();
+        let mut domains: BTreeMap<String, DomainSummary> = BTreeMap::new();
+        let named = known.current.iter().flat_map(|current| current.domains.keys());
+        for domain in named.map(|domain| domain.text()).filter(|domain| caller.sees(domain)) {
+            domains.insert(domain.to_string(), DomainSummary::empty(domain));
+        }
+        for item in known.index.items().values() {
+            let Some(summary) = item.domain.as_deref().and_then(|domain| domains.get_mut(domain)) else {
+                continue;
+            };
+            summary.gateways += 1;
+            summary.invalid += usize::from(matches!(item.validity, Some(Validity::Invalid | Validity::Kept)));
+            *summary.state.entry(item.state.as_str()).or_default() += 1;
+        }
+        Ok(domains.into_values().collect())
+    }
+
+    /// Every switch that Redis or the settings know, by name.
+    ///
+    /// # Errors
+    /// Redis can't be read.
+    pub async fn switches(&self, _caller: &Caller) -> Result<Vec<SwitchSummary>, OperateError> {
+        self.catch_up().await?;
+        let notes = self.status.notes().await.map_err(OperateError::at(&self.settings))?;
+        let known = self.listing().read();
+        let mut states: BTreeMap<String, ByWord> = BTreeMap::new();
+        for on in known.index.items().values().flat_map(|item| &item.on) {
+            let of_switch = states.entry(on.switch.to_string()).or_default();
+            *of_switch.entry(ListState::from(on.condition).as_str()).or_default() += 1;
+        }
+        let seen = known
+            .fleet
+            .switches()
+            .map(|(name, rows)| (name.to_string(), rows.state.clone()));
+        let mut all: BTreeMap<String, SwitchState> = seen.collect();
+        for switch in &self.settings.switches {
+            all.entry(switch.name.clone()).or_default();
+        }
+        let summary = |(name, state): (String, SwitchState)| {
+            let by_state = states.remove(&name).unwrap_or_default();
+            SwitchSummary::new(name, state, &notes, by_state)
+        };
+        Ok(all.into_iter().map(summary).collect())
+    }
+}
+
+/// Gateways that no domain has are for those who see all domains.
+pub(in crate::operate) fn may_see(caller: &Caller, domain: Option<&str>) -> bool {
+    match domain {
+        Some(domain) => caller.sees(domain),
+        None => caller.domains == crate::access::Domains::All,
+    }
+}
+
+impl DomainSummary {
+    fn empty(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            gateways: 0,
+            invalid: 0,
+            state: ByWord::new(),
+        }
+    }
+}
+
+impl SwitchSummary {
+    fn new(name: String, state: SwitchState, notes: &SwitchNotes, by_state: ByWord) -> Self {
+        let report = notes.report(&name);
+        let mode = report.map(|report| report.mode.clone()).filter(|mode| !mode.is_empty());
+        Self {
+            watched: is_watched(&state, Timestamp::now()),
+            paused: notes.is_paused(&name),
+            mode,
+            held: report.and_then(|report| report.held.clone()),
+            leader: notes.leader(&name).map(str::to_owned),
+            removals_left: report.and_then(|report| report.removals_left),
+            conflicts: report
+                .into_iter()
+                .flat_map(|report| report.conflicts.iter().map(ToString::to_string))
+                .collect(),
+            connected: state.connected,
+            since: state.since,
+            core_uuid: state.core_uuid,
+            last_seen: state.last_seen,
+            reason: state.reason,
+            state: by_state,
+            name,
+        }
+    }
+}
+
+fn page(
+    known: &Known,
+    selected: Selected,
+    notes: &SwitchNotes,
+    default_profile: &str,
+    stale_since: Option<Timestamp>,
+) -> Page {
+    let mut on_switches = observed(known, &selected.items, notes);
+    let items = selected.items.into_iter().map(|item| {
+        let switches = on_switches.remove(&(item.name.clone(), item.domain.clone()));
+        let served = item.served.as_ref().map(|entry| &entry.gateway);
+        ListedGateway {
+            profile: profile(&item.text, served, default_profile).to_owned(),
+            name: item.name.to_string(),
+            domain: item.domain.as_ref().map(ToString::to_string),
+            description: item.text.description,
+            carrier: item.text.carrier,
+            tags: item.text.tags,
+            enabled: item.text.enabled,
+            validity: item.validity,
+            state: item.state,
+            switches: switches.unwrap_or_default(),
+        }
+    });
+    Page {
+        items: items.collect(),
+        next: selected.next.map(|next| next.to_text()),
+        total: selected.total,
+        counts: selected.counts,
+        stale_since,
+    }
+}
+
+/// What each switch does with these gateways, as in the status.
+pub(super) fn observed(known: &Known, items: &[Item], notes: &SwitchNotes) -> HashMap<index::Key, Vec<OnSwitch>> {
+    let Some(current) = &known.current else {
+        return HashMap::new();
+    };
+    let mut found: HashMap<index::Key, Vec<OnSwitch>> = HashMap::new();
+    for (switch, rows) in known.fleet.switches() {
+        let here: Vec<_> = items
+            .iter()
+            .filter(|item| item.on.iter().any(|on| on.switch == *switch))
+            .collect();
+        let names: BTreeSet<&str> = here.iter().map(|item| &*item.name).collect();
+        let of_names = names
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), (**known.fleet.row(switch, name)?).clone())));
+        let view = notes.view(current, switch, &rows.state, &names);
+        let seen = view.switch(switch.to_string(), rows.state.clone(), of_names.collect());
+        let mut by_name: HashMap<String, Gateway> = seen
+            .gateways
+            .into_iter()
+            .map(|gateway| (gateway.name.clone(), gateway))
+            .collect();
+        for item in here {
+            let Some(gateway) = by_name.remove(&*item.name) else {
+                continue;
+            };
+            let key = (item.name.clone(), item.domain.clone());
+            found.entry(key).or_default().push(OnSwitch {
+                switch: switch.to_string(),
+                watched: seen.watched,
+                gateway,
+            });
+        }
+    }
+    found
+}

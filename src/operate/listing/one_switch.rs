@@ -1,0 +1,63 @@
+//! Some gateways on one switch, for live events.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::super::gateways::OnSwitch;
+use super::super::status::{Gateway, SwitchNotes};
+use super::Known;
+
+/// A gateway on a switch: the data of a live event.
+#[derive(Debug, Serialize)]
+pub(in crate::operate) struct SeenGateway {
+    #[serde(skip)]
+    pub(in crate::operate) name: Arc<str>,
+    #[serde(skip)]
+    pub(in crate::operate) domain: Option<Arc<str>>,
+    /// The switch doesn't have it any more, nor is it to have it.
+    gone: bool,
+    #[serde(flatten)]
+    on: OnSwitch,
+}
+
+pub(in crate::operate) fn on_switch(
+    known: &Known,
+    switch: &Arc<str>,
+    gateways: &BTreeSet<Arc<str>>,
+    notes: &SwitchNotes,
+) -> Vec<SeenGateway> {
+    let Some(current) = &known.current else {
+        return Vec::new();
+    };
+    let names: BTreeSet<&str> = gateways.iter().map(|name| &**name).collect();
+    let state = known.fleet.state(switch).cloned().unwrap_or_default();
+    let rows = names
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), (**known.fleet.row(switch, name)?).clone())));
+    let view = notes.view(current, switch, &state, &names);
+    let seen = view.switch(switch.to_string(), state, rows.collect());
+    let watched = seen.watched;
+    let mut by_name: HashMap<String, Gateway> = seen
+        .gateways
+        .into_iter()
+        .map(|gateway| (gateway.name.clone(), gateway))
+        .collect();
+    let said = gateways.iter().map(|name| {
+        let found = by_name.remove(&**name);
+        let entry = current.desired.get(name);
+        let domain = entry.map(|entry| entry.gateway.domain.clone());
+        SeenGateway {
+            name: name.clone(),
+            domain: domain.or_else(|| known.index.domain_of(name)),
+            gone: found.is_none(),
+            on: OnSwitch {
+                switch: switch.to_string(),
+                watched,
+                gateway: found.unwrap_or_else(|| Gateway::gone(name)),
+            },
+        }
+    });
+    said.collect()
+}

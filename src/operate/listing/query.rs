@@ -1,0 +1,159 @@
+//! What somebody wants to see of a list.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::super::gateways::Validity;
+use super::item::{Item, ListState, OnSwitch};
+use crate::registration::State;
+
+/// Which gateways, in which order. An empty list of words selects everything.
+#[derive(Debug, Clone, Default)]
+pub struct ListQuery {
+    pub domain: Option<String>,
+    /// Words that all must occur in name, description, carrier, realm, proxy, username or tags.
+    pub search: Option<String>,
+    /// Groups (`up`, `down`, `trying`, `idle`, …) or FreeSWITCH's own states (`REGED`).
+    pub states: Vec<String>,
+    /// Only gateways that this switch has or is to have; `states` then means those on it.
+    pub switch: Option<String>,
+    pub profile: Option<String>,
+    pub carrier: Option<String>,
+    pub tag: Option<String>,
+    pub validity: Vec<Validity>,
+    pub sort: Sort,
+    pub direction: Direction,
+    pub limit: usize,
+    /// Where the page before ended.
+    pub after: Option<Cursor>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sort {
+    #[default]
+    Name,
+    Domain,
+    /// Worst first.
+    State,
+    /// Longest in its state first.
+    Since,
+    PingMs,
+    Profile,
+    Carrier,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Direction {
+    #[default]
+    Ascending,
+    Descending,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    #[error("there is no state {word:?}")]
+    State { word: String },
+    #[error("after is no cursor")]
+    Cursor,
+}
+
+/// What a gateway is sorted by. Gateways without a value come last.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum SortKey {
+    Number(i64),
+    Text(String),
+    Nothing(()),
+}
+
+/// The last gateway of a page: sort key, name, domain. Stays right while others edit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cursor(pub(super) SortKey, pub(super) String, pub(super) Option<String>);
+
+impl Cursor {
+    /// # Errors
+    /// [`QueryError::Cursor`].
+    pub fn parse(text: &str) -> Result<Self, QueryError> {
+        let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| QueryError::Cursor)?;
+        serde_json::from_slice(&json).map_err(|_| QueryError::Cursor)
+    }
+
+    pub fn to_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    pub(super) fn of(item: &Item, sort: Sort) -> Self {
+        Self(
+            sort_key(item, sort),
+            item.name.to_string(),
+            item.domain.as_ref().map(ToString::to_string),
+        )
+    }
+}
+
+impl Sort {
+    pub const ALL: [(&'static str, Self); 7] = [
+        ("name", Self::Name),
+        ("domain", Self::Domain),
+        ("state", Self::State),
+        ("since", Self::Since),
+        ("ping_ms", Self::PingMs),
+        ("profile", Self::Profile),
+        ("carrier", Self::Carrier),
+    ];
+}
+
+pub(super) fn sort_key(item: &Item, sort: Sort) -> SortKey {
+    let text = |text: Option<&str>| text.map_or(SortKey::Nothing(()), |text| SortKey::Text(text.to_owned()));
+    match sort {
+        Sort::Name => SortKey::Nothing(()),
+        Sort::Domain => text(item.domain.as_deref()),
+        Sort::State => SortKey::Number(item.state as i64),
+        Sort::Since => item
+            .since()
+            .map_or(SortKey::Nothing(()), |since| SortKey::Number(since.as_millisecond())),
+        Sort::PingMs => item.ping_ms().map_or(SortKey::Nothing(()), |ms| {
+            // In microseconds: an integer has an order that everybody agrees on.
+            #[allow(clippy::cast_possible_truncation, reason = "a ping takes less than centuries")]
+            SortKey::Number((ms * 1000.0) as i64)
+        }),
+        Sort::Profile => text(item.text.profile.as_deref()),
+        Sort::Carrier => text(item.text.carrier.as_deref()),
+    }
+}
+
+/// A word of `states`.
+pub(super) enum StateWord {
+    Group(Vec<ListState>),
+    Exact(State),
+}
+
+impl StateWord {
+    pub(super) fn parse(word: &str) -> Result<Self, QueryError> {
+        if word == "down" {
+            return Ok(Self::Group(vec![ListState::Down, ListState::Missing]));
+        }
+        if let Some(state) = ListState::ALL.into_iter().find(|state| state.as_str() == word) {
+            return Ok(Self::Group(vec![state]));
+        }
+        match State::from(word) {
+            State::Unknown(_) => Err(QueryError::State { word: word.to_owned() }),
+            state => Ok(Self::Exact(state)),
+        }
+    }
+
+    /// Of the gateway over all its switches, or on one.
+    pub(super) fn selects(&self, item: &Item, on: Option<&OnSwitch>) -> bool {
+        match (self, on) {
+            (Self::Group(states), None) => states.contains(&item.state),
+            (Self::Group(states), Some(on)) => states.contains(&on.condition.into()),
+            (Self::Exact(state), None) => item.on.iter().any(|on| has_state(on, state)),
+            (Self::Exact(state), Some(on)) => has_state(on, state),
+        }
+    }
+}
+
+fn has_state(on: &OnSwitch, state: &State) -> bool {
+    on.row.as_ref().is_some_and(|row| row.state.as_ref() == Some(state))
+}

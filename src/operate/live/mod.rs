@@ -1,0 +1,175 @@
+//! What happens, as it happens: changes of gateways and switches, of what is held, and the history.
+//!
+//! Every trunkd follows the streams in Redis, so each hears of everything, whichever of them saw it.
+//! Nothing is read while nobody listens.
+
+mod events;
+mod position;
+mod ring;
+
+pub use events::{LiveEvent, LiveKind};
+pub use position::LivePosition;
+pub use ring::Subscription;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::service::Service;
+use super::status::SwitchNotes;
+use super::{Caller, OperateError};
+use crate::observed::Position;
+use ring::Ring;
+
+/// How often Redis is asked while somebody listens.
+const POLL: Duration = Duration::from_millis(50);
+/// After a failure.
+const POLL_AGAIN: Duration = Duration::from_secs(1);
+/// How often reports and pauses are read: they change a few times a minute.
+const NOTES_EVERY: Duration = Duration::from_secs(1);
+/// Entries of the history per look.
+const MAX_ENTRIES: usize = 1000;
+
+/// Who listens, and what was said last.
+#[derive(Default)]
+pub(super) struct Live {
+    ring: Ring,
+}
+
+/// What one follower remembers between two looks.
+#[derive(Default)]
+struct Follower {
+    position: Option<LivePosition>,
+    notes: SwitchNotes,
+    notes_at: Option<Instant>,
+    plans: BTreeMap<String, String>,
+    /// The last look failed after it had begun.
+    is_lost: bool,
+}
+
+impl Service {
+    /// Listens from now on, or from where `after` says. The first events are those that were missed;
+    /// `None` if it is too long ago: everything must be read again.
+    ///
+    /// # Errors
+    /// Redis can't be read.
+    pub async fn subscribe(
+        &self,
+        after: Option<&LivePosition>,
+    ) -> Result<(Subscription, Option<Vec<Arc<LiveEvent>>>), OperateError> {
+        let subscription = self.live.ring.subscribe();
+        let Some(after) = after else {
+            return Ok((subscription, Some(Vec::new())));
+        };
+        let missed = self.missed(after).await?;
+        Ok((subscription, missed))
+    }
+
+    /// Follows the streams while somebody listens, until `stop`.
+    pub async fn follow(&self, stop: CancellationToken) {
+        let following = async {
+            loop {
+                self.live.ring.wanted().await;
+                let mut follower = Follower::default();
+                while self.live.ring.is_wanted() {
+                    let pause = match self.look(&mut follower).await {
+                        Ok(()) => POLL,
+                        Err(error) => {
+                            tracing::debug!("live events: {error}");
+                            POLL_AGAIN
+                        }
+                    };
+                    sleep(pause).await;
+                }
+                self.forget_unsaid();
+            }
+        };
+        stop.run_until_cancelled(following).await;
+    }
+
+    async fn look(&self, follower: &mut Follower) -> Result<(), OperateError> {
+        let away = OperateError::at(&self.settings);
+        self.catch_up().await?;
+        let (changed, changes) = self.take_unsaid();
+        let Some(before) = follower.position.clone() else {
+            let history = self.history.end().await.map_err(away)?;
+            follower.position = Some(LivePosition { changes, history });
+            return Ok(());
+        };
+        // Until the end, what was taken may be lost.
+        let is_lost = std::mem::replace(&mut follower.is_lost, true);
+        let is_due = follower.notes_at.is_none_or(|at| at.elapsed() >= NOTES_EVERY);
+        if is_due || !changed.rows.is_empty() {
+            follower.notes = self.status.notes().await.map_err(away)?;
+            follower.notes_at = Some(Instant::now());
+        }
+        let entries = self.history.after(&before.history, MAX_ENTRIES).await.map_err(away)?;
+        let history = entries.last().map_or(before.history.clone(), |entry| entry.id.clone());
+        let now = LivePosition { changes, history };
+        let mut said = match changed.all || is_lost {
+            true => vec![events::resync()],
+            false => self.gateway_events(&changed.rows, &follower.notes),
+        };
+        said.extend(self.switch_events(&changed.switches));
+        said.extend(events::plans(&follower.notes, &mut follower.plans, is_due));
+        said.extend(entries.iter().map(events::entry));
+        self.live.ring.push(said, &before, &now);
+        follower.position = Some(now);
+        follower.is_lost = false;
+        Ok(())
+    }
+
+    /// What was said after a position, read from Redis: it may have been another trunkd that said it.
+    async fn missed(&self, after: &LivePosition) -> Result<Option<Vec<Arc<LiveEvent>>>, OperateError> {
+        let away = OperateError::at(&self.settings);
+        let Some(position) = Position::parse(&after.changes) else {
+            return Ok(None);
+        };
+        self.catch_up().await?;
+        let changes = self.store.changes_since(&position).await.map_err(away)?;
+        let Some(changes) = changes else { return Ok(None) };
+        let is_kept = self.history.reaches(&after.history).await.map_err(away)?;
+        if !is_kept {
+            return Ok(None);
+        }
+        let entries = self.history.after(&after.history, MAX_ENTRIES).await.map_err(away)?;
+        if entries.len() == MAX_ENTRIES {
+            return Ok(None);
+        }
+        let notes = self.status.notes().await.map_err(away)?;
+        let rows = changes
+            .rows
+            .into_iter()
+            .map(|(switch, names)| (switch.into(), names.into_iter().map(Arc::from).collect()));
+        let mut said = self.gateway_events(&rows.collect(), &notes);
+        said.extend(entries.iter().map(events::entry));
+        let history = entries.last().map_or(after.history.clone(), |entry| entry.id.clone());
+        let now = LivePosition {
+            changes: changes
+                .position
+                .map_or(after.changes.clone(), |at| at.as_str().to_owned()),
+            history,
+        };
+        Ok(Some(ring::numbered(said, after, &now)))
+    }
+}
+
+impl LiveEvent {
+    /// Whether the caller may see it.
+    pub fn is_for(&self, caller: &Caller) -> bool {
+        match self.kind {
+            LiveKind::Gateway => super::listing::may_see(caller, self.domain.as_deref()),
+            LiveKind::History => {
+                self.domain.as_deref().is_none_or(|domain| caller.sees(domain)) && self.may_see_people(caller)
+            }
+            LiveKind::Switch | LiveKind::Plan | LiveKind::Resync => true,
+        }
+    }
+
+    fn may_see_people(&self, caller: &Caller) -> bool {
+        !self.is_about_people || caller.requires(crate::access::Role::Admin).is_ok()
+    }
+}

@@ -1,0 +1,137 @@
+//! The last live events, for any number of listeners that read at their own pace.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::LivePosition;
+use super::events::LiveEvent;
+
+/// Events that are kept. A listener that falls further behind must read everything again.
+const KEPT: usize = 8192;
+
+pub(super) struct Ring {
+    said: Arc<Said>,
+    /// How many listen.
+    listeners: watch::Sender<usize>,
+}
+
+struct Said {
+    events: Mutex<Events>,
+    /// The number of the next event.
+    next: watch::Sender<u64>,
+    listeners: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Events {
+    /// The number of the first of `kept`.
+    first: u64,
+    kept: VecDeque<Arc<LiveEvent>>,
+}
+
+/// One listener. Ends when dropped.
+pub struct Subscription {
+    said: Arc<Said>,
+    listeners: watch::Sender<usize>,
+    next: u64,
+    changed: watch::Receiver<u64>,
+}
+
+impl Default for Ring {
+    fn default() -> Self {
+        Self {
+            said: Arc::new(Said {
+                events: Mutex::default(),
+                next: watch::Sender::new(0),
+                listeners: AtomicUsize::new(0),
+            }),
+            listeners: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Ring {
+    pub(super) fn subscribe(&self) -> Subscription {
+        let count = self.said.listeners.fetch_add(1, Ordering::Relaxed) + 1;
+        self.listeners.send_replace(count);
+        let changed = self.said.next.subscribe();
+        let next = *changed.borrow();
+        Subscription {
+            said: self.said.clone(),
+            listeners: self.listeners.clone(),
+            next,
+            changed,
+        }
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        *self.listeners.borrow() > 0
+    }
+
+    /// Waits until somebody listens.
+    pub(super) async fn wanted(&self) {
+        let mut listeners = self.listeners.subscribe();
+        // The sender lives as long as the ring.
+        let _ = listeners.wait_for(|count| *count > 0).await;
+    }
+
+    /// Adds what was said between two positions.
+    pub(super) fn push(&self, said: Vec<LiveEvent>, before: &LivePosition, now: &LivePosition) {
+        if said.is_empty() {
+            return;
+        }
+        let mut events = self.said.lock();
+        events.kept.extend(numbered(said, before, now));
+        let excess = events.kept.len().saturating_sub(KEPT);
+        events.kept.drain(..excess);
+        events.first += excess as u64;
+        let next = events.first + events.kept.len() as u64;
+        drop(events);
+        self.said.next.send_replace(next);
+    }
+}
+
+/// Gives each event the position to go on from. All but the last get the one before: whoever has only
+/// some of them, gets all again.
+pub(super) fn numbered(said: Vec<LiveEvent>, before: &LivePosition, now: &LivePosition) -> Vec<Arc<LiveEvent>> {
+    let last = said.len().saturating_sub(1);
+    let number = |(at, event): (usize, LiveEvent)| {
+        let position = if at == last { now } else { before };
+        Arc::new(event.at(position))
+    };
+    said.into_iter().enumerate().map(number).collect()
+}
+
+impl Said {
+    fn lock(&self) -> MutexGuard<'_, Events> {
+        // Changed as a whole.
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Subscription {
+    /// Waits for more events. `None` if some were missed: everything must be read again.
+    pub async fn next(&mut self) -> Option<Vec<Arc<LiveEvent>>> {
+        let from = self.next;
+        if self.changed.wait_for(|next| *next > from).await.is_err() {
+            // The ring is gone: trunkd stops.
+            std::future::pending::<()>().await;
+        }
+        let events = self.said.lock();
+        let end = events.first + events.kept.len() as u64;
+        self.next = end;
+        let skip = from.checked_sub(events.first)?;
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        Some(events.kept.iter().skip(skip).cloned().collect())
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let count = self.said.listeners.fetch_sub(1, Ordering::Relaxed) - 1;
+        self.listeners.send_replace(count);
+    }
+}

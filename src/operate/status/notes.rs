@@ -1,0 +1,85 @@
+//! What all trunkd report about the switches, for lists of gateways.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::super::is_watched;
+use super::StatusSource;
+use super::view::View;
+use crate::control::{Control, Report, Reports};
+use crate::desired::Current;
+use crate::observed::SwitchState;
+use crate::reconcile::want;
+use crate::redis::StoreError;
+
+/// Reports and pauses.
+#[derive(Debug, Default)]
+pub(in crate::operate) struct SwitchNotes {
+    control: Control,
+    all: Reports,
+    reports: BTreeMap<String, Report>,
+    has_key: bool,
+}
+
+impl StatusSource {
+    pub(in crate::operate) async fn notes(&self) -> Result<SwitchNotes, StoreError> {
+        let (control, all, has_key) = tokio::try_join!(
+            self.store.read_control(),
+            self.store.read_all_reports(),
+            self.store.has_key()
+        )?;
+        Ok(SwitchNotes {
+            control,
+            reports: all.clone().merged(),
+            all,
+            has_key,
+        })
+    }
+}
+
+impl SwitchNotes {
+    /// What the rows of these gateways are compared with.
+    pub(in crate::operate) fn view<'a>(
+        &self,
+        current: &'a Current,
+        switch: &str,
+        state: &SwitchState,
+        names: &BTreeSet<&str>,
+    ) -> View<'a> {
+        let wants = names
+            .iter()
+            .filter_map(|name| want(&current.desired, &current.key, switch, name));
+        View {
+            watched: is_watched(state, Timestamp::now()),
+            asked: false,
+            paused: self.control.is_paused(switch),
+            report: self.reports.get(switch).cloned(),
+            wants: wants.collect(),
+            has_key: self.has_key,
+            desired: &current.desired,
+        }
+    }
+
+    pub(in crate::operate) fn is_paused(&self, switch: &str) -> bool {
+        self.control.is_paused(switch)
+    }
+
+    /// One report per switch, merged from all trunkd.
+    pub(in crate::operate) fn reports(&self) -> impl Iterator<Item = (&String, &Report)> {
+        self.reports.iter()
+    }
+
+    /// The report on a switch, merged from all trunkd.
+    pub(in crate::operate) fn report(&self, switch: &str) -> Option<&Report> {
+        self.reports.get(switch)
+    }
+
+    /// The trunkd that changes the switch.
+    pub(in crate::operate) fn leader(&self, switch: &str) -> Option<&str> {
+        self.all
+            .of(switch)
+            .find(|(_, report)| report.leads)
+            .map(|(holder, _)| holder)
+    }
+}

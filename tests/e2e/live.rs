@@ -1,0 +1,299 @@
+//! Lists of gateways and live events, over a real Redis and FakeSwitch.
+
+use redis::AsyncCommands;
+use serde_json::{Value, json};
+use trunkd::access::Role;
+
+use crate::support::api::{API, Client, SentEvent};
+use crate::support::app::{Other, TestApp, eventually, switch_toml};
+use crate::support::fake_switch::{Binding, FORBIDDEN, FakeSwitch};
+use crate::support::redis::RedisServer;
+
+const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
+
+fn account(realm: &str) -> Value {
+    json!({"param": {"realm": realm, "username": "u", "password": "p"}})
+}
+
+async fn fleet(gateways: &[(&str, &str, Value)]) -> (RedisServer, FakeSwitch, TestApp, Client) {
+    let refuses = FakeSwitch::builder().registrar(|registrar| registrar.set("a2", FORBIDDEN));
+    let (redis, switch) = (RedisServer::start().await, refuses.start().await);
+    let other = Other::new(&redis).await;
+    for (domain, name, value) in gateways {
+        other.set_gateway(domain, name, &value.to_string()).await;
+    }
+    let app = TestApp::with_switch(&redis, &switch, &format!("{API}{APPLY}")).await;
+    let admin = Client::admin(&redis, &app).await;
+    (redis, switch, app, admin)
+}
+
+fn names(page: &Value) -> Vec<&str> {
+    let items = page["items"].as_array().unwrap();
+    items.iter().map(|item| item["name"].as_str().unwrap()).collect()
+}
+
+async fn list(client: &Client, query: &str) -> Value {
+    client.get(&format!("/gateways{query}")).await.expect(200).body
+}
+
+#[tokio::test]
+async fn a_list_has_what_redis_wants_and_what_the_switches_do() {
+    let gateways = [
+        ("acme", "a1", account("sip.one.example")),
+        ("acme", "a2", account("sip.two.example")),
+        ("acme", "bad", json!({"param": {"realm": "r"}})),
+        (
+            "acme",
+            "off",
+            json!({"param": {"register": false, "realm": "r"}, "enabled": false, "description": "Spare trunk", "tags": ["spare"]}),
+        ),
+        ("globex", "a1", account("sip.other.example")),
+        (
+            "globex",
+            "g1",
+            json!({"param": {"register": false, "realm": "r"}, "carrier": "Telco", "nodes": ["elsewhere"]}),
+        ),
+    ];
+    let (redis, switch, app, admin) = fleet(&gateways).await;
+    switch.wait_for_state("a1", "REGED").await;
+    let page = eventually(
+        "both have come to rest",
+        || list(&admin, "?state=up,down"),
+        |page| page["counts"]["state"]["up"] == 1 && page["counts"]["state"]["down"] == 1,
+    )
+    .await;
+    assert_eq!(names(&page), ["a1", "a2"]);
+    let on = &page["items"][0]["switches"][0];
+    assert_eq!(
+        (&on["switch"], &on["state"], &on["note"]),
+        (&json!("fs1"), &json!("REGED"), &Value::Null)
+    );
+    assert_eq!(on["desired_revision"], on["observed_revision"]);
+
+    let all = list(&admin, "").await;
+    assert_eq!(names(&all), ["a1", "a1", "a2", "bad", "g1", "off"]);
+    assert_eq!(all["total"], 6);
+    assert_eq!(
+        all["counts"]["validity"],
+        json!({"valid": 3, "shadowed": 1, "invalid": 1, "disabled": 1})
+    );
+    assert!(!all.to_string().contains("\"p\""));
+    for (query, expected) in [
+        ("?domain=globex", &["a1", "g1"][..]),
+        ("?q=SPARE", &["off"]),
+        ("?q=two.example", &["a2"]),
+        ("?q=spare+trunk", &["off"]),
+        ("?q=spare+nothing", &[]),
+        ("?tag=spare", &["off"]),
+        ("?carrier=Telco", &["g1"]),
+        ("?validity=invalid,disabled", &["bad", "off"]),
+        ("?state=idle", &["a1", "bad", "g1", "off"]),
+        ("?state=REGED", &["a1"]),
+        ("?switch=fs1", &["a1", "a2"]),
+        ("?switch=fs1&state=up", &["a1"]),
+        ("?switch=nowhere", &[]),
+        ("?profile=external&validity=valid", &["a1", "a2", "g1"]),
+        ("?sort=-name", &["off", "g1", "bad", "a2", "a1", "a1"]),
+    ] {
+        assert_eq!(names(&list(&admin, query).await), expected, "{query}");
+    }
+    for query in [
+        "?state=upp",
+        "?sort=colour",
+        "?validity=good",
+        "?limit=0",
+        "?after=x",
+        "?dommain=acme",
+    ] {
+        admin.get(&format!("/gateways{query}")).await.expect(400);
+    }
+
+    let domains = admin.get("/domains").await.expect(200).body;
+    assert_eq!(
+        (&domains["items"][0]["name"], &domains["items"][0]["gateways"]),
+        (&json!("acme"), &json!(4))
+    );
+    let switches = admin.get("/switches").await.expect(200).body;
+    let fs1 = &switches["items"][0];
+    assert_eq!(
+        (&fs1["name"], &fs1["connected"], &fs1["mode"]),
+        (&json!("fs1"), &json!(true), &json!("apply"))
+    );
+    assert_eq!(fs1["state"]["up"], 1);
+
+    // Others see only what is theirs.
+    let viewer = Client::new(&redis, &app, Role::Viewer, "globex").await;
+    assert_eq!(names(&list(&viewer, "").await), ["a1", "g1"]);
+    viewer.get("/gateways?domain=acme").await.expect(403);
+    assert_eq!(
+        viewer.get("/domains").await.expect(200).body["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn pages_stay_right_while_others_edit() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    let value = json!({"param": {"register": false, "realm": "r"}}).to_string();
+    for n in 0..25 {
+        other.set_gateway("acme", &format!("g{n:02}"), &value).await;
+    }
+    let app = TestApp::start(&redis, API).await;
+    let admin = Client::admin(&redis, &app).await;
+    for sort in ["name", "-name", "state", "since", "-ping_ms"] {
+        let mut seen = Vec::new();
+        let mut after = String::new();
+        loop {
+            let page = list(&admin, &format!("?limit=10&sort={sort}{after}")).await;
+            seen.extend(names(&page).into_iter().map(str::to_owned));
+            // What was seen already goes, and what comes before appears.
+            other.delete_gateway("acme", &seen[0]).await;
+            other.set_gateway("acme", &seen[0], &value).await;
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => break,
+            }
+        }
+        let mut expected: Vec<_> = (0..25).map(|n| format!("g{n:02}")).collect();
+        if sort.starts_with('-') {
+            expected.reverse();
+        }
+        assert_eq!(seen, expected, "{sort}");
+    }
+    // An edit is in the very next list.
+    admin
+        .put(
+            "/domains/acme/gateways/new",
+            &json!({"param": {"register": false, "realm": "r"}}),
+        )
+        .await
+        .expect(201);
+    assert_eq!(list(&admin, "?q=new").await["total"], 1);
+    admin.delete("/domains/acme/gateways/new").await.expect(200);
+    assert_eq!(list(&admin, "?q=new").await["total"], 0);
+}
+
+/// The states of a gateway, as the events tell them.
+fn states(events: &[SentEvent], gateway: &str) -> Vec<String> {
+    let of_gateway = events
+        .iter()
+        .filter(|event| event.kind == "gateway" && event.data["name"] == gateway);
+    of_gateway
+        .map(|event| event.data["state"].as_str().unwrap_or("-").to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn two_trunkd_tell_each_state_change_once_to_their_own_listeners() {
+    let (redis, switch, one, admin) =
+        fleet(&[("acme", "stays", json!({"param": {"register": false, "realm": "r"}}))]).await;
+    let toml = format!("{}\n{API}{APPLY}", switch_toml(&switch, "fs1"));
+    let other = TestApp::start(&redis, &toml).await;
+    switch.wait_until("both listen", |view| view.listeners() == 2).await;
+    let (mut here, mut there) = (admin.events("", None).await, admin.at(&other).events("", None).await);
+    admin
+        .put("/domains/acme/gateways/new", &account("sip.example.net"))
+        .await
+        .expect(201);
+    let is_up = |event: &SentEvent| event.data["name"] == "new" && event.data["condition"] == "up";
+    let is_edit = |event: &SentEvent| event.kind == "history" && event.data["kind"] == "edit";
+    for events in [&mut here, &mut there] {
+        let seen = events.until(is_up).await;
+        let states = states(&seen, "new");
+        let mut once = states.clone();
+        once.dedup();
+        assert_eq!(states, once, "each once");
+        assert_eq!(states.last().unwrap(), "REGED");
+        assert_eq!(seen.iter().filter(|event| is_edit(event)).count(), 1, "{seen:#?}");
+    }
+    drop(one);
+}
+
+#[tokio::test]
+async fn a_listener_goes_on_where_it_stopped_at_any_trunkd() {
+    let (redis, _switch, _app, admin) =
+        fleet(&[("acme", "g", json!({"param": {"register": false, "realm": "r"}}))]).await;
+    let other = TestApp::start(&redis, API).await;
+    let edit = |n: u32| {
+        let (admin, patch) = (admin.clone(), json!({"description": format!("edit {n}")}));
+        async move { admin.patch("/domains/acme/gateways/g", &patch).await.expect(200) }
+    };
+    let is_edit = |n: u32| move |event: &SentEvent| event.data["changes"][0]["after"] == format!("edit {n}");
+    let mut events = admin.events("", None).await;
+    edit(1).await;
+    let last = events.until(is_edit(1)).await.pop().unwrap().id;
+    drop(events);
+    edit(2).await;
+    edit(3).await;
+    let mut events = admin.at(&other).events("", Some(&last)).await;
+    let seen = events.until(is_edit(3)).await;
+    assert!(seen.iter().any(is_edit(2)), "{seen:#?}");
+    assert!(!seen.iter().any(is_edit(1)), "{seen:#?}");
+
+    // Too long ago, or another Redis: everything is to be read again.
+    let mut events = admin.events("", Some("1-1_1-1")).await;
+    assert_eq!(events.next().await.kind, "resync");
+    admin.get("/events?nam=x").await.expect(400);
+    let nonsense = admin
+        .request(reqwest::Method::GET, "/events")
+        .header("Last-Event-ID", "x");
+    crate::support::api::send(nonsense).await.expect(400);
+}
+
+#[tokio::test]
+async fn a_listener_hears_only_what_is_his() {
+    let (redis, _switch, app, admin) = fleet(&[
+        ("acme", "a", json!({"param": {"register": false, "realm": "r"}})),
+        ("globex", "g", json!({"param": {"register": false, "realm": "r"}})),
+    ])
+    .await;
+    let viewer = Client::new(&redis, &app, Role::Viewer, "globex").await;
+    viewer.get("/events?domain=acme").await.expect(403);
+    let (mut all, mut his) = (admin.events("", None).await, viewer.events("", None).await);
+    let mut named = admin.events("?domain=globex&name=g", None).await;
+    admin
+        .patch("/domains/acme/gateways/a", &json!({"description": "x"}))
+        .await
+        .expect(200);
+    admin
+        .post("/tokens", &json!({"name": "t", "role": "viewer"}))
+        .await
+        .expect(201);
+    admin
+        .patch("/domains/globex/gateways/g", &json!({"description": "x"}))
+        .await
+        .expect(200);
+    let is_last = |event: &SentEvent| event.data["gateway"] == "g" && event.data["kind"] == "edit";
+    let history = |seen: Vec<SentEvent>| -> Vec<Value> {
+        let of_history = seen.into_iter().filter(|event| event.kind == "history");
+        of_history.map(|event| event.data["gateway"].clone()).collect()
+    };
+    assert_eq!(history(all.until(is_last).await), [json!("a"), Value::Null, json!("g")]);
+    assert_eq!(history(his.until(is_last).await), [json!("g")]);
+    assert_eq!(history(named.until(is_last).await), [json!("g")]);
+}
+
+#[tokio::test]
+async fn a_flushed_redis_and_a_lost_switch_are_told() {
+    let (redis, switch, app, admin) = fleet(&[("acme", "g", account("sip.example.net"))]).await;
+    switch.wait_for_state("g", "REGED").await;
+    let mut events = admin.events("", None).await;
+    switch.refuse_connections(true).await;
+    switch.drop_connections();
+    let lost = events
+        .until(|event| event.kind == "switch" && event.data["state"]["connected"] == false)
+        .await;
+    assert_eq!(lost.last().unwrap().data["switch"], "fs1");
+    switch.refuse_connections(false).await;
+    events
+        .until(|event| event.kind == "switch" && event.data["state"]["connected"] == true)
+        .await;
+    let mut connection = redis.connection().await;
+    let _: () = connection.del("trunkd:changes").await.unwrap();
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    events.until(|event| event.kind == "resync").await;
+}
