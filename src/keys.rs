@@ -120,6 +120,11 @@ pub(crate) fn recorded(domain: &str, gateway: &str) -> String {
     format!("trunkd:recorded:{domain}/{gateway}")
 }
 
+/// STRING: an entry of the history that several trunkd would make was made.
+pub(crate) fn recorded_once(claim: &str) -> String {
+    format!("trunkd:recorded-once:{claim}")
+}
+
 /// HASH: gateway → its state on the switch.
 pub(crate) fn status(switch: &str) -> String {
     format!("trunkd:status:{switch}")
@@ -202,6 +207,7 @@ mod tests {
             seen("fs1", "uuid"),
             history_of("acme", "gw1"),
             recorded("acme", "gw1"),
+            recorded_once("5e88"),
         ];
         let of_people = [
             session("5e88"),

@@ -68,6 +68,15 @@ impl Caller {
         self.domains.allows(domain)
     }
 
+    /// The same of what may be in no domain: a gateway that only a switch knows. Those are for who sees
+    /// all domains.
+    pub fn sees_in(&self, domain: Option<&str>) -> bool {
+        match domain {
+            Some(domain) => self.sees(domain),
+            None => self.domains == Domains::All,
+        }
+    }
+
     /// # Errors
     /// [`Forbidden::Domain`], if the domain is not one of his. Whether it exists he doesn't learn.
     pub fn check_sees(&self, domain: &str) -> Result<(), Forbidden> {

@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::responses::{BadRequest, Forbidden, Unauthorized, Unavailable};
 use crate::operate::Service;
 use crate::operate::gateways::Validity;
-use crate::operate::listing::{Cursor, Direction, DomainSummary, ListQuery, ListState, Page, Sort, SwitchSummary};
+use crate::operate::listing::{Cursor, Direction, DomainSummary, ListQuery, Page, Sort, SwitchSummary};
 
 /// Items of a page, unless it says otherwise, and at most.
 const DEFAULT_LIMIT: usize = 100;
@@ -116,16 +116,6 @@ fn validity(word: &str) -> Result<Validity, Problem> {
             let names = Validity::ALL.map(Validity::as_str).join(", ");
             Problem::bad_request("validity", "there is no such word", format!("write some of {names}"))
         })
-}
-
-/// For a word of `state` that there isn't.
-pub(super) fn unknown_state() -> Problem {
-    let groups = ListState::ALL.map(ListState::as_str).join(", ");
-    Problem::bad_request(
-        "state",
-        "there is no such state",
-        format!("write some of {groups}, or FreeSWITCH's own words, such as REGED or FAIL_WAIT"),
-    )
 }
 
 /// Gateways

@@ -9,12 +9,12 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::lists;
 use crate::access::{self, AccessError};
 use crate::gateway::ValueChange;
 use crate::operate::OperateError;
 use crate::operate::gateways::{GatewayDetail, ProblemField};
-use crate::operate::listing::QueryError;
+use crate::operate::listing::{ListState, QueryError};
+use crate::operate::plan::ShownPlan;
 
 /// How long a client should wait before it asks again, if Redis is away.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -34,22 +34,27 @@ pub(super) struct Problem {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<ProblemError>)]
     pub errors: Box<[ProblemError]>,
-    /// With status 412: the gateway as it is now, or `null` if it is gone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub current: Option<Option<Box<GatewayDetail>>>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub edited: Option<Box<Edited>>,
+    #[serde(flatten)]
+    pub now: Option<Box<Now>>,
     #[serde(skip)]
     retry_after: Option<Duration>,
 }
 
-/// Why a revert is refused: the gateway was edited since.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Edited {
-    /// What was changed since.
-    pub since: Vec<ValueChange>,
-    /// What the revert would change.
-    pub revert: Vec<ValueChange>,
+/// What is there now, if a write was for something else.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct Now {
+    /// With status 412: the gateway as it is now, or `null` if it is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current: Option<Option<Box<GatewayDetail>>>,
+    /// If a revert is refused because the gateway was edited since: what was changed since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Vec<ValueChange>>,
+    /// And what the revert would change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revert: Option<Vec<ValueChange>>,
+    /// If an approval is refused because the plan is another one: the plan now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Box<ShownPlan>>,
 }
 
 /// A problem at one place of what was sent.
@@ -69,8 +74,7 @@ impl Problem {
             reason,
             detail: detail.to_string(),
             errors: Box::default(),
-            current: None,
-            edited: None,
+            now: None,
             retry_after: None,
         }
     }
@@ -94,6 +98,16 @@ impl Problem {
     fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
+    }
+
+    /// For a word of `state` that there isn't.
+    fn unknown_state() -> Self {
+        let groups = ListState::ALL.map(ListState::as_str).join(", ");
+        Self::bad_request(
+            "state",
+            "there is no such state",
+            format!("write some of {groups}, or FreeSWITCH's own words, such as REGED or FAIL_WAIT"),
+        )
     }
 
     fn of_access(error: &AccessError) -> Self {
@@ -132,7 +146,7 @@ impl From<OperateError> for Problem {
             OperateError::Forbidden(access::Forbidden::Role { .. }) => (StatusCode::FORBIDDEN, "role_too_low"),
             OperateError::Forbidden(access::Forbidden::Domain { .. }) => (StatusCode::FORBIDDEN, "domain_not_yours"),
             OperateError::Access(error) => return Self::of_access(error),
-            OperateError::Query(QueryError::State { .. }) => return lists::unknown_state(),
+            OperateError::Query(QueryError::State { .. }) => return Self::unknown_state(),
             OperateError::Query(QueryError::Cursor) => (StatusCode::BAD_REQUEST, "bad_request"),
             OperateError::Interrupted => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             OperateError::NoSuchDomain(_) | OperateError::UnknownDomain(_) => (StatusCode::NOT_FOUND, "no_such_domain"),
@@ -147,6 +161,8 @@ impl From<OperateError> for Problem {
             OperateError::NotAnObject(_) => (StatusCode::CONFLICT, "not_an_object"),
             OperateError::EditedSince { .. } => (StatusCode::CONFLICT, "edited_since"),
             OperateError::CannotRevert(_) => (StatusCode::CONFLICT, "cannot_revert"),
+            OperateError::PlanChanged(_) => (StatusCode::CONFLICT, "plan_changed"),
+            OperateError::AllDomains => (StatusCode::FORBIDDEN, "domain_not_yours"),
             OperateError::Contended(_) => (StatusCode::CONFLICT, "contended"),
             OperateError::WrongType { .. } => (StatusCode::CONFLICT, "wrong_type"),
             OperateError::ModeOff => (StatusCode::CONFLICT, "mode_off"),
@@ -169,9 +185,24 @@ impl From<OperateError> for Problem {
         let mut problem = Self::new(status, reason, &error);
         match error {
             OperateError::Refused(problems) => problem.errors = problems.into_iter().map(ProblemError::from).collect(),
-            OperateError::Precondition { now } => problem.current = Some(now),
+            OperateError::Precondition { now } => {
+                problem.now = Some(Box::new(Now {
+                    current: Some(now),
+                    ..Now::default()
+                }));
+            }
+            OperateError::PlanChanged(plan) => {
+                problem.now = Some(Box::new(Now {
+                    plan: Some(plan),
+                    ..Now::default()
+                }));
+            }
             OperateError::EditedSince { since, revert } => {
-                problem.edited = Some(Box::new(Edited { since, revert }));
+                problem.now = Some(Box::new(Now {
+                    since: Some(since),
+                    revert: Some(revert),
+                    ..Now::default()
+                }));
             }
             _ => {}
         }
@@ -211,7 +242,8 @@ impl ResponseError for Problem {
         if self.status == StatusCode::UNAUTHORIZED.as_u16() {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"trunkd\""));
         }
-        if let Some(etag) = self.current.as_ref().and_then(|now| now.as_ref()?.etag.as_ref()) {
+        let current = self.now.as_ref().and_then(|now| now.current.as_ref()?.as_ref());
+        if let Some(etag) = current.and_then(|current| current.etag.as_ref()) {
             response.insert_header((header::ETAG, format!("\"{}\"", etag.as_str())));
         }
         response.json(self)

@@ -125,6 +125,8 @@ fn protected() -> impl actix_web::dev::HttpServiceFactory {
         .service(params::params)
         .service(history::get_history)
         .service(history::revert)
+        .service(switches::plan)
+        .service(switches::apply)
         .service(switches::pause)
         .service(switches::resume)
         .service(session::who_am_i)

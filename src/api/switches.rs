@@ -1,14 +1,85 @@
 //! The switches, and pauses.
 
-use actix_web::{HttpResponse, post, web};
+use actix_web::{HttpResponse, get, post, web};
 use jiff::Timestamp;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
+use super::body::{self, Sent};
 use super::guard::SignedIn;
 use super::problem::Problem;
-use super::responses::{Forbidden, NotFound, Unauthorized, Unavailable};
+use super::responses::{BadRequest, Conflict, Forbidden, NotFound, TooLarge, Unauthorized, Unavailable};
 use crate::operate::Service;
+use crate::operate::approve::Applied;
+use crate::operate::plan::ShownPlan;
+
+/// Of which switch.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PlanQuery {
+    /// Left out: of all.
+    switch: Option<String>,
+    /// Take over gateways of a wanted name that trunkd did not start.
+    adopt: bool,
+}
+
+/// The plan that is approved.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Approval {
+    /// The `id` of the plan as it was shown, for the same `switch` and `adopt`.
+    id: String,
+    switch: Option<String>,
+    #[serde(default)]
+    adopt: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct ApplyAnswer {
+    items: Vec<Applied>,
+}
+
+/// The plan
+///
+/// What would change on each switch, what is held, and why. Each switch is asked what it runs.
+#[utoipa::path(
+    tag = "Switches", params(PlanQuery), context_path = "/api/v1",
+    responses(
+        (status = 200, description = "The plan, with the id that approves it", body = ShownPlan),
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Unavailable,
+    )
+)]
+#[get("/plan")]
+pub(super) async fn plan(
+    service: web::Data<Service>,
+    SignedIn(caller): SignedIn,
+    query: web::Query<PlanQuery>,
+) -> Result<HttpResponse, Problem> {
+    let shown = service.plan(&caller, query.switch.as_deref(), query.adopt).await?;
+    Ok(HttpResponse::Ok().json(shown))
+}
+
+/// Approve a plan
+///
+/// Does exactly what the plan of this id shows, also if it is held or the switch is paused. 409 with the
+/// plan of now if it is another one.
+#[utoipa::path(
+    tag = "Switches", context_path = "/api/v1", request_body = Approval,
+    responses(
+        (status = 200, description = "What became of it on each switch", body = ApplyAnswer),
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, TooLarge, Unavailable,
+    )
+)]
+#[post("/plan/apply")]
+pub(super) async fn apply(
+    service: web::Data<Service>,
+    SignedIn(caller): SignedIn,
+    Sent(sent): Sent,
+) -> Result<HttpResponse, Problem> {
+    let Approval { id, switch, adopt } = body::json(&sent)?;
+    let items = service.apply(&caller, &id, switch.as_deref(), adopt).await?;
+    Ok(HttpResponse::Ok().json(ApplyAnswer { items }))
+}
 
 /// What a resume left as it was.
 #[derive(Serialize, ToSchema)]

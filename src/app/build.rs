@@ -16,7 +16,7 @@ use super::source::LiveSource;
 use super::templates::TemplateFiles;
 use crate::api::Api;
 use crate::data_dir::DataDir;
-use crate::desired::{Catalog, LastGood, remove_leftovers};
+use crate::desired::{Catalog, Current, LastGood, remove_leftovers};
 use crate::embedded::Embedded;
 use crate::gateway::Desired;
 use crate::health::{Health, Part, State};
@@ -54,6 +54,8 @@ pub(super) struct Parts {
     pub(super) source: Arc<LiveSource>,
     pub(super) health: Arc<Health>,
     pub(super) service: Arc<Service>,
+    /// What an earlier trunkd knew.
+    pub(super) known_before: Option<Current>,
     _data_dir: Option<DataDir>,
     /// Closes the tracking connection to Redis when dropped.
     _tracking: DropGuard,
@@ -89,6 +91,7 @@ impl Application {
         let (http_runtime, runtime) = oneshot::channel();
         let catalog = Arc::new(Catalog::tracking(store.clone(), rules, runtime, tracking.clone()));
         let restored = restore_last_good(&catalog, &settings.data_dir);
+        let known_before = catalog.known();
         let guard = (settings.reconcile.mode != ReconcileMode::Off).then(|| guard(&settings, &timing.reconcile));
         let switches = settings.switches.iter().map(|switch| switch.name.clone());
         let served = Arc::new(Served::new(guard, restored, switches));
@@ -107,6 +110,7 @@ impl Application {
                 source: Arc::new(source),
                 health,
                 service,
+                known_before,
                 _data_dir: data_dir,
                 _tracking: tracking.drop_guard(),
             },

@@ -111,6 +111,11 @@ impl Parts {
         let refresh = upkeep::refresh(source.clone(), store.clone(), resync_interval);
         tasks.spawn_cut("upkeep of the metrics", metrics::upkeep(metrics::install()));
         tasks.spawn_cut("reading at intervals", refresh);
+        let (service, changes) = (self.service.clone(), source.changes.subscribe());
+        let known_before = self.known_before.clone();
+        tasks.spawn("edits past trunkd", |stop| async move {
+            service.record_noticed(known_before, changes, stop).await;
+        });
         tasks.spawn_cut("changes in Redis", async move { source.watch().await });
 
         let instance = instance();

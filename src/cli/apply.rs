@@ -9,11 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::terminal::confirm;
 use super::{Shared, print};
 use crate::operate::order::{self, OrderOutcome, PROGRESS_LIMIT};
-use crate::operate::plan::{self, Plans};
-use crate::operate::{OperateError, sources};
+use crate::operate::plan;
+use crate::operate::sources;
 use crate::reconcile::Action;
-use crate::redis::Store;
-use crate::settings::{Flags, ReconcileMode, Settings};
+use crate::settings::Flags;
 use crate::shown::{shown, shown_line};
 
 /// From this many changes on there is a progress bar.
@@ -36,10 +35,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     let settings = shared.settings(Flags::new())?;
     let store = sources::store(&settings)?;
     let node = arguments.node.as_deref();
-    let plans = match settings.reconcile.mode {
-        ReconcileMode::Off => held_alone(&settings, &store, node).await?,
-        ReconcileMode::Apply | ReconcileMode::Observe => plan::read(&settings, &store, node, arguments.adopt).await?,
-    };
+    let plans = plan::to_approve(&settings, &store, node, arguments.adopt).await?;
     super::plan::warn(&plans);
     super::plan::show(&plans)?;
     let unread = plans.switches.iter().any(|plan| plan.error.is_some());
@@ -75,21 +71,6 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
         print(&format!("switches that trunkd only serves: {text}\n"))?;
     }
     Ok(if all_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// With mode `off` there is nothing to apply but the release of what is held.
-async fn held_alone(settings: &Settings, store: &Store, node: Option<&str>) -> Result<Plans, OperateError> {
-    let others_held = plan::read_others_held(settings, store, node).await?;
-    match others_held.is_empty() {
-        true => Err(OperateError::ModeOff),
-        false => Ok(Plans {
-            pending: true,
-            switches: Vec::new(),
-            others_held,
-            is_key_missing: false,
-            stale: None,
-        }),
-    }
 }
 
 /// `Kill 500 on fs1, 500 on fs2; start 3 on fs1?`

@@ -104,6 +104,11 @@ impl Catalog {
         desired
     }
 
+    /// What is known without asking Redis.
+    pub fn known(&self) -> Option<Current> {
+        self.lock().as_ref().map(|good| good.current(None))
+    }
+
     /// What to store for a later trunkd, with the state behind it.
     pub fn to_keep(&self) -> Option<(Arc<Desired>, LastGood)> {
         let good = self.lock().clone().filter(|good| !good.is_doubtful)?;

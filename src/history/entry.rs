@@ -45,6 +45,12 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         other_name: Option<String>,
     },
+    /// More gateways changed at once than are recorded one by one.
+    Edits {
+        created: usize,
+        changed: usize,
+        deleted: usize,
+    },
     /// A gateway stopped being usable on a switch.
     Outage {
         /// `403 Forbidden`, `ping lost`, `switch away`.
@@ -73,8 +79,8 @@ pub enum Event {
     Resume,
     /// An operator approved a plan.
     Apply {
-        /// The order's id.
-        order: String,
+        /// The plan's id.
+        plan: String,
     },
     /// A plan is held.
     Hold { reason: String },

@@ -16,6 +16,7 @@ const MAX_LOOKED_AT: usize = 20_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Edit,
+    Edits,
     Outage,
     Recovered,
     Reveal,
@@ -57,6 +58,7 @@ impl Event {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Edit { .. } => Kind::Edit,
+            Self::Edits { .. } => Kind::Edits,
             Self::Outage { .. } => Kind::Outage,
             Self::Recovered { .. } => Kind::Recovered,
             Self::Reveal { .. } => Kind::Reveal,
@@ -71,8 +73,9 @@ impl Event {
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Edit,
+        Self::Edits,
         Self::Outage,
         Self::Recovered,
         Self::Reveal,
@@ -88,6 +91,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Edit => "edit",
+            Self::Edits => "edits",
             Self::Outage => "outage",
             Self::Recovered => "recovered",
             Self::Reveal => "reveal",

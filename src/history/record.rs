@@ -2,6 +2,7 @@
 //! written in one step.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use super::{Entry, History};
 use crate::keys;
@@ -9,6 +10,9 @@ use crate::redis::{Store, StoreError};
 
 /// Entries that are kept for each gateway, whatever happens to others.
 const PER_GATEWAY: usize = 200;
+
+/// Every trunkd notices the same change within this time.
+const CLAIM_LASTS: Duration = Duration::from_secs(3600);
 
 /// Defines `record(stream, of_gateway, entry, details, entries, age_ms)`. `of_gateway` and `details`
 /// may be ''. Returns the entry's id. `details`, which may hold secrets, goes to the gateway's own
@@ -45,6 +49,35 @@ impl History {
             age_ms: self.limits.age.as_millis(),
             per_gateway: PER_GATEWAY,
         }
+    }
+
+    /// Records an entry unless another trunkd did: the first with a claim does.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn record_once(&self, claim: &str, entry: &Entry) -> Result<(), StoreError> {
+        static RECORD: LazyLock<redis::Script> = LazyLock::new(|| {
+            redis::Script::new(&format!(
+                "{RECORD_LUA}
+                 if redis.call('SET', KEYS[3], '1', 'NX', 'EX', ARGV[5]) then
+                   record(KEYS[1], KEYS[2], ARGV[1], '', ARGV[2], ARGV[3], ARGV[4])
+                 end"
+            ))
+        });
+        let prepared = self.prepare(entry);
+        let mut call = RECORD.key(keys::HISTORY);
+        call.key(&prepared.of_gateway)
+            .key(keys::recorded_once(claim))
+            .arg(&prepared.entry)
+            .arg(prepared.entries)
+            .arg(prepared.age_ms)
+            .arg(prepared.per_gateway)
+            .arg(CLAIM_LASTS.as_secs());
+        self.store
+            .write("record history", self.store.timeout(), async |connection| {
+                call.invoke_async(connection).await
+            })
+            .await
     }
 
     /// Records an entry and returns its id.

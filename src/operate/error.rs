@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::gateways::{GatewayDetail, ProblemField};
 use super::listing::QueryError;
+use super::plan::ShownPlan;
 use crate::access::{AccessError, Forbidden};
 use crate::desired::{LastGoodError, Unavailable};
 use crate::gateway::{NameError, ValueChange};
@@ -109,6 +110,10 @@ pub enum OperateError {
     Query(#[from] QueryError),
     #[error("trunkd is stopping")]
     Interrupted,
+    #[error("the plan is another one by now: look at it again")]
+    PlanChanged(Box<ShownPlan>),
+    #[error("a plan is about all domains, and yours are only some")]
+    AllDomains,
     #[error("others write the gateway \"{}\" all the time: try again", shown(.0))]
     Contended(String),
 }

@@ -3,11 +3,13 @@
 //!
 //! Answers with data, never with text that somebody else must parse. No HTTP, no terminal.
 
+pub mod approve;
 pub mod check;
 mod error;
 pub mod gateways;
 pub mod listing;
 pub mod live;
+mod noticed;
 pub mod order;
 mod past;
 pub mod pause;

@@ -86,16 +86,20 @@ pub async fn carry_out(
     planned: &SwitchPlan,
     progress: impl Fn(usize),
 ) -> Result<OrderOutcome, OperateError> {
+    let outcome = order(store, &planned.switch, &content(planned), progress).await;
+    outcome.map_err(OperateError::at(settings))
+}
+
+/// Exactly what the plan shows.
+pub(super) fn content(planned: &SwitchPlan) -> OrderContent {
     let actions = planned.actions().iter();
-    let content = OrderContent {
+    OrderContent {
         actions: actions
             .map(|action| (action.gateway().to_string(), shown_change(action)))
             .collect(),
         release: planned.holds.iter().flat_map(|hold| hold.held_back.clone()).collect(),
         states: BTreeSet::new(),
-    };
-    let outcome = order(store, &planned.switch, &content, progress).await;
-    outcome.map_err(OperateError::at(settings))
+    }
 }
 
 /// Releases what is held for switches that no settings name. Nothing is killed there; they are served

@@ -297,3 +297,147 @@ async fn a_flushed_redis_and_a_lost_switch_are_told() {
     switch.set_binding(Some(Binding::new(app.xml_curl_url())));
     events.until(|event| event.kind == "resync").await;
 }
+
+#[tokio::test]
+async fn a_write_past_trunkd_is_recorded_once_by_two_of_them_and_can_be_undone() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    other
+        .set_gateway("acme", "old", &account("sip.one.example").to_string())
+        .await;
+    let (one, two) = (TestApp::start(&redis, API).await, TestApp::start(&redis, API).await);
+    let admin = Client::admin(&redis, &one).await;
+    for app in [&one, &two] {
+        eventually("it serves", || app.served(), |served| served == &["old"]).await;
+    }
+    let edits = async |expected: usize| {
+        let edits = || async { admin.get("/history?kind=edit").await.expect(200).body["items"].clone() };
+        let seen = eventually("they are recorded", edits, |items| {
+            items.as_array().unwrap().len() >= expected
+        })
+        .await;
+        let seen = seen.as_array().unwrap().clone();
+        assert_eq!(seen.len(), expected, "{seen:#?}");
+        seen[0].clone()
+    };
+    other
+        .set_gateway("acme", "old", &account("sip.two.example").to_string())
+        .await;
+    let edit = edits(1).await;
+    assert_eq!((&edit["who"], &edit["edit"]), (&json!("redis"), &json!("change")));
+    assert_eq!(
+        edit["changes"],
+        json!([{"field": "param.realm", "before": "sip.one.example", "after": "sip.two.example"}])
+    );
+    other
+        .set_gateway("acme", "new", &account("sip.one.example").to_string())
+        .await;
+    assert_eq!(edits(2).await["edit"], "create");
+    other.delete_gateway("acme", "new").await;
+    let deletion = edits(3).await;
+    assert_eq!(deletion["edit"], "delete");
+    // What came through the API is not taken for another's.
+    admin
+        .patch("/domains/acme/gateways/old", &json!({"description": "x"}))
+        .await
+        .expect(200);
+    other
+        .set_gateway("acme", "marker", &account("sip.one.example").to_string())
+        .await;
+    edits(5).await;
+    let revert = format!("/history/{}/revert", deletion["id"].as_str().unwrap());
+    admin.post(&revert, &Value::Null).await.expect(201);
+    assert_eq!(
+        other.field("cti_gateway@acme", "new").await,
+        Some(account("sip.one.example"))
+    );
+
+    // A whole Redis that is emptied is one look, and not a flood of the history.
+    let fields = (0..2200).map(|n| (format!("g{n}"), account("sip.one.example").to_string()));
+    let mut connection = redis.connection().await;
+    let _: () = connection
+        .hset_multiple("cti_gateway@bulk", &fields.collect::<Vec<_>>())
+        .await
+        .unwrap();
+    let summary = || async { admin.get("/history?kind=edits").await.expect(200).body["items"].clone() };
+    let summary = eventually("the rest is counted", summary, |items| {
+        !items.as_array().unwrap().is_empty()
+    })
+    .await;
+    assert_eq!(summary[0]["created"], 200);
+}
+
+#[tokio::test]
+async fn an_edit_while_no_trunkd_ran_is_recorded_when_one_starts() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    other
+        .set_gateway("acme", "g", &account("sip.one.example").to_string())
+        .await;
+    let app = TestApp::start(&redis, API).await;
+    let kept = || async { app.folder().join("last-good").exists() };
+    eventually("the state is kept", kept, |kept| *kept).await;
+    let folder = app.stop().await;
+    other
+        .set_gateway("acme", "g", &account("sip.two.example").to_string())
+        .await;
+    let app = TestApp::start_in(&redis, API, crate::support::app::quick(), folder).await;
+    let admin = Client::admin(&redis, &app).await;
+    let edits = || async { admin.get("/history?kind=edit").await.expect(200).body["items"].clone() };
+    let seen = eventually("it is recorded", edits, |items| !items.as_array().unwrap().is_empty()).await;
+    assert_eq!(
+        (&seen[0]["who"], &seen[0]["changes"][0]["after"]),
+        (&json!("redis"), &json!("sip.two.example"))
+    );
+}
+
+#[tokio::test]
+async fn a_plan_is_approved_by_what_was_shown() {
+    let ip = json!({"param": {"register": false, "realm": "r"}});
+    let gateways: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h"]
+        .map(|name| ("acme", name, ip.clone()))
+        .into();
+    let (redis, switch, app, admin) = fleet(&gateways).await;
+    switch.wait_until("all run", |view| view.gateways().len() == 8).await;
+    let calm = || async { admin.get("/plan").await.expect(200).body };
+    let calm = eventually("nothing is left to do", calm, |plan| plan["pending"] == false).await;
+    let mut connection = redis.connection().await;
+    let gone: Vec<_> = gateways.iter().skip(1).map(|(_, name, _)| *name).collect();
+    let _: () = connection.hdel("cti_gateway@acme", gone).await.unwrap();
+    let held = || async { admin.get("/plan").await.expect(200).body };
+    let held = eventually("it is held", held, |plan| {
+        !plan["switches"][0]["holds"].as_array().unwrap().is_empty()
+    })
+    .await;
+    assert_ne!(held["id"], calm["id"]);
+    let outdated = admin.post("/plan/apply", &json!({"id": calm["id"]})).await.expect(409);
+    assert_eq!(
+        (outdated.reason(), &outdated.body["plan"]["id"]),
+        ("plan_changed", &held["id"])
+    );
+    let viewer = Client::new(&redis, &app, Role::Viewer, "*").await;
+    assert_eq!(
+        viewer
+            .post("/plan/apply", &json!({"id": held["id"]}))
+            .await
+            .expect(403)
+            .reason(),
+        "role_too_low"
+    );
+    let scoped = Client::new(&redis, &app, Role::Operator, "acme").await;
+    assert_eq!(scoped.get("/plan").await.expect(403).reason(), "domain_not_yours");
+    let applied = admin.post("/plan/apply", &json!({"id": held["id"]})).await.expect(200);
+    assert_eq!(
+        (&applied.body["items"][0]["done"], &applied.body["items"][0]["switch"]),
+        (&json!(true), &json!("fs1"))
+    );
+    assert_eq!(switch.view(|view| view.gateways().len()), 1);
+    let history = admin.get("/history?kind=apply").await.expect(200).body;
+    assert_eq!(history["items"][0]["plan"], held["id"]);
+
+    admin.post("/switches/fs1/pause", &Value::Null).await.expect(204);
+    let switches = admin.get("/switches").await.expect(200).body;
+    assert_eq!(switches["items"][0]["paused"], true);
+    admin.post("/switches/fs1/resume", &Value::Null).await.expect(200);
+    admin.post("/switches/nowhere/pause", &Value::Null).await.expect(404);
+}

@@ -197,7 +197,7 @@ impl Service {
     }
 
     /// The state that a write is made from. It must be Redis's, and not the last good one.
-    pub(super) async fn writable(&self) -> Result<Current, OperateError> {
+    pub(in crate::operate) async fn writable(&self) -> Result<Current, OperateError> {
         let current = self
             .catalog
             .all()

@@ -10,9 +10,10 @@ use super::super::gateways::{OnSwitch, Validity};
 use super::super::service::Service;
 use super::super::status::{Gateway, SwitchNotes};
 use super::super::{Caller, OperateError, is_watched};
+use super::counts::{ByWord, Counts};
 use super::item::{Item, ListState, profile};
 use super::query::ListQuery;
-use super::select::{ByWord, Selected, select};
+use super::select::{Selected, select};
 use super::{Known, index};
 use crate::observed::SwitchState;
 
@@ -32,18 +33,6 @@ pub struct ListedGateway {
     /// The worst of its states.
     pub state: ListState,
     pub switches: Vec<OnSwitch>,
-}
-
-/// How many gateways there are, by word.
-#[derive(Debug, Default, Serialize, ToSchema)]
-pub struct Counts {
-    /// By state: `up`, `down`, `missing`, `trying`, `unknown`, `idle`. The filter on the state is left out.
-    #[schema(value_type = BTreeMap<String, usize>)]
-    pub state: ByWord,
-    /// By validity: `valid`, `disabled`, `kept`, `invalid`, `shadowed`, `not_ours`. The filter on validity is
-    /// left out.
-    #[schema(value_type = BTreeMap<String, usize>)]
-    pub validity: ByWord,
 }
 
 /// A page of a list.
@@ -116,7 +105,7 @@ impl Service {
         let default_profile = self.settings.templates.default_profile.clone();
         let page = tokio::task::spawn_blocking(move || {
             let known = listing.read();
-            let sees = |domain: Option<&str>| may_see(&caller, domain);
+            let sees = |domain: Option<&str>| caller.sees_in(domain);
             let selected = select(&known.index, &query, &default_profile, sees)?;
             let stale_since = known
                 .current
@@ -181,14 +170,6 @@ impl Service {
             SwitchSummary::new(name, state, &notes, by_state)
         };
         Ok(all.into_iter().map(summary).collect())
-    }
-}
-
-/// Gateways that no domain has are for those who see all domains.
-pub(in crate::operate) fn may_see(caller: &Caller, domain: Option<&str>) -> bool {
-    match domain {
-        Some(domain) => caller.sees(domain),
-        None => caller.domains == crate::access::Domains::All,
     }
 }
 

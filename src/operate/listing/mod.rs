@@ -5,59 +5,32 @@
 //! changed since the last.
 
 mod answer;
+mod counts;
 mod fleet;
 mod index;
 mod item;
+mod known;
 mod one_switch;
 mod query;
 mod select;
 #[cfg(test)]
 mod tests;
 
-pub(super) use answer::may_see;
-pub use answer::{Counts, DomainSummary, ListedGateway, Page, SwitchSummary};
+pub use answer::{DomainSummary, ListedGateway, Page, SwitchSummary};
+pub use counts::Counts;
 pub use fleet::Fleet;
 pub use index::Index;
 pub use item::ListState;
+pub(super) use known::{Known, Listing};
 pub(super) use one_switch::on_switch;
 pub use query::{Cursor, Direction, ListQuery, QueryError, Sort};
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
 use fleet::Changed;
 
 use super::OperateError;
 use super::service::Service;
-use crate::desired::Current;
-
-/// What lists are made from. Shared by all requests.
-#[derive(Default)]
-pub(super) struct Listing {
-    /// One reader of Redis at a time. The others usually find everything read.
-    reading: tokio::sync::Mutex<()>,
-    known: RwLock<Known>,
-}
-
-/// The last known state of everything.
-#[derive(Default)]
-pub(super) struct Known {
-    pub(super) fleet: Fleet,
-    pub(super) index: Index,
-    pub(super) current: Option<Current>,
-    /// What changed since live events were last made. Kept while somebody listens.
-    unsaid: Option<Changed>,
-}
-
-impl Listing {
-    pub(super) fn read(&self) -> RwLockReadGuard<'_, Known> {
-        // A panic while it is changed leaves it whole: each part is replaced.
-        self.known.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Known> {
-        self.known.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Service {
     /// Reads what changed since the last time, and brings the lists up to date.

@@ -1,12 +1,10 @@
 //! Filters, counts, sorts, and cuts out a page.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 use memchr::memmem::Finder;
 
-use super::super::gateways::Validity;
-use super::answer::Counts;
+use super::counts::Counts;
 use super::index::Index;
 use super::item::{Item, OnSwitch, profile};
 use super::query::{Cursor, Direction, ListQuery, QueryError, Sort, SortKey, StateWord, sort_key};
@@ -164,17 +162,3 @@ impl PartialEq for OnSwitch {
         self.switch == other.switch
     }
 }
-
-impl Counts {
-    fn add_validity(&mut self, validity: Option<Validity>) {
-        let word = validity.map_or("not_ours", Validity::as_str);
-        *self.validity.entry(word).or_default() += 1;
-    }
-
-    fn add_state(&mut self, state: super::ListState) {
-        *self.state.entry(state.as_str()).or_default() += 1;
-    }
-}
-
-/// For [`Counts`].
-pub(super) type ByWord = BTreeMap<&'static str, usize>;

@@ -3,74 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use serde::Serialize;
 use serde_json::json;
 
 use super::super::listing;
 use super::super::service::Service;
 use super::super::status::SwitchNotes;
-use super::LivePosition;
+use super::event::{LiveEvent, LiveKind};
 use crate::history::{Entry, Event};
-
-/// One event, ready to be sent.
-#[derive(Debug, Clone)]
-pub struct LiveEvent {
-    pub kind: LiveKind,
-    pub domain: Option<Arc<str>>,
-    pub gateway: Option<Arc<str>>,
-    pub(super) is_about_people: bool,
-    /// JSON in one line.
-    data: String,
-    /// As a server-sent event: `id`, `event` and `data`.
-    pub text: Bytes,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LiveKind {
-    /// A gateway's state on a switch.
-    Gateway,
-    /// A switch was connected, lost, or taken out.
-    Switch,
-    /// What is held, paused or left to do on a switch.
-    Plan,
-    /// An entry of the history.
-    History,
-    /// Events were missed: read everything again.
-    Resync,
-}
-
-impl LiveKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Gateway => "gateway",
-            Self::Switch => "switch",
-            Self::Plan => "plan",
-            Self::History => "history",
-            Self::Resync => "resync",
-        }
-    }
-}
-
-impl LiveEvent {
-    fn new(kind: LiveKind, data: &impl Serialize) -> Self {
-        Self {
-            kind,
-            domain: None,
-            gateway: None,
-            is_about_people: false,
-            data: serde_json::to_string(data).unwrap_or_default(),
-            text: Bytes::new(),
-        }
-    }
-
-    pub(super) fn at(mut self, position: &LivePosition) -> Self {
-        let Self { kind, data, .. } = &self;
-        self.text = format!("id: {position}\nevent: {}\ndata: {data}\n\n", kind.as_str()).into();
-        self.data = String::new();
-        self
-    }
-}
 
 pub(super) fn resync() -> LiveEvent {
     LiveEvent::new(LiveKind::Resync, &json!({}))

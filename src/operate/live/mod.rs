@@ -3,12 +3,14 @@
 //! Every trunkd follows the streams in Redis, so each hears of everything, whichever of them saw it.
 //! Nothing is read while nobody listens.
 
+mod event;
 mod events;
 mod position;
 mod ring;
 
-pub use events::{LiveEvent, LiveKind};
+pub use event::{LiveEvent, LiveKind};
 pub use position::LivePosition;
+pub(super) use ring::Live;
 pub use ring::Subscription;
 
 use std::collections::BTreeMap;
@@ -18,11 +20,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::OperateError;
 use super::service::Service;
 use super::status::SwitchNotes;
-use super::{Caller, OperateError};
 use crate::observed::Position;
-use ring::Ring;
 
 /// How often Redis is asked while somebody listens.
 const POLL: Duration = Duration::from_millis(50);
@@ -32,12 +33,6 @@ const POLL_AGAIN: Duration = Duration::from_secs(1);
 const NOTES_EVERY: Duration = Duration::from_secs(1);
 /// Entries of the history per look.
 const MAX_ENTRIES: usize = 1000;
-
-/// Who listens, and what was said last.
-#[derive(Default)]
-pub(super) struct Live {
-    ring: Ring,
-}
 
 /// What one follower remembers between two looks.
 #[derive(Default)]
@@ -154,22 +149,5 @@ impl Service {
             history,
         };
         Ok(Some(ring::numbered(said, after, &now)))
-    }
-}
-
-impl LiveEvent {
-    /// Whether the caller may see it.
-    pub fn is_for(&self, caller: &Caller) -> bool {
-        match self.kind {
-            LiveKind::Gateway => super::listing::may_see(caller, self.domain.as_deref()),
-            LiveKind::History => {
-                self.domain.as_deref().is_none_or(|domain| caller.sees(domain)) && self.may_see_people(caller)
-            }
-            LiveKind::Switch | LiveKind::Plan | LiveKind::Resync => true,
-        }
-    }
-
-    fn may_see_people(&self, caller: &Caller) -> bool {
-        !self.is_about_people || caller.requires(crate::access::Role::Admin).is_ok()
     }
 }

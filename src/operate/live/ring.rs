@@ -6,11 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::LivePosition;
-use super::events::LiveEvent;
+use super::event::LiveEvent;
+use super::position::LivePosition;
 
 /// Events that are kept. A listener that falls further behind must read everything again.
 const KEPT: usize = 8192;
+
+/// Who listens, and what was said last.
+#[derive(Default)]
+pub(in crate::operate) struct Live {
+    pub(super) ring: Ring,
+}
 
 pub(super) struct Ring {
     said: Arc<Said>,

@@ -1,69 +1,24 @@
 //! What would change on each switch, and what keeps it from happening.
 
+mod model;
+
+pub use model::{HeldBy, Plans, ShownPlan, SwitchPlan};
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
-use serde::Serialize;
 
 use super::{OperateError, sources};
-use crate::control::{Conflict, OTHER_SWITCHES, Report, Reports};
+use crate::control::{Conflict, OTHER_SWITCHES, Reports};
 use crate::desired::Current;
 use crate::event_socket::{self, ConnectError, OpenError};
 use crate::gateway::{Gateway, GatewayName};
 use crate::reconcile::{
-    Action, Assessment, Differences, Exempt, FieldChange, Hold, Known, Limits, Plan, differing_fields, form,
-    read_switch, wants,
+    Assessment, Differences, Exempt, FieldChange, Known, Limits, Plan, differing_fields, form, read_switch, wants,
 };
 use crate::redis::{Store, StoreError};
-use crate::settings::{Settings, SwitchSettings};
+use crate::settings::{ReconcileMode, Settings, SwitchSettings};
 use crate::shown::shown;
-
-/// The plans of all switches, or of one.
-#[derive(Serialize)]
-pub struct Plans {
-    /// Whether anything would change on any switch.
-    pub pending: bool,
-    pub switches: Vec<SwitchPlan>,
-    /// Holds for switches that ask for their configuration but are not in the settings.
-    pub others_held: Vec<HeldBy>,
-    /// Redis has no `trunkd:key` yet, so every gateway of ours counts as changed.
-    #[serde(skip)]
-    pub is_key_missing: bool,
-    /// Why the desired gateways may be old, if so.
-    #[serde(skip)]
-    pub stale: Option<StoreError>,
-}
-
-/// What a running trunkd holds.
-#[derive(Serialize)]
-pub struct HeldBy {
-    pub trunkd: String,
-    pub held: String,
-    /// Gateways that are served although Redis doesn't want them.
-    #[serde(skip)]
-    pub held_back: BTreeSet<String>,
-    /// The state of Redis that is held back.
-    #[serde(skip)]
-    pub state: Option<String>,
-    /// Whether it holds the lease of the switch.
-    pub leads: bool,
-}
-
-#[derive(Serialize)]
-pub struct SwitchPlan {
-    pub switch: String,
-    /// Why the switch could not be read. Then there is no plan, which is not an empty plan.
-    pub error: Option<String>,
-    pub plan: Option<Plan>,
-    /// The fields that differ, for gateways to restart whose current fields are known.
-    pub changes: BTreeMap<GatewayName, Vec<FieldChange>>,
-    pub held: Option<Hold>,
-    /// What each trunkd holds: changes, or what it serves.
-    pub holds: Vec<HeldBy>,
-    pub paused: bool,
-    /// The report of the `trunkd serve` that changes this switch.
-    pub serve: Option<Report>,
-}
 
 /// The plan of each switch in the settings, or of one. With `adopt`, it takes over gateways of a wanted
 /// name that are not ours.
@@ -123,6 +78,32 @@ pub async fn read(
         plans.switches.push(plan);
     }
     Ok(plans)
+}
+
+/// What there is to approve: [`read`], or with mode `off` what is held alone.
+///
+/// # Errors
+/// As [`read`]; [`OperateError::ModeOff`] if nothing is held either.
+pub async fn to_approve(
+    settings: &Settings,
+    store: &Store,
+    switch: Option<&str>,
+    adopt: bool,
+) -> Result<Plans, OperateError> {
+    if settings.reconcile.mode != ReconcileMode::Off {
+        return read(settings, store, switch, adopt).await;
+    }
+    let others_held = read_others_held(settings, store, switch).await?;
+    match others_held.is_empty() {
+        true => Err(OperateError::ModeOff),
+        false => Ok(Plans {
+            pending: true,
+            switches: Vec::new(),
+            others_held,
+            is_key_missing: false,
+            stale: None,
+        }),
+    }
 }
 
 /// The holds for switches that no settings name, or for all with `reconcile.mode = "off"`. Nobody can
@@ -225,16 +206,6 @@ impl SwitchPlan {
         self.changes = changes(store, current, &plan).await?;
         self.plan = Some(plan);
         Ok(())
-    }
-
-    /// The changes to make; none without a plan.
-    pub fn actions(&self) -> &[Action] {
-        self.plan.as_ref().map_or(&[], |plan| &plan.actions)
-    }
-
-    /// Whether something would change, or a trunkd holds something back.
-    pub fn is_pending(&self) -> bool {
-        !self.holds.is_empty() || !self.actions().is_empty()
     }
 }
 

@@ -1,0 +1,36 @@
+//! What all lists are made from.
+
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::fleet::{Changed, Fleet};
+use super::index::Index;
+use crate::desired::Current;
+
+/// What lists are made from. Shared by all requests.
+#[derive(Default)]
+pub(in crate::operate) struct Listing {
+    /// One reader of Redis at a time. The others usually find everything read.
+    pub(super) reading: tokio::sync::Mutex<()>,
+    known: RwLock<Known>,
+}
+
+/// The last known state of everything.
+#[derive(Default)]
+pub(in crate::operate) struct Known {
+    pub(in crate::operate) fleet: Fleet,
+    pub(in crate::operate) index: Index,
+    pub(in crate::operate) current: Option<Current>,
+    /// What changed since live events were last made. Kept while somebody listens.
+    pub(super) unsaid: Option<Changed>,
+}
+
+impl Listing {
+    pub(in crate::operate) fn read(&self) -> RwLockReadGuard<'_, Known> {
+        // A panic while it is changed leaves it whole: each part is replaced.
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

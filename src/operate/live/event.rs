@@ -1,0 +1,86 @@
+//! A live event.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::super::Caller;
+use super::position::LivePosition;
+use crate::access::Role;
+
+/// One event, ready to be sent.
+#[derive(Debug, Clone)]
+pub struct LiveEvent {
+    pub kind: LiveKind,
+    pub domain: Option<Arc<str>>,
+    pub gateway: Option<Arc<str>>,
+    pub(super) is_about_people: bool,
+    /// JSON in one line.
+    pub(super) data: String,
+    /// As a server-sent event: `id`, `event` and `data`.
+    pub text: Bytes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LiveKind {
+    /// A gateway's state on a switch.
+    Gateway,
+    /// A switch was connected, lost, or taken out.
+    Switch,
+    /// What is held, paused or left to do on a switch.
+    Plan,
+    /// An entry of the history.
+    History,
+    /// Events were missed: read everything again.
+    Resync,
+}
+
+impl LiveKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Switch => "switch",
+            Self::Plan => "plan",
+            Self::History => "history",
+            Self::Resync => "resync",
+        }
+    }
+}
+
+impl LiveEvent {
+    pub(super) fn new(kind: LiveKind, data: &impl Serialize) -> Self {
+        Self {
+            kind,
+            domain: None,
+            gateway: None,
+            is_about_people: false,
+            data: serde_json::to_string(data).unwrap_or_default(),
+            text: Bytes::new(),
+        }
+    }
+
+    pub(super) fn at(mut self, position: &LivePosition) -> Self {
+        let Self { kind, data, .. } = &self;
+        self.text = format!("id: {position}\nevent: {}\ndata: {data}\n\n", kind.as_str()).into();
+        self.data = String::new();
+        self
+    }
+}
+
+impl LiveEvent {
+    /// Whether the caller may see it.
+    pub fn is_for(&self, caller: &Caller) -> bool {
+        match self.kind {
+            LiveKind::Gateway => caller.sees_in(self.domain.as_deref()),
+            LiveKind::History => {
+                self.domain.as_deref().is_none_or(|domain| caller.sees(domain)) && self.may_see_people(caller)
+            }
+            LiveKind::Switch | LiveKind::Plan | LiveKind::Resync => true,
+        }
+    }
+
+    fn may_see_people(&self, caller: &Caller) -> bool {
+        !self.is_about_people || caller.requires(Role::Admin).is_ok()
+    }
+}
