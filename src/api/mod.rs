@@ -15,6 +15,7 @@ mod problem;
 mod responses;
 mod server;
 mod session;
+mod setup_page;
 mod switches;
 
 pub use openapi::document;

@@ -15,7 +15,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::events::Streams;
 use super::guard::{self, Guard};
 use super::problem::Problem;
-use super::{body, events, gateways, history, lists, openapi, params, people, session, switches};
+use super::{body, events, gateways, history, lists, openapi, params, people, session, setup_page, switches};
 use crate::http::{TlsError, server_config};
 use crate::operate::Service;
 use crate::settings::ApiSettings;
@@ -83,6 +83,8 @@ impl Api {
                 .wrap(Compress::default())
                 .wrap(security_headers())
                 .service(web::scope("/api/v1").configure(open).service(protected()))
+                .service(setup_page::page)
+                .service(setup_page::submit)
                 .service(documentation())
                 .default_service(web::to(not_found))
         })

@@ -132,20 +132,24 @@ pub(super) async fn sign_out(
 }
 
 fn welcome(request: &HttpRequest, signed_in: &access::SignedIn) -> HttpResponse {
-    let is_secure = guard(request).is_some_and(|guard| guard.is_secure(request));
-    let cookie = Cookie::build(COOKIE, signed_in.cookie.expose_secret().to_owned())
-        .path("/")
-        .http_only(true)
-        .same_site(SameSite::Strict)
-        .secure(is_secure)
-        .finish();
     HttpResponse::Ok()
-        .cookie(cookie)
+        .cookie(session_cookie(request, signed_in))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(Me::of(&signed_in.caller))
 }
 
-fn peer(request: &HttpRequest) -> Result<std::net::IpAddr, Problem> {
+/// Scripts can't read it, other sites can't send it.
+pub(super) fn session_cookie(request: &HttpRequest, signed_in: &access::SignedIn) -> Cookie<'static> {
+    let is_secure = guard(request).is_some_and(|guard| guard.is_secure(request));
+    Cookie::build(COOKIE, signed_in.cookie.expose_secret().to_owned())
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .secure(is_secure)
+        .finish()
+}
+
+pub(super) fn peer(request: &HttpRequest) -> Result<std::net::IpAddr, Problem> {
     let peer = guard(request).and_then(|guard| guard.peer(request));
     peer.ok_or_else(|| Problem::unauthorized("the address of the client is unknown"))
 }

@@ -1,14 +1,19 @@
 //! `trunkd serve`: runs the service.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Shared, print, while_doing};
+use crate::access::{AccessError, Domains, NewToken, Role};
 use crate::app::{Application, Timing};
 use crate::embedded::Embedded;
+use crate::operate::{Caller, OperateError, Service, people};
 use crate::settings::{Flags, Settings};
 use crate::telemetry;
 
@@ -65,8 +70,62 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
             .map_err(while_doing("the sample gateway"))?;
         print(&what_to_try(&settings, address))?;
     }
+    invite(&settings, &application, arguments.sample).await?;
     application.run_until_stopped(stop).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says how the first admin is made, and with the sample, how the API is tried. The code and the token go
+/// to the terminal only: a log file is read by others.
+async fn invite(settings: &Settings, application: &Application, is_sample: bool) -> anyhow::Result<()> {
+    let Some(address) = application.api_address() else {
+        return Ok(());
+    };
+    let url = match settings.api.public_url.as_str() {
+        "" if settings.api.tls.is_some() => format!("https://{address}"),
+        "" => format!("http://{address}"),
+        url => url.to_owned(),
+    };
+    let service = application.service();
+    match service.access().new_setup_code().await {
+        Ok(Some(code)) if is_sample || std::io::stdout().is_terminal() => print(&format!(
+            "There is no user yet. Make the first admin, within 15 minutes:\n\n    {url}/setup?code={}\n\n",
+            code.expose_secret()
+        ))?,
+        Ok(Some(_)) => tracing::info!("the API has no user yet: `trunkd user add NAME --role admin` makes the first"),
+        Ok(None) => {}
+        Err(error) => tracing::warn!("whether the API has users is not known: {error}"),
+    }
+    if is_sample {
+        let secret = sample_token(service)
+            .await
+            .map_err(while_doing("a token for the sample"))?;
+        print(&format!(
+            "The API listens on {url} and is described at {url}/api/docs/. With a token that lasts a day:\n\n    \
+             curl -H 'Authorization: Bearer {}' {url}/api/v1/gateways\n\n",
+            secret.expose_secret()
+        ))?;
+    }
+    Ok(())
+}
+
+/// A new token in place of that of the last run.
+async fn sample_token(service: &Service) -> Result<SecretString, OperateError> {
+    const NAME: &str = "make-run";
+    let caller = Caller::cli();
+    let people = service.people();
+    match people::revoke_token(people, &caller, NAME).await {
+        Ok(()) | Err(OperateError::Access(AccessError::UnknownToken(_))) => {}
+        Err(error) => return Err(error),
+    }
+    let new = NewToken {
+        name: NAME.to_owned(),
+        role: Role::Admin,
+        domains: Domains::All,
+        created_by: caller.identity.clone(),
+        expires_at: Timestamp::now().checked_add(SignedDuration::from_hours(24)).ok(),
+    };
+    Ok(people::create_token(people, &caller, new).await?.1)
 }
 
 fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<()> {
