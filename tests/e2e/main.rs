@@ -19,3 +19,4 @@ mod rescan;
 mod sentinel;
 mod serving;
 mod status;
+mod webhooks;
