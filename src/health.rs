@@ -34,6 +34,8 @@ pub enum Part {
     Control,
     /// The lease on a switch, by its name. Listed after the first problem with it.
     Lease(String),
+    /// A webhook, by its name. Degraded while its receiver takes nothing.
+    Webhook(String),
     /// Switches that ask for `sofia.conf` and are not in the settings.
     UnknownSwitches,
 }
@@ -53,6 +55,7 @@ impl Part {
             Part::Reconcile(name) => Cow::Owned(format!("reconcile:{name}")),
             Part::Control => Cow::Borrowed("control"),
             Part::Lease(name) => Cow::Owned(format!("lease:{name}")),
+            Part::Webhook(name) => Cow::Owned(format!("webhook:{name}")),
             Part::UnknownSwitches => Cow::Borrowed("unknown_switches"),
         }
     }

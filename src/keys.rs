@@ -28,6 +28,8 @@ pub(crate) const FORMS_USED: &str = "trunkd:forms:used";
 pub(crate) const CHANGES: &str = "trunkd:changes";
 /// STREAM: what happened, without secrets.
 pub(crate) const HISTORY: &str = "trunkd:history";
+/// HASH: webhook → id of the last entry of the history that it is done with.
+pub(crate) const WEBHOOKS: &str = "trunkd:webhooks";
 /// HASH: switchname → whether it is connected.
 pub(crate) const SWITCHES: &str = "trunkd:switches";
 
@@ -94,9 +96,14 @@ impl From<&StatusSettings> for StatusKeys {
     }
 }
 
-/// STRING: the trunkd that holds the lease, and so may change the switch.
-pub(crate) fn lease(switch: &str) -> String {
-    format!("trunkd:lease:{switch}")
+/// STRING: the trunkd that holds the lease, and so may change the switch, or post to the webhook.
+pub(crate) fn lease(of: &str) -> String {
+    format!("trunkd:lease:{of}")
+}
+
+/// What the lease of a webhook is of.
+pub(crate) fn webhook(name: &str) -> String {
+    format!("webhook:{name}")
 }
 
 /// STRING: the operator's order for the switch.
@@ -193,6 +200,7 @@ mod tests {
             FORMS,
             CHANGES,
             HISTORY,
+            WEBHOOKS,
             SWITCHES,
             USERS,
             TOKENS,
@@ -201,6 +209,7 @@ mod tests {
         .map(str::to_owned);
         let of_switch = [
             lease("fs1"),
+            lease(&webhook("alerts")),
             status("fs1"),
             meta("fs1"),
             marks("fs1"),

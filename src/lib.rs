@@ -36,4 +36,5 @@ pub mod shown;
 pub mod sofia_conf;
 pub mod telemetry;
 pub mod throttle;
+pub mod webhooks;
 pub mod xml_curl;

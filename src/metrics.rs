@@ -46,6 +46,8 @@ pub const RECONCILE_HELD: &str = "trunkd_reconcile_held";
 pub const RECONCILE_PAUSED: &str = "trunkd_reconcile_paused";
 pub const RECONCILE_PENDING: &str = "trunkd_reconcile_pending";
 pub const RECONCILE_CONFLICTS: &str = "trunkd_reconcile_conflicts";
+pub const WEBHOOK_DELIVERIES: &str = "trunkd_webhook_deliveries_total";
+pub const WEBHOOK_LAG_SECONDS: &str = "trunkd_webhook_lag_seconds";
 pub const REDIS_ERRORS: &str = "trunkd_redis_errors_total";
 pub const REDIS_UP: &str = "trunkd_redis_up";
 pub const BUILD_INFO: &str = "trunkd_build_info";
@@ -233,6 +235,16 @@ pub const ALL: &[Metric] = &[
         RECONCILE_CONFLICTS,
         &["switch"],
         "Conflicts on a switch that an operator must fix",
+    ),
+    counter(
+        WEBHOOK_DELIVERIES,
+        &["outcome", "webhook"],
+        "Posts to a webhook, by outcome",
+    ),
+    gauge(
+        WEBHOOK_LAG_SECONDS,
+        &["webhook"],
+        "Age of the oldest entry that a webhook has not taken yet",
     ),
     counter(
         REDIS_ERRORS,

@@ -10,7 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use trunkd::settings::{AllowHooks, Flags, LogFormat, Origin, ReconcileMode, Settings, SettingsError, Sources};
+use trunkd::history::Kind;
+use trunkd::settings::{
+    AllowHooks, Flags, LogFormat, Origin, ReconcileMode, Settings, SettingsError, Sources, WebhookEvent,
+    WebhookSettings,
+};
 
 /// A secret of every kind in the settings. None may appear anywhere.
 const SECRET: &str = "s3cret-that-must-not-show";
@@ -159,13 +163,17 @@ dir = 'rel/templates'
 name = 'fs1'
 address = '127.0.0.1:8021'
 password_file = 'rel/switch'
+[[webhook]]
+url = 'https://alerts.example.net'
+secret_file = 'rel/webhook'
+ca = 'rel/webhook-ca'
 ";
 
 #[test]
 fn relative_paths_in_the_file_start_at_its_folder() {
     let given = Given::file(RELATIVE_PATHS);
     std::fs::create_dir(given.folder.path().join("rel")).unwrap();
-    for name in ["redis", "sentinel", "switch"] {
+    for name in ["redis", "sentinel", "switch", "webhook"] {
         given.write(&format!("rel/{name}"), "secret");
     }
     given.write("rel/credentials", "user:secret");
@@ -423,6 +431,107 @@ fn a_wrong_value_is_named_with_its_place_and_what_to_write() {
 }
 
 #[test]
+fn webhooks_are_refused_with_what_to_write() {
+    let webhook = |more: &str| format!("[[webhook]]\nurl = 'https://h.example/x'\n{more}\n");
+    for (text, parts) in [
+        (
+            webhook("events = ['outage', 'recoverd']"),
+            &["`webhook[1].events[2]`", "`recoverd`", "did you mean \"recovered\"?"][..],
+        ),
+        (
+            webhook("events = ['everything']"),
+            &["`everything`", "the events are outage, recovered, hold"],
+        ),
+        (
+            webhook("events = []"),
+            &["`webhook.events`", "https://h.example would never"],
+        ),
+        (webhook("name = 'a b'"), &["`webhook.name`", "letters, digits"]),
+        (webhook("domains = ['']"), &["`webhook.domains`", "is empty"]),
+        (
+            webhook("") + &webhook(""),
+            &["same URL at https://h.example", "`name` of its own"],
+        ),
+        (
+            webhook("name = 'x'") + "[[webhook]]\nname = 'x'\nurl = 'https://i.example'",
+            &["named \"x\"", "https://h.example", "https://i.example"],
+        ),
+        (webhook("secret_file = '/nowhere/x'"), &["secret_file", "/nowhere/x"]),
+        (
+            webhook("secret = 'x'\nsecret_file = '/nowhere/x'"),
+            &["secret", "`secret_file` too", "keep one"],
+        ),
+        (
+            webhook("event = 'outage'"),
+            &["`webhook[1].event`", "`webhook.events`?"],
+        ),
+        (
+            "[[webhook]]\nname = 'x'".to_owned(),
+            &["`webhook[1].url` is missing", "each [[webhook]] needs one"],
+        ),
+        (
+            "[webhook]\nurl = 'https://h'".to_owned(),
+            &["[[webhook]], with two brackets"],
+        ),
+        (
+            "[[webhook]]\nurl = 'h.example/x'".to_owned(),
+            &["`webhook[1].url`", "https://alerts.example.net"],
+        ),
+        (
+            "[[webhook]]\nurl = 'ftp://h/x'".to_owned(),
+            &["`webhook[1].url`", "http or https"],
+        ),
+        (
+            "[[webhook]]\nurl = 'https://u:p@h/x'".to_owned(),
+            &["`webhook[1].url`", "user or password", "`secret`"],
+        ),
+        (
+            "[[webhook]]\nurl = 'http://h'\nca = 'x'".to_owned(),
+            &["`webhook.ca`", "https://"],
+        ),
+    ] {
+        assert_says(&Given::file(&text).error(), parts);
+    }
+}
+
+#[test]
+fn a_webhook_has_defaults_and_a_name_of_its_url_that_stays() {
+    let url = "https://hooks.example.net/services/s3cret";
+    let variable = format!("[{{url=\"{url}\"}}, {{name=\"a\", url=\"{url}\", events=\"edit,hold\", domains=\"a,b\"}}]");
+    let settings = Given::nothing().variable("TRUNKD_WEBHOOK", &variable).load().unwrap();
+    let [unnamed, named] = &settings.webhooks[..] else {
+        panic!("two: {settings:?}")
+    };
+    let events =
+        |webhook: &WebhookSettings| -> Vec<&str> { webhook.events.iter().map(|event| event.as_str()).collect() };
+    assert_eq!(events(unnamed), ["outage", "recovered", "hold", "switch_lost"]);
+    assert_eq!(unnamed.name, "2b69b280", "its place in Redis has this name");
+    assert_eq!((named.name.as_str(), events(named)), ("a", vec!["edit", "hold"]));
+    assert_eq!(named.domains, ["a", "b"]);
+    assert_eq!(unnamed.url.full().as_str(), url);
+    assert_eq!(unnamed.url.to_string(), "https://hooks.example.net");
+    assert!(!format!("{settings:?}").contains("s3cret"));
+}
+
+#[test]
+fn a_webhook_can_be_told_every_kind_of_entry() {
+    let events: Vec<_> = WebhookEvent::ALL.map(WebhookEvent::as_str).into();
+    for kind in Kind::ALL.map(Kind::as_str) {
+        assert!(
+            events.contains(&kind),
+            "add {kind} to WebhookEvent::ALL and docs/webhooks.md"
+        );
+    }
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/webhooks.md")).unwrap();
+    for event in events {
+        assert!(
+            page.contains(&format!("`{event}`")),
+            "{event} is not in docs/webhooks.md"
+        );
+    }
+}
+
+#[test]
 fn hooks_are_allowed_all_or_by_name_and_not_by_default() {
     let allowed = |given: &Given| given.load().unwrap().gateways.allow_hooks;
     let names = |names: &[&str]| AllowHooks::Names(names.iter().map(|name| (*name).to_owned()).collect());
@@ -597,6 +706,15 @@ fn no_secret_shows_in_debug_nor_in_any_error() {
         "[redis]\npassword = { file = 'SECRET' }",
         "[[switch]]\nname = 'fs1'\naddress = 'fs1:8021'\npassword = ['SECRET']",
         "[[switch]]\nname = 'fs1'\naddress = 'fs1:8021'\npassword = \"SECRET\\n\"",
+        "[[webhook]]\nurl = 'SECRET'",
+        "[[webhook]]\nurl = 'https://u:SECRET@h'",
+        "[[webhook]]\nurl = 'https://SECRET@h'",
+        "[[webhook]]\nurl = 'ftp://h/SECRET'",
+        "[[webhook]]\nurl = 'https://h/SECRET#x'",
+        "[[webhook]]\nurl = ['SECRET']",
+        "[[webhook]]\nurl = 'https://h/SECRET'\nevents = []",
+        "[[webhook]]\nurl = 'https://h/SECRET'\n[[webhook]]\nurl = 'https://h/SECRET'",
+        "[[webhook]]\nurl = 'https://h'\nsecret = ['SECRET']",
     ] {
         Given::file(&text.replace("SECRET", SECRET)).error();
     }
@@ -840,7 +958,7 @@ fn the_example_with_everything_uncommented_loads() {
     let without_files = format!("{without_files}\n").replace("10.0.0.12:8021\"", "10.0.0.12:8021\"\npassword = \"x\"");
     // `address` is given twice; only the second switch has lost its password with its file.
     let settings = Given::file(&without_files).load().unwrap();
-    assert_eq!(settings.switches.len(), 2);
+    assert_eq!((settings.switches.len(), settings.webhooks.len()), (2, 2));
     assert_eq!(settings.http.credentials.len(), 2);
     assert!(settings.redis.sentinel.is_some() && settings.redis.tls.is_some() && settings.http.tls.is_some());
 

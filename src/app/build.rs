@@ -26,6 +26,7 @@ use crate::operate::Service;
 use crate::reconcile::{self, Served};
 use crate::redis::{Options, Store};
 use crate::settings::{ApiSettings, ReconcileMode, Settings};
+use crate::webhooks;
 
 /// Intervals and limits that the settings do not have. Operators get the defaults; tests shorten
 /// them.
@@ -33,6 +34,7 @@ use crate::settings::{ApiSettings, ReconcileMode, Settings};
 pub struct Timing {
     pub ingest: ingest::Timing,
     pub reconcile: reconcile::Timing,
+    pub webhooks: webhooks::Timing,
 }
 
 /// A trunkd that is built and listens, but does nothing yet.

@@ -17,13 +17,16 @@ use super::{last_good, systemd, upkeep};
 use crate::api::Api;
 use crate::embedded::Embedded;
 use crate::event_socket::SwitchAddress;
+use crate::health::{Part, State};
+use crate::history::History;
 use crate::http::{self, SwitchAddresses};
 use crate::ingest::Ingest;
 use crate::keys::StatusKeys;
 use crate::metrics;
 use crate::observed::Observed;
 use crate::reconcile::{self, Executor};
-use crate::settings::{ReconcileMode, SwitchSettings};
+use crate::settings::{ReconcileMode, SwitchSettings, WebhookSettings};
+use crate::webhooks::Webhook;
 use crate::xml_curl::DocumentCache;
 
 /// From the signal to the end. Redis stops last, because requests and tasks need it; it has
@@ -126,6 +129,9 @@ impl Parts {
         for switch in switches {
             self.spawn_switch(tasks, switch, keys.clone(), instance.clone());
         }
+        for webhook in &self.settings.webhooks {
+            self.spawn_webhook(tasks, webhook, instance.clone());
+        }
         let stale_after = self.timing.ingest.stale_after;
         let remove_gone = upkeep::remove_gone_switches(store, names, keys, instance, stale_after);
         tasks.spawn_cut("switches that are gone", remove_gone);
@@ -176,6 +182,20 @@ impl Parts {
         let timing = self.timing.reconcile.clone();
         let executor = Executor::new(live, shared, &self.settings.reconcile, timing);
         tasks.spawn(format_args!("reconciler of {name}"), |stop| executor.run(stop));
+    }
+
+    /// FreeSWITCH's side must not fail because of a receiver's certificates.
+    fn spawn_webhook(&self, tasks: &mut Tasks, settings: &WebhookSettings, holder: Arc<str>) {
+        let history = History::new(self.store.clone(), &self.settings.history);
+        let (health, timing) = (self.health.clone(), self.timing.webhooks.clone());
+        match Webhook::new(settings, history, holder, health, timing) {
+            Ok(webhook) => tasks.spawn(format_args!("webhook {}", settings.name), |stop| webhook.run(stop)),
+            Err(error) => {
+                tracing::error!(webhook = settings.name, "{error}; nothing is posted until a restart");
+                let part = Part::Webhook(settings.name.clone());
+                self.health.set(part, State::Degraded, Some(error.to_string()));
+            }
+        }
     }
 
     fn has_executors(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Which of several trunkd may change a switch: the key `trunkd:lease:<switch>` contains the holder's
-//! name, and expires unless the holder renews it.
+//! name, and expires unless the holder renews it. `trunkd:lease:webhook:<name>` says in the same way
+//! which one posts to a webhook.
 //!
 //! A holder counts on its monotonic clock, from before it asked. So it stops before Redis gives the
 //! lease to another trunkd, whatever kept it from renewing.

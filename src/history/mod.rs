@@ -4,10 +4,12 @@
 //! Records, and reads back. Decides nothing.
 
 mod entry;
+mod follow;
 mod read;
 mod record;
 
 pub use entry::{Access, EditKind, Entry, Event};
+pub use follow::RawEntry;
 pub use read::{HistoryPage, HistoryQuery, Kind};
 pub use record::{Prepared, RECORD_LUA};
 

@@ -21,7 +21,7 @@ const SCAN_COUNT: usize = 1_000;
 const MAX_NAMED: usize = 3;
 
 /// Key (or prefix, if it ends with ':'), its type, and what happens when it is deleted.
-const OWN_KEYS: [(&str, &str, &str); 19] = [
+const OWN_KEYS: [(&str, &str, &str); 20] = [
     (keys::REVISION_KEY, "string", "trunkd writes back the key that it knows"),
     (
         keys::FORMER_REVISION_KEYS,
@@ -37,6 +37,7 @@ const OWN_KEYS: [(&str, &str, &str); 19] = [
     (keys::FORMS, "hash", "trunkd writes it again"),
     (keys::FORMS_USED, "zset", "trunkd writes it again"),
     (keys::SWITCHES, "hash", "trunkd writes it again"),
+    (keys::WEBHOOKS, "hash", "each webhook begins with the newest entry"),
     (
         keys::USERS,
         "hash",

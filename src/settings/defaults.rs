@@ -24,6 +24,7 @@ impl Default for Settings {
             switches: Vec::new(),
             reconcile: ReconcileSettings::default(),
             history: HistorySettings::default(),
+            webhooks: Vec::new(),
             log: LogSettings::default(),
             config_file: None,
         }

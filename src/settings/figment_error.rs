@@ -12,6 +12,9 @@ use super::model::Settings;
 use super::origin::{FLAG, Origin};
 use super::sources::insert;
 
+/// Keys that are lists of tables.
+const LISTS: [&str; 2] = ["switch", "webhook"];
+
 /// Drops the values that figment's error holds: they may be secrets.
 pub(super) fn translate(error: figment::Error, figment: &Figment) -> SettingsError {
     let path: Vec<&str> = error.path.iter().map(String::as_str).collect();
@@ -39,11 +42,10 @@ pub(super) fn translate(error: figment::Error, figment: &Figment) -> SettingsErr
             }
         }
         Kind::Message(problem) => SettingsError::Invalid { key, origin, problem },
-        Kind::InvalidType(Actual::Map, _) if path == ["switch"] => SettingsError::Invalid {
-            key,
-            origin,
-            problem: "each switch is a table of its own: write [[switch]], with two brackets".to_owned(),
-        },
+        Kind::InvalidType(Actual::Map, _) if path.len() == 1 && LISTS.contains(&path[0]) => {
+            let problem = format!("each {key} is a table of its own: write [[{key}]], with two brackets");
+            SettingsError::Invalid { key, origin, problem }
+        }
         Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
             let problem = format!("this is {}, expected {}", shape(&actual), wanted(&expected));
             SettingsError::Invalid { key, origin, problem }
@@ -74,7 +76,7 @@ fn shown_key(path: &[&str]) -> String {
 
 fn shown_table(path: &[&str]) -> String {
     match path.first() {
-        Some(&"switch") => "[[switch]]".to_owned(),
+        Some(list) if LISTS.contains(list) => format!("[[{list}]]"),
         _ => format!("`{}`", shown_key(path)),
     }
 }
@@ -149,14 +151,14 @@ pub(super) fn all_keys() -> Vec<String> {
 fn keys_of(table: &str) -> Option<&'static [&'static str]> {
     const NO_KEY: &str = "?";
     let mut values = Dict::new();
-    match table.strip_prefix("switch") {
-        Some("") => {
+    match table.split_once('.') {
+        None if LISTS.contains(&table) => {
             let one = Dict::from([(NO_KEY.to_owned(), Value::from(true))]);
-            insert(&mut values, "switch", Value::from(vec![one]));
+            insert(&mut values, table, Value::from(vec![one]));
         }
-        Some(_) => return None,
+        Some((list, _)) if LISTS.contains(&list) => return None,
         None if table.is_empty() => insert(&mut values, NO_KEY, Value::from(true)),
-        None => insert(&mut values, &format!("{table}.{NO_KEY}"), Value::from(true)),
+        _ => insert(&mut values, &format!("{table}.{NO_KEY}"), Value::from(true)),
     }
     match Figment::from(Offered(values)).extract::<Settings>().err()?.kind {
         Kind::UnknownField(name, known) if name == NO_KEY => Some(known),

@@ -8,7 +8,7 @@ use super::error::SettingsError;
 use super::model::Settings;
 use super::origin::Origin;
 use super::sources::Sources;
-use super::{figment_error, paths, secrets, validate};
+use super::{figment_error, paths, secrets, validate, webhook};
 
 impl Settings {
     /// Loads and checks the settings of this process: `overrides` (the flags; see
@@ -56,6 +56,7 @@ impl Settings {
         if let Some(file) = settings.config_file.clone() {
             paths::resolve(&mut settings, &file, &origin);
         }
+        webhook::name(&mut settings.webhooks);
         secrets::read(&mut settings, &origin)?;
         validate::values(&settings, &origin)?;
         Ok(settings)
@@ -86,7 +87,7 @@ impl Settings {
         validate::warnings(self)
     }
 
-    /// Every key there is, dotted, as `http.tls.cert`; those of a `[[switch]]` as `switch.name`.
+    /// Every key there is, dotted, as `http.tls.cert`; those of a `[[switch]]` or `[[webhook]]` as `switch.name`.
     pub fn keys() -> Vec<String> {
         figment_error::all_keys()
     }

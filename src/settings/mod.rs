@@ -19,6 +19,7 @@ mod secrets;
 mod sources;
 mod text;
 mod validate;
+mod webhook;
 
 pub use choices::{AllowHooks, LogFormat, ReconcileMode};
 pub use error::SettingsError;
@@ -30,3 +31,4 @@ pub use model::{
 pub use origin::Origin;
 pub use sources::{Flags, Sources};
 pub use text::{Credential, HostPort};
+pub use webhook::{WebhookEvent, WebhookSettings, WebhookUrl};

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::choices::{AllowHooks, LogFormat, ReconcileMode};
 use super::redis_url::without_password;
 use super::text::{self, Credential, HostPort};
+use super::webhook::WebhookSettings;
 
 /// Prefix of the Redis keys that trunkd keeps for itself.
 pub const OWN_KEYS: &str = "trunkd:";
@@ -38,6 +39,10 @@ pub struct Settings {
     pub switches: Vec<SwitchSettings>,
     pub reconcile: ReconcileSettings,
     pub history: HistorySettings,
+    /// Each `[[webhook]]` table: one receiver of what happened. In the environment, one list of
+    /// inline tables, which replaces the file's: `TRUNKD_WEBHOOK='[{url="https://alerts.example.net/trunkd"}]'`.
+    #[serde(rename = "webhook")]
+    pub webhooks: Vec<WebhookSettings>,
     pub log: LogSettings,
     /// The file that was read, if any. Not a key.
     #[serde(skip)]

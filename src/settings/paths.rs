@@ -8,6 +8,7 @@ use super::model::{
     TlsSettings,
 };
 use super::origin::Origin;
+use super::webhook::WebhookSettings;
 
 /// The folder of a packaged trunkd's settings.
 const SYSTEM_FOLDER: &str = "/etc/trunkd";
@@ -55,6 +56,7 @@ fn paths(settings: &mut Settings) -> Vec<(&'static str, &mut PathBuf)> {
         switches,
         reconcile: _,
         history: _,
+        webhooks,
         log: _,
         config_file: _,
     } = settings;
@@ -74,6 +76,19 @@ fn paths(settings: &mut Settings) -> Vec<(&'static str, &mut PathBuf)> {
             password_file,
         } = switch;
         paths.extend(password_file.as_mut().map(|path| ("switch", path)));
+    }
+    for webhook in webhooks {
+        let WebhookSettings {
+            name: _,
+            url: _,
+            events: _,
+            domains: _,
+            secret: _,
+            secret_file,
+            ca,
+        } = webhook;
+        let files = [secret_file, ca].into_iter().flatten();
+        paths.extend(files.map(|path| ("webhook", path)));
     }
     paths
 }

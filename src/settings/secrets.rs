@@ -9,6 +9,7 @@ use super::error::SettingsError;
 use super::model::{Settings, SwitchSettings};
 use super::origin::Origin;
 use super::text::{Credential, FromText};
+use super::webhook::WebhookSettings;
 
 /// The largest secret file that is read. Passwords are tens of bytes, the credentials of a fleet
 /// some kilobytes; a larger file is a log or a device that was named by mistake.
@@ -63,6 +64,9 @@ pub(super) fn read(settings: &mut Settings, origin: &dyn Fn(&str) -> Origin) -> 
     for switch in &mut settings.switches {
         read_switch_password(switch, origin)?;
     }
+    for webhook in &mut settings.webhooks {
+        read_webhook_secret(webhook, origin)?;
+    }
     Ok(())
 }
 
@@ -96,6 +100,23 @@ fn read_switch_password(switch: &mut SwitchSettings, origin: &dyn Fn(&str) -> Or
             "it contains a control character or a line break, which FreeSWITCH can't read".to_owned(),
         );
     }
+    Ok(())
+}
+
+fn read_webhook_secret(webhook: &mut WebhookSettings, origin: &dyn Fn(&str) -> Origin) -> Result<(), SettingsError> {
+    let key = |name: &str| format!("webhook \"{}\": {name}", webhook.name);
+    webhook.secret = webhook.secret.take().filter(is_given);
+    let Some(path) = &webhook.secret_file else {
+        return Ok(());
+    };
+    if webhook.secret.is_some() {
+        return Err(SettingsError::Invalid {
+            key: key("secret"),
+            origin: origin("webhook"),
+            problem: "there is a `secret_file` too: keep one of them".to_owned(),
+        });
+    }
+    webhook.secret = Some(read_secret(&key("secret_file"), path, origin("webhook"))?);
     Ok(())
 }
 

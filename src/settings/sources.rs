@@ -22,7 +22,7 @@ const FOREIGN: [&str; 4] = ["TRUNKD_SERVICE_", "TRUNKD_PORT", "TRUNKD_TEST_", "T
 
 /// Keys whose variable may hold a TOML list or table. Any other variable is taken literally, so
 /// that a password may begin with a bracket.
-const STRUCTURED: [&str; 11] = [
+const STRUCTURED: [&str; 12] = [
     "api.allow",
     "api.tls",
     "gateways.allow_hooks",
@@ -34,6 +34,7 @@ const STRUCTURED: [&str; 11] = [
     "redis.sentinel",
     "redis.sentinel.nodes",
     "switch",
+    "webhook",
 ];
 
 /// Where settings come from, the flags apart.

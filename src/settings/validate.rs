@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::error::{SettingsError, WayToRedis};
 use super::model::{ApiSettings, HttpSettings, OWN_KEYS, ReconcileSettings, RedisSettings, SentinelSettings, Settings};
 use super::origin::Origin;
+use super::webhook;
 
 /// Checks ranges, and values that contradict each other.
 pub(super) fn values(settings: &Settings, origin: &dyn Fn(&str) -> Origin) -> Result<(), SettingsError> {
@@ -64,7 +65,8 @@ pub(super) fn values(settings: &Settings, origin: &dyn Fn(&str) -> Origin) -> Re
             "it is empty: name a profile, such as \"external\"".to_owned(),
         );
     }
-    check_switches(settings, &invalid)
+    check_switches(settings, &invalid)?;
+    webhook::check(&settings.webhooks, &invalid)
 }
 
 type Refuse<'a> = dyn Fn(&str, String) -> Result<(), SettingsError> + 'a;

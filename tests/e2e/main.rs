@@ -20,3 +20,4 @@ mod rescan;
 mod sentinel;
 mod serving;
 mod status;
+mod webhooks;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use trunkd::app::{AppError, Application, Timing};
 use trunkd::settings::{Settings, Sources};
-use trunkd::{ingest, reconcile};
+use trunkd::{ingest, reconcile, webhooks};
 
 use super::fake_switch::{Binding, FakeSwitch};
 use super::redis::{Group, RedisServer};
@@ -49,7 +49,19 @@ pub fn quick() -> Timing {
         settle: Duration::from_millis(300),
         ..reconcile::Timing::default()
     };
-    Timing { ingest, reconcile }
+    let webhooks = webhooks::Timing {
+        poll: Duration::from_millis(20),
+        timeout: Duration::from_secs(2),
+        first_retry: Duration::from_millis(20),
+        most_retry: Duration::from_millis(100),
+        lease: Duration::from_secs(1),
+        ..webhooks::Timing::default()
+    };
+    Timing {
+        ingest,
+        reconcile,
+        webhooks,
+    }
 }
 
 /// A Redis that a trunkd can use.

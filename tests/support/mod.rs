@@ -9,4 +9,5 @@ pub mod app;
 pub mod fake_switch;
 pub mod fs_xml;
 pub mod proxy;
+pub mod receiver;
 pub mod redis;
