@@ -26,6 +26,8 @@ pub(crate) const FORMS: &str = "trunkd:forms";
 pub(crate) const FORMS_USED: &str = "trunkd:forms:used";
 /// STREAM: what happened, without secrets.
 pub(crate) const HISTORY: &str = "trunkd:history";
+/// HASH: switchname → the history's entry about the hold of its plan.
+pub(crate) const HELD: &str = "trunkd:held";
 /// HASH: switchname → whether it is connected.
 pub(crate) const SWITCHES: &str = "trunkd:switches";
 
@@ -123,6 +125,11 @@ pub(crate) fn status(switch: &str) -> String {
     format!("trunkd:status:{switch}")
 }
 
+/// HASH: gateway → its outage on the switch, and when its last ones began.
+pub(crate) fn outages(switch: &str) -> String {
+    format!("trunkd:outages:{switch}")
+}
+
 /// HASH: the FreeSWITCH run (core UUID) that the state belongs to, and the event sequences it includes.
 pub(crate) fn meta(switch: &str) -> String {
     format!("trunkd:ingest:{switch}")
@@ -185,6 +192,7 @@ mod tests {
             RECONCILE,
             FORMS,
             HISTORY,
+            HELD,
             SWITCHES,
             USERS,
             TOKENS,
@@ -194,6 +202,7 @@ mod tests {
         let of_switch = [
             lease("fs1"),
             status("fs1"),
+            outages("fs1"),
             meta("fs1"),
             marks("fs1"),
             seen("fs1", "uuid"),

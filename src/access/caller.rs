@@ -68,6 +68,11 @@ impl Caller {
         self.domains.allows(domain)
     }
 
+    /// Whether he may see every domain.
+    pub fn sees_all(&self) -> bool {
+        self.domains == Domains::All
+    }
+
     /// # Errors
     /// [`Forbidden::Domain`], if the domain is not one of his. Whether it exists he doesn't learn.
     pub fn check_sees(&self, domain: &str) -> Result<(), Forbidden> {

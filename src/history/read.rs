@@ -18,6 +18,10 @@ pub enum Kind {
     Edit,
     Outage,
     Recovered,
+    SwitchLost,
+    SwitchBack,
+    Action,
+    Actions,
     Reveal,
     Access,
     Pause,
@@ -59,6 +63,10 @@ impl Event {
             Self::Edit { .. } => Kind::Edit,
             Self::Outage { .. } => Kind::Outage,
             Self::Recovered { .. } => Kind::Recovered,
+            Self::SwitchLost { .. } => Kind::SwitchLost,
+            Self::SwitchBack { .. } => Kind::SwitchBack,
+            Self::Action { .. } => Kind::Action,
+            Self::Actions { .. } => Kind::Actions,
             Self::Reveal { .. } => Kind::Reveal,
             Self::Access { .. } => Kind::Access,
             Self::Pause => Kind::Pause,
@@ -71,10 +79,14 @@ impl Event {
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Edit,
         Self::Outage,
         Self::Recovered,
+        Self::SwitchLost,
+        Self::SwitchBack,
+        Self::Action,
+        Self::Actions,
         Self::Reveal,
         Self::Access,
         Self::Pause,
@@ -90,6 +102,10 @@ impl Kind {
             Self::Edit => "edit",
             Self::Outage => "outage",
             Self::Recovered => "recovered",
+            Self::SwitchLost => "switch_lost",
+            Self::SwitchBack => "switch_back",
+            Self::Action => "action",
+            Self::Actions => "actions",
             Self::Reveal => "reveal",
             Self::Access => "access",
             Self::Pause => "pause",

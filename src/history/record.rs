@@ -7,9 +7,6 @@ use super::{Entry, History};
 use crate::keys;
 use crate::redis::{Store, StoreError};
 
-/// Entries that are kept for each gateway, whatever happens to others.
-const PER_GATEWAY: usize = 200;
-
 /// Defines `record(stream, of_gateway, entry, details, entries, age_ms)`. `of_gateway` and `details`
 /// may be ''. Returns the entry's id. `details`, which may hold secrets, goes to the gateway's own
 /// stream only.
@@ -43,7 +40,7 @@ impl History {
             of_gateway,
             entries: self.limits.entries,
             age_ms: self.limits.age.as_millis(),
-            per_gateway: PER_GATEWAY,
+            per_gateway: self.limits.per_gateway,
         }
     }
 
