@@ -5,6 +5,7 @@
 
 mod batch;
 mod change;
+mod outages;
 mod row;
 mod switches;
 mod text;
@@ -22,6 +23,7 @@ use batch::Packed;
 pub use change::{
     Applied, Change, Correction, CorrectionOp, Observation, Sighting, StaleItem, Stored, SwitchState, Touched,
 };
+pub use outages::{GatewayOutages, KnownOutages, LostSwitch, OpenOutage, OutageOp, OutageStep, Recorded};
 pub use row::{Challenge, Row};
 use text::{Pairs, stamp, text, texts};
 
@@ -297,6 +299,7 @@ impl Observed {
                 for limit in [unseen, unnamed] {
                     call.arg(limit.as_millis());
                 }
+                call.arg(keys::outages(&self.switch)).arg(keys::HELD);
             })
             .await?;
         Ok(gone >= 0)
