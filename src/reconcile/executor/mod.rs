@@ -6,6 +6,7 @@ mod forms;
 mod memory;
 mod orders;
 mod pace;
+mod record;
 mod report;
 mod switch;
 mod troubles;
@@ -26,6 +27,7 @@ use super::running::Running;
 use super::served::Served;
 use crate::control::{Control, Lease};
 use crate::health::Health;
+use crate::history::History;
 use crate::metrics;
 use crate::redis::Store;
 use crate::settings::{ReconcileMode, ReconcileSettings};
@@ -83,6 +85,7 @@ pub struct ExecutorContext<W> {
     pub served: Arc<Served>,
     pub running: Arc<Running>,
     pub store: Store,
+    pub history: History,
     /// Identifies this trunkd among the others.
     pub holder: Arc<str>,
     pub health: Arc<Health>,
@@ -95,6 +98,7 @@ pub struct Executor<S, W> {
     served: Arc<Served>,
     running: Arc<Running>,
     store: Store,
+    history: History,
     lease: Arc<Lease>,
     health: Arc<Health>,
     reporter: Arc<Reporter>,
@@ -122,6 +126,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             served: context.served,
             running: context.running,
             store: context.store,
+            history: context.history,
             lease: Arc::new(lease),
             health: context.health,
             reporter: Arc::new(reporter),
@@ -197,6 +202,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             // The lease holder reports troubles and writes forms; a new holder starts with all of them.
             self.memory.troubles.clear();
             self.memory.unwritten.clear();
+            self.record_actions(true).await;
         }
         self.memory.leads = term.is_some();
         let order = self.order(&control, term).await;
@@ -225,16 +231,20 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             return later;
         }
         self.keep_forms(&wanted, &known.actual).await;
+        self.record_hold(&decision).await;
         if order == OrderState::Current && !actions.iter().any(|(_, authority)| *authority == Authority::Order) {
             self.finish_order(&decision).await;
         }
         let actions = self.record_removals(actions).await;
         if !actions.is_empty() {
             tracing::trace!(switch = self.switch.name(), actions = actions.len(), "acting");
+            self.memory.action_log.begin(actions.len());
             self.act(actions.into_iter().map(|(action, _)| action).collect()).await;
+            self.record_actions(false).await;
             self.report(&decision, &wanted.desired, &control).await;
             return Instant::now();
         }
+        self.record_actions(true).await;
         self.report(&decision, &wanted.desired, &control).await;
         self.next_step(&decision, later)
     }
