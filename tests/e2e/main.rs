@@ -13,6 +13,7 @@ mod ingest;
 mod keys;
 mod lease;
 mod orders;
+mod outages;
 mod program;
 mod reconcile;
 mod rescan;
