@@ -150,3 +150,6 @@ fn up_since(row: &Row) -> Timestamp {
         _ => row.usable_since.unwrap_or(row.since),
     }
 }
+
+#[cfg(test)]
+mod tests;

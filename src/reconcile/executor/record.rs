@@ -153,3 +153,6 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         wanted.or_else(|| former().map(ToString::to_string))
     }
 }
+
+#[cfg(test)]
+mod tests;
