@@ -83,7 +83,8 @@ pub enum OutageOp {
         entry: Entry,
         outage: String,
     },
-    /// The gateway is gone, or nothing tells any more whether it is usable.
+    /// The gateway is gone, or nothing tells any more whether it is usable. Without an id only what
+    /// is older than an hour is forgotten.
     Drop {
         outage: String,
     },

@@ -2,7 +2,9 @@
 
 use redis::AsyncCommands;
 use serde_json::{Value, json};
+use trunkd::access::Role;
 
+use crate::program::trunkd;
 use crate::support::api::{API, Client};
 use crate::support::app::{Other, TestApp, eventually, switch_toml};
 use crate::support::fake_switch::{FORBIDDEN, FakeSwitch, Method, Outcome};
@@ -302,6 +304,57 @@ async fn each_action_is_recorded_and_a_large_plan_is_summed_up() {
         (&json!("trunkd"), &json!("fs1"))
     );
     assert_eq!(rig.entries("hold").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_hold_that_an_operator_releases_names_him() {
+    let rig = Rig::with(&["carrier1", "carrier2"]).await;
+    let names: Vec<_> = (0..30).map(|number| format!("gw{number}")).collect();
+    let fields: Vec<_> = names.iter().map(|name| (name.as_str(), IP_TRUNK)).collect();
+    let mut connection = rig.other.connection.clone();
+    let _: () = connection.hset_multiple("cti_gateway@acme", &fields).await.unwrap();
+    rig.wait_for("action", 32).await;
+    let _: () = connection.hdel("cti_gateway@acme", &names).await.unwrap();
+    rig.wait_for("hold", 1).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let toml = switch_toml(&rig.switch, "fs1");
+    let settings = format!("[redis]\nurl = \"{}\"\n{toml}", rig.redis.url());
+    std::fs::write(folder.path().join("trunkd.toml"), settings).unwrap();
+    let applied = tokio::task::spawn_blocking(move || trunkd(folder.path(), &["apply", "--yes"])).await;
+    let applied = applied.unwrap();
+    assert!(applied.status.success(), "{applied:?}");
+    let released = rig.wait_for("release", 1).await;
+    let who = released[0]["who"].as_str().unwrap();
+    assert!(who.starts_with("cli:"), "{who}");
+    let killed = rig.wait_for("action", 62).await;
+    let killed = killed.iter().filter(|action| action["action"] == "kill");
+    assert!(
+        killed.clone().all(|kill| kill["domain"] == "acme"),
+        "the domain that it had"
+    );
+    assert_eq!(killed.count(), 30);
+    assert_eq!(rig.entries("hold").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_not_ours_is_in_no_domain_and_only_for_those_who_see_all() {
+    let rig = Rig::with(&["carrier1"]).await;
+    rig.switch.registrar(|registrar| registrar.set("stranger", FORBIDDEN));
+    rig.switch.add_gateways(
+        "external",
+        r#"<gateway name="stranger"><param name="realm" value="sip.example.org"/>
+           <param name="username" value="u"/><param name="password" value="p"/></gateway>"#,
+    );
+    let entries = rig.wait_for(OUTAGES, 1).await;
+    assert_eq!(what(&entries), [("outage", "stranger")]);
+    assert_eq!(entries[0]["domain"], Value::Null);
+    rig.register("carrier1", FORBIDDEN).await;
+    rig.wait_for(OUTAGES, 2).await;
+    let viewer = Client::new(&rig.redis, &rig.app, Role::Viewer, "acme").await;
+    let seen = viewer.get(&format!("/history?kind={OUTAGES}")).await.expect(200);
+    let seen = seen.body["items"].as_array().unwrap().clone();
+    assert_eq!(what(&seen), [("outage", "carrier1")]);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use super::state::Connection;
 use crate::backoff::Backoff;
 use crate::history::{Entry, Event, History};
 use crate::metrics;
-use crate::observed::{Change, LostSwitch, OutageOp, OutageStep, Row, Stored, Touched};
+use crate::observed::{Change, GatewayOutages, LostSwitch, OutageOp, OutageStep, Row, Stored, Touched};
 use crate::redis::StoreError;
 use tracker::{Step, Tracker};
 
@@ -130,17 +130,19 @@ impl Ingest {
 
     async fn record_outages(&self) -> Result<(), StoreError> {
         let is_comparison = self.lock_outages().compare;
-        let mut lost = None;
+        let (mut lost, mut over) = (None, Vec::new());
         if is_comparison {
             let known = self.observed.read_outages().await?;
+            over = long_over(&known.gateways);
             let open = known.gateways.into_iter();
             let open: BTreeMap<_, _> = open.filter_map(|(name, known)| Some((name, known.open?))).collect();
             self.lock_outages().tracker.load(open);
             lost = known.lost;
         }
-        let Some((steps, counts)) = self.outage_steps(is_comparison) else {
+        let Some((mut steps, counts)) = self.outage_steps(is_comparison) else {
             return Ok(());
         };
+        steps.extend(over);
         if let Some(lost) = lost {
             self.record_back(&lost, counts).await?;
         }
@@ -166,6 +168,7 @@ impl Ingest {
         let noted = std::mem::take(&mut outages.noted);
         outages.compare &= !is_comparison;
         if !state.is_known() {
+            outages.tracker.forget_settling();
             return None;
         }
         let view = &state.view;
@@ -266,6 +269,18 @@ impl Ingest {
         // After a panic under the lock the next comparison corrects what is in it.
         self.outages.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Gateways without an outage in the last hour: nothing is kept about them.
+fn long_over(known: &BTreeMap<String, GatewayOutages>) -> Vec<OutageStep> {
+    let now_ms = Timestamp::now().as_millisecond();
+    let is_over = |known: &GatewayOutages| known.open.is_none() && known.within_the_last_hour(now_ms) == 0;
+    let over = known.iter().filter(|(_, known)| is_over(known));
+    over.map(|(gateway, _)| OutageStep {
+        gateway: gateway.clone(),
+        op: OutageOp::Drop { outage: String::new() },
+    })
+    .collect()
 }
 
 /// 0 if the clocks of the switch and of this host differ by more.

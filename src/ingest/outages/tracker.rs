@@ -75,6 +75,11 @@ impl Tracker {
         }
     }
 
+    /// The switch is out of reach, so time says nothing about its gateways.
+    pub(super) fn forget_settling(&mut self) {
+        self.settling.clear();
+    }
+
     pub(super) fn is_settling(&self) -> bool {
         !self.settling.is_empty()
     }

@@ -25,7 +25,7 @@ use super::plan::{Action, Authority, Decision, DecisionInput, Known, Limits};
 use super::reporter::Reporter;
 use super::running::Running;
 use super::served::Served;
-use crate::control::{Control, Lease};
+use crate::control::{Control, Lease, Term};
 use crate::health::Health;
 use crate::history::History;
 use crate::metrics;
@@ -191,20 +191,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         };
         tracing::trace!(switch = self.switch.name(), "the desired gateways are read");
         let term = self.lease.term();
-        if term.is_some() && term != self.memory.term {
-            tracing::info!(
-                switch = self.switch.name(),
-                "this trunkd changes the switch from now on"
-            );
-            self.memory.begin(term);
-        }
-        if term.is_none() {
-            // The lease holder reports troubles and writes forms; a new holder starts with all of them.
-            self.memory.troubles.clear();
-            self.memory.unwritten.clear();
-            self.record_actions(true).await;
-        }
-        self.memory.leads = term.is_some();
+        self.begin_step(term).await;
         let order = self.order(&control, term).await;
         if term.is_some() {
             self.drop_outdated_order(&control, &wanted.desired).await;
@@ -247,6 +234,24 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         self.record_actions(true).await;
         self.report(&decision, &wanted.desired, &control).await;
         self.next_step(&decision, later)
+    }
+
+    /// Forgets what only matters to the lease holder of an earlier step.
+    async fn begin_step(&mut self, term: Option<Term>) {
+        if term.is_some() && term != self.memory.term {
+            tracing::info!(
+                switch = self.switch.name(),
+                "this trunkd changes the switch from now on"
+            );
+            self.memory.begin(term);
+        }
+        if term.is_none() {
+            // The lease holder reports troubles and writes forms; a new holder starts with all of them.
+            self.memory.troubles.clear();
+            self.memory.unwritten.clear();
+            self.record_actions(true).await;
+        }
+        self.memory.leads = term.is_some();
     }
 
     /// When to plan again, given what could not be done now.

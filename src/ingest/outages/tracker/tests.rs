@@ -148,3 +148,16 @@ fn what_redis_says_replaces_what_was_known() {
     tracker.load(BTreeMap::from([("other".to_owned(), open())]));
     assert_eq!(tracker.open().map(|name| &**name).collect::<Vec<_>>(), ["other"]);
 }
+
+#[test]
+fn the_time_while_the_switch_is_out_of_reach_does_not_count() {
+    let (mut tracker, now) = (Tracker::default(), Instant::now());
+    let down = row(State::Down, Some(false), 0);
+    assert_eq!(tracker.judge(&gateway(), Some(&down), now), None);
+    tracker.forget_settling();
+    let trying = row(State::Trying, Some(false), 100);
+    assert_eq!(
+        tracker.judge(&gateway(), Some(&trying), now + Duration::from_secs(100)),
+        None
+    );
+}
