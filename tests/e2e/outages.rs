@@ -358,6 +358,102 @@ async fn a_gateway_that_is_not_ours_is_in_no_domain_and_only_for_those_who_see_a
 }
 
 #[tokio::test]
+async fn what_happened_while_no_trunkd_ran_is_made_up_for() {
+    let rig = Rig::with(&["carrier1", "carrier2"]).await;
+    rig.register("carrier1", FORBIDDEN).await;
+    let before = rig.wait_for("outage", 1).await;
+    let Rig {
+        redis,
+        switch,
+        app,
+        client,
+        other,
+    } = rig;
+    app.stop().await;
+    switch.registrar(|registrar| {
+        registrar.set("carrier1", Outcome::Ok);
+        registrar.set("carrier2", FORBIDDEN);
+    });
+    switch.wait_for_state("carrier1", "REGED").await;
+    switch.api("sofia profile external register carrier2").await;
+    switch.wait_for_state("carrier2", "FAIL_WAIT").await;
+
+    let app = TestApp::start(&redis, &format!("{}\n{API}{APPLY}", switch_toml(&switch, "fs1"))).await;
+    let client = client.at(&app);
+    let rig = Rig {
+        redis,
+        switch,
+        app,
+        client,
+        other,
+    };
+    let entries = rig.wait_for(OUTAGES, 3).await;
+    let mut after = what(&entries[1..]);
+    after.sort_unstable();
+    assert_eq!(
+        after,
+        [("outage", "carrier2"), ("recovered", "carrier1")],
+        "{entries:#?}"
+    );
+    let recovered = entries.iter().find(|entry| entry["kind"] == "recovered").unwrap();
+    assert_eq!(recovered["outage"], before[0]["id"]);
+    assert!(entries.iter().all(|entry| entry["domain"] == "acme"), "{entries:#?}");
+}
+
+#[tokio::test]
+async fn a_lost_ping_is_an_outage_of_an_ip_trunk() {
+    let rig = Rig::with(&[]).await;
+    let pinged = r#"{"param":{"realm":"sip.example.net","register":"false","ping":"5","ping-max":"1","ping-min":"1"}}"#;
+    rig.other.set_gateway("acme", "trunk", pinged).await;
+    rig.switch.wait_for_state("trunk", "NOREG").await;
+    rig.switch
+        .registrar(|registrar| registrar.set_ping("trunk", Outcome::Refused));
+    let lost = rig.wait_for(OUTAGES, 1).await;
+    assert_eq!(lost[0]["reason"], "ping lost");
+    rig.switch
+        .registrar(|registrar| registrar.set_ping("trunk", Outcome::Ok));
+    let entries = rig.wait_for(OUTAGES, 2).await;
+    assert_eq!(entries[1]["outage"], lost[0]["id"]);
+}
+
+#[tokio::test]
+async fn a_gateway_that_flaps_does_not_fill_the_history() {
+    const MAX_PER_HOUR: usize = 20;
+    let rig = Rig::with(&["carrier1", "mark"]).await;
+    for _ in 0..MAX_PER_HOUR + 2 {
+        rig.register("carrier1", FORBIDDEN).await;
+        rig.other
+            .wait_for("trunkd:status:fs1", "carrier1", "/usable", false)
+            .await;
+        if rig.entries("outage").await.len() < MAX_PER_HOUR {
+            rig.other
+                .wait_for("trunkd:outages:fs1", "carrier1", "/open/reason", "403 Forbidden")
+                .await;
+        }
+        rig.register("carrier1", Outcome::Ok).await;
+        rig.other
+            .wait_for("trunkd:status:fs1", "carrier1", "/state", "REGED")
+            .await;
+        eventually(
+            "no outage is open",
+            || rig.other.field("trunkd:outages:fs1", "carrier1"),
+            |known| known.as_ref().is_some_and(|known| known["open"].is_null()),
+        )
+        .await;
+    }
+    let entries = rig.after_a_mark("mark").await;
+    let of = |kind: &'static str| {
+        entries
+            .iter()
+            .filter(move |entry| entry["kind"] == kind && entry["gateway"] == "carrier1")
+    };
+    assert_eq!(
+        (of("outage").count(), of("recovered").count()),
+        (MAX_PER_HOUR, MAX_PER_HOUR)
+    );
+}
+
+#[tokio::test]
 async fn a_redis_that_lost_its_data_hears_of_the_outages_that_are_still_open() {
     let rig = Rig::with(&["carrier1"]).await;
     rig.register("carrier1", FORBIDDEN).await;
