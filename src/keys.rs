@@ -30,6 +30,8 @@ pub(crate) const CHANGES: &str = "trunkd:changes";
 pub(crate) const HISTORY: &str = "trunkd:history";
 /// HASH: webhook → id of the last entry of the history that it is done with.
 pub(crate) const WEBHOOKS: &str = "trunkd:webhooks";
+/// HASH: switchname → the history's entry about the hold of its plan.
+pub(crate) const HELD: &str = "trunkd:held";
 /// HASH: switchname → whether it is connected.
 pub(crate) const SWITCHES: &str = "trunkd:switches";
 
@@ -137,6 +139,11 @@ pub(crate) fn status(switch: &str) -> String {
     format!("trunkd:status:{switch}")
 }
 
+/// HASH: gateway → its outage on the switch, and when its last ones began.
+pub(crate) fn outages(switch: &str) -> String {
+    format!("trunkd:outages:{switch}")
+}
+
 /// HASH: the FreeSWITCH run (core UUID) that the state belongs to, and the event sequences it includes.
 pub(crate) fn meta(switch: &str) -> String {
     format!("trunkd:ingest:{switch}")
@@ -201,6 +208,7 @@ mod tests {
             CHANGES,
             HISTORY,
             WEBHOOKS,
+            HELD,
             SWITCHES,
             USERS,
             TOKENS,
@@ -211,6 +219,7 @@ mod tests {
             lease("fs1"),
             lease(&webhook("alerts")),
             status("fs1"),
+            outages("fs1"),
             meta("fs1"),
             marks("fs1"),
             seen("fs1", "uuid"),

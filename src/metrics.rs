@@ -36,6 +36,7 @@ pub const SWITCH_CONNECTED: &str = "trunkd_switch_connected";
 pub const SWITCH_CONNECTS: &str = "trunkd_switch_connects_total";
 pub const SWITCH_GATEWAYS: &str = "trunkd_switch_gateways";
 pub const SWITCH_USABLE: &str = "trunkd_switch_usable";
+pub const GATEWAY_OUTAGES: &str = "trunkd_gateway_outages_total";
 pub const SWITCH_PINGS_STUCK: &str = "trunkd_switch_pings_stuck";
 pub const SWITCH_CHALLENGES: &str = "trunkd_switch_challenges";
 pub const SNAPSHOTS: &str = "trunkd_snapshots_total";
@@ -185,6 +186,11 @@ pub const ALL: &[Metric] = &[
         SWITCH_USABLE,
         &["switch", "usable"],
         "Gateways that a switch runs, by whether they can carry calls",
+    ),
+    counter(
+        GATEWAY_OUTAGES,
+        &["switch"],
+        "Outages of gateways on a switch that this trunkd recorded",
     ),
     gauge(
         SWITCH_PINGS_STUCK,

@@ -73,8 +73,13 @@ impl Caller {
     pub fn sees_in(&self, domain: Option<&str>) -> bool {
         match domain {
             Some(domain) => self.sees(domain),
-            None => self.domains == Domains::All,
+            None => self.sees_all(),
         }
+    }
+
+    /// Whether he may see every domain.
+    pub fn sees_all(&self) -> bool {
+        self.domains == Domains::All
     }
 
     /// # Errors

@@ -20,7 +20,7 @@ use crate::event_socket::SwitchAddress;
 use crate::health::{Part, State};
 use crate::history::History;
 use crate::http::{self, SwitchAddresses};
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, Recorder};
 use crate::keys::StatusKeys;
 use crate::metrics;
 use crate::observed::Observed;
@@ -164,7 +164,12 @@ impl Parts {
         };
         let observed = Observed::new(self.store.clone(), keys, name, instance.clone());
         let timing = self.timing.ingest.clone();
-        let ingest = Arc::new(Ingest::new(address, observed, timing, self.health.clone()));
+        let history = History::new(self.store.clone(), &self.settings.history);
+        let recorder = Recorder {
+            history: history.clone(),
+            domains: self.source.clone(),
+        };
+        let ingest = Arc::new(Ingest::new(address, observed, recorder, timing, self.health.clone()));
         tasks.spawn(format_args!("ingest of {name}"), |stop| ingest.clone().run(stop));
         if !self.has_executors() {
             return;
@@ -174,6 +179,7 @@ impl Parts {
             served: self.source.served.clone(),
             running: self.source.running.clone(),
             store: self.store.clone(),
+            history,
             holder: instance,
             health: self.health.clone(),
         };

@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use super::freshness::Freshness;
 use super::templates::TemplateFiles;
 use crate::desired::{Catalog, Current, Unavailable};
-use crate::gateway::Desired;
-use crate::gateway::RevisionKey;
+use crate::gateway::{Desired, GatewayName, RevisionKey};
 use crate::health::{Health, Part, State};
+use crate::ingest::Domains;
 use crate::reconcile::{Ledger, Rescan, Running, Served};
 use crate::redis::Store;
 use crate::settings::Settings;
@@ -116,6 +116,23 @@ impl LiveSource {
             Some(Arc::new(desired.only(&missing)))
         });
         comparison.await.ok().flatten()
+    }
+}
+
+impl Domains for LiveSource {
+    fn is_known(&self) -> bool {
+        self.catalog.last().is_some()
+    }
+
+    fn domain(&self, switch: &str, gateway: &str) -> Option<String> {
+        let desired = self.served.holding(switch).or_else(|| self.catalog.last())?;
+        let name = GatewayName::parse(gateway).ok()?;
+        let domain = match desired.get(gateway) {
+            Some(entry) if entry.gateway.serves(Some(switch)) => &entry.gateway.domain,
+            Some(_) => return None,
+            None => &desired.refused().get(&name)?.domain,
+        };
+        Some(domain.to_string())
     }
 }
 

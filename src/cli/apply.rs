@@ -10,7 +10,7 @@ use super::terminal::confirm;
 use super::{Shared, print};
 use crate::operate::order::{self, OrderOutcome, PROGRESS_LIMIT};
 use crate::operate::plan;
-use crate::operate::sources;
+use crate::operate::{Caller, sources};
 use crate::reconcile::Action;
 use crate::settings::Flags;
 use crate::shown::{shown, shown_line};
@@ -44,6 +44,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
         return Ok(if unread { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
     order::check_served(&settings, &store, &work).await?;
+    let by = Caller::cli().identity.to_string();
     let asked: Vec<_> = work.iter().map(|plan| (plan.switch.as_str(), plan.actions())).collect();
     let question = question(&asked, !plans.others_held.is_empty());
     if !arguments.yes && !confirm(&question, "look at the plan, and add --yes to carry it out")? {
@@ -54,8 +55,8 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     let progress = |done: usize| bar.inc(u64::try_from(done).unwrap_or_default());
     let doing = work
         .iter()
-        .map(|plan| order::carry_out(&settings, &store, plan, progress));
-    let releasing = order::release_others(&settings, &store, &plans.others_held);
+        .map(|plan| order::carry_out(&settings, &store, &by, plan, progress));
+    let releasing = order::release_others(&settings, &store, &by, &plans.others_held);
     let (outcomes, released) = tokio::join!(join_all(doing), releasing);
     bar.finish_and_clear();
     let mut all_done = !unread;

@@ -6,6 +6,7 @@
 mod conflict;
 mod fields;
 mod forms;
+mod holds;
 mod lease;
 mod orders;
 mod removals;

@@ -26,6 +26,9 @@ pub struct Control {
 pub struct Order {
     pub id: String,
     pub at: Timestamp,
+    /// Who approved it, as in the history. `None` in orders of an older trunkd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// When it was carried out. It then stays for a while, so that every trunkd sees what was approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done_at: Option<Timestamp>,
@@ -157,14 +160,15 @@ impl Store {
         .await
     }
 
-    /// Writes an order for a switch and returns its id.
+    /// Writes an order for a switch, approved by `by`, and returns its id.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn order(&self, switch: &str, content: &OrderContent) -> Result<String, StoreError> {
+    pub async fn order(&self, switch: &str, content: &OrderContent, by: &str) -> Result<String, StoreError> {
         let order = Order {
             id: format!("{:016x}", rand::random::<u64>()),
             at: Timestamp::now(),
+            by: Some(by.to_owned()),
             done_at: None,
         };
         let head = serde_json::to_string(&order).unwrap_or_default();

@@ -109,6 +109,11 @@ impl Catalog {
         self.lock().as_ref().map(|good| good.current(None))
     }
 
+    /// The gateways as they were last read, without asking Redis; `None` if they never were.
+    pub fn last(&self) -> Option<Arc<Desired>> {
+        Some(self.lock().as_ref()?.desired.clone())
+    }
+
     /// What to store for a later trunkd, with the state behind it.
     pub fn to_keep(&self) -> Option<(Arc<Desired>, LastGood)> {
         let good = self.lock().clone().filter(|good| !good.is_doubtful)?;

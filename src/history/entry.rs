@@ -30,6 +30,31 @@ pub struct Entry {
     pub event: Event,
 }
 
+impl Entry {
+    /// An entry about a switch, by trunkd itself.
+    pub fn of_switch(switch: &str, event: Event) -> Self {
+        Self {
+            id: String::new(),
+            at: Timestamp::now(),
+            who: "trunkd".to_owned(),
+            domain: None,
+            gateway: None,
+            switch: Some(switch.to_owned()),
+            event,
+        }
+    }
+
+    /// The same about a gateway; one that is in no domain is not ours.
+    #[must_use]
+    pub fn with_gateway(self, gateway: &str, domain: Option<String>) -> Self {
+        Self {
+            gateway: Some(gateway.to_owned()),
+            domain,
+            ..self
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
@@ -51,17 +76,60 @@ pub enum Event {
         changed: usize,
         deleted: usize,
     },
-    /// A gateway stopped being usable on a switch.
+    /// A gateway stopped being usable on a switch, or its first registration failed.
     Outage {
-        /// `403 Forbidden`, `ping lost`, `switch away`.
+        /// `403 Forbidden`, `no answer`, `ping lost`, `unregistered`.
         reason: String,
+        /// When it stopped being usable.
+        #[schema(value_type = String, format = DateTime)]
+        since: Timestamp,
     },
     /// A gateway is usable again.
     Recovered {
         /// The entry of its outage.
         outage: String,
+        /// The reason of its outage.
         reason: String,
         /// How long it was not usable.
+        seconds: u64,
+    },
+    /// No trunkd can reach a switch. One entry, however many gateways it has.
+    SwitchLost {
+        /// Why it can't be reached.
+        reason: String,
+        /// When it was last seen.
+        #[schema(value_type = String, format = DateTime)]
+        since: Timestamp,
+        /// How many gateways it had.
+        gateways: usize,
+        /// How many of them were usable.
+        usable: usize,
+    },
+    /// A switch can be reached again, and its gateways were read.
+    SwitchBack {
+        /// The entry that says when it was lost.
+        outage: String,
+        /// How long it was not seen.
+        seconds: u64,
+        gateways: usize,
+        usable: usize,
+    },
+    /// trunkd changed a gateway on a switch, or could not.
+    Action {
+        action: ActionKind,
+        outcome: ActionOutcome,
+        /// Why it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// How long it took, in milliseconds.
+        ms: u64,
+    },
+    /// A plan with so many changes that they are summed up.
+    Actions {
+        started: usize,
+        restarted: usize,
+        killed: usize,
+        failed: usize,
         seconds: u64,
     },
     /// A password was shown.
@@ -82,8 +150,11 @@ pub enum Event {
         /// The plan's id.
         plan: String,
     },
-    /// A plan is held.
-    Hold { reason: String },
+    /// The plan of a switch is held, because it removes or restarts too much.
+    Hold {
+        /// `held: removes 40 of 50 (more than 10)`.
+        reason: String,
+    },
     /// It is no longer held.
     Release,
 }
@@ -98,6 +169,22 @@ pub enum EditKind {
     Copy,
     Rename,
     Revert,
+}
+
+/// What trunkd does to a gateway on a switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionKind {
+    Start,
+    Restart,
+    Kill,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionOutcome {
+    Done,
+    Failed,
 }
 
 /// Who may do what, and who tried.

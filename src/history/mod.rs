@@ -8,7 +8,7 @@ mod follow;
 mod read;
 mod record;
 
-pub use entry::{Access, EditKind, Entry, Event};
+pub use entry::{Access, ActionKind, ActionOutcome, EditKind, Entry, Event};
 pub use follow::RawEntry;
 pub use read::{HistoryPage, HistoryQuery, Kind};
 pub use record::{Prepared, RECORD_LUA};
@@ -30,7 +30,11 @@ pub struct History {
 pub struct Limits {
     pub entries: usize,
     pub age: Duration,
+    /// Entries that are kept for each gateway, whatever happens to others.
+    pub per_gateway: usize,
 }
+
+const PER_GATEWAY: usize = 200;
 
 impl History {
     pub fn new(store: Store, settings: &HistorySettings) -> Self {
@@ -39,7 +43,13 @@ impl History {
             limits: Limits {
                 entries: settings.max_entries,
                 age: settings.max_age,
+                per_gateway: PER_GATEWAY,
             },
         }
+    }
+
+    /// For scripts of other rooms that record entries.
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 }

@@ -19,6 +19,10 @@ pub enum Kind {
     Edits,
     Outage,
     Recovered,
+    SwitchLost,
+    SwitchBack,
+    Action,
+    Actions,
     Reveal,
     Access,
     Pause,
@@ -61,6 +65,10 @@ impl Event {
             Self::Edits { .. } => Kind::Edits,
             Self::Outage { .. } => Kind::Outage,
             Self::Recovered { .. } => Kind::Recovered,
+            Self::SwitchLost { .. } => Kind::SwitchLost,
+            Self::SwitchBack { .. } => Kind::SwitchBack,
+            Self::Action { .. } => Kind::Action,
+            Self::Actions { .. } => Kind::Actions,
             Self::Reveal { .. } => Kind::Reveal,
             Self::Access { .. } => Kind::Access,
             Self::Pause => Kind::Pause,
@@ -73,11 +81,15 @@ impl Event {
 }
 
 impl Kind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Edit,
         Self::Edits,
         Self::Outage,
         Self::Recovered,
+        Self::SwitchLost,
+        Self::SwitchBack,
+        Self::Action,
+        Self::Actions,
         Self::Reveal,
         Self::Access,
         Self::Pause,
@@ -94,6 +106,10 @@ impl Kind {
             Self::Edits => "edits",
             Self::Outage => "outage",
             Self::Recovered => "recovered",
+            Self::SwitchLost => "switch_lost",
+            Self::SwitchBack => "switch_back",
+            Self::Action => "action",
+            Self::Actions => "actions",
             Self::Reveal => "reveal",
             Self::Access => "access",
             Self::Pause => "pause",
@@ -163,41 +179,12 @@ impl History {
         }
     }
 
-    /// The id of the newest entry.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn end(&self) -> Result<String, StoreError> {
-        let newest = self.store.read_stream(keys::HISTORY, None, 1).await?;
-        Ok(newest.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id))
-    }
-
     /// Whether the history still goes back to this entry.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn reaches(&self, id: &str) -> Result<bool, StoreError> {
         Ok(id == "0-0" || !self.store.read_entry(keys::HISTORY, id).await?.is_empty())
-    }
-
-    /// What came after an entry, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn after(&self, id: &str, limit: usize) -> Result<Vec<Entry>, StoreError> {
-        let found: Raw = self
-            .store
-            .read("read history", self.store.timeout(), async |connection| {
-                redis::cmd("XRANGE")
-                    .arg(keys::HISTORY)
-                    .arg(format!("({id}"))
-                    .arg(&["+", "COUNT"])
-                    .arg(limit)
-                    .query_async(connection)
-                    .await
-            })
-            .await?;
-        Ok(found.iter().filter_map(|(id, fields)| entry(id, fields)).collect())
     }
 
     /// One entry, if it is still there.

@@ -8,9 +8,6 @@ use super::{Entry, History};
 use crate::keys;
 use crate::redis::{Store, StoreError};
 
-/// Entries that are kept for each gateway, whatever happens to others.
-const PER_GATEWAY: usize = 200;
-
 /// Every trunkd notices the same change within this time.
 const CLAIM_LASTS: Duration = Duration::from_secs(3600);
 
@@ -47,7 +44,7 @@ impl History {
             of_gateway,
             entries: self.limits.entries,
             age_ms: self.limits.age.as_millis(),
-            per_gateway: PER_GATEWAY,
+            per_gateway: self.limits.per_gateway,
         }
     }
 

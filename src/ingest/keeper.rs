@@ -80,7 +80,7 @@ impl Ingest {
             (NextStep::SnapshotSoon, _) => self.snapshot_soon(),
             (NextStep::MarkStale, Some(touched)) => {
                 // Redis away, or seen by another trunkd: tried again at the next report.
-                if let Ok(Some(rows)) = self.mark_stale().await {
+                if let Ok(Some(rows)) = self.mark_stale(&touched).await {
                     self.marked_stale(rows, &touched);
                 }
             }
@@ -88,10 +88,14 @@ impl Ingest {
         }
     }
 
-    async fn mark_stale(&self) -> Result<Option<u64>, StoreError> {
+    async fn mark_stale(&self, touched: &Touched) -> Result<Option<u64>, StoreError> {
         let stored = self.observed.read().await?;
         let items = snapshot::stale_items(&stored, &self.switch.name);
-        self.observed.mark_stale(&items, self.timing.stale_after).await
+        let marked = self.observed.mark_stale(&items, self.timing.stale_after).await?;
+        if marked.is_some() {
+            self.record_lost(&stored, touched).await?;
+        }
+        Ok(marked)
     }
 
     fn marked_stale(&self, rows: u64, touched: &Touched) {

@@ -9,6 +9,7 @@
 //! | surveyor | `surveyor` | takes snapshots when they are due, corrects Redis |
 //! | reviser | `reviser` | compares the gateways' revisions after each snapshot |
 //! | keeper | `keeper`, `gauges` | says in Redis whether the switch can be reached |
+//! | outages | `outages` | records in the history what stopped being usable, and what is again |
 //!
 //! Reading never waits for a Redis that takes nothing. What decides takes values, and the time as
 //! one: `view`, `backlog`, `sequence`, `usable`, `snapshot`, `schedule`, `reconnect`. Others read
@@ -19,6 +20,7 @@ mod connector;
 mod gauges;
 mod intake;
 mod keeper;
+mod outages;
 mod reconnect;
 mod reviser;
 mod running;
@@ -46,6 +48,8 @@ use crate::observed::Observed;
 use crate::shown::shown_within;
 use crate::throttle::Throttle;
 use backlog::{Backlog, Limits};
+use outages::Outages;
+pub use outages::{Domains, Recorder};
 pub use running::{Cursor, RunningChanges, RunningGateway};
 use state::SwitchState;
 pub use timing::Timing;
@@ -62,9 +66,13 @@ const FINAL_FLUSH: Duration = Duration::from_secs(3);
 pub struct Ingest {
     switch: SwitchAddress,
     observed: Observed,
+    recorder: Recorder,
     timing: Timing,
     health: Arc<Health>,
     state: Mutex<SwitchState>,
+    /// Locked after `state`, if both are.
+    outages: Mutex<Outages>,
+    outages_changed: Notify,
     /// Held while a batch is written.
     flushing: tokio::sync::Mutex<()>,
     /// Something waits in the backlog.
@@ -81,7 +89,13 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    pub fn new(switch: SwitchAddress, observed: Observed, timing: Timing, health: Arc<Health>) -> Self {
+    pub fn new(
+        switch: SwitchAddress,
+        observed: Observed,
+        recorder: Recorder,
+        timing: Timing,
+        health: Arc<Health>,
+    ) -> Self {
         let limits = Limits {
             events: BACKLOG_EVENTS,
             bytes: BACKLOG_BYTES,
@@ -91,9 +105,12 @@ impl Ingest {
         Self {
             switch,
             observed,
+            recorder,
             timing,
             health,
             state: Mutex::new(state),
+            outages: Mutex::default(),
+            outages_changed: Notify::new(),
             flushing: tokio::sync::Mutex::default(),
             work: Notify::new(),
             batch_written: Notify::new(),
@@ -121,6 +138,7 @@ impl Ingest {
             () = self.run_outage_recovery() => {}
             () = self.run_reviser() => {}
             () = self.run_keeper() => {}
+            () = self.run_outages() => {}
             () = stop.cancelled() => {}
         }
         let finish = async {

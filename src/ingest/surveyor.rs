@@ -253,6 +253,7 @@ impl Ingest {
             );
             ::metrics::counter!(metrics::SNAPSHOT_CORRECTIONS, "switch" => self.label()).increment(corrected);
         }
+        self.compare_outages();
         self.schedule_follow_up();
         Ok(())
     }

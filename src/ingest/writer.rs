@@ -105,6 +105,7 @@ impl Ingest {
             }) => {
                 let written = batch.written();
                 self.batch_written.notify_one();
+                self.note_outages(&written);
                 if of_other_run {
                     self.snapshot_within(Duration::ZERO);
                 }

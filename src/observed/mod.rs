@@ -6,6 +6,7 @@
 mod batch;
 mod change;
 mod changes;
+mod outages;
 mod row;
 mod switches;
 mod text;
@@ -24,6 +25,7 @@ pub use change::{
     Applied, Change, Correction, CorrectionOp, Observation, Sighting, StaleItem, Stored, SwitchState, Touched,
 };
 pub use changes::{Position, RowChanges};
+pub use outages::{GatewayOutages, KnownOutages, LostSwitch, OpenOutage, OutageOp, OutageStep, Recorded};
 pub use row::{Challenge, Row};
 use text::{Pairs, stamp, text, texts};
 
@@ -299,6 +301,7 @@ impl Observed {
                 for limit in [unseen, unnamed] {
                     call.arg(limit.as_millis());
                 }
+                call.arg(keys::outages(&self.switch)).arg(keys::HELD);
             })
             .await?;
         Ok(gone >= 0)

@@ -66,13 +66,14 @@ impl Service {
             return Err(OperateError::PlanChanged(Box::new(shown)));
         }
         let plans = shown.plans;
+        let by = caller.identity.to_string();
         let work: Vec<_> = plans.switches.iter().filter(|plan| plan.is_pending()).collect();
         order::check_served(&self.settings, &self.store, &work).await?;
         self.record_apply(caller, &work, id).await;
-        let doing = work.iter().map(|plan| self.carry_out(plan));
+        let doing = work.iter().map(|plan| self.carry_out(&by, plan));
         let releasing = timeout(
             WAIT,
-            order::release_others(&self.settings, &self.store, &plans.others_held),
+            order::release_others(&self.settings, &self.store, &by, &plans.others_held),
         );
         let (done, released) = tokio::join!(join_all(doing), releasing);
         let mut applied = done.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -83,8 +84,8 @@ impl Service {
         Ok(applied)
     }
 
-    async fn carry_out(&self, plan: &SwitchPlan) -> Result<Applied, OperateError> {
-        match timeout(WAIT, order::carry_out(&self.settings, &self.store, plan, |_| {})).await {
+    async fn carry_out(&self, by: &str, plan: &SwitchPlan) -> Result<Applied, OperateError> {
+        match timeout(WAIT, order::carry_out(&self.settings, &self.store, by, plan, |_| {})).await {
             Ok(outcome) => {
                 let outcome = outcome?;
                 let is_done = outcome.is_done(plan.actions());

@@ -75,7 +75,7 @@ pub async fn check_served(settings: &Settings, store: &Store, work: &[&SwitchPla
     }
 }
 
-/// Orders what was shown for a switch and waits for the end. Calls `progress` with the number of
+/// Orders what was shown for a switch, approved by `by`, and waits for the end. Calls `progress` with the number of
 /// changes that were made since the last call.
 ///
 /// # Errors
@@ -83,10 +83,11 @@ pub async fn check_served(settings: &Settings, store: &Store, work: &[&SwitchPla
 pub async fn carry_out(
     settings: &Settings,
     store: &Store,
+    by: &str,
     planned: &SwitchPlan,
     progress: impl Fn(usize),
 ) -> Result<OrderOutcome, OperateError> {
-    let outcome = order(store, &planned.switch, &content(planned), progress).await;
+    let outcome = order(store, by, &planned.switch, &content(planned), progress).await;
     outcome.map_err(OperateError::at(settings))
 }
 
@@ -110,6 +111,7 @@ pub(super) fn content(planned: &SwitchPlan) -> OrderContent {
 pub async fn release_others(
     settings: &Settings,
     store: &Store,
+    by: &str,
     others: &[HeldBy],
 ) -> Result<Option<OrderOutcome>, OperateError> {
     if others.is_empty() {
@@ -119,17 +121,18 @@ pub async fn release_others(
         states: others.iter().filter_map(|hold| hold.state.clone()).collect(),
         ..OrderContent::default()
     };
-    let outcome = order(store, OTHER_SWITCHES, &content, |_| {}).await;
+    let outcome = order(store, by, OTHER_SWITCHES, &content, |_| {}).await;
     outcome.map(Some).map_err(OperateError::at(settings))
 }
 
 async fn order(
     store: &Store,
+    by: &str,
     switch: &str,
     content: &OrderContent,
     progress: impl Fn(usize),
 ) -> Result<OrderOutcome, StoreError> {
-    let id = store.order(switch, content).await?;
+    let id = store.order(switch, content, by).await?;
     let (mut left, mut moved, mut reported) = (None, Instant::now(), Instant::now());
     loop {
         // A read that fails for a moment ends nothing.

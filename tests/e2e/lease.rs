@@ -217,7 +217,7 @@ async fn an_approval_for_a_switch_counts_for_every_trunkd() {
         };
         content.actions.insert(name.clone(), kill);
     }
-    store(&redis).order("fs1", &content).await.unwrap();
+    store(&redis).order("fs1", &content, "cli:root@test").await.unwrap();
     switch
         .wait_until("they are gone", |view| view.gateways().len() == 1)
         .await;

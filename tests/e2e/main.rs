@@ -14,6 +14,7 @@ mod keys;
 mod lease;
 mod live;
 mod orders;
+mod outages;
 mod program;
 mod reconcile;
 mod rescan;

@@ -1,7 +1,7 @@
 -- The switch was removed from the settings: deletes everything that is stored for it, and its
 -- values in the gateways hash, unless another trunkd sees it or still has it in its settings.
--- ARGV from 5, both in ms: how long no trunkd may have seen the switch, and how long none may have
--- named it.
+-- ARGV from 5: how long no trunkd may have seen the switch, and how long none may have named it, both
+-- in ms; the switch's outages hash; the hash of held plans
 -- Returns -1 if one did.
 local now_ms = math.floor(now_us() / 1000)
 if now_ms - seen_ms() < tonumber(ARGV[5]) then return -1 end
@@ -15,7 +15,8 @@ for i = 1, #stored, 2 do
     leave(gateway)
   end
 end
-redis.call('DEL', status, meta, marks)
+redis.call('DEL', status, meta, marks, ARGV[7])
+redis.call('HDEL', ARGV[8], switch)
 write_list()
 tell({})
 return redis.call('HDEL', 'trunkd:switches', switch)

@@ -73,9 +73,11 @@ impl LiveEvent {
     pub fn is_for(&self, caller: &Caller) -> bool {
         match self.kind {
             LiveKind::Gateway => caller.sees_in(self.domain.as_deref()),
-            LiveKind::History => {
-                self.domain.as_deref().is_none_or(|domain| caller.sees(domain)) && self.may_see_people(caller)
-            }
+            // As in the history itself.
+            LiveKind::History => match (&self.domain, &self.gateway) {
+                (None, None) => self.may_see_people(caller),
+                (domain, _) => caller.sees_in(domain.as_deref()),
+            },
             LiveKind::Switch | LiveKind::Plan | LiveKind::Resync => true,
         }
     }

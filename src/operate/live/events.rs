@@ -9,18 +9,18 @@ use super::super::listing;
 use super::super::service::Service;
 use super::super::status::SwitchNotes;
 use super::event::{LiveEvent, LiveKind};
-use crate::history::{Entry, Event};
+use crate::history::RawEntry;
 
 pub(super) fn resync() -> LiveEvent {
     LiveEvent::new(LiveKind::Resync, &json!({}))
 }
 
-pub(super) fn entry(entry: &Entry) -> LiveEvent {
+pub(super) fn entry(entry: &RawEntry) -> LiveEvent {
     LiveEvent {
-        domain: entry.domain.as_deref().map(Arc::from),
-        gateway: entry.gateway.as_deref().map(Arc::from),
-        is_about_people: matches!(entry.event, Event::Access { .. }),
-        ..LiveEvent::new(LiveKind::History, entry)
+        domain: entry.text("domain").map(Arc::from),
+        gateway: entry.text("gateway").map(Arc::from),
+        is_about_people: entry.text("kind") == Some("access"),
+        ..LiveEvent::new(LiveKind::History, &entry.json)
     }
 }
 

@@ -90,7 +90,7 @@ impl Service {
         self.catch_up().await?;
         let (changed, changes) = self.take_unsaid();
         let Some(before) = follower.position.clone() else {
-            let history = self.history.end().await.map_err(away)?;
+            let history = self.history.newest_id().await.map_err(away)?;
             follower.position = Some(LivePosition { changes, history });
             return Ok(());
         };

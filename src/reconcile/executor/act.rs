@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
 use super::Executor;
 use super::switch::{DesiredSource, Switch, Unknown};
@@ -45,16 +46,20 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         let this = &*self;
         let doing = futures_util::stream::iter(single.into_iter().take(round))
             .map(|action| async {
+                let began = Instant::now();
                 let outcome = this.act_on(&action, &commands, &changes).await;
-                (action, outcome)
+                (action, outcome, began.elapsed())
             })
             .buffer_unordered(AT_ONCE);
         let mut done: Vec<_> = doing.collect().await;
         for (profile, mut actions) in batches {
             actions.truncate(self.pace.lock().await.burst().clamp(1, BATCH_MOST));
-            done.extend(this.start_batch(&profile, actions, &commands, &changes).await);
+            let began = Instant::now();
+            let started = this.start_batch(&profile, actions, &commands, &changes).await;
+            let took = began.elapsed();
+            done.extend(started.into_iter().map(|(action, outcome)| (action, outcome, took)));
         }
-        for (action, outcome) in done {
+        for (action, outcome, took) in done {
             // If the switch is gone, the failure says nothing about the gateway.
             let interrupted =
                 matches!(outcome, ActionOutcome::Refused(_) | ActionOutcome::Failed(_)) && !self.switch.is_known();
@@ -65,6 +70,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
                 } else {
                     outcome
                 },
+                took,
             );
         }
     }

@@ -7,6 +7,7 @@ use imbl::OrdSet;
 use tokio::time::Instant;
 
 use super::orders::ReadOrder;
+use super::record::ActionLog;
 use super::switch::{DesiredSource, Refreshed, Switch, Wanted};
 use super::troubles::Troubles;
 use super::{Executor, Timing};
@@ -32,6 +33,12 @@ pub(super) struct Memory {
     pub(super) leads: bool,
     /// Planned removals, and when each was first planned.
     pub(super) doomed: BTreeMap<GatewayName, Instant>,
+    /// The domains that gateways had until they were removed from Redis.
+    pub(super) former_domains: BTreeMap<GatewayName, Arc<str>>,
+    /// What was done and is not in the history yet.
+    pub(super) action_log: ActionLog,
+    /// Whether the history says that the plan is held; `None`: not known in this term.
+    pub(super) recorded_hold: Option<bool>,
     /// The gateways of the previous plan, so that newer edits go first.
     pub(super) pending: BTreeSet<GatewayName>,
     /// The running gateways that are ours.
@@ -76,6 +83,7 @@ impl Memory {
         self.term = term;
         self.troubles.clear();
         self.removals_read = None;
+        self.recorded_hold = None;
         self.forms_needed_at = None;
     }
 
@@ -93,6 +101,7 @@ impl Memory {
         for name in removals {
             self.doomed.entry(name).or_insert(now);
         }
+        self.former_domains.retain(|name, _| self.doomed.contains_key(name));
         let mut due = Vec::new();
         for action in &plan.actions {
             if let Some(authority) = authority(action)
@@ -148,11 +157,14 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             match change.now.filter(|entry| entry.gateway.serves(Some(switch))) {
                 Some(entry) => {
                     memory.unwritten.insert(change.name.clone());
+                    memory.former_domains.remove(change.name);
                     let want = Want::of(&entry.gateway, &wanted.key);
                     memory.wants.insert(change.name.clone(), want);
                 }
                 None => {
-                    memory.wants.remove(change.name);
+                    if let Some(want) = memory.wants.remove(change.name) {
+                        memory.former_domains.insert(change.name.clone(), want.domain);
+                    }
                     memory.unwritten.remove(change.name);
                 }
             }

@@ -6,6 +6,7 @@ mod forms;
 mod memory;
 mod orders;
 mod pace;
+mod record;
 mod report;
 mod switch;
 mod troubles;
@@ -24,8 +25,9 @@ use super::plan::{Action, Authority, Decision, DecisionInput, Known, Limits};
 use super::reporter::Reporter;
 use super::running::Running;
 use super::served::Served;
-use crate::control::{Control, Lease};
+use crate::control::{Control, Lease, Term};
 use crate::health::Health;
+use crate::history::History;
 use crate::metrics;
 use crate::redis::Store;
 use crate::settings::{ReconcileMode, ReconcileSettings};
@@ -83,6 +85,7 @@ pub struct ExecutorContext<W> {
     pub served: Arc<Served>,
     pub running: Arc<Running>,
     pub store: Store,
+    pub history: History,
     /// Identifies this trunkd among the others.
     pub holder: Arc<str>,
     pub health: Arc<Health>,
@@ -95,6 +98,7 @@ pub struct Executor<S, W> {
     served: Arc<Served>,
     running: Arc<Running>,
     store: Store,
+    history: History,
     lease: Arc<Lease>,
     health: Arc<Health>,
     reporter: Arc<Reporter>,
@@ -122,6 +126,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             served: context.served,
             running: context.running,
             store: context.store,
+            history: context.history,
             lease: Arc::new(lease),
             health: context.health,
             reporter: Arc::new(reporter),
@@ -186,19 +191,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         };
         tracing::trace!(switch = self.switch.name(), "the desired gateways are read");
         let term = self.lease.term();
-        if term.is_some() && term != self.memory.term {
-            tracing::info!(
-                switch = self.switch.name(),
-                "this trunkd changes the switch from now on"
-            );
-            self.memory.begin(term);
-        }
-        if term.is_none() {
-            // The lease holder reports troubles and writes forms; a new holder starts with all of them.
-            self.memory.troubles.clear();
-            self.memory.unwritten.clear();
-        }
-        self.memory.leads = term.is_some();
+        self.begin_step(term).await;
         let order = self.order(&control, term).await;
         if term.is_some() {
             self.drop_outdated_order(&control, &wanted.desired).await;
@@ -225,18 +218,40 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             return later;
         }
         self.keep_forms(&wanted, &known.actual).await;
+        self.record_hold(&decision).await;
         if order == OrderState::Current && !actions.iter().any(|(_, authority)| *authority == Authority::Order) {
             self.finish_order(&decision).await;
         }
         let actions = self.record_removals(actions).await;
         if !actions.is_empty() {
             tracing::trace!(switch = self.switch.name(), actions = actions.len(), "acting");
+            self.memory.action_log.begin(actions.len());
             self.act(actions.into_iter().map(|(action, _)| action).collect()).await;
+            self.record_actions(false).await;
             self.report(&decision, &wanted.desired, &control).await;
             return Instant::now();
         }
+        self.record_actions(true).await;
         self.report(&decision, &wanted.desired, &control).await;
         self.next_step(&decision, later)
+    }
+
+    /// Forgets what only matters to the lease holder of an earlier step.
+    async fn begin_step(&mut self, term: Option<Term>) {
+        if term.is_some() && term != self.memory.term {
+            tracing::info!(
+                switch = self.switch.name(),
+                "this trunkd changes the switch from now on"
+            );
+            self.memory.begin(term);
+        }
+        if term.is_none() {
+            // The lease holder reports troubles and writes forms; a new holder starts with all of them.
+            self.memory.troubles.clear();
+            self.memory.unwritten.clear();
+            self.record_actions(true).await;
+        }
+        self.memory.leads = term.is_some();
     }
 
     /// When to plan again, given what could not be done now.

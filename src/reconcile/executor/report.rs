@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -17,14 +18,15 @@ use crate::reconcile::plan::{Action, Decision, Held};
 use crate::shown::shown;
 
 impl<S: Switch, W: DesiredSource> Executor<S, W> {
-    pub(super) fn record_outcome(&mut self, action: &Action, outcome: ActionOutcome) {
+    pub(super) fn record_outcome(&mut self, action: &Action, outcome: ActionOutcome, took: Duration) {
         let (verb, past) = match action {
             Action::Start { .. } => ("start", "started"),
             Action::Restart { .. } => ("restart", "restarted"),
             Action::Kill { .. } => ("kill", "killed"),
         };
         let (gateway, switch) = (action.gateway(), self.switch.name().to_owned());
-        let domain = action.to().map_or("", |to| &*to.domain);
+        let domain_of = self.domain_of(action);
+        let domain = domain_of.clone().unwrap_or_default();
         let (label, failure) = match outcome {
             ActionOutcome::Done => ("done", None),
             ActionOutcome::Refused(reason) => ("refused", Some((Failure::Refused, reason))),
@@ -39,10 +41,16 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         ::metrics::counter!(metrics::RECONCILE_ACTIONS, "switch" => switch.clone(), "action" => verb, "outcome" => label).increment(1);
         let Some((failure, reason)) = failure else {
             self.memory.troubles.resolve(gateway);
+            self.memory.action_log.add(&switch, action, domain_of, None, took);
             return tracing::info!(%switch, %gateway, domain, "{past}");
         };
         let troubles = &mut self.memory.troubles;
-        match troubles.record(action, failure, reason.clone(), Instant::now(), &self.timing) {
+        let retry = troubles.record(action, failure, reason.clone(), Instant::now(), &self.timing);
+        if retry != (Retry::Later { is_new: false }) {
+            let log = &mut self.memory.action_log;
+            log.add(&switch, action, domain_of, Some(&reason), took);
+        }
+        match retry {
             Retry::Later { is_new: false } => {}
             Retry::Later { is_new: true } => {
                 tracing::warn!(%switch, %gateway, domain, "could not {verb}, trying again: {reason}");
