@@ -15,6 +15,6 @@ for i = 1, #stored, 2 do
     leave(gateway)
   end
 end
-redis.call('DEL', status, meta, marks)
+redis.call('DEL', status, meta, marks, calls, refusals, gone)
 write_list()
 return redis.call('HDEL', 'trunkd:switches', switch)
