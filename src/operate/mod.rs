@@ -5,6 +5,7 @@
 
 pub mod check;
 mod error;
+mod gateway_metrics;
 pub mod gateways;
 pub mod order;
 mod past;
