@@ -154,6 +154,21 @@ pub(crate) fn marks(switch: &str) -> String {
     format!("trunkd:marks:{switch}")
 }
 
+/// HASH: gateway → its calls, added up over restarts of the gateway.
+pub(crate) fn calls(switch: &str) -> String {
+    format!("trunkd:calls:{switch}")
+}
+
+/// HASH: gateway → how often its carrier refused it, by SIP status code.
+pub(crate) fn refusals(switch: &str) -> String {
+    format!("trunkd:refusals:{switch}")
+}
+
+/// ZSET: gateway → when it left the switch. Its counters are removed an hour later.
+pub(crate) fn gone(switch: &str) -> String {
+    format!("trunkd:gone:{switch}")
+}
+
 /// HASH: block of sequences → bitmap of the events that were applied. Expires an hour after its last
 /// event. `apply.lua` bounds it, and moves earlier blocks to the same key with `:before` appended.
 pub(crate) fn seen(switch: &str, core_uuid: &str) -> String {
@@ -222,6 +237,9 @@ mod tests {
             outages("fs1"),
             meta("fs1"),
             marks("fs1"),
+            calls("fs1"),
+            refusals("fs1"),
+            gone("fs1"),
             seen("fs1", "uuid"),
             history_of("acme", "gw1"),
             recorded("acme", "gw1"),

@@ -3,9 +3,11 @@
 //! `docs/metrics.md` explains each metric; `tests/metrics_docs.rs` compares it with the table and
 //! with the code that sets the metrics. The values of a label come from a fixed list, from the
 //! settings (switches) or are bounded here (domains), so nothing that is written into Redis or sent
-//! to trunkd adds series without limit. No label holds a secret, a gateway's name or an address.
+//! to trunkd adds series without limit. No label holds a secret, a gateway's name or an address. The
+//! series of each gateway are a table of their own ([`OF_GATEWAYS`]), on a page of their own.
 
 mod gateways;
+mod per_gateway;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use ::metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gaug
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use gateways::GatewayGauges;
+pub use per_gateway::{CallTotals, GatewayLabels, GatewaySample, GatewaySamples, GatewayText, OF_GATEWAYS};
 
 pub const XML_CURL_REQUESTS: &str = "trunkd_xml_curl_requests_total";
 pub const XML_CURL_SECONDS: &str = "trunkd_xml_curl_seconds";
@@ -69,6 +72,7 @@ impl Metric {
         match self.name.rsplit('_').next() {
             Some("seconds") => Unit::Seconds,
             Some("bytes") => Unit::Bytes,
+            Some("ms") => Unit::Milliseconds,
             _ => Unit::Count,
         }
     }

@@ -12,55 +12,65 @@ use trunkd::xml_curl::{RequestKind, RequestOutcome};
 
 type Labels = BTreeSet<String>;
 
+/// The tables of metrics, in the docs and in the code, and the docs' tables of their labels.
+const TABLES: [(&str, &str, &[Metric]); 2] = [
+    ("metric", "label", metrics::ALL),
+    ("gateway metric", "gateway label", &metrics::OF_GATEWAYS),
+];
+
 #[test]
 fn the_docs_list_every_metric_with_its_type_labels_and_unit() {
-    let expected: BTreeMap<_, _> = metrics::ALL
-        .iter()
-        .map(|metric| {
-            let unit = metric.unit().as_str().to_owned();
-            (
-                metric.name.to_owned(),
-                (metric.kind.as_str().to_owned(), labels(metric), unit),
-            )
-        })
-        .collect();
-    let documented: BTreeMap<_, _> = rows("metric")
-        .into_iter()
-        .map(|row| {
-            assert!(!row[4].is_empty(), "{} has no meaning", row[0]);
-            let labels = in_backticks(&row[2]).into_iter().collect();
-            (in_backticks(&row[0]).concat(), (row[1].clone(), labels, row[3].clone()))
-        })
-        .collect();
-    assert_eq!(documented, expected);
+    for (title, _, all) in TABLES {
+        let expected: BTreeMap<_, _> = all
+            .iter()
+            .map(|metric| {
+                let unit = metric.unit().as_str().to_owned();
+                (
+                    metric.name.to_owned(),
+                    (metric.kind.as_str().to_owned(), labels(metric), unit),
+                )
+            })
+            .collect();
+        let documented: BTreeMap<_, _> = rows(title)
+            .into_iter()
+            .map(|row| {
+                assert!(!row[4].is_empty(), "{} has no meaning", row[0]);
+                let labels = in_backticks(&row[2]).into_iter().collect();
+                (in_backticks(&row[0]).concat(), (row[1].clone(), labels, row[3].clone()))
+            })
+            .collect();
+        assert_eq!(documented, expected);
+    }
 }
 
 #[test]
 fn the_docs_explain_the_values_of_every_label() {
-    let explained: BTreeSet<_> = rows("label")
-        .into_iter()
-        .flat_map(|row| {
-            let label = in_backticks(&row[0]).concat();
-            let of = in_backticks(&row[1]).pop();
-            let matching = metrics::ALL.iter().filter(move |metric| match of.as_deref() {
-                None => true,
-                Some(name) => {
-                    name == metric.name
-                        || name
-                            .strip_suffix('*')
-                            .is_some_and(|start| metric.name.starts_with(start))
-                }
-            });
-            let with_label: Vec<_> = matching.filter(|metric| labels(metric).contains(&label)).collect();
-            assert!(!with_label.is_empty(), "no metric has the label of this row: {row:?}");
-            with_label.into_iter().map(move |metric| (metric.name, label.clone()))
-        })
-        .collect();
-    let expected: BTreeSet<_> = metrics::ALL
-        .iter()
-        .flat_map(|metric| labels(metric).into_iter().map(|label| (metric.name, label)))
-        .collect();
-    assert_eq!(explained, expected);
+    for (_, title, all) in TABLES {
+        let explained: BTreeSet<_> = rows(title)
+            .into_iter()
+            .flat_map(|row| {
+                let label = in_backticks(&row[0]).concat();
+                let of = in_backticks(&row[1]).pop();
+                let matching = all.iter().filter(move |metric| match of.as_deref() {
+                    None => true,
+                    Some(name) => {
+                        name == metric.name
+                            || name
+                                .strip_suffix('*')
+                                .is_some_and(|start| metric.name.starts_with(start))
+                    }
+                });
+                let with_label: Vec<_> = matching.filter(|metric| labels(metric).contains(&label)).collect();
+                assert!(!with_label.is_empty(), "no metric has the label of this row: {row:?}");
+                with_label.into_iter().map(move |metric| (metric.name, label.clone()))
+            })
+            .collect();
+        let expected: BTreeSet<_> = all
+            .iter()
+            .flat_map(|metric| labels(metric).into_iter().map(|label| (metric.name, label)))
+            .collect();
+        assert_eq!(explained, expected);
+    }
 }
 
 #[test]
@@ -82,6 +92,9 @@ fn the_docs_list_the_values_that_the_code_lists() {
             .find(|row| in_backticks(&row[0]) == [label] && in_backticks(&row[1]) == [of]);
         assert_eq!(in_backticks(&row.unwrap()[2]), values, "{label}");
     }
+    let of_gateways = self::rows("gateway label");
+    let state = of_gateways.iter().find(|row| in_backticks(&row[0]) == ["state"]);
+    assert_eq!(in_backticks(&state.unwrap()[2]), metrics::STATE_LABELS);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::future::BoxFuture;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tempfile::TempDir;
@@ -24,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use trunkd::gateway::RevisionKey;
 use trunkd::gateway::{Desired, ProfileName, RawDomain};
 use trunkd::health::{Health, Part, State};
-use trunkd::http::{self, SwitchAddresses, Tls};
-use trunkd::metrics;
+use trunkd::http::{self, MetricsPages, ReadGateways, SwitchAddresses, Tls};
+use trunkd::metrics::{self, GatewaySample};
 use trunkd::settings::{Credential, HttpSettings, TlsSettings};
 use trunkd::sofia_conf::{GatewayQuery, NOT_FOUND, Query, Templates};
 use trunkd::xml_curl::{ConfigSource, CurrentConfig, DocumentCache, Request, Unavailable};
@@ -1033,7 +1034,7 @@ async fn a_certificate_that_cannot_be_used_keeps_the_server_from_starting() {
         Arc::new(Fixed::new()),
         DocumentCache::new(LIMIT),
         Arc::new(Health::new()),
-        metrics::install(),
+        metrics_pages(),
     )
     .err();
     assert!(
@@ -1088,6 +1089,27 @@ async fn health_names_each_part_and_is_a_503_only_when_nothing_can_be_served() {
     let report: serde_json::Value = serde_json::from_str(&ask().await.body).unwrap();
     assert_eq!(report["status"], "ok");
     assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[tokio::test]
+async fn the_metrics_of_gateways_are_text_for_prometheus_on_a_page_of_its_own() {
+    let site = TestSite::start(|_| {}).await;
+    let response = site.exchange(&raw("GET /metrics/gateways", "", b"")).await;
+    assert_eq!(response.status, 200);
+    let as_for_all = site.exchange(&raw("GET /metrics", "", b"")).await;
+    assert!(
+        response
+            .header("content-type")
+            .is_some_and(|kind| kind.contains("version=0.0.4"))
+    );
+    assert_eq!(response.header("content-type"), as_for_all.header("content-type"));
+    for metric in &metrics::OF_GATEWAYS {
+        let described = format!("# TYPE {} {}\n", metric.name, metric.kind.as_str());
+        assert!(response.body.contains(&described), "{}", response.body);
+        assert!(!as_for_all.body.contains(metric.name));
+    }
+    let posted = site.exchange(&raw("POST /metrics/gateways", "", b"")).await;
+    assert_eq!((posted.status, posted.header("allow")), (405, Some("GET, HEAD")));
 }
 
 #[tokio::test]
@@ -1158,7 +1180,7 @@ impl TestSite {
             source.clone(),
             DocumentCache::new(LIMIT),
             health.clone(),
-            metrics::install(),
+            metrics_pages(),
         )
         .unwrap();
         let stop = CancellationToken::new();
@@ -1549,6 +1571,21 @@ async fn until_async(what: &str, mut condition: impl AsyncFnMut() -> bool) {
         }
     });
     waited.await.unwrap_or_else(|_| panic!("never came: {what}"));
+}
+
+fn metrics_pages() -> MetricsPages {
+    MetricsPages {
+        process: metrics::install(),
+        gateways: Arc::new(NoGateways),
+    }
+}
+
+struct NoGateways;
+
+impl ReadGateways for NoGateways {
+    fn read(self: Arc<Self>) -> BoxFuture<'static, Result<Vec<GatewaySample>, String>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 }
 
 /// Prometheus' text format, read strictly.

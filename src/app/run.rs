@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -19,11 +20,12 @@ use crate::embedded::Embedded;
 use crate::event_socket::SwitchAddress;
 use crate::health::{Part, State};
 use crate::history::History;
-use crate::http::{self, SwitchAddresses};
+use crate::http::{self, MetricsPages, ReadGateways, SwitchAddresses};
 use crate::ingest::{Ingest, Recorder};
 use crate::keys::StatusKeys;
-use crate::metrics;
+use crate::metrics::{self, GatewaySample};
 use crate::observed::Observed;
+use crate::operate::Service;
 use crate::reconcile::{self, Executor};
 use crate::settings::{ReconcileMode, SwitchSettings, WebhookSettings};
 use crate::webhooks::Webhook;
@@ -79,6 +81,15 @@ impl Application {
     }
 }
 
+/// What `/metrics/gateways` shows.
+struct GatewaysOf(Arc<Service>);
+
+impl ReadGateways for GatewaysOf {
+    fn read(self: Arc<Self>) -> BoxFuture<'static, Result<Vec<GatewaySample>, String>> {
+        Box::pin(async move { self.0.gateway_metrics().await.map_err(|error| error.to_string()) })
+    }
+}
+
 impl Parts {
     fn spawn_http(
         &self,
@@ -94,7 +105,10 @@ impl Parts {
             self.source.clone(),
             DocumentCache::new(self.settings.redis.timeout),
             self.health.clone(),
-            metrics::install(),
+            MetricsPages {
+                process: metrics::install(),
+                gateways: Arc::new(GatewaysOf(self.service.clone())),
+            },
         )?;
         server.send_runtime_to(runtime);
         let (source, tls) = (self.source.clone(), server.tls());

@@ -3,6 +3,7 @@
 
 mod apply;
 mod check;
+mod history;
 mod password;
 mod pause;
 mod plan;
@@ -72,6 +73,8 @@ enum Command {
     Pause(pause::Arguments),
     /// End a pause
     Resume(pause::Arguments),
+    /// Print what happened: edits with who made them, outages, actions, sign-ins
+    History(history::Arguments),
     /// Write the gateways that Redis lost back to it, for instance after a FLUSHALL
     Restore(restore::Arguments),
     /// Manage the people who may sign in
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
             Command::Apply(arguments) => apply::run(&cli.shared, &arguments).await,
             Command::Pause(arguments) => pause::pause(&cli.shared, &arguments).await,
             Command::Resume(arguments) => pause::resume(&cli.shared, &arguments).await,
+            Command::History(arguments) => history::run(&cli.shared, &arguments).await,
             Command::Restore(arguments) => restore::run(&cli.shared, &arguments).await,
             Command::User(command) => user::run(&cli.shared, command).await,
             Command::Token(command) => token::run(&cli.shared, command).await,

@@ -7,6 +7,7 @@
 
 mod connection;
 mod gate;
+mod gateway_page;
 mod in_flight;
 mod request_log;
 mod routes;
@@ -15,6 +16,7 @@ mod server;
 mod tls;
 
 pub use gate::{SwitchAddresses, most_connections};
+pub use gateway_page::{MetricsPages, ReadGateways};
 pub(crate) use security::AllowList;
 pub use server::{BindError, Server, bind};
 pub use tls::{Tls, TlsError, server_config};

@@ -19,6 +19,7 @@ use tokio::time::timeout_at;
 use tracing::error;
 
 use super::connection::{Exchange, OnlyResponse};
+use super::gateway_page::{GatewayPage, MetricsPages};
 use super::in_flight::{DocumentBody, InFlight};
 use super::request_log::{RequestLog, Throttles};
 use super::security::{Authentication, Credentials};
@@ -32,6 +33,7 @@ pub(super) struct AppState<S> {
     cache: DocumentCache,
     health: Arc<Health>,
     prometheus: PrometheusHandle,
+    gateways: GatewayPage,
     credentials: Credentials,
     max_body: usize,
     request_timeout: Duration,
@@ -45,13 +47,14 @@ impl<S: ConfigSource> AppState<S> {
         source: Arc<S>,
         cache: DocumentCache,
         health: Arc<Health>,
-        prometheus: PrometheusHandle,
+        metrics: MetricsPages,
     ) -> Self {
         Self {
             source,
             cache,
             health,
-            prometheus,
+            prometheus: metrics.process,
+            gateways: GatewayPage::new(metrics.gateways),
             credentials: Credentials::new(&settings.credentials),
             max_body: settings.max_body,
             request_timeout: settings.request_timeout,
@@ -79,6 +82,7 @@ pub(super) fn routes<S: ConfigSource>(
         .service(page("/health", show_health::<S>))
         .service(page("/health/live", show_live))
         .service(page("/metrics", show_metrics::<S>))
+        .service(page("/metrics/gateways", show_gateways::<S>))
         .default_service(web::to(nothing_here))
 }
 
@@ -271,17 +275,28 @@ async fn show_live() -> HttpResponse {
 
 async fn show_metrics<S: ConfigSource>(state: web::Data<AppState<S>>) -> HttpResponse {
     HttpResponse::Ok()
-        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .content_type(PROMETHEUS)
         .body(state.prometheus.render())
+}
+
+async fn show_gateways<S: ConfigSource>(state: web::Data<AppState<S>>) -> HttpResponse {
+    match state.gateways.body().await {
+        Ok(body) => HttpResponse::Ok().content_type(PROMETHEUS).body(body),
+        Err(reason) => HttpResponse::ServiceUnavailable()
+            .content_type(PLAIN)
+            .body(format!("{reason}\n")),
+    }
 }
 
 async fn nothing_here() -> HttpResponse {
     plain(
         StatusCode::NOT_FOUND,
-        "trunkd answers at /xml_curl, /health, /health/live and /metrics\n",
+        "trunkd answers at /xml_curl, /health, /health/live, /metrics and /metrics/gateways\n",
     )
 }
 
+/// Prometheus's text format.
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 
 fn plain(status: StatusCode, text: &'static str) -> HttpResponse {

@@ -17,7 +17,6 @@ use actix_http::{HttpService, Protocol};
 use actix_service::{Service, ServiceFactory, fn_factory, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::http::KeepAlive;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
@@ -31,6 +30,7 @@ use tracing::{debug, warn};
 
 use super::connection::{ConnectionEnd, DISCONNECT_TIMEOUT, OneRequestIo, serve_one};
 use super::gate::{self, Gate, Refusal, SwitchAddresses};
+use super::gateway_page::MetricsPages;
 use super::request_log::Peer;
 use super::routes::{AppState, PLAIN, routes};
 use super::security::AllowList;
@@ -104,7 +104,7 @@ pub fn bind<S: ConfigSource>(
     source: Arc<S>,
     cache: DocumentCache,
     health: Arc<Health>,
-    prometheus: PrometheusHandle,
+    metrics: MetricsPages,
 ) -> Result<Server<S>, BindError> {
     set_options(&listener, settings.request_timeout * STALL_FACTOR)?;
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
@@ -126,7 +126,7 @@ pub fn bind<S: ConfigSource>(
     Ok(Server {
         listener,
         frontend: Arc::new(frontend),
-        state: Arc::new(AppState::new(settings, source, cache, health, prometheus)),
+        state: Arc::new(AppState::new(settings, source, cache, health, metrics)),
         workers: settings.workers,
         max_connections,
         first_runtime: None,

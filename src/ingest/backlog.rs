@@ -9,6 +9,10 @@ use bytes::Bytes;
 
 use crate::observed::{Change, Observation};
 
+/// Refusals of one gateway that wait for Redis to count them. A carrier that refuses every 30 s
+/// takes half an hour for so many.
+const MAX_REFUSALS: usize = 64;
+
 /// An event of one run of the switch.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
@@ -65,7 +69,7 @@ impl Entry {
     /// About what it takes in memory: the event, its texts again in the row, and the rest of both.
     fn bytes(&self) -> usize {
         const REST: usize = 768;
-        2 * self.observation.json.len() + REST
+        2 * self.observation.json.len() + size_of_val(&*self.observation.refusals) + REST
     }
 }
 
@@ -148,6 +152,8 @@ impl Backlog {
     pub(super) fn distrust(&mut self, core_uuid: &str, newest: u64) {
         let is_odd = |entry: &Entry| &*entry.core_uuid == core_uuid && entry.observation.mark > newest;
         for entry in self.entries.iter_mut().filter(|entry| is_odd(entry)) {
+            self.bytes -= size_of_val(&*entry.observation.refusals);
+            entry.observation.refusals.clear();
             entry.observation.change = Change::Nothing;
             entry.observation.is_odd = true;
         }
@@ -236,12 +242,24 @@ impl Newest {
     }
 }
 
-/// Two changes of a gateway as one.
-fn newer(before: Entry, after: Entry) -> Entry {
-    let is_one_run = before.core_uuid == after.core_uuid;
+/// Two events of a gateway as one.
+fn newer(mut before: Entry, mut after: Entry) -> Entry {
+    if before.core_uuid != after.core_uuid {
+        return after;
+    }
+    let mut refusals = std::mem::take(&mut before.observation.refusals);
+    refusals.append(&mut after.observation.refusals);
+    refusals.drain(..refusals.len().saturating_sub(MAX_REFUSALS));
+    let mut newer = newer_change(before, after);
+    newer.observation.refusals = refusals;
+    newer
+}
+
+/// Two changes of a gateway within one run as one.
+fn newer_change(before: Entry, after: Entry) -> Entry {
     match (&before.observation.change, &after.observation.change) {
         // The newer one has the row, the older one the value for the gateways hash.
-        (Change::Set(_), Change::Note(row)) if is_one_run && after.observation.mark >= before.observation.mark => {
+        (Change::Set(_), Change::Note(row)) if after.observation.mark >= before.observation.mark => {
             let row = row.clone();
             let observation = Observation {
                 change: Change::Set(row),
@@ -250,9 +268,9 @@ fn newer(before: Entry, after: Entry) -> Entry {
             };
             Entry { observation, ..before }
         }
-        (Change::Delete, Change::Note(_)) if is_one_run => before,
-        // Within a run the mark says which is newer: a late event may come last.
-        _ if is_one_run && before.observation.mark > after.observation.mark => before,
+        (Change::Delete, Change::Note(_)) => before,
+        // The mark says which is newer: a late event may come last.
+        _ if before.observation.mark > after.observation.mark => before,
         _ => after,
     }
 }

@@ -11,7 +11,8 @@ use super::backlog::{Dropped, Entry};
 use super::{Ingest, bounded};
 use crate::event_socket::{Event, GatewayEvent, Session, Subclass};
 use crate::metrics;
-use crate::observed::{Change, Observation};
+use crate::observed::{Change, Observation, Refusal};
+use crate::registration::State;
 use crate::shown::shown;
 
 /// A peer that sends this many unreadable events in a row is not FreeSWITCH.
@@ -175,6 +176,7 @@ impl Ingest {
             if matches!(effect.change, Change::Note(_)) && !was_challenged {
                 self.log_challenge(&event);
             }
+            let refusal = refusal(&event).filter(|_| !effect.is_odd);
             state.backlog.push(Entry {
                 core_uuid: core_uuid.clone(),
                 observation: Observation {
@@ -185,6 +187,7 @@ impl Ingest {
                     json: event.json,
                     announce: true,
                     is_odd: effect.is_odd,
+                    refusals: refusal.into_iter().collect(),
                 },
             });
         }
@@ -258,6 +261,17 @@ impl Ingest {
             ::metrics::counter!(metrics::EVENTS_DROPPED, "switch" => self.label(), "target" => target).increment(count);
         }
     }
+}
+
+/// The final response that made a registration fail. Of the events of one attempt only this one
+/// carries it (FACTS 39).
+fn refusal(event: &GatewayEvent) -> Option<Refusal> {
+    let code = event.status.as_deref().filter(|_| event.state == Some(State::Failed))?;
+    let code = code.parse().ok().filter(|code| (300..1000).contains(code))?;
+    Some(Refusal {
+        sequence: event.sequence,
+        code,
+    })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::view::View;
 use crate::event_socket::{Subclass, headers};
-use crate::observed::{Correction, CorrectionOp, Row, StaleItem, Stored};
+use crate::observed::{Begun, Correction, CorrectionOp, Row, StaleItem, Stored};
 
 /// Marks a value that is not an event as FreeSWITCH sent it.
 const SOURCE: &str = "trunkd-Source";
@@ -29,7 +29,18 @@ pub(super) struct Snapshot {
     pub(super) identity: RunIdentity,
     /// It counts as of this sequence.
     pub(super) sequence: u64,
+    /// [`Begun::counted`], which is only needed where calls are counted.
+    pub(super) counted: u64,
     pub(super) taken_at: Timestamp,
+}
+
+impl Snapshot {
+    pub(super) fn begun(&self) -> Begun {
+        Begun {
+            sequence: self.sequence,
+            counted: self.counted,
+        }
+    }
 }
 
 /// The parts of a stored value that decide whether it is still true.
@@ -74,6 +85,7 @@ pub(super) fn correction(stored: &Stored, name: &str, row: &Row, snapshot: &Snap
         },
         old_row: stored.rows.get(name).cloned().unwrap_or_default(),
         old_value: old_value.to_owned(),
+        calls: row.calls,
     }
 }
 
@@ -86,6 +98,7 @@ fn removal(stored: &Stored, name: &str, snapshot: &Snapshot) -> Correction {
         op: CorrectionOp::Delete { value },
         old_row,
         old_value: stored.values.get(name).cloned().unwrap_or_default(),
+        calls: None,
     }
 }
 

@@ -190,9 +190,9 @@ impl Ingest {
             // Redis is at fault, not the switch.
             self.health.set(self.part(), health::State::Ok, None);
         }
-        let reflected = begun?;
+        let begun = begun?;
         let stored = self.observed.read().await?.rows;
-        let sequence = reflected.max(self.lock().view.newest_event());
+        let sequence = begun.sequence.max(self.lock().view.newest_event());
         let began = Instant::now();
         let listed = commands.gateways().await?;
         let taken_at = Timestamp::now();
@@ -203,7 +203,7 @@ impl Ingest {
             return Ok(None);
         }
         if state.profiles.is_none() {
-            state.view.seed(rows_to_seed(stored, reflected > 0));
+            state.view.seed(rows_to_seed(stored, begun.sequence > 0));
         }
         state.view.apply_snapshot(&listed, sequence, taken_at);
         drop(state);
@@ -211,6 +211,7 @@ impl Ingest {
         Ok(Some(Snapshot {
             identity,
             sequence,
+            counted: begun.counted,
             taken_at,
         }))
     }
@@ -234,7 +235,7 @@ impl Ingest {
         // Events that the snapshot reflects go first, so that they are not taken for differences.
         self.flush_all().await;
         let stored = self.observed.read().await?;
-        let (core_uuid, sequence) = (&snapshot.identity.core_uuid, snapshot.sequence);
+        let core_uuid = &snapshot.identity.core_uuid;
         let corrections = {
             let mut state = self.lock();
             if !state.is_run(core_uuid) {
@@ -243,7 +244,7 @@ impl Ingest {
             state.view.mark_snapshot_stored();
             snapshot::differences(&stored, &state.view, snapshot)
         };
-        let corrected = self.observed.correct(core_uuid, sequence, &corrections).await?;
+        let corrected = self.observed.correct(core_uuid, snapshot.begun(), &corrections).await?;
         let corrected = corrected.ok_or(SurveyError::Outdated)?;
         if corrected > 0 {
             tracing::info!(
@@ -273,6 +274,7 @@ impl Ingest {
         let snapshot = Snapshot {
             identity,
             sequence,
+            counted: 0,
             taken_at: Timestamp::now(),
         };
         let (applied, unasked) = {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use redis::Cmd;
 
-use super::change::{Change, Observation};
+use super::change::{Change, Correction, Observation};
 
 /// Sequences per block of seen-bits. A bit marks an event that was applied. Blocks are small, so
 /// that a single event is cheap.
@@ -14,6 +14,7 @@ const SEEN_BITS: u64 = 512;
 pub(super) struct Packed<'a> {
     touched: Vec<u8>,
     events: Vec<u8>,
+    refusals: Vec<u8>,
     names: Vec<&'a str>,
     values: Vec<&'a [u8]>,
     rows: Vec<String>,
@@ -33,6 +34,7 @@ impl<'a> Packed<'a> {
         let mut packed = Self {
             touched: Vec::new(),
             events: Vec::new(),
+            refusals: Vec::new(),
             names: Vec::new(),
             values: Vec::with_capacity(batch.len()),
             rows: Vec::new(),
@@ -55,13 +57,19 @@ impl<'a> Packed<'a> {
                 Change::Delete => DELETE,
                 Change::Set(_) | Change::Note(_) | Change::Nothing => 0,
             };
-            let which = match op {
-                0 => 0,
-                _ => *numbers.entry(&event.gateway).or_insert_with(|| {
+            let which = if op == 0 && event.refusals.is_empty() {
+                0
+            } else {
+                *numbers.entry(&event.gateway).or_insert_with(|| {
                     packed.names.push(&event.gateway);
                     u16::try_from(packed.names.len()).unwrap_or(u16::MAX)
-                }),
+                })
             };
+            for refusal in &event.refusals {
+                packed.refusals.extend(lua_number(refusal.sequence));
+                packed.refusals.extend(which.to_le_bytes());
+                packed.refusals.extend(refusal.code.to_le_bytes());
+            }
             let block = if event.announce {
                 blocks[&(event.sequence / SEEN_BITS)]
             } else {
@@ -82,9 +90,24 @@ impl<'a> Packed<'a> {
     }
 
     pub(super) fn write(&self, call: &mut Cmd) {
-        call.arg(&self.touched).arg(&self.events).arg(self.names.len());
+        call.arg(&self.touched).arg(&self.events).arg(&self.refusals);
+        call.arg(self.names.len());
         call.arg(&self.names).arg(&self.values).arg(&self.rows);
     }
+}
+
+/// The calls of each item for `correct.lua`; those of a snapshot that does not count are unknown.
+pub(super) fn pack_calls<'a>(items: impl IntoIterator<Item = &'a Correction>, counts: bool) -> Vec<u8> {
+    const UNKNOWN: [u8; 8] = (-1.0_f64).to_le_bytes();
+    let mut packed = Vec::new();
+    for item in items {
+        let numbers = match item.calls.filter(|_| counts) {
+            Some(calls) => [calls.inbound, calls.outbound, calls.failed_in, calls.failed_out].map(lua_number),
+            None => [UNKNOWN; 4],
+        };
+        packed.extend(numbers.concat());
+    }
+    packed
 }
 
 /// Exact up to 2^53, as are all numbers in Lua.

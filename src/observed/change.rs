@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::row::Row;
+use crate::registration::Calls;
 
 /// What an event does to the hashes.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +37,17 @@ pub struct Observation {
     pub announce: bool,
     /// The sequence cannot be trusted: it does not show how far the switch is.
     pub is_odd: bool,
+    /// What to count: of this event, and of earlier ones of the gateway that were merged with it.
+    pub refusals: Vec<Refusal>,
+}
+
+/// A registration that failed with a SIP response. A trunkd counts it in Redis if it is newer than
+/// the last one counted for its gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    pub sequence: u64,
+    /// The SIP status code.
+    pub code: u16,
 }
 
 impl AsRef<Self> for Observation {
@@ -67,6 +79,18 @@ pub struct Correction {
     /// What was compared with, or empty for none. If it has changed since, the item is skipped.
     pub old_row: String,
     pub old_value: String,
+    /// Calls since the gateway was started, to be added up.
+    pub calls: Option<Calls>,
+}
+
+/// What Redis reflects when a connection finds the switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// The newest sequence.
+    pub sequence: u64,
+    /// The last turn in which calls were counted. A snapshot that is requested later is newer than
+    /// everything that was counted up to then.
+    pub counted: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -6,6 +6,7 @@
 mod batch;
 mod change;
 mod changes;
+mod counted;
 mod outages;
 mod row;
 mod switches;
@@ -20,11 +21,13 @@ use tokio::sync::watch;
 
 use crate::keys::{self, StatusKeys};
 use crate::redis::{Burst, Store, StoreError};
-use batch::Packed;
+use batch::{Packed, pack_calls};
 pub use change::{
-    Applied, Change, Correction, CorrectionOp, Observation, Sighting, StaleItem, Stored, SwitchState, Touched,
+    Applied, Begun, Change, Correction, CorrectionOp, Observation, Refusal, Sighting, StaleItem, Stored, SwitchState,
+    Touched,
 };
 pub use changes::{Position, RowChanges};
+pub use counted::Counted;
 pub use outages::{GatewayOutages, KnownOutages, LostSwitch, OpenOutage, OutageOp, OutageStep, Recorded};
 pub use row::{Challenge, Row};
 use text::{Pairs, stamp, text, texts};
@@ -89,9 +92,8 @@ impl Observed {
         self.store.recovered()
     }
 
-    /// A connection found the switch in this run. Returns the newest sequence that Redis reflects
-    /// for it.
-    pub async fn begin(&self, core_uuid: &str) -> Result<u64, StoreError> {
+    /// A connection found the switch in this run. Returns what Redis reflects of it.
+    pub async fn begin(&self, core_uuid: &str) -> Result<Begun, StoreError> {
         self.begin_run(core_uuid, false).await
     }
 
@@ -101,11 +103,13 @@ impl Observed {
         self.begin_run(core_uuid, true).await.map(drop)
     }
 
-    async fn begin_run(&self, core_uuid: &str, forget: bool) -> Result<u64, StoreError> {
-        self.run("begin", script!("begin"), |call| {
-            call.arg(core_uuid).arg(u8::from(forget));
-        })
-        .await
+    async fn begin_run(&self, core_uuid: &str, forget: bool) -> Result<Begun, StoreError> {
+        let (sequence, counted) = self
+            .run("begin", script!("begin"), |call| {
+                call.arg(core_uuid).arg(u8::from(forget));
+            })
+            .await?;
+        Ok(Begun { sequence, counted })
     }
 
     /// Whether events go to a channel or a list, besides the hashes.
@@ -182,19 +186,19 @@ impl Observed {
         })
     }
 
-    /// Corrects the differences from a snapshot that counts as of `sequence`. Returns the number of
-    /// corrected values, or `None` if there is a newer snapshot or run.
+    /// Corrects the differences from a snapshot that counts as of `begun`, and counts its calls.
+    /// Returns the number of corrected values, or `None` if there is a newer snapshot or run.
     pub async fn correct(
         &self,
         core_uuid: &str,
-        sequence: u64,
+        begun: Begun,
         items: &[Correction],
     ) -> Result<Option<u64>, StoreError> {
         let (mut corrected, mut rest) = (0, items);
         loop {
             let (part, after) = rest.split_at(chunk(rest));
             let what = if after.is_empty() { "last" } else { "part" };
-            let Some(done) = self.correct_part(core_uuid, sequence, what, part).await? else {
+            let Some(done) = self.correct_part(core_uuid, begun, what, part).await? else {
                 return Ok(None);
             };
             corrected += done;
@@ -205,26 +209,29 @@ impl Observed {
         }
     }
 
-    /// Like [`Observed::correct`], for a few gateways that were queried one by one.
+    /// Like [`Observed::correct`], for a few gateways that were queried one by one. Their calls are
+    /// left to the next snapshot.
     pub async fn correct_some(
         &self,
         core_uuid: &str,
         sequence: u64,
         items: &[Correction],
     ) -> Result<Option<u64>, StoreError> {
-        self.correct_part(core_uuid, sequence, "some", items).await
+        let begun = Begun { sequence, counted: 0 };
+        self.correct_part(core_uuid, begun, "some", items).await
     }
 
     async fn correct_part(
         &self,
         core_uuid: &str,
-        sequence: u64,
+        begun: Begun,
         what: &str,
         items: &[Correction],
     ) -> Result<Option<u64>, StoreError> {
         let done: i64 = self
             .run("correct", script!("correct"), |call| {
-                call.arg(core_uuid).arg(sequence).arg(what);
+                call.arg(core_uuid).arg(begun.sequence).arg(what);
+                call.arg(begun.counted).arg(pack_calls(items, what != "some"));
                 for item in items {
                     let (op, row, value) = match &item.op {
                         CorrectionOp::Set { row, value } => ("S", row.as_str(), value.as_deref().unwrap_or_default()),
@@ -319,6 +326,9 @@ impl Observed {
             keys::status(&self.switch),
             keys::meta(&self.switch),
             keys::marks(&self.switch),
+            keys::calls(&self.switch),
+            keys::refusals(&self.switch),
+            keys::gone(&self.switch),
         ];
         // `redis::ScriptInvocation` makes one allocation per argument, so it is not used here.
         let mut call = redis::cmd("EVALSHA");

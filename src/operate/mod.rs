@@ -6,6 +6,7 @@
 pub mod approve;
 pub mod check;
 mod error;
+mod gateway_metrics;
 pub mod gateways;
 pub mod listing;
 pub mod live;

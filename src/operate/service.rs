@@ -6,6 +6,7 @@ use super::listing::Listing;
 use super::live::Live;
 use super::people::People;
 use super::status::StatusSource;
+use super::{OperateError, sources};
 use crate::access::Access;
 use crate::desired::Catalog;
 use crate::history::History;
@@ -36,6 +37,22 @@ impl Service {
             live: Live::default(),
             catalog,
         }
+    }
+
+    /// For one command.
+    ///
+    /// # Errors
+    /// The settings name no Redis, or the default profile's name is bad.
+    pub fn open(settings: &Settings) -> Result<Self, OperateError> {
+        let store = sources::store(settings)?;
+        let rules = sources::templates(settings).and_then(|templates| sources::rules(settings, &templates));
+        let rules = match rules {
+            Ok(rules) => rules,
+            Err(OperateError::Templates(_)) => sources::rules_without_templates(settings)?,
+            Err(error) => return Err(error),
+        };
+        let catalog = sources::catalog(&store, rules, None);
+        Ok(Self::new(settings, &store, catalog))
     }
 
     /// Users, tokens and sessions.

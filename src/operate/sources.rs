@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::OperateError;
 use super::people::People;
-use super::service::Service;
 use crate::desired::{Catalog, LastGood};
 use crate::event_socket::SwitchAddress;
 use crate::gateway::{Policy, ProfileName, Rules};
@@ -35,22 +34,6 @@ pub fn store(settings: &Settings) -> Result<Store, OperateError> {
 /// As [`store`].
 pub fn people(settings: &Settings) -> Result<People, OperateError> {
     Ok(People::new(settings, &store(settings)?))
-}
-
-/// Everything that a person can ask, for one command.
-///
-/// # Errors
-/// As [`store`], or the default profile's name is bad.
-pub fn service(settings: &Settings) -> Result<Service, OperateError> {
-    let store = store(settings)?;
-    let rules = match templates(settings).and_then(|templates| rules(settings, &templates)) {
-        Ok(rules) => rules,
-        // A command that writes is checked by what serves, too.
-        Err(OperateError::Templates(_)) => rules_without_templates(settings)?,
-        Err(error) => return Err(error),
-    };
-    let catalog = catalog(&store, rules, None);
-    Ok(Service::new(settings, &store, catalog))
 }
 
 /// Where a switch of the settings is.

@@ -109,7 +109,7 @@ pub struct WebhookEvent(&'static str);
 
 impl WebhookEvent {
     /// Every kind there is. A test compares it with the history.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self("outage"),
         Self("recovered"),
         Self("hold"),
@@ -118,6 +118,7 @@ impl WebhookEvent {
         Self("switch_back"),
         Self("rolled_back"),
         Self("edit"),
+        Self("edits"),
         Self("action"),
         Self("actions"),
         Self("apply"),

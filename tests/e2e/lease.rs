@@ -43,7 +43,7 @@ fn changes(view: &View) -> BTreeMap<String, usize> {
     changes
 }
 
-fn store(redis: &RedisServer) -> Store {
+pub(super) fn store(redis: &RedisServer) -> Store {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(redis, folder.path(), "");
     let options = Options::from_settings(&settings.redis, folder.path()).unwrap();

@@ -9,6 +9,7 @@ mod api;
 mod attacks;
 mod bounds;
 mod commands;
+mod gateway_metrics;
 mod ingest;
 mod keys;
 mod lease;

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::observed::Refusal;
 
 fn entry(sequence: u64, gateway: &str, core: &str) -> Entry {
     let observation = Observation {
@@ -11,6 +12,7 @@ fn entry(sequence: u64, gateway: &str, core: &str) -> Entry {
         json: Bytes::new(),
         announce: true,
         is_odd: false,
+        refusals: Vec::new(),
     };
     Entry {
         core_uuid: core.into(),
@@ -171,4 +173,37 @@ proptest! {
         }
         prop_assert_eq!(last, newest);
     }
+}
+
+#[test]
+fn merged_events_keep_their_refusals_up_to_a_number() {
+    let refused = |sequence: u64, core: &str| {
+        let mut entry = entry(sequence, "g", core);
+        entry.observation.refusals = vec![Refusal { sequence, code: 403 }];
+        entry
+    };
+    let sequences = |backlog: &mut Backlog| -> Vec<u64> {
+        let taken = backlog.take(usize::MAX, usize::MAX);
+        let refusals = taken.iter().flat_map(|entry| &entry.observation.refusals);
+        refusals.map(|refusal| refusal.sequence).collect()
+    };
+    let mut backlog = Backlog::new(events(10), false);
+    backlog.push(refused(1, "core"));
+    backlog.push(entry(2, "g", "core"));
+    backlog.push(refused(3, "core"));
+    assert_eq!(backlog.len(), 1);
+    assert_eq!(sequences(&mut backlog), [1, 3]);
+    assert_eq!(backlog.bytes, 0);
+
+    let most = MAX_REFUSALS as u64;
+    for sequence in 1..=most + 2 {
+        backlog.push(refused(sequence, "core"));
+    }
+    assert_eq!(sequences(&mut backlog), (3..=most + 2).collect::<Vec<_>>());
+
+    // Sequences of another run mean nothing in this one.
+    backlog.push(refused(9, "core"));
+    backlog.push(refused(1, "next"));
+    assert_eq!(sequences(&mut backlog), [1]);
+    assert_eq!(backlog.bytes, 0);
 }

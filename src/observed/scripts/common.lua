@@ -1,10 +1,11 @@
 -- Shared by the scripts that change what is stored for one switch. Redis runs a script atomically,
 -- so an event or snapshot takes effect once, no matter how many trunkd deliver it.
--- KEYS: the gateways hash, the list (or '' for none), the switch's status hash, its meta hash, its
--- marks hash
+-- KEYS: the gateways hash, the list (or '' for none), then of the switch: its status hash, its meta
+-- hash, its marks hash, its calls hash, its refusals hash, the sorted set of gateways that are gone
 -- ARGV: the switch, `"FreeSWITCH-Switchname":"<switch>"` as in FreeSWITCH's JSON, the channel (or
 -- ''), the maximum length of the list
 local gateways, list, status, meta, marks = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local calls, refusals, gone = KEYS[6], KEYS[7], KEYS[8]
 local switch, switch_field, channel, list_max = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 -- Returns an error if the key has another type, or nil: such a key would stop a script half-way.
@@ -16,7 +17,10 @@ local function wrong_kind(key, expected)
 end
 
 -- Checked before anything is written.
-local kinds = {{gateways, 'hash'}, {list, 'list'}, {status, 'hash'}, {meta, 'hash'}, {marks, 'hash'}, {'trunkd:switches', 'hash'}}
+local kinds = {
+  {gateways, 'hash'}, {list, 'list'}, {status, 'hash'}, {meta, 'hash'}, {marks, 'hash'}, {'trunkd:switches', 'hash'},
+  {calls, 'hash'}, {refusals, 'hash'}, {gone, 'zset'},
+}
 for _, expected in ipairs(kinds) do
   local wrong = wrong_kind(expected[1], expected[2])
   if wrong then return wrong end
@@ -96,8 +100,10 @@ end
 
 -- The switch no longer has the gateway. If the value in the gateways hash is from this switch, it
 -- is replaced by the state of another switch that has the gateway, preferably one that is not
--- stale. Without such a switch the field is deleted.
+-- stale. Without such a switch the field is deleted. The counters stay: a restart of the gateway
+-- begins like its removal. correct.lua removes them when the gateway does not come back.
 local function leave(gateway)
+  redis.call('ZADD', gone, string.format('%.0f', now_us()), gateway)
   local value = redis.call('HGET', gateways, gateway)
   if not value or not string.find(value, switch_field, 1, true) then return end
   local best, best_switch

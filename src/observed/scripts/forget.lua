@@ -15,7 +15,7 @@ for i = 1, #stored, 2 do
     leave(gateway)
   end
 end
-redis.call('DEL', status, meta, marks, ARGV[7])
+redis.call('DEL', status, meta, marks, calls, refusals, gone, ARGV[7])
 redis.call('HDEL', ARGV[8], switch)
 write_list()
 tell({})

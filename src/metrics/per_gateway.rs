@@ -1,0 +1,243 @@
+//! The metrics of `/metrics/gateways`: series for each gateway on each switch, as Prometheus's text
+//! format. Not on `/metrics`, so that nobody pays for them unasked.
+//!
+//! Written here and not by the recorder's crate: that one keeps every series for good, and holds a
+//! string for each of its labels. A hundred thousand gateways are two million series.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use super::{Metric, STATE_LABELS, counter, gauge};
+
+const STATE: &str = "trunkd_gateway_state";
+const USABLE: &str = "trunkd_gateway_usable";
+const SINCE: &str = "trunkd_gateway_since_timestamp_seconds";
+const PING_MS: &str = "trunkd_gateway_ping_ms";
+const REFUSALS: &str = "trunkd_gateway_refusals_total";
+const CALLS: &str = "trunkd_gateway_calls_total";
+const FAILED_CALLS: &str = "trunkd_gateway_failed_calls_total";
+
+/// Every metric of a gateway, in the order in which they are written.
+pub const OF_GATEWAYS: [Metric; 7] = [
+    gauge(
+        STATE,
+        &["switch", "gateway", "profile", "domain", "state"],
+        "1 for the state of a gateway, 0 for the others",
+    ),
+    gauge(
+        USABLE,
+        &["switch", "gateway", "profile", "domain"],
+        "1 while a gateway can carry calls, 0 while it cannot; absent if unknown",
+    ),
+    gauge(
+        SINCE,
+        &["switch", "gateway", "profile", "domain"],
+        "When a gateway entered its state",
+    ),
+    gauge(
+        PING_MS,
+        &["switch", "gateway", "profile", "domain"],
+        "Round-trip time of the last answered ping of a gateway",
+    ),
+    counter(
+        REFUSALS,
+        &["switch", "gateway", "profile", "domain", "code"],
+        "Registrations of a gateway that failed, by SIP status code",
+    ),
+    counter(
+        CALLS,
+        &["switch", "gateway", "profile", "domain", "direction"],
+        "Calls over a gateway",
+    ),
+    counter(
+        FAILED_CALLS,
+        &["switch", "gateway", "profile", "domain", "direction"],
+        "Calls over a gateway that failed",
+    ),
+];
+
+/// About as much as one chunk of a response takes.
+const CHUNK_BYTES: usize = 32 * 1024;
+
+/// One gateway on one switch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GatewaySample {
+    pub labels: GatewayLabels,
+    /// One of [`STATE_LABELS`].
+    pub state: &'static str,
+    pub usable: Option<bool>,
+    /// Unix time.
+    pub since_seconds: f64,
+    pub ping_ms: Option<f64>,
+    pub refusals: Vec<(Box<str>, u64)>,
+    /// `None` until a snapshot has them.
+    pub calls: Option<CallTotals>,
+}
+
+/// The labels that all series of a gateway have, as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayLabels(Box<str>);
+
+/// Calls of a gateway, added up over its restarts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CallTotals {
+    pub inbound: u64,
+    pub outbound: u64,
+    pub failed_in: u64,
+    pub failed_out: u64,
+}
+
+impl GatewayLabels {
+    /// A label without a value is left out, which means the same to Prometheus as an empty one.
+    pub fn new(switch: &str, gateway: &str, profile: Option<&str>, domain: Option<&str>) -> Self {
+        let labels = [
+            ("switch", Some(switch)),
+            ("gateway", Some(gateway)),
+            ("profile", profile),
+            ("domain", domain),
+        ];
+        let mut text = String::new();
+        for (name, value) in labels {
+            let Some(value) = value else { continue };
+            let comma = if text.is_empty() { "" } else { "," };
+            let _ = write!(text, "{comma}{name}=\"");
+            escape_into(&mut text, value);
+            text.push('"');
+        }
+        Self(text.into())
+    }
+}
+
+impl GatewaySample {
+    /// A gateway of which only the state is known.
+    pub fn of_state(labels: GatewayLabels, state: &'static str, since_seconds: f64) -> Self {
+        Self {
+            labels,
+            state,
+            usable: None,
+            since_seconds,
+            ping_ms: None,
+            refusals: Vec::new(),
+            calls: None,
+        }
+    }
+
+    fn write(&self, name: &str, text: &mut String) {
+        let labels = &*self.labels.0;
+        let mut line = |more: Option<(&str, &str)>, value: &dyn std::fmt::Display| {
+            let _ = write!(text, "{name}{{{labels}");
+            if let Some((label, of)) = more {
+                let _ = write!(text, ",{label}=\"");
+                escape_into(text, of);
+                text.push('"');
+            }
+            let _ = writeln!(text, "}} {value}");
+        };
+        match name {
+            STATE => {
+                for state in STATE_LABELS {
+                    line(Some(("state", state)), &u8::from(state == self.state));
+                }
+            }
+            USABLE => {
+                if let Some(usable) = self.usable {
+                    line(None, &u8::from(usable));
+                }
+            }
+            SINCE => line(None, &self.since_seconds),
+            PING_MS => {
+                if let Some(ping_ms) = self.ping_ms {
+                    line(None, &ping_ms);
+                }
+            }
+            REFUSALS => {
+                for (code, count) in &self.refusals {
+                    line(Some(("code", code)), count);
+                }
+            }
+            _ => {
+                let Some(calls) = self.calls else { return };
+                let (inbound, outbound) = match name {
+                    CALLS => (calls.inbound, calls.outbound),
+                    _ => (calls.failed_in, calls.failed_out),
+                };
+                line(Some(("direction", "in")), &inbound);
+                line(Some(("direction", "out")), &outbound);
+            }
+        }
+    }
+}
+
+/// The value of a label, as the text format wants it between its quotes.
+fn escape_into(text: &mut String, value: &str) {
+    for character in value.chars() {
+        match character {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            other => text.push(other),
+        }
+    }
+}
+
+/// Gateways that can be written.
+pub trait GatewaySamples {
+    fn samples(&self) -> &[GatewaySample];
+}
+
+impl GatewaySamples for Vec<GatewaySample> {
+    fn samples(&self) -> &[GatewaySample] {
+        self
+    }
+}
+
+/// The text, in chunks. Only the samples and one chunk are in memory: the text of a hundred
+/// thousand gateways takes 200 MB. The format wants all series of a metric together, so it goes
+/// through the samples once for each metric.
+#[derive(Debug)]
+pub struct GatewayText<T> {
+    gateways: Arc<T>,
+    metric: usize,
+    next: usize,
+}
+
+impl<T: GatewaySamples> GatewayText<T> {
+    pub fn new(gateways: Arc<T>) -> Self {
+        Self {
+            gateways,
+            metric: 0,
+            next: 0,
+        }
+    }
+}
+
+impl<T: GatewaySamples> Iterator for GatewayText<T> {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        let samples = self.gateways.samples();
+        let mut text = String::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 8);
+        while text.len() < CHUNK_BYTES
+            && let Some(metric) = OF_GATEWAYS.get(self.metric)
+        {
+            if self.next == 0 {
+                let (name, kind, help) = (metric.name, metric.kind.as_str(), metric.help);
+                let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+            }
+            match samples.get(self.next) {
+                Some(sample) => {
+                    sample.write(metric.name, &mut text);
+                    self.next += 1;
+                }
+                None => {
+                    self.metric += 1;
+                    self.next = 0;
+                }
+            }
+        }
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests;
