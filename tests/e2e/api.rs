@@ -467,7 +467,7 @@ async fn bad_input_is_named_with_its_fix() {
     for path in [
         "/history?limit=0",
         "/history?since=yesterday",
-        "/history?kind=edits",
+        "/history?kind=edited",
         "/history?after=x",
     ] {
         error(admin.get(path).await);
