@@ -91,6 +91,7 @@ impl Program {
             .arg("--templates")
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("templates"))
             .env("TRUNKD_LOG__FORMAT", "json")
+            .env("TRUNKD_API__LISTEN", "127.0.0.1:0")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

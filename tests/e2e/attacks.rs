@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::program::API_LISTEN;
 use crate::program::{Serving, TEMPLATES};
 use crate::support::app::{Other, eventually, http_builder};
 use crate::support::redis::RedisServer;
@@ -380,6 +381,7 @@ async fn a_log_that_nobody_reads_keeps_no_switch_from_its_answer() {
     let mut serving = tokio::process::Command::new(env!("CARGO_BIN_EXE_trunkd"))
         .current_dir(folder.path())
         .args(["serve", "--templates", TEMPLATES])
+        .env(API_LISTEN.0, API_LISTEN.1)
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::piped())
         .kill_on_drop(true)

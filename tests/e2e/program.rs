@@ -21,13 +21,17 @@ pub(super) const SOFIA_CONF: &str =
     "hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&profile=external";
 pub(super) const SECRET: &str = "s3cret-of-a-carrier";
 
+/// The API of each takes a free port: tests run beside each other.
+pub(super) const API_LISTEN: (&str, &str) = ("TRUNKD_API__LISTEN", "127.0.0.1:0");
+
 /// Runs a subcommand in `folder` to its end.
 pub(super) fn trunkd(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trunkd"));
     command
         .current_dir(folder)
         .args(["--templates", TEMPLATES])
-        .args(arguments);
+        .args(arguments)
+        .env(API_LISTEN.0, API_LISTEN.1);
     command.output().expect("trunkd runs")
 }
 
@@ -51,6 +55,7 @@ impl Serving {
             .current_dir(folder)
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(arguments)
+            .env(API_LISTEN.0, API_LISTEN.1)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
