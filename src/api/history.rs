@@ -5,16 +5,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::body::{MAX_PAGE, page_limit};
 use super::gateways::{GatewayPath, WriteAnswer, WriteQuery, answer};
 use super::guard::SignedIn;
 use super::problem::Problem;
 use super::responses::{BadRequest, Conflict, Forbidden, NotFound, Unauthorized, Unavailable, Unprocessable};
-use crate::history::{Entry, HistoryQuery, Kind};
+use crate::history::{Entry, HistoryQuery, Kind, is_entry_id};
 use crate::operate::Service;
-
-/// Entries of a page, unless it says otherwise, and at most.
-const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 1000;
 
 /// Which entries.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -48,14 +45,7 @@ pub(super) struct HistoryAnswer {
 
 impl HistoryParams {
     fn query(self) -> Result<HistoryQuery, Problem> {
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(Problem::bad_request(
-                "limit",
-                format!("limit is not from 1 to {MAX_LIMIT}"),
-                "ask for fewer, and for the next page with `after`",
-            ));
-        }
+        let limit = page_limit(self.limit)?;
         if self.gateway.is_some() && self.domain.is_none() {
             return Err(Problem::bad_request(
                 "domain",
@@ -96,11 +86,7 @@ fn time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
 }
 
 fn cursor(text: String) -> Result<String, Problem> {
-    let is_id = |text: &str| {
-        text.split_once('-')
-            .is_some_and(|(ms, seq)| ms.parse::<u64>().is_ok() && seq.parse::<u64>().is_ok())
-    };
-    match is_id(&text) {
+    match is_entry_id(&text) {
         true => Ok(text),
         false => Err(Problem::bad_request(
             "after",
@@ -153,7 +139,7 @@ pub(super) async fn gateway_history(
     let query = HistoryQuery {
         domain: Some(of.domain.to_string()),
         gateway: Some(of.name.to_string()),
-        limit: MAX_LIMIT,
+        limit: MAX_PAGE,
         ..HistoryQuery::default()
     };
     let page = service.history(&caller, &query).await?;

@@ -4,16 +4,13 @@ use actix_web::{HttpResponse, get, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::body::page_limit;
 use super::guard::SignedIn;
 use super::problem::Problem;
 use super::responses::{BadRequest, Forbidden, Unauthorized, Unavailable};
 use crate::operate::Service;
 use crate::operate::gateways::Validity;
 use crate::operate::listing::{Cursor, Direction, DomainSummary, ListQuery, Page, Sort, SwitchSummary};
-
-/// Items of a page, unless it says otherwise, and at most.
-const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 1000;
 
 /// Which gateways, in which order.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -52,14 +49,7 @@ pub(super) struct Switches {
 
 impl ListParams {
     pub(super) fn query(self) -> Result<ListQuery, Problem> {
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(Problem::bad_request(
-                "limit",
-                format!("limit is not from 1 to {MAX_LIMIT}"),
-                "ask for fewer, and for the next page with `after`",
-            ));
-        }
+        let limit = page_limit(self.limit)?;
         let (sort, direction) = sort(self.sort.as_deref())?;
         let words = |words: Option<String>| -> Vec<String> {
             let words = words.unwrap_or_default();

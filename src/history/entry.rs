@@ -55,6 +55,21 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// It happens now, and is about no gateway and no switch.
+    pub fn now(who: impl ToString, event: Event) -> Self {
+        Self {
+            id: String::new(),
+            at: Timestamp::now(),
+            who: who.to_string(),
+            domain: None,
+            gateway: None,
+            switch: None,
+            event,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {

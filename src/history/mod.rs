@@ -10,7 +10,7 @@ mod record;
 
 pub use entry::{Access, ActionKind, ActionOutcome, EditKind, Entry, Event};
 pub use follow::RawEntry;
-pub use read::{HistoryPage, HistoryQuery, Kind};
+pub use read::{HistoryPage, HistoryQuery, Kind, is_entry_id};
 pub use record::{Prepared, RECORD_LUA};
 
 use std::time::Duration;

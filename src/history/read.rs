@@ -238,6 +238,12 @@ impl Store {
     }
 }
 
+/// Whether a text can be the id of an entry: that of a Redis stream.
+pub fn is_entry_id(text: &str) -> bool {
+    text.split_once('-')
+        .is_some_and(|(ms, sequence)| ms.parse::<u64>().is_ok() && sequence.parse::<u64>().is_ok())
+}
+
 /// `None` for an entry of a version that this one doesn't know.
 fn entry(id: &str, fields: &[(String, String)]) -> Option<Entry> {
     let (_, text) = fields.iter().find(|(name, _)| name == "entry")?;

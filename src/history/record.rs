@@ -48,6 +48,13 @@ impl History {
         }
     }
 
+    /// Records what is done already: a failure is only logged.
+    pub async fn record_done(&self, entry: &Entry) {
+        if let Err(error) = self.record(entry).await {
+            tracing::warn!(who = entry.who, "not recorded in the history: {error}");
+        }
+    }
+
     /// Records an entry unless another trunkd did: the first with a claim does.
     ///
     /// # Errors

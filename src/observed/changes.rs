@@ -7,6 +7,7 @@ use super::WRITE_TIMEOUT;
 use super::change::SwitchState;
 use super::row::Row;
 use super::text::{Pairs, texts};
+use crate::history::is_entry_id;
 use crate::keys;
 use crate::redis::{Store, StoreError};
 
@@ -35,9 +36,7 @@ type Entries = Vec<(String, HashMap<String, String>)>;
 impl Position {
     /// The id of an entry, such as `1764151200000-0`.
     pub fn parse(text: &str) -> Option<Self> {
-        let (ms, sequence) = text.split_once('-')?;
-        let is_id = ms.parse::<u64>().is_ok() && sequence.parse::<u64>().is_ok();
-        is_id.then(|| Self(text.to_owned()))
+        is_entry_id(text).then(|| Self(text.to_owned()))
     }
 
     pub fn as_str(&self) -> &str {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
@@ -98,17 +97,10 @@ impl Service {
     async fn record_apply(&self, caller: &Caller, work: &[&SwitchPlan], id: &str) {
         for plan in work {
             let entry = Entry {
-                id: String::new(),
-                at: Timestamp::now(),
-                who: caller.identity.to_string(),
-                domain: None,
-                gateway: None,
                 switch: Some(plan.switch.clone()),
-                event: Event::Apply { plan: id.to_owned() },
+                ..Entry::now(&caller.identity, Event::Apply { plan: id.to_owned() })
             };
-            if let Err(error) = self.history.record(&entry).await {
-                tracing::warn!(who = entry.who, "not recorded in the history: {error}");
-            }
+            self.history.record_done(&entry).await;
         }
     }
 

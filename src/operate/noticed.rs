@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -85,16 +84,12 @@ impl Service {
         if rest.is_empty() {
             return Ok(());
         }
-        let entry = Entry {
-            domain: None,
-            gateway: None,
-            event: Event::Edits {
-                created: rest.created,
-                changed: rest.changed,
-                deleted: rest.deleted,
-            },
-            ..noticed()
+        let event = Event::Edits {
+            created: rest.created,
+            changed: rest.changed,
+            deleted: rest.deleted,
         };
+        let entry = Entry::now(Identity::Redis, event);
         let recorded = self.history.record_once(&rest.claim(), &entry).await;
         recorded.map_err(OperateError::writing(&self.settings))
     }
@@ -163,36 +158,20 @@ fn edit(domain: &DomainName, change: &FieldChange<'_>) -> Option<Edit> {
         (Some(_), Some(_)) => EditKind::Change,
         (Some(_), None) => EditKind::Delete,
     };
+    let event = Event::Edit {
+        edit,
+        changes: Document::byte_changes(change.before, change.now),
+        reverts: None,
+        other_name: None,
+    };
     Some(Edit {
         before: change.before.map(<[u8]>::to_vec),
         after: change.now.map(<[u8]>::to_vec),
         entry: Entry {
             domain: Some(domain.to_string()),
             gateway: Some(name.to_string()),
-            event: Event::Edit {
-                edit,
-                changes: Document::byte_changes(change.before, change.now),
-                reverts: None,
-                other_name: None,
-            },
-            ..noticed()
+            ..Entry::now(Identity::Redis, event)
         },
         gateway: name,
     })
-}
-
-fn noticed() -> Entry {
-    Entry {
-        id: String::new(),
-        at: Timestamp::now(),
-        who: Identity::Redis.to_string(),
-        domain: None,
-        gateway: None,
-        switch: None,
-        event: Event::Edits {
-            created: 0,
-            changed: 0,
-            deleted: 0,
-        },
-    }
 }

@@ -6,7 +6,7 @@ use super::{Caller, OperateError};
 use crate::access::Role;
 use crate::desired::Values;
 use crate::gateway::{DomainName, GatewayName};
-use crate::history::{EditKind, Entry, Event, HistoryPage, HistoryQuery};
+use crate::history::{EditKind, Entry, Event, HistoryPage, HistoryQuery, is_entry_id};
 
 impl Service {
     /// Entries that the caller may see, newest first.
@@ -29,7 +29,7 @@ impl Service {
     pub async fn revert(&self, caller: &Caller, id: &str, options: &WriteOptions) -> Result<Written, OperateError> {
         let away = OperateError::at(&self.settings);
         let no_such = || OperateError::NoSuchEntry(id.to_owned());
-        if !is_id(id) {
+        if !is_entry_id(id) {
             return Err(no_such());
         }
         let entry = self.history.entry(id).await.map_err(away)?;
@@ -71,10 +71,4 @@ fn may_see(caller: &Caller, entry: &Entry) -> bool {
         (None, _) if entry.gateway.is_some() => caller.sees_all(),
         (None, _) => true,
     }
-}
-
-/// An id of a Redis stream.
-fn is_id(id: &str) -> bool {
-    id.split_once('-')
-        .is_some_and(|(ms, seq)| ms.parse::<u64>().is_ok() && seq.parse::<u64>().is_ok())
 }

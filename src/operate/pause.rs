@@ -89,16 +89,9 @@ impl Service {
     /// It is done already, so a failure to record it is only logged.
     async fn record_switch(&self, caller: &Caller, switch: Option<&str>, event: Event) {
         let entry = Entry {
-            id: String::new(),
-            at: Timestamp::now(),
-            who: caller.identity.to_string(),
-            domain: None,
-            gateway: None,
             switch: switch.map(str::to_owned),
-            event,
+            ..Entry::now(&caller.identity, event)
         };
-        if let Err(error) = self.history.record(&entry).await {
-            tracing::warn!(who = entry.who, "not recorded in the history: {error}");
-        }
+        self.history.record_done(&entry).await;
     }
 }

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::OperateError;
@@ -27,18 +26,8 @@ impl People {
 
     /// It is done already, so a failure to record it is only logged.
     async fn record(&self, caller: &Caller, access: history::Access) {
-        let entry = Entry {
-            id: String::new(),
-            at: Timestamp::now(),
-            who: caller.identity.to_string(),
-            domain: None,
-            gateway: None,
-            switch: None,
-            event: Event::Access { access },
-        };
-        if let Err(error) = self.history.record(&entry).await {
-            tracing::warn!(who = entry.who, "not recorded in the history: {error}");
-        }
+        let entry = Entry::now(&caller.identity, Event::Access { access });
+        self.history.record_done(&entry).await;
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::super::service::Service;
 use super::super::{Caller, OperateError};
 use super::effect::Effect;
@@ -318,18 +316,15 @@ impl Service {
 }
 
 pub(super) fn entry(caller: &Caller, of: &GatewayRef, edit: EditKind, changes: Vec<ValueChange>) -> Entry {
+    let event = Event::Edit {
+        edit,
+        changes,
+        reverts: None,
+        other_name: None,
+    };
     Entry {
-        id: String::new(),
-        at: Timestamp::now(),
-        who: caller.identity.to_string(),
         domain: Some(of.domain.to_string()),
         gateway: Some(of.name.to_string()),
-        switch: None,
-        event: Event::Edit {
-            edit,
-            changes,
-            reverts: None,
-            other_name: None,
-        },
+        ..Entry::now(&caller.identity, event)
     }
 }
