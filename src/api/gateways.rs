@@ -120,7 +120,7 @@ fn gateway_name(pointer: &str, name: &str) -> Result<GatewayName, Problem> {
     GatewayName::parse(name).map_err(|error| Problem::bad_request(pointer, error.to_string(), error.fix()))
 }
 
-fn wait(text: &str) -> Result<Duration, Problem> {
+pub(super) fn wait(text: &str) -> Result<Duration, Problem> {
     let wait = humantime::parse_duration(text).ok().filter(|wait| *wait <= MAX_WAIT);
     wait.ok_or_else(|| {
         Problem::bad_request(

@@ -7,6 +7,7 @@ mod events;
 mod gateways;
 mod guard;
 mod history;
+mod jobs;
 mod lists;
 mod openapi;
 mod params;

@@ -5,7 +5,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 
 use super::guard::COOKIE;
-use super::{events, gateways, history, lists, params, people, problem, session, switches};
+use super::{events, gateways, history, jobs, lists, params, people, problem, session, switches};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,6 +26,9 @@ use super::{events, gateways, history, lists, params, people, problem, session, 
         gateways::rename_gateway,
         gateways::reveal_secret,
         gateways::gateway_xml,
+        jobs::restart_gateway,
+        jobs::register_gateway,
+        jobs::unregister_gateway,
         events::events,
         history::gateway_history,
         params::params,

@@ -170,7 +170,10 @@ impl From<OperateError> for Problem {
             OperateError::NotConnected(_) => (StatusCode::CONFLICT, "switch_not_connected"),
             OperateError::NoLastGood(_) | OperateError::LastGood(_) => (StatusCode::CONFLICT, "no_last_good_state"),
             OperateError::Precondition { .. } => (StatusCode::PRECONDITION_FAILED, "changed_meanwhile"),
-            OperateError::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+            OperateError::Refused(_) | OperateError::MeansAll(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+            OperateError::TooManyJobs(_) => {
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error).retry_after(RETRY_AFTER);
+            }
             OperateError::Unreadable { .. } | OperateError::Store(_) => {
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, "redis_unavailable", error).retry_after(RETRY_AFTER);
             }

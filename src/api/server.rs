@@ -15,7 +15,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::events::Streams;
 use super::guard::{self, Guard};
 use super::problem::Problem;
-use super::{body, events, gateways, history, lists, openapi, params, people, session, setup_page, switches};
+use super::{body, events, gateways, history, jobs, lists, openapi, params, people, session, setup_page, switches};
 use crate::http::{TlsError, server_config};
 use crate::operate::Service;
 use crate::settings::ApiSettings;
@@ -122,6 +122,9 @@ fn protected() -> impl actix_web::dev::HttpServiceFactory {
         .service(gateways::rename_gateway)
         .service(gateways::reveal_secret)
         .service(gateways::gateway_xml)
+        .service(jobs::restart_gateway)
+        .service(jobs::register_gateway)
+        .service(jobs::unregister_gateway)
         .service(events::events)
         .service(history::gateway_history)
         .service(params::params)

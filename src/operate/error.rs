@@ -60,6 +60,12 @@ pub enum OperateError {
          switch with --node"
     )]
     NotConnected(String),
+    #[error("too many jobs are waiting for the switch {0}: try again when it has caught up")]
+    TooManyJobs(String),
+    #[error(
+        "FreeSWITCH takes the name \"{0}\" to mean every gateway of the profile: rename the gateway, or restart it"
+    )]
+    MeansAll(String),
     #[error(
         "there is no last good state in data_dir {0}: run this where `trunkd serve` runs, with its settings and \
          as its user or root"

@@ -12,6 +12,7 @@ mod bounds;
 mod commands;
 mod gateway_metrics;
 mod ingest;
+mod jobs;
 mod keys;
 mod lease;
 mod live;

@@ -1,6 +1,7 @@
-//! One gateway: read, write, copy, rename, delete.
+//! One gateway: read, write, copy, rename, delete; restart and register it on switches.
 
 mod effect;
+mod jobs;
 mod model;
 mod precondition;
 mod read;
@@ -10,6 +11,7 @@ mod undo;
 mod write;
 
 pub use effect::{Effect, Outcome};
+pub use jobs::JobRequest;
 pub use model::{GatewayDetail, OnSwitch, ProblemField, Validity};
 pub use precondition::{ETag, Precondition};
 pub use write::{Body, WriteOptions, Written};

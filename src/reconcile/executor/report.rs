@@ -18,7 +18,8 @@ use crate::reconcile::plan::{Action, Decision, Held};
 use crate::shown::shown;
 
 impl<S: Switch, W: DesiredSource> Executor<S, W> {
-    pub(super) fn record_outcome(&mut self, action: &Action, outcome: ActionOutcome, took: Duration) {
+    /// `by`: who asked for it. `None` if the plan did.
+    pub(super) fn record_outcome(&mut self, action: &Action, outcome: ActionOutcome, took: Duration, by: Option<&str>) {
         let (verb, past) = match action {
             Action::Start { .. } => ("start", "started"),
             Action::Restart { .. } => ("restart", "restarted"),
@@ -41,14 +42,15 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         ::metrics::counter!(metrics::RECONCILE_ACTIONS, "switch" => switch.clone(), "action" => verb, "outcome" => label).increment(1);
         let Some((failure, reason)) = failure else {
             self.memory.troubles.resolve(gateway);
-            self.memory.action_log.add(&switch, action, domain_of, None, took);
-            return tracing::info!(%switch, %gateway, domain, "{past}");
+            let log = &mut self.memory.action_log;
+            log.add(&switch, action, domain_of, None, took, by);
+            return tracing::info!(%switch, %gateway, domain, by, "{past}");
         };
         let troubles = &mut self.memory.troubles;
         let retry = troubles.record(action, failure, reason.clone(), Instant::now(), &self.timing);
         if retry != (Retry::Later { is_new: false }) {
             let log = &mut self.memory.action_log;
-            log.add(&switch, action, domain_of, Some(&reason), took);
+            log.add(&switch, action, domain_of, Some(&reason), took, by);
         }
         match retry {
             Retry::Later { is_new: false } => {}
