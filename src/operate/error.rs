@@ -118,7 +118,7 @@ pub enum OperateError {
     Interrupted,
     #[error("the plan is another one by now: look at it again")]
     PlanChanged(Box<ShownPlan>),
-    #[error("a plan is about all domains, and yours are only some")]
+    #[error("to take over gateways that trunkd did not start needs all domains, and yours are only some")]
     AllDomains,
     #[error("others write the gateway \"{}\" all the time: try again", shown(.0))]
     Contended(String),

@@ -1,6 +1,6 @@
 //! Logs, health, metrics and the report in Redis.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::act::ActionOutcome;
 use super::switch::{DesiredSource, Switch};
 use super::troubles::{Failure, Retry};
 use crate::control::{Control, Report};
-use crate::gateway::Desired;
+use crate::gateway::{Desired, GatewayName};
 use crate::health::{self, Part};
 use crate::metrics;
 use crate::reconcile::plan::{Action, Decision, Held};
@@ -109,6 +109,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             .filter_map(|action| Some((action.gateway().to_string(), action.to()?.revision.clone())));
         let troubles = memory.troubles.iter();
         let troubles = troubles.map(|(name, reason)| (name.to_string(), reason.to_owned()));
+        let held_back = self.held_back(decision.held.as_ref(), desired);
         let report = Report {
             mode: self.mode.as_str().to_owned(),
             paused: control.is_paused(self.switch.name()),
@@ -119,7 +120,8 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             kill: count(|action| matches!(action, Action::Kill { .. })),
             unchanged: plan.unchanged,
             held: decision.held.as_ref().map(Held::summary),
-            held_back: self.held_back(decision.held.as_ref(), desired),
+            removed_from: self.removed_from(&held_back),
+            held_back: held_back.keys().map(ToString::to_string).collect(),
             state: Some(self.served.state_name(desired)),
             removals_left: Some(decision.removals_left(&memory.ours, self.limits)),
             conflicts: plan.conflicts.clone(),
@@ -130,10 +132,16 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         self.reporter.set(report).await;
     }
 
-    pub(super) fn held_back(&self, held: Option<&Held>, desired: &Arc<Desired>) -> BTreeSet<String> {
-        let back = held
-            .map(|_| self.served.held_back(self.switch.name(), desired))
-            .unwrap_or_default();
-        back.iter().map(ToString::to_string).collect()
+    /// The gateways that are served although Redis doesn't want them, and their domains.
+    pub(super) fn held_back(&self, held: Option<&Held>, desired: &Arc<Desired>) -> BTreeMap<GatewayName, Arc<str>> {
+        held.map(|_| self.served.held_back(self.switch.name(), desired))
+            .unwrap_or_default()
+    }
+
+    pub(super) fn removed_from(&self, held_back: &BTreeMap<GatewayName, Arc<str>>) -> BTreeMap<String, String> {
+        let known = self.memory.former_domains.iter().chain(held_back);
+        known
+            .map(|(gateway, domain)| (gateway.to_string(), domain.to_string()))
+            .collect()
     }
 }
