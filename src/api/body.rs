@@ -8,8 +8,8 @@ use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
-use super::problem::Problem;
 use crate::gateway::Document;
+use crate::portal::Problem;
 use crate::shown::shown;
 
 /// The largest body of a request, in bytes.

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, Sent};
-use super::guard::SignedIn;
-use super::problem::Problem;
 use super::responses::{
     BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, TooLarge, Unauthorized, Unavailable, Unprocessable,
 };
 use crate::gateway::{DomainName, GatewayName, ValueChange};
 use crate::operate::Service;
 use crate::operate::gateways::{Body, ETag, Effect, GatewayDetail, GatewayRef, Precondition, WriteOptions, Written};
+use crate::portal::Problem;
+use crate::portal::SignedIn;
 
 /// The longest that a call waits for the effect of a write.
 const MAX_WAIT: Duration = Duration::from_secs(60);

@@ -7,11 +7,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body::{MAX_PAGE, page_limit};
 use super::gateways::{GatewayPath, WriteAnswer, WriteQuery, answer};
-use super::guard::SignedIn;
-use super::problem::Problem;
 use super::responses::{BadRequest, Conflict, Forbidden, NotFound, Unauthorized, Unavailable, Unprocessable};
 use crate::history::{Entry, HistoryQuery, Kind, is_entry_id};
 use crate::operate::Service;
+use crate::portal::Problem;
+use crate::portal::SignedIn;
 
 /// Which entries.
 #[derive(Debug, Default, Deserialize, IntoParams)]

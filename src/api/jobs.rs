@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::gateways::{self, GatewayPath};
-use super::guard::SignedIn;
-use super::problem::Problem;
 use super::responses::{BadRequest, Conflict, Forbidden, NotFound, Unauthorized, Unavailable, Unprocessable};
 use crate::control::JobAction;
 use crate::operate::gateways::{Effect, JobRequest};
 use crate::operate::{Caller, Service};
+use crate::portal::Problem;
+use crate::portal::SignedIn;
 
 /// Where to do it.
 #[derive(Debug, Deserialize, IntoParams)]

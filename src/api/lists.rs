@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::page_limit;
-use super::guard::SignedIn;
-use super::problem::Problem;
 use super::responses::{BadRequest, Forbidden, Unauthorized, Unavailable};
 use crate::operate::Service;
 use crate::operate::gateways::Validity;
 use crate::operate::listing::{Cursor, Direction, DomainSummary, ListQuery, Page, Sort, SwitchSummary};
+use crate::portal::Problem;
+use crate::portal::SignedIn;
 
 /// Which gateways, in which order.
 #[derive(Debug, Default, Deserialize, IntoParams)]

@@ -5,19 +5,16 @@
 mod body;
 mod events;
 mod gateways;
-mod guard;
 mod history;
 mod jobs;
 mod lists;
 mod openapi;
 mod params;
 mod people;
-mod problem;
 mod responses;
-mod server;
+mod routes;
 mod session;
-mod setup_page;
 mod switches;
 
 pub use openapi::document;
-pub use server::{Api, ApiError};
+pub use routes::Api;

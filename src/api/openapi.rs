@@ -4,8 +4,8 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::guard::COOKIE;
-use super::{events, gateways, history, jobs, lists, params, people, problem, session, switches};
+use super::{events, gateways, history, jobs, lists, params, people, session, switches};
+use crate::portal::{COOKIE, Problem};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -50,7 +50,7 @@ use super::{events, gateways, history, jobs, lists, params, people, problem, ses
         people::create_token,
         people::revoke_token,
     ),
-    components(schemas(problem::Problem)),
+    components(schemas(Problem)),
     modifiers(&Security),
     security(("token" = []), ("session" = []))
 )]

@@ -21,7 +21,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// A problem document: what went wrong, and what to do about it.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// The HTTP status.
     pub status: u16,
     /// A short text for the status.
@@ -42,7 +42,7 @@ pub(super) struct Problem {
 
 /// What is there now, if a write was for something else.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(super) struct Now {
+pub(crate) struct Now {
     /// With status 412: the gateway as it is now, or `null` if it is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current: Option<Option<Box<GatewayDetail>>>,
@@ -59,7 +59,7 @@ pub(super) struct Now {
 
 /// A problem at one place of what was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct ProblemError {
+pub(crate) struct ProblemError {
     /// A JSON pointer into the body, or the name of a parameter; empty for the whole.
     pub pointer: String,
     pub reason: String,
@@ -67,7 +67,7 @@ pub(super) struct ProblemError {
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, reason: &'static str, detail: impl fmt::Display) -> Self {
+    pub(crate) fn new(status: StatusCode, reason: &'static str, detail: impl fmt::Display) -> Self {
         Self {
             status: status.as_u16(),
             title: status.canonical_reason().unwrap_or_default(),
@@ -80,7 +80,7 @@ impl Problem {
     }
 
     /// What was sent makes no sense.
-    pub(super) fn bad_request(pointer: impl Into<String>, reason: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(pointer: impl Into<String>, reason: impl Into<String>, fix: impl Into<String>) -> Self {
         let reason = reason.into();
         let mut problem = Self::new(StatusCode::BAD_REQUEST, "bad_request", &reason);
         problem.errors = Box::new([ProblemError {
@@ -91,7 +91,7 @@ impl Problem {
         problem
     }
 
-    pub(super) fn unauthorized(detail: &str) -> Self {
+    pub(crate) fn unauthorized(detail: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", detail)
     }
 
