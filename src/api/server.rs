@@ -15,7 +15,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::events::Streams;
 use super::guard::{self, Guard};
 use super::problem::Problem;
-use super::{body, events, gateways, history, lists, openapi, params, people, session, setup_page, switches};
+use super::{body, bulk, events, gateways, history, lists, openapi, params, people, session, setup_page, switches};
 use crate::http::{TlsError, server_config};
 use crate::operate::Service;
 use crate::settings::ApiSettings;
@@ -112,6 +112,7 @@ fn protected() -> impl actix_web::dev::HttpServiceFactory {
     web::scope("")
         .wrap(from_fn(guard::authenticate))
         .service(lists::gateways)
+        .service(bulk::resource())
         .service(lists::domains)
         .service(lists::switches)
         .service(gateways::get_gateway)

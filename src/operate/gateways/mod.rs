@@ -1,5 +1,6 @@
-//! One gateway: read, write, copy, rename, delete.
+//! One gateway: read, write, copy, rename, delete. And one change to many.
 
+pub mod bulk;
 mod effect;
 mod model;
 mod precondition;
