@@ -108,6 +108,10 @@ fn path_error(error: &PathError) -> Problem {
     Problem::bad_request("", reason, "percent-encode names in the path, as UTF-8")
 }
 
+/// The largest body of a call that takes more than others.
+#[derive(Clone, Copy)]
+pub(super) struct BodyLimit(pub(super) usize);
+
 /// The body of a request.
 pub(super) struct Sent(pub(super) web::Bytes);
 
@@ -117,20 +121,21 @@ impl FromRequest for Sent {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let body = web::Bytes::from_request(request, payload);
+        let limit = request.app_data::<BodyLimit>().map_or(MAX_BODY_BYTES, |limit| limit.0);
         Box::pin(async move {
             body.await.map(Self).map_err(|error| match error.as_error() {
-                Some(PayloadError::Overflow) => too_large(),
+                Some(PayloadError::Overflow) => too_large(limit),
                 _ => Problem::bad_request("", "the body did not arrive whole", "send it again"),
             })
         })
     }
 }
 
-fn too_large() -> Problem {
+fn too_large(limit: usize) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "body_too_large",
-        format!("the body is larger than {MAX_BODY_BYTES} bytes: send less at once"),
+        format!("the body is larger than {limit} bytes: send less at once"),
     )
 }
 

@@ -83,7 +83,7 @@ pub(super) struct Secret {
 impl GatewayPath {
     pub(super) fn parse(&self) -> Result<GatewayRef, Problem> {
         Ok(GatewayRef {
-            domain: domain(&self.domain)?,
+            domain: domain("domain", &self.domain)?,
             name: gateway_name("name", &self.name)?,
         })
     }
@@ -105,10 +105,10 @@ impl WriteQuery {
 }
 
 /// A domain that can be written: any text without control characters.
-pub(super) fn domain(name: &str) -> Result<DomainName, Problem> {
+pub(super) fn domain(pointer: &str, name: &str) -> Result<DomainName, Problem> {
     match name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
         true => Err(Problem::bad_request(
-            "domain",
+            pointer,
             "the domain is empty, longer than 255 bytes, or holds a control character",
             "name a domain as in the Redis key `cti_gateway@<domain>`",
         )),
@@ -116,7 +116,7 @@ pub(super) fn domain(name: &str) -> Result<DomainName, Problem> {
     }
 }
 
-fn gateway_name(pointer: &str, name: &str) -> Result<GatewayName, Problem> {
+pub(super) fn gateway_name(pointer: &str, name: &str) -> Result<GatewayName, Problem> {
     GatewayName::parse(name).map_err(|error| Problem::bad_request(pointer, error.to_string(), error.fix()))
 }
 

@@ -16,25 +16,25 @@ use crate::portal::SignedIn;
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ListParams {
-    domain: Option<String>,
+    pub(super) domain: Option<String>,
     /// Words that all occur in name, description, carrier, realm, proxy, username or tags.
-    q: Option<String>,
+    pub(super) q: Option<String>,
     /// Words with commas between: `up`, `down` (with `missing`), `missing`, `trying`, `unknown`, `idle`, or
     /// FreeSWITCH's own, such as `REGED` and `FAIL_WAIT`.
-    state: Option<String>,
+    pub(super) state: Option<String>,
     /// Only gateways that this switch has or is to have. `state` then means that on it.
-    switch: Option<String>,
-    profile: Option<String>,
-    carrier: Option<String>,
-    tag: Option<String>,
+    pub(super) switch: Option<String>,
+    pub(super) profile: Option<String>,
+    pub(super) carrier: Option<String>,
+    pub(super) tag: Option<String>,
     /// Words with commas between: `valid`, `disabled`, `kept`, `invalid`, `shadowed`.
-    validity: Option<String>,
+    pub(super) validity: Option<String>,
     /// `name`, `domain`, `state`, `since`, `ping_ms`, `profile` or `carrier`; `-` in front turns it round.
-    sort: Option<String>,
+    pub(super) sort: Option<String>,
     /// 100, at most 1000.
-    limit: Option<usize>,
+    pub(super) limit: Option<usize>,
     /// The `next` of the page before.
-    after: Option<String>,
+    pub(super) after: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]

@@ -3,6 +3,7 @@
 //! Never holds decisions or Redis. Every error is a problem document (RFC 9457).
 
 mod body;
+mod bulk;
 mod events;
 mod gateways;
 mod history;

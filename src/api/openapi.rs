@@ -4,7 +4,7 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{events, gateways, history, jobs, lists, params, people, session, switches};
+use super::{bulk, events, gateways, history, jobs, lists, params, people, session, switches};
 use crate::portal::{COOKIE, Problem};
 
 #[derive(OpenApi)]
@@ -18,6 +18,7 @@ use crate::portal::{COOKIE, Problem};
         lists::gateways,
         lists::domains,
         lists::switches,
+        bulk::change_gateways,
         gateways::get_gateway,
         gateways::put_gateway,
         gateways::patch_gateway,

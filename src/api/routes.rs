@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::events::Streams;
-use super::{body, events, gateways, history, jobs, lists, openapi, params, people, session, switches};
+use super::{body, bulk, events, gateways, history, jobs, lists, openapi, params, people, session, switches};
 use crate::portal::{Problem, authenticate};
 use crate::shown::shown;
 
@@ -44,6 +44,7 @@ fn protected() -> impl actix_web::dev::HttpServiceFactory {
     web::scope("")
         .wrap(from_fn(authenticate))
         .service(lists::gateways)
+        .service(bulk::resource())
         .service(lists::domains)
         .service(lists::switches)
         .service(gateways::get_gateway)

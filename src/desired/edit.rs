@@ -45,6 +45,16 @@ pub enum Edited {
     WrongType(String),
 }
 
+/// How edits that don't depend on each other ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EditedEach {
+    /// For each edit the id of its entry in the history. `None`: another value stands there now, and
+    /// was left alone.
+    Done(Vec<Option<String>>),
+    /// Nothing was written: the domain's key is of this type, and no hash.
+    WrongType(String),
+}
+
 /// What an edit replaced, and by what. Kept in the gateway's own stream, for a revert.
 #[derive(Serialize, Deserialize)]
 pub struct Values {
@@ -52,7 +62,7 @@ pub struct Values {
     pub after: Option<String>,
 }
 
-/// Fields per item in `ARGV` of both scripts.
+/// What the scripts have in common: seven values in `ARGV` and two keys per item.
 const WRITE: &str = "
 local hash, stream = KEYS[1], KEYS[2]
 local kind = redis.call('TYPE', hash).ok
@@ -75,6 +85,10 @@ local function record_item(one, digest)
   return record(stream, one.of_gateway, one.entry, one.details, ARGV[2], ARGV[3], ARGV[4])
 end
 local function digest(value) return value and redis.sha1hex(value) or '-' end
+local function write_item(one)
+  if one.after then redis.call('HSET', hash, one.field, one.after) else redis.call('HDEL', hash, one.field) end
+  return record_item(one, digest(one.after))
+end
 local done = {'ok'}
 ";
 
@@ -92,14 +106,72 @@ impl History {
                    if redis.call('HGET', hash, one.field) ~= one.before then return {{'conflict'}} end
                  end
                  for i = 0, count - 1 do
-                   local one = item(i)
-                   if one.after then redis.call('HSET', hash, one.field, one.after) else redis.call('HDEL', hash, one.field) end
-                   done[#done + 1] = record_item(one, digest(one.after))
+                   done[#done + 1] = write_item(item(i))
                  end
                  return done"
             ))
         });
         self.run("edit", &EDIT, domain, edits).await
+    }
+
+    /// Writes each of these fields of a domain that is still what its edit was made from, and leaves the
+    /// others alone.
+    ///
+    /// # Errors
+    /// [`StoreError`]. Then nothing was written, unless the connection broke before the answer.
+    pub async fn edit_each(&self, domain: &DomainName, edits: &[Edit]) -> Result<EditedEach, StoreError> {
+        static EDIT: LazyLock<redis::Script> = LazyLock::new(|| {
+            redis::Script::new(&format!(
+                "{RECORD_LUA}{WRITE}
+                 for i = 0, count - 1 do
+                   local one = item(i)
+                   local is_same = redis.call('HGET', hash, one.field) == one.before
+                   done[#done + 1] = is_same and write_item(one) or ''
+                 end
+                 return done"
+            ))
+        });
+        Ok(match self.run("edit many", &EDIT, domain, edits).await? {
+            Edited::Done(ids) => {
+                let ids = ids.into_iter().map(|id| (!id.is_empty()).then_some(id));
+                EditedEach::Done(ids.collect())
+            }
+            Edited::WrongType(kind) => EditedEach::WrongType(kind),
+            // The script has no such answer.
+            Edited::Conflict => EditedEach::Done(vec![None; edits.len()]),
+        })
+    }
+
+    /// Whether each of these gateways holds a value whose edit nobody recorded.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn are_unrecorded(&self, domain: &DomainName, gateways: &[&str]) -> Result<Vec<bool>, StoreError> {
+        static LOOK: LazyLock<redis::Script> = LazyLock::new(|| {
+            redis::Script::new(
+                "if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then return {} end
+                 local unrecorded = {}
+                 for i, field in ipairs(ARGV) do
+                   local value = redis.call('HGET', KEYS[1], field)
+                   local digest = value and redis.sha1hex(value) or '-'
+                   unrecorded[i] = redis.call('GET', KEYS[i + 1]) == digest and 0 or 1
+                 end
+                 return unrecorded",
+            )
+        });
+        let mut call = LOOK.prepare_invoke();
+        call.key(self.store().gateway_keys().key(domain));
+        for gateway in gateways {
+            call.key(keys::recorded(domain.text(), gateway)).arg(*gateway);
+        }
+        let found: Vec<u8> = self
+            .store()
+            .write("look for recorded edits", EDIT_TIMEOUT, async |connection| {
+                call.invoke_async(connection).await
+            })
+            .await?;
+        let found = found.into_iter().map(|flag| flag == 1);
+        Ok(found.chain(std::iter::repeat(true)).take(gateways.len()).collect())
     }
 
     /// Records edits that were made past trunkd. Each is recorded once, by whichever trunkd notices

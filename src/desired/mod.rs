@@ -15,6 +15,6 @@ mod revision_key;
 
 pub use catalog::Catalog;
 pub use current::{Current, Unavailable};
-pub use edit::{Edit, Edited, Values};
+pub use edit::{Edit, Edited, EditedEach, Values};
 pub use last_good::{LastGood, LastGoodError, remove_leftovers};
 pub use restore::Missing;

@@ -156,6 +156,11 @@ impl Document {
         }
     }
 
+    /// Removes a key at the top.
+    pub fn remove(&mut self, key: &str) {
+        self.0.retain(|(known, _)| known != key);
+    }
+
     pub fn to_json(&self) -> String {
         let mut out = String::new();
         write_object(&mut out, &self.0);

@@ -5,7 +5,7 @@
 //! memory, as it came, and two of these are compared as bytes.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use bytes::Bytes;
@@ -74,6 +74,42 @@ impl Fields {
     /// name and value of each, as they came.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.places.iter().map(|place| self.at(*place))
+    }
+
+    /// These bytes of a name or value, without a copy.
+    pub fn shared(&self, part: &[u8]) -> Bytes {
+        self.bytes.slice_ref(part)
+    }
+
+    /// The same with other values; `None` takes a field out. Names that are not here are left out.
+    pub fn with(&self, values: &HashMap<&[u8], Option<&[u8]>>) -> Self {
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        let mut places = Vec::with_capacity(self.places.len());
+        let mut end = 0;
+        for place in &self.places {
+            let (name, value) = self.at(*place);
+            let Some(value) = values.get(name).copied().unwrap_or(Some(value)) else {
+                continue;
+            };
+            // What stands between the parts is copied, too: a comparison looks for equal bytes.
+            let mut push = |from: usize, to: Span, part: &[u8]| {
+                bytes.extend_from_slice(self.bytes.get(from..to.start as usize).unwrap_or_default());
+                let start = bytes.len();
+                bytes.extend_from_slice(part);
+                Span::new(start, part.len())
+            };
+            let spans = (
+                push(end, place.name, name),
+                push(place.name.end() as usize, place.value, value),
+            );
+            end = place.value.end() as usize;
+            let (Some(name), Some(value)) = spans else { break };
+            places.push(Place { name, value });
+        }
+        Self {
+            bytes: bytes.into(),
+            places: places.into(),
+        }
     }
 
     /// What differs from `before`, by name.
@@ -288,6 +324,27 @@ mod tests {
             prop_assert_eq!(now == before, expected.is_empty());
             let other_bytes: Fields = now.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
             prop_assert!(other_bytes == now);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn some_values_can_be_replaced(before in pairs(), replaced in pairs(), removed in "[a-c]{1,2}") {
+            let mut values: HashMap<&[u8], Option<&[u8]>> = HashMap::new();
+            for (name, value) in &replaced {
+                values.insert(name, Some(value));
+            }
+            values.insert(removed.as_bytes(), None);
+            let expected: Fields = before
+                .iter()
+                .filter_map(|(name, value)| {
+                    let value = values.get(&**name).copied().unwrap_or(Some(value))?;
+                    Some((name.clone(), value.to_vec()))
+                })
+                .collect();
+            let now = fields(&before).with(&values);
+            prop_assert!(now == expected);
+            prop_assert!(now.iter().all(|(name, value)| now.shared(value) == value && now.shared(name) == name));
         }
     }
 

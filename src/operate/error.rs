@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::gateways::bulk::BulkAnswer;
 use super::gateways::{GatewayDetail, ProblemField};
 use super::listing::QueryError;
 use super::plan::ShownPlan;
@@ -120,6 +121,14 @@ pub enum OperateError {
     PlanChanged(Box<ShownPlan>),
     #[error("to take over gateways that trunkd did not start needs all domains, and yours are only some")]
     AllDomains,
+    #[error("these are {chosen} gateways, and at most {most} are changed at once: choose fewer")]
+    TooManyGateways { chosen: usize, most: usize },
+    #[error("the new values would take more than {most} bytes: change fewer gateways at once")]
+    TooManyBytes { most: usize },
+    /// A change of many gateways ended half-way. What is done stays done, and the same call goes on with
+    /// the rest.
+    #[error("{} of {} gateways are written, then this failed: {}", done.counts.changed, done.counts.matched, bare(cause))]
+    BulkStopped { cause: Box<Self>, done: Box<BulkAnswer> },
     #[error("others write the gateway \"{}\" all the time: try again", shown(.0))]
     Contended(String),
 }
@@ -169,6 +178,14 @@ impl OperateError {
 
     pub(super) fn unavailable(settings: &Settings) -> impl Fn(Unavailable) -> Self + Copy + '_ {
         move |error| Self::unreadable(settings, error)
+    }
+}
+
+/// Without the claim that nothing was written.
+fn bare(error: &OperateError) -> String {
+    match error {
+        OperateError::Writing(error) => error.to_string(),
+        error => error.to_string(),
     }
 }
 

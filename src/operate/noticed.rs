@@ -20,6 +20,8 @@ use crate::history::{EditKind, Entry, Event};
 const MAX_NOTICED: usize = 2000;
 /// Edits per script call.
 const CHUNK: usize = 50;
+/// Names per question whether an edit is recorded.
+const ASKED: usize = 500;
 /// After a failure.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -59,7 +61,8 @@ impl Service {
             let mut left = MAX_NOTICED;
             let mut rest = Rest::default();
             for (domain, was, now) in changed_domains(before, &current) {
-                let mut changes = now.changes(&was);
+                // A change of many gateways by the API may be more than `MAX_NOTICED`.
+                let mut changes = self.unrecorded(&domain, now.changes(&was)).await?;
                 let single = changes.len().min(left);
                 left -= single;
                 rest.add(&domain, &changes.split_off(single));
@@ -69,6 +72,28 @@ impl Service {
         }
         *before = Some(current);
         Ok(())
+    }
+
+    /// Those that nobody recorded.
+    async fn unrecorded<'a>(
+        &self,
+        domain: &DomainName,
+        changes: Vec<FieldChange<'a>>,
+    ) -> Result<Vec<FieldChange<'a>>, OperateError> {
+        let mut unrecorded = Vec::new();
+        for some in changes.chunks(ASKED) {
+            // What has no name in UTF-8 is no gateway, and never recorded.
+            let named: Vec<_> = some
+                .iter()
+                .filter_map(|change| Some((*change, std::str::from_utf8(change.name).ok()?)))
+                .collect();
+            let names: Vec<_> = named.iter().map(|(_, name)| *name).collect();
+            let asked = self.history.are_unrecorded(domain, &names).await;
+            let asked = asked.map_err(OperateError::writing(&self.settings))?;
+            let left = named.iter().zip(asked).filter(|(_, is_unrecorded)| *is_unrecorded);
+            unrecorded.extend(left.map(|((change, _), _)| *change));
+        }
+        Ok(unrecorded)
     }
 
     async fn record_changes(&self, domain: &DomainName, changes: &[FieldChange<'_>]) -> Result<(), OperateError> {

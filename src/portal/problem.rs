@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::access::{self, AccessError};
 use crate::gateway::ValueChange;
 use crate::operate::OperateError;
+use crate::operate::gateways::bulk::BulkAnswer;
 use crate::operate::gateways::{GatewayDetail, ProblemField};
 use crate::operate::listing::{ListState, QueryError};
 use crate::operate::plan::ShownPlan;
@@ -55,6 +56,9 @@ pub(crate) struct Now {
     /// If an approval is refused because the plan is another one: the plan now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Box<ShownPlan>>,
+    /// If a change of many gateways failed half-way: what is done, and what is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bulk: Option<Box<BulkAnswer>>,
 }
 
 /// A problem at one place of what was sent.
@@ -89,6 +93,14 @@ impl Problem {
             fix: fix.into(),
         }]);
         problem
+    }
+
+    /// The same at a place inside of the body.
+    pub(crate) fn inside(mut self, place: &str) -> Self {
+        for error in &mut self.errors {
+            error.pointer.insert_str(0, place);
+        }
+        self
     }
 
     pub(crate) fn unauthorized(detail: &str) -> Self {
@@ -147,6 +159,10 @@ impl From<OperateError> for Problem {
             OperateError::Forbidden(access::Forbidden::Domain { .. }) => (StatusCode::FORBIDDEN, "domain_not_yours"),
             OperateError::Access(error) => return Self::of_access(error),
             OperateError::Query(QueryError::State { .. }) => return Self::unknown_state(),
+            OperateError::BulkStopped { .. } => return Self::of_stopped(error),
+            OperateError::TooManyGateways { .. } | OperateError::TooManyBytes { .. } => {
+                (StatusCode::BAD_REQUEST, "too_many_gateways")
+            }
             OperateError::Query(QueryError::Cursor) => (StatusCode::BAD_REQUEST, "bad_request"),
             OperateError::Interrupted => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             OperateError::NoSuchDomain(_) | OperateError::UnknownDomain(_) => (StatusCode::NOT_FOUND, "no_such_domain"),
@@ -185,7 +201,29 @@ impl From<OperateError> for Problem {
                 (StatusCode::INTERNAL_SERVER_ERROR, "settings")
             }
         };
-        let mut problem = Self::new(status, reason, &error);
+        Self::new(status, reason, &error).with_details(error)
+    }
+}
+
+impl Problem {
+    /// Ended half-way: the cause, and what is done.
+    fn of_stopped(error: OperateError) -> Self {
+        let detail = error.to_string();
+        match error {
+            OperateError::BulkStopped { cause, done } => Self {
+                detail,
+                now: Some(Box::new(Now {
+                    bulk: Some(done),
+                    ..Now::default()
+                })),
+                ..Self::from(*cause)
+            },
+            error => error.into(),
+        }
+    }
+
+    fn with_details(self, error: OperateError) -> Self {
+        let mut problem = self;
         match error {
             OperateError::Refused(problems) => problem.errors = problems.into_iter().map(ProblemError::from).collect(),
             OperateError::Precondition { now } => {

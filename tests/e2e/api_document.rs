@@ -60,6 +60,12 @@ fn value(document: &Value, name: &str, schema: &Value, random: &mut StdRng) -> V
         ];
         return odd.choose(random).unwrap().clone();
     }
+    if let Some(one) = schema["oneOf"].as_array().and_then(|options| options.choose(random)) {
+        return value(document, name, one, random);
+    }
+    if let Some(word) = schema["enum"].as_array().and_then(|words| words.choose(random)) {
+        return word.clone();
+    }
     let kind = match &schema["type"] {
         Value::Array(kinds) => kinds[0].as_str(),
         kind => kind.as_str(),

@@ -6,6 +6,7 @@ mod support;
 
 mod access;
 mod api;
+mod api_bulk;
 mod api_document;
 mod attacks;
 mod bounds;

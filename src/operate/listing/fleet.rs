@@ -92,6 +92,11 @@ impl Fleet {
         self.switches.iter()
     }
 
+    /// Every gateway of a switch.
+    pub(in crate::operate) fn rows(&self, switch: &str) -> impl Iterator<Item = (&Arc<str>, &Arc<Row>)> {
+        self.switches.get(switch).into_iter().flat_map(|rows| &rows.rows)
+    }
+
     pub(super) fn row(&self, switch: &str, gateway: &str) -> Option<&Arc<Row>> {
         self.switches.get(switch)?.rows.get(gateway)
     }

@@ -10,6 +10,7 @@ mod fleet;
 mod index;
 mod item;
 mod known;
+mod named;
 mod one_switch;
 mod query;
 mod select;

@@ -32,6 +32,24 @@ pub(super) fn select(
     default_profile: &str,
     sees: impl Fn(Option<&str>) -> bool,
 ) -> Result<Selected, QueryError> {
+    let (selected, counts) = matching(index, query, default_profile, sees)?;
+    let total = selected.len();
+    let (items, next) = page(selected, query);
+    Ok(Selected {
+        items: items.into_iter().cloned().collect(),
+        total,
+        counts,
+        next,
+    })
+}
+
+/// Every item that the query selects, by name, and the counts for its filter.
+pub(super) fn matching<'a>(
+    index: &'a Index,
+    query: &ListQuery,
+    default_profile: &str,
+    sees: impl Fn(Option<&str>) -> bool,
+) -> Result<(Vec<&'a Item>, Counts), QueryError> {
     let filter = Filter::new(query, default_profile)?;
     let mut counts = Counts::default();
     let mut selected = Vec::new();
@@ -60,14 +78,7 @@ pub(super) fn select(
             selected.push(item);
         }
     }
-    let total = selected.len();
-    let (items, next) = page(selected, query);
-    Ok(Selected {
-        items: items.into_iter().cloned().collect(),
-        total,
-        counts,
-        next,
-    })
+    Ok((selected, counts))
 }
 
 /// What comes after the cursor, and where the next page begins.
