@@ -9,11 +9,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, BodyLimit, Sent};
 use super::gateways;
-use super::lists::ListParams;
 use super::responses::{BadRequest, Forbidden, TooLarge, Unauthorized, Unavailable};
 use crate::gateway::{DomainName, GatewayName};
 use crate::operate::gateways::bulk::{BulkAnswer, BulkOptions, Change, Chosen, MAX_GATEWAYS};
 use crate::operate::{OperateError, Service};
+use crate::portal::ListParams;
 use crate::portal::Problem;
 use crate::portal::SignedIn;
 
