@@ -16,7 +16,7 @@ run: ## build trunkd and run it on its own Redis, with a sample gateway (CONFIG=
 	@cargo run --bin trunkd -- serve --config $(if $(CONFIG),"$(CONFIG)",dev.toml --sample) $(ARGS)
 
 test: ## run every test (ARGS="--test settings" picks some)
-	@scripts/setup.sh cargo cc redis-server
+	@scripts/setup.sh cargo cc redis-server chromium chromedriver
 	@cargo test $(ARGS)
 
 # Schedules mostly wait, so more of them run in parallel than there are processors.
