@@ -10,11 +10,10 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::{Compress, DefaultHeaders, Next, from_fn};
 use actix_web::{App, HttpServer, web};
-use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::guard::{self, Guard};
-use crate::http::{TlsError, server_config};
+use crate::http::{Tls, TlsError};
 use crate::operate::Service;
 use crate::settings::ApiSettings;
 
@@ -38,7 +37,7 @@ pub enum PortalError {
 /// A socket that listens.
 pub struct Portal {
     listener: TcpListener,
-    tls: Option<ServerConfig>,
+    tls: Option<Arc<Tls>>,
     guard: Arc<Guard>,
     service: Arc<Service>,
 }
@@ -51,9 +50,14 @@ impl Portal {
     pub fn bind(settings: &ApiSettings, service: Arc<Service>) -> Result<Self, PortalError> {
         let address = settings.listen;
         let listener = TcpListener::bind(address).map_err(|source| PortalError::Listen { address, source })?;
+        let tls = settings
+            .tls
+            .clone()
+            .map(|files| Tls::load("api.tls", files))
+            .transpose()?;
         Ok(Self {
             listener,
-            tls: settings.tls.as_ref().map(server_config).transpose()?,
+            tls: tls.map(Arc::new),
             guard: Arc::new(Guard::new(settings)),
             service,
         })
@@ -62,6 +66,11 @@ impl Portal {
     /// Where it listens.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Its TLS files, if it has any.
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
     }
 
     /// Serves what `configure` registers until `stop`, then finishes the requests in flight.
@@ -91,7 +100,7 @@ impl Portal {
         .disable_signals()
         .shutdown_signal(stop.cancelled_owned());
         let server = match self.tls {
-            Some(tls) => server.listen_rustls_0_23(self.listener, tls)?,
+            Some(tls) => server.listen_rustls_0_23(self.listener, tls.following().map_err(io::Error::other)?)?,
             None => server.listen(self.listener)?,
         };
         server.run().await
