@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, get, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::page_limit;
+use super::body::{page_limit, words};
 use super::guard::SignedIn;
 use super::problem::Problem;
 use super::responses::{BadRequest, Forbidden, Unauthorized, Unavailable};
@@ -51,17 +51,11 @@ impl ListParams {
     pub(super) fn query(self) -> Result<ListQuery, Problem> {
         let limit = page_limit(self.limit)?;
         let (sort, direction) = sort(self.sort.as_deref())?;
-        let words = |words: Option<String>| -> Vec<String> {
-            let words = words.unwrap_or_default();
-            let words = words.split(',').map(str::trim).filter(|word| !word.is_empty());
-            words.map(str::to_owned).collect()
-        };
         let after = self.after.as_deref().map(Cursor::parse).transpose();
         Ok(ListQuery {
-            states: words(self.state),
-            validity: words(self.validity)
-                .iter()
-                .map(|word| validity(word))
+            states: words(self.state.as_deref()).map(str::to_owned).collect(),
+            validity: words(self.validity.as_deref())
+                .map(validity)
                 .collect::<Result<_, _>>()?,
             after: after.map_err(|error| {
                 Problem::bad_request("after", error.to_string(), "send back the `next` of the page before")

@@ -16,6 +16,7 @@ mod responses;
 mod server;
 mod session;
 mod setup_page;
+mod status;
 mod switches;
 
 pub use openapi::document;

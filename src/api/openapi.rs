@@ -5,7 +5,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 
 use super::guard::COOKIE;
-use super::{events, gateways, history, lists, params, people, problem, session, switches};
+use super::{events, gateways, history, lists, params, people, problem, session, status, switches};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -18,6 +18,7 @@ use super::{events, gateways, history, lists, params, people, problem, session, 
         lists::gateways,
         lists::domains,
         lists::switches,
+        status::status,
         gateways::get_gateway,
         gateways::put_gateway,
         gateways::patch_gateway,

@@ -15,7 +15,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::events::Streams;
 use super::guard::{self, Guard};
 use super::problem::Problem;
-use super::{body, events, gateways, history, lists, openapi, params, people, session, setup_page, switches};
+use super::{body, events, gateways, history, lists, openapi, params, people, session, setup_page, status, switches};
 use crate::http::{TlsError, server_config};
 use crate::operate::Service;
 use crate::settings::ApiSettings;
@@ -114,6 +114,7 @@ fn protected() -> impl actix_web::dev::HttpServiceFactory {
         .service(lists::gateways)
         .service(lists::domains)
         .service(lists::switches)
+        .service(status::status)
         .service(gateways::get_gateway)
         .service(gateways::put_gateway)
         .service(gateways::patch_gateway)

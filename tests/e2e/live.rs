@@ -59,7 +59,11 @@ async fn a_list_has_what_redis_wants_and_what_the_switches_do() {
     let page = eventually(
         "both have come to rest",
         || list(&admin, "?state=up,down"),
-        |page| page["counts"]["state"]["up"] == 1 && page["counts"]["state"]["down"] == 1,
+        |page| {
+            let state = &page["counts"]["state"];
+            let is_done = page["items"][0]["switches"][0]["note"].is_null();
+            state["up"] == 1 && state["down"] == 1 && is_done
+        },
     )
     .await;
     assert_eq!(names(&page), ["a1", "a2"]);

@@ -23,4 +23,5 @@ mod rescan;
 mod sentinel;
 mod serving;
 mod status;
+mod status_json;
 mod webhooks;

@@ -10,7 +10,7 @@ mod undo;
 mod write;
 
 pub use effect::{Effect, Outcome};
-pub use model::{GatewayDetail, OnSwitch, ProblemField, Validity};
+pub use model::{GatewayDetail, ProblemField, Validity};
 pub use precondition::{ETag, Precondition};
 pub use write::{Body, WriteOptions, Written};
 
