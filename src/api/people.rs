@@ -11,7 +11,9 @@ use utoipa::ToSchema;
 use super::body::{self, Sent};
 use super::guard::SignedIn;
 use super::problem::Problem;
-use super::responses::{BadRequest, Conflict, Forbidden, NotFound, TooLarge, Unauthorized, Unavailable, Unprocessable};
+use super::responses::{
+    BadRequest, Conflict, Forbidden, NotFound, TooLarge, TooMany, Unauthorized, Unavailable, Unprocessable,
+};
 use crate::access::{Domains, NewToken, NewUser, Role, Token, User};
 use crate::operate::{Service, people};
 
@@ -141,7 +143,7 @@ pub(super) async fn remove_user(
     request_body = NewPassword,
     responses(
         (status = 204, description = "Changed"),
-        BadRequest, Unauthorized, Forbidden, NotFound, TooLarge, Unprocessable, Unavailable,
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, TooLarge, Unprocessable, TooMany, Unavailable,
     )
 )]
 #[put("/users/{name}/password")]

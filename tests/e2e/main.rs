@@ -7,6 +7,7 @@ mod support;
 mod access;
 mod api;
 mod api_document;
+mod api_promises;
 mod attacks;
 mod bounds;
 mod commands;
