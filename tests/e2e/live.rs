@@ -396,6 +396,34 @@ async fn an_edit_while_no_trunkd_ran_is_recorded_when_one_starts() {
 }
 
 #[tokio::test]
+async fn an_edit_that_undoes_another_between_two_looks_is_recorded() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    other.set_gateway("acme", "stays", &account("r").to_string()).await;
+    let app = TestApp::start(&redis, API).await;
+    let kept = || async { app.folder().join("last-good").exists() };
+    eventually("the state is kept", kept, |kept| *kept).await;
+    let folder = app.stop().await;
+    // This trunkd sees neither the gateway that another one makes, nor that it goes.
+    let elsewhere = TestApp::start(&redis, API).await;
+    let admin = Client::admin(&redis, &elsewhere).await;
+    let path = "/domains/acme/gateways/new";
+    admin.put(path, &account("r")).await.expect(201);
+    elsewhere.stop().await;
+    other.delete_gateway("acme", "new").await;
+    let app = TestApp::start_in(&redis, API, crate::support::app::quick(), folder).await;
+    let admin = admin.at(&app);
+    let edits = || async { admin.get(&format!("{path}/history")).await.expect(200).body["items"].clone() };
+    let seen = eventually("it is recorded", edits, |items| items[0]["edit"] == "delete").await;
+    assert_eq!(seen[0]["who"], "redis");
+    assert_eq!(seen[1]["edit"], "create");
+    // What was deleted can be brought back.
+    let revert = format!("/history/{}/revert", seen[0]["id"].as_str().unwrap());
+    admin.post(&revert, &Value::Null).await.expect(201);
+    assert_eq!(other.field("cti_gateway@acme", "new").await, Some(account("r")));
+}
+
+#[tokio::test]
 async fn a_plan_is_approved_by_what_was_shown() {
     let ip = json!({"param": {"register": false, "realm": "r"}});
     let gateways: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h"]
