@@ -214,7 +214,7 @@ fn location(gateway: &GatewayDetail) -> String {
     tag = "Gateways", params(GatewayPath), context_path = "/api/v1",
     responses(
         (status = 200, description = "The gateway; `ETag` is the version of its value", body = GatewayDetail),
-        BadRequest, Unauthorized, Forbidden, NotFound, Unavailable,
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Unavailable,
     )
 )]
 #[get("/domains/{domain}/gateways/{name}")]
@@ -267,7 +267,8 @@ pub(super) async fn put_gateway(
     request_body(content = serde_json::Value, description = "Such as `{\"param\": {\"realm\": \"sip.example.net\"}}`"),
     responses(
         (status = 200, description = "It was changed, or this was a dry run", body = WriteAnswer),
-        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, PreconditionFailed, TooLarge, Unprocessable, Unavailable,
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, PreconditionFailed, TooLarge, Unprocessable,
+        Unavailable,
     )
 )]
 #[patch("/domains/{domain}/gateways/{name}")]
@@ -290,7 +291,7 @@ pub(super) async fn patch_gateway(
     tag = "Gateways", params(GatewayPath, WriteQuery), context_path = "/api/v1",
     responses(
         (status = 200, description = "It was deleted, or this was a dry run", body = WriteAnswer),
-        BadRequest, Unauthorized, Forbidden, NotFound, PreconditionFailed, Unavailable,
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, PreconditionFailed, Unavailable,
     )
 )]
 #[delete("/domains/{domain}/gateways/{name}")]
@@ -314,7 +315,7 @@ pub(super) async fn delete_gateway(
     responses(
         (status = 200, description = "This was a dry run", body = WriteAnswer),
         (status = 201, description = "The copy", body = WriteAnswer),
-        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, TooLarge, Unavailable,
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, PreconditionFailed, TooLarge, Unavailable,
     )
 )]
 #[post("/domains/{domain}/gateways/{name}/copy")]
@@ -340,7 +341,8 @@ pub(super) async fn copy_gateway(
     responses(
         (status = 200, description = "This was a dry run", body = WriteAnswer),
         (status = 201, description = "The gateway under its new name", body = WriteAnswer),
-        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, PreconditionFailed, TooLarge, Unprocessable, Unavailable,
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, PreconditionFailed, TooLarge, Unprocessable,
+        Unavailable,
     )
 )]
 #[post("/domains/{domain}/gateways/{name}/rename")]
@@ -387,7 +389,7 @@ pub(super) async fn reveal_secret(
     tag = "Gateways", params(GatewayPath), context_path = "/api/v1",
     responses(
         (status = 200, description = "XML", body = String, content_type = "application/xml"),
-        BadRequest, Unauthorized, Forbidden, NotFound, Unavailable,
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Unavailable,
     )
 )]
 #[get("/domains/{domain}/gateways/{name}/xml")]

@@ -24,6 +24,12 @@ pub(crate) fn page_limit(limit: Option<usize>) -> Result<usize, Problem> {
     }
 }
 
+/// The words of a parameter, with commas between.
+pub(crate) fn words(text: Option<&str>) -> impl Iterator<Item = &str> {
+    let words = text.unwrap_or_default().split(',').map(str::trim);
+    words.filter(|word| !word.is_empty())
+}
+
 /// Which gateways, in which order.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
@@ -53,17 +59,11 @@ impl ListParams {
     pub(crate) fn query(self) -> Result<ListQuery, Problem> {
         let limit = page_limit(self.limit)?;
         let (sort, direction) = sort(self.sort.as_deref())?;
-        let words = |words: Option<String>| -> Vec<String> {
-            let words = words.unwrap_or_default();
-            let words = words.split(',').map(str::trim).filter(|word| !word.is_empty());
-            words.map(str::to_owned).collect()
-        };
         let after = self.after.as_deref().map(Cursor::parse).transpose();
         Ok(ListQuery {
-            states: words(self.state),
-            validity: words(self.validity)
-                .iter()
-                .map(|word| validity(word))
+            states: words(self.state.as_deref()).map(str::to_owned).collect(),
+            validity: words(self.validity.as_deref())
+                .map(validity)
                 .collect::<Result<_, _>>()?,
             after: after.map_err(|error| {
                 Problem::bad_request("after", error.to_string(), "send back the `next` of the page before")

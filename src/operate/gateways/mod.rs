@@ -13,7 +13,7 @@ mod write;
 
 pub use effect::{Effect, Outcome};
 pub use jobs::JobRequest;
-pub use model::{GatewayDetail, OnSwitch, ProblemField, Validity};
+pub use model::{GatewayDetail, ProblemField, Validity};
 pub use precondition::{ETag, Precondition};
 pub use write::{Body, WriteOptions, Written};
 

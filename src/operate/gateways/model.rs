@@ -25,7 +25,7 @@ pub struct GatewayDetail {
     /// The revision that a switch runs when the value has taken effect; `null` if it is not served.
     pub desired_revision: Option<String>,
     /// The gateway on each switch.
-    pub switches: Vec<OnSwitch>,
+    pub switches: Vec<Gateway>,
     #[serde(skip)]
     pub etag: Option<ETag>,
 }
@@ -56,16 +56,6 @@ pub struct ProblemField {
     pub pointer: String,
     pub reason: String,
     pub fix: String,
-}
-
-/// A gateway on one switch.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct OnSwitch {
-    pub switch: String,
-    /// Whether a trunkd is connected to the switch. If not, the rest is the last known state.
-    pub watched: bool,
-    #[serde(flatten)]
-    pub gateway: Gateway,
 }
 
 impl Validity {

@@ -142,7 +142,9 @@ impl Service {
             value.set("enabled", &false.into());
             self.draft(&copy, None, None, Some(&value), options)
         };
-        self.write(caller, &copy, options, draft, |_| EditKind::Copy).await
+        let guarded = Some(of);
+        self.write_if(caller, &copy, guarded, options, draft, |_| EditKind::Copy)
+            .await
     }
 
     /// Writes what `draft` makes of the current state. If another writer was faster, it is made again,
@@ -155,10 +157,24 @@ impl Service {
         draft: impl Fn(&Current) -> Result<Draft, OperateError>,
         kind: impl Fn(&Draft) -> EditKind,
     ) -> Result<Written, OperateError> {
+        self.write_if(caller, of, None, options, draft, kind).await
+    }
+
+    /// The same; the condition is about the version of `guarded`, if that is another gateway.
+    async fn write_if(
+        &self,
+        caller: &Caller,
+        of: &GatewayRef,
+        guarded: Option<&GatewayRef>,
+        options: &WriteOptions,
+        draft: impl Fn(&Current) -> Result<Draft, OperateError>,
+        kind: impl Fn(&Draft) -> EditKind,
+    ) -> Result<Written, OperateError> {
         caller.may_edit(of.domain.text())?;
         for _ in 0..ATTEMPTS {
             let current = self.writable().await?;
-            self.check_precondition(&current, of, options).await?;
+            self.check_precondition(&current, guarded.unwrap_or(of), options)
+                .await?;
             let draft = draft(&current)?;
             if options.dry_run || draft.before == draft.after {
                 return self.would_be(&current, of, draft, options).await;

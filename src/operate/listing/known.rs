@@ -24,6 +24,13 @@ pub(in crate::operate) struct Known {
     pub(super) unsaid: Option<Changed>,
 }
 
+impl Known {
+    /// Redis can't be read: this is the last known state.
+    pub(super) fn is_stale(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.stale.is_some())
+    }
+}
+
 impl Listing {
     pub(in crate::operate) fn read(&self) -> RwLockReadGuard<'_, Known> {
         // A panic while it is changed leaves it whole: each part is replaced.

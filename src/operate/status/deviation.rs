@@ -2,14 +2,11 @@
 
 use std::fmt;
 
-use serde::Serialize;
-
 use crate::control::Conflict;
 use crate::gateway::ProfileName;
 
-/// `Display` is what a person reads.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
-#[serde(tag = "reason", rename_all = "snake_case")]
+/// `Display` is what a person reads, [`Note`](super::Note) what programs get.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Deviation {
     /// The switch can't be reached, and this is its last known state.
     SwitchUnreachable,
@@ -30,7 +27,6 @@ pub enum Deviation {
         conflict: Conflict,
     },
     ProfileNotRunning {
-        #[schema(value_type = String)]
         profile: ProfileName,
     },
     /// It is desired, but not on the switch.
@@ -50,8 +46,7 @@ pub enum Deviation {
 }
 
 /// What keeps a change from being made.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
-#[serde(tag = "blocked_by", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Blocker {
     /// No trunkd is connected to the switch.
     NoTrunkd,
