@@ -79,6 +79,14 @@ pub enum OperateError {
     NoSuchDomain(String),
     #[error("the domain \"{}\" has no gateway \"{}\"", shown(domain), shown(gateway))]
     NoSuchGateway { domain: String, gateway: String },
+    #[error("no domain has a gateway \"{}\"", shown(.0))]
+    InNoDomain(String),
+    #[error(
+        "several domains have a gateway \"{}\": {}; name one of them",
+        shown(gateway),
+        Known(domains)
+    )]
+    InSeveralDomains { gateway: String, domains: BTreeSet<String> },
     #[error("the domain has a gateway \"{}\" already: choose another name", shown(.0))]
     NameTaken(String),
     #[error("the gateway \"{}\" is not served: see its findings", shown(.0))]

@@ -11,6 +11,7 @@ mod api_document;
 mod attacks;
 mod bounds;
 mod commands;
+mod gateway_command;
 mod gateway_metrics;
 mod ingest;
 mod keys;

@@ -1,7 +1,9 @@
 //! One gateway: read, write, copy, rename, delete. And one change to many.
 
+mod assign;
 pub mod bulk;
 mod effect;
+mod locate;
 mod model;
 mod precondition;
 mod read;
@@ -10,6 +12,7 @@ mod reveal;
 mod undo;
 mod write;
 
+pub use assign::Assignments;
 pub use effect::{Effect, Outcome};
 pub use model::{GatewayDetail, OnSwitch, ProblemField, Validity};
 pub use precondition::{ETag, Precondition};
