@@ -129,7 +129,10 @@ pub enum OperateError {
     TooManyBytes { most: usize },
     /// A change of many gateways ended half-way. What is done stays done, and the same call goes on with
     /// the rest.
-    #[error("{} of {} gateways are written, then this failed: {}", done.counts.changed, done.counts.matched, bare(cause))]
+    #[error(
+        "{} of {} gateways are written, then this failed: {}",
+        done.counts.changed, done.counts.matched, bare(cause)
+    )]
     BulkStopped { cause: Box<Self>, done: Box<BulkAnswer> },
     #[error("others write the gateway \"{}\" all the time: try again", shown(.0))]
     Contended(String),
