@@ -16,7 +16,7 @@ pub enum GatewayKeys {
 pub(crate) const REVISION_KEY: &str = "trunkd:key";
 /// LIST: earlier revision keys, newest first.
 pub(crate) const FORMER_REVISION_KEYS: &str = "trunkd:key:former";
-/// HASH: operators' pauses.
+/// HASH: operators' pauses, orders and jobs.
 pub(crate) const CONTROL: &str = "trunkd:control";
 /// HASH: `<switchname> <trunkd>` → that trunkd's report on the switch.
 pub(crate) const RECONCILE: &str = "trunkd:reconcile";
@@ -111,6 +111,11 @@ pub(crate) fn webhook(name: &str) -> String {
 /// STRING: the operator's order for the switch.
 pub(crate) fn order(switch: &str) -> String {
     format!("trunkd:order:{switch}")
+}
+
+/// HASH: gateway → what became of it in an operator's job. Expires.
+pub(crate) fn job(id: &str) -> String {
+    format!("trunkd:job:{id}")
 }
 
 /// ZSET: gateway → when it was removed from the switch without an operator's approval.
@@ -235,6 +240,7 @@ mod tests {
             lease(&webhook("alerts")),
             status("fs1"),
             outages("fs1"),
+            job("5e88"),
             meta("fs1"),
             marks("fs1"),
             calls("fs1"),

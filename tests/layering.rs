@@ -15,7 +15,8 @@ const FLOORS: &[&[&str]] = &[
     &["main", "lib"],
     &["cli"],
     &["app"],
-    &["api", "webhooks"],
+    &["api", "web", "webhooks"],
+    &["portal"],
     &["operate"],
     &["http"],
     &["xml_curl"],
@@ -177,6 +178,14 @@ fn what_a_room_never_holds_is_not_in_it() {
         ("ingest", &["redis::", "startgw", "killgw", "rescan"]),
         (
             "api",
+            &["redis::", "crate::redis", "anyhow", "clap", "println!", "eprint"],
+        ),
+        (
+            "web/",
+            &["redis::", "crate::redis", "anyhow", "clap", "println!", "eprint"],
+        ),
+        (
+            "portal",
             &["redis::", "crate::redis", "anyhow", "clap", "println!", "eprint"],
         ),
         ("operate", &["anyhow", "clap", "println!", "eprint", "actix_web"]),

@@ -8,29 +8,12 @@ use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
-use super::problem::Problem;
 use crate::gateway::Document;
+use crate::portal::Problem;
 use crate::shown::shown;
 
 /// The largest body of a request, in bytes.
 pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
-
-/// Items of a page, if the request doesn't say, and at most.
-const DEFAULT_PAGE: usize = 100;
-pub(super) const MAX_PAGE: usize = 1000;
-
-/// How many items a page has.
-pub(super) fn page_limit(limit: Option<usize>) -> Result<usize, Problem> {
-    let limit = limit.unwrap_or(DEFAULT_PAGE);
-    match (1..=MAX_PAGE).contains(&limit) {
-        true => Ok(limit),
-        false => Err(Problem::bad_request(
-            "limit",
-            format!("limit is not from 1 to {MAX_PAGE}"),
-            "ask for fewer, and for the next page with `after`",
-        )),
-    }
-}
 
 /// Reads a JSON body into a type that refuses keys that it doesn't know.
 pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

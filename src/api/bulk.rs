@@ -9,13 +9,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, BodyLimit, Sent};
 use super::gateways;
-use super::guard::SignedIn;
-use super::lists::ListParams;
-use super::problem::Problem;
 use super::responses::{BadRequest, Forbidden, TooLarge, Unauthorized, Unavailable};
 use crate::gateway::{DomainName, GatewayName};
 use crate::operate::gateways::bulk::{BulkAnswer, BulkOptions, Change, Chosen, MAX_GATEWAYS};
 use crate::operate::{OperateError, Service};
+use crate::portal::ListParams;
+use crate::portal::Problem;
+use crate::portal::SignedIn;
 
 /// The largest body, in bytes: [`MAX_GATEWAYS`] by name take some 6 MB.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;

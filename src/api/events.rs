@@ -12,12 +12,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
-use super::guard::{Credential, SignedIn};
-use super::problem::Problem;
 use super::responses::{BadRequest, Forbidden, Unauthorized, Unavailable};
 use crate::access::Caller;
 use crate::operate::Service;
 use crate::operate::live::{LiveEvent, LiveKind, LivePosition, Subscription};
+use crate::portal::Problem;
+use crate::portal::{Credential, SignedIn};
 
 /// Streams at a time.
 pub(super) const MAX_STREAMS: usize = 256;

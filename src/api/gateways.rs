@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, Sent};
-use super::guard::SignedIn;
-use super::problem::Problem;
 use super::responses::{
     BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, TooLarge, Unauthorized, Unavailable, Unprocessable,
 };
 use crate::gateway::{DomainName, GatewayName, MAX_DOMAIN_BYTES, ValueChange};
 use crate::operate::Service;
 use crate::operate::gateways::{Body, ETag, Effect, GatewayDetail, GatewayRef, Precondition, WriteOptions, Written};
+use crate::portal::Problem;
+use crate::portal::SignedIn;
 
 /// The longest that a call waits for the effect of a write.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -121,7 +121,7 @@ pub(super) fn gateway_name(pointer: &str, name: &str) -> Result<GatewayName, Pro
     GatewayName::parse(name).map_err(|error| Problem::bad_request(pointer, error.to_string(), error.fix()))
 }
 
-fn wait(text: &str) -> Result<Duration, Problem> {
+pub(super) fn wait(text: &str) -> Result<Duration, Problem> {
     let wait = humantime::parse_duration(text).ok().filter(|wait| *wait <= MAX_WAIT);
     wait.ok_or_else(|| {
         Problem::bad_request(

@@ -5,13 +5,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::{MAX_PAGE, page_limit};
 use super::gateways::{GatewayPath, WriteAnswer, WriteQuery, answer};
-use super::guard::SignedIn;
-use super::problem::Problem;
 use super::responses::{BadRequest, Conflict, Forbidden, NotFound, Unauthorized, Unavailable, Unprocessable};
 use crate::history::{Entry, HistoryQuery, Kind, is_entry_id};
 use crate::operate::Service;
+use crate::portal::Problem;
+use crate::portal::SignedIn;
+use crate::portal::{MAX_PAGE, page_limit};
 
 /// Which entries.
 #[derive(Debug, Default, Deserialize, IntoParams)]

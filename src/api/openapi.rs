@@ -4,8 +4,8 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::guard::COOKIE;
-use super::{bulk, events, gateways, history, lists, params, people, problem, session, switches};
+use super::{bulk, events, gateways, history, jobs, lists, params, people, session, switches};
+use crate::portal::{COOKIE, Problem};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -27,6 +27,9 @@ use super::{bulk, events, gateways, history, lists, params, people, problem, ses
         gateways::rename_gateway,
         gateways::reveal_secret,
         gateways::gateway_xml,
+        jobs::restart_gateway,
+        jobs::register_gateway,
+        jobs::unregister_gateway,
         events::events,
         history::gateway_history,
         params::params,
@@ -48,7 +51,7 @@ use super::{bulk, events, gateways, history, lists, params, people, problem, ses
         people::create_token,
         people::revoke_token,
     ),
-    components(schemas(problem::Problem)),
+    components(schemas(Problem)),
     modifiers(&Security),
     security(("token" = []), ("session" = []))
 )]

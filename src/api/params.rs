@@ -5,11 +5,11 @@ use actix_web::{HttpRequest, HttpResponse, get, web};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::guard::SignedIn;
-use super::problem::Problem;
 use super::responses::{BadRequest, Unauthorized, Unavailable};
 use crate::gateway::params::{Description, describe};
 use crate::language::Language;
+use crate::portal::Problem;
+use crate::portal::SignedIn;
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]

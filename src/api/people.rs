@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{self, Sent};
-use super::guard::SignedIn;
-use super::problem::Problem;
 use super::responses::{BadRequest, Conflict, Forbidden, NotFound, TooLarge, Unauthorized, Unavailable, Unprocessable};
 use crate::access::{Domains, NewToken, NewUser, Role, Token, User};
 use crate::operate::{Service, people};
+use crate::portal::Problem;
+use crate::portal::SignedIn;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,18 +1,16 @@
 //! Signing in and out, and the first admin.
 
-use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{self, Sent};
-use super::guard::{COOKIE, SignedIn, guard};
-use super::problem::Problem;
 use super::responses::{BadRequest, Forbidden, TooLarge, TooMany, Unauthorized, Unavailable, Unprocessable};
 use crate::access::{self, Caller};
 use crate::operate::{OperateError, Service, people};
+use crate::portal::{COOKIE, Problem, SignedIn, no_session_cookie, peer, session_cookie};
 
 /// Name and password.
 #[derive(Deserialize, ToSchema)]
@@ -124,9 +122,7 @@ pub(super) async fn sign_out(
     if let Some(cookie) = request.cookie(COOKIE) {
         let ended = service.access().sign_out(cookie.value()).await;
         ended.map_err(OperateError::Store)?;
-        let mut removal = Cookie::build(COOKIE, "").path("/").finish();
-        removal.make_removal();
-        response.cookie(removal);
+        response.cookie(no_session_cookie());
     }
     Ok(response.finish())
 }
@@ -136,20 +132,4 @@ fn welcome(request: &HttpRequest, signed_in: &access::SignedIn) -> HttpResponse 
         .cookie(session_cookie(request, signed_in))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(Me::of(&signed_in.caller))
-}
-
-/// Scripts can't read it, other sites can't send it.
-pub(super) fn session_cookie(request: &HttpRequest, signed_in: &access::SignedIn) -> Cookie<'static> {
-    let is_secure = guard(request).is_some_and(|guard| guard.is_secure(request));
-    Cookie::build(COOKIE, signed_in.cookie.expose_secret().to_owned())
-        .path("/")
-        .http_only(true)
-        .same_site(SameSite::Strict)
-        .secure(is_secure)
-        .finish()
-}
-
-pub(super) fn peer(request: &HttpRequest) -> Result<std::net::IpAddr, Problem> {
-    let peer = guard(request).and_then(|guard| guard.peer(request));
-    peer.ok_or_else(|| Problem::unauthorized("the address of the client is unknown"))
 }

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, Sent};
-use super::guard::SignedIn;
-use super::problem::Problem;
 use super::responses::{BadRequest, Conflict, Forbidden, NotFound, TooLarge, Unauthorized, Unavailable};
 use crate::operate::Service;
 use crate::operate::approve::Applied;
 use crate::operate::plan::ShownPlan;
+use crate::portal::Problem;
+use crate::portal::SignedIn;
 
 /// Of which switch.
 #[derive(Debug, Default, Deserialize, IntoParams)]

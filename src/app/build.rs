@@ -14,7 +14,6 @@ use super::error::AppError;
 use super::open_files;
 use super::source::LiveSource;
 use super::templates::TemplateFiles;
-use crate::api::Api;
 use crate::data_dir::DataDir;
 use crate::desired::{Catalog, Current, LastGood, remove_leftovers};
 use crate::embedded::Embedded;
@@ -23,6 +22,7 @@ use crate::health::{Health, Part, State};
 use crate::ingest;
 use crate::metrics;
 use crate::operate::Service;
+use crate::portal::Portal;
 use crate::reconcile::{self, Served};
 use crate::redis::{Options, Store};
 use crate::settings::{ApiSettings, ReconcileMode, Settings};
@@ -43,7 +43,7 @@ pub struct Application {
     /// Takes the runtime of the first HTTP worker.
     pub(super) http_runtime: oneshot::Sender<Handle>,
     /// `None` if it is switched off or can't listen.
-    pub(super) api: Option<Api>,
+    pub(super) portal: Option<Portal>,
     pub(super) embedded: Option<Embedded>,
     pub(super) parts: Parts,
 }
@@ -98,12 +98,12 @@ impl Application {
         let switches = settings.switches.iter().map(|switch| switch.name.clone());
         let served = Arc::new(Served::new(guard, restored, switches));
         let service = Arc::new(Service::new(&settings, &store, catalog.clone()));
-        let api = bind_api(&settings.api, &service, &health);
+        let portal = bind_portal(&settings.api, &service, &health);
         let source = LiveSource::new(&settings, catalog, templates, health.clone(), &store, served);
         Ok(Self {
             listener,
             http_runtime,
-            api,
+            portal,
             embedded,
             parts: Parts {
                 settings,
@@ -126,7 +126,7 @@ impl Application {
 
     /// Where the API listens, if it does.
     pub fn api_address(&self) -> Option<SocketAddr> {
-        self.api.as_ref()?.address().ok()
+        self.portal.as_ref()?.address().ok()
     }
 
     /// What people and programs ask.
@@ -153,12 +153,12 @@ fn listen(address: SocketAddr, max_connections: usize) -> Result<TcpListener, Ap
 }
 
 /// FreeSWITCH's side must not fail because of the operators'.
-fn bind_api(settings: &ApiSettings, service: &Arc<Service>, health: &Health) -> Option<Api> {
+fn bind_portal(settings: &ApiSettings, service: &Arc<Service>, health: &Health) -> Option<Portal> {
     if !settings.enabled {
         return None;
     }
-    match Api::bind(settings, service.clone()) {
-        Ok(api) => Some(api),
+    match Portal::bind(settings, service.clone()) {
+        Ok(portal) => Some(portal),
         Err(error) => {
             tracing::error!("{error}; FreeSWITCH is served all the same");
             health.set(Part::Api, State::Degraded, Some(error.to_string()));

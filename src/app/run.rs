@@ -26,8 +26,10 @@ use crate::keys::StatusKeys;
 use crate::metrics::{self, GatewaySample};
 use crate::observed::Observed;
 use crate::operate::Service;
+use crate::portal::Portal;
 use crate::reconcile::{self, Executor};
 use crate::settings::{ReconcileMode, SwitchSettings, WebhookSettings};
+use crate::web;
 use crate::webhooks::Webhook;
 use crate::xml_curl::DocumentCache;
 
@@ -45,7 +47,7 @@ impl Application {
         let Self {
             listener,
             http_runtime,
-            api,
+            portal,
             embedded,
             parts,
         } = self;
@@ -56,10 +58,10 @@ impl Application {
             redis.spawn("embedded Redis", |stop| embedded.supervise(stop));
         }
         parts.spawn_others(&mut tasks);
-        if let Some(api) = api {
+        if let Some(portal) = portal {
             let service = parts.service.clone();
             tasks.spawn("live events", |stop| async move { service.follow(stop).await });
-            spawn_api(&mut tasks, api);
+            spawn_portal(&mut tasks, portal);
         }
         systemd::ready();
 
@@ -223,10 +225,16 @@ impl Parts {
     }
 }
 
-fn spawn_api(tasks: &mut Tasks, api: Api) {
-    tasks.spawn("API", |stop| async move {
-        if let Err(error) = api.run(stop).await {
-            tracing::error!("the API ended: {error}");
+/// The API and the pages.
+fn spawn_portal(tasks: &mut Tasks, portal: Portal) {
+    let api = Api::new();
+    let configure = move |config: &mut actix_web::web::ServiceConfig| {
+        api.configure(config);
+        web::configure(config);
+    };
+    tasks.spawn("API and pages", |stop| async move {
+        if let Err(error) = portal.run(configure, stop).await {
+            tracing::error!("the listener of the API ended: {error}");
         }
     });
 }

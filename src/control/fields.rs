@@ -47,7 +47,7 @@ impl Store {
             (_, true) => {
                 let reason = format!(
                     "{} has {len} fields and only {MAX_FIELDS} are read, including those of known switches: \
-                     delete all but `paused`, `paused:SWITCH` and `apply:SWITCH`",
+                     delete all but `paused`, `paused:SWITCH`, `apply:SWITCH` and `job:SWITCH:ID`",
                     keys::CONTROL
                 );
                 if !was_too_large {

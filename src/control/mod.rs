@@ -1,4 +1,4 @@
-//! What several trunkd and their operators share through Redis about changing switches: orders and
+//! What several trunkd and their operators share through Redis about changing switches: orders, jobs,
 //! pauses, reports, removals, leases, and the forms behind revisions.
 //!
 //! Decides nothing: `reconcile` does.
@@ -7,6 +7,7 @@ mod conflict;
 mod fields;
 mod forms;
 mod holds;
+mod jobs;
 mod lease;
 mod orders;
 mod removals;
@@ -14,6 +15,7 @@ mod reports;
 
 pub use conflict::Conflict;
 pub use forms::Form;
+pub use jobs::{Job, JobAction, JobOutcome};
 pub use lease::{Lease, Term};
 pub use orders::{Control, OTHER_SWITCHES, Order, OrderContent, OrderedAction, Version};
 pub use removals::Removal;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::jobs::Job;
 use crate::keys;
 use crate::redis::{Store, StoreError};
 
@@ -19,6 +20,8 @@ pub struct Control {
     pub paused_switches: BTreeMap<String, String>,
     /// switch → the order of `trunkd apply`.
     pub orders: BTreeMap<String, Order>,
+    /// switch → its jobs, oldest first.
+    pub jobs: BTreeMap<String, Vec<Job>>,
 }
 
 /// The head of an order of `trunkd apply`. [`OrderContent`] has the gateways, and is read once.
@@ -118,7 +121,12 @@ impl Store {
                 control.paused_switches.insert(switch.to_owned(), value);
             } else if let (Some(switch), Ok(order)) = (field.strip_prefix(ORDER), serde_json::from_str(&value)) {
                 control.orders.insert(switch.to_owned(), order);
+            } else if let Some((switch, job)) = Job::parse(&field, &value) {
+                control.jobs.entry(switch.to_owned()).or_default().push(job);
             }
+        }
+        for jobs in control.jobs.values_mut() {
+            jobs.sort_by_key(|job| job.at);
         }
         Ok(control)
     }

@@ -35,6 +35,9 @@ pub struct Report {
     pub held: Option<String>,
     /// Gateways that are served although Redis doesn't want them.
     pub held_back: BTreeSet<String>,
+    /// gateway → the domain that it was removed from, if known. Of those that are to be killed or are held
+    /// back.
+    pub removed_from: BTreeMap<String, String>,
     /// Identifies the state of Redis behind this report: two trunkd with the same value have read the same
     /// gateways.
     pub state: Option<String>,

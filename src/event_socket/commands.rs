@@ -42,6 +42,10 @@ pub enum QueryError {
     Reply { command: &'static str, reply: String },
     #[error("mod_sofia is not loaded on the switch: `load mod_sofia` loads it, unless FreeSWITCH is shutting down")]
     NoSofia,
+    #[error(
+        "FreeSWITCH takes the name \"{0}\" to mean every gateway of the profile: rename the gateway, or restart it"
+    )]
+    MeansAll(GatewayName),
 }
 
 impl Commands {
@@ -136,6 +140,17 @@ pub enum Killed {
     NoSuchGateway,
 }
 
+/// What `register` or `unregister` found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistrationReply {
+    /// FreeSWITCH does it at its next tick.
+    Accepted,
+    /// It has no gateway of that name.
+    NoSuchGateway,
+    /// The gateway doesn't register.
+    NeverRegisters,
+}
+
 impl Changes {
     pub(super) fn new(client: Client) -> Self {
         Self { client }
@@ -168,6 +183,46 @@ impl Changes {
     /// Makes FreeSWITCH fetch all gateways of a profile and add those that it lacks.
     pub async fn start_all(&self, profile: &ProfileName, permit: Permit) -> Result<(), QueryError> {
         self.startgw(profile, "_all_", permit).await
+    }
+
+    /// Makes a gateway register at the next tick, whatever it waits for (FACTS 38).
+    pub async fn register(
+        &self,
+        profile: &ProfileName,
+        gateway: &GatewayName,
+        permit: Permit,
+    ) -> Result<RegistrationReply, QueryError> {
+        self.registration("register", profile, gateway, permit).await
+    }
+
+    /// Makes a gateway un-REGISTER and stay DOWN until it is registered or started again (FACTS 38).
+    pub async fn unregister(
+        &self,
+        profile: &ProfileName,
+        gateway: &GatewayName,
+        permit: Permit,
+    ) -> Result<RegistrationReply, QueryError> {
+        self.registration("unregister", profile, gateway, permit).await
+    }
+
+    async fn registration(
+        &self,
+        verb: &'static str,
+        profile: &ProfileName,
+        gateway: &GatewayName,
+        permit: Permit,
+    ) -> Result<RegistrationReply, QueryError> {
+        if gateway.means_all() {
+            return Err(QueryError::MeansAll(gateway.clone()));
+        }
+        let command = format!("sofia profile {profile} {verb} {gateway}");
+        let reply = self.change(&command, verb, permit).await?;
+        match reply.as_str() {
+            "+OK" => Ok(RegistrationReply::Accepted),
+            "Invalid gateway!" => Ok(RegistrationReply::NoSuchGateway),
+            text if text.starts_with("-ERR NOREG gateway") => Ok(RegistrationReply::NeverRegisters),
+            _ => Err(QueryError::Reply { command: verb, reply }),
+        }
     }
 
     async fn startgw(&self, profile: &ProfileName, what: &str, permit: Permit) -> Result<(), QueryError> {

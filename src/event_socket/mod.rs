@@ -22,7 +22,7 @@ mod timing;
 mod xmlstatus;
 
 pub use client::{Client, Events, Permit};
-pub use commands::{Changes, Commands, Killed, QueryError, SNAPSHOT_CHUNK};
+pub use commands::{Changes, Commands, Killed, QueryError, RegistrationReply, SNAPSHOT_CHUNK};
 pub use connection::connect;
 pub use error::{CommandError, ConnectError, Lost};
 pub use event::{Event, EventError, GatewayEvent, MAX_SEQUENCE, Subclass, headers};

@@ -120,6 +120,13 @@ name_type! {
     GatewayName
 }
 
+impl GatewayName {
+    /// `register` and `unregister` take this name to mean every gateway of the profile (FACTS 38).
+    pub fn means_all(&self) -> bool {
+        self.as_str().eq_ignore_ascii_case("all")
+    }
+}
+
 name_type! {
     /// A SIP profile's name, under the same rule.
     ProfileName

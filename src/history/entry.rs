@@ -193,6 +193,8 @@ pub enum ActionKind {
     Start,
     Restart,
     Kill,
+    Register,
+    Unregister,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -37,21 +37,26 @@ pub struct Applied {
 }
 
 impl Service {
-    /// What would change on each switch, or on one.
+    /// What would change on each switch, or on one, in the caller's domains.
     ///
     /// # Errors
-    /// The caller doesn't see all domains; [`plan::to_approve`].
+    /// [`OperateError::AllDomains`], if `adopt` is for a caller of some domains; [`plan::to_approve`].
     pub async fn plan(&self, caller: &Caller, switch: Option<&str>, adopt: bool) -> Result<ShownPlan, OperateError> {
-        self.check_sees_all(caller)?;
-        let plans = plan::to_approve(&self.settings, &self.store, switch, adopt).await?;
+        if adopt && !caller.sees_all() {
+            return Err(OperateError::AllDomains);
+        }
+        let mut plans = plan::to_approve(&self.settings, &self.store, switch, adopt).await?;
+        if !caller.sees_all() {
+            plans.limit_to(|domain| caller.sees(domain));
+        }
         Ok(ShownPlan { id: id(&plans), plans })
     }
 
-    /// Carries out the plan of this id.
+    /// Carries out the plan of this id, as the caller sees it: what is in other domains stays as it is.
     ///
     /// # Errors
-    /// The caller is no admin, nor an operator of every domain that the plan is about;
-    /// [`OperateError::PlanChanged`]; [`order::check_served`].
+    /// The caller is no operator; [`OperateError::PlanChanged`]; [`Service::plan`];
+    /// [`order::check_served`].
     pub async fn apply(
         &self,
         caller: &Caller,
@@ -101,14 +106,6 @@ impl Service {
                 ..Entry::now(&caller.identity, Event::Apply { plan: id.to_owned() })
             };
             self.history.record_done(&entry).await;
-        }
-    }
-
-    /// A plan is about all domains.
-    fn check_sees_all(&self, caller: &Caller) -> Result<(), OperateError> {
-        match caller.sees_in(None) {
-            true => Ok(()),
-            false => Err(OperateError::AllDomains),
         }
     }
 }

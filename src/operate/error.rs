@@ -61,6 +61,12 @@ pub enum OperateError {
          switch with --node"
     )]
     NotConnected(String),
+    #[error("too many jobs are waiting for the switch {0}: try again when it has caught up")]
+    TooManyJobs(String),
+    #[error(
+        "FreeSWITCH takes the name \"{0}\" to mean every gateway of the profile: rename the gateway, or restart it"
+    )]
+    MeansAll(String),
     #[error(
         "there is no last good state in data_dir {0}: run this where `trunkd serve` runs, with its settings and \
          as its user or root"
@@ -121,7 +127,7 @@ pub enum OperateError {
     Interrupted,
     #[error("the plan is another one by now: look at it again")]
     PlanChanged(Box<ShownPlan>),
-    #[error("a plan is about all domains, and yours are only some")]
+    #[error("to take over gateways that trunkd did not start needs all domains, and yours are only some")]
     AllDomains,
     #[error("these are {chosen} gateways, and at most {most} are changed at once: choose fewer")]
     TooManyGateways { chosen: usize, most: usize },

@@ -133,7 +133,7 @@ impl Served {
     }
 
     /// The gateways that a switch in the settings is served and that `newest` lacks.
-    pub fn held_back(&self, switch: &str, newest: &Arc<Desired>) -> BTreeSet<GatewayName> {
+    pub fn held_back(&self, switch: &str, newest: &Arc<Desired>) -> BTreeMap<GatewayName, Arc<str>> {
         let mut states = self.lock();
         let States { configured, steps, .. } = &mut *states;
         let standing = configured.get(switch);

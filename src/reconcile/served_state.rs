@@ -96,14 +96,21 @@ impl ServedState {
         self.held.as_ref().and(self.accepted.clone())
     }
 
-    /// The gateways that are served and that `newest` lacks.
-    pub(super) fn held_back(&self, switch: &str, newest: &Arc<Desired>, steps: &mut Steps) -> BTreeSet<GatewayName> {
+    /// The gateways that are served and that `newest` lacks, and their domains.
+    pub(super) fn held_back(
+        &self,
+        switch: &str,
+        newest: &Arc<Desired>,
+        steps: &mut Steps,
+    ) -> BTreeMap<GatewayName, Arc<str>> {
         match &self.accepted {
             Some(accepted) if !Arc::ptr_eq(accepted, newest) => {
                 let step = steps.between(accepted, newest);
-                step.lost(switch).map(|lost| lost.name.clone()).collect()
+                let lost = step.lost(switch);
+                lost.map(|lost| (lost.name.clone(), lost.before.gateway.domain.clone()))
+                    .collect()
             }
-            _ => BTreeSet::new(),
+            _ => BTreeMap::new(),
         }
     }
 

@@ -171,7 +171,8 @@ async fn prepare(redis: &RedisServer, other: &Other) {
         other.set_gateway("acme", name, &value.to_string()).await;
     }
     let mut connection = redis.connection().await;
-    let switch = json!({"connected": false, "since": "", "core_uuid": "", "last_seen": ""}).to_string();
+    let now = jiff::Timestamp::now().to_string();
+    let switch = json!({"connected": true, "since": now, "core_uuid": "", "last_seen": now}).to_string();
     let _: () = connection.hset("trunkd:switches", "fs1", switch).await.unwrap();
 }
 
@@ -179,7 +180,7 @@ async fn prepare(redis: &RedisServer, other: &Other) {
 async fn every_answer_is_one_that_the_document_allows() {
     let redis = RedisServer::start().await;
     let other = Other::new(&redis).await;
-    let app = TestApp::start(&redis, API).await;
+    let app = TestApp::start(&redis, &format!("{API}[reconcile]\nmode = \"apply\"\n")).await;
     let callers = [
         Client::new(&redis, &app, Role::Admin, "*").await,
         Client::new(&redis, &app, Role::Operator, "acme").await,

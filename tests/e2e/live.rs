@@ -9,6 +9,7 @@ use crate::support::app::{Other, TestApp, eventually, switch_toml};
 use crate::support::fake_switch::{Binding, FORBIDDEN, FakeSwitch};
 use crate::support::redis::RedisServer;
 
+const IP_TRUNK: &str = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
 const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
 
 fn account(realm: &str) -> Value {
@@ -424,8 +425,10 @@ async fn a_plan_is_approved_by_what_was_shown() {
             .reason(),
         "role_too_low"
     );
-    let scoped = Client::new(&redis, &app, Role::Operator, "acme").await;
-    assert_eq!(scoped.get("/plan").await.expect(403).reason(), "domain_not_yours");
+    let scoped = Client::new(&redis, &app, Role::Operator, "globex").await;
+    assert_eq!(scoped.get("/plan").await.expect(200).body["pending"], false);
+    let adopt = scoped.get("/plan?adopt=true").await.expect(403);
+    assert_eq!(adopt.reason(), "domain_not_yours");
     let applied = admin.post("/plan/apply", &json!({"id": held["id"]})).await.expect(200);
     assert_eq!(
         (&applied.body["items"][0]["done"], &applied.body["items"][0]["switch"]),
@@ -440,4 +443,63 @@ async fn a_plan_is_approved_by_what_was_shown() {
     assert_eq!(switches["items"][0]["paused"], true);
     admin.post("/switches/fs1/resume", &Value::Null).await.expect(200);
     admin.post("/switches/nowhere/pause", &Value::Null).await.expect(404);
+}
+
+/// The gateways that a plan kills, by what it shows.
+fn kills(plan: &Value) -> Vec<&str> {
+    let actions = plan["switches"][0]["plan"]["actions"].as_array().unwrap().iter();
+    let kills = actions.filter(|action| action["action"] == "kill");
+    kills.map(|action| action["gateway"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_operator_releases_what_is_held_of_his_domains_alone() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let app = TestApp::with_switch(&redis, &switch, &format!("{API}{APPLY}")).await;
+    let admin = Client::admin(&redis, &app).await;
+    let other = Other::new(&redis).await;
+    let mut connection = other.connection.clone();
+    let names = |domain: &str| (0..7).map(|number| format!("{domain}{number}")).collect::<Vec<_>>();
+    for domain in ["acme", "globex"] {
+        let gateways: Vec<_> = names(domain).into_iter().map(|name| (name, IP_TRUNK)).collect();
+        let key = format!("cti_gateway@{domain}");
+        let _: () = connection.hset_multiple(key, &gateways).await.unwrap();
+    }
+    switch.wait_until("all run", |view| view.gateways().len() == 14).await;
+    // More than five at a time are held.
+    for domain in ["acme", "globex"] {
+        let gone = &names(domain)[..6];
+        let _: () = connection.hdel(format!("cti_gateway@{domain}"), gone).await.unwrap();
+    }
+    let operator = Client::new(&redis, &app, Role::Operator, "acme").await;
+    eventually(
+        "all of it is held",
+        async || admin.get("/plan").await.expect(200).body,
+        |plan| kills(plan).len() == 12 && !plan["switches"][0]["holds"].as_array().unwrap().is_empty(),
+    )
+    .await;
+    let his = eventually(
+        "his part is shown",
+        async || operator.get("/plan").await.expect(200).body,
+        |plan| kills(plan).len() == 6,
+    )
+    .await;
+    assert_eq!(kills(&his), names("acme")[..6]);
+    assert!(!his.to_string().contains("globex"), "{his:#}");
+
+    operator
+        .post("/plan/apply", &json!({"id": his["id"]}))
+        .await
+        .expect(200);
+    let left: Vec<_> = names("acme")[6..].iter().cloned().chain(names("globex")).collect();
+    switch
+        .wait_until("his are gone", |view| {
+            let mut running: Vec<_> = view.gateways().iter().map(|gateway| gateway.name.clone()).collect();
+            running.sort();
+            running == left
+        })
+        .await;
+    let rest = admin.get("/plan").await.expect(200).body;
+    assert_eq!(kills(&rest), names("globex")[..6]);
+    assert_eq!(operator.get("/plan").await.expect(200).body["pending"], false);
 }

@@ -14,6 +14,7 @@ mod commands;
 mod gateway_command;
 mod gateway_metrics;
 mod ingest;
+mod jobs;
 mod keys;
 mod lease;
 mod live;

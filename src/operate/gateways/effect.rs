@@ -16,7 +16,7 @@ use crate::gateway::{Gateway, revision};
 use crate::registration::State;
 
 /// How often Redis is asked for the state while somebody waits for an effect.
-const POLL: Duration = Duration::from_millis(100);
+pub(super) const POLL: Duration = Duration::from_millis(100);
 
 /// What an edit does on one switch.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -55,7 +55,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Whether waiting longer can change it.
-    fn is_final(&self) -> bool {
+    pub(super) fn is_final(&self) -> bool {
         !matches!(self, Self::Pending { .. })
     }
 }
@@ -134,7 +134,7 @@ impl Service {
     }
 }
 
-fn effect(switch: Switch, had: bool) -> Effect {
+pub(super) fn effect(switch: Switch, had: bool) -> Effect {
     let gateway = switch.gateways.first();
     let outcome = match gateway {
         None if had => Outcome::Applied,

@@ -1,8 +1,9 @@
-//! One gateway: read, write, copy, rename, delete. And one change to many.
+//! One gateway: read, write, copy, rename, delete; restart and register it on switches. And one change to many.
 
 mod assign;
 pub mod bulk;
 mod effect;
+mod jobs;
 mod locate;
 mod model;
 mod precondition;
@@ -14,6 +15,7 @@ mod write;
 
 pub use assign::Assignments;
 pub use effect::{Effect, Outcome};
+pub use jobs::JobRequest;
 pub use model::{GatewayDetail, OnSwitch, ProblemField, Validity};
 pub use precondition::{ETag, Precondition};
 pub use write::{Body, WriteOptions, Written};

@@ -1,6 +1,7 @@
 //! What would change on each switch, and what keeps it from happening.
 
 mod model;
+mod visible;
 
 pub use model::{HeldBy, Plans, ShownPlan, SwitchPlan};
 
@@ -146,6 +147,7 @@ fn holds(reports: &Reports, switch: &str) -> Vec<HeldBy> {
             trunkd: trunkd.to_owned(),
             held: report.held.clone()?,
             held_back: report.held_back.clone(),
+            removed_from: report.removed_from.clone(),
             state: report.state.clone(),
             leads: report.leads,
         })

@@ -34,6 +34,9 @@ pub struct HeldBy {
     /// Gateways that are served although Redis doesn't want them.
     #[serde(skip)]
     pub held_back: BTreeSet<String>,
+    /// gateway → the domain that it was removed from, if known.
+    #[serde(skip)]
+    pub removed_from: BTreeMap<String, String>,
     /// The state of Redis that is held back.
     #[serde(skip)]
     pub state: Option<String>,

@@ -15,7 +15,7 @@ use crate::reconcile::plan::{Action, Want};
 use crate::reconcile::served::{Given, Start};
 
 /// The most restarts that wait for their deletes at the same time, a tick or two each (FACTS 22).
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 /// From this many starts in one profile, `startgw _all_` answered with just those gateways is cheaper
 /// than one reload each (FACTS 21).
 const BATCH_FROM: usize = 16;
@@ -23,6 +23,7 @@ const BATCH_FROM: usize = 16;
 const BATCH_MOST: usize = 500;
 
 /// How an action ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ActionOutcome {
     Done,
     /// FreeSWITCH does not accept this version.
@@ -60,22 +61,21 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             done.extend(started.into_iter().map(|(action, outcome)| (action, outcome, took)));
         }
         for (action, outcome, took) in done {
-            // If the switch is gone, the failure says nothing about the gateway.
-            let interrupted =
-                matches!(outcome, ActionOutcome::Refused(_) | ActionOutcome::Failed(_)) && !self.switch.is_known();
-            self.record_outcome(
-                &action,
-                if interrupted {
-                    ActionOutcome::Interrupted
-                } else {
-                    outcome
-                },
-                took,
-            );
+            let outcome = self.unless_gone(outcome);
+            self.record_outcome(&action, outcome, took, None);
         }
     }
 
-    async fn act_on(&self, action: &Action, commands: &Commands, changes: &Changes) -> ActionOutcome {
+    /// If the switch is gone, a failure says nothing about the gateway.
+    pub(super) fn unless_gone(&self, outcome: ActionOutcome) -> ActionOutcome {
+        let is_failure = matches!(outcome, ActionOutcome::Refused(_) | ActionOutcome::Failed(_));
+        match is_failure && !self.switch.is_known() {
+            true => ActionOutcome::Interrupted,
+            false => outcome,
+        }
+    }
+
+    pub(super) async fn act_on(&self, action: &Action, commands: &Commands, changes: &Changes) -> ActionOutcome {
         // Wait before the kill, so that the gateway is down as briefly as possible.
         if action.to().is_some_and(|to| to.registers) {
             self.pace.lock().await.take(1).await;
@@ -111,18 +111,18 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
     }
 
     /// Checked right before each command that changes the switch: the lease may be lost by now.
-    fn may_change(&self) -> bool {
+    pub(super) fn may_change(&self) -> bool {
         self.permit().holds()
     }
 
     /// The same check, for a command that may wait before it is sent.
-    fn permit(&self) -> Permit {
+    pub(super) fn permit(&self) -> Permit {
         let (lease, ours) = (self.lease.clone(), self.memory.term);
         Permit::new(move || ours.is_some() && lease.term() == ours)
     }
 
     /// The outcome of an action when a command failed.
-    fn unanswered(&self, error: &QueryError) -> ActionOutcome {
+    pub(super) fn unanswered(&self, error: &QueryError) -> ActionOutcome {
         match error {
             QueryError::Command(CommandError::NotPermitted { .. }) => ActionOutcome::Yielded,
             QueryError::Command(CommandError::Lost { .. }) => ActionOutcome::Interrupted,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use imbl::OrdSet;
 use tokio::time::Instant;
 
+use super::jobs::ActiveJob;
 use super::orders::ReadOrder;
 use super::record::ActionLog;
 use super::switch::{DesiredSource, Refreshed, Switch, Wanted};
@@ -50,6 +51,8 @@ pub(super) struct Memory {
     /// The last order read.
     pub(super) order: Option<ReadOrder>,
     pub(super) last_order: Option<OrderReport>,
+    /// By id: the jobs that this trunkd has taken up in this term.
+    pub(super) jobs: BTreeMap<String, ActiveJob>,
     /// When the removals shared by all trunkd were last read; `None`: not in this term.
     pub(super) removals_read: Option<Instant>,
     /// When the reports of the other trunkd were last read.
@@ -81,6 +84,7 @@ impl Memory {
     /// This trunkd got the lease. What it remembers from an earlier term may be stale.
     pub(super) fn begin(&mut self, term: Option<Term>) {
         self.term = term;
+        self.jobs.clear();
         self.troubles.clear();
         self.removals_read = None;
         self.recorded_hold = None;

@@ -3,6 +3,7 @@
 
 mod act;
 mod forms;
+mod jobs;
 mod memory;
 mod orders;
 mod pace;
@@ -13,6 +14,7 @@ mod troubles;
 mod unseen;
 mod wait;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -223,10 +225,16 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             self.finish_order(&decision).await;
         }
         let actions = self.record_removals(actions).await;
-        if !actions.is_empty() {
+        let actions: Vec<_> = actions.into_iter().map(|(action, _)| action).collect();
+        let busy: BTreeSet<_> = actions.iter().map(|action| action.gateway().clone()).collect();
+        let has_acted = !actions.is_empty();
+        if has_acted {
             tracing::trace!(switch = self.switch.name(), actions = actions.len(), "acting");
             self.memory.action_log.begin(actions.len());
-            self.act(actions.into_iter().map(|(action, _)| action).collect()).await;
+            self.act(actions).await;
+        }
+        let has_worked = self.work_on_jobs(&control, known, &busy).await;
+        if has_acted || has_worked {
             self.record_actions(false).await;
             self.report(&decision, &wanted.desired, &control).await;
             return Instant::now();

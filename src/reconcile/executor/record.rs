@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use super::{DesiredSource, Executor, Switch};
+use crate::gateway::GatewayName;
 use crate::history::{ActionKind, ActionOutcome, Entry, Event};
 use crate::reconcile::plan::{Action, Decision};
 use crate::shown::shown_within;
@@ -47,7 +48,7 @@ impl ActionLog {
         }
     }
 
-    /// `failure`: why it failed. A repeated failure is not added.
+    /// `failure`: why it failed. A repeated failure is not added. `by`: who asked for it, if anybody did.
     pub(super) fn add(
         &mut self,
         switch: &str,
@@ -55,6 +56,7 @@ impl ActionLog {
         domain: Option<String>,
         failure: Option<&str>,
         took: Duration,
+        by: Option<&str>,
     ) {
         if let Some(sum) = &mut self.sum {
             *match (action, failure) {
@@ -65,8 +67,22 @@ impl ActionLog {
             } += 1;
             return;
         }
+        let of = (action.gateway(), domain);
+        self.add_one(switch, kind(action), of, failure, took, by);
+    }
+
+    /// One entry, however many there are.
+    pub(super) fn add_one(
+        &mut self,
+        switch: &str,
+        action: ActionKind,
+        (gateway, domain): (&GatewayName, Option<String>),
+        failure: Option<&str>,
+        took: Duration,
+        by: Option<&str>,
+    ) {
         let event = Event::Action {
-            action: kind(action),
+            action,
             outcome: match failure {
                 Some(_) => ActionOutcome::Failed,
                 None => ActionOutcome::Done,
@@ -74,8 +90,11 @@ impl ActionLog {
             reason: failure.map(|reason| shown_within(reason, MAX_REASON).to_string()),
             ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         };
-        let entry = Entry::of_switch(switch, event);
-        self.entries.push(entry.with_gateway(action.gateway().as_str(), domain));
+        let mut entry = Entry::of_switch(switch, event).with_gateway(gateway.as_str(), domain);
+        if let Some(by) = by {
+            by.clone_into(&mut entry.who);
+        }
+        self.entries.push(entry);
     }
 
     /// What can be recorded now. A sum is complete when its plan is.

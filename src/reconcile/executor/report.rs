@@ -1,6 +1,6 @@
 //! Logs, health, metrics and the report in Redis.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +11,15 @@ use super::act::ActionOutcome;
 use super::switch::{DesiredSource, Switch};
 use super::troubles::{Failure, Retry};
 use crate::control::{Control, Report};
-use crate::gateway::Desired;
+use crate::gateway::{Desired, GatewayName};
 use crate::health::{self, Part};
 use crate::metrics;
 use crate::reconcile::plan::{Action, Decision, Held};
 use crate::shown::shown;
 
 impl<S: Switch, W: DesiredSource> Executor<S, W> {
-    pub(super) fn record_outcome(&mut self, action: &Action, outcome: ActionOutcome, took: Duration) {
+    /// `by`: who asked for it. `None` if the plan did.
+    pub(super) fn record_outcome(&mut self, action: &Action, outcome: ActionOutcome, took: Duration, by: Option<&str>) {
         let (verb, past) = match action {
             Action::Start { .. } => ("start", "started"),
             Action::Restart { .. } => ("restart", "restarted"),
@@ -41,14 +42,15 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         ::metrics::counter!(metrics::RECONCILE_ACTIONS, "switch" => switch.clone(), "action" => verb, "outcome" => label).increment(1);
         let Some((failure, reason)) = failure else {
             self.memory.troubles.resolve(gateway);
-            self.memory.action_log.add(&switch, action, domain_of, None, took);
-            return tracing::info!(%switch, %gateway, domain, "{past}");
+            let log = &mut self.memory.action_log;
+            log.add(&switch, action, domain_of, None, took, by);
+            return tracing::info!(%switch, %gateway, domain, by, "{past}");
         };
         let troubles = &mut self.memory.troubles;
         let retry = troubles.record(action, failure, reason.clone(), Instant::now(), &self.timing);
         if retry != (Retry::Later { is_new: false }) {
             let log = &mut self.memory.action_log;
-            log.add(&switch, action, domain_of, Some(&reason), took);
+            log.add(&switch, action, domain_of, Some(&reason), took, by);
         }
         match retry {
             Retry::Later { is_new: false } => {}
@@ -107,6 +109,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             .filter_map(|action| Some((action.gateway().to_string(), action.to()?.revision.clone())));
         let troubles = memory.troubles.iter();
         let troubles = troubles.map(|(name, reason)| (name.to_string(), reason.to_owned()));
+        let held_back = self.held_back(decision.held.as_ref(), desired);
         let report = Report {
             mode: self.mode.as_str().to_owned(),
             paused: control.is_paused(self.switch.name()),
@@ -117,7 +120,8 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             kill: count(|action| matches!(action, Action::Kill { .. })),
             unchanged: plan.unchanged,
             held: decision.held.as_ref().map(Held::summary),
-            held_back: self.held_back(decision.held.as_ref(), desired),
+            removed_from: self.removed_from(&held_back),
+            held_back: held_back.keys().map(ToString::to_string).collect(),
             state: Some(self.served.state_name(desired)),
             removals_left: Some(decision.removals_left(&memory.ours, self.limits)),
             conflicts: plan.conflicts.clone(),
@@ -128,10 +132,16 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         self.reporter.set(report).await;
     }
 
-    pub(super) fn held_back(&self, held: Option<&Held>, desired: &Arc<Desired>) -> BTreeSet<String> {
-        let back = held
-            .map(|_| self.served.held_back(self.switch.name(), desired))
-            .unwrap_or_default();
-        back.iter().map(ToString::to_string).collect()
+    /// The gateways that are served although Redis doesn't want them, and their domains.
+    pub(super) fn held_back(&self, held: Option<&Held>, desired: &Arc<Desired>) -> BTreeMap<GatewayName, Arc<str>> {
+        held.map(|_| self.served.held_back(self.switch.name(), desired))
+            .unwrap_or_default()
+    }
+
+    pub(super) fn removed_from(&self, held_back: &BTreeMap<GatewayName, Arc<str>>) -> BTreeMap<String, String> {
+        let known = self.memory.former_domains.iter().chain(held_back);
+        known
+            .map(|(gateway, domain)| (gateway.to_string(), domain.to_string()))
+            .collect()
     }
 }

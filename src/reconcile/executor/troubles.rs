@@ -110,6 +110,11 @@ impl Troubles {
         Some(trouble.retry_at.is_some_and(|retry_at| retry_at <= now))
     }
 
+    /// Whether this gateway's last action failed and is tried again.
+    pub(super) fn will_retry(&self, gateway: &GatewayName) -> bool {
+        self.0.get(gateway).is_some_and(|trouble| trouble.retry_at.is_some())
+    }
+
     pub(super) fn retries(&self) -> impl Iterator<Item = Instant> {
         self.0.values().filter_map(|trouble| trouble.retry_at)
     }

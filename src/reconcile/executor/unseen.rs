@@ -53,11 +53,13 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
                 ..OrderReport::default()
             });
         }
+        let held_back = self.held_back(held.as_ref(), desired);
         let report = Report {
             mode: self.mode.as_str().to_owned(),
             paused: control.is_paused(&name),
             held: held.as_ref().map(Held::summary),
-            held_back: self.held_back(held.as_ref(), desired),
+            removed_from: self.removed_from(&held_back),
+            held_back: held_back.keys().map(ToString::to_string).collect(),
             state: Some(self.served.state_name(desired)),
             last_order: self.memory.last_order.clone(),
             ..Report::default()

@@ -1,5 +1,4 @@
 use super::*;
-use crate::gateway::GatewayName;
 use crate::reconcile::plan::Want;
 
 fn start(name: &str) -> Action {
@@ -17,7 +16,7 @@ fn start(name: &str) -> Action {
 
 fn add(log: &mut ActionLog, name: &str, failure: Option<&str>) {
     let took = Duration::from_millis(1500);
-    log.add("fs1", &start(name), Some("acme".to_owned()), failure, took);
+    log.add("fs1", &start(name), Some("acme".to_owned()), failure, took, None);
 }
 
 #[test]

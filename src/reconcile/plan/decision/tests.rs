@@ -350,7 +350,7 @@ impl World {
             held_back: trunkd
                 .served
                 .held_back(SWITCH, &newest)
-                .iter()
+                .keys()
                 .map(ToString::to_string)
                 .collect(),
             state: Some(state),

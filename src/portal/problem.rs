@@ -22,7 +22,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// A problem document: what went wrong, and what to do about it.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// The HTTP status.
     pub status: u16,
     /// A short text for the status.
@@ -43,7 +43,7 @@ pub(super) struct Problem {
 
 /// What is there now, if a write was for something else.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(super) struct Now {
+pub(crate) struct Now {
     /// With status 412: the gateway as it is now, or `null` if it is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current: Option<Option<Box<GatewayDetail>>>,
@@ -63,7 +63,7 @@ pub(super) struct Now {
 
 /// A problem at one place of what was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct ProblemError {
+pub(crate) struct ProblemError {
     /// A JSON pointer into the body, or the name of a parameter; empty for the whole.
     pub pointer: String,
     pub reason: String,
@@ -71,7 +71,7 @@ pub(super) struct ProblemError {
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, reason: &'static str, detail: impl fmt::Display) -> Self {
+    pub(crate) fn new(status: StatusCode, reason: &'static str, detail: impl fmt::Display) -> Self {
         Self {
             status: status.as_u16(),
             title: status.canonical_reason().unwrap_or_default(),
@@ -84,7 +84,7 @@ impl Problem {
     }
 
     /// What was sent makes no sense.
-    pub(super) fn bad_request(pointer: impl Into<String>, reason: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(pointer: impl Into<String>, reason: impl Into<String>, fix: impl Into<String>) -> Self {
         let reason = reason.into();
         let mut problem = Self::new(StatusCode::BAD_REQUEST, "bad_request", &reason);
         problem.errors = Box::new([ProblemError {
@@ -96,14 +96,14 @@ impl Problem {
     }
 
     /// The same at a place inside of the body.
-    pub(super) fn inside(mut self, place: &str) -> Self {
+    pub(crate) fn inside(mut self, place: &str) -> Self {
         for error in &mut self.errors {
             error.pointer.insert_str(0, place);
         }
         self
     }
 
-    pub(super) fn unauthorized(detail: &str) -> Self {
+    pub(crate) fn unauthorized(detail: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", detail)
     }
 
@@ -187,7 +187,10 @@ impl From<OperateError> for Problem {
             OperateError::NotConnected(_) => (StatusCode::CONFLICT, "switch_not_connected"),
             OperateError::NoLastGood(_) | OperateError::LastGood(_) => (StatusCode::CONFLICT, "no_last_good_state"),
             OperateError::Precondition { .. } => (StatusCode::PRECONDITION_FAILED, "changed_meanwhile"),
-            OperateError::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+            OperateError::Refused(_) | OperateError::MeansAll(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+            OperateError::TooManyJobs(_) => {
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error).retry_after(RETRY_AFTER);
+            }
             OperateError::Unreadable { .. } | OperateError::Store(_) => {
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, "redis_unavailable", error).retry_after(RETRY_AFTER);
             }

@@ -5,9 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::problem::Problem;
-use super::session::{peer, session_cookie};
 use crate::operate::{Service, people};
+use crate::portal::{Problem, peer, session_cookie};
 
 const PAGE: &str = include_str!("setup.html");
 const HTML: &str = "text/html; charset=utf-8";

@@ -17,10 +17,10 @@ use crate::operate::{OperateError, Service};
 use crate::settings::ApiSettings;
 
 /// The cookie of a session.
-pub(super) const COOKIE: &str = "trunkd_session";
+pub(crate) const COOKIE: &str = "trunkd_session";
 
 /// What the guard works with.
-pub(super) struct Guard {
+pub(crate) struct Guard {
     allow: AllowList,
     behind_proxy: bool,
     /// Scheme and host as people see them; `None`: as the request says.
@@ -30,16 +30,16 @@ pub(super) struct Guard {
 
 /// What the caller showed, to ask again whether it still holds.
 #[derive(Clone)]
-pub(super) enum Credential {
+pub(crate) enum Credential {
     Token(String),
     Session(String),
 }
 
 /// Who calls. Taken by every handler that needs to know.
-pub(super) struct SignedIn(pub(super) Caller);
+pub(crate) struct SignedIn(pub(crate) Caller);
 
 impl Guard {
-    pub(super) fn new(settings: &ApiSettings) -> Self {
+    pub(crate) fn new(settings: &ApiSettings) -> Self {
         Self {
             allow: AllowList::new(settings.allow.iter().copied()),
             behind_proxy: settings.behind_proxy,
@@ -49,7 +49,7 @@ impl Guard {
     }
 
     /// The client's address: that of the socket, or what a proxy says.
-    pub(super) fn peer(&self, request: &HttpRequest) -> Option<IpAddr> {
+    pub(crate) fn peer(&self, request: &HttpRequest) -> Option<IpAddr> {
         let socket = request.peer_addr()?.ip();
         if !self.behind_proxy {
             return Some(socket);
@@ -60,7 +60,7 @@ impl Guard {
     }
 
     /// Scheme, host and port of this request, as a browser writes them in `Origin`.
-    pub(super) fn origin(&self, request: &HttpRequest) -> String {
+    pub(crate) fn origin(&self, request: &HttpRequest) -> String {
         if let Some(url) = &self.public_url {
             return url.clone();
         }
@@ -77,7 +77,7 @@ impl Guard {
     }
 
     /// Whether cookies may only be sent over TLS.
-    pub(super) fn is_secure(&self, request: &HttpRequest) -> bool {
+    pub(crate) fn is_secure(&self, request: &HttpRequest) -> bool {
         self.origin(request).starts_with("https://")
     }
 
@@ -93,7 +93,7 @@ impl Guard {
 }
 
 /// Refuses clients of networks that `api.allow` doesn't name.
-pub(super) async fn check_network(
+pub(crate) async fn check_network(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
@@ -111,7 +111,7 @@ pub(super) async fn check_network(
 }
 
 /// Finds out who calls. Everything behind this needs a token or a session.
-pub(super) async fn authenticate(
+pub(crate) async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
@@ -121,7 +121,11 @@ pub(super) async fn authenticate(
     next.call(request).await
 }
 
-async fn caller(request: &HttpRequest) -> Result<(Caller, Credential), Problem> {
+/// Who calls, by token or by session.
+///
+/// # Errors
+/// 401 without either, 403 for a write by cookie from another site, 503 while Redis is away.
+pub(crate) async fn caller(request: &HttpRequest) -> Result<(Caller, Credential), Problem> {
     let service = request
         .app_data::<web::Data<Service>>()
         .ok_or_else(|| Problem::unauthorized("not ready"))?;
@@ -159,7 +163,7 @@ async fn caller(request: &HttpRequest) -> Result<(Caller, Credential), Problem> 
 
 impl Credential {
     /// Whose it is; `None` if it no longer holds.
-    pub(super) async fn caller(&self, access: &Access) -> Result<Option<Caller>, OperateError> {
+    pub(crate) async fn caller(&self, access: &Access) -> Result<Option<Caller>, OperateError> {
         let found = match self {
             Self::Token(token) => access.by_token(token).await,
             Self::Session(cookie) => access.by_session(cookie).await,
@@ -178,7 +182,7 @@ impl FromRequest for Credential {
     }
 }
 
-pub(super) fn guard(request: &HttpRequest) -> Option<&Arc<Guard>> {
+pub(crate) fn guard(request: &HttpRequest) -> Option<&Arc<Guard>> {
     request.app_data::<web::Data<Arc<Guard>>>().map(|guard| guard.get_ref())
 }
 

@@ -1,0 +1,108 @@
+//! Calls that have a gateway restarted, registered or unregistered on its switches.
+
+use actix_web::{HttpResponse, post, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::gateways::{self, GatewayPath};
+use super::responses::{BadRequest, Conflict, Forbidden, NotFound, Unauthorized, Unavailable, Unprocessable};
+use crate::control::JobAction;
+use crate::operate::gateways::{Effect, JobRequest};
+use crate::operate::{Caller, Service};
+use crate::portal::Problem;
+use crate::portal::SignedIn;
+
+/// Where to do it.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JobQuery {
+    /// Only on this switch. Otherwise on every switch that runs the gateway, or is to.
+    switch: Option<String>,
+    /// Answer when it has taken effect on every switch, but after this time at the latest: `10s`, at most
+    /// `60s`. What no trunkd has taken up by then is taken back.
+    wait: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct JobAnswer {
+    /// Without `wait`, what is to be done is `pending`.
+    pub effect: Vec<Effect>,
+}
+
+async fn run(
+    service: &Service,
+    caller: &Caller,
+    path: &GatewayPath,
+    query: JobQuery,
+    action: JobAction,
+) -> Result<HttpResponse, Problem> {
+    let request = JobRequest {
+        action,
+        wait: query.wait.as_deref().map(gateways::wait).transpose()?,
+        switch: query.switch,
+    };
+    let effect = service.run_job(caller, &path.parse()?, &request).await?;
+    Ok(HttpResponse::Ok().json(JobAnswer { effect }))
+}
+
+/// Restart a gateway
+///
+/// Stops it and starts it with the value that Redis has, also on a paused switch. Calls stay up; new ones
+/// fail for a few seconds. A gateway that doesn't run is started.
+#[utoipa::path(
+    tag = "Gateways", params(GatewayPath, JobQuery), context_path = "/api/v1",
+    responses(
+        (status = 200, description = "What each switch does about it", body = JobAnswer),
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Unavailable,
+    )
+)]
+#[post("/domains/{domain}/gateways/{name}/restart")]
+pub(super) async fn restart_gateway(
+    service: web::Data<Service>,
+    SignedIn(caller): SignedIn,
+    path: web::Path<GatewayPath>,
+    query: web::Query<JobQuery>,
+) -> Result<HttpResponse, Problem> {
+    run(&service, &caller, &path, query.into_inner(), JobAction::Restart).await
+}
+
+/// Register a gateway now
+///
+/// Whatever it waits for: after a refusal, or after it was unregistered.
+#[utoipa::path(
+    tag = "Gateways", params(GatewayPath, JobQuery), context_path = "/api/v1",
+    responses(
+        (status = 200, description = "What each switch does about it", body = JobAnswer),
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Unprocessable, Unavailable,
+    )
+)]
+#[post("/domains/{domain}/gateways/{name}/register")]
+pub(super) async fn register_gateway(
+    service: web::Data<Service>,
+    SignedIn(caller): SignedIn,
+    path: web::Path<GatewayPath>,
+    query: web::Query<JobQuery>,
+) -> Result<HttpResponse, Problem> {
+    run(&service, &caller, &path, query.into_inner(), JobAction::Register).await
+}
+
+/// Unregister a gateway
+///
+/// It stays down until it is registered or restarted, or FreeSWITCH restarts.
+#[utoipa::path(
+    tag = "Gateways", params(GatewayPath, JobQuery), context_path = "/api/v1",
+    responses(
+        (status = 200, description = "What each switch does about it", body = JobAnswer),
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Unprocessable, Unavailable,
+    )
+)]
+#[post("/domains/{domain}/gateways/{name}/unregister")]
+pub(super) async fn unregister_gateway(
+    service: web::Data<Service>,
+    SignedIn(caller): SignedIn,
+    path: web::Path<GatewayPath>,
+    query: web::Query<JobQuery>,
+) -> Result<HttpResponse, Problem> {
+    run(&service, &caller, &path, query.into_inner(), JobAction::Unregister).await
+}

@@ -1,0 +1,103 @@
+//! How a list of gateways is asked for, by API and pages alike.
+
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+
+use super::problem::Problem;
+use crate::operate::gateways::Validity;
+use crate::operate::listing::{Cursor, Direction, ListQuery, Sort};
+
+/// Items of a page, if the request doesn't say, and at most.
+const DEFAULT_PAGE: usize = 100;
+pub(crate) const MAX_PAGE: usize = 1000;
+
+/// How many items a page has.
+pub(crate) fn page_limit(limit: Option<usize>) -> Result<usize, Problem> {
+    let limit = limit.unwrap_or(DEFAULT_PAGE);
+    match (1..=MAX_PAGE).contains(&limit) {
+        true => Ok(limit),
+        false => Err(Problem::bad_request(
+            "limit",
+            format!("limit is not from 1 to {MAX_PAGE}"),
+            "ask for fewer, and for the next page with `after`",
+        )),
+    }
+}
+
+/// Which gateways, in which order.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ListParams {
+    pub(crate) domain: Option<String>,
+    /// Words that all occur in name, description, carrier, realm, proxy, username or tags.
+    pub(crate) q: Option<String>,
+    /// Words with commas between: `up`, `down` (with `missing`), `missing`, `trying`, `unknown`, `idle`, or
+    /// FreeSWITCH's own, such as `REGED` and `FAIL_WAIT`.
+    pub(crate) state: Option<String>,
+    /// Only gateways that this switch has or is to have. `state` then means that on it.
+    pub(crate) switch: Option<String>,
+    pub(crate) profile: Option<String>,
+    pub(crate) carrier: Option<String>,
+    pub(crate) tag: Option<String>,
+    /// Words with commas between: `valid`, `disabled`, `kept`, `invalid`, `shadowed`.
+    pub(crate) validity: Option<String>,
+    /// `name`, `domain`, `state`, `since`, `ping_ms`, `profile` or `carrier`; `-` in front turns it round.
+    pub(crate) sort: Option<String>,
+    /// 100, at most 1000.
+    pub(crate) limit: Option<usize>,
+    /// The `next` of the page before.
+    pub(crate) after: Option<String>,
+}
+
+impl ListParams {
+    pub(crate) fn query(self) -> Result<ListQuery, Problem> {
+        let limit = page_limit(self.limit)?;
+        let (sort, direction) = sort(self.sort.as_deref())?;
+        let words = |words: Option<String>| -> Vec<String> {
+            let words = words.unwrap_or_default();
+            let words = words.split(',').map(str::trim).filter(|word| !word.is_empty());
+            words.map(str::to_owned).collect()
+        };
+        let after = self.after.as_deref().map(Cursor::parse).transpose();
+        Ok(ListQuery {
+            states: words(self.state),
+            validity: words(self.validity)
+                .iter()
+                .map(|word| validity(word))
+                .collect::<Result<_, _>>()?,
+            after: after.map_err(|error| {
+                Problem::bad_request("after", error.to_string(), "send back the `next` of the page before")
+            })?,
+            domain: self.domain,
+            search: self.q,
+            switch: self.switch,
+            profile: self.profile,
+            carrier: self.carrier,
+            tag: self.tag,
+            sort,
+            direction,
+            limit,
+        })
+    }
+}
+
+fn sort(text: Option<&str>) -> Result<(Sort, Direction), Problem> {
+    let Some(text) = text else {
+        return Ok((Sort::default(), Direction::default()));
+    };
+    Sort::parse(text).ok_or_else(|| {
+        let names = Sort::ALL.map(|(name, _)| name).join(", ");
+        Problem::bad_request(
+            "sort",
+            "there is no such order",
+            format!("write one of {names}, or - and one"),
+        )
+    })
+}
+
+fn validity(word: &str) -> Result<Validity, Problem> {
+    Validity::parse(word).ok_or_else(|| {
+        let names = Validity::ALL.map(Validity::as_str).join(", ");
+        Problem::bad_request("validity", "there is no such word", format!("write some of {names}"))
+    })
+}
