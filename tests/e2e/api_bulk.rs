@@ -10,11 +10,13 @@ use trunkd::history::HistoryQuery;
 use trunkd::operate::gateways::bulk::{BulkOptions, Change, Chosen};
 use trunkd::operate::{Caller, Service};
 
-use crate::support::api::{API, Client};
+use crate::support::api::Client;
 use crate::support::app::{Other, TestApp, eventually, settings};
 use crate::support::fake_switch::FakeSwitch;
 use crate::support::redis::RedisServer;
 
+/// Redis is given time to answer on a busy machine.
+const API: &str = "[api]\nenabled = true\n[redis]\ntimeout = \"10s\"\n";
 const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
 const BULK: &str = "/gateways/bulk";
 const DRY_RUN: &str = "/gateways/bulk?dry_run=true";
@@ -428,8 +430,7 @@ async fn thousands_at_once_are_recorded_once_each_and_as_ours() {
     let mut fill = redis::cmd("HSET");
     fill.arg("cti_gateway@acme").arg(&fields);
     fill.exec_async(&mut other.connection.clone()).await.unwrap();
-    // Thousands are read in time on a busy machine, too.
-    let app = TestApp::start(&redis, &format!("{API}[redis]\ntimeout = \"10s\"\n")).await;
+    let app = TestApp::start(&redis, API).await;
     let client = Client::admin(&redis, &app).await;
     client.get("/gateways").await.expect(200);
     // By name, in a body that is larger than those of other calls may be.
