@@ -11,7 +11,7 @@ use super::body::{self, Sent};
 use super::responses::{
     BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, TooLarge, Unauthorized, Unavailable, Unprocessable,
 };
-use crate::gateway::{DomainName, GatewayName, ValueChange};
+use crate::gateway::{DomainName, GatewayName, MAX_DOMAIN_BYTES, ValueChange};
 use crate::operate::Service;
 use crate::operate::gateways::{Body, ETag, Effect, GatewayDetail, GatewayRef, Precondition, WriteOptions, Written};
 use crate::portal::Problem;
@@ -106,14 +106,15 @@ impl WriteQuery {
 
 /// A domain that can be written: any text without control characters.
 pub(super) fn domain(pointer: &str, name: &str) -> Result<DomainName, Problem> {
-    match name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
-        true => Err(Problem::bad_request(
+    let domain = DomainName::from(name);
+    if !domain.is_writable() {
+        return Err(Problem::bad_request(
             pointer,
-            "the domain is empty, longer than 255 bytes, or holds a control character",
+            format!("the domain is empty, longer than {MAX_DOMAIN_BYTES} bytes, or holds a control character"),
             "name a domain as in the Redis key `cti_gateway@<domain>`",
-        )),
-        false => Ok(DomainName::from(name)),
+        ));
     }
+    Ok(domain)
 }
 
 pub(super) fn gateway_name(pointer: &str, name: &str) -> Result<GatewayName, Problem> {

@@ -85,12 +85,7 @@ fn sort(text: Option<&str>) -> Result<(Sort, Direction), Problem> {
     let Some(text) = text else {
         return Ok((Sort::default(), Direction::default()));
     };
-    let (word, direction) = match text.strip_prefix('-') {
-        Some(word) => (word, Direction::Descending),
-        None => (text, Direction::Ascending),
-    };
-    let known = Sort::ALL.into_iter().find(|(name, _)| *name == word);
-    known.map(|(_, sort)| (sort, direction)).ok_or_else(|| {
+    Sort::parse(text).ok_or_else(|| {
         let names = Sort::ALL.map(|(name, _)| name).join(", ");
         Problem::bad_request(
             "sort",
@@ -101,11 +96,8 @@ fn sort(text: Option<&str>) -> Result<(Sort, Direction), Problem> {
 }
 
 fn validity(word: &str) -> Result<Validity, Problem> {
-    Validity::ALL
-        .into_iter()
-        .find(|validity| validity.as_str() == word)
-        .ok_or_else(|| {
-            let names = Validity::ALL.map(Validity::as_str).join(", ");
-            Problem::bad_request("validity", "there is no such word", format!("write some of {names}"))
-        })
+    Validity::parse(word).ok_or_else(|| {
+        let names = Validity::ALL.map(Validity::as_str).join(", ");
+        Problem::bad_request("validity", "there is no such word", format!("write some of {names}"))
+    })
 }

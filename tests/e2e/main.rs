@@ -12,6 +12,7 @@ mod api_promises;
 mod attacks;
 mod bounds;
 mod commands;
+mod gateway_command;
 mod gateway_metrics;
 mod ingest;
 mod jobs;

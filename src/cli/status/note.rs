@@ -23,7 +23,7 @@ pub(super) fn counts_text(counts: &Counts) -> String {
 }
 
 /// `403 Forbidden, down for 2 h 10 min, next try in 3 min; the edit is not on this switch: paused`.
-pub(super) fn note(gateway: &Gateway, now: Timestamp) -> String {
+pub(in crate::cli) fn note(gateway: &Gateway, now: Timestamp) -> String {
     // Old news from a switch that can't be reached.
     let trouble = trouble(gateway, now).filter(|_| gateway.stale != Some(true));
     let note = gateway.note.as_ref().map(|note| note.text.clone());

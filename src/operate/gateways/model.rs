@@ -61,6 +61,10 @@ pub struct ProblemField {
 impl Validity {
     pub const ALL: [Self; 5] = [Self::Valid, Self::Disabled, Self::Kept, Self::Invalid, Self::Shadowed];
 
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|validity| validity.as_str() == word)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Valid => "valid",

@@ -7,7 +7,7 @@ use super::super::{Caller, OperateError};
 use super::effect::Effect;
 use super::model::{GatewayDetail, ProblemField};
 use super::read::stored;
-use super::{ETag, GatewayRef, Precondition};
+use super::{Assignments, ETag, GatewayRef, Precondition};
 use crate::desired::{Current, Edit, Edited};
 use crate::gateway::{Document, GatewayName, Parsed, Severity, ValueChange};
 use crate::history::{EditKind, Entry, Event};
@@ -22,6 +22,8 @@ pub enum Body {
     Replace(Document),
     /// A JSON Merge Patch (RFC 7396) of the value.
     Merge(Document),
+    /// These values in the one that is there, or in a new one.
+    Assign(Assignments),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -86,12 +88,14 @@ impl Service {
                     value
                 }
                 Body::Merge(patch) => {
-                    let mut value = match (before, &known) {
-                        (None, _) => return Err(Self::missing(current, of)),
-                        (Some(_), None) => return Err(OperateError::NotAnObject(of.name.to_string())),
-                        (Some(_), Some(known)) => known.clone(),
-                    };
+                    before.ok_or_else(|| Self::missing(current, of))?;
+                    let mut value = editable(of, before, known.as_ref())?;
                     value.merge(patch);
+                    value
+                }
+                Body::Assign(assignments) => {
+                    let mut value = editable(of, before, known.as_ref())?;
+                    assignments.apply(&mut value);
                     value
                 }
             };
@@ -328,6 +332,15 @@ impl Service {
             history: None,
             effect,
         })
+    }
+}
+
+/// The value to edit; an empty one if there is none yet.
+fn editable(of: &GatewayRef, before: Option<&[u8]>, known: Option<&Document>) -> Result<Document, OperateError> {
+    match (before, known) {
+        (None, _) => Ok(Document::empty()),
+        (Some(_), None) => Err(OperateError::NotAnObject(of.name.to_string())),
+        (Some(_), Some(known)) => Ok(known.clone()),
     }
 }
 
