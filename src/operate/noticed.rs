@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -276,7 +277,7 @@ impl Rest {
     /// The same for every trunkd that notices the same.
     fn claim(&self) -> String {
         let digest = self.digest.clone().finalize();
-        digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&digest[..16])
     }
 }
 

@@ -107,10 +107,7 @@ impl Service {
             let known = listing.read();
             let sees = |domain: Option<&str>| caller.sees_in(domain);
             let selected = select(&known.index, &query, &default_profile, sees)?;
-            let stale_since = known
-                .current
-                .as_ref()
-                .and_then(|current| Some(current.stale.as_ref()?.0));
+            let stale_since = known.current().and_then(|current| Some(current.stale.as_ref()?.0));
             Ok(page(&known, selected, &notes, &default_profile, stale_since))
         });
         page.await.unwrap_or_else(|_| Err(OperateError::Interrupted))
@@ -124,7 +121,7 @@ impl Service {
         self.catch_up().await?;
         let known = self.listing().read();
         let mut domains: BTreeMap<String, DomainSummary> = BTreeMap::new();
-        let named = known.current.iter().flat_map(|current| current.domains.keys());
+        let named = known.current().into_iter().flat_map(|current| current.domains.keys());
         for domain in named.map(|domain| domain.text()).filter(|domain| caller.sees(domain)) {
             domains.insert(domain.to_string(), DomainSummary::empty(domain));
         }
@@ -240,7 +237,7 @@ fn page(
 
 /// What each switch does with these gateways, as in the status.
 pub(super) fn observed(known: &Known, items: &[Item], notes: &SwitchNotes) -> HashMap<index::Key, Vec<Gateway>> {
-    let Some(current) = &known.current else {
+    let Some(current) = known.current() else {
         return HashMap::new();
     };
     let mut found: HashMap<index::Key, Vec<Gateway>> = HashMap::new();

@@ -62,7 +62,6 @@ impl Service {
             let known = &mut *known;
             let changed = known.fleet.apply(update);
             known.index.update(&current, &known.fleet, &changed);
-            known.current = Some(current);
             if let Some(unsaid) = &mut known.unsaid {
                 unsaid.add(changed);
             }

@@ -27,7 +27,7 @@ pub(in crate::operate) fn on_switch(
     gateways: &BTreeSet<Arc<str>>,
     notes: &SwitchNotes,
 ) -> Vec<SeenGateway> {
-    let Some(current) = &known.current else {
+    let Some(current) = known.current() else {
         return Vec::new();
     };
     let names: BTreeSet<&str> = gateways.iter().map(|name| &**name).collect();

@@ -22,7 +22,7 @@ impl Service {
         let notes = self.notes().await?;
         let (current, fleet) = {
             let known = self.listing().read();
-            (known.current.clone(), known.fleet.clone())
+            (known.current().cloned(), known.fleet.clone())
         };
         let current = current.ok_or(OperateError::Interrupted)?;
         let (settings, caller, selection) = (self.settings.clone(), caller.clone(), selection.clone());
