@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 use super::super::status::note;
 use super::super::terminal::{Size, clip, moment, table, width_of, wrap};
 use crate::gateway::Severity;
-use crate::operate::gateways::{GatewayDetail, OnSwitch, ProblemField, Validity};
+use crate::operate::gateways::{GatewayDetail, ProblemField, Validity};
 use crate::operate::listing::{ListedGateway, Page};
-use crate::operate::status::Condition;
+use crate::operate::status::{Condition, Gateway};
 use crate::shown::{shown, shown_line};
 
 const HEADINGS: [&str; COLUMNS] = ["GATEWAY", "DOMAIN", "PROFILE", "STATE", "UP", "NOTE"];
@@ -39,10 +39,7 @@ pub(super) fn list(page: &Page, size: Option<Size>, now: Timestamp) -> String {
 }
 
 fn row(gateway: &ListedGateway, now: Timestamp) -> [String; COLUMNS] {
-    let up = gateway
-        .switches
-        .iter()
-        .filter(|on| on.gateway.condition == Condition::Up);
+    let up = gateway.switches.iter().filter(|on| on.condition == Condition::Up);
     let up = match gateway.switches.len() {
         0 => "-".to_owned(),
         all => format!("{}/{all}", up.count()),
@@ -62,8 +59,8 @@ fn row(gateway: &ListedGateway, now: Timestamp) -> [String; COLUMNS] {
 
 /// Why it isn't served, or what is wrong where it is worst.
 fn list_note(gateway: &ListedGateway, now: Timestamp) -> String {
-    let worst = gateway.switches.iter().min_by_key(|on| on.gateway.rank());
-    let of_worst = worst.map(|on| note(&on.gateway, now)).unwrap_or_default();
+    let worst = gateway.switches.iter().min_by_key(|on| on.rank());
+    let of_worst = worst.map(|on| note(on, now)).unwrap_or_default();
     match gateway.validity {
         Some(validity @ (Validity::Disabled | Validity::Invalid | Validity::Shadowed)) if of_worst.is_empty() => {
             validity.as_str().to_owned()
@@ -147,8 +144,7 @@ fn pairs(key: &str, value: &Value) -> Vec<(String, String)> {
 }
 
 /// `fs1: up, REGED since 2026-11-24T14:02:11+01:00, ping 12 ms`.
-fn switch_line(on: &OnSwitch, now: Timestamp) -> String {
-    let gateway = &on.gateway;
+fn switch_line(gateway: &Gateway, now: Timestamp) -> String {
     let mut parts = vec![gateway.condition.as_str().to_owned()];
     if let Some(state) = &gateway.state {
         let since = gateway.usable_since.or(gateway.since);
@@ -158,10 +154,10 @@ fn switch_line(on: &OnSwitch, now: Timestamp) -> String {
     parts.extend(gateway.ping_ms.map(|ms| format!("ping {ms:.0} ms")));
     let note = note(gateway, now);
     parts.extend((!note.is_empty()).then_some(note));
-    if !on.watched {
+    if !gateway.watched {
         parts.push("no trunkd is connected to the switch".to_owned());
     }
-    format!("{}: {}", shown(&on.switch), parts.join(", "))
+    format!("{}: {}", shown(&gateway.switch), parts.join(", "))
 }
 
 /// `error: param.password: is not set; set it`.

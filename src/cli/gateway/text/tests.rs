@@ -1,6 +1,6 @@
 use super::*;
 use crate::operate::listing::ListState;
-use crate::operate::status::Gateway;
+use crate::operate::status::OnSwitch;
 
 const NOW: &str = "2026-11-26T10:00:00Z";
 
@@ -8,19 +8,15 @@ fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
 
-fn on(switch: &str, condition: Condition) -> OnSwitch {
-    let mut gateway = Gateway::gone("gw");
+fn on(switch: &str, condition: Condition) -> Gateway {
+    let mut gateway = Gateway::gone(OnSwitch { switch, watched: true }, "gw");
     gateway.condition = condition;
     gateway.failing = condition < Condition::Unknown;
     gateway.reason = Some("403 Forbidden".to_owned());
-    OnSwitch {
-        switch: switch.to_owned(),
-        watched: true,
-        gateway,
-    }
+    gateway
 }
 
-fn listed(name: &str, validity: Validity, switches: Vec<OnSwitch>) -> ListedGateway {
+fn listed(name: &str, validity: Validity, switches: Vec<Gateway>) -> ListedGateway {
     ListedGateway {
         name: name.to_owned(),
         domain: Some("default".to_owned()),
