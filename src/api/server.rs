@@ -8,7 +8,6 @@ use std::time::Duration;
 use actix_web::http::{StatusCode, header};
 use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -16,7 +15,7 @@ use super::events::Streams;
 use super::guard::{self, Guard};
 use super::problem::Problem;
 use super::{body, events, gateways, history, lists, openapi, params, people, session, setup_page, switches};
-use crate::http::{TlsError, server_config};
+use crate::http::{Tls, TlsError};
 use crate::operate::Service;
 use crate::settings::ApiSettings;
 
@@ -40,7 +39,7 @@ pub enum ApiError {
 /// The API on a socket that listens.
 pub struct Api {
     listener: TcpListener,
-    tls: Option<ServerConfig>,
+    tls: Option<Arc<Tls>>,
     guard: Arc<Guard>,
     service: Arc<Service>,
 }
@@ -53,9 +52,14 @@ impl Api {
     pub fn bind(settings: &ApiSettings, service: Arc<Service>) -> Result<Self, ApiError> {
         let address = settings.listen;
         let listener = TcpListener::bind(address).map_err(|source| ApiError::Listen { address, source })?;
+        let tls = settings
+            .tls
+            .clone()
+            .map(|files| Tls::load("api.tls", files))
+            .transpose()?;
         Ok(Self {
             listener,
-            tls: settings.tls.as_ref().map(server_config).transpose()?,
+            tls: tls.map(Arc::new),
             guard: Arc::new(Guard::new(settings)),
             service,
         })
@@ -64,6 +68,11 @@ impl Api {
     /// Where it listens.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Its TLS files, if it has any.
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
     }
 
     /// Serves until `stop`, then finishes the requests in flight.
@@ -95,7 +104,7 @@ impl Api {
         .disable_signals()
         .shutdown_signal(stop.cancelled_owned());
         let server = match self.tls {
-            Some(tls) => server.listen_rustls_0_23(self.listener, tls)?,
+            Some(tls) => server.listen_rustls_0_23(self.listener, tls.following().map_err(io::Error::other)?)?,
             None => server.listen(self.listener)?,
         };
         server.run().await
