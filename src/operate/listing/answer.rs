@@ -257,7 +257,7 @@ pub(super) fn observed(known: &Known, items: &[Item], notes: &SwitchNotes) -> Ha
         let names: BTreeSet<&str> = here.iter().map(|item| &*item.name).collect();
         let of_names = names
             .iter()
-            .filter_map(|name| Some(((*name).to_owned(), (**known.fleet.row(switch, name)?).clone())));
+            .filter_map(|name| Some(((*name).to_owned(), known.fleet.row(switch, name)?)));
         let view = notes.view(current, switch, &rows.state, &names);
         let seen = view.switch(switch.to_string(), rows.state.clone(), of_names.collect());
         let mut by_name: HashMap<String, Gateway> = seen

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::observed::{Position, Row, SwitchState};
 use crate::redis::{Store, StoreError};
 
@@ -18,6 +20,8 @@ pub struct Fleet {
 pub struct SwitchRows {
     pub state: SwitchState,
     pub rows: HashMap<Arc<str>, Arc<Row>>,
+    /// When a snapshot last found all rows to be true that had not changed.
+    confirmed: Option<Timestamp>,
 }
 
 /// A switch with all its rows.
@@ -31,6 +35,7 @@ pub(super) struct Update {
     states: Option<BTreeMap<String, SwitchState>>,
     /// switch → gateway and its row.
     rows: BTreeMap<String, Vec<(String, Option<Row>)>>,
+    confirmed: BTreeMap<String, Timestamp>,
     position: Option<Position>,
 }
 
@@ -68,6 +73,7 @@ pub(super) async fn read(store: &Store, position: Option<&Position>) -> Result<U
         whole: None,
         states: Some(store.read_switch_states().await?),
         rows,
+        confirmed: changes.confirmed,
         position: changes.position,
     })
 }
@@ -92,8 +98,17 @@ impl Fleet {
         self.switches.iter()
     }
 
-    pub(super) fn row(&self, switch: &str, gateway: &str) -> Option<&Arc<Row>> {
-        self.switches.get(switch)?.rows.get(gateway)
+    /// The row of a gateway on a switch.
+    pub(super) fn row(&self, switch: &str, gateway: &str) -> Option<Row> {
+        let of_switch = self.switches.get(switch)?;
+        let row = of_switch.rows.get(gateway)?;
+        let seen = of_switch
+            .confirmed
+            .map_or(row.seen, |confirmed| row.seen.max(confirmed));
+        Some(Row {
+            seen,
+            ..(**row).clone()
+        })
     }
 
     pub(in crate::operate) fn state(&self, switch: &str) -> Option<&SwitchState> {
@@ -112,12 +127,18 @@ impl Fleet {
                 .map(|(name, state, rows)| {
                     let rows = rows.into_iter().map(|(name, row)| (name.into(), Arc::new(row)));
                     let rows = rows.collect();
-                    (name.into(), SwitchRows { state, rows })
+                    let confirmed = None;
+                    (name.into(), SwitchRows { state, rows, confirmed })
                 })
                 .collect();
         }
         if let Some(states) = update.states {
             self.set_states(states, &mut changed);
+        }
+        for (switch, seen) in update.confirmed {
+            if let Some((_, of_switch)) = self.named(&switch) {
+                of_switch.confirmed = of_switch.confirmed.max(Some(seen));
+            }
         }
         for (switch, rows) in update.rows {
             let Some((name, of_switch)) = self.named(&switch) else {
