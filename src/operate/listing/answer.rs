@@ -1,6 +1,7 @@
 //! Pages of gateways, and summaries of domains and switches.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -100,7 +101,11 @@ impl Service {
             caller.check_sees(domain)?;
         }
         self.catch_up().await?;
-        let notes = self.status.notes().await.map_err(OperateError::at(&self.settings));
+        let notes = self
+            .status
+            .recent_notes()
+            .await
+            .map_err(OperateError::at(&self.settings));
         let (listing, query, caller) = (self.listing().clone(), query.clone(), caller.clone());
         let default_profile = self.settings.templates.default_profile.clone();
         let page = tokio::task::spawn_blocking(move || {
@@ -113,7 +118,7 @@ impl Service {
                 .and_then(|current| Some(current.stale.as_ref()?.0));
             let notes = match notes {
                 Ok(notes) => notes,
-                Err(_) if stale_since.is_some() => SwitchNotes::default(),
+                Err(_) if stale_since.is_some() => Arc::default(),
                 Err(error) => return Err(error),
             };
             Ok(page(&known, selected, &notes, &default_profile, stale_since))
@@ -226,7 +231,7 @@ fn page(
             name: item.name.to_string(),
             domain: item.domain.as_ref().map(ToString::to_string),
             description: item.text.description,
-            carrier: item.text.carrier,
+            carrier: item.text.carrier.as_deref().map(str::to_owned),
             tags: item.text.tags,
             enabled: item.text.enabled,
             validity: item.validity,
