@@ -854,7 +854,7 @@ fn a_hook_that_is_written_into_a_gateway_leaves_its_last_valid_version() {
     );
     let entry = after.get("gw").unwrap();
     assert_eq!(entry.gateway, before.get("gw").unwrap().gateway);
-    assert!(entry.kept.as_ref().unwrap().contains("variables.api_hangup_hook"));
+    assert!(entry.kept.as_ref().unwrap().en().contains("variables.api_hangup_hook"));
     // Nothing valid was known: nothing is served.
     assert!(build(r#""api_hangup_hook":"system x""#, None).get("gw").is_none());
 }
