@@ -16,7 +16,7 @@ run: ## build trunkd and run it on its own Redis, with a sample gateway (CONFIG=
 	@cargo run --bin trunkd -- serve --config $(if $(CONFIG),"$(CONFIG)",dev.toml --sample) $(ARGS)
 
 test: ## run every test (ARGS="--test settings" picks some)
-	@scripts/setup.sh cargo cc redis-server
+	@scripts/setup.sh cargo cc redis-server chromium chromedriver
 	@cargo test $(ARGS)
 
 # Schedules mostly wait, so more of them run in parallel than there are processors.
@@ -36,6 +36,6 @@ audit: ## look for dependencies with known vulnerabilities (fetches RustSec's da
 	cargo deny --locked check advisories
 
 # All of it shares the machine with what is measured: leave it alone meanwhile.
-bench: ## measure answers, load, events, edits and the pure parts, beside a bare actix-web server and redis-benchmark (QUICK=1: the short form); docs/benchmarks.md says how to read it
+bench: ## measure answers, load, events, edits, the API and the pure parts, beside a bare actix-web server and redis-benchmark (QUICK=1: the short form); docs/benchmarks.md says how to read it
 	@scripts/setup.sh cargo cc redis-server wrk
-	@QUICK="$(QUICK)" cargo bench --bench answers --bench fleet --bench ingest --bench edit_to_wire --bench pure
+	@QUICK="$(QUICK)" cargo bench --bench answers --bench fleet --bench ingest --bench edit_to_wire --bench api --bench pure

@@ -54,6 +54,9 @@ for tool in "$@"; do
     curl) packages+=(curl ca-certificates) ;;
     redis-server) packages+=(redis-server) servers+=(redis-server) ;;
     wrk) packages+=(wrk) ;;
+    # For the tests of the pages.
+    chromium) packages+=(chromium) ;;
+    chromedriver) packages+=(chromium-driver) ;;
     *) fail "$0 does not know how to get $tool" ;;
   esac
 done

@@ -23,6 +23,11 @@ pub enum Language {
 impl Language {
     pub const ALL: [Self; 2] = [Self::En, Self::Zh];
 
+    /// The language of a [`tag`](Self::tag).
+    pub fn parse(tag: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.tag() == tag)
+    }
+
     /// As in `Content-Language`.
     pub fn tag(self) -> &'static str {
         match self {

@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each benchmark uses its part")]
 
 pub mod bare_server;
+pub mod http;
+pub mod streams;
 
 use std::env;
 use std::fs;
@@ -75,6 +77,8 @@ pub fn account(number: usize) -> String {
 pub struct Program {
     child: Child,
     pub address: SocketAddr,
+    /// Where the API listens.
+    pub api: SocketAddr,
     _folder: TempDir,
 }
 
@@ -98,15 +102,18 @@ impl Program {
             .spawn()
             .expect("trunkd starts");
         let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        let addresses = lines.by_ref().map_while(Result::ok).find_map(|line| {
             let line: serde_json::Value = serde_json::from_str(&line).ok()?;
-            line["address"].as_str()?.parse().ok()
+            let address = |field: &str| line[field].as_str()?.parse().ok();
+            Some((address("address")?, address("api")?))
         });
+        let (address, api) = addresses.expect("trunkd says where it listens");
         // trunkd must never wait for a reader of its log.
         std::thread::spawn(move || lines.for_each(drop));
         Self {
             child,
-            address: address.expect("trunkd says where it listens"),
+            address,
+            api,
             _folder: folder,
         }
     }

@@ -111,6 +111,16 @@ impl Caller {
     }
 }
 
+impl Identity {
+    /// The name alone.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::User(name) | Self::Token(name) | Self::Cli(name) => name,
+            Self::Redis => "redis",
+        }
+    }
+}
+
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

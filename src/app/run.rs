@@ -20,7 +20,7 @@ use crate::embedded::Embedded;
 use crate::event_socket::SwitchAddress;
 use crate::health::{Part, State};
 use crate::history::History;
-use crate::http::{self, MetricsPages, ReadGateways, SwitchAddresses};
+use crate::http::{self, MetricsPages, ReadGateways, SwitchAddresses, Tls};
 use crate::ingest::{Ingest, Recorder};
 use crate::keys::StatusKeys;
 use crate::metrics::{self, GatewaySample};
@@ -52,7 +52,8 @@ impl Application {
             parts,
         } = self;
         let mut tasks = Tasks::new(stop.child_token());
-        parts.spawn_http(&mut tasks, listener, http_runtime)?;
+        let tls_of_api = portal.as_ref().and_then(Portal::tls);
+        parts.spawn_http(&mut tasks, listener, http_runtime, tls_of_api)?;
         let mut redis = Tasks::new(CancellationToken::new());
         if let Some(embedded) = embedded {
             redis.spawn("embedded Redis", |stop| embedded.supervise(stop));
@@ -98,6 +99,7 @@ impl Parts {
         tasks: &mut Tasks,
         listener: TcpListener,
         runtime: oneshot::Sender<Handle>,
+        tls_of_api: Option<Arc<Tls>>,
     ) -> Result<(), http::BindError> {
         let switches = Arc::new(SwitchAddresses::new(&self.settings.switches));
         let mut server = http::bind(
@@ -113,7 +115,8 @@ impl Parts {
             },
         )?;
         server.send_runtime_to(runtime);
-        let (source, tls) = (self.source.clone(), server.tls());
+        let source = self.source.clone();
+        let tls = server.tls().into_iter().chain(tls_of_api).collect();
         tasks.spawn("HTTP server", |stop| async move {
             if let Err(error) = server.run(stop).await {
                 tracing::error!("the HTTP server ended: {error}");

@@ -40,7 +40,7 @@ pub(super) async fn refresh(source: Arc<LiveSource>, store: Store, interval: Dur
 }
 
 /// Reloads the templates and the TLS files at each SIGHUP.
-pub(super) async fn reload_on_sighup(source: Arc<LiveSource>, tls: Option<Arc<Tls>>, stop: CancellationToken) {
+pub(super) async fn reload_on_sighup(source: Arc<LiveSource>, tls: Vec<Arc<Tls>>, stop: CancellationToken) {
     let mut hangups = match signal(SignalKind::hangup()) {
         Ok(hangups) => hangups,
         Err(error) => {
@@ -50,10 +50,11 @@ pub(super) async fn reload_on_sighup(source: Arc<LiveSource>, tls: Option<Arc<Tl
     };
     while let Some(Some(())) = stop.run_until_cancelled(hangups.recv()).await {
         source.reload_templates();
-        match tls.as_ref().map(|tls| tls.reload()) {
-            Some(Ok(())) => tracing::info!("TLS files reloaded"),
-            Some(Err(error)) => tracing::error!("TLS files refused, those loaded before stay in use: {error}"),
-            None => {}
+        for tls in &tls {
+            match tls.reload() {
+                Ok(()) => tracing::info!(section = tls.section(), "TLS files reloaded"),
+                Err(error) => tracing::error!("TLS files refused, those loaded before stay in use: {error}"),
+            }
         }
     }
 }

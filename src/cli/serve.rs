@@ -56,6 +56,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         %address,
+        api = application.api_address().map(tracing::field::display),
         redis = settings.redis.shown_url(),
         templates = %settings.templates.dir.display(),
         settings = settings.config_file.as_ref().map_or_else(|| "defaults".to_owned(), |file| file.display().to_string()),

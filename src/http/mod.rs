@@ -19,4 +19,4 @@ pub use gate::{SwitchAddresses, most_connections};
 pub use gateway_page::{MetricsPages, ReadGateways};
 pub(crate) use security::AllowList;
 pub use server::{BindError, Server, bind};
-pub use tls::{Tls, TlsError, server_config};
+pub use tls::{Tls, TlsError};

@@ -107,7 +107,12 @@ pub fn bind<S: ConfigSource>(
     metrics: MetricsPages,
 ) -> Result<Server<S>, BindError> {
     set_options(&listener, settings.request_timeout * STALL_FACTOR)?;
-    let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
+    let tls = settings
+        .tls
+        .clone()
+        .map(|files| Tls::load("http.tls", files))
+        .transpose()?
+        .map(Arc::new);
     let max_connections = gate::most_connections(settings.max_connections, switches.count()) + MAX_REFUSALS;
     let gate = Gate::new(
         AllowList::new(settings.allow.iter().copied()),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
@@ -13,29 +14,44 @@ use rustls::{RootCertStore, ServerConfig};
 
 use crate::settings::TlsSettings;
 
+mod follow;
+
+/// By ALPN.
+const HTTP_1_1: &[u8] = b"http/1.1";
+
+/// A file of `http.tls` or `api.tls` that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    #[error("http.tls.{key}: cannot read {}: {source}", path.display())]
+#[error("{section}{problem}")]
+pub struct TlsError {
+    /// Where the settings name the file: `http.tls`.
+    section: &'static str,
+    problem: TlsProblem,
+}
+
+/// Follows the name of the section.
+#[derive(Debug, thiserror::Error)]
+enum TlsProblem {
+    #[error(".{key}: cannot read {}: {source}", path.display())]
     Unreadable {
         key: &'static str,
         path: PathBuf,
         source: std::io::Error,
     },
     #[error(
-        "http.tls.{key}: {} is damaged: a PEM section in it does not begin, end or decode as it should; \
+        ".{key}: {} is damaged: a PEM section in it does not begin, end or decode as it should; \
          create the file again",
         path.display()
     )]
     Damaged { key: &'static str, path: PathBuf },
-    #[error("http.tls.{key}: {} contains no certificate; it must be PEM, with BEGIN CERTIFICATE lines", path.display())]
+    #[error(".{key}: {} contains no certificate; it must be PEM, with BEGIN CERTIFICATE lines", path.display())]
     NoCertificate { key: &'static str, path: PathBuf },
     #[error(
-        "http.tls.key: {} contains no private key that is ready to use; it must be PEM, and not encrypted \
+        ".key: {} contains no private key that is ready to use; it must be PEM, and not encrypted \
          (`openssl pkey -in FILE -out FILE.plain` takes the passphrase off)", path.display()
     )]
     NoKey { path: PathBuf },
     #[error(
-        "http.tls: the key in {} and the first certificate in {} cannot be used together: {source}; the \
+        ": the key in {} and the first certificate in {} cannot be used together: {source}; the \
          server's own certificate comes first in the chain", key.display(), cert.display()
     )]
     Pair {
@@ -43,33 +59,51 @@ pub enum TlsError {
         key: PathBuf,
         source: rustls::Error,
     },
-    #[error("http.tls.client_ca: a certificate in {} cannot be trusted as an authority: {reason}", path.display())]
+    #[error(".client_ca: a certificate in {} cannot be trusted as an authority: {reason}", path.display())]
     ClientCa { path: PathBuf, reason: String },
     #[error(
-        "http.tls.client_crl: {} holds no revocation list; it must be PEM, with BEGIN X509 CRL lines \
+        ".client_crl: {} holds no revocation list; it must be PEM, with BEGIN X509 CRL lines \
          (`openssl crl -inform DER -in FILE -out FILE.pem` writes it so)", path.display()
     )]
     NoCrl { path: PathBuf },
-    #[error("http.tls.client_crl: a revocation list in {} cannot be used: {reason}", path.display())]
+    #[error(".client_crl: a revocation list in {} cannot be used: {reason}", path.display())]
     ClientCrl { path: PathBuf, reason: String },
-    #[error("http.tls.client_crl: it does nothing without http.tls.client_ca: set client_ca too, or remove client_crl")]
+    #[error(".client_crl: it does nothing without client_ca: set client_ca too, or remove client_crl")]
     CrlWithoutCa,
-    #[error("http.tls: {0}")]
+    #[error(": {0}")]
     Protocol(rustls::Error),
 }
 
-/// The TLS files, and the configuration loaded from them.
+/// The TLS files of a section, and what was loaded from them.
 pub struct Tls {
+    section: &'static str,
     files: TlsSettings,
-    current: ArcSwap<ServerConfig>,
+    current: ArcSwap<Loaded>,
+}
+
+struct Loaded {
+    config: Arc<ServerConfig>,
+    /// `None`: clients need no certificate.
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 impl Tls {
+    /// `section` is where the settings name the files, such as `http.tls`.
+    ///
     /// # Errors
     /// A file that cannot be used: see [`TlsError`].
-    pub fn load(files: TlsSettings) -> Result<Self, TlsError> {
-        let current = ArcSwap::from_pointee(server_config(&files)?);
-        Ok(Self { files, current })
+    pub fn load(section: &'static str, files: TlsSettings) -> Result<Self, TlsError> {
+        let current = load(&files).map_err(|problem| TlsError { section, problem })?;
+        Ok(Self {
+            section,
+            files,
+            current: ArcSwap::from_pointee(current),
+        })
+    }
+
+    /// Where the settings name the files.
+    pub fn section(&self) -> &'static str {
+        self.section
     }
 
     /// Loads the files again, for a renewed certificate or a new revocation list. Open connections
@@ -78,43 +112,51 @@ impl Tls {
     /// # Errors
     /// As [`Tls::load`]; then the configuration loaded before stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
-        self.current.store(Arc::new(server_config(&self.files)?));
+        let section = self.section;
+        let loaded = load(&self.files).map_err(|problem| TlsError { section, problem })?;
+        self.current.store(Arc::new(loaded));
         Ok(())
     }
 
     pub(super) fn current(&self) -> Arc<ServerConfig> {
-        self.current.load_full()
+        self.current.load().config.clone()
     }
 }
 
 /// TLS 1.2 and 1.3 for HTTP/1.1. With `client_ca`, a client needs a certificate from one of the
 /// authorities in that file; with `client_crl`, one that is not revoked.
-///
-/// # Errors
-/// A file that cannot be used: see [`TlsError`].
-pub fn server_config(files: &TlsSettings) -> Result<ServerConfig, TlsError> {
-    // Not the default of the process, which another crate could install.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+fn load(files: &TlsSettings) -> Result<Loaded, TlsProblem> {
+    let provider = provider();
     let chain = certificates("cert", &files.cert)?;
     let private_key = private_key(&files.key)?;
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(TlsError::Protocol)?;
+        .map_err(TlsProblem::Protocol)?;
     let crl = files.client_crl.as_deref();
-    let builder = match &files.client_ca {
-        Some(ca) => builder.with_client_cert_verifier(client_verifier(ca, crl, provider)?),
-        None if crl.is_some() => return Err(TlsError::CrlWithoutCa),
+    let verifier = match &files.client_ca {
+        Some(ca) => Some(client_verifier(ca, crl, provider)?),
+        None if crl.is_some() => return Err(TlsProblem::CrlWithoutCa),
+        None => None,
+    };
+    let builder = match verifier.clone() {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
     let mut config = builder
         .with_single_cert(chain, private_key)
-        .map_err(|source| TlsError::Pair {
+        .map_err(|source| TlsProblem::Pair {
             cert: files.cert.clone(),
             key: files.key.clone(),
             source,
         })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+    let config = Arc::new(config);
+    Ok(Loaded { config, verifier })
+}
+
+/// Not the default of the process, which another crate could install.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// With revocation lists, every certificate in a client's chain must be covered by one: an
@@ -123,9 +165,9 @@ pub fn server_config(files: &TlsSettings) -> Result<ServerConfig, TlsError> {
 fn client_verifier(
     ca: &Path,
     crl: Option<&Path>,
-    provider: Arc<rustls::crypto::CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let refused = |reason: String| TlsError::ClientCa {
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsProblem> {
+    let refused = |reason: String| TlsProblem::ClientCa {
         path: ca.to_owned(),
         reason,
     };
@@ -136,7 +178,7 @@ fn client_verifier(
     let lists = crl.map(revocation_lists).transpose()?.unwrap_or_default();
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).with_crls(lists);
     verifier.build().map_err(|error| match (error, crl) {
-        (VerifierBuilderError::InvalidCrl(error), Some(crl)) => TlsError::ClientCrl {
+        (VerifierBuilderError::InvalidCrl(error), Some(crl)) => TlsProblem::ClientCrl {
             path: crl.to_owned(),
             reason: format!("{error:?}"),
         },
@@ -144,20 +186,20 @@ fn client_verifier(
     })
 }
 
-fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-    pem_items("client_crl", path, |path| TlsError::NoCrl { path })
+fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsProblem> {
+    pem_items("client_crl", path, |path| TlsProblem::NoCrl { path })
 }
 
-fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    pem_items(key, path, |path| TlsError::NoCertificate { key, path })
+fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsProblem> {
+    pem_items(key, path, |path| TlsProblem::NoCertificate { key, path })
 }
 
 /// Every item of this kind in a PEM file; `none` is the error if there is none.
 fn pem_items<T: PemObject>(
     key: &'static str,
     path: &Path,
-    none: impl FnOnce(PathBuf) -> TlsError,
-) -> Result<Vec<T>, TlsError> {
+    none: impl FnOnce(PathBuf) -> TlsProblem,
+) -> Result<Vec<T>, TlsProblem> {
     let items: Vec<T> = T::pem_file_iter(path)
         .and_then(Iterator::collect)
         .map_err(|error| unusable(key, path, error))?;
@@ -167,20 +209,20 @@ fn pem_items<T: PemObject>(
     }
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsProblem> {
     PrivateKeyDer::from_pem_file(path).map_err(|error| match error {
-        pem::Error::NoItemsFound => TlsError::NoKey { path: path.to_owned() },
+        pem::Error::NoItemsFound => TlsProblem::NoKey { path: path.to_owned() },
         error => unusable("key", path, error),
     })
 }
 
 /// Leaves out the parser's message, unless it is an I/O error: it quotes the line that it failed
 /// on, which may be part of a key.
-fn unusable(key: &'static str, path: &Path, error: pem::Error) -> TlsError {
+fn unusable(key: &'static str, path: &Path, error: pem::Error) -> TlsProblem {
     let path = path.to_owned();
     match error {
-        pem::Error::Io(source) => TlsError::Unreadable { key, path, source },
-        _ => TlsError::Damaged { key, path },
+        pem::Error::Io(source) => TlsProblem::Unreadable { key, path, source },
+        _ => TlsProblem::Damaged { key, path },
     }
 }
 

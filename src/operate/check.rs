@@ -42,9 +42,12 @@ pub async fn check(settings: Result<Settings, SettingsError>) -> CheckReport {
     report
         .errors
         .extend(settings.validate_for_serve().err().map(|error| error.to_string()));
-    if let Some(files) = &settings.http.tls {
-        let config = http::server_config(files);
-        report.errors.extend(config.err().map(|error| error.to_string()));
+    let api = settings.api.tls.as_ref().filter(|_| settings.api.enabled);
+    for (section, files) in [("http.tls", settings.http.tls.as_ref()), ("api.tls", api)] {
+        let tls = files.map(|files| http::Tls::load(section, files.clone()));
+        report
+            .errors
+            .extend(tls.and_then(Result::err).map(|error| error.to_string()));
     }
     let templates = match sources::templates(&settings) {
         Ok(templates) => templates,

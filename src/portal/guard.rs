@@ -149,6 +149,15 @@ pub(crate) async fn caller(request: &HttpRequest) -> Result<(Caller, Credential)
     let credential = Credential::Session(cookie.value().to_owned());
     let found = credential.caller(access).await?;
     let caller = found.ok_or_else(|| Problem::unauthorized("the session has ended: sign in again"))?;
+    check_origin(request)?;
+    Ok((caller, credential))
+}
+
+/// A browser's writes come from our own pages.
+///
+/// # Errors
+/// 403 for a write from elsewhere.
+pub(crate) fn check_origin(request: &HttpRequest) -> Result<(), Problem> {
     let is_write = !matches!(*request.method(), Method::GET | Method::HEAD);
     if is_write && !guard(request).is_some_and(|guard| guard.is_same_origin(request)) {
         return Err(Problem::new(
@@ -158,7 +167,7 @@ pub(crate) async fn caller(request: &HttpRequest) -> Result<(Caller, Credential)
              api.public_url",
         ));
     }
-    Ok((caller, credential))
+    Ok(())
 }
 
 impl Credential {

@@ -5,14 +5,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header;
-use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::middleware::{Compress, DefaultHeaders, Next, from_fn};
 use actix_web::{App, HttpServer, web};
-use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::guard::{self, Guard};
-use crate::http::{TlsError, server_config};
+use crate::http::{Tls, TlsError};
 use crate::operate::Service;
 use crate::settings::ApiSettings;
 
@@ -36,7 +37,7 @@ pub enum PortalError {
 /// A socket that listens.
 pub struct Portal {
     listener: TcpListener,
-    tls: Option<ServerConfig>,
+    tls: Option<Arc<Tls>>,
     guard: Arc<Guard>,
     service: Arc<Service>,
 }
@@ -49,9 +50,14 @@ impl Portal {
     pub fn bind(settings: &ApiSettings, service: Arc<Service>) -> Result<Self, PortalError> {
         let address = settings.listen;
         let listener = TcpListener::bind(address).map_err(|source| PortalError::Listen { address, source })?;
+        let tls = settings
+            .tls
+            .clone()
+            .map(|files| Tls::load("api.tls", files))
+            .transpose()?;
         Ok(Self {
             listener,
-            tls: settings.tls.as_ref().map(server_config).transpose()?,
+            tls: tls.map(Arc::new),
             guard: Arc::new(Guard::new(settings)),
             service,
         })
@@ -60,6 +66,11 @@ impl Portal {
     /// Where it listens.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Its TLS files, if it has any.
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
     }
 
     /// Serves what `configure` registers until `stop`, then finishes the requests in flight.
@@ -79,6 +90,7 @@ impl Portal {
                 .wrap(from_fn(guard::check_network))
                 .wrap(Compress::default())
                 .wrap(security_headers())
+                .wrap(from_fn(set_policy))
                 .configure(configure.clone())
         })
         .workers(WORKERS)
@@ -88,7 +100,7 @@ impl Portal {
         .disable_signals()
         .shutdown_signal(stop.cancelled_owned());
         let server = match self.tls {
-            Some(tls) => server.listen_rustls_0_23(self.listener, tls)?,
+            Some(tls) => server.listen_rustls_0_23(self.listener, tls.following().map_err(io::Error::other)?)?,
             None => server.listen(self.listener)?,
         };
         server.run().await
@@ -96,13 +108,30 @@ impl Portal {
 }
 
 fn security_headers() -> DefaultHeaders {
-    // swagger-ui sets styles of its own and shows images as data.
-    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-                          connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
     DefaultHeaders::new()
-        .add((header::CONTENT_SECURITY_POLICY, POLICY))
         .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .add((header::REFERRER_POLICY, "no-referrer"))
         .add((header::X_FRAME_OPTIONS, "DENY"))
         .add((header::CACHE_CONTROL, "no-store"))
+}
+
+/// Nothing comes from elsewhere, and nothing in a page is a script or a style.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// swagger-ui sets styles of its own.
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                           connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+async fn set_policy(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let policy = match request.path().starts_with("/api/docs") {
+        true => DOCS_POLICY,
+        false => POLICY,
+    };
+    let mut response = next.call(request).await?;
+    let policy = HeaderValue::from_static(policy);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    Ok(response)
 }

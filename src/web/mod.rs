@@ -1,12 +1,19 @@
 //! The pages. Thin: they parse a request, call `operate`, and render HTML.
 //!
-//! Never holds decisions or Redis, and never uses `api`.
+//! Every page works without JavaScript; `static/app.js` only keeps what is shown up to date and makes
+//! forms more comfortable. Never holds decisions or Redis, and never uses `api`.
 
-mod setup_page;
+mod address;
+mod assets;
+mod failure;
+mod gateways;
+mod guard;
+mod language;
+mod page;
+mod routes;
+mod setup;
+mod sign_in;
+mod texts;
+mod words;
 
-use actix_web::web::ServiceConfig;
-
-/// Everything that is a page.
-pub fn configure(config: &mut ServiceConfig) {
-    config.service(setup_page::page).service(setup_page::submit);
-}
+pub use routes::configure;

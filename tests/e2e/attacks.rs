@@ -330,38 +330,78 @@ async fn what_is_no_request_makes_few_lines_in_the_log_and_none_of_its_own_words
 
 #[tokio::test]
 async fn sighup_reads_tls_files_again_and_refuses_a_broken_one() {
+    for (section, address, path) in [("http", "address", "/health/live"), ("api", "api", "/api/openapi.json")] {
+        let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
+        let tls = write_certificate(folder.path());
+        let settings = format!("[redis]\nurl = \"{}\"\n[{section}]\n{tls}", redis.url());
+        std::fs::write(folder.path().join("trunkd.toml"), settings).unwrap();
+        let serving = Serving::start(folder.path(), &["--templates", TEMPLATES]);
+        let line = serving.wait_for("\"serving\"").await;
+        let address: SocketAddr = line[address].as_str().unwrap().parse().unwrap();
+        let url = format!("https://localhost:{}{path}", address.port());
+        let trusts = |pem: Vec<u8>| {
+            let client = http_builder()
+                .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])
+                .build()
+                .unwrap();
+            let url = url.clone();
+            async move { client.get(url).send().await.is_ok_and(|answer| answer.status() == 200) }
+        };
+        let first = std::fs::read(folder.path().join("cert.pem")).unwrap();
+        assert!(trusts(first.clone()).await, "{section}");
+
+        write_certificate(folder.path());
+        let second = std::fs::read(folder.path().join("cert.pem")).unwrap();
+        serving.signal(Signal::SIGHUP);
+        serving.wait_for("TLS files reloaded").await;
+        assert!(trusts(second.clone()).await && !trusts(first).await, "{section}");
+        std::fs::write(folder.path().join("key.pem"), "broken").unwrap();
+        serving.signal(Signal::SIGHUP);
+        serving.wait_for(&format!("{section}.tls.key: ")).await;
+        assert!(trusts(second).await, "{section}");
+    }
+}
+
+/// An authority for clients and a client's identity, as PEM.
+fn authority_and_client() -> (String, String) {
+    let [authority_key, key] = [(); 2].map(|()| rcgen::KeyPair::generate().unwrap());
+    let mut authority = rcgen::CertificateParams::default();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let client = rcgen::CertificateParams::new(vec!["client".to_owned()]).unwrap();
+    let issuer = rcgen::Issuer::from_params(&authority, &authority_key);
+    let client = client.signed_by(&key, &issuer).unwrap().pem() + &key.serialize_pem();
+    (authority.self_signed(&authority_key).unwrap().pem(), client)
+}
+
+#[tokio::test]
+async fn the_api_asks_clients_for_certificates_of_the_authority_that_was_read_last() {
     let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
-    let settings = format!(
-        "[redis]\nurl = \"{}\"\n[http]\n{}",
-        redis.url(),
-        write_certificate(folder.path())
-    );
+    let ca = folder.path().join("ca.pem");
+    let [(first_ca, first), (second_ca, second)] = [(); 2].map(|()| authority_and_client());
+    std::fs::write(&ca, first_ca).unwrap();
+    let tls = write_certificate(folder.path()).replace(" }", &format!(", client_ca = {ca:?} }}"));
+    let settings = format!("[redis]\nurl = \"{}\"\n[api]\n{tls}", redis.url());
     std::fs::write(folder.path().join("trunkd.toml"), settings).unwrap();
     let serving = Serving::start(folder.path(), &["--templates", TEMPLATES]);
-    let url = serving
-        .url("/health/live")
-        .await
-        .replace("http://127.0.0.1", "https://localhost");
-    let trusts = |pem: Vec<u8>| {
-        let client = http_builder()
-            .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])
-            .build()
-            .unwrap();
-        let url = url.clone();
-        async move { client.get(url).send().await.is_ok() }
+    let line = serving.wait_for("\"serving\"").await;
+    let address: SocketAddr = line["api"].as_str().unwrap().parse().unwrap();
+    let server = reqwest::Certificate::from_pem(&std::fs::read(folder.path().join("cert.pem")).unwrap()).unwrap();
+    let gets_in = async |identity: Option<&String>| {
+        let client = http_builder().tls_certs_only([server.clone()]);
+        let client = match identity {
+            Some(pem) => client.identity(reqwest::Identity::from_pem(pem.as_bytes()).unwrap()),
+            None => client,
+        };
+        let url = format!("https://localhost:{}/api/openapi.json", address.port());
+        let answer = client.build().unwrap().get(url).send().await;
+        answer.is_ok_and(|answer| answer.status() == 200)
     };
-    let first = std::fs::read(folder.path().join("cert.pem")).unwrap();
-    assert!(trusts(first.clone()).await);
+    assert!(gets_in(Some(&first)).await && !gets_in(Some(&second)).await && !gets_in(None).await);
 
-    write_certificate(folder.path());
-    let second = std::fs::read(folder.path().join("cert.pem")).unwrap();
+    std::fs::write(&ca, second_ca).unwrap();
     serving.signal(Signal::SIGHUP);
     serving.wait_for("TLS files reloaded").await;
-    assert!(trusts(second.clone()).await && !trusts(first).await);
-    std::fs::write(folder.path().join("key.pem"), "broken").unwrap();
-    serving.signal(Signal::SIGHUP);
-    serving.wait_for("http.tls.key: ").await;
-    assert!(trusts(second).await);
+    assert!(!gets_in(Some(&first)).await && gets_in(Some(&second)).await && !gets_in(None).await);
 }
 
 #[tokio::test]

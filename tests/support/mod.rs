@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod app;
+pub mod browser;
 pub mod fake_switch;
 pub mod fs_xml;
 pub mod proxy;

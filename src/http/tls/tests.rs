@@ -29,17 +29,21 @@ fn pair() -> (String, String) {
     (cert.pem(), key.serialize_pem())
 }
 
-fn config(cert: &Path, key: &Path, client_ca: Option<&Path>) -> Result<ServerConfig, TlsError> {
-    server_config(&TlsSettings {
+fn tls(cert: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Tls, TlsError> {
+    let files = TlsSettings {
         cert: cert.to_owned(),
         key: key.to_owned(),
         client_ca: client_ca.map(Path::to_owned),
         client_crl: None,
-    })
+    };
+    Tls::load("http.tls", files)
 }
 
 fn error(cert: &Path, key: &Path, client_ca: Option<&Path>) -> String {
-    config(cert, key, client_ca).unwrap_err().to_string()
+    match tls(cert, key, client_ca) {
+        Ok(_) => panic!("the files can be used"),
+        Err(error) => error.to_string(),
+    }
 }
 
 #[test]
@@ -47,7 +51,7 @@ fn a_chain_with_its_key_is_accepted() {
     let files = Files::new();
     let (cert, key) = pair();
     let cert = files.write("cert.pem", &cert);
-    assert!(config(&cert, &files.write("key.pem", &key), Some(&cert)).is_ok());
+    assert!(tls(&cert, &files.write("key.pem", &key), Some(&cert)).is_ok());
 }
 
 #[test]
@@ -68,12 +72,15 @@ fn an_unusable_revocation_list_is_named_with_its_file() {
         (files.write("no-list.pem", no_list), "no-list.pem cannot be used"),
     ] {
         settings.client_crl = Some(list);
-        let error = server_config(&settings).unwrap_err().to_string();
+        let error = Tls::load("http.tls", settings.clone()).err().unwrap().to_string();
         assert!(error.contains(says), "{error}\nlacks: {says}");
     }
     settings.client_ca = None;
-    let error = server_config(&settings).unwrap_err().to_string();
-    assert!(error.contains("without http.tls.client_ca"), "{error}");
+    let error = Tls::load("api.tls", settings).err().unwrap().to_string();
+    assert!(
+        error.contains("api.tls.client_crl: it does nothing without client_ca"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub use query::{Cursor, Direction, ListQuery, QueryError, Sort};
 
 use std::sync::Arc;
 
-use fleet::Changed;
+pub(super) use fleet::Changed;
 
 use super::OperateError;
 use super::service::Service;
@@ -75,6 +75,11 @@ impl Service {
         let position = known.fleet.position().map(|at| at.as_str().to_owned());
         let changed = known.unsaid.replace(Changed::default()).unwrap_or_default();
         (changed, position.unwrap_or_else(|| "0-0".to_owned()))
+    }
+
+    /// It was taken, and then not said.
+    pub(super) fn put_back_unsaid(&self, changed: Changed) {
+        self.listing.write().unsaid.get_or_insert_default().add(changed);
     }
 
     /// Nobody listens any more.

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::OperateError;
+use super::listing::Changed;
 use super::service::Service;
 use super::status::SwitchNotes;
 use crate::observed::Position;
@@ -41,8 +42,6 @@ struct Follower {
     notes: SwitchNotes,
     notes_at: Option<Instant>,
     plans: BTreeMap<String, String>,
-    /// The last look failed after it had begun.
-    is_lost: bool,
 }
 
 impl Service {
@@ -86,16 +85,23 @@ impl Service {
     }
 
     async fn look(&self, follower: &mut Follower) -> Result<(), OperateError> {
-        let away = OperateError::at(&self.settings);
         self.catch_up().await?;
         let (changed, changes) = self.take_unsaid();
+        let said = self.say(follower, &changed, changes).await;
+        if said.is_err() {
+            self.put_back_unsaid(changed);
+        }
+        said
+    }
+
+    /// Says what changed up to this position in `trunkd:changes`.
+    async fn say(&self, follower: &mut Follower, changed: &Changed, changes: String) -> Result<(), OperateError> {
+        let away = OperateError::at(&self.settings);
         let Some(before) = follower.position.clone() else {
             let history = self.history.newest_id().await.map_err(away)?;
             follower.position = Some(LivePosition { changes, history });
             return Ok(());
         };
-        // Until the end, what was taken may be lost.
-        let is_lost = std::mem::replace(&mut follower.is_lost, true);
         let is_due = follower.notes_at.is_none_or(|at| at.elapsed() >= NOTES_EVERY);
         if is_due || !changed.rows.is_empty() {
             follower.notes = self.status.notes().await.map_err(away)?;
@@ -104,7 +110,7 @@ impl Service {
         let entries = self.history.after(&before.history, MAX_ENTRIES).await.map_err(away)?;
         let history = entries.last().map_or(before.history.clone(), |entry| entry.id.clone());
         let now = LivePosition { changes, history };
-        let mut said = match changed.all || is_lost {
+        let mut said = match changed.all {
             true => vec![events::resync()],
             false => self.gateway_events(&changed.rows, &follower.notes),
         };
@@ -113,7 +119,6 @@ impl Service {
         said.extend(entries.iter().map(events::entry));
         self.live.ring.push(said, &before, &now);
         follower.position = Some(now);
-        follower.is_lost = false;
         Ok(())
     }
 

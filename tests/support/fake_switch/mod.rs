@@ -749,6 +749,19 @@ impl FakeSwitch {
         })
     }
 
+    /// These gateways' registrations are refused, or accepted again, all at the same time.
+    pub fn answer_registrations(&self, gateways: &[String], accepted: bool) {
+        let (state, answer) = match accepted {
+            true => (RegState::Reged, (200, "OK")),
+            false => (RegState::FailWait, (403, "Forbidden")),
+        };
+        self.shared.with(|core| {
+            for gateway in gateways {
+                core.sofia.answer(gateway, state, answer, &mut core.bus);
+            }
+        });
+    }
+
     /// Sends it to every connection that subscribed to events, as fast as each reads. Returns their number.
     pub fn fire_burst(&self, burst: &Burst) -> usize {
         self.shared.with(|core| core.bus.inject_bytes(&burst.frames))

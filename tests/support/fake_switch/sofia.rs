@@ -1003,6 +1003,16 @@ impl Sofia {
         bus.fire(event);
     }
 
+    /// A registrar's answer puts a gateway into this state, where it stays: a refused one waits for long.
+    pub fn answer(&mut self, name: &str, state: RegState, (status, phrase): (u16, &str), bus: &mut Bus) {
+        const A_DAY: i64 = 86_400;
+        if let Some(index) = self.find(name) {
+            self.gateways[index].state = state;
+            self.gateways[index].retry = self.now + A_DAY;
+            self.fire_state(index, status, phrase, bus);
+        }
+    }
+
     pub fn set_calls(&mut self, name: &str, calls: [u32; 4]) {
         if let Some(index) = self.find(name) {
             self.gateways[index].calls = calls;

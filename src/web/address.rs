@@ -1,0 +1,37 @@
+//! Addresses of pages.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// A path of trunkd's own. Anything else, such as another site, becomes the first page.
+pub(super) fn local_path(path: &str) -> &str {
+    let is_local = path.starts_with('/') && !path[1..].starts_with(['/', '\\']) && !path.contains(char::is_control);
+    if is_local { path } else { "/" }
+}
+
+/// The page of a gateway.
+pub(super) fn gateway_url(domain: &str, name: &str) -> String {
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    format!("/domains/{}/gateways/{}", encode(domain), encode(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::local_path;
+
+    #[test]
+    fn nobody_is_sent_to_another_site() {
+        for path in ["/", "/gateways?q=a%20b", "/domains/a/gateways/b"] {
+            assert_eq!(local_path(path), path);
+        }
+        for path in [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "gateways",
+            "/\r\nx",
+        ] {
+            assert_eq!(local_path(path), "/", "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The page that says what went wrong.
+
+use std::fmt;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use askama::Template;
+
+use super::page::{Frame, show};
+use crate::operate::OperateError;
+use crate::portal::Problem;
+
+/// A request that failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    problem: Problem,
+}
+
+#[derive(Template)]
+#[template(path = "failure.html")]
+struct FailurePage {
+    frame: Frame,
+    status: u16,
+    /// The text's id.
+    title: &'static str,
+    detail: String,
+}
+
+impl Failure {
+    pub(super) fn response(&self, request: &HttpRequest) -> HttpResponse {
+        let problem = &self.problem;
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let page = FailurePage {
+            frame: Frame::new(request, ""),
+            status: problem.status,
+            title: title(status),
+            detail: problem.detail.clone(),
+        };
+        show(status, &page)
+    }
+}
+
+fn title(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "failure-signed-out",
+        StatusCode::FORBIDDEN => "failure-forbidden",
+        StatusCode::NOT_FOUND => "failure-not-found",
+        StatusCode::SERVICE_UNAVAILABLE => "failure-unavailable",
+        status if status.is_client_error() => "failure-refused",
+        _ => "failure-internal",
+    }
+}
+
+impl From<OperateError> for Failure {
+    fn from(error: OperateError) -> Self {
+        Self {
+            problem: Problem::from(error),
+        }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self { problem }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+/// Handlers answer with [`page`], because only that knows the language.
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        self.problem.status_code()
+    }
+}
+
+/// Turns the failure of a handler into its page.
+pub(super) fn page(request: &HttpRequest, result: Result<HttpResponse, Failure>) -> HttpResponse {
+    result.unwrap_or_else(|failure| failure.response(request))
+}
+
+/// For an address that there isn't.
+pub(super) async fn no_such_page(request: HttpRequest) -> HttpResponse {
+    let page = FailurePage {
+        frame: Frame::new(&request, ""),
+        status: 404,
+        title: "failure-not-found",
+        detail: String::new(),
+    };
+    let mut response = show(StatusCode::NOT_FOUND, &page);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}

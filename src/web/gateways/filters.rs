@@ -1,0 +1,158 @@
+//! Filters, chips and sortable columns: links and fields that change the page's address.
+
+use crate::operate::listing::{Counts, ListState};
+use crate::portal::ListParams;
+use crate::web::texts::Texts;
+use crate::web::words;
+
+/// A state with its count. Following it shows those alone, or all again.
+pub(super) struct Chip {
+    pub(super) word: &'static str,
+    pub(super) label: String,
+    pub(super) count: usize,
+    pub(super) is_on: bool,
+    pub(super) url: String,
+}
+
+/// A column of the table.
+pub(super) struct Column {
+    pub(super) label: String,
+    /// `None`: it can't be sorted by.
+    pub(super) url: Option<String>,
+    /// As `aria-sort` says it.
+    pub(super) order: Option<&'static str>,
+    pub(super) is_number: bool,
+}
+
+/// A choice among known values.
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) label: String,
+    pub(super) value: String,
+    pub(super) options: Vec<String>,
+}
+
+/// What there is to choose from.
+pub(super) struct Choices {
+    pub(super) domains: Vec<String>,
+    pub(super) switches: Vec<String>,
+}
+
+/// The address of the list with these filters.
+pub(super) fn url(params: &ListParams) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in pairs(params) {
+        query.append_pair(name, value);
+    }
+    if let Some(after) = &params.after {
+        query.append_pair("after", after);
+    }
+    let query = query.finish();
+    match query.is_empty() {
+        true => "/gateways".to_owned(),
+        false => format!("/gateways?{query}"),
+    }
+}
+
+/// The filters and the order, without the place.
+fn pairs(params: &ListParams) -> Vec<(&'static str, &str)> {
+    let all = [
+        ("q", &params.q),
+        ("domain", &params.domain),
+        ("state", &params.state),
+        ("switch", &params.switch),
+        ("profile", &params.profile),
+        ("carrier", &params.carrier),
+        ("tag", &params.tag),
+        ("validity", &params.validity),
+        ("sort", &params.sort),
+    ];
+    all.into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+        .collect()
+}
+
+pub(super) fn is_filtered(params: &ListParams) -> bool {
+    pairs(params).iter().any(|(name, _)| *name != "sort")
+}
+
+/// What the form must keep although it shows no field for it.
+pub(super) fn hidden(params: &ListParams) -> Vec<(&'static str, String)> {
+    let shown = ["q", "domain", "switch"];
+    let kept = pairs(params).into_iter().filter(|(name, _)| !shown.contains(name));
+    kept.map(|(name, value)| (name, value.to_owned())).collect()
+}
+
+pub(super) fn chips(t: Texts, params: &ListParams, counts: &Counts) -> Vec<Chip> {
+    let chosen: Vec<&str> = params.state.iter().flat_map(|states| states.split(',')).collect();
+    let chip = |state: ListState| {
+        let word = state.as_str();
+        let is_on = chosen.contains(&word);
+        Chip {
+            word,
+            label: t.get(words::state(state)).into_owned(),
+            count: counts.state.get(word).copied().unwrap_or_default(),
+            is_on,
+            url: url(&ListParams {
+                state: (!is_on).then(|| word.to_owned()),
+                after: None,
+                ..params.clone()
+            }),
+        }
+    };
+    let all = ListState::ALL.into_iter().map(chip);
+    all.filter(|chip| chip.count > 0 || chip.is_on).collect()
+}
+
+pub(super) fn columns(t: Texts, params: &ListParams) -> Vec<Column> {
+    let now = params.sort.as_deref().unwrap_or("name");
+    let column = |id: &str, sort: Option<&str>, is_number: bool| Column {
+        label: t.get(id).into_owned(),
+        order: sort.and_then(|sort| match now.strip_prefix('-') {
+            Some(descending) if descending == sort => Some("descending"),
+            None if now == sort => Some("ascending"),
+            _ => None,
+        }),
+        url: sort.map(|sort| {
+            let turned = if now == sort {
+                format!("-{sort}")
+            } else {
+                sort.to_owned()
+            };
+            url(&ListParams {
+                sort: Some(turned),
+                after: None,
+                ..params.clone()
+            })
+        }),
+        is_number,
+    };
+    vec![
+        column("column-name", Some("name"), false),
+        column("column-domain", Some("domain"), false),
+        column("column-carrier", Some("carrier"), false),
+        column("column-profile", Some("profile"), false),
+        column("column-state", Some("state"), false),
+        column("column-ping", Some("ping_ms"), true),
+        column("column-since", Some("since"), false),
+        column("column-switches", None, true),
+        column("column-calls", None, true),
+    ]
+}
+
+/// A field for each thing that there is more than one of.
+pub(super) fn fields(t: Texts, params: &ListParams, choices: &Choices) -> Vec<Field> {
+    let field = |name: &'static str, id: &str, value: &Option<String>, options: &[String]| Field {
+        name,
+        label: t.get(id).into_owned(),
+        value: value.clone().unwrap_or_default(),
+        options: options.to_vec(),
+    };
+    let all = [
+        field("domain", "column-domain", &params.domain, &choices.domains),
+        field("switch", "filter-switch", &params.switch, &choices.switches),
+    ];
+    all.into_iter()
+        .filter(|field| field.options.len() > 1 || !field.value.is_empty())
+        .collect()
+}

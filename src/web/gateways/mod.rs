@@ -1,0 +1,126 @@
+//! The page with all gateways: filters, sorting and paging, all in its address.
+
+mod filters;
+mod row;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, get, web};
+use askama::Template;
+use jiff::Timestamp;
+
+use super::failure::{Failure, page as page_of};
+use super::page::{Frame, show};
+use super::words;
+use crate::operate::listing::Page;
+use crate::operate::{Caller, Service};
+use crate::portal::{ListParams, SignedIn};
+use filters::{Chip, Column, Field};
+use row::Row;
+
+/// Gateways on a page.
+const PAGE: usize = 50;
+
+#[derive(Template)]
+#[template(path = "gateways.html")]
+struct GatewaysPage {
+    frame: Frame,
+    rows: Vec<Row>,
+    columns: Vec<Column>,
+    chips: Vec<Chip>,
+    fields: Vec<Field>,
+    search: String,
+    /// Filters that have no field of their own.
+    hidden: Vec<(&'static str, String)>,
+    total: usize,
+    /// Whether anything is left out by a filter.
+    is_filtered: bool,
+    next: Option<String>,
+    first: Option<String>,
+    stale: Option<String>,
+    may_edit: bool,
+}
+
+/// The list.
+#[get("/gateways")]
+pub(super) async fn list(
+    service: web::Data<Service>,
+    SignedIn(caller): SignedIn,
+    request: HttpRequest,
+    params: web::Query<ListParams>,
+) -> HttpResponse {
+    let page = make(&service, &caller, &request, params.into_inner()).await;
+    page_of(&request, page)
+}
+
+async fn make(
+    service: &Service,
+    caller: &Caller,
+    request: &HttpRequest,
+    mut params: ListParams,
+) -> Result<HttpResponse, Failure> {
+    params.limit.get_or_insert(PAGE);
+    // An empty field of the form is no filter.
+    for field in [
+        &mut params.domain,
+        &mut params.q,
+        &mut params.state,
+        &mut params.switch,
+        &mut params.profile,
+        &mut params.carrier,
+        &mut params.tag,
+        &mut params.validity,
+        &mut params.sort,
+    ] {
+        field.take_if(|text| text.is_empty());
+    }
+    let found = service.list(caller, &params.clone().query()?).await?;
+    let domains = service.domains(caller).await?;
+    let switches = service.switches(caller).await?;
+    let frame = Frame::new(request, "gateways");
+    let choices = filters::Choices {
+        domains: domains.into_iter().map(|domain| domain.name).collect(),
+        switches: switches.into_iter().map(|switch| switch.name).collect(),
+    };
+    let page = page(frame, caller, &params, found, &choices, Timestamp::now());
+    Ok(show(StatusCode::OK, &page))
+}
+
+fn page(
+    frame: Frame,
+    caller: &Caller,
+    params: &ListParams,
+    found: Page,
+    choices: &filters::Choices,
+    now: Timestamp,
+) -> GatewaysPage {
+    let t = frame.t;
+    let stale = found.stale_since.map(|since| {
+        let age = words::ago(t, since, now);
+        t.with("stale-list", &age).into_owned()
+    });
+    GatewaysPage {
+        columns: filters::columns(t, params),
+        chips: filters::chips(t, params, &found.counts),
+        fields: filters::fields(t, params, choices),
+        search: params.q.clone().unwrap_or_default(),
+        hidden: filters::hidden(params),
+        total: found.total,
+        is_filtered: filters::is_filtered(params),
+        next: found.next.map(|next| {
+            filters::url(&ListParams {
+                after: Some(next),
+                ..params.clone()
+            })
+        }),
+        first: params.after.as_ref().map(|_| {
+            filters::url(&ListParams {
+                after: None,
+                ..params.clone()
+            })
+        }),
+        rows: found.items.into_iter().map(|item| Row::new(t, item, now)).collect(),
+        stale,
+        may_edit: caller.requires(crate::access::Role::Operator).is_ok(),
+        frame,
+    }
+}

@@ -1,0 +1,117 @@
+//! A gateway in the list.
+
+use jiff::Timestamp;
+
+use crate::operate::gateways::{OnSwitch, Validity};
+use crate::operate::listing::ListedGateway;
+use crate::web::address::gateway_url;
+use crate::web::texts::Texts;
+use crate::web::words;
+
+pub(super) struct Row {
+    pub(super) name: String,
+    /// Empty if no domain has it.
+    pub(super) domain: String,
+    /// `None` if it can't be edited here.
+    pub(super) url: Option<String>,
+    /// What the checkbox sends.
+    pub(super) key: String,
+    pub(super) description: String,
+    pub(super) carrier: String,
+    pub(super) profile: String,
+    pub(super) tags: Vec<String>,
+    /// The word in classes and filters: `up`, `down`, …
+    pub(super) state: &'static str,
+    pub(super) state_label: String,
+    /// Why it is so, in FreeSWITCH's or the carrier's words, or ours.
+    pub(super) reason: String,
+    /// What that means.
+    pub(super) explanation: String,
+    /// Set unless it is plainly served.
+    pub(super) validity: Option<String>,
+    pub(super) ping: String,
+    pub(super) since: String,
+    pub(super) since_exact: String,
+    /// `2/3`: on how many of its switches calls can use it.
+    pub(super) switches: String,
+    pub(super) calls: String,
+}
+
+impl Row {
+    pub(super) fn new(t: Texts, item: ListedGateway, now: Timestamp) -> Self {
+        let worst = item.switches.iter().min_by_key(|on| on.gateway.condition);
+        let reason = worst.and_then(reason).unwrap_or_default();
+        let since = worst.and_then(|on| on.gateway.usable_since.or(on.gateway.since));
+        let ping = item
+            .switches
+            .iter()
+            .filter_map(|on| on.gateway.ping_ms)
+            .fold(None, worse);
+        let up = item
+            .switches
+            .iter()
+            .filter(|on| on.gateway.usable == Some(true))
+            .count();
+        Self {
+            url: item.domain.as_deref().map(|domain| gateway_url(domain, &item.name)),
+            key: format!("{}/{}", item.domain.as_deref().unwrap_or_default(), item.name),
+            state: item.state.as_str(),
+            state_label: t.get(words::state(item.state)).into_owned(),
+            explanation: words::explanation(t, &reason).unwrap_or_default(),
+            reason,
+            validity: match item.validity {
+                Some(Validity::Valid) => None,
+                Some(validity) => Some(t.get(words::validity(validity)).into_owned()),
+                None => Some(t.get("validity-not-ours").into_owned()),
+            },
+            ping: ping.map_or_else(String::new, |ms| format!("{ms:.0}")),
+            since: since.map_or_else(String::new, |since| words::ago(t, since, now)),
+            since_exact: since.map_or_else(String::new, words::exact),
+            switches: match item.switches.len() {
+                0 => String::new(),
+                all => format!("{up}/{all}"),
+            },
+            calls: calls(&item.switches),
+            domain: item.domain.unwrap_or_default(),
+            name: item.name,
+            description: item.description.unwrap_or_default(),
+            carrier: item.carrier.unwrap_or_default(),
+            profile: item.profile,
+            tags: item.tags,
+        }
+    }
+}
+
+fn reason(on: &OnSwitch) -> Option<String> {
+    let gateway = &on.gateway;
+    if let Some(note) = &gateway.note {
+        return Some(note.clone());
+    }
+    if gateway.usable == Some(true) {
+        return None;
+    }
+    gateway.reason.clone().or_else(|| {
+        let status = gateway.status.as_deref().filter(|status| !status.starts_with('2'))?;
+        Some(match &gateway.phrase {
+            Some(phrase) => format!("{status} {phrase}"),
+            None => status.to_owned(),
+        })
+    })
+}
+
+fn worse(slowest: Option<f64>, ms: f64) -> Option<f64> {
+    Some(slowest.map_or(ms, |slowest| slowest.max(ms)))
+}
+
+/// Calls in and out since the gateway started, on all switches.
+fn calls(switches: &[OnSwitch]) -> String {
+    let known: Vec<_> = switches.iter().filter_map(|on| on.gateway.calls).collect();
+    match known.is_empty() {
+        true => String::new(),
+        false => known
+            .iter()
+            .map(|calls| calls.inbound + calls.outbound)
+            .sum::<u64>()
+            .to_string(),
+    }
+}

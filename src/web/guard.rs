@@ -1,0 +1,38 @@
+//! Pages are for people who are signed in; everybody else gets the sign-in page.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpResponse};
+
+use super::address::local_path;
+use super::failure::Failure;
+use crate::portal::caller;
+
+/// Lets a request pass if somebody is signed in.
+pub(super) async fn require_session(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let problem = match caller(request.request()).await {
+        Ok((caller, _)) => {
+            request.extensions_mut().insert(caller);
+            return Ok(next.call(request).await?.map_into_boxed_body());
+        }
+        Err(problem) => problem,
+    };
+    let is_unknown = problem.status == StatusCode::UNAUTHORIZED.as_u16();
+    let response = match is_unknown && *request.method() == Method::GET {
+        true => to_sign_in(request.uri().path_and_query().map_or("/", |path| path.as_str())),
+        false => Failure::from(problem).response(request.request()),
+    };
+    Ok(request.into_response(response))
+}
+
+fn to_sign_in(wanted: &str) -> HttpResponse {
+    let next: String = form_urlencoded::byte_serialize(local_path(wanted).as_bytes()).collect();
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, format!("/sign-in?next={next}")))
+        .finish()
+}

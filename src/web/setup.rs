@@ -1,0 +1,71 @@
+//! The page behind the link that `trunkd serve` prints: it makes the first admin.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use askama::Template;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::page::{Frame, show};
+use crate::operate::{Service, people};
+use crate::portal::{Problem, check_origin, peer, session_cookie};
+
+#[derive(Deserialize)]
+pub(super) struct Link {
+    #[serde(default)]
+    code: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Form {
+    code: String,
+    name: String,
+    password: SecretString,
+}
+
+#[derive(Template)]
+#[template(path = "setup.html")]
+struct SetupPage {
+    frame: Frame,
+    code: String,
+    name: String,
+    problem: Option<String>,
+}
+
+#[get("/setup")]
+pub(super) async fn form(request: HttpRequest, link: web::Query<Link>) -> HttpResponse {
+    let page = SetupPage {
+        frame: Frame::new(&request, ""),
+        code: link.into_inner().code,
+        name: String::new(),
+        problem: None,
+    };
+    show(StatusCode::OK, &page)
+}
+
+#[post("/setup")]
+pub(super) async fn submit(
+    service: web::Data<Service>,
+    request: HttpRequest,
+    sent: web::Form<Form>,
+) -> Result<HttpResponse, Problem> {
+    check_origin(&request)?;
+    let Form { code, name, password } = sent.into_inner();
+    match people::set_up(service.people(), &code, &name, password, peer(&request)?).await {
+        Ok(signed_in) => Ok(HttpResponse::SeeOther()
+            .cookie(session_cookie(&request, &signed_in))
+            .insert_header((header::LOCATION, "/"))
+            .finish()),
+        Err(error) => {
+            let problem = Problem::from(error);
+            let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let page = SetupPage {
+                frame: Frame::new(&request, ""),
+                code,
+                name,
+                problem: Some(problem.detail),
+            };
+            Ok(show(status, &page))
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Signing in and out.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use askama::Template;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::address::local_path;
+use super::failure::{Failure, page as page_of};
+use super::page::{Frame, show};
+use crate::operate::{OperateError, Service, people};
+use crate::portal::{COOKIE, Problem, check_origin, no_session_cookie, peer, session_cookie};
+
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    #[serde(default)]
+    next: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Form {
+    name: String,
+    password: SecretString,
+    #[serde(default)]
+    next: String,
+}
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage {
+    frame: Frame,
+    next: String,
+    name: String,
+    /// Why it failed.
+    problem: Option<String>,
+    /// Nobody can sign in yet.
+    is_first: bool,
+}
+
+/// The sign-in page.
+#[get("/sign-in")]
+pub(super) async fn form(
+    service: web::Data<Service>,
+    request: HttpRequest,
+    wanted: web::Query<Wanted>,
+) -> HttpResponse {
+    let is_first = matches!(service.access().has_users().await, Ok(false));
+    let page = SignInPage {
+        frame: Frame::new(&request, ""),
+        next: local_path(&wanted.next).to_owned(),
+        name: String::new(),
+        problem: None,
+        is_first,
+    };
+    show(StatusCode::OK, &page)
+}
+
+/// Signs in and goes on to where one wanted.
+#[post("/sign-in")]
+pub(super) async fn submit(
+    service: web::Data<Service>,
+    request: HttpRequest,
+    sent: web::Form<Form>,
+) -> Result<HttpResponse, Problem> {
+    check_origin(&request)?;
+    let Form { name, password, next } = sent.into_inner();
+    match people::sign_in(service.people(), &name, &password, peer(&request)?).await {
+        Ok(signed_in) => Ok(HttpResponse::SeeOther()
+            .cookie(session_cookie(&request, &signed_in))
+            .insert_header((header::LOCATION, local_path(&next)))
+            .finish()),
+        Err(error) => {
+            let problem = Problem::from(error);
+            let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let page = SignInPage {
+                frame: Frame::new(&request, ""),
+                next: local_path(&next).to_owned(),
+                name,
+                problem: Some(problem.detail),
+                is_first: false,
+            };
+            Ok(show(status, &page))
+        }
+    }
+}
+
+/// Ends the session.
+#[post("/sign-out")]
+pub(super) async fn sign_out(service: web::Data<Service>, request: HttpRequest) -> HttpResponse {
+    let ended = async {
+        if let Some(cookie) = request.cookie(COOKIE) {
+            let ended = service.access().sign_out(cookie.value()).await;
+            ended.map_err(OperateError::Store)?;
+        }
+        Ok::<_, Failure>(
+            HttpResponse::SeeOther()
+                .cookie(no_session_cookie())
+                .insert_header((header::LOCATION, "/sign-in"))
+                .finish(),
+        )
+    };
+    let ended = ended.await;
+    page_of(&request, ended)
+}

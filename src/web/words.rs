@@ -1,0 +1,70 @@
+//! States and times in words.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::texts::Texts;
+use crate::operate::gateways::Validity;
+use crate::operate::listing::ListState;
+
+/// The id of a state's name.
+pub(super) fn state(state: ListState) -> &'static str {
+    match state {
+        ListState::Down => "state-down",
+        ListState::Missing => "state-missing",
+        ListState::Trying => "state-trying",
+        ListState::Unknown => "state-unknown",
+        ListState::Up => "state-up",
+        ListState::Idle => "state-idle",
+    }
+}
+
+/// The id of a validity's name.
+pub(super) fn validity(validity: Validity) -> &'static str {
+    match validity {
+        Validity::Valid => "validity-valid",
+        Validity::Disabled => "validity-disabled",
+        Validity::Kept => "validity-kept",
+        Validity::Invalid => "validity-invalid",
+        Validity::Shadowed => "validity-shadowed",
+    }
+}
+
+/// What a carrier's answer, or FreeSWITCH's reason, means to an operator. `None` if it says so itself.
+pub(super) fn explanation(t: Texts, reason: &str) -> Option<String> {
+    let status = reason.split(' ').next().and_then(|word| word.parse::<u16>().ok());
+    let id = match (status, reason) {
+        (Some(401 | 407), _) => "explain-401",
+        (Some(403), _) => "explain-403",
+        (Some(404), _) => "explain-404",
+        (Some(408), _) => "explain-408",
+        (Some(423), _) => "explain-423",
+        (Some(480 | 486), _) => "explain-480",
+        (Some(500 | 502 | 503 | 504), _) => "explain-503",
+        (Some(908), _) => "explain-503",
+        (Some(status @ 400..), _) if status < 700 => "explain-refused",
+        (_, "ping lost") => "explain-ping-lost",
+        (_, "ping stuck") => "explain-ping-stuck",
+        (_, "no answer") => "explain-408",
+        (_, "unregistered") => "explain-unregistered",
+        _ => return None,
+    };
+    Some(t.get(id).into_owned())
+}
+
+/// How long ago, in the largest unit that fits.
+pub(super) fn ago(t: Texts, at: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(at).max(SignedDuration::ZERO).as_secs();
+    let seconds = usize::try_from(seconds).unwrap_or_default();
+    let (id, count) = match seconds {
+        0..60 => ("ago-seconds", seconds),
+        60..3600 => ("ago-minutes", seconds / 60),
+        3600..172_800 => ("ago-hours", seconds / 3600),
+        _ => ("ago-days", seconds / 86_400),
+    };
+    t.count(id, count).into_owned()
+}
+
+/// `2026-11-26 08:15:38 UTC`
+pub(super) fn exact(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}

@@ -1,0 +1,9 @@
+//! The pages as people meet them: a real browser, a real Redis, and FakeSwitch for FreeSWITCH.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod gateways;
+mod sign_in;
+mod visit;

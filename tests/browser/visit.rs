@@ -1,0 +1,75 @@
+//! A fleet with pages, and people who are signed in.
+
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+use trunkd::access::{Access, NewUser, Role};
+use trunkd::operate::sources;
+
+use crate::support::api::API;
+use crate::support::app::{Other, TestApp, settings};
+use crate::support::browser::{Browser, Person};
+use crate::support::fake_switch::FakeSwitch;
+use crate::support::redis::RedisServer;
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
+
+/// Redis, one switch, and a trunkd that serves it and has pages.
+pub(crate) struct Fleet {
+    pub(crate) redis: RedisServer,
+    pub(crate) switch: FakeSwitch,
+    pub(crate) app: TestApp,
+    pub(crate) other: Other,
+}
+
+impl Fleet {
+    pub(crate) async fn start() -> Self {
+        let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+        let app = TestApp::with_switch(&redis, &switch, &format!("{API}{APPLY}")).await;
+        let other = Other::new(&redis).await;
+        Self {
+            redis,
+            switch,
+            app,
+            other,
+        }
+    }
+
+    pub(crate) fn access(&self) -> Access {
+        let store = sources::store(&settings(&self.redis, Path::new("unused"), "")).unwrap();
+        Access::new(store)
+    }
+
+    pub(crate) async fn add_user(&self, name: &str, role: Role, domains: &str) {
+        let new = NewUser {
+            name: name.to_owned(),
+            role,
+            domains: domains.parse().unwrap(),
+            password: SecretString::from(PASSWORD.to_owned()),
+        };
+        self.access().add_user(new).await.unwrap();
+    }
+
+    /// A browser in which this new person has signed in.
+    pub(crate) async fn signed_in(&self, name: &str, role: Role, person: &Person) -> Browser {
+        self.add_user(name, role, "*").await;
+        let browser = Browser::of(&self.app, person).await;
+        browser.open("/sign-in").await;
+        browser.find("#name").await.send_keys(name).await.unwrap();
+        browser.find("#password").await.send_keys(PASSWORD).await.unwrap();
+        browser.find("main button.primary").await.click().await.unwrap();
+        browser.wait_for_path("/gateways").await;
+        browser
+    }
+
+    pub(crate) async fn admin(&self) -> Browser {
+        self.signed_in("alice", Role::Admin, &Person::default()).await
+    }
+
+    /// The link that `trunkd serve` prints.
+    pub(crate) async fn setup_link(&self) -> String {
+        let code = self.access().new_setup_code().await.unwrap().unwrap();
+        format!("/setup?code={}", code.expose_secret())
+    }
+}
