@@ -8,6 +8,7 @@ use std::sync::Arc;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 #[path = "support/bilingual.rs"]
+#[allow(unreachable_pub)]
 mod bilingual;
 
 use trunkd::gateway::{

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 #[path = "support/bilingual.rs"]
+#[allow(unreachable_pub)]
 mod bilingual;
 
 use trunkd::gateway::{

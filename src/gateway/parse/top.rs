@@ -3,7 +3,7 @@
 use super::notes::{check_tags, check_text};
 use super::object::{BAD_KEY, warn_repeated};
 use crate::gateway::finding::{Report, shown};
-use crate::gateway::json::{Json, members};
+use crate::gateway::json::{Json, Object, members};
 use crate::gateway::names::fix_for_key;
 use crate::language::{message, text};
 
@@ -22,7 +22,8 @@ pub(super) struct Top<'a> {
     pub(super) nodes: Option<Json<'a>>,
 }
 
-pub(super) fn read_top<'a>(report: &mut Report<'_>, value: &'a [u8]) -> Option<Top<'a>> {
+/// The object that the value is, if it can be read.
+fn read_object<'a>(report: &mut Report<'_>, value: &'a [u8]) -> Option<Object<'a>> {
     if value.len() > MAX_VALUE_BYTES {
         let bytes = value.len();
         let reason = message!(
@@ -68,11 +69,15 @@ pub(super) fn read_top<'a>(report: &mut Report<'_>, value: &'a [u8]) -> Option<T
             return None;
         }
     };
-    let Some(object) = object else {
+    if object.is_none() {
         let fix = text("write the key in plain UTF-8", "请直接用 UTF-8 书写该键");
         report.error(None, BAD_KEY, fix);
-        return None;
-    };
+    }
+    object
+}
+
+pub(super) fn read_top<'a>(report: &mut Report<'_>, value: &'a [u8]) -> Option<Top<'a>> {
+    let object = read_object(report, value)?;
     for key in &object.repeated {
         warn_repeated(report, shown(key));
     }
