@@ -60,13 +60,13 @@ impl Text {
     }
 }
 
-/// A text in every language that may hold values, such as names and numbers: [`text`] makes a fixed one, `message!`
-/// one with values. Logs, JSON and comparisons begin with the English one.
+/// A text in every language that may hold values, such as names and numbers: [`text`] makes a fixed
+/// one, `message!` one with values. Logs and JSON have the English one.
 #[derive(Clone)]
 pub enum Message {
     Fixed(Text),
-    /// The English text and then the Chinese one, which begins at `zh`. In one allocation, because there are
-    /// findings by the hundred thousand.
+    /// The English text and then the Chinese one, which begins at `zh`. In one allocation, because
+    /// there may be findings by the hundred thousand.
     Made {
         both: Box<str>,
         zh: usize,
@@ -82,7 +82,7 @@ impl Message {
         }
     }
 
-    /// A text of somebody else, such as the answer of a carrier: it stays as it is in every language.
+    /// A text of somebody else, such as the answer of a carrier. It stays as it is.
     pub fn same(text: impl AsRef<str>) -> Self {
         Self::new(&text, &text)
     }
@@ -109,8 +109,8 @@ impl Message {
     }
 }
 
-/// A [`Message`] with values. Names in braces are variables, the same in both texts; after the texts, `name = text`
-/// puts in another text in the same language, and doesn't compile unless both use it.
+/// A [`Message`] with values. Names in braces are variables; `name = text` behind the texts puts in
+/// another text in the same language, and doesn't compile unless both use it.
 macro_rules! message {
     ($en:literal, $zh:literal $(, $name:ident = $text:expr)* $(,)?) => {
         $crate::language::Message::new(

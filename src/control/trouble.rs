@@ -1,5 +1,5 @@
-//! Why an action on a gateway failed. Reports and jobs carry these texts in English, so the Chinese ones
-//! are found by them.
+//! Why an action on a gateway failed. Reports and jobs carry these texts in English, so the Chinese
+//! ones are found by them.
 
 use std::time::Duration;
 

@@ -21,8 +21,7 @@ fn messages_are_compared_by_their_texts() {
     );
 }
 
-/// There are findings by the hundred thousand: a fixed text costs no memory beside its place, and one with values a
-/// single allocation for both languages.
+/// There may be findings by the hundred thousand.
 #[test]
 fn a_message_is_small() {
     assert!(size_of::<Message>() <= size_of::<Text>());

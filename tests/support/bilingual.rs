@@ -16,10 +16,11 @@ const PLAIN_WORDS: [&str; 10] = [
     "EOF",
 ];
 
-/// Ordinary English words that may stand in a Chinese sentence one after the other, such as `SIP URI`, are fewer.
+/// So many English words in a row are a sentence. Fewer may stand in a Chinese one.
 const SENTENCE_WORDS: usize = 4;
 
-/// Both exist and differ, name the same values and numbers, and the Chinese one holds no English sentence.
+/// Both exist and differ, name the same values and numbers, and the Chinese one holds no English
+/// sentence.
 #[track_caller]
 pub fn check(english: &str, chinese: &str) {
     let both = format!("{english}\n{chinese}");
