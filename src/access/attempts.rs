@@ -1,8 +1,8 @@
 //! Failed sign-ins are slowed down, for each name and each address, by counters that every trunkd
 //! shares.
 //!
-//! Up to [`FREE_FAILURES`] cost nothing. After that an attempt counts as failed from its start, so that
-//! many at the same moment gain nothing, and one that succeeds takes that back.
+//! Up to [`FREE_FAILURES`] cost nothing. After that an attempt counts as failed from its start, so
+//! that many at the same moment gain nothing, and one that succeeds takes that back.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::LazyLock;
@@ -35,7 +35,8 @@ pub(super) struct Attempt {
     counters: Vec<(String, bool)>,
 }
 
-/// The counters are hashes: `failures`, `last` (when, in ms) and `before` (the one before the last).
+/// The counters are hashes: `failures`, `last` (when, in ms) and `before` (the one before the
+/// last).
 const COUNT: &str = "local function count(key, failures, last)
        redis.call('HSET', key, 'failures', failures + 1, 'last', now, 'before', last)
        redis.call('PEXPIRE', key, ARGV[1])
@@ -133,8 +134,8 @@ impl Access {
         self.run("count failed sign-in", &call).await
     }
 
-    /// Forgets the failures of the name, but not those of the address: whoever has a password of his
-    /// own could otherwise guess those of others.
+    /// Forgets the failures of the name, but not those of the address: whoever has a password of
+    /// his own could otherwise guess those of others.
     pub(super) async fn attempt_succeeded(&self, attempt: Attempt, name: &str) -> Result<(), StoreError> {
         let of_name = keys::sign_ins_of_name(name);
         for (key, counted) in &attempt.counters {

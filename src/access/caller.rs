@@ -78,8 +78,8 @@ impl Caller {
         self.domains.allows(domain)
     }
 
-    /// The same of what may be in no domain: a gateway that only a switch knows. Those are for who sees
-    /// all domains.
+    /// The same of what may be in no domain: a gateway that only a switch knows. Those are for who
+    /// sees all domains.
     pub fn sees_in(&self, domain: Option<&str>) -> bool {
         match domain {
             Some(domain) => self.sees(domain),

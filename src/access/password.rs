@@ -14,8 +14,8 @@ use crate::keys;
 pub const MIN_PASSWORD_CHARS: usize = 8;
 pub const MAX_PASSWORD_BYTES: usize = 1024;
 
-/// One takes 19 MiB and tens of milliseconds of a core. More at a time would slow down the requests of
-/// FreeSWITCH on a small machine.
+/// One takes 19 MiB and tens of milliseconds of a core. More at a time would slow down the requests
+/// of FreeSWITCH on a small machine.
 const MAX_RUNNING: usize = 2;
 /// Half a second's work. Whoever comes when this many wait is told so at once.
 const MAX_WAITING: usize = 16;
@@ -101,8 +101,8 @@ impl Place {
         }
     }
 
-    /// Waits for its turn. Whoever asked may go away meanwhile: the place is free only when the work
-    /// is done.
+    /// Waits for its turn. Whoever asked may go away meanwhile: the place is free only when the
+    /// work is done.
     async fn compute<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, AccessError> {
         let turn = self.running.acquire_owned().await;
         let turn = turn.map_err(|_| AccessError::Busy)?;

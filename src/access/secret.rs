@@ -1,10 +1,11 @@
 //! Secrets that trunkd makes, and the hash that is stored in their place.
 //!
-//! They have 256 random bits, so a plain SHA-256 is enough: there is nothing to guess. Looking one up
-//! by its hash also compares it without telling how much of it was right.
+//! They have 256 random bits, so a plain SHA-256 is enough: there is nothing to guess. Looking one
+//! up by its hash also compares it without telling how much of it was right.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::HEXLOWER;
 use rand::RngExt;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -23,7 +24,7 @@ pub(super) fn new_secret(prefix: &str) -> SecretString {
 /// The SHA-256 of a secret, in hexadecimal.
 pub(super) fn hash_of(secret: &str) -> String {
     let hash: [u8; 32] = Sha256::digest(secret).into();
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&hash)
 }
 
 #[cfg(test)]

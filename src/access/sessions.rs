@@ -30,7 +30,8 @@ pub struct SignedIn {
     pub caller: Caller,
 }
 
-/// The value of a key `trunkd:session:*`. The role is the user's own, so that a change counts at once.
+/// The value of a key `trunkd:session:*`. The role is the user's own, so that a change counts at
+/// once.
 #[derive(Serialize)]
 struct SessionRecord<'a> {
     user: &'a str,
@@ -63,8 +64,8 @@ impl Access {
     /// Opens a session.
     ///
     /// # Errors
-    /// [`AccessError::WrongCredentials`], whichever of the two is wrong; [`AccessError::TooMany`] after
-    /// several of these; [`AccessError::Busy`].
+    /// [`AccessError::WrongCredentials`], whichever of the two is wrong; [`AccessError::TooMany`]
+    /// after several of these; [`AccessError::Busy`].
     pub async fn sign_in(&self, name: &str, password: &SecretString, peer: IpAddr) -> Result<SignedIn, AccessError> {
         let name = possible_name(name);
         let counters = vec![keys::sign_ins_of_name(name), of_address(peer)];
@@ -103,8 +104,8 @@ impl Access {
             .await
     }
 
-    /// With the epoch of the password that was checked: if it was changed since, the session is ended
-    /// before it begins.
+    /// With the epoch of the password that was checked: if it was changed since, the session is
+    /// ended before it begins.
     pub(super) async fn open_session(&self, name: &str, record: UserRecord) -> Result<SignedIn, StoreError> {
         let cookie = new_secret("");
         let epoch = &record.epoch;

@@ -52,8 +52,8 @@ pub(super) struct UserRecord {
     pub(super) domains: Domains,
     /// A PHC string.
     pub(super) password: String,
-    /// A session is valid while it carries the same. Random, so that it is another for a user who is
-    /// removed and made again.
+    /// A session is valid while it carries the same. Random, so that it is another for a user who
+    /// is removed and made again.
     pub(super) epoch: String,
     created_at: Timestamp,
 }
@@ -124,7 +124,8 @@ impl Access {
     }
 
     /// # Errors
-    /// The name is taken or bad, the password too short or too long, or the domains don't fit the role.
+    /// The name is taken or bad, the password too short or too long, or the domains don't fit the
+    /// role.
     pub async fn add_user(&self, new: NewUser) -> Result<User, AccessError> {
         check_new(&new)?;
         let record = UserRecord::new(&new, self.passwords.place()?).await?;

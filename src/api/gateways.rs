@@ -12,7 +12,7 @@ use super::language::{self, LanguageQuery};
 use super::responses::{
     BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, TooLarge, Unauthorized, Unavailable, Unprocessable,
 };
-use crate::gateway::{DomainName, GatewayName, ValueChange};
+use crate::gateway::{DomainName, GatewayName, MAX_DOMAIN_BYTES, ValueChange};
 use crate::language::Language;
 use crate::operate::gateways::{Body, ETag, Effect, GatewayDetail, GatewayRef, Precondition, WriteOptions, Written};
 use crate::operate::{OperateError, Service};
@@ -113,14 +113,15 @@ impl WriteQuery {
 
 /// A domain that can be written: any text without control characters.
 pub(super) fn domain(pointer: &str, name: &str) -> Result<DomainName, Problem> {
-    match name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
-        true => Err(Problem::bad_request(
+    let domain = DomainName::from(name);
+    if !domain.is_writable() {
+        return Err(Problem::bad_request(
             pointer,
-            "the domain is empty, longer than 255 bytes, or holds a control character",
+            format!("the domain is empty, longer than {MAX_DOMAIN_BYTES} bytes, or holds a control character"),
             "name a domain as in the Redis key `cti_gateway@<domain>`",
-        )),
-        false => Ok(DomainName::from(name)),
+        ));
     }
+    Ok(domain)
 }
 
 pub(super) fn gateway_name(pointer: &str, name: &str) -> Result<GatewayName, Problem> {
@@ -230,7 +231,7 @@ fn location(gateway: &GatewayDetail) -> String {
     tag = "Gateways", params(GatewayPath, LanguageQuery), context_path = "/api/v1",
     responses(
         (status = 200, description = "The gateway; `ETag` is the version of its value", body = GatewayDetail),
-        BadRequest, Unauthorized, Forbidden, NotFound, Unavailable,
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Unavailable,
     )
 )]
 #[get("/domains/{domain}/gateways/{name}")]
@@ -288,7 +289,8 @@ pub(super) async fn put_gateway(
     request_body(content = serde_json::Value, description = "Such as `{\"param\": {\"realm\": \"sip.example.net\"}}`"),
     responses(
         (status = 200, description = "It was changed, or this was a dry run", body = WriteAnswer),
-        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, PreconditionFailed, TooLarge, Unprocessable, Unavailable,
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, PreconditionFailed, TooLarge, Unprocessable,
+        Unavailable,
     )
 )]
 #[patch("/domains/{domain}/gateways/{name}")]
@@ -311,7 +313,7 @@ pub(super) async fn patch_gateway(
     tag = "Gateways", params(GatewayPath, WriteQuery), context_path = "/api/v1",
     responses(
         (status = 200, description = "It was deleted, or this was a dry run", body = WriteAnswer),
-        BadRequest, Unauthorized, Forbidden, NotFound, PreconditionFailed, Unavailable,
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, PreconditionFailed, Unavailable,
     )
 )]
 #[delete("/domains/{domain}/gateways/{name}")]
@@ -335,7 +337,7 @@ pub(super) async fn delete_gateway(
     responses(
         (status = 200, description = "This was a dry run", body = WriteAnswer),
         (status = 201, description = "The copy", body = WriteAnswer),
-        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, TooLarge, Unavailable,
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, PreconditionFailed, TooLarge, Unavailable,
     )
 )]
 #[post("/domains/{domain}/gateways/{name}/copy")]
@@ -361,7 +363,8 @@ pub(super) async fn copy_gateway(
     responses(
         (status = 200, description = "This was a dry run", body = WriteAnswer),
         (status = 201, description = "The gateway under its new name", body = WriteAnswer),
-        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, PreconditionFailed, TooLarge, Unprocessable, Unavailable,
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, PreconditionFailed, TooLarge, Unprocessable,
+        Unavailable,
     )
 )]
 #[post("/domains/{domain}/gateways/{name}/rename")]
@@ -408,7 +411,7 @@ pub(super) async fn reveal_secret(
     tag = "Gateways", params(GatewayPath), context_path = "/api/v1",
     responses(
         (status = 200, description = "XML", body = String, content_type = "application/xml"),
-        BadRequest, Unauthorized, Forbidden, NotFound, Unavailable,
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Unavailable,
     )
 )]
 #[get("/domains/{domain}/gateways/{name}/xml")]

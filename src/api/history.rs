@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::gateways::{GatewayPath, WriteAnswer, WriteQuery, answer};
-use super::responses::{BadRequest, Conflict, Forbidden, NotFound, Unauthorized, Unavailable, Unprocessable};
+use super::responses::{
+    BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, Unauthorized, Unavailable, Unprocessable,
+};
 use crate::history::{Entry, HistoryQuery, Kind, is_entry_id};
 use crate::operate::Service;
 use crate::portal::Problem;
@@ -158,7 +160,7 @@ pub(super) async fn gateway_history(
     responses(
         (status = 200, description = "It was undone, or this was a dry run", body = WriteAnswer),
         (status = 201, description = "The gateway was created again", body = WriteAnswer),
-        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Unprocessable, Unavailable,
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, PreconditionFailed, Unprocessable, Unavailable,
     )
 )]
 #[post("/history/{id}/revert")]

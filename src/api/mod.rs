@@ -16,6 +16,7 @@ mod people;
 mod responses;
 mod routes;
 mod session;
+mod status;
 mod switches;
 
 pub use openapi::document;

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{self, Sent};
-use super::responses::{BadRequest, Conflict, Forbidden, NotFound, TooLarge, Unauthorized, Unavailable, Unprocessable};
+use super::responses::{
+    BadRequest, Conflict, Forbidden, NotFound, TooLarge, TooMany, Unauthorized, Unavailable, Unprocessable,
+};
 use crate::access::{Domains, NewToken, NewUser, Role, Token, User};
 use crate::operate::{Service, people};
 use crate::portal::Problem;
@@ -141,7 +143,7 @@ pub(super) async fn remove_user(
     request_body = NewPassword,
     responses(
         (status = 204, description = "Changed"),
-        BadRequest, Unauthorized, Forbidden, NotFound, TooLarge, Unprocessable, Unavailable,
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, TooLarge, Unprocessable, TooMany, Unavailable,
     )
 )]
 #[put("/users/{name}/password")]

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::events::Streams;
-use super::{body, bulk, events, gateways, history, jobs, lists, openapi, params, people, session, switches};
+use super::{body, bulk, events, gateways, history, jobs, lists, openapi, params, people, session, status, switches};
 use crate::portal::{Problem, authenticate};
 use crate::shown::shown;
 
@@ -47,6 +47,7 @@ fn protected() -> impl actix_web::dev::HttpServiceFactory {
         .service(bulk::resource())
         .service(lists::domains)
         .service(lists::switches)
+        .service(status::status)
         .service(gateways::get_gateway)
         .service(gateways::put_gateway)
         .service(gateways::patch_gateway)

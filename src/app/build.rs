@@ -5,9 +5,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use socket2::{Domain, Socket, Type};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::error::AppError;
@@ -21,7 +22,7 @@ use crate::gateway::Desired;
 use crate::health::{Health, Part, State};
 use crate::ingest;
 use crate::metrics;
-use crate::operate::Service;
+use crate::operate::{Noticed, Service};
 use crate::portal::Portal;
 use crate::reconcile::{self, Served};
 use crate::redis::{Options, Store};
@@ -57,7 +58,9 @@ pub(super) struct Parts {
     pub(super) health: Arc<Health>,
     pub(super) service: Arc<Service>,
     /// What an earlier trunkd knew.
-    pub(super) known_before: Option<Current>,
+    pub(super) known_before: Option<(Current, Timestamp)>,
+    /// How far edits past trunkd are in the history.
+    pub(super) noticed: watch::Sender<Noticed>,
     _data_dir: Option<DataDir>,
     /// Closes the tracking connection to Redis when dropped.
     _tracking: DropGuard,
@@ -113,6 +116,7 @@ impl Application {
                 health,
                 service,
                 known_before,
+                noticed: watch::Sender::default(),
                 _data_dir: data_dir,
                 _tracking: tracking.drop_guard(),
             },

@@ -5,16 +5,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::source::LiveSource;
 use crate::desired::LastGood;
 use crate::gateway::Desired;
 use crate::health::{Part, State};
+use crate::operate::Noticed;
 use crate::reconcile::Others;
 
 /// The pause after a file was written. Edits come in bursts, and each writes a whole file.
 const PAUSE: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(2);
+/// How long a write waits for the history. What FreeSWITCH gets after a restart is more important.
+const RECORD_LIMIT: Duration = Duration::from_secs(2);
 /// Within [`PAUSE`], the pause is this many times as long as writing the file took.
 const PAUSE_PER_WRITE: u32 = 20;
 
@@ -24,7 +28,13 @@ const PAUSE_PER_WRITE: u32 = 20;
 ///
 /// `others` knows what is held from switches that have no executor here. It is asked every
 /// `interval` at the latest, since a hold can go with no edit.
-pub(super) async fn keep(source: &LiveSource, mut others: Others, data_dir: &Path, interval: Duration) {
+pub(super) async fn keep(
+    source: &LiveSource,
+    mut others: Others,
+    mut noticed: watch::Receiver<Noticed>,
+    data_dir: &Path,
+    interval: Duration,
+) {
     let mut changes = source.changes.subscribe();
     let (mut stored, mut failure) = (None, None);
     let mut write_time = Duration::ZERO;
@@ -35,6 +45,7 @@ pub(super) async fn keep(source: &LiveSource, mut others: Others, data_dir: &Pat
         let accepted = accepted(source, &mut others).await;
         let good = source.catalog.to_keep().filter(|(desired, _)| is(&accepted, desired));
         if let Some((desired, good)) = good.filter(|(desired, _)| !is(&stored, desired)) {
+            wait_for_record(&mut noticed, &desired).await;
             let began = Instant::now();
             match write(good, data_dir).await {
                 Ok(()) => {
@@ -60,6 +71,15 @@ pub(super) async fn keep(source: &LiveSource, mut others: Others, data_dir: &Pat
     }
 }
 
+/// Waits until the edits up to this state are in the history. The next trunkd compares Redis with the
+/// file, so it would not notice what the file has already.
+async fn wait_for_record(noticed: &mut watch::Receiver<Noticed>, desired: &Arc<Desired>) {
+    // The look that goes on now may have read an earlier state, the one after it can't have.
+    let later = noticed.borrow().looks + 2;
+    let is_recorded = |noticed: &Noticed| is(&noticed.desired, desired) || noticed.looks >= later;
+    let _ = timeout(RECORD_LIMIT, noticed.wait_for(is_recorded)).await;
+}
+
 /// The state in Redis, if nothing of it is held from any switch.
 async fn accepted(source: &LiveSource, others: &mut Others) -> Option<Arc<Desired>> {
     let current = source.all().await.ok()?;
@@ -80,4 +100,47 @@ async fn write(good: LastGood, data_dir: &Path) -> Result<(), String> {
 /// Whether `known` is this very state.
 fn is(known: &Option<Arc<Desired>>, desired: &Arc<Desired>) -> bool {
     known.as_ref().is_some_and(|known| Arc::ptr_eq(known, desired))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::gateway::{ProfileName, RawDomains, Rules};
+
+    fn state() -> Arc<Desired> {
+        let rules = Rules::new(ProfileName::parse("external").unwrap(), BTreeMap::new());
+        Arc::new(Desired::build(&RawDomains::default(), &rules, None))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_state_is_kept_when_its_edits_are_in_the_history_or_cannot_be_for_a_while() {
+        let (desired, other) = (state(), state());
+        let (noticed, receiver) = watch::channel(Noticed {
+            desired: Some(other),
+            looks: 7,
+        });
+        let mut later = receiver.clone();
+        let mut waiting = std::pin::pin!(wait_for_record(&mut later, &desired));
+        let nothing = Duration::from_millis(1);
+        assert!(
+            timeout(nothing, &mut waiting).await.is_err(),
+            "another state is recorded"
+        );
+        noticed.send_modify(|noticed| noticed.looks += 1);
+        assert!(
+            timeout(nothing, &mut waiting).await.is_err(),
+            "that look may have begun before"
+        );
+        noticed.send_modify(|noticed| noticed.looks += 1);
+        assert!(timeout(nothing, waiting).await.is_ok(), "this one began after");
+
+        noticed.send_modify(|noticed| noticed.desired = Some(desired.clone()));
+        let mut receiver = receiver;
+        assert!(timeout(nothing, wait_for_record(&mut receiver, &desired)).await.is_ok());
+        let began = Instant::now();
+        wait_for_record(&mut receiver, &state()).await;
+        assert_eq!(began.elapsed(), RECORD_LIMIT);
+    }
 }

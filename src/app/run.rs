@@ -134,9 +134,9 @@ impl Parts {
         tasks.spawn_cut("upkeep of the metrics", metrics::upkeep(metrics::install()));
         tasks.spawn_cut("reading at intervals", refresh);
         let (service, changes) = (self.service.clone(), source.changes.subscribe());
-        let known_before = self.known_before.clone();
+        let (known_before, noticed) = (self.known_before.clone(), self.noticed.clone());
         tasks.spawn("edits past trunkd", |stop| async move {
-            service.record_noticed(known_before, changes, stop).await;
+            service.record_noticed(known_before, changes, noticed, stop).await;
         });
         tasks.spawn_cut("changes in Redis", async move { source.watch().await });
 
@@ -168,9 +168,9 @@ impl Parts {
         );
         let interval = self.timing.reconcile.interval;
         tasks.spawn("reports of what is held", |stop| others.beat(interval, stop));
-        let data_dir = self.settings.data_dir.clone();
+        let (data_dir, noticed) = (self.settings.data_dir.clone(), self.noticed.subscribe());
         tasks.spawn_cut("keeping the last good state", async move {
-            last_good::keep(&source, others, &data_dir, interval).await;
+            last_good::keep(&source, others, noticed, &data_dir, interval).await;
         });
     }
 

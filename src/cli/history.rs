@@ -11,7 +11,7 @@ use super::{Shared, json_text, print};
 use crate::gateway::ValueChange;
 use crate::history::{Entry, Event, HistoryQuery};
 use crate::operate::{Caller, Service};
-use crate::settings::Flags;
+use crate::settings::{Flags, Settings};
 use crate::shown::{shown, shown_line};
 
 #[derive(clap::Args)]
@@ -43,18 +43,32 @@ struct Items {
 pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let settings = shared.settings(Flags::new())?;
     let service = Service::open(&settings)?;
-    let now = Timestamp::now();
     let query = HistoryQuery {
         domain: arguments.domain.clone(),
         gateway: arguments.gateway.clone(),
         switch: arguments.node.clone(),
-        since: arguments.since.and_then(|since| now.checked_sub(since).ok()),
         limit: arguments.limit.into(),
         ..HistoryQuery::default()
     };
+    show(&settings, &service, query, arguments.since, arguments.json).await
+}
+
+/// Prints what happened within the last `since`.
+pub(super) async fn show(
+    settings: &Settings,
+    service: &Service,
+    query: HistoryQuery,
+    since: Option<Duration>,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let now = Timestamp::now();
+    let query = HistoryQuery {
+        since: since.and_then(|since| now.checked_sub(since).ok()),
+        ..query
+    };
     let page = service.history(&Caller::cli(), &query).await;
-    let mut items = page.map_err(|error| error.naming_server(&settings))?.entries;
-    if arguments.json {
+    let mut items = page.map_err(|error| error.naming_server(settings))?.entries;
+    if json {
         print(&json_text(&Items { items })?)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -86,7 +100,7 @@ fn what(event: &Event) -> String {
     match event {
         Event::Edit { edit, changes, .. } => {
             let word = serde_json::to_value(edit).unwrap_or_default();
-            let changes: Vec<_> = changes.iter().map(change).collect();
+            let changes: Vec<_> = changes.iter().map(change_text).collect();
             format!("{}: {}", word.as_str().unwrap_or("edit"), changes.join(", "))
         }
         event => {
@@ -106,7 +120,7 @@ fn what(event: &Event) -> String {
     }
 }
 
-fn change(change: &ValueChange) -> String {
+pub(super) fn change_text(change: &ValueChange) -> String {
     let field = shown(&change.field);
     match (&change.before, &change.after) {
         _ if change.secret => format!("{field} (secret)"),

@@ -3,6 +3,7 @@
 
 mod apply;
 mod check;
+mod gateway;
 mod history;
 mod password;
 mod pause;
@@ -65,6 +66,9 @@ enum Command {
     Check(check::Arguments),
     /// Show what each switch's gateways are doing; exit status 0 all is well, 2 something is not, 1 an error
     Status(status::Arguments),
+    /// List, show and change gateways
+    #[command(subcommand)]
+    Gateway(gateway::Command),
     /// Show what would change on each switch; exit status 0 nothing, 2 something, 1 an error
     Plan(plan::Arguments),
     /// Carry out the plan, even if it is held; exit status 1 if something failed
@@ -103,6 +107,7 @@ pub fn main() -> ExitCode {
             Command::Render(arguments) => render::run(&cli.shared, &arguments).await,
             Command::Check(arguments) => check::run(&cli.shared, &arguments).await,
             Command::Status(arguments) => status::run(&cli.shared, &arguments).await,
+            Command::Gateway(command) => gateway::run(&cli.shared, &command).await,
             Command::Plan(arguments) => plan::run(&cli.shared, &arguments).await,
             Command::Apply(arguments) => apply::run(&cli.shared, &arguments).await,
             Command::Pause(arguments) => pause::pause(&cli.shared, &arguments).await,

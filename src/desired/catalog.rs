@@ -104,9 +104,9 @@ impl Catalog {
         desired
     }
 
-    /// What is known without asking Redis.
-    pub fn known(&self) -> Option<Current> {
-        self.lock().as_ref().map(|good| good.current(None))
+    /// What is known without asking Redis, and since when.
+    pub fn known(&self) -> Option<(Current, Timestamp)> {
+        self.lock().as_ref().map(|good| (good.current(None), good.at))
     }
 
     /// The gateways as they were last read, without asking Redis; `None` if they never were.

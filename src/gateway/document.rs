@@ -2,6 +2,7 @@
 //! the digits of numbers stay as they were written.
 
 mod changes;
+mod edit;
 #[cfg(test)]
 mod tests;
 
@@ -154,11 +155,6 @@ impl Document {
             Some((_, known)) => *known = node,
             None => self.0.push((key.to_owned(), node)),
         }
-    }
-
-    /// Removes a key at the top.
-    pub fn remove(&mut self, key: &str) {
-        self.0.retain(|(known, _)| known != key);
     }
 
     pub fn to_json(&self) -> String {

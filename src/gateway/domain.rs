@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use super::RawDomain;
 
+/// The longest name of a domain that is written, in bytes.
+pub const MAX_DOMAIN_BYTES: usize = 255;
+
 /// A domain's name, as in its key. Compared as bytes. Cheap to clone.
 #[derive(Clone)]
 pub struct DomainName {
@@ -51,6 +54,11 @@ impl DomainName {
         }
         bytes.extend_from_slice(rest.as_bytes());
         Self::new(&bytes)
+    }
+
+    /// Whether this is a name for a domain that is written: any text without control characters.
+    pub fn is_writable(&self) -> bool {
+        (1..=MAX_DOMAIN_BYTES).contains(&self.bytes.len()) && !self.text.chars().any(char::is_control)
     }
 
     pub fn as_bytes(&self) -> &[u8] {

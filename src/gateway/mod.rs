@@ -36,7 +36,7 @@ use crate::settings::{AllowHooks, Settings};
 
 pub use desired::{Counts, Desired, Entries, Entry, EntryChange, Refused, RefusedNames};
 pub use document::{Document, ValueChange};
-pub use domain::{DomainName, RawDomains};
+pub use domain::{DomainName, MAX_DOMAIN_BYTES, RawDomains};
 pub use fields::{FieldChange, Fields, Span};
 pub(crate) use finding::shown;
 pub use finding::{Finding, Severity};

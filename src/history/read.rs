@@ -204,9 +204,34 @@ impl History {
     /// [`RECORD_LUA`]: super::RECORD_LUA
     pub async fn details(&self, domain: &str, gateway: &str, id: &str) -> Result<Option<String>, StoreError> {
         let found = self.store.read_entry(&keys::history_of(domain, gateway), id).await?;
-        let mut fields = found.into_iter().flat_map(|(_, fields)| fields);
-        Ok(fields.find(|(name, _)| name == "details").map(|(_, details)| details))
+        Ok(details_in(found))
     }
+
+    /// The same of many: domain, gateway and id. In their order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn details_of(&self, entries: &[(&str, &str, &str)]) -> Result<Vec<Option<String>>, StoreError> {
+        let mut reads = redis::pipe();
+        for (domain, gateway, id) in entries {
+            reads
+                .cmd("XRANGE")
+                .arg(keys::history_of(domain, gateway))
+                .arg(&[id, id]);
+        }
+        let store = self.store();
+        let found: Vec<Raw> = store
+            .read("read history", store.timeout(), async |connection| {
+                reads.query_async(connection).await
+            })
+            .await?;
+        Ok(found.into_iter().map(details_in).collect())
+    }
+}
+
+fn details_in(found: Raw) -> Option<String> {
+    let mut fields = found.into_iter().flat_map(|(_, fields)| fields);
+    fields.find(|(name, _)| name == "details").map(|(_, details)| details)
 }
 
 impl Store {

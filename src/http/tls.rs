@@ -25,7 +25,7 @@ const HTTP_1_1: &[u8] = b"http/1.1";
 pub struct TlsError {
     /// Where the settings name the file: `http.tls`.
     section: &'static str,
-    problem: TlsProblem,
+    problem: Box<TlsProblem>,
 }
 
 /// Follows the name of the section.
@@ -93,7 +93,10 @@ impl Tls {
     /// # Errors
     /// A file that cannot be used: see [`TlsError`].
     pub fn load(section: &'static str, files: TlsSettings) -> Result<Self, TlsError> {
-        let current = load(&files).map_err(|problem| TlsError { section, problem })?;
+        let current = load(&files).map_err(|problem| TlsError {
+            section,
+            problem: problem.into(),
+        })?;
         Ok(Self {
             section,
             files,
@@ -113,7 +116,10 @@ impl Tls {
     /// As [`Tls::load`]; then the configuration loaded before stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         let section = self.section;
-        let loaded = load(&self.files).map_err(|problem| TlsError { section, problem })?;
+        let loaded = load(&self.files).map_err(|problem| TlsError {
+            section,
+            problem: problem.into(),
+        })?;
         self.current.store(Arc::new(loaded));
         Ok(())
     }

@@ -1,13 +1,8 @@
 //! Whether a gateway can carry calls, since when, and why not. Pure.
 
 use crate::observed::Row;
+use crate::observed::reason::{CHALLENGE_NOT_ANSWERED, NO_ANSWER, PING_LOST, PING_STUCK, UNREGISTERED};
 use crate::registration::{PingStatus, Pinged, State, is_usable};
-
-pub(super) const PING_LOST: &str = "ping lost";
-pub(super) const PING_STUCK: &str = "ping stuck";
-pub(super) const UNANSWERED_CHALLENGE: &str = "challenge not answered";
-const NO_ANSWER: &str = "no answer";
-const UNREGISTERED: &str = "unregistered";
 
 /// What a row was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +47,7 @@ fn why_not(row: &Row, before: Option<&Row>, source: RowSource) -> Option<String>
     let reason = match row.state.as_ref()? {
         State::Noreg => PING_LOST,
         State::Down | State::Unregister => UNREGISTERED,
-        State::Timeout if row.challenge.is_some() => UNANSWERED_CHALLENGE,
+        State::Timeout if row.challenge.is_some() => CHALLENGE_NOT_ANSWERED,
         State::Timeout => NO_ANSWER,
         _ if source == RowSource::EventWithAnswer && is_lost_ping(row, before) => PING_LOST,
         _ => {

@@ -125,7 +125,7 @@ pub struct Stored {
 }
 
 /// The value of a field in `trunkd:switches`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SwitchState {
     pub connected: bool,
     /// RFC 3339 in UTC; empty if unknown. The next two fields are also empty if unknown.

@@ -29,7 +29,7 @@ pub use change::{
 pub use changes::{Position, RowChanges};
 pub use counted::Counted;
 pub use outages::{GatewayOutages, KnownOutages, LostSwitch, OpenOutage, OutageOp, OutageStep, Recorded};
-pub use row::{Challenge, Row};
+pub use row::{Challenge, Row, reason};
 use text::{Pairs, stamp, text, texts};
 
 /// One of our Lua scripts, appended to the shared part.

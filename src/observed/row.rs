@@ -72,6 +72,15 @@ pub struct Challenge {
     pub at: Timestamp,
 }
 
+/// The words of [`Row::reason`] that are trunkd's own; others are what the carrier answered.
+pub mod reason {
+    pub const PING_LOST: &str = "ping lost";
+    pub const PING_STUCK: &str = "ping stuck";
+    pub const CHALLENGE_NOT_ANSWERED: &str = "challenge not answered";
+    pub const NO_ANSWER: &str = "no answer";
+    pub const UNREGISTERED: &str = "unregistered";
+}
+
 impl Row {
     /// A gateway with unknown state.
     pub fn unknown(at: Timestamp) -> Self {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use futures_util::future::join_all;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -148,5 +149,5 @@ fn id(plans: &Plans) -> String {
     let held: Vec<_> = plans.others_held.iter().map(|hold| &hold.state).collect();
     let text = serde_json::to_vec(&(ordered, held)).unwrap_or_default();
     let digest = Sha256::digest(&text);
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&digest[..16])
 }

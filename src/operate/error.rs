@@ -88,6 +88,14 @@ pub enum OperateError {
     NoSuchDomain(String),
     #[error("the domain \"{}\" has no gateway \"{}\"", shown(domain), shown(gateway))]
     NoSuchGateway { domain: String, gateway: String },
+    #[error("no domain has a gateway \"{}\"", shown(.0))]
+    InNoDomain(String),
+    #[error(
+        "several domains have a gateway \"{}\": {}; name one of them",
+        shown(gateway),
+        Known(domains)
+    )]
+    InSeveralDomains { gateway: String, domains: BTreeSet<String> },
     #[error("the domain has a gateway \"{}\" already: choose another name", shown(.0))]
     NameTaken(String),
     #[error("the gateway \"{}\" is not served: see its findings", shown(.0))]
@@ -130,7 +138,10 @@ pub enum OperateError {
     TooManyBytes { most: usize },
     /// A change of many gateways ended half-way. What is done stays done, and the same call goes on with
     /// the rest.
-    #[error("{} of {} gateways are written, then this failed: {}", done.counts.changed, done.counts.matched, bare(cause))]
+    #[error(
+        "{} of {} gateways are written, then this failed: {}",
+        done.counts.changed, done.counts.matched, bare(cause)
+    )]
     BulkStopped { cause: Box<Self>, done: Box<BulkAnswer> },
     #[error("others write the gateway \"{}\" all the time: try again", shown(.0))]
     Contended(String),

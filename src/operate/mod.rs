@@ -23,6 +23,7 @@ pub mod sources;
 pub mod status;
 
 pub use error::OperateError;
+pub use noticed::Noticed;
 pub use service::Service;
 
 pub use crate::access::Caller;

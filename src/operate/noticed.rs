@@ -1,8 +1,12 @@
 //! Edits that came past trunkd: a program wrote Redis itself. They go into the history like any other,
 //! once, whichever trunkd notices them first.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -11,34 +15,72 @@ use tokio_util::sync::CancellationToken;
 use super::OperateError;
 use super::service::Service;
 use crate::access::Identity;
-use crate::desired::{Current, Edit};
-use crate::gateway::{Document, DomainName, FieldChange, Fields, GatewayName, RawDomain};
+use crate::desired::{Current, Edit, Values};
+use crate::gateway::{Desired, Document, DomainName, FieldChange, Fields, GatewayName, RawDomain};
 use crate::history::{EditKind, Entry, Event};
+use crate::redis::StoreError;
 
 /// Edits that are recorded one by one, of those that are noticed together. The rest is one entry: a whole
 /// Redis that was filled or emptied would push everything else out of the history.
 const MAX_NOTICED: usize = 2000;
-/// Edits per script call.
+/// Edits per call of Redis.
 const CHUNK: usize = 50;
 /// Names per question whether an edit is recorded.
 const ASKED: usize = 500;
+/// Entries of the history per read.
+const READ: usize = 1000;
+/// The clocks of Redis and of an earlier trunkd differ by less.
+const CLOCKS: SignedDuration = SignedDuration::from_mins(1);
 /// After a failure.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How far edits past trunkd are recorded.
+#[derive(Debug, Clone, Default)]
+pub struct Noticed {
+    /// The state up to which they are.
+    pub desired: Option<Arc<Desired>>,
+    /// Looks that came to an end.
+    pub looks: u64,
+}
+
+/// What the next look starts from.
+struct Known {
+    before: Option<Current>,
+    /// The last entry of the history that was read; `None` if none was.
+    position: Option<String>,
+}
+
+/// Gateways with new edits in the history, and the newest of each.
+type Recent = BTreeMap<(DomainName, GatewayName), String>;
+
+/// The value that each of them was given; `None` if it was deleted.
+type Written = BTreeMap<(DomainName, GatewayName), Option<String>>;
+
 impl Service {
-    /// Records what changes in Redis, until `stop`. `before` is what an earlier trunkd knew.
+    /// Records what changes in Redis, until `stop`, and says how far it is. `before` is what an earlier
+    /// trunkd knew.
     pub async fn record_noticed(
         &self,
-        before: Option<Current>,
+        before: Option<(Current, Timestamp)>,
         mut changes: watch::Receiver<u64>,
+        noticed: watch::Sender<Noticed>,
         stop: CancellationToken,
     ) {
         let recording = async {
-            let mut before = before;
+            let (before, at) = before.unzip();
+            let mut known = Known {
+                before,
+                position: at.map(position_at),
+            };
             loop {
                 changes.mark_unchanged();
-                match self.notice(&mut before).await {
+                match self.notice(&mut known).await {
                     Ok(()) => {
+                        let desired = known.before.as_ref().map(|before| before.desired.clone());
+                        noticed.send_modify(|noticed| {
+                            noticed.desired = desired;
+                            noticed.looks += 1;
+                        });
                         if changes.changed().await.is_err() {
                             return;
                         }
@@ -53,11 +95,20 @@ impl Service {
         stop.run_until_cancelled(recording).await;
     }
 
-    /// Records what changed since `before`.
-    async fn notice(&self, before: &mut Option<Current>) -> Result<(), OperateError> {
+    /// Records what changed since the last look.
+    async fn notice(&self, known: &mut Known) -> Result<(), OperateError> {
+        let away = OperateError::at(&self.settings);
+        // The history first: the state has at least the edits that are read.
+        let position = match known.position.take() {
+            Some(position) => position,
+            None => self.history.newest_id().await.map_err(&away)?,
+        };
+        known.position = Some(position.clone());
+        let (recent, position) = self.recent_edits(position).await.map_err(&away)?;
+        let written = self.values_of(&recent).await.map_err(&away)?;
         let current = self.writable().await?;
         // The first state that a trunkd ever sees is nobody's edit.
-        if let Some(before) = before.as_ref() {
+        if let Some(before) = &known.before {
             let mut left = MAX_NOTICED;
             let mut rest = Rest::default();
             for (domain, was, now) in changed_domains(before, &current) {
@@ -66,11 +117,73 @@ impl Service {
                 let single = changes.len().min(left);
                 left -= single;
                 rest.add(&domain, &changes.split_off(single));
+                changes.retain(|change| !is_among(&written, &domain, change.name));
                 self.record_changes(&domain, &changes).await?;
             }
             self.record_rest(&rest).await?;
+            self.record_since(&written, &current).await?;
         }
-        *before = Some(current);
+        *known = Known {
+            before: Some(current),
+            position: Some(position),
+        };
+        Ok(())
+    }
+
+    /// The edits in the history after `position`, and its new position.
+    async fn recent_edits(&self, mut position: String) -> Result<(Recent, String), StoreError> {
+        let mut recent = Recent::new();
+        loop {
+            let entries = self.history.after(&position, READ).await?;
+            let is_last = entries.len() < READ;
+            for entry in entries {
+                let name = entry.text("gateway").and_then(|name| GatewayName::parse(name).ok());
+                if let (Some("edit"), Some(domain), Some(name)) = (entry.text("kind"), entry.text("domain"), name) {
+                    recent.insert((DomainName::from_text(domain), name), entry.id.clone());
+                }
+                position = entry.id;
+            }
+            if is_last {
+                return Ok((recent, position));
+            }
+        }
+    }
+
+    /// What the newest of these edits wrote. Without those of which it is not known.
+    async fn values_of(&self, recent: &Recent) -> Result<Written, StoreError> {
+        let mut written = Written::new();
+        let recent: Vec<_> = recent.iter().collect();
+        for some in recent.chunks(CHUNK) {
+            let of = some
+                .iter()
+                .map(|((domain, name), id)| (&**domain.text(), name.as_str(), id.as_str()));
+            let details = self.history.details_of(&of.collect::<Vec<_>>()).await?;
+            for (((domain, name), _), details) in some.iter().zip(details) {
+                let values: Option<Values> = details.and_then(|details| serde_json::from_str(&details).ok());
+                if let Some(values) = values {
+                    written.insert((domain.clone(), name.clone()), values.after);
+                }
+            }
+        }
+        Ok(written)
+    }
+
+    /// Where something else stands than the newest edit in the history wrote, there was another edit
+    /// after it. It may have come and gone between two looks at the state.
+    async fn record_since(&self, written: &Written, current: &Current) -> Result<(), OperateError> {
+        for ((domain, name), after) in written {
+            let name = name.as_str().as_bytes();
+            let now = match current.domains.get(domain) {
+                Some(RawDomain::Hash(fields)) => fields.iter().find(|(field, _)| *field == name),
+                Some(RawDomain::WrongType(_)) => continue,
+                None => None,
+            };
+            let (before, now) = (after.as_deref().map(str::as_bytes), now.map(|(_, value)| value));
+            if before != now {
+                self.record_changes(domain, &[FieldChange { name, before, now }])
+                    .await?;
+            }
+        }
         Ok(())
     }
 
@@ -120,6 +233,19 @@ impl Service {
     }
 }
 
+/// A position in the history from before this time.
+fn position_at(at: Timestamp) -> String {
+    let before = at.checked_sub(CLOCKS).unwrap_or(Timestamp::UNIX_EPOCH);
+    format!("{}-0", before.as_millisecond().max(0))
+}
+
+fn is_among(written: &Written, domain: &DomainName, name: &[u8]) -> bool {
+    let name = std::str::from_utf8(name)
+        .ok()
+        .and_then(|name| GatewayName::parse(name).ok());
+    name.is_some_and(|name| written.contains_key(&(domain.clone(), name)))
+}
+
 /// Edits that are only counted.
 #[derive(Default)]
 struct Rest {
@@ -151,26 +277,23 @@ impl Rest {
     /// The same for every trunkd that notices the same.
     fn claim(&self) -> String {
         let digest = self.digest.clone().finalize();
-        digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&digest[..16])
     }
 }
 
 /// Domains whose fields differ. A key that is no hash hides its fields and deletes none.
-fn changed_domains(
-    before: &Current,
-    now: &Current,
-) -> Vec<(DomainName, std::sync::Arc<Fields>, std::sync::Arc<Fields>)> {
+fn changed_domains(before: &Current, now: &Current) -> Vec<(DomainName, Arc<Fields>, Arc<Fields>)> {
     let fields = |of: &Current, domain: &DomainName| match of.domains.get(domain) {
         Some(RawDomain::Hash(fields)) => Some(fields.clone()),
         Some(RawDomain::WrongType(_)) => None,
-        None => Some(std::sync::Arc::default()),
+        None => Some(Arc::default()),
     };
     let mut domains: Vec<_> = before.domains.keys().chain(now.domains.keys()).cloned().collect();
     domains.sort();
     domains.dedup();
     let changed = domains.into_iter().filter_map(|domain| {
         let (was, is) = (fields(before, &domain)?, fields(now, &domain)?);
-        (!std::sync::Arc::ptr_eq(&was, &is)).then_some((domain, was, is))
+        (!Arc::ptr_eq(&was, &is)).then_some((domain, was, is))
     });
     changed.collect()
 }

@@ -115,7 +115,8 @@ pub async fn remove_user(people: &People, caller: &Caller, name: &str) -> Result
 /// Sets the password of another user, and ends every session of his.
 ///
 /// # Errors
-/// The caller is no admin; [`OperateError::OwnPassword`], if it is his own; [`Access::set_password`].
+/// The caller is no admin; [`OperateError::OwnPassword`], if it is his own;
+/// [`Access::set_password`].
 pub async fn set_password(
     people: &People,
     caller: &Caller,
@@ -136,8 +137,8 @@ pub async fn set_password(
 /// Sets the caller's own password, and ends every session of his, this one too.
 ///
 /// # Errors
-/// [`AccessError::WrongCredentials`], if `old` is not his password; [`OperateError::NoPassword`], if he
-/// is no user; [`Access::set_password`].
+/// [`AccessError::WrongCredentials`], if `old` is not his password; [`OperateError::NoPassword`],
+/// if he is no user; [`Access::set_password`].
 pub async fn set_own_password(
     people: &People,
     caller: &Caller,

@@ -8,7 +8,7 @@ use super::people::People;
 use super::status::StatusSource;
 use super::{OperateError, sources};
 use crate::access::Access;
-use crate::desired::Catalog;
+use crate::desired::{Catalog, LastGood};
 use crate::history::History;
 use crate::redis::Store;
 use crate::settings::Settings;
@@ -44,6 +44,21 @@ impl Service {
     /// # Errors
     /// The settings name no Redis, or the default profile's name is bad.
     pub fn open(settings: &Settings) -> Result<Self, OperateError> {
+        Self::open_from(settings, None)
+    }
+
+    /// For a command that shows gateways: with what the last good state on disk knows of values that are
+    /// refused now.
+    ///
+    /// # Errors
+    /// As [`Service::open`].
+    pub fn open_with_last_good(settings: &Settings) -> Result<Self, OperateError> {
+        // It may be there for another user only.
+        let last_good = LastGood::load(&settings.data_dir).unwrap_or_default();
+        Self::open_from(settings, last_good)
+    }
+
+    fn open_from(settings: &Settings, last_good: Option<LastGood>) -> Result<Self, OperateError> {
         let store = sources::store(settings)?;
         let rules = sources::templates(settings).and_then(|templates| sources::rules(settings, &templates));
         let rules = match rules {
@@ -51,7 +66,7 @@ impl Service {
             Err(OperateError::Templates(_)) => sources::rules_without_templates(settings)?,
             Err(error) => return Err(error),
         };
-        let catalog = sources::catalog(&store, rules, None);
+        let catalog = sources::catalog(&store, rules, last_good);
         Ok(Self::new(settings, &store, catalog))
     }
 

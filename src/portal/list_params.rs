@@ -24,6 +24,12 @@ pub(crate) fn page_limit(limit: Option<usize>) -> Result<usize, Problem> {
     }
 }
 
+/// The words of a parameter, with commas between.
+pub(crate) fn words(text: Option<&str>) -> impl Iterator<Item = &str> {
+    let words = text.unwrap_or_default().split(',').map(str::trim);
+    words.filter(|word| !word.is_empty())
+}
+
 /// Which gateways, in which order.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
@@ -53,17 +59,11 @@ impl ListParams {
     pub(crate) fn query(self) -> Result<ListQuery, Problem> {
         let limit = page_limit(self.limit)?;
         let (sort, direction) = sort(self.sort.as_deref())?;
-        let words = |words: Option<String>| -> Vec<String> {
-            let words = words.unwrap_or_default();
-            let words = words.split(',').map(str::trim).filter(|word| !word.is_empty());
-            words.map(str::to_owned).collect()
-        };
         let after = self.after.as_deref().map(Cursor::parse).transpose();
         Ok(ListQuery {
-            states: words(self.state),
-            validity: words(self.validity)
-                .iter()
-                .map(|word| validity(word))
+            states: words(self.state.as_deref()).map(str::to_owned).collect(),
+            validity: words(self.validity.as_deref())
+                .map(validity)
                 .collect::<Result<_, _>>()?,
             after: after.map_err(|error| {
                 Problem::bad_request("after", error.to_string(), "send back the `next` of the page before")
@@ -85,12 +85,7 @@ fn sort(text: Option<&str>) -> Result<(Sort, Direction), Problem> {
     let Some(text) = text else {
         return Ok((Sort::default(), Direction::default()));
     };
-    let (word, direction) = match text.strip_prefix('-') {
-        Some(word) => (word, Direction::Descending),
-        None => (text, Direction::Ascending),
-    };
-    let known = Sort::ALL.into_iter().find(|(name, _)| *name == word);
-    known.map(|(_, sort)| (sort, direction)).ok_or_else(|| {
+    Sort::parse(text).ok_or_else(|| {
         let names = Sort::ALL.map(|(name, _)| name).join(", ");
         Problem::bad_request(
             "sort",
@@ -101,11 +96,8 @@ fn sort(text: Option<&str>) -> Result<(Sort, Direction), Problem> {
 }
 
 fn validity(word: &str) -> Result<Validity, Problem> {
-    Validity::ALL
-        .into_iter()
-        .find(|validity| validity.as_str() == word)
-        .ok_or_else(|| {
-            let names = Validity::ALL.map(Validity::as_str).join(", ");
-            Problem::bad_request("validity", "there is no such word", format!("write some of {names}"))
-        })
+    Validity::parse(word).ok_or_else(|| {
+        let names = Validity::ALL.map(Validity::as_str).join(", ");
+        Problem::bad_request("validity", "there is no such word", format!("write some of {names}"))
+    })
 }

@@ -178,7 +178,7 @@ impl Problem {
             OperateError::Query(QueryError::Cursor) => (StatusCode::BAD_REQUEST, "bad_request"),
             OperateError::Interrupted => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             OperateError::NoSuchDomain(_) | OperateError::UnknownDomain(_) => (StatusCode::NOT_FOUND, "no_such_domain"),
-            OperateError::NoSuchGateway { .. } | OperateError::UnknownGateway(_) => {
+            OperateError::NoSuchGateway { .. } | OperateError::UnknownGateway(_) | OperateError::InNoDomain(_) => {
                 (StatusCode::NOT_FOUND, "no_such_gateway")
             }
             OperateError::NoSecret { .. } => (StatusCode::NOT_FOUND, "no_such_secret"),
@@ -186,6 +186,7 @@ impl Problem {
             OperateError::NoSuchEntry(_) => (StatusCode::NOT_FOUND, "no_such_entry"),
             OperateError::UnknownSwitch { .. } | OperateError::NoSwitch => (StatusCode::NOT_FOUND, "no_such_switch"),
             OperateError::NameTaken(_) => (StatusCode::CONFLICT, "name_taken"),
+            OperateError::InSeveralDomains { .. } => (StatusCode::CONFLICT, "several_domains"),
             OperateError::NotAnObject(_) => (StatusCode::CONFLICT, "not_an_object"),
             OperateError::EditedSince { .. } => (StatusCode::CONFLICT, "edited_since"),
             OperateError::CannotRevert(_) => (StatusCode::CONFLICT, "cannot_revert"),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use data_encoding::HEXLOWER;
 use secrecy::SecretString;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -63,7 +64,7 @@ impl WebhookUrl {
     /// A name for a webhook that has none.
     fn digest(&self) -> String {
         let digest = Sha256::digest(self.0.as_str());
-        digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&digest[..4])
     }
 }
 

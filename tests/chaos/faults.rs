@@ -169,7 +169,7 @@ async fn lose_everything(world: &mut World, random: &mut StdRng) {
         before,
         "Redis lost everything, the switch nothing"
     );
-    editor.write_all().await;
+    editor.begin(&world.redis).await;
 }
 
 impl SwitchFault {

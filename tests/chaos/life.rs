@@ -15,6 +15,8 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::{Api, ApiEdit};
+use crate::past::{ApiRecord, Journal};
 use crate::program::Addresses;
 use crate::schedule::{World, pause};
 use crate::support::fake_switch::xml_curl::locate;
@@ -106,32 +108,54 @@ impl Life {
     }
 }
 
-/// Another program that edits the gateways, and retries while Redis is away.
+/// Edits the gateways, past trunkd or through its API, and retries while Redis is away.
 pub(crate) struct Editor {
     client: redis::Client,
     connection: Option<MultiplexedConnection>,
+    api: Api,
     random: StdRng,
+    /// What was written; Redis may hold something else if an answer was lost.
     values: BTreeMap<&'static str, String>,
     spoilt: BTreeSet<&'static str>,
+    /// The number of the last value.
+    last_mark: u32,
+    pub(crate) journal: Journal,
 }
 
 impl Editor {
-    pub(crate) fn new(redis: &RedisServer, mut random: StdRng) -> Self {
+    pub(crate) fn new(redis: &RedisServer, addresses: &Addresses, mut random: StdRng) -> Self {
         let half = PASSING.iter().filter(|_| random.random_bool(0.5)).copied();
         let names: Vec<_> = LASTING.into_iter().chain(half).collect();
+        let first = |name: &'static str| (name, value(&mut random, "first"));
         Self {
             client: redis::Client::open(redis.url()).unwrap(),
             connection: None,
-            values: names.into_iter().map(|name| (name, value(&mut random))).collect(),
+            values: names.into_iter().map(first).collect(),
+            api: Api::new(addresses.clone(), StdRng::from_rng(&mut random)),
             random,
             spoilt: BTreeSet::new(),
+            last_mark: 0,
+            journal: Journal::default(),
         }
+    }
+
+    /// Writes everything in one step to a Redis that has nothing.
+    pub(crate) async fn begin(&mut self, redis: &RedisServer) {
+        self.api.make_token(redis).await;
+        self.write_all().await;
+        self.journal = Journal {
+            initial: self.values.clone(),
+            ..Journal::default()
+        };
     }
 
     /// One random edit
     pub(crate) async fn edit(&mut self) {
-        let name = *[&LASTING[..], &PASSING].concat().choose(&mut self.random).unwrap();
+        let name = *names().choose(&mut self.random).unwrap();
         let is_lasting = LASTING.contains(&name);
+        if self.random.random_bool(0.5) {
+            return self.edit_by_api(name, is_lasting).await;
+        }
         match self.random.random_range(0..10) {
             0..3 if !is_lasting => {
                 self.values.remove(name);
@@ -143,24 +167,41 @@ impl Editor {
                 self.spoilt.insert(name);
                 self.set(name, bad.to_owned()).await;
             }
-            _ => {
-                let value = value(&mut self.random);
-                self.spoilt.remove(name);
-                self.set(name, value).await;
-            }
+            _ => self.set_valid(name).await,
         }
+    }
+
+    async fn edit_by_api(&mut self, name: &'static str, is_lasting: bool) {
+        let mark = self.mark("by the API");
+        let to = *PASSING.choose(&mut self.random).unwrap();
+        let is_other = to != name && domain(to) == domain(name);
+        let (edit, mark) = match self.random.random_range(0..10) {
+            0..2 if !is_lasting => (ApiEdit::Delete, None),
+            2 if is_other => (ApiEdit::Copy(to), None),
+            3..5 if is_other && !is_lasting => (ApiEdit::Rename(to), None),
+            5..7 => (ApiEdit::Patch(json!({"variables": {"number": mark}})), Some(mark)),
+            _ => {
+                let value = value(&mut self.random, &mark);
+                (ApiEdit::Put(serde_json::from_str(&value).unwrap()), Some(mark))
+            }
+        };
+        let outcome = self.api.edit(name, &edit).await;
+        let renamed = matches!(edit, ApiEdit::Copy(_) | ApiEdit::Rename(_)).then_some(to);
+        for touched in [Some(name), renamed].into_iter().flatten() {
+            self.read(touched).await;
+        }
+        self.journal.ours.push(ApiRecord { name, mark, outcome });
     }
 
     /// Makes every value valid.
     pub(crate) async fn fix(&mut self) {
-        for name in std::mem::take(&mut self.spoilt) {
-            let value = value(&mut self.random);
-            self.set(name, value).await;
+        for name in self.spoilt.clone() {
+            self.set_valid(name).await;
         }
     }
 
     /// Restores everything in one step.
-    pub(crate) async fn write_all(&mut self) {
+    async fn write_all(&mut self) {
         let mut all = redis::pipe();
         all.atomic();
         for (name, value) in &self.values {
@@ -171,9 +212,53 @@ impl Editor {
         }
     }
 
+    async fn set_valid(&mut self, name: &'static str) {
+        let mark = self.mark("past it");
+        let value = value(&mut self.random, &mark);
+        self.spoilt.remove(name);
+        self.set(name, value).await;
+        self.journal.others.push((name, mark));
+    }
+
     async fn set(&mut self, name: &'static str, value: String) {
         self.run(redis::cmd("HSET").arg(key(name)).arg(name).arg(&value)).await;
         self.values.insert(name, value);
+    }
+
+    /// A text that no other value has.
+    fn mark(&mut self, how: &str) -> String {
+        self.last_mark += 1;
+        format!("{} {how}", self.last_mark)
+    }
+
+    /// What stands there after an edit through the API.
+    async fn read(&mut self, name: &'static str) {
+        let mut stored: Option<String> = None;
+        let mut command = redis::cmd("HGET");
+        command.arg(key(name)).arg(name);
+        while !self
+            .attempt(async |connection| {
+                stored = command.query_async(connection).await?;
+                Ok(())
+            })
+            .await
+        {
+            sleep(RETRY).await;
+        }
+        match stored {
+            Some(value) => {
+                if !SPOILT.contains(&value.as_str()) {
+                    self.spoilt.remove(name);
+                } else {
+                    self.spoilt.insert(name);
+                }
+                self.values.insert(name, value);
+            }
+            None => {
+                self.spoilt.remove(name);
+                self.values.remove(name);
+            }
+        }
     }
 
     async fn run(&mut self, command: &redis::Cmd) {
@@ -200,13 +285,21 @@ impl Editor {
     }
 }
 
-/// A name is always in the same domain.
-fn key(name: &str) -> String {
-    let number = usize::from(name.as_bytes()[name.len() - 1] - b'0');
-    format!("cti_gateway@{}", DOMAINS[number % DOMAINS.len()])
+pub(crate) fn names() -> Vec<&'static str> {
+    [&LASTING[..], &PASSING].concat()
 }
 
-fn value(random: &mut StdRng) -> String {
+/// A name is always in the same domain.
+pub(crate) fn domain(name: &str) -> &'static str {
+    let number = usize::from(name.as_bytes()[name.len() - 1] - b'0');
+    DOMAINS[number % DOMAINS.len()]
+}
+
+fn key(name: &str) -> String {
+    format!("cti_gateway@{}", domain(name))
+}
+
+fn value(random: &mut StdRng, mark: &str) -> String {
     let mut param = BTreeMap::from([("realm", format!("sip{}.example.net", random.random_range(0..100)))]);
     if random.random_bool(0.6) {
         param.insert("username", "u".to_owned());
@@ -224,12 +317,12 @@ fn value(random: &mut StdRng) -> String {
     if random.random_bool(0.4) {
         param.insert("ping", random.random_range(5..20).to_string());
     }
-    let variables = json!({"text": TEXTS.choose(random).unwrap(), "number": random.random_range(0..1000).to_string()});
+    let variables = json!({"text": TEXTS.choose(random).unwrap(), "number": mark});
     json!({"param": param, "variables": variables}).to_string()
 }
 
 fn change_a_mind(switch: &FakeSwitch, random: &mut StdRng) {
-    let gateway = *[&LASTING[..], &PASSING].concat().choose(random).unwrap();
+    let gateway = *names().choose(random).unwrap();
     let seconds = random.random_range(1..10);
     let outcomes = [
         Outcome::Ok,

@@ -1,6 +1,7 @@
 //! Everything fails here at random moments and for random times, while gateways are edited, carriers
 //! change their answers and FreeSWITCH asks for its configuration. Meanwhile no answer may be broken,
-//! and afterwards Redis and the switch agree.
+//! and afterwards Redis and the switch agree. Half of the edits go through the API, the others past it;
+//! afterwards the history has them all.
 //!
 //! Each test plays one fault by random schedules. `TRUNKD_CHAOS_SCHEDULES=10` plays ten of each,
 //! `make chaos N=1000` a thousand in all, and `TRUNKD_CHAOS_SEED=123` repeats the one that was printed
@@ -11,8 +12,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod api;
 mod faults;
 mod life;
+mod past;
 mod program;
 mod schedule;
 mod verdict;

@@ -38,6 +38,7 @@ pub(crate) struct Addresses(Arc<Mutex<Vec<Option<Address>>>>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Address {
     pub(crate) listens: SocketAddr,
+    api: SocketAddr,
     since: Instant,
 }
 
@@ -49,7 +50,7 @@ impl Trunkd {
         fs::create_dir(&folder).unwrap();
         let templates = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
         let toml = format!(
-            "data_dir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[redis]\nurl = {redis:?}\n[templates]\ndir = {templates:?}\n\
+            "data_dir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[api]\nlisten = \"127.0.0.1:0\"\n[redis]\nurl = {redis:?}\n[templates]\ndir = {templates:?}\n\
              [status]\nchannel = \"gateway-events\"\nlist = \"gateway-list\"\n\
              [reconcile]\nmode = \"apply\"\nresync_interval = {resync:?}\nmax_removals = 1000\nstarts_per_second = 1000\n\
              [log]\nlevel = \"debug,trunkd::http=warn\"\nformat = \"human\"\n{}",
@@ -84,7 +85,9 @@ impl Trunkd {
         let file = self.folder.join(ADDRESS);
         let read = || async { fs::read_to_string(&file).ok() };
         let address = eventually("trunkd listens", read, Option::is_some).await.unwrap();
-        self.addresses.set(self.index, Some(address.parse().unwrap()));
+        let (listens, api) = address.split_once(' ').unwrap();
+        let found = (listens.parse().unwrap(), api.parse().unwrap());
+        self.addresses.set(self.index, Some(found));
     }
 
     /// SIGKILL
@@ -129,6 +132,12 @@ impl Addresses {
         alive.iter().flatten().map(|address| address.listens).collect()
     }
 
+    /// Where the APIs of those that are alive listen
+    pub(crate) fn apis(&self) -> Vec<SocketAddr> {
+        let alive = self.0.lock().unwrap();
+        alive.iter().flatten().map(|address| address.api).collect()
+    }
+
     /// Another trunkd, not alive yet
     fn add(&self) -> usize {
         let mut all = self.0.lock().unwrap();
@@ -136,9 +145,9 @@ impl Addresses {
         all.len() - 1
     }
 
-    fn set(&self, index: usize, listens: Option<SocketAddr>) {
+    fn set(&self, index: usize, found: Option<(SocketAddr, SocketAddr)>) {
         let since = Instant::now();
-        self.0.lock().unwrap()[index] = listens.map(|listens| Address { listens, since });
+        self.0.lock().unwrap()[index] = found.map(|(listens, api)| Address { listens, api, since });
     }
 }
 
@@ -184,7 +193,8 @@ pub(crate) fn run_if_asked() {
     runtime.block_on(async {
         let application = Application::build(settings, timing).await.unwrap();
         let unfinished = folder.join("address.unfinished");
-        fs::write(&unfinished, application.address().to_string()).unwrap();
+        let api = application.api_address().unwrap();
+        fs::write(&unfinished, format!("{} {api}", application.address())).unwrap();
         fs::rename(unfinished, folder.join(ADDRESS)).unwrap();
         application.run_until_stopped(CancellationToken::new()).await.unwrap();
     });

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use crate::faults::Fault;
 use crate::life::{Editor, Life};
+use crate::past;
 use crate::program::{Addresses, Trunkd, logs};
 use crate::support::app::eventually;
 use crate::support::fake_switch::{Binding, FakeSwitch};
@@ -105,6 +106,7 @@ async fn act(schedule: Schedule, mut random: StdRng, folder: PathBuf) {
     pause(&mut random, 200..800).await;
     life.calm_down(&world).await;
     verdict::wait_for_agreement(&world).await;
+    past::wait_for_agreement(&world).await;
     verdict::wait_for_list(&world, schedule.listed, heard_from).await;
     let published = life.end().await;
     if fault.keeps_the_data_of_redis() {
@@ -126,10 +128,10 @@ impl World {
         let redis = RedisServer::start_with_aof().await;
         let server = redis.address().parse().unwrap();
         let proxy = Proxy::start(move || vec![server]).await;
-        let mut editor = Editor::new(&redis, StdRng::from_rng(random));
-        editor.write_all().await;
-
         let addresses = Addresses::default();
+        let mut editor = Editor::new(&redis, &addresses, StdRng::from_rng(random));
+        editor.begin(&redis).await;
+
         let alive = addresses.clone();
         let balancer = Proxy::start(move || alive.all()).await;
         let binding = Binding {

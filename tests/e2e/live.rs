@@ -60,7 +60,11 @@ async fn a_list_has_what_redis_wants_and_what_the_switches_do() {
     let page = eventually(
         "both have come to rest",
         || list(&admin, "?state=up,down"),
-        |page| page["counts"]["state"]["up"] == 1 && page["counts"]["state"]["down"] == 1,
+        |page| {
+            let state = &page["counts"]["state"];
+            let is_done = page["items"][0]["switches"][0]["note"].is_null();
+            state["up"] == 1 && state["down"] == 1 && is_done
+        },
     )
     .await;
     assert_eq!(names(&page), ["a1", "a2"]);
@@ -390,6 +394,34 @@ async fn an_edit_while_no_trunkd_ran_is_recorded_when_one_starts() {
         (&seen[0]["who"], &seen[0]["changes"][0]["after"]),
         (&json!("redis"), &json!("sip.two.example"))
     );
+}
+
+#[tokio::test]
+async fn an_edit_that_undoes_another_between_two_looks_is_recorded() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    other.set_gateway("acme", "stays", &account("r").to_string()).await;
+    let app = TestApp::start(&redis, API).await;
+    let kept = || async { app.folder().join("last-good").exists() };
+    eventually("the state is kept", kept, |kept| *kept).await;
+    let folder = app.stop().await;
+    // This trunkd sees neither the gateway that another one makes, nor that it goes.
+    let elsewhere = TestApp::start(&redis, API).await;
+    let admin = Client::admin(&redis, &elsewhere).await;
+    let path = "/domains/acme/gateways/new";
+    admin.put(path, &account("r")).await.expect(201);
+    elsewhere.stop().await;
+    other.delete_gateway("acme", "new").await;
+    let app = TestApp::start_in(&redis, API, crate::support::app::quick(), folder).await;
+    let admin = admin.at(&app);
+    let edits = || async { admin.get(&format!("{path}/history")).await.expect(200).body["items"].clone() };
+    let seen = eventually("it is recorded", edits, |items| items[0]["edit"] == "delete").await;
+    assert_eq!(seen[0]["who"], "redis");
+    assert_eq!(seen[1]["edit"], "create");
+    // What was deleted can be brought back.
+    let revert = format!("/history/{}/revert", seen[0]["id"].as_str().unwrap());
+    admin.post(&revert, &Value::Null).await.expect(201);
+    assert_eq!(other.field("cti_gateway@acme", "new").await, Some(account("r")));
 }
 
 #[tokio::test]

@@ -1030,7 +1030,7 @@ async fn a_pause_holds_until_it_is_resumed_and_status_says_so() {
     assert_eq!(missing.get("state"), Some(&Value::Null));
     assert_eq!(missing["observed_revision"], Value::Null);
     assert_eq!(missing["desired_revision"], missing["applied_revision"]);
-    assert_eq!(missing["note"], "desired, and not on this switch: paused");
+    assert_eq!(missing["note"]["text"], "desired, and not on this switch: paused");
     let running = &fs1["gateways"][0];
     assert!(
         running["observed_revision"].is_string() && running["note"].is_null(),
@@ -1122,7 +1122,10 @@ async fn states_that_nobody_writes_any_more_are_not_shown_as_live() {
     );
     let status = json(&run(folder.path(), &["status", "--json"]).await.1);
     assert_eq!(status["switches"][1]["watched"], false);
-    assert_eq!(status["switches"][0]["gateways"][0]["note"], "switch not connected");
+    assert_eq!(
+        status["switches"][0]["gateways"][0]["note"]["code"],
+        "switch_not_connected"
+    );
 
     let mut command = Command::new(env!("CARGO_BIN_EXE_trunkd"));
     command

@@ -236,7 +236,7 @@ async fn written(folder: &Path, arguments: &[&str], columns: u16) -> Vec<u8> {
 }
 
 /// What `trunkd` writes to a terminal of this width and enough lines.
-async fn on_terminal(folder: &Path, arguments: &[&str], columns: u16) -> Vec<String> {
+pub(super) async fn on_terminal(folder: &Path, arguments: &[&str], columns: u16) -> Vec<String> {
     let terminal = Terminal::start(folder, arguments, 500, columns);
     let (_, seen) = terminal.end().await;
     let seen = seen.lock().unwrap();

@@ -4,6 +4,8 @@ mod note;
 mod text;
 mod watch;
 
+pub(super) use note::note;
+
 use std::process::ExitCode;
 
 use jiff::Timestamp;

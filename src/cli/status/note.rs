@@ -23,11 +23,11 @@ pub(super) fn counts_text(counts: &Counts) -> String {
 }
 
 /// `403 Forbidden, down for 2 h 10 min, next try in 3 min; the edit is not on this switch: paused`.
-pub(super) fn note(gateway: &Gateway, now: Timestamp) -> String {
+pub(in crate::cli) fn note(gateway: &Gateway, now: Timestamp) -> String {
     // Old news from a switch that can't be reached.
     let trouble = trouble(gateway, now).filter(|_| gateway.stale != Some(true));
-    let deviation = gateway.deviation.as_ref().map(ToString::to_string);
-    let notes: Vec<_> = trouble.into_iter().chain(deviation).collect();
+    let note = gateway.note.as_ref().map(|note| note.text.clone());
+    let notes: Vec<_> = trouble.into_iter().chain(note).collect();
     notes.join("; ")
 }
 

@@ -7,9 +7,8 @@ use jiff::Timestamp;
 
 use super::super::terminal::{Size, age, clip, clock, stamp, width_of, wrap};
 use super::note::{counts_text, note};
-use crate::control::Conflict;
 use crate::gateway::{Finding, Severity};
-use crate::operate::status::{Condition, Gateway, Status, Switch, Unplaced};
+use crate::operate::status::{Condition, Gateway, Note, NoteCode, Status, Switch, Unplaced};
 use crate::registration::{PingStatus, State};
 use crate::shown::{shown, shown_line};
 
@@ -122,9 +121,9 @@ fn head(status: &Status, size: Option<Size>, now: Timestamp) -> Vec<String> {
     for switch in switches {
         out.extend(paragraph(&summary(switch, now), size));
         // Conflicts of gateways are in their notes.
-        let is_of_profile = |conflict: &&Conflict| matches!(conflict, Conflict::ProfileNotRunning { .. });
+        let is_of_profile = |note: &&Note| note.code == NoteCode::ProfileNotRunning;
         for conflict in switch.conflicts.iter().filter(is_of_profile) {
-            out.extend(paragraph(&format!("  ! {conflict}"), size));
+            out.extend(paragraph(&format!("  ! {}", conflict.text), size));
         }
     }
     out

@@ -26,7 +26,7 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError {
                 section: self.section,
-                problem: TlsProblem::Protocol(error),
+                problem: TlsProblem::Protocol(error).into(),
             })?;
         let builder = match self.current.load().verifier.is_some() {
             true => builder.with_client_cert_verifier(follower.clone()),

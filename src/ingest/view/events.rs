@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{EventEffect, LiveGateway, Mark, View, kept_answer, kept_challenge};
 use crate::event_socket::{GatewayEvent, Subclass};
-use crate::ingest::usable::{RowSource, UNANSWERED_CHALLENGE, judge};
-use crate::observed::{Challenge, Change, Row};
+use crate::ingest::usable::{RowSource, judge};
+use crate::observed::{Challenge, Change, Row, reason};
 use crate::registration::{PingStatus, State};
 
 impl View {
@@ -134,10 +134,10 @@ impl View {
             at: event.at,
         };
         let is_down = before.usable == Some(false);
-        let reason = is_down.then(|| UNANSWERED_CHALLENGE.to_owned());
+        let unanswered = is_down.then(|| reason::CHALLENGE_NOT_ANSWERED.to_owned());
         let row = Arc::new(Row {
             challenge: Some(challenge),
-            reason: reason.or_else(|| before.reason.clone()),
+            reason: unanswered.or_else(|| before.reason.clone()),
             ..before.clone()
         });
         self.set_row(&event.gateway, row.clone());

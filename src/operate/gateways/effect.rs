@@ -75,9 +75,10 @@ impl Service {
         let deadline = Instant::now() + limit;
         let mut had: BTreeSet<String> = BTreeSet::new();
         loop {
+            // A command, which doesn't follow Redis, would read every gateway each time.
             let current = self
                 .catalog
-                .all()
+                .one(of.name.as_str())
                 .await
                 .map_err(OperateError::unavailable(&self.settings))?;
             let switches = self.status.of_gateway(&current, of.name.as_str()).await?;

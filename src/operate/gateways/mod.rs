@@ -1,8 +1,10 @@
 //! One gateway: read, write, copy, rename, delete; restart and register it on switches. And one change to many.
 
+mod assign;
 pub mod bulk;
 mod effect;
 mod jobs;
+mod locate;
 mod model;
 mod precondition;
 mod read;
@@ -11,9 +13,10 @@ mod reveal;
 mod undo;
 mod write;
 
+pub use assign::Assignments;
 pub use effect::{Effect, Outcome};
 pub use jobs::JobRequest;
-pub use model::{GatewayDetail, OnSwitch, ProblemField, Validity};
+pub use model::{GatewayDetail, ProblemField, Validity};
 pub use precondition::{ETag, Precondition};
 pub use write::{Body, WriteOptions, Written};
 

@@ -26,7 +26,7 @@ pub struct GatewayDetail {
     /// The revision that a switch runs when the value has taken effect; `null` if it is not served.
     pub desired_revision: Option<String>,
     /// The gateway on each switch.
-    pub switches: Vec<OnSwitch>,
+    pub switches: Vec<Gateway>,
     #[serde(skip)]
     pub etag: Option<ETag>,
 }
@@ -59,18 +59,12 @@ pub struct ProblemField {
     pub fix: Message,
 }
 
-/// A gateway on one switch.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct OnSwitch {
-    pub switch: String,
-    /// Whether a trunkd is connected to the switch. If not, the rest is the last known state.
-    pub watched: bool,
-    #[serde(flatten)]
-    pub gateway: Gateway,
-}
-
 impl Validity {
     pub const ALL: [Self; 5] = [Self::Valid, Self::Disabled, Self::Kept, Self::Invalid, Self::Shadowed];
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|validity| validity.as_str() == word)
+    }
 
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,5 +1,7 @@
 //! Versions of stored values, and the conditions of a write.
 
+use data_encoding::HEXLOWER;
+
 use crate::gateway::RevisionKey;
 
 /// A version of a stored value, as it stands in an `ETag` header, without the quotes. Made with a key,
@@ -23,7 +25,7 @@ pub enum Precondition {
 impl ETag {
     pub(super) fn of(key: &RevisionKey, value: &[u8]) -> Self {
         // A digest of the bytes, also of those that are no text.
-        let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = HEXLOWER.encode(value);
         Self(key.digest(&hex))
     }
 

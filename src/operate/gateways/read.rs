@@ -1,9 +1,8 @@
 //! Reads one gateway.
 
 use super::super::service::Service;
-use super::super::status::Switch;
 use super::super::{Caller, OperateError};
-use super::model::{GatewayDetail, OnSwitch, ProblemField, Validity};
+use super::model::{GatewayDetail, ProblemField, Validity};
 use super::{ETag, GatewayRef};
 use crate::desired::Current;
 use crate::gateway::{Document, RawDomain, revision};
@@ -69,7 +68,11 @@ impl Service {
             (None, Some(_)) => Validity::Kept,
             (None, None) => Validity::Invalid,
         };
-        let switches = self.status.of_gateway(current, of.name.as_str()).await?;
+        let switches = match validity {
+            // What runs under its name is the gateway of another domain.
+            Validity::Shadowed => Vec::new(),
+            _ => self.status.of_gateway(current, of.name.as_str()).await?,
+        };
         Ok(GatewayDetail {
             domain: of.domain.text().to_string(),
             name: of.name.to_string(),
@@ -78,7 +81,7 @@ impl Service {
             validity,
             findings: parsed.findings.iter().map(ProblemField::of).collect(),
             desired_revision: ours.map(|entry| revision(&entry.gateway, &current.key)),
-            switches: switches.into_iter().flat_map(on_switch).collect(),
+            switches: switches.into_iter().flat_map(|switch| switch.gateways).collect(),
             etag: Some(ETag::of(&current.key, value)),
         })
     }
@@ -108,13 +111,4 @@ pub(super) fn stored<'a>(current: &'a Current, of: &GatewayRef) -> Option<&'a [u
             .map(|(_, value)| value),
         RawDomain::WrongType(_) => None,
     }
-}
-
-fn on_switch(switch: Switch) -> impl Iterator<Item = OnSwitch> {
-    let (name, watched) = (switch.name, switch.watched);
-    switch.gateways.into_iter().map(move |gateway| OnSwitch {
-        switch: name.clone(),
-        watched,
-        gateway,
-    })
 }

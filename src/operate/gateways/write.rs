@@ -7,7 +7,7 @@ use super::super::{Caller, OperateError};
 use super::effect::Effect;
 use super::model::{GatewayDetail, ProblemField};
 use super::read::stored;
-use super::{ETag, GatewayRef, Precondition};
+use super::{Assignments, ETag, GatewayRef, Precondition};
 use crate::desired::{Current, Edit, Edited};
 use crate::gateway::{Document, GatewayName, Parsed, Severity, ValueChange};
 use crate::history::{EditKind, Entry, Event};
@@ -22,6 +22,8 @@ pub enum Body {
     Replace(Document),
     /// A JSON Merge Patch (RFC 7396) of the value.
     Merge(Document),
+    /// These values in the one that is there, or in a new one.
+    Assign(Assignments),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -86,12 +88,14 @@ impl Service {
                     value
                 }
                 Body::Merge(patch) => {
-                    let mut value = match (before, &known) {
-                        (None, _) => return Err(Self::missing(current, of)),
-                        (Some(_), None) => return Err(OperateError::NotAnObject(of.name.to_string())),
-                        (Some(_), Some(known)) => known.clone(),
-                    };
+                    before.ok_or_else(|| Self::missing(current, of))?;
+                    let mut value = editable(of, before, known.as_ref())?;
                     value.merge(patch);
+                    value
+                }
+                Body::Assign(assignments) => {
+                    let mut value = editable(of, before, known.as_ref())?;
+                    assignments.apply(&mut value);
                     value
                 }
             };
@@ -142,7 +146,9 @@ impl Service {
             value.set("enabled", &false.into());
             self.draft(&copy, None, None, Some(&value), options)
         };
-        self.write(caller, &copy, options, draft, |_| EditKind::Copy).await
+        let guarded = Some(of);
+        self.write_if(caller, &copy, guarded, options, draft, |_| EditKind::Copy)
+            .await
     }
 
     /// Writes what `draft` makes of the current state. If another writer was faster, it is made again,
@@ -155,10 +161,24 @@ impl Service {
         draft: impl Fn(&Current) -> Result<Draft, OperateError>,
         kind: impl Fn(&Draft) -> EditKind,
     ) -> Result<Written, OperateError> {
+        self.write_if(caller, of, None, options, draft, kind).await
+    }
+
+    /// The same; the condition is about the version of `guarded`, if that is another gateway.
+    async fn write_if(
+        &self,
+        caller: &Caller,
+        of: &GatewayRef,
+        guarded: Option<&GatewayRef>,
+        options: &WriteOptions,
+        draft: impl Fn(&Current) -> Result<Draft, OperateError>,
+        kind: impl Fn(&Draft) -> EditKind,
+    ) -> Result<Written, OperateError> {
         caller.may_edit(of.domain.text())?;
         for _ in 0..ATTEMPTS {
             let current = self.writable().await?;
-            self.check_precondition(&current, of, options).await?;
+            self.check_precondition(&current, guarded.unwrap_or(of), options)
+                .await?;
             let draft = draft(&current)?;
             if options.dry_run || draft.before == draft.after {
                 return self.would_be(&current, of, draft, options).await;
@@ -312,6 +332,15 @@ impl Service {
             history: None,
             effect,
         })
+    }
+}
+
+/// The value to edit; an empty one if there is none yet.
+fn editable(of: &GatewayRef, before: Option<&[u8]>, known: Option<&Document>) -> Result<Document, OperateError> {
+    match (before, known) {
+        (None, _) => Ok(Document::empty()),
+        (Some(_), None) => Err(OperateError::NotAnObject(of.name.to_string())),
+        (Some(_), Some(known)) => Ok(known.clone()),
     }
 }
 

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::gateways::{OnSwitch, Validity};
+use super::super::gateways::Validity;
 use super::super::service::Service;
-use super::super::status::{Gateway, SwitchNotes};
+use super::super::status::{Gateway, Note, SwitchNotes};
 use super::super::{Caller, OperateError, is_watched};
 use super::counts::{ByWord, Counts};
 use super::item::{Item, ListState, profile};
@@ -32,7 +32,7 @@ pub struct ListedGateway {
     pub validity: Option<Validity>,
     /// The worst of its states.
     pub state: ListState,
-    pub switches: Vec<OnSwitch>,
+    pub switches: Vec<Gateway>,
 }
 
 /// A page of a list.
@@ -84,7 +84,7 @@ pub struct SwitchSummary {
     /// How many more gateways may be removed without approval.
     pub removals_left: Option<usize>,
     /// What an operator must fix.
-    pub conflicts: Vec<String>,
+    pub conflicts: Vec<Note>,
     /// Gateways by state.
     #[schema(value_type = BTreeMap<String, usize>)]
     pub state: ByWord,
@@ -100,22 +100,14 @@ impl Service {
             caller.check_sees(domain)?;
         }
         self.catch_up().await?;
-        let notes = self.status.notes().await.map_err(OperateError::at(&self.settings));
+        let notes = self.notes().await?;
         let (listing, query, caller) = (self.listing().clone(), query.clone(), caller.clone());
         let default_profile = self.settings.templates.default_profile.clone();
         let page = tokio::task::spawn_blocking(move || {
             let known = listing.read();
             let sees = |domain: Option<&str>| caller.sees_in(domain);
             let selected = select(&known.index, &query, &default_profile, sees)?;
-            let stale_since = known
-                .current
-                .as_ref()
-                .and_then(|current| Some(current.stale.as_ref()?.0));
-            let notes = match notes {
-                Ok(notes) => notes,
-                Err(_) if stale_since.is_some() => SwitchNotes::default(),
-                Err(error) => return Err(error),
-            };
+            let stale_since = known.current().and_then(|current| Some(current.stale.as_ref()?.0));
             Ok(page(&known, selected, &notes, &default_profile, stale_since))
         });
         page.await.unwrap_or_else(|_| Err(OperateError::Interrupted))
@@ -129,7 +121,7 @@ impl Service {
         self.catch_up().await?;
         let known = self.listing().read();
         let mut domains: BTreeMap<String, DomainSummary> = BTreeMap::new();
-        let named = known.current.iter().flat_map(|current| current.domains.keys());
+        let named = known.current().into_iter().flat_map(|current| current.domains.keys());
         for domain in named.map(|domain| domain.text()).filter(|domain| caller.sees(domain)) {
             domains.insert(domain.to_string(), DomainSummary::empty(domain));
         }
@@ -197,7 +189,7 @@ impl SwitchSummary {
             removals_left: report.and_then(|report| report.removals_left),
             conflicts: report
                 .into_iter()
-                .flat_map(|report| report.conflicts.iter().map(ToString::to_string))
+                .flat_map(|report| report.conflicts.iter().map(Note::from))
                 .collect(),
             connected: state.connected,
             since: state.since,
@@ -244,11 +236,11 @@ fn page(
 }
 
 /// What each switch does with these gateways, as in the status.
-pub(super) fn observed(known: &Known, items: &[Item], notes: &SwitchNotes) -> HashMap<index::Key, Vec<OnSwitch>> {
-    let Some(current) = &known.current else {
+pub(super) fn observed(known: &Known, items: &[Item], notes: &SwitchNotes) -> HashMap<index::Key, Vec<Gateway>> {
+    let Some(current) = known.current() else {
         return HashMap::new();
     };
-    let mut found: HashMap<index::Key, Vec<OnSwitch>> = HashMap::new();
+    let mut found: HashMap<index::Key, Vec<Gateway>> = HashMap::new();
     for (switch, rows) in known.fleet.switches() {
         let here: Vec<_> = items
             .iter()
@@ -270,11 +262,7 @@ pub(super) fn observed(known: &Known, items: &[Item], notes: &SwitchNotes) -> Ha
                 continue;
             };
             let key = (item.name.clone(), item.domain.clone());
-            found.entry(key).or_default().push(OnSwitch {
-                switch: switch.to_string(),
-                watched: seen.watched,
-                gateway,
-            });
+            found.entry(key).or_default().push(gateway);
         }
     }
     found

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
+use super::super::is_watched;
 use crate::observed::{Position, Row, SwitchState};
 use crate::redis::{Store, StoreError};
 
@@ -17,6 +20,8 @@ pub struct Fleet {
 #[derive(Debug, Clone, Default)]
 pub struct SwitchRows {
     pub state: SwitchState,
+    /// Whether a trunkd was connected to it at the last read.
+    pub watched: bool,
     pub rows: HashMap<Arc<str>, Arc<Row>>,
 }
 
@@ -97,6 +102,11 @@ impl Fleet {
         self.switches.get(switch).into_iter().flat_map(|rows| &rows.rows)
     }
 
+    pub(super) fn into_switches(self) -> BTreeMap<String, SwitchRows> {
+        let switches = self.switches.into_iter();
+        switches.map(|(name, rows)| (name.to_string(), rows)).collect()
+    }
+
     pub(super) fn row(&self, switch: &str, gateway: &str) -> Option<&Arc<Row>> {
         self.switches.get(switch)?.rows.get(gateway)
     }
@@ -105,8 +115,13 @@ impl Fleet {
         self.switches.get(switch).map(|rows| &rows.state)
     }
 
+    pub(in crate::operate) fn is_watched(&self, switch: &str) -> bool {
+        self.switches.get(switch).is_some_and(|rows| rows.watched)
+    }
+
     pub(super) fn apply(&mut self, update: Update) -> Changed {
         let mut changed = Changed::default();
+        let now = Timestamp::now();
         if update.position.is_some() {
             self.position = update.position;
         }
@@ -117,12 +132,13 @@ impl Fleet {
                 .map(|(name, state, rows)| {
                     let rows = rows.into_iter().map(|(name, row)| (name.into(), Arc::new(row)));
                     let rows = rows.collect();
-                    (name.into(), SwitchRows { state, rows })
+                    let watched = is_watched(&state, now);
+                    (name.into(), SwitchRows { state, watched, rows })
                 })
                 .collect();
         }
         if let Some(states) = update.states {
-            self.set_states(states, &mut changed);
+            self.set_states(states, now, &mut changed);
         }
         for (switch, rows) in update.rows {
             let Some((name, of_switch)) = self.named(&switch) else {
@@ -142,7 +158,7 @@ impl Fleet {
         Some((name, self.switches.get_mut(switch)?))
     }
 
-    fn set_states(&mut self, states: BTreeMap<String, SwitchState>, changed: &mut Changed) {
+    fn set_states(&mut self, states: BTreeMap<String, SwitchState>, now: Timestamp, changed: &mut Changed) {
         let gone: Vec<_> = self
             .switches
             .keys()
@@ -161,7 +177,9 @@ impl Fleet {
             let is_same = known.state.connected == state.connected
                 && known.state.since == state.since
                 && known.state.core_uuid == state.core_uuid
-                && known.state.reason == state.reason;
+                && known.state.reason == state.reason
+                && known.watched == is_watched(&state, now);
+            known.watched = is_watched(&state, now);
             known.state = state;
             if !is_same {
                 changed.switches.insert(name);

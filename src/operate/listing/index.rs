@@ -24,6 +24,11 @@ impl Index {
         &self.items
     }
 
+    /// What the items were made from.
+    pub(super) fn source(&self) -> Option<&Current> {
+        self.source.as_ref()
+    }
+
     /// The first domain that has a gateway of this name.
     pub(super) fn domain_of(&self, name: &Arc<str>) -> Option<Arc<str>> {
         self.of_name(name).find_map(|(_, item)| item.domain.clone())

@@ -162,7 +162,7 @@ impl Item {
                 return None;
             }
             let pings = wanted.is_some_and(|gateway| gateway.param("ping").is_some());
-            let condition = Condition::of(row.as_deref(), pings, rows.state.connected);
+            let condition = Condition::of(row.as_deref(), pings, rows.watched);
             Some(OnSwitch {
                 switch: switch.clone(),
                 condition,

@@ -19,9 +19,20 @@ pub(in crate::operate) struct Listing {
 pub(in crate::operate) struct Known {
     pub(in crate::operate) fleet: Fleet,
     pub(in crate::operate) index: Index,
-    pub(in crate::operate) current: Option<Current>,
     /// What changed since live events were last made. Kept while somebody listens.
     pub(super) unsaid: Option<Changed>,
+}
+
+impl Known {
+    /// The desired gateways; `None` before the first read.
+    pub(super) fn current(&self) -> Option<&Current> {
+        self.index.source()
+    }
+
+    /// Redis can't be read: this is the last known state.
+    pub(super) fn is_stale(&self) -> bool {
+        self.current().is_some_and(|current| current.stale.is_some())
+    }
 }
 
 impl Listing {

@@ -14,6 +14,7 @@ mod named;
 mod one_switch;
 mod query;
 mod select;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ pub(super) use fleet::Changed;
 
 use super::OperateError;
 use super::service::Service;
+use super::status::SwitchNotes;
 
 impl Service {
     /// Reads what changed since the last time, and brings the lists up to date.
@@ -60,12 +62,21 @@ impl Service {
             let known = &mut *known;
             let changed = known.fleet.apply(update);
             known.index.update(&current, &known.fleet, &changed);
-            known.current = Some(current);
             if let Some(unsaid) = &mut known.unsaid {
                 unsaid.add(changed);
             }
         });
         done.await.map_err(|_| OperateError::Interrupted)
+    }
+
+    /// Reports and pauses; nothing while Redis can't be read, and the last known state is shown.
+    async fn notes(&self) -> Result<SwitchNotes, OperateError> {
+        let is_stale = || self.listing.read().is_stale();
+        match self.status.notes().await {
+            Ok(notes) => Ok(notes),
+            Err(_) if is_stale() => Ok(SwitchNotes::default()),
+            Err(error) => Err(OperateError::unreadable(&self.settings, error)),
+        }
     }
 
     /// What changed since the last call, and the position in `trunkd:changes` that this goes up to. The

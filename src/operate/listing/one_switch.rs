@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::super::gateways::OnSwitch;
-use super::super::status::{Gateway, SwitchNotes};
+use super::super::status::{Gateway, OnSwitch, SwitchNotes};
 use super::Known;
 
 /// A gateway on a switch: the data of a live event.
@@ -19,7 +18,7 @@ pub(in crate::operate) struct SeenGateway {
     /// The switch doesn't have it any more, nor is it to have it.
     gone: bool,
     #[serde(flatten)]
-    on: OnSwitch,
+    gateway: Gateway,
 }
 
 pub(in crate::operate) fn on_switch(
@@ -28,7 +27,7 @@ pub(in crate::operate) fn on_switch(
     gateways: &BTreeSet<Arc<str>>,
     notes: &SwitchNotes,
 ) -> Vec<SeenGateway> {
-    let Some(current) = &known.current else {
+    let Some(current) = known.current() else {
         return Vec::new();
     };
     let names: BTreeSet<&str> = gateways.iter().map(|name| &**name).collect();
@@ -38,7 +37,10 @@ pub(in crate::operate) fn on_switch(
         .filter_map(|name| Some(((*name).to_owned(), (**known.fleet.row(switch, name)?).clone())));
     let view = notes.view(current, switch, &state, &names);
     let seen = view.switch(switch.to_string(), state, rows.collect());
-    let watched = seen.watched;
+    let on = OnSwitch {
+        switch,
+        watched: seen.watched,
+    };
     let mut by_name: HashMap<String, Gateway> = seen
         .gateways
         .into_iter()
@@ -52,11 +54,7 @@ pub(in crate::operate) fn on_switch(
             name: name.clone(),
             domain: domain.or_else(|| known.index.domain_of(name)),
             gone: found.is_none(),
-            on: OnSwitch {
-                switch: switch.to_string(),
-                watched,
-                gateway: found.unwrap_or_else(|| Gateway::gone(name)),
-            },
+            gateway: found.unwrap_or_else(|| Gateway::gone(on, name)),
         }
     });
     said.collect()

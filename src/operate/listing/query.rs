@@ -112,6 +112,16 @@ impl Sort {
         ("profile", Self::Profile),
         ("carrier", Self::Carrier),
     ];
+
+    /// `name`, or `-name` for the other direction.
+    pub fn parse(text: &str) -> Option<(Self, Direction)> {
+        let (word, direction) = match text.strip_prefix('-') {
+            Some(word) => (word, Direction::Descending),
+            None => (text, Direction::Ascending),
+        };
+        let known = Self::ALL.into_iter().find(|(name, _)| *name == word);
+        known.map(|(_, sort)| (sort, direction))
+    }
 }
 
 pub(super) fn sort_key(item: &Item, sort: Sort) -> SortKey {

@@ -74,7 +74,11 @@ impl Service {
         let known = self.listing().read();
         let said = changed.iter().map(|switch| {
             let state = known.fleet.state(switch);
-            LiveEvent::new(LiveKind::Switch, &json!({ "switch": **switch, "state": state }))
+            let watched = known.fleet.is_watched(switch);
+            LiveEvent::new(
+                LiveKind::Switch,
+                &json!({ "switch": **switch, "watched": watched, "state": state }),
+            )
         });
         said.collect()
     }

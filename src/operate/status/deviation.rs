@@ -2,16 +2,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
-
 use crate::control::Conflict;
 use crate::control::trouble::trouble;
 use crate::gateway::ProfileName;
 use crate::language::{Bilingual, Language, Message};
 
-/// `Display` is what a person reads.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
-#[serde(tag = "reason", rename_all = "snake_case")]
+/// `Display` is what a person reads, [`Note`](super::Note) what programs get.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Deviation {
     /// The switch can't be reached, and this is its last known state.
     SwitchUnreachable,
@@ -32,7 +29,6 @@ pub enum Deviation {
         conflict: Conflict,
     },
     ProfileNotRunning {
-        #[schema(value_type = String)]
         profile: ProfileName,
     },
     /// It is desired, but not on the switch.
@@ -52,8 +48,7 @@ pub enum Deviation {
 }
 
 /// What keeps a change from being made.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
-#[serde(tag = "blocked_by", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Blocker {
     /// No trunkd is connected to the switch.
     NoTrunkd,

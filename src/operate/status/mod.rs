@@ -1,10 +1,13 @@
 //! What each switch's gateways are doing: from Redis or, if that is down, from the last good state on
 //! disk and the switches themselves. Changes nothing.
 
+mod condition;
 mod deviation;
 mod model;
+mod note;
 mod notes;
 mod select;
+mod unplaced;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,16 +18,18 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
+pub use condition::Condition;
 pub use deviation::{Blocker, Deviation};
-pub use model::{Condition, Counts, Gateway, RedisDown, Status, Switch, Unplaced};
+pub use model::{Counts, Gateway, OnSwitch, RedisDown, Status, Switch, Unplaced, VERSION};
+pub use note::{BlockCode, Note, NoteCode, ReasonCode};
 pub(in crate::operate) use notes::SwitchNotes;
 pub use select::{Selection, StateFilter};
+pub(in crate::operate) use unplaced::unplaced;
 
 use super::{OperateError, is_watched, sources};
 use crate::control::{Control, Report};
 use crate::desired::{Catalog, Current, LastGood, LastGoodError};
 use crate::event_socket::{self, GatewayStatus, Session};
-use crate::gateway::{self, Desired};
 use crate::observed::{Row, SwitchState};
 use crate::reconcile::{want, wants};
 use crate::redis::{Store, StoreError};
@@ -33,9 +38,6 @@ use view::View;
 
 /// Limit for asking a switch. It lists 10,000 gateways in a tenth of a second.
 const SWITCH_LIMIT: Duration = Duration::from_secs(5);
-
-/// Switches named in one note.
-const MAX_NAMED: usize = 5;
 
 /// Reads the status.
 pub struct StatusSource {
@@ -150,6 +152,7 @@ impl StatusSource {
         let switches = self.redis_switches(current, observed, None);
         let known: BTreeSet<_> = switches.iter().map(|switch| switch.name.clone()).collect();
         Status {
+            version: VERSION,
             well: false,
             redis_down: down,
             on_no_switch: unplaced(&current.desired, &known),
@@ -195,6 +198,7 @@ impl StatusSource {
         let asked = self.settings.switches.iter().map(|switch| ask(switch, current));
         let known = self.settings.switches.iter().map(|switch| switch.name.clone());
         Status {
+            version: VERSION,
             well: false,
             redis_down: Some(down),
             switches: join_all(asked).await,
@@ -262,46 +266,5 @@ fn row(gateway: GatewayStatus, now: Timestamp) -> Row {
         since: now.checked_sub(uptime).unwrap_or(now),
         seen: now,
         ..Row::unknown(now)
-    }
-}
-
-/// The gateways whose `nodes` name no known switch. None if no switch is known.
-fn unplaced(desired: &Desired, known: &BTreeSet<String>) -> Vec<Unplaced> {
-    if known.is_empty() {
-        return Vec::new();
-    }
-    let gateways = desired.served().values().map(|entry| &entry.gateway);
-    let is_unplaced = |gateway: &&gateway::Gateway| {
-        let nodes = gateway.nodes.as_deref();
-        nodes.is_some_and(|nodes| !nodes.iter().any(|node| known.contains(node)))
-    };
-    gateways
-        .filter(is_unplaced)
-        .map(|gateway| unplaced_gateway(gateway, known))
-        .collect()
-}
-
-fn unplaced_gateway(gateway: &gateway::Gateway, known: &BTreeSet<String>) -> Unplaced {
-    let nodes = gateway.nodes.as_deref().unwrap_or_default();
-    let similar = |node: &String| known.iter().find(|known| known.eq_ignore_ascii_case(node));
-    let named: Vec<_> = nodes.iter().map(|node| format!("{node:?}")).collect();
-    let mut note = match named.is_empty() {
-        true => "its nodes are empty".to_owned(),
-        false => format!("its nodes name no known switch: {}", named.join(", ")),
-    };
-    match nodes.iter().find_map(similar) {
-        Some(meant) => note.push_str(&format!("; did you mean {meant:?}?")),
-        None => {
-            let mut names: Vec<_> = known.iter().take(MAX_NAMED).map(String::as_str).collect();
-            names.extend((known.len() > MAX_NAMED).then_some("…"));
-            note.push_str(&format!("; known are {}", names.join(", ")));
-        }
-    }
-    Unplaced {
-        name: gateway.name.to_string(),
-        domain: gateway.domain.to_string(),
-        profile: gateway.profile.to_string(),
-        nodes: nodes.to_vec(),
-        note,
     }
 }

@@ -4,14 +4,22 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::condition::Condition;
 use super::deviation::Deviation;
-use crate::control::Conflict;
+use super::note::{Note, ReasonCode};
 use crate::gateway::Finding;
 use crate::observed::{Challenge, Row, SwitchState};
 use crate::registration::{Calls, PingStatus, State};
 
-#[derive(Serialize)]
+/// The version of the shape of [`Status`]. A field or code that is taken away or means something else
+/// makes a new one; one that is added doesn't (`docs/status.md`).
+pub const VERSION: u32 = 1;
+
+/// The status of everything.
+#[derive(Serialize, ToSchema)]
 pub struct Status {
+    /// The version of this shape: 1.
+    pub version: u32,
     /// Whether nothing needs attention.
     pub well: bool,
     /// Set if Redis can't be read. The gateways are then from the last good state.
@@ -23,14 +31,16 @@ pub struct Status {
     pub findings: Vec<Finding>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct RedisDown {
     pub reason: String,
     /// The time of the last good state.
+    #[schema(value_type = String, format = DateTime)]
     pub last_good: Timestamp,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SwitchStatus)]
 pub struct Switch {
     pub name: String,
     #[serde(flatten)]
@@ -50,13 +60,14 @@ pub struct Switch {
     /// How many more gateways may be removed without approval.
     pub removals_left: Option<usize>,
     /// What an operator must fix.
-    pub conflicts: Vec<Conflict>,
+    pub conflicts: Vec<Note>,
     /// Of all its gateways, not only the selected ones.
     pub counts: Counts,
     pub gateways: Vec<Gateway>,
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ConditionCounts)]
 pub struct Counts {
     pub up: usize,
     pub down: usize,
@@ -65,24 +76,14 @@ pub struct Counts {
     pub unknown: usize,
 }
 
-/// The condition of a gateway, worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Condition {
-    Down,
-    /// Desired, but not on the switch.
-    Missing,
-    /// Its first registration is in progress.
-    Trying,
-    /// An IP trunk without a ping, or a switch that can't be reached.
-    Unknown,
-    Up,
-}
-
-/// All keys are always present; `null` means unknown.
+/// A gateway on one switch, the same wherever it is shown. All keys are always present; `null` means
+/// unknown.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ObservedGateway)]
+#[schema(as = GatewayOnSwitch)]
 pub struct Gateway {
+    pub switch: String,
+    /// Whether a trunkd is connected to the switch. If not, the rest is the last known state.
+    pub watched: bool,
     pub name: String,
     /// `null` if it is not desired.
     pub domain: Option<String>,
@@ -107,7 +108,9 @@ pub struct Gateway {
     pub usable: Option<bool>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub usable_since: Option<Timestamp>,
+    /// Why calls can't use it.
     pub reason: Option<String>,
+    pub reason_code: Option<ReasonCode>,
     pub ping_every: Option<u32>,
     pub ping_ms: Option<f64>,
     pub ping_stuck: bool,
@@ -123,13 +126,14 @@ pub struct Gateway {
     /// What the switch runs.
     pub observed_revision: Option<String>,
     /// Why it is not what Redis wants.
+    pub note: Option<Note>,
+    #[serde(skip)]
     pub deviation: Option<Deviation>,
-    /// The same, for people.
-    pub note: Option<String>,
 }
 
 /// A desired gateway whose `nodes` name no known switch.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = UnplacedGateway)]
 pub struct Unplaced {
     pub name: String,
     pub domain: String,
@@ -138,10 +142,19 @@ pub struct Unplaced {
     pub note: String,
 }
 
+/// The switch of a gateway.
+#[derive(Debug, Clone, Copy)]
+pub struct OnSwitch<'a> {
+    pub switch: &'a str,
+    pub watched: bool,
+}
+
 impl Gateway {
-    pub fn from_row(name: String, row: Option<&Row>, condition: Condition) -> Self {
+    pub fn from_row(on: OnSwitch<'_>, name: String, row: Option<&Row>, condition: Condition) -> Self {
         let text = |of: fn(&Row) -> &Option<String>| row.and_then(|row| of(row).clone());
         Self {
+            switch: on.switch.to_owned(),
+            watched: on.watched,
             name,
             domain: None,
             condition,
@@ -157,6 +170,7 @@ impl Gateway {
             usable: row.and_then(|row| row.usable),
             usable_since: row.and_then(|row| row.usable_since),
             reason: text(|row| &row.reason),
+            reason_code: ReasonCode::of(row, condition),
             ping_every: row.and_then(|row| row.ping_every),
             ping_ms: row.and_then(|row| row.ping_ms),
             ping_stuck: row.is_some_and(|row| row.ping_stuck),
@@ -166,64 +180,20 @@ impl Gateway {
             desired_revision: None,
             applied_revision: None,
             observed_revision: text(|row| &row.revision),
-            deviation: None,
             note: None,
+            deviation: None,
         }
     }
 
     /// A gateway that a switch neither has nor is to have.
-    pub fn gone(name: &str) -> Self {
-        Self::from_row(name.to_owned(), None, Condition::Unknown)
+    pub fn gone(on: OnSwitch<'_>, name: &str) -> Self {
+        Self::from_row(on, name.to_owned(), None, Condition::Unknown)
     }
 
     /// Sorts the worst first, then what is up but not what Redis wants.
     pub fn rank(&self) -> (bool, Condition) {
         (!self.failing, self.condition)
     }
-}
-
-impl Condition {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Down => "down",
-            Self::Missing => "missing",
-            Self::Trying => "trying",
-            Self::Unknown => "unknown",
-            Self::Up => "up",
-        }
-    }
-
-    /// `pings` says whether the desired gateway has a ping, for rows without that field.
-    pub fn of(row: Option<&Row>, pings: bool, is_known: bool) -> Self {
-        let Some(row) = row else {
-            return if is_known { Self::Missing } else { Self::Unknown };
-        };
-        match usable(row, pings) {
-            Some(true) => Self::Up,
-            None => Self::Unknown,
-            Some(false) if is_first_try(row) => Self::Trying,
-            Some(false) => Self::Down,
-        }
-    }
-}
-
-/// Whether calls can use it. Rows of an older trunkd have only the state.
-fn usable(row: &Row, pings: bool) -> Option<bool> {
-    let is_said = row.usable.is_some() || row.ping_every.is_some();
-    match &row.state {
-        _ if is_said => row.usable,
-        Some(State::Reged) => Some(true),
-        Some(State::Noreg) => pings.then_some(row.ping == Some(PingStatus::Up)),
-        _ => Some(false),
-    }
-}
-
-/// Nothing was refused yet. A refused gateway keeps its reason while it retries.
-fn is_first_try(row: &Row) -> bool {
-    let is_under_way = matches!(row.state, None | Some(State::Unreged | State::Trying | State::Register));
-    // The event before REGED carries the 200 of the registration.
-    let is_refused = row.status.as_ref().is_some_and(|status| !status.starts_with('2'));
-    is_under_way && row.reason.is_none() && !is_refused && row.challenge.is_none()
 }
 
 impl Counts {

@@ -9,8 +9,9 @@ use super::StatusSource;
 use super::view::View;
 use crate::control::{Control, Report, Reports};
 use crate::desired::Current;
+use crate::gateway::GatewayName;
 use crate::observed::SwitchState;
-use crate::reconcile::want;
+use crate::reconcile::{Want, want, wants};
 use crate::redis::StoreError;
 
 /// Reports and pauses.
@@ -50,12 +51,33 @@ impl SwitchNotes {
         let wants = names
             .iter()
             .filter_map(|name| want(&current.desired, &current.key, switch, name));
+        self.view_with(current, switch, state, wants.collect())
+    }
+
+    /// What the rows of all gateways are compared with.
+    pub(in crate::operate) fn view_of_all<'a>(
+        &self,
+        current: &'a Current,
+        switch: &str,
+        state: &SwitchState,
+    ) -> View<'a> {
+        let wants = wants(&current.desired, &current.key, switch);
+        self.view_with(current, switch, state, wants)
+    }
+
+    fn view_with<'a>(
+        &self,
+        current: &'a Current,
+        switch: &str,
+        state: &SwitchState,
+        wants: BTreeMap<GatewayName, Want>,
+    ) -> View<'a> {
         View {
             watched: is_watched(state, Timestamp::now()),
             asked: false,
             paused: self.control.is_paused(switch),
             report: self.reports.get(switch).cloned(),
-            wants: wants.collect(),
+            wants,
             has_key: self.has_key,
             desired: &current.desired,
         }

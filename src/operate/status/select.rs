@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::super::OperateError;
-use super::model::{Condition, Gateway, Status};
+use super::condition::Condition;
+use super::model::{Gateway, Status};
 use crate::registration::State;
 
 #[derive(Debug, Clone, Default)]

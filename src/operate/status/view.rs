@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::condition::Condition;
 use super::deviation::{Blocker, Deviation};
-use super::model::{Condition, Counts, Gateway, Switch};
+use super::model::{Counts, Gateway, OnSwitch, Switch};
+use super::note::Note;
 use crate::control::{Conflict, Report};
 use crate::gateway::{Desired, GatewayName};
 use crate::observed::{Row, SwitchState};
@@ -31,7 +33,7 @@ impl View<'_> {
             .into_iter()
             .map(|gateway| {
                 let row = rows.remove(&gateway);
-                self.gateway(gateway, row, state.connected)
+                self.gateway(&name, gateway, row, state.connected)
             })
             .collect();
         let report = self.report.unwrap_or_default();
@@ -45,19 +47,23 @@ impl View<'_> {
             held: report.held,
             is_store_empty: self.desired.counts().is_empty(),
             removals_left: report.removals_left,
-            conflicts: report.conflicts,
+            conflicts: report.conflicts.iter().map(Note::from).collect(),
             counts: Counts::of(&gateways),
             gateways,
         }
     }
 
-    fn gateway(&self, name: String, row: Option<Row>, connected: bool) -> Gateway {
+    fn gateway(&self, switch: &str, name: String, row: Option<Row>, connected: bool) -> Gateway {
         let entry = self.desired.get(&name).map(|entry| &entry.gateway);
         let want = self.wants.get(name.as_str());
         let pings = entry.is_some_and(|gateway| gateway.param("ping").is_some());
         let condition = Condition::of(row.as_ref(), pings, connected && (self.watched || self.asked));
         let deviation = self.deviation(&name, row.as_ref(), want, connected);
-        let mut gateway = Gateway::from_row(name, row.as_ref(), condition);
+        let on = OnSwitch {
+            switch,
+            watched: self.watched,
+        };
+        let mut gateway = Gateway::from_row(on, name, row.as_ref(), condition);
         // A switch doesn't say since when a gateway is down.
         gateway.since = gateway.since.filter(|_| !self.asked || condition == Condition::Up);
         gateway.domain = want.and(entry).map(|gateway| gateway.domain.to_string());
@@ -68,7 +74,7 @@ impl View<'_> {
             .and_then(|report| report.pending.get(&gateway.name));
         gateway.applied_revision = pending.or(gateway.observed_revision.as_ref()).cloned();
         gateway.failing |= deviation.as_ref().is_some_and(Deviation::is_failure);
-        gateway.note = deviation.as_ref().map(ToString::to_string);
+        gateway.note = deviation.as_ref().map(Deviation::note);
         gateway.deviation = deviation;
         gateway
     }

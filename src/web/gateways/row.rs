@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::operate::gateways::{OnSwitch, Validity};
+use crate::operate::gateways::Validity;
 use crate::operate::listing::ListedGateway;
+use crate::operate::status::Gateway;
 use crate::web::address::gateway_url;
 use crate::web::texts::Texts;
 use crate::web::words;
@@ -39,19 +40,11 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) fn new(t: Texts, item: ListedGateway, now: Timestamp) -> Self {
-        let worst = item.switches.iter().min_by_key(|on| on.gateway.condition);
+        let worst = item.switches.iter().min_by_key(|on| on.condition);
         let reason = worst.and_then(reason).unwrap_or_default();
-        let since = worst.and_then(|on| on.gateway.usable_since.or(on.gateway.since));
-        let ping = item
-            .switches
-            .iter()
-            .filter_map(|on| on.gateway.ping_ms)
-            .fold(None, worse);
-        let up = item
-            .switches
-            .iter()
-            .filter(|on| on.gateway.usable == Some(true))
-            .count();
+        let since = worst.and_then(|on| on.usable_since.or(on.since));
+        let ping = item.switches.iter().filter_map(|on| on.ping_ms).fold(None, worse);
+        let up = item.switches.iter().filter(|on| on.usable == Some(true)).count();
         Self {
             url: item.domain.as_deref().map(|domain| gateway_url(domain, &item.name)),
             key: format!("{}/{}", item.domain.as_deref().unwrap_or_default(), item.name),
@@ -82,10 +75,9 @@ impl Row {
     }
 }
 
-fn reason(on: &OnSwitch) -> Option<String> {
-    let gateway = &on.gateway;
+fn reason(gateway: &Gateway) -> Option<String> {
     if let Some(note) = &gateway.note {
-        return Some(note.clone());
+        return Some(note.text.clone());
     }
     if gateway.usable == Some(true) {
         return None;
@@ -104,8 +96,8 @@ fn worse(slowest: Option<f64>, ms: f64) -> Option<f64> {
 }
 
 /// Calls in and out since the gateway started, on all switches.
-fn calls(switches: &[OnSwitch]) -> String {
-    let known: Vec<_> = switches.iter().filter_map(|on| on.gateway.calls).collect();
+fn calls(switches: &[Gateway]) -> String {
+    let known: Vec<_> = switches.iter().filter_map(|on| on.calls).collect();
     match known.is_empty() {
         true => String::new(),
         false => known

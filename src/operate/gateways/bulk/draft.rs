@@ -147,28 +147,8 @@ fn changed(known: &Document, change: &Change) -> Document {
         Change::Enable if !known.is_enabled() => after.set("enabled", &true.into()),
         Change::Disable if known.is_enabled() => after.set("enabled", &false.into()),
         Change::Patch(patch) => after.merge(patch),
-        Change::Tag(tags) => {
-            let mut all = known.texts("tags");
-            let count = all.len();
-            for tag in tags {
-                if !all.contains(tag) {
-                    all.push(tag.clone());
-                }
-            }
-            if all.len() > count {
-                after.set("tags", &all.into());
-            }
-        }
-        Change::Untag(tags) => {
-            let mut left = known.texts("tags");
-            let count = left.len();
-            left.retain(|tag| !tags.contains(tag));
-            match left.len() {
-                0 if count > 0 => after.remove("tags"),
-                len if len < count => after.set("tags", &left.into()),
-                _ => {}
-            }
-        }
+        Change::Tag(tags) => after.add_texts("tags", tags),
+        Change::Untag(tags) => after.remove_texts("tags", tags),
         Change::Enable | Change::Disable | Change::Delete => {}
     }
     after

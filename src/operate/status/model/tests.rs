@@ -62,9 +62,13 @@ fn a_first_registration_is_trying_and_a_retry_after_a_refusal_is_down() {
 
 #[test]
 fn failing_gateways_come_first_and_the_worst_of_them_leads() {
+    let on = OnSwitch {
+        switch: "fs1",
+        watched: true,
+    };
     let gateway = |condition, failing| Gateway {
         failing,
-        ..Gateway::from_row(String::new(), None, condition)
+        ..Gateway::from_row(on, String::new(), None, condition)
     };
     let mut gateways = [
         gateway(Condition::Up, false),

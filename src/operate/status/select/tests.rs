@@ -1,11 +1,15 @@
-use super::super::model::{Counts, Switch, Unplaced};
+use super::super::model::{Counts, OnSwitch, Switch, Unplaced, VERSION};
 use super::*;
 use crate::observed::SwitchState;
 
 fn gateway(name: &str, domain: &str, condition: Condition) -> Gateway {
+    let on = OnSwitch {
+        switch: "fs1",
+        watched: true,
+    };
     Gateway {
         domain: Some(domain.to_owned()),
-        ..Gateway::from_row(name.to_owned(), None, condition)
+        ..Gateway::from_row(on, name.to_owned(), None, condition)
     }
 }
 
@@ -50,6 +54,7 @@ fn status() -> Status {
         gateway("c", "beta", Condition::Missing),
     ];
     Status {
+        version: VERSION,
         well: false,
         redis_down: None,
         switches: vec![switch("fs1", fs1), switch("fs2", fs2)],

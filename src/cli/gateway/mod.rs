@@ -1,0 +1,44 @@
+//! `trunkd gateway`: the gateways in Redis, for people who don't write JSON.
+
+mod assignments;
+mod get;
+mod list;
+mod outcome;
+mod set;
+mod target;
+mod text;
+mod write;
+
+use std::process::ExitCode;
+
+use super::Shared;
+
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    /// List gateways with their states
+    List(list::Arguments),
+    /// Show one gateway: its value, what is wrong with it, and what each switch does with it
+    Get(get::Arguments),
+    /// Create or change a gateway: `set carrier1 realm=sip.example.net username=u password=@-`
+    Set(set::Arguments),
+    /// Delete a gateway
+    Delete(write::Delete),
+    /// Copy a gateway with its secrets; the copy is disabled
+    Copy(write::Copy),
+    /// Rename a gateway; switches stop the old one and start the new one
+    Rename(write::Rename),
+    /// Print what happened to a gateway
+    History(get::History),
+}
+
+pub(super) async fn run(shared: &Shared, command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::List(arguments) => list::run(shared, arguments).await,
+        Command::Get(arguments) => get::run(shared, arguments).await,
+        Command::Set(arguments) => set::run(shared, arguments).await,
+        Command::Delete(arguments) => write::delete(shared, arguments).await,
+        Command::Copy(arguments) => write::copy(shared, arguments).await,
+        Command::Rename(arguments) => write::rename(shared, arguments).await,
+        Command::History(arguments) => get::history(shared, arguments).await,
+    }
+}

@@ -1,0 +1,97 @@
+//! `trunkd gateway set`.
+
+use std::process::ExitCode;
+
+use super::super::Shared;
+use super::assignments;
+use super::outcome::{Done, finish};
+use super::target::{Target, Writing};
+use crate::gateway::ProfileName;
+use crate::operate::gateways::{Assignments, Body};
+use crate::operate::{Caller, OperateError, Service};
+use crate::settings::Flags;
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+PARAM=VALUE sets a param, and PARAM= removes it. var:NAME=VALUE does the same with a variable. @FILE reads the \
+value from a file, @- from standard input (on a terminal it asks), so that no password stands in the list of \
+processes; @@x is the text @x. \
+Everything else of the gateway stays as it is.")]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    target: Target,
+    /// PARAM=VALUE or var:NAME=VALUE
+    #[arg(value_name = "ASSIGNMENT")]
+    assignments: Vec<String>,
+    /// Enable it
+    #[arg(long, conflicts_with = "disabled")]
+    enabled: bool,
+    /// Disable it: switches stop it
+    #[arg(long)]
+    disabled: bool,
+    /// Its profile; an empty text stands for the default one
+    #[arg(long, value_parser = profile)]
+    profile: Option<String>,
+    /// What it is for; an empty text removes it
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// The carrier behind it; an empty text removes it
+    #[arg(long, value_name = "TEXT")]
+    carrier: Option<String>,
+    /// Add a tag; may be repeated
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Take a tag away; may be repeated
+    #[arg(long = "untag", value_name = "TAG")]
+    untags: Vec<String>,
+    #[command(flatten)]
+    writing: Writing,
+}
+
+pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let settings = shared.settings(Flags::new())?;
+    let assignments = arguments.assignments()?;
+    let service = Service::open(&settings)?;
+    let caller = Caller::cli();
+    let of = arguments.target.find(&service, &caller).await;
+    let of = of.map_err(|error| match error {
+        OperateError::InNoDomain(_) => anyhow::anyhow!("{error}: add --domain to create it"),
+        error => error.naming_server(&settings).into(),
+    })?;
+    let (body, options) = (Body::Assign(assignments), arguments.writing.options());
+    let written = service.write_gateway(&caller, &of, &body, &options).await;
+    finish(&settings, written, options.dry_run, |written| match written.is_new {
+        true => Done::new("create", "Created", &of),
+        false => Done::new("change", "Changed", &of),
+    })
+}
+
+impl Arguments {
+    fn assignments(&self) -> anyhow::Result<Assignments> {
+        let texts = [
+            ("profile", &self.profile),
+            ("description", &self.description),
+            ("carrier", &self.carrier),
+        ];
+        let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text.clone()?)));
+        let mut assignments = Assignments {
+            texts: texts.collect(),
+            enabled: (self.enabled || self.disabled).then_some(self.enabled),
+            tags: self.tags.clone(),
+            untags: self.untags.clone(),
+            ..Assignments::default()
+        };
+        assignments::read(&self.assignments, assignments::from_stdin, &mut assignments)?;
+        if assignments.is_empty() {
+            anyhow::bail!("there is nothing to set: write PARAM=VALUE, or see `trunkd gateway set --help`");
+        }
+        Ok(assignments)
+    }
+}
+
+fn profile(text: &str) -> Result<String, String> {
+    if !text.is_empty() {
+        ProfileName::parse(text).map_err(|error| error.to_string())?;
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,144 @@
+//! Edits of single values, whichever spelling of `param` and `variables` stands there.
+
+use serde_json::Value;
+
+use super::{Document, NULL, Node, PARAM_KEYS, find, object, object_mut};
+
+/// Both spellings of the key that variables are under.
+const VARIABLE_KEYS: [&str; 2] = ["variables", "variable"];
+
+impl Document {
+    /// Sets a param; `None` removes it.
+    pub fn set_param(&mut self, name: &str, value: Option<&str>) {
+        self.set_member(PARAM_KEYS, name, value);
+    }
+
+    /// Sets a variable; `None` removes it. A direction that is written there stays.
+    pub fn set_variable(&mut self, name: &str, value: Option<&str>) {
+        self.set_member(VARIABLE_KEYS, name, value);
+    }
+
+    fn set_member(&mut self, keys: [&str; 2], name: &str, value: Option<&str>) {
+        let has = |key: &&str| object(&self.0, key).is_some_and(|members| find(members, name).is_some());
+        let here: Vec<_> = keys.into_iter().filter(has).collect();
+        let Some(value) = value else {
+            for key in here {
+                object_mut(&mut self.0, key).retain(|(known, _)| known != name);
+            }
+            return;
+        };
+        // Of both spellings the first counts, and both must not differ.
+        let at = match here.is_empty() {
+            false => here,
+            true if object(&self.0, keys[0]).is_none() && object(&self.0, keys[1]).is_some() => vec![keys[1]],
+            true => vec![keys[0]],
+        };
+        for key in at {
+            set(object_mut(&mut self.0, key), name, value);
+        }
+    }
+
+    /// Adds texts that a list at the top doesn't have, such as `tags`.
+    pub fn add_texts(&mut self, key: &str, texts: &[String]) {
+        let mut all = self.texts(key);
+        let count = all.len();
+        for text in texts {
+            if !all.contains(text) {
+                all.push(text.clone());
+            }
+        }
+        if all.len() > count {
+            self.set(key, &all.into());
+        }
+    }
+
+    /// Takes texts out of a list at the top. If none is left, the key goes, too.
+    pub fn remove_texts(&mut self, key: &str, texts: &[String]) {
+        let mut left = self.texts(key);
+        let count = left.len();
+        left.retain(|text| !texts.contains(text));
+        match left.len() {
+            0 if count > 0 => self.remove(key),
+            len if len < count => self.set(key, &left.into()),
+            _ => {}
+        }
+    }
+
+    /// Removes a key at the top.
+    pub fn remove(&mut self, key: &str) {
+        self.0.retain(|(known, _)| known != key);
+    }
+}
+
+fn set(members: &mut Vec<(String, Node)>, name: &str, value: &str) {
+    let new = Node::Leaf(Value::from(value).to_string());
+    match members.iter_mut().find(|(known, _)| known == name) {
+        // `{"value": "x", "direction": "inbound"}`.
+        Some((_, Node::Object(parts))) if find(parts, "value").is_some() => set(parts, "value", value),
+        Some((_, Node::Leaf(text))) if is_same(text, value) => {}
+        Some((_, known)) => *known = new,
+        None => members.push((name.to_owned(), new)),
+    }
+}
+
+/// `25` and `"25"` mean the same.
+fn is_same(written: &str, value: &str) -> bool {
+    let text: Option<String> = serde_json::from_str(written).ok();
+    written != NULL && text.as_deref().unwrap_or(written) == value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(before: &str, edit: impl FnOnce(&mut Document), after: &str) {
+        let mut document = Document::parse(before.as_bytes()).unwrap();
+        edit(&mut document);
+        assert_eq!(document.to_json(), after);
+    }
+
+    #[test]
+    fn a_param_is_set_under_the_spelling_that_stands_there() {
+        let set = |document: &mut Document| document.set_param("realm", Some("r"));
+        check("{}", set, r#"{"param":{"realm":"r"}}"#);
+        check(r#"{"params":{"realm":"x"}}"#, set, r#"{"params":{"realm":"r"}}"#);
+        check(r#"{"params":{"ping":1}}"#, set, r#"{"params":{"ping":1,"realm":"r"}}"#);
+        check(
+            r#"{"param":{"realm":"x"},"params":{"realm":"y"}}"#,
+            set,
+            r#"{"param":{"realm":"r"},"params":{"realm":"r"}}"#,
+        );
+        check(r#"{"param":null}"#, set, r#"{"param":{"realm":"r"}}"#);
+    }
+
+    #[test]
+    fn what_means_the_same_stays_as_it_is_written() {
+        let set = |document: &mut Document| document.set_param("ping", Some("25"));
+        check(r#"{"param":{"ping":25}}"#, set, r#"{"param":{"ping":25}}"#);
+        check(r#"{"param":{"ping":"25"}}"#, set, r#"{"param":{"ping":"25"}}"#);
+        check(r#"{"param":{"ping":26}}"#, set, r#"{"param":{"ping":"25"}}"#);
+    }
+
+    #[test]
+    fn a_removed_param_is_gone_under_both_spellings() {
+        let remove = |document: &mut Document| document.set_param("realm", None);
+        check(
+            r#"{"param":{"realm":"x","a":1},"params":{"realm":"y"}}"#,
+            remove,
+            r#"{"param":{"a":1},"params":{}}"#,
+        );
+        check("{}", remove, "{}");
+    }
+
+    #[test]
+    fn a_variable_keeps_its_direction() {
+        let set = |document: &mut Document| document.set_variable("p:x", Some("2"));
+        check(
+            r#"{"variables":{"p:x":{"value":"1","direction":"inbound"}}}"#,
+            set,
+            r#"{"variables":{"p:x":{"value":"2","direction":"inbound"}}}"#,
+        );
+        check(r#"{"variable":{"a":"b"}}"#, set, r#"{"variable":{"a":"b","p:x":"2"}}"#);
+    }
+}

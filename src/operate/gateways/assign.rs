@@ -1,0 +1,45 @@
+//! Values to set one by one, for people who don't write JSON.
+
+use crate::gateway::Document;
+
+/// What to set in a gateway's value. Everything else stays.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Assignments {
+    /// Name and value; `None` removes the param.
+    pub params: Vec<(String, Option<String>)>,
+    /// The same for variables.
+    pub variables: Vec<(String, Option<String>)>,
+    /// Texts at the top, such as `profile`; an empty one removes the key.
+    pub texts: Vec<(&'static str, String)>,
+    pub enabled: Option<bool>,
+    /// Tags to add.
+    pub tags: Vec<String>,
+    /// Tags to take away.
+    pub untags: Vec<String>,
+}
+
+impl Assignments {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(super) fn apply(&self, value: &mut Document) {
+        for (name, text) in &self.params {
+            value.set_param(name, text.as_deref());
+        }
+        for (name, text) in &self.variables {
+            value.set_variable(name, text.as_deref());
+        }
+        for (key, text) in &self.texts {
+            match text.is_empty() {
+                true => value.remove(key),
+                false => value.set(key, &text.as_str().into()),
+            }
+        }
+        if let Some(enabled) = self.enabled.filter(|enabled| *enabled != value.is_enabled()) {
+            value.set("enabled", &enabled.into());
+        }
+        value.add_texts("tags", &self.tags);
+        value.remove_texts("tags", &self.untags);
+    }
+}
