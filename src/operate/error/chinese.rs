@@ -2,6 +2,7 @@
 
 use super::{Known, OperateError};
 use crate::language::Bilingual;
+use crate::operate::gateways::bulk::BulkAnswer;
 use crate::shown::shown;
 
 impl Bilingual for OperateError {
@@ -48,17 +49,7 @@ impl Bilingual for OperateError {
                 format!("选中了 {chosen} 个网关，一次最多修改 {most} 个：请减少数量")
             }
             Self::TooManyBytes { most } => format!("新值合计超过 {most} 字节：请减少一次修改的网关数量"),
-            Self::BulkStopped { cause, done } => {
-                let counts = &done.counts;
-                let cause = match &**cause {
-                    Self::Writing(error) => error.chinese(),
-                    error => error.chinese(),
-                };
-                format!(
-                    "{} 个网关中已写入 {} 个，随后失败：{cause}",
-                    counts.matched, counts.changed
-                )
-            }
+            Self::BulkStopped { cause, done } => stopped(cause, done),
             Self::UnknownGateway(_)
             | Self::UnknownDomain(_)
             | Self::MeansAll(_)
@@ -139,6 +130,19 @@ impl OperateError {
     }
 }
 
+/// Without the claim that nothing was written.
+fn stopped(cause: &OperateError, done: &BulkAnswer) -> String {
+    let cause = match cause {
+        OperateError::Writing(error) => error.chinese(),
+        error => error.chinese(),
+    };
+    let counts = &done.counts;
+    format!(
+        "{} 个网关中已写入 {} 个，随后失败：{cause}",
+        counts.matched, counts.changed
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -147,7 +151,7 @@ mod tests {
     use crate::access::{AccessError, Forbidden, Role};
     use crate::gateway::NameError;
     use crate::language::text;
-    use crate::operate::gateways::bulk::{BulkAnswer, BulkCounts};
+    use crate::operate::gateways::bulk::BulkCounts;
     use crate::operate::listing::QueryError;
     use crate::redis::StoreError;
 
