@@ -328,6 +328,8 @@ fn spread(size: Size) -> impl Iterator<Item = usize> {
 /// At few gateways, where nothing else needs memory: what is free after a snapshot of many would hide it.
 fn memory(runtime: &tokio::runtime::Runtime, size: Size) {
     const GATEWAYS: usize = 1000;
+    // Until trunkd has as many events as it keeps.
+    const FILLED: Duration = Duration::from_secs(12);
     let few = Size {
         gateways: GATEWAYS,
         domains: 1,
@@ -335,9 +337,8 @@ fn memory(runtime: &tokio::runtime::Runtime, size: Size) {
     };
     let scene = Arc::new(runtime.block_on(Scene::set(few)));
     let (sent, next) = (Arc::new(Sent::new(GATEWAYS)), Arc::default());
-    let work = || std::thread::sleep(size.load / 2);
-    let (_, one) = with_streams(&scene, &sent, &next, 1, work);
-    let (_, all) = with_streams(&scene, &sent, &next, size.clients, work);
+    let (_, one) = with_streams(&scene, &sent, &next, 1, || std::thread::sleep(FILLED));
+    let (_, all) = with_streams(&scene, &sent, &next, size.clients, || std::thread::sleep(size.load / 2));
     let each = mib(all.saturating_sub(one) / (size.clients as u64 - 1).max(1)) * 1024.0;
     figure("memory per stream at its peak, in KiB", each, "≤ 64 KiB", each <= 64.0);
 }
@@ -471,7 +472,6 @@ impl Clicks {
 }
 
 fn stream_rows(scene: &Scene, what: &str, heard: &Heard, aim: Option<f64>) {
-    assert_eq!(heard.all.resyncs, 0, "no stream missed anything");
     let times = Times::new(heard.all.times.iter().copied());
     row(what, &times, aim);
     println!(
@@ -479,8 +479,8 @@ fn stream_rows(scene: &Scene, what: &str, heard: &Heard, aim: Option<f64>) {
         format!("  changes, and the fewest that one of {} heard", scene.size.clients),
         heard.changes,
         heard.all.fewest,
-        "",
-        ""
+        format!("{} told to read anew", heard.all.resyncs),
+        verdict(heard.all.resyncs == 0)
     );
 }
 

@@ -171,6 +171,16 @@ impl Catalog {
         read.or_else(|error| self.last_good(error))
     }
 
+    /// What was read last, if Redis answers: for a write that compares before it writes. Costs no read,
+    /// and may lack the last changes.
+    pub async fn glance(&self) -> Option<Current> {
+        let fence = self.tracking.as_ref()?.fence();
+        let passed = tokio::time::timeout(self.store.timeout(), fence).await.ok()?;
+        let good = self.lock();
+        let good = good.as_ref().filter(|good| !good.is_doubtful)?;
+        (passed == Fence::Passed).then(|| good.current(None))
+    }
+
     /// Like [`Catalog::all`], but reads everything: SWAPDB sends no invalidation.
     ///
     /// # Errors

@@ -7,6 +7,8 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 
@@ -18,6 +20,15 @@ const LOOK_AHEAD: usize = 16;
 pub struct Fields {
     bytes: Bytes,
     places: Box<[Place]>,
+    /// Made when the first field is looked up by its name: FreeSWITCH's side never does.
+    by_name: OnceLock<NameIndex>,
+}
+
+/// The hash of a name → its place.
+#[derive(Clone, Default)]
+struct NameIndex {
+    hasher: RandomState,
+    places: HashMap<u64, u32>,
 }
 
 /// Some of the bytes.
@@ -60,6 +71,7 @@ impl Fields {
         Some(Self {
             bytes,
             places: places.collect(),
+            by_name: OnceLock::new(),
         })
     }
 
@@ -109,6 +121,29 @@ impl Fields {
         Self {
             bytes: bytes.into(),
             places: places.into(),
+            by_name: OnceLock::default(),
+        }
+    }
+
+    /// The value of one field.
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        let index = self.by_name.get_or_init(|| self.index());
+        let place = *index.places.get(&index.hasher.hash_one(name))?;
+        let (found, value) = self.at(*self.places.get(place as usize)?);
+        match found == name {
+            true => Some(value),
+            // Two names have one hash.
+            false => self.iter().find(|(found, _)| *found == name).map(|(_, value)| value),
+        }
+    }
+
+    fn index(&self) -> NameIndex {
+        let hasher = RandomState::new();
+        let names = (0..).zip(self.iter());
+        let places = names.map(|(place, (name, _))| (hasher.hash_one(name), place));
+        NameIndex {
+            places: places.collect(),
+            hasher,
         }
     }
 
@@ -218,6 +253,7 @@ impl FromIterator<(Vec<u8>, Vec<u8>)> for Fields {
         Self {
             bytes: bytes.into(),
             places,
+            by_name: OnceLock::new(),
         }
     }
 }
@@ -322,6 +358,9 @@ mod tests {
             let (before, now) = (fields(&before), fields(&now));
             prop_assert!(now.changes(&before) == expected);
             prop_assert_eq!(now == before, expected.is_empty());
+            for name in by_name_before.keys().chain(by_name.keys()) {
+                prop_assert_eq!(now.get(name), by_name.get(name).map(Vec::as_slice));
+            }
             let other_bytes: Fields = now.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
             prop_assert!(other_bytes == now);
         }

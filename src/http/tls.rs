@@ -28,6 +28,13 @@ pub struct TlsError {
     problem: Box<TlsProblem>,
 }
 
+impl TlsError {
+    fn new(section: &'static str, problem: TlsProblem) -> Self {
+        let problem = Box::new(problem);
+        Self { section, problem }
+    }
+}
+
 /// Follows the name of the section.
 #[derive(Debug, thiserror::Error)]
 enum TlsProblem {
@@ -93,10 +100,7 @@ impl Tls {
     /// # Errors
     /// A file that cannot be used: see [`TlsError`].
     pub fn load(section: &'static str, files: TlsSettings) -> Result<Self, TlsError> {
-        let current = load(&files).map_err(|problem| TlsError {
-            section,
-            problem: problem.into(),
-        })?;
+        let current = load(&files).map_err(|problem| TlsError::new(section, problem))?;
         Ok(Self {
             section,
             files,
@@ -116,10 +120,7 @@ impl Tls {
     /// As [`Tls::load`]; then the configuration loaded before stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         let section = self.section;
-        let loaded = load(&self.files).map_err(|problem| TlsError {
-            section,
-            problem: problem.into(),
-        })?;
+        let loaded = load(&self.files).map_err(|problem| TlsError::new(section, problem))?;
         self.current.store(Arc::new(loaded));
         Ok(())
     }

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::Timestamp;
+
 use super::WRITE_TIMEOUT;
 use super::change::SwitchState;
 use super::row::Row;
@@ -27,6 +29,8 @@ pub struct RowChanges {
     pub rows: BTreeMap<String, BTreeSet<String>>,
     /// Whether the state of a switch changed.
     pub switches: bool,
+    /// switch → when all of its rows that did not change were true: a snapshot found them so.
+    pub confirmed: BTreeMap<String, Timestamp>,
     /// The last entry that was read.
     pub position: Option<Position>,
 }
@@ -161,8 +165,12 @@ impl RowChanges {
         let (Some(switch), Some(names)) = (fields.get("switch"), fields.get("names")) else {
             return;
         };
+        let seen = fields.get("seen").and_then(|seen| seen.parse().ok());
+        if let Some(seen) = seen {
+            self.confirmed.insert(switch.clone(), seen);
+        }
         if names.is_empty() {
-            self.switches = true;
+            self.switches |= seen.is_none();
             return;
         }
         let rows = self.rows.entry(switch.clone()).or_default();

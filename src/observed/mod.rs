@@ -30,7 +30,7 @@ pub use changes::{Position, RowChanges};
 pub use counted::Counted;
 pub use outages::{GatewayOutages, KnownOutages, LostSwitch, OpenOutage, OutageOp, OutageStep, Recorded};
 pub use row::{Challenge, Row, reason};
-use text::{Pairs, stamp, text, texts};
+use text::{stamp, text, texts};
 
 /// One of our Lua scripts, appended to the shared part.
 macro_rules! script {
@@ -142,12 +142,11 @@ impl Observed {
         let (rows, values, switches) = self
             .store
             .read("read status", WRITE_TIMEOUT, async |connection| {
-                redis::pipe()
-                    .hgetall(keys::status(&self.switch))
-                    .hgetall(&self.keys.hash)
-                    .hkeys(keys::SWITCHES)
-                    .query_async::<(Pairs, Pairs, Vec<Vec<u8>>)>(connection)
-                    .await
+                let rows = text::read_hash(connection, &keys::status(&self.switch)).await?;
+                let values = text::read_hash(connection, &self.keys.hash).await?;
+                let mut names = redis::cmd("HKEYS");
+                let switches: Vec<Vec<u8>> = names.arg(keys::SWITCHES).query_async(connection).await?;
+                Ok((rows, values, switches))
             })
             .await?;
         Ok(Stored {
@@ -234,7 +233,14 @@ impl Observed {
                 call.arg(begun.counted).arg(pack_calls(items, what != "some"));
                 for item in items {
                     let (op, row, value) = match &item.op {
-                        CorrectionOp::Set { row, value } => ("S", row.as_str(), value.as_deref().unwrap_or_default()),
+                        CorrectionOp::Set { row, value } => {
+                            let op = if row::differ_in_seen(&item.old_row, row) {
+                                "T"
+                            } else {
+                                "S"
+                            };
+                            (op, row.as_str(), value.as_deref().unwrap_or_default())
+                        }
                         CorrectionOp::Delete { value } => ("D", "", value.as_str()),
                     };
                     call.arg(&item.gateway)

@@ -112,3 +112,42 @@ impl Row {
         serde_json::to_string(self).unwrap_or_default()
     }
 }
+
+/// Whether two rows, as JSON, say the same but for when that was last known to be true.
+pub(super) fn differ_in_seen(one: &str, other: &str) -> bool {
+    fn around_seen(row: &str) -> Option<(&str, &str)> {
+        // Inside a text the quotes would be escaped.
+        let (before, rest) = row.split_once(r#""seen":""#)?;
+        Some((before, rest.split_once('"')?.1))
+    }
+    let (one, other) = (around_seen(one), around_seen(other));
+    one.is_some() && one == other
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_differ_only_in_when_they_were_true_say_the_same() {
+        let row = Row {
+            phrase: Some(r#"say "seen":"x""#.to_owned()),
+            ..Row::unknown(Timestamp::UNIX_EPOCH)
+        };
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let later = |phrase: Option<String>| {
+            Row {
+                seen: at(60),
+                phrase,
+                ..row.clone()
+            }
+            .to_json()
+        };
+        assert!(differ_in_seen(&row.to_json(), &later(row.phrase.clone())));
+        assert!(!differ_in_seen(
+            &row.to_json(),
+            &later(Some(r#"say "seen":"y""#.to_owned()))
+        ));
+        assert!(!differ_in_seen("", &later(None)) && !differ_in_seen("", ""));
+    }
+}

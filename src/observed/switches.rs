@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::WRITE_TIMEOUT;
 use super::change::SwitchState;
 use super::row::Row;
-use super::text::{Pairs, texts};
+use super::text::{Pairs, read_hash, texts};
 use crate::keys;
 use crate::redis::{Store, StoreError};
 
@@ -38,7 +38,7 @@ impl Store {
                 for (name, state) in texts(states) {
                     let key = keys::status(&name);
                     let rows: Pairs = match gateway {
-                        None => redis::cmd("HGETALL").arg(key).query_async(connection).await?,
+                        None => read_hash(connection, &key).await?,
                         Some(gateway) => {
                             let mut row = redis::cmd("HGET");
                             row.arg(key).arg(gateway);

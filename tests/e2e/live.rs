@@ -535,3 +535,29 @@ async fn an_operator_releases_what_is_held_of_his_domains_alone() {
     assert_eq!(kills(&rest), names("globex")[..6]);
     assert_eq!(operator.get("/plan").await.expect(200).body["pending"], false);
 }
+
+#[tokio::test]
+async fn a_snapshot_that_changes_nothing_names_no_gateway_and_lists_say_when_it_was() {
+    let (redis, switch, _app, admin) = fleet(&[("acme", "a1", account("sip.one.example"))]).await;
+    switch.wait_for_state("a1", "REGED").await;
+    let item = || async { list(&admin, "").await["items"][0]["switches"][0].clone() };
+    let at_rest = eventually("it has come to rest", item, |on| {
+        on["state"] == "REGED" && on["desired_revision"] == on["observed_revision"]
+    });
+    let seen = |on: &Value| on["seen"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let before = at_rest.await;
+    let later = eventually("a snapshot was taken", item, |on| seen(on) > seen(&before)).await;
+    assert_eq!((&later["since"], &later["state"]), (&before["since"], &before["state"]));
+
+    type Last = Vec<(String, std::collections::HashMap<String, String>)>;
+    let last = || async {
+        let mut command = redis::cmd("XREVRANGE");
+        command.arg("trunkd:changes").arg(&["+", "-", "COUNT", "1"]);
+        let last: Last = command.query_async(&mut redis.connection().await).await.unwrap();
+        last[0].1.clone()
+    };
+    eventually("it names no gateway", last, |last| {
+        last["names"].is_empty() && last["seen"].parse::<jiff::Timestamp>().is_ok()
+    })
+    .await;
+}

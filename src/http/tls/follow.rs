@@ -24,10 +24,7 @@ impl Tls {
         let follower = Arc::new(Follower(self.clone()));
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
-            .map_err(|error| TlsError {
-                section: self.section,
-                problem: TlsProblem::Protocol(error).into(),
-            })?;
+            .map_err(|error| TlsError::new(self.section, TlsProblem::Protocol(error)))?;
         let builder = match self.current.load().verifier.is_some() {
             true => builder.with_client_cert_verifier(follower.clone()),
             false => builder.with_no_client_auth(),

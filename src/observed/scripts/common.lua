@@ -69,9 +69,11 @@ local function write_list()
 end
 
 -- Tells every trunkd that these rows changed, or with no names, that the switch did. They read the
--- rows themselves. If it fails, they notice at their next full read.
-local function tell(names)
-  redis.pcall('XADD', 'trunkd:changes', 'MAXLEN', '~', 2000, '*', 'switch', switch, 'names', table.concat(names, '\n'))
+-- rows themselves. `seen`: all other rows were true at this time. If it fails, they notice at their
+-- next full read.
+local function tell(names, seen)
+  redis.pcall('XADD', 'trunkd:changes', 'MAXLEN', '~', 10000, '*', 'switch', switch, 'names', table.concat(names, '\n'),
+    'seen', seen or '')
 end
 
 local function text(value)

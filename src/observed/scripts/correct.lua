@@ -5,8 +5,8 @@
 -- 'some' for gateways that were queried one by one; the turn in which calls were last counted when
 -- the snapshot began; the calls of each item, '<dddd' each: in, out, failed in, failed out, or -1 if
 -- they are not counted; then six per item:
---   gateway, 'S' set | 'D' delete, the row compared with, the new row, the value compared with, the
---     new value ('' = only the row changes)
+--   gateway, 'S' set | 'T' set, but only the time differs at which the row was true | 'D' delete, the
+--     row compared with, the new row, the value compared with, the new value ('' = only the row changes)
 -- Returns the number of corrected values, or -1 if there is a newer run or snapshot.
 local core, sequence, what, turn_before, packed_calls = ARGV[5], tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8]), ARGV[9]
 local ITEMS, ITEM_SIZE, CALLS_SIZE = 10, 6, 32
@@ -14,7 +14,7 @@ local ITEMS, ITEM_SIZE, CALLS_SIZE = 10, 6, 32
 local KEPT_US, MAX_REMOVED = 3600 * 1000000, 1000
 if redis.call('HGET', meta, 'core') ~= core then return -1 end
 if (tonumber(redis.call('HGET', meta, 'floor')) or 0) > sequence then return -1 end
-local corrected, told = 0, {}
+local corrected, told, seen = 0, {}, nil
 local counted, reports = {}, {}
 
 for i = ITEMS, #ARGV, ITEM_SIZE do
@@ -22,8 +22,10 @@ for i = ITEMS, #ARGV, ITEM_SIZE do
   local newer = (tonumber(redis.call('HGET', marks, gateway)) or 0) > sequence
   if not newer and (redis.call('HGET', status, gateway) or '') == old_row then
     if what == 'some' then redis.call('HSET', marks, gateway, string.format('%.0f', sequence)) end
-    told[#told + 1] = gateway
-    if op == 'S' then
+    if op ~= 'T' then told[#told + 1] = gateway end
+    if op ~= 'D' then
+      -- One row of the last part stands for all: the snapshot saw them at the same time.
+      if op == 'T' and what == 'last' and not seen then seen = string.match(row, '"seen":"([^"]*)"') end
       redis.call('HSET', status, gateway, row)
       local report = {struct.unpack('<dddd', packed_calls, (i - ITEMS) / ITEM_SIZE * CALLS_SIZE + 1)}
       if report[1] >= 0 then
@@ -105,6 +107,6 @@ if what == 'last' then
     if tonumber(stored[i + 1]) <= sequence then redis.call('HDEL', marks, stored[i]) end
   end
 end
-if #told > 0 then tell(told) end
+if #told > 0 or seen then tell(told, seen) end
 write_list()
 return corrected

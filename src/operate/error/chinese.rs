@@ -45,6 +45,12 @@ impl Bilingual for OperateError {
             Self::PlanChanged(_) => "计划已经变化：请重新查看".to_owned(),
             Self::NoSuchEntry(id) => format!("历史中没有记录 \"{}\"", shown(id)),
             Self::CannotRevert(why) => format!("无法撤销：{}", why.zh),
+            Self::InNoDomain(gateway) => format!("没有任何域包含网关 \"{}\"", shown(gateway)),
+            Self::InSeveralDomains { gateway, domains } => format!(
+                "多个域中都有网关 \"{}\"：{}；请指定其中一个",
+                shown(gateway),
+                Known(domains)
+            ),
             Self::TooManyGateways { chosen, most } => {
                 format!("选中了 {chosen} 个网关，一次最多修改 {most} 个：请减少数量")
             }

@@ -1,11 +1,13 @@
 //! Reads one gateway.
 
+use std::sync::Arc;
+
 use super::super::service::Service;
 use super::super::{Caller, OperateError};
 use super::model::{GatewayDetail, ProblemField, Validity};
 use super::{ETag, GatewayRef};
 use crate::desired::Current;
-use crate::gateway::{Document, RawDomain, revision};
+use crate::gateway::{Desired, Document, RawDomain, RawDomains, Rules, revision};
 
 impl Service {
     /// One gateway.
@@ -102,13 +104,37 @@ impl Service {
     }
 }
 
+/// The state after a write, as far as this gateway goes: reading a large domain again takes longer than the
+/// write. `None` if it must be read, because the name doesn't simply become this gateway's.
+pub(super) fn with_value(current: &Current, of: &GatewayRef, value: &[u8], rules: &Rules) -> Option<Current> {
+    let name = of.name.as_str();
+    let served = current.desired.get(name).map(|entry| &entry.gateway.domain);
+    let refused = current.desired.refused().get(name).map(|refused| &refused.domain);
+    if served
+        .into_iter()
+        .chain(refused)
+        .any(|domain| domain != of.domain.text())
+    {
+        return None;
+    }
+    let fields = RawDomain::hash([(name.as_bytes().to_vec(), value.to_vec())]);
+    let domains: RawDomains = [(of.domain.clone(), fields)].into();
+    let desired = Desired::build(&domains, rules, None);
+    // A refused value leaves the last valid one, and a disabled one the name to another domain.
+    desired.get(name)?;
+    Some(Current {
+        desired: Arc::new(desired),
+        domains: Arc::new(domains),
+        key: current.key.clone(),
+        is_whole: false,
+        stale: None,
+    })
+}
+
 /// The bytes in Redis, as the catalog has them.
 pub(super) fn stored<'a>(current: &'a Current, of: &GatewayRef) -> Option<&'a [u8]> {
     match current.domains.get(&of.domain)? {
-        RawDomain::Hash(fields) => fields
-            .iter()
-            .find(|(name, _)| *name == of.name.as_str().as_bytes())
-            .map(|(_, value)| value),
+        RawDomain::Hash(fields) => fields.get(of.name.as_str().as_bytes()),
         RawDomain::WrongType(_) => None,
     }
 }

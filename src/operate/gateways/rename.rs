@@ -44,9 +44,8 @@ impl Service {
             let edited = self.history.edit(&of.domain, &edits).await;
             match edited.map_err(OperateError::writing(&self.settings))? {
                 Edited::Done(ids) => {
-                    let mut written = self.written(&renamed, draft, options).await?;
-                    written.history = ids.into_iter().last();
-                    return Ok(written);
+                    let id = ids.into_iter().last().unwrap_or_default();
+                    return self.written(&current, &renamed, draft, options, id).await;
                 }
                 Edited::Conflict => {}
                 Edited::WrongType(kind) => {

@@ -6,7 +6,7 @@ use super::super::service::Service;
 use super::super::{Caller, OperateError};
 use super::effect::Effect;
 use super::model::{GatewayDetail, ProblemField};
-use super::read::stored;
+use super::read::{stored, with_value};
 use super::{Assignments, ETag, GatewayRef, Precondition};
 use crate::desired::{Current, Edit, Edited};
 use crate::gateway::{Document, GatewayName, Parsed, Severity, ValueChange};
@@ -175,6 +175,20 @@ impl Service {
         kind: impl Fn(&Draft) -> EditKind,
     ) -> Result<Written, OperateError> {
         caller.may_edit(of.domain.text())?;
+        // Mostly what is known is what is there, and nothing must be read first. If not, nothing is
+        // written, and any other answer is made of what is read.
+        if !options.dry_run
+            && let Some(known) = self.catalog.glance().await
+            && options
+                .precondition
+                .holds(stored(&known, guarded.unwrap_or(of)), &known.key)
+            && let Ok(draft) = draft(&known)
+            && draft.before.is_some()
+            && draft.before != draft.after
+            && let Some(id) = self.edit(caller, of, &draft, kind(&draft)).await?
+        {
+            return self.written(&known, of, draft, options, id).await;
+        }
         for _ in 0..ATTEMPTS {
             let current = self.writable().await?;
             self.check_precondition(&current, guarded.unwrap_or(of), options)
@@ -183,35 +197,40 @@ impl Service {
             if options.dry_run || draft.before == draft.after {
                 return self.would_be(&current, of, draft, options).await;
             }
-            let mut entry = entry(caller, of, kind(&draft), draft.changes.clone());
-            if let Event::Edit { reverts, .. } = &mut entry.event {
-                reverts.clone_from(&draft.reverts);
-            }
-            let edit = Edit {
-                gateway: of.name.clone(),
-                before: draft.before.clone(),
-                after: draft.after.clone(),
-                entry,
-            };
-            match self
-                .history
-                .edit(&of.domain, &[edit])
-                .await
-                .map_err(OperateError::writing(&self.settings))?
-            {
-                Edited::Done(ids) => {
-                    let mut written = self.written(of, draft, options).await?;
-                    written.history = ids.into_iter().next();
-                    return Ok(written);
-                }
-                Edited::Conflict => {}
-                Edited::WrongType(kind) => {
-                    let domain = of.domain.to_string();
-                    return Err(OperateError::WrongType { domain, kind });
-                }
+            if let Some(id) = self.edit(caller, of, &draft, kind(&draft)).await? {
+                return self.written(&current, of, draft, options, id).await;
             }
         }
         Err(OperateError::Contended(of.name.to_string()))
+    }
+
+    /// Writes a draft and records it. The id of its entry; `None` if another value stands there.
+    async fn edit(
+        &self,
+        caller: &Caller,
+        of: &GatewayRef,
+        draft: &Draft,
+        kind: EditKind,
+    ) -> Result<Option<String>, OperateError> {
+        let mut entry = entry(caller, of, kind, draft.changes.clone());
+        if let Event::Edit { reverts, .. } = &mut entry.event {
+            reverts.clone_from(&draft.reverts);
+        }
+        let edit = Edit {
+            gateway: of.name.clone(),
+            before: draft.before.clone(),
+            after: draft.after.clone(),
+            entry,
+        };
+        let edited = self.history.edit(&of.domain, &[edit]).await;
+        match edited.map_err(OperateError::writing(&self.settings))? {
+            Edited::Done(ids) => Ok(Some(ids.into_iter().next().unwrap_or_default())),
+            Edited::Conflict => Ok(None),
+            Edited::WrongType(kind) => {
+                let domain = of.domain.to_string();
+                Err(OperateError::WrongType { domain, kind })
+            }
+        }
     }
 
     /// The state that a write is made from. It must be Redis's, and not the last good one.
@@ -301,21 +320,29 @@ impl Service {
         })
     }
 
+    /// The answer to a write that was made from `before`.
     pub(super) async fn written(
         &self,
+        before: &Current,
         of: &GatewayRef,
         draft: Draft,
         options: &WriteOptions,
+        history: String,
     ) -> Result<Written, OperateError> {
         let effect = match options.wait {
             Some(limit) => self.wait_for_effect(of, limit).await?,
             None => Vec::new(),
         };
-        let current = self
-            .catalog
-            .all()
-            .await
-            .map_err(OperateError::unavailable(&self.settings))?;
+        let value = draft.after.as_deref();
+        let known = value.and_then(|value| with_value(before, of, value, &self.catalog.rules()));
+        let current = match known {
+            Some(current) => current,
+            None => self
+                .catalog
+                .all()
+                .await
+                .map_err(OperateError::unavailable(&self.settings))?,
+        };
         let gateway = match stored(&current, of) {
             Some(value) => {
                 let mut gateway = self.detail(&current, of, value).await?;
@@ -329,7 +356,7 @@ impl Service {
             gateway,
             is_new: draft.before.is_none(),
             changes: draft.changes,
-            history: None,
+            history: Some(history),
             effect,
         })
     }

@@ -218,7 +218,7 @@ fn page(
             name: item.name.to_string(),
             domain: item.domain.as_ref().map(ToString::to_string),
             description: item.text.description,
-            carrier: item.text.carrier,
+            carrier: item.text.carrier.as_deref().map(str::to_owned),
             tags: item.text.tags,
             enabled: item.text.enabled,
             validity: item.validity,
@@ -249,7 +249,7 @@ pub(super) fn observed(known: &Known, items: &[Item], notes: &SwitchNotes) -> Ha
         let names: BTreeSet<&str> = here.iter().map(|item| &*item.name).collect();
         let of_names = names
             .iter()
-            .filter_map(|name| Some(((*name).to_owned(), (**known.fleet.row(switch, name)?).clone())));
+            .filter_map(|name| Some(((*name).to_owned(), known.fleet.row(switch, name)?)));
         let view = notes.view(current, switch, &rows.state, &names);
         let seen = view.switch(switch.to_string(), rows.state.clone(), of_names.collect());
         let mut by_name: HashMap<String, Gateway> = seen

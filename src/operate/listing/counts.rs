@@ -23,13 +23,30 @@ pub struct Counts {
     pub validity: ByWord,
 }
 
-impl Counts {
-    pub(super) fn add_validity(&mut self, validity: Option<Validity>) {
-        let word = validity.map_or("not_ours", Validity::as_str);
-        *self.validity.entry(word).or_default() += 1;
+/// Counts in the making: by the place of a state in [`ListState::ALL`] and of a validity in
+/// [`Validity::ALL`]. The last place is for gateways that are not desired.
+#[derive(Default)]
+pub(super) struct Tally {
+    state: [usize; ListState::ALL.len()],
+    validity: [usize; Validity::ALL.len() + 1],
+}
+
+impl Tally {
+    pub(super) fn add_state(&mut self, state: ListState) {
+        self.state[state as usize] += 1;
     }
 
-    pub(super) fn add_state(&mut self, state: ListState) {
-        *self.state.entry(state.as_str()).or_default() += 1;
+    pub(super) fn add_validity(&mut self, validity: Option<Validity>) {
+        self.validity[validity.map_or(Validity::ALL.len(), |validity| validity as usize)] += 1;
+    }
+
+    pub(super) fn counts(self) -> Counts {
+        let states = ListState::ALL.map(ListState::as_str);
+        let validities = Validity::ALL.map(Validity::as_str).into_iter().chain(["not_ours"]);
+        let by_word = |(word, count): (&'static str, usize)| (count > 0).then_some((word, count));
+        Counts {
+            state: states.into_iter().zip(self.state).filter_map(by_word).collect(),
+            validity: validities.zip(self.validity).filter_map(by_word).collect(),
+        }
     }
 }

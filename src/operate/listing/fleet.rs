@@ -23,6 +23,8 @@ pub struct SwitchRows {
     /// Whether a trunkd was connected to it at the last read.
     pub watched: bool,
     pub rows: HashMap<Arc<str>, Arc<Row>>,
+    /// When a snapshot last found all rows to be true that had not changed.
+    confirmed: Option<Timestamp>,
 }
 
 /// A switch with all its rows.
@@ -36,6 +38,7 @@ pub(super) struct Update {
     states: Option<BTreeMap<String, SwitchState>>,
     /// switch → gateway and its row.
     rows: BTreeMap<String, Vec<(String, Option<Row>)>>,
+    confirmed: BTreeMap<String, Timestamp>,
     position: Option<Position>,
 }
 
@@ -73,6 +76,7 @@ pub(super) async fn read(store: &Store, position: Option<&Position>) -> Result<U
         whole: None,
         states: Some(store.read_switch_states().await?),
         rows,
+        confirmed: changes.confirmed,
         position: changes.position,
     })
 }
@@ -107,8 +111,17 @@ impl Fleet {
         switches.map(|(name, rows)| (name.to_string(), rows)).collect()
     }
 
-    pub(super) fn row(&self, switch: &str, gateway: &str) -> Option<&Arc<Row>> {
-        self.switches.get(switch)?.rows.get(gateway)
+    /// The row of a gateway on a switch.
+    pub(super) fn row(&self, switch: &str, gateway: &str) -> Option<Row> {
+        let of_switch = self.switches.get(switch)?;
+        let row = of_switch.rows.get(gateway)?;
+        let seen = of_switch
+            .confirmed
+            .map_or(row.seen, |confirmed| row.seen.max(confirmed));
+        Some(Row {
+            seen,
+            ..(**row).clone()
+        })
     }
 
     pub(in crate::operate) fn state(&self, switch: &str) -> Option<&SwitchState> {
@@ -133,12 +146,23 @@ impl Fleet {
                     let rows = rows.into_iter().map(|(name, row)| (name.into(), Arc::new(row)));
                     let rows = rows.collect();
                     let watched = is_watched(&state, now);
-                    (name.into(), SwitchRows { state, watched, rows })
+                    let of_switch = SwitchRows {
+                        state,
+                        watched,
+                        rows,
+                        confirmed: None,
+                    };
+                    (name.into(), of_switch)
                 })
                 .collect();
         }
         if let Some(states) = update.states {
             self.set_states(states, now, &mut changed);
+        }
+        for (switch, seen) in update.confirmed {
+            if let Some((_, of_switch)) = self.named(&switch) {
+                of_switch.confirmed = of_switch.confirmed.max(Some(seen));
+            }
         }
         for (switch, rows) in update.rows {
             let Some((name, of_switch)) = self.named(&switch) else {

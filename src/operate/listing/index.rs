@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::fleet::{Changed, Fleet};
-use super::item::{Item, ListState, Texts, validity};
+use super::item::{Item, Texts, Words, validity};
 use crate::desired::Current;
 use crate::gateway::{DomainName, EntryChange, Fields, RawDomain};
 
@@ -15,6 +15,7 @@ pub(super) type Key = (Arc<str>, Option<Arc<str>>);
 #[derive(Default)]
 pub struct Index {
     items: BTreeMap<Key, Item>,
+    words: Words,
     /// What the items were made from.
     source: Option<Current>,
 }
@@ -108,16 +109,9 @@ impl Index {
             self.items.remove(&key);
             return;
         };
-        let text = Texts::of(name, value);
-        let item = self.items.entry(key).or_insert_with(|| Item {
-            name: name.clone(),
-            domain: Some(domain.clone()),
-            text: Texts::default(),
-            validity: None,
-            served: None,
-            on: Vec::new(),
-            state: ListState::Idle,
-        });
+        let text = Texts::of(name, value, &mut self.words);
+        let item = self.items.entry(key);
+        let item = item.or_insert_with(|| Item::new(name, Some(domain.clone()), Texts::default()));
         item.text = text;
     }
 
@@ -134,17 +128,9 @@ impl Index {
             item.observe(fleet);
         }
         let rows = fleet.switches().filter_map(|(_, rows)| rows.rows.get(name));
-        match rows.map(|row| Texts::of_row(name, row)).next() {
+        match rows.map(|row| Texts::of_row(name, row, &mut self.words)).next() {
             Some(text) if !is_desired => {
-                let mut item = Item {
-                    name: name.clone(),
-                    domain: None,
-                    text,
-                    validity: None,
-                    served: None,
-                    on: Vec::new(),
-                    state: ListState::Idle,
-                };
+                let mut item = Item::new(name, None, text);
                 item.observe(fleet);
                 self.items.insert((name.clone(), None), item);
             }

@@ -1,5 +1,6 @@
 //! One gateway in the index: what filters, sorting and search look at.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -43,6 +44,10 @@ pub(super) struct Item {
     pub(super) served: Option<Arc<crate::gateway::Entry>>,
     pub(super) on: Vec<OnSwitch>,
     pub(super) state: ListState,
+    /// Since when it is in its worst state. Here, because sorting looks at it of every item.
+    pub(super) since: Option<Timestamp>,
+    /// The slowest ping.
+    pub(super) ping_ms: Option<f64>,
 }
 
 /// The gateway on one switch.
@@ -57,12 +62,35 @@ pub(super) struct OnSwitch {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Texts {
     pub(super) description: Option<String>,
-    pub(super) carrier: Option<String>,
-    pub(super) profile: Option<String>,
+    pub(super) carrier: Option<Arc<str>>,
+    pub(super) profile: Option<Arc<str>>,
     pub(super) tags: Vec<String>,
     pub(super) enabled: bool,
     /// Everything that a search looks in, in lower case.
     haystack: String,
+}
+
+/// Words that many gateways have. Each is in memory once, which is where all their items find it.
+#[derive(Default)]
+pub(super) struct Words(HashSet<Arc<str>>);
+
+/// More different words than anybody has carriers and profiles.
+const MAX_WORDS: usize = 10_000;
+
+impl Words {
+    fn share(&mut self, word: String) -> Arc<str> {
+        if let Some(known) = self.0.get(word.as_str()) {
+            return known.clone();
+        }
+        let word: Arc<str> = word.into();
+        if self.0.len() >= MAX_WORDS {
+            self.0.retain(|word| Arc::strong_count(word) > 1);
+        }
+        if self.0.len() < MAX_WORDS {
+            self.0.insert(word.clone());
+        }
+        word
+    }
 }
 
 impl ListState {
@@ -100,7 +128,7 @@ impl From<Condition> for ListState {
 }
 
 impl Texts {
-    pub(super) fn of(name: &str, value: &[u8]) -> Self {
+    pub(super) fn of(name: &str, value: &[u8], words: &mut Words) -> Self {
         let Ok(document) = Document::parse(value) else {
             return Self {
                 enabled: true,
@@ -108,10 +136,11 @@ impl Texts {
                 ..Self::default()
             };
         };
+        let profile = document.text("profile").filter(|profile| !profile.is_empty());
         let mut texts = Self {
             description: document.text("description"),
-            carrier: document.text("carrier"),
-            profile: document.text("profile").filter(|profile| !profile.is_empty()),
+            carrier: document.text("carrier").map(|carrier| words.share(carrier)),
+            profile: profile.map(|profile| words.share(profile)),
             tags: document.texts("tags"),
             enabled: document.is_enabled(),
             haystack: String::new(),
@@ -129,9 +158,9 @@ impl Texts {
     }
 
     /// For a gateway that only a switch knows.
-    pub(super) fn of_row(name: &str, row: &Row) -> Self {
+    pub(super) fn of_row(name: &str, row: &Row, words: &mut Words) -> Self {
         Self {
-            profile: row.profile.clone(),
+            profile: row.profile.clone().map(|profile| words.share(profile)),
             enabled: true,
             haystack: name.to_lowercase(),
             ..Self::default()
@@ -145,6 +174,21 @@ impl Texts {
 }
 
 impl Item {
+    /// Of which nothing is known but what was written.
+    pub(super) fn new(name: &Arc<str>, domain: Option<Arc<str>>, text: Texts) -> Self {
+        Self {
+            name: name.clone(),
+            domain,
+            text,
+            validity: None,
+            served: None,
+            on: Vec::new(),
+            state: ListState::Idle,
+            since: None,
+            ping_ms: None,
+        }
+    }
+
     /// Sets what each switch does with it.
     pub(super) fn observe(&mut self, fleet: &Fleet) {
         let wanted = self
@@ -170,8 +214,12 @@ impl Item {
             })
         });
         self.on = on.collect();
-        let worst = self.on.iter().map(|on| on.condition).min();
-        self.state = worst.map_or(ListState::Idle, ListState::from);
+        let worst = self.on.iter().min_by_key(|on| on.condition);
+        self.state = worst.map_or(ListState::Idle, |on| on.condition.into());
+        let row = worst.and_then(|on| on.row.as_ref());
+        self.since = row.map(|row| row.usable_since.unwrap_or(row.since));
+        let pings = self.on.iter().filter_map(|on| on.row.as_ref()?.ping_ms);
+        self.ping_ms = pings.max_by(f64::total_cmp);
     }
 
     /// What runs under its name on a switch is this gateway, and not that of another domain.
@@ -181,20 +229,6 @@ impl Item {
 
     fn is_served(&self) -> bool {
         matches!(self.validity, Some(Validity::Valid | Validity::Kept))
-    }
-
-    /// Since when it is in its worst state.
-    pub(super) fn since(&self) -> Option<Timestamp> {
-        let on = self.on.iter().min_by_key(|on| on.condition)?;
-        let row = on.row.as_ref()?;
-        Some(row.usable_since.unwrap_or(row.since))
-    }
-
-    pub(super) fn ping_ms(&self) -> Option<f64> {
-        self.on
-            .iter()
-            .filter_map(|on| on.row.as_ref()?.ping_ms)
-            .max_by(f64::total_cmp)
     }
 }
 

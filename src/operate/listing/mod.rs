@@ -70,11 +70,11 @@ impl Service {
     }
 
     /// Reports and pauses; nothing while Redis can't be read, and the last known state is shown.
-    async fn notes(&self) -> Result<SwitchNotes, OperateError> {
+    async fn notes(&self) -> Result<Arc<SwitchNotes>, OperateError> {
         let is_stale = || self.listing.read().is_stale();
-        match self.status.notes().await {
+        match self.status.recent_notes().await {
             Ok(notes) => Ok(notes),
-            Err(_) if is_stale() => Ok(SwitchNotes::default()),
+            Err(_) if is_stale() => Ok(Arc::default()),
             Err(error) => Err(OperateError::unreadable(&self.settings, error)),
         }
     }

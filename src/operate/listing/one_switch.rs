@@ -34,7 +34,7 @@ pub(in crate::operate) fn on_switch(
     let state = known.fleet.state(switch).cloned().unwrap_or_default();
     let rows = names
         .iter()
-        .filter_map(|name| Some(((*name).to_owned(), (**known.fleet.row(switch, name)?).clone())));
+        .filter_map(|name| Some(((*name).to_owned(), known.fleet.row(switch, name)?)));
     let view = notes.view(current, switch, &state, &names);
     let seen = view.switch(switch.to_string(), state, rows.collect());
     let on = OnSwitch {

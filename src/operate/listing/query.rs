@@ -1,5 +1,7 @@
 //! What somebody wants to see of a list.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -71,15 +73,19 @@ impl Bilingual for QueryError {
 /// What a gateway is sorted by. Gateways without a value come last.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(super) enum SortKey {
+pub(super) enum SortKey<'a> {
     Number(i64),
-    Text(String),
+    Text(Cow<'a, str>),
     Nothing(()),
 }
 
 /// The last gateway of a page: sort key, name, domain. Stays right while others edit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Cursor(pub(super) SortKey, pub(super) String, pub(super) Option<String>);
+pub struct Cursor(
+    pub(super) SortKey<'static>,
+    pub(super) String,
+    pub(super) Option<String>,
+);
 
 impl Cursor {
     /// # Errors
@@ -95,7 +101,7 @@ impl Cursor {
 
     pub(super) fn of(item: &Item, sort: Sort) -> Self {
         Self(
-            sort_key(item, sort),
+            sort_key(item, sort).into_owned(),
             item.name.to_string(),
             item.domain.as_ref().map(ToString::to_string),
         )
@@ -124,16 +130,28 @@ impl Sort {
     }
 }
 
-pub(super) fn sort_key(item: &Item, sort: Sort) -> SortKey {
-    let text = |text: Option<&str>| text.map_or(SortKey::Nothing(()), |text| SortKey::Text(text.to_owned()));
+impl SortKey<'_> {
+    fn into_owned(self) -> SortKey<'static> {
+        match self {
+            Self::Number(number) => SortKey::Number(number),
+            Self::Text(text) => SortKey::Text(Cow::Owned(text.into_owned())),
+            Self::Nothing(()) => SortKey::Nothing(()),
+        }
+    }
+}
+
+pub(super) fn sort_key(item: &Item, sort: Sort) -> SortKey<'_> {
+    fn text(text: Option<&str>) -> SortKey<'_> {
+        text.map_or(SortKey::Nothing(()), |text| SortKey::Text(Cow::Borrowed(text)))
+    }
     match sort {
         Sort::Name => SortKey::Nothing(()),
         Sort::Domain => text(item.domain.as_deref()),
         Sort::State => SortKey::Number(item.state as i64),
         Sort::Since => item
-            .since()
+            .since
             .map_or(SortKey::Nothing(()), |since| SortKey::Number(since.as_millisecond())),
-        Sort::PingMs => item.ping_ms().map_or(SortKey::Nothing(()), |ms| {
+        Sort::PingMs => item.ping_ms.map_or(SortKey::Nothing(()), |ms| {
             // In microseconds: an integer has an order that everybody agrees on.
             #[allow(clippy::cast_possible_truncation, reason = "a ping takes less than centuries")]
             SortKey::Number((ms * 1000.0) as i64)

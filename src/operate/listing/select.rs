@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use memchr::memmem::Finder;
 
-use super::counts::Counts;
+use super::counts::{Counts, Tally};
 use super::index::Index;
 use super::item::{Item, OnSwitch, profile};
 use super::query::{Cursor, Direction, ListQuery, QueryError, Sort, SortKey, StateWord, sort_key};
@@ -51,7 +51,7 @@ pub(super) fn matching<'a>(
     sees: impl Fn(Option<&str>) -> bool,
 ) -> Result<(Vec<&'a Item>, Counts), QueryError> {
     let filter = Filter::new(query, default_profile)?;
-    let mut counts = Counts::default();
+    let mut counts = Tally::default();
     let mut selected = Vec::new();
     for item in index.items().values() {
         if !sees(item.domain.as_deref()) {
@@ -78,42 +78,70 @@ pub(super) fn matching<'a>(
             selected.push(item);
         }
     }
-    Ok((selected, counts))
+    Ok((selected, counts.counts()))
 }
 
-/// What comes after the cursor, and where the next page begins.
-fn page<'a>(selected: Vec<&'a Item>, query: &ListQuery) -> (Vec<&'a Item>, Option<Cursor>) {
-    let sort = query.sort;
-    let order = |a: &SortedItem<'_>, b: &SortedItem<'_>| compare(a.place(), b.place(), query.direction);
-    let mut sorted: Vec<SortedItem<'a>> = selected
-        .into_iter()
-        .map(|item| SortedItem {
-            key: sort_key(item, sort),
-            item,
-        })
-        .collect();
-    if let Some(Cursor(key, name, domain)) = &query.after {
-        let last = (key, name.as_str(), domain.as_deref());
-        sorted.retain(|item| compare(item.place(), last, query.direction) == Ordering::Greater);
-    }
-    let is_more = sorted.len() > query.limit;
-    if is_more && !(sort == Sort::Name && query.direction == Direction::Ascending) {
-        // Only the page itself is sorted.
-        sorted.select_nth_unstable_by(query.limit, order);
-    }
-    sorted.truncate(query.limit);
-    sorted.sort_by(order);
-    let items: Vec<_> = sorted.iter().map(|sorted| sorted.item).collect();
-    let next = items.last().filter(|_| is_more).map(|last| Cursor::of(last, sort));
+/// What comes after the cursor, and where the next page begins. The selected items come by name.
+fn page<'a>(mut selected: Vec<&'a Item>, query: &ListQuery) -> (Vec<&'a Item>, Option<Cursor>) {
+    let mut items = if query.sort == Sort::Name && query.direction == Direction::Ascending {
+        if let Some(Cursor(_, name, domain)) = &query.after {
+            let last = (name.as_str(), domain.as_deref());
+            selected.drain(..selected.partition_point(|item| (&*item.name, item.domain.as_deref()) <= last));
+        }
+        selected.truncate(query.limit + 1);
+        selected
+    } else {
+        first(&selected, query)
+    };
+    let is_more = items.len() > query.limit;
+    items.truncate(query.limit);
+    let next = items
+        .last()
+        .filter(|_| is_more)
+        .map(|last| Cursor::of(last, query.sort));
     (items, next)
 }
 
+/// The first after the cursor in the order of the query: a page and one more, if there are so many. Of all
+/// others none is kept for long.
+fn first<'a>(selected: &[&'a Item], query: &ListQuery) -> Vec<&'a Item> {
+    let order = |a: &SortedItem<'_>, b: &SortedItem<'_>| compare(a.place(), b.place(), query.direction);
+    let room = 2 * (query.limit + 1);
+    let mut kept: Vec<SortedItem<'a>> = Vec::with_capacity(room);
+    // How many are the first of those that were looked at. What comes after their last doesn't matter.
+    let mut first = 0;
+    for item in selected {
+        let item = SortedItem {
+            key: sort_key(item, query.sort),
+            item,
+        };
+        if let Some(Cursor(key, name, domain)) = &query.after {
+            let last = (key, name.as_str(), domain.as_deref());
+            if compare(item.place(), last, query.direction).is_le() {
+                continue;
+            }
+        }
+        if first > 0 && order(&item, &kept[first - 1]).is_ge() {
+            continue;
+        }
+        kept.push(item);
+        if kept.len() == room {
+            first = query.limit + 1;
+            kept.select_nth_unstable_by(query.limit, order);
+            kept.truncate(first);
+        }
+    }
+    kept.sort_by(order);
+    kept.truncate(query.limit + 1);
+    kept.into_iter().map(|kept| kept.item).collect()
+}
+
 struct SortedItem<'a> {
-    key: SortKey,
+    key: SortKey<'a>,
     item: &'a Item,
 }
 
-type Place<'a> = (&'a SortKey, &'a str, Option<&'a str>);
+type Place<'a> = (&'a SortKey<'a>, &'a str, Option<&'a str>);
 
 impl SortedItem<'_> {
     fn place(&self) -> Place<'_> {
@@ -173,3 +201,6 @@ impl PartialEq for OnSwitch {
         self.switch == other.switch
     }
 }
+
+#[cfg(test)]
+mod tests;

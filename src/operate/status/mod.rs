@@ -47,6 +47,7 @@ pub struct StatusSource {
     /// Why the last good state can't be read, for instance by another user. It matters only while Redis
     /// is down.
     no_last_good: Option<LastGoodError>,
+    last_notes: notes::LastNotes,
 }
 
 /// What Redis knows about the switches.
@@ -78,6 +79,7 @@ impl StatusSource {
             settings,
             store,
             no_last_good,
+            last_notes: notes::LastNotes::default(),
         };
         Ok((source, unchecked))
     }
@@ -89,6 +91,7 @@ impl StatusSource {
             store,
             catalog,
             no_last_good: None,
+            last_notes: notes::LastNotes::default(),
         }
     }
 

@@ -1,8 +1,12 @@
 //! What all trunkd report about the switches, for lists of gateways.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::super::is_watched;
 use super::StatusSource;
@@ -23,7 +27,26 @@ pub(in crate::operate) struct SwitchNotes {
     has_key: bool,
 }
 
+/// How old they may be in a list: they change a few times a minute.
+const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// Those that were read last, and when.
+pub(super) type LastNotes = ArcSwapOption<(Instant, Arc<SwitchNotes>)>;
+
 impl StatusSource {
+    /// As of a second ago at most, so that a page costs no read of them.
+    pub(in crate::operate) async fn recent_notes(&self) -> Result<Arc<SwitchNotes>, StoreError> {
+        if let Some(last) = &*self.last_notes.load()
+            && last.0.elapsed() < MAX_AGE
+        {
+            return Ok(last.1.clone());
+        }
+        let asked = Instant::now();
+        let notes = Arc::new(self.notes().await?);
+        self.last_notes.store(Some(Arc::new((asked, notes.clone()))));
+        Ok(notes)
+    }
+
     pub(in crate::operate) async fn notes(&self) -> Result<SwitchNotes, StoreError> {
         let (control, all, has_key) = tokio::try_join!(
             self.store.read_control(),
