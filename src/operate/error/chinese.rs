@@ -62,8 +62,6 @@ impl Bilingual for OperateError {
             | Self::WrongType { .. }
             | Self::NoSuchDomain(_)
             | Self::NoSuchGateway { .. }
-            | Self::InNoDomain(_)
-            | Self::InSeveralDomains { .. }
             | Self::NameTaken(_)
             | Self::NotServed(_)
             | Self::NotAnObject(_)
@@ -112,14 +110,6 @@ impl OperateError {
             Self::NoSuchDomain(domain) => format!("没有域 \"{}\"", shown(domain)),
             Self::NoSuchGateway { domain, gateway } => {
                 format!("域 \"{}\" 中没有网关 \"{}\"", shown(domain), shown(gateway))
-            }
-            Self::InNoDomain(gateway) => format!("没有任何域有网关 \"{}\"", shown(gateway)),
-            Self::InSeveralDomains { gateway, domains } => {
-                format!(
-                    "有多个域都有网关 \"{}\"：{}；请指明其中一个",
-                    shown(gateway),
-                    Known(domains)
-                )
             }
             Self::NameTaken(name) => format!("该域中已有网关 \"{}\"：请换一个名称", shown(name)),
             Self::NotServed(name) => format!("网关 \"{}\" 没有下发：请查看对它的检查结果", shown(name)),
