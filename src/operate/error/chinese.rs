@@ -2,6 +2,7 @@
 
 use super::{Known, OperateError};
 use crate::language::Bilingual;
+use crate::operate::gateways::bulk::BulkAnswer;
 use crate::shown::shown;
 
 impl Bilingual for OperateError {
@@ -44,24 +45,20 @@ impl Bilingual for OperateError {
             Self::PlanChanged(_) => "计划已经变化：请重新查看".to_owned(),
             Self::NoSuchEntry(id) => format!("历史中没有记录 \"{}\"", shown(id)),
             Self::CannotRevert(why) => format!("无法撤销：{}", why.zh),
-            Self::BulkStopped { cause, done } => {
-                let counts = &done.counts;
-                let cause = match &**cause {
-                    Self::Writing(error) => error.chinese(),
-                    error => error.chinese(),
-                };
-                format!(
-                    "{} 个网关中已写入 {} 个，随后失败：{cause}",
-                    counts.matched, counts.changed
-                )
+            Self::InNoDomain(gateway) => format!("没有任何域包含网关 \"{}\"", shown(gateway)),
+            Self::InSeveralDomains { gateway, domains } => format!(
+                "多个域中都有网关 \"{}\"：{}；请指定其中一个",
+                shown(gateway),
+                Known(domains)
+            ),
+            Self::TooManyGateways { chosen, most } => {
+                format!("选中了 {chosen} 个网关，一次最多修改 {most} 个：请减少数量")
             }
+            Self::TooManyBytes { most } => format!("新值合计超过 {most} 字节：请减少一次修改的网关数量"),
+            Self::BulkStopped { cause, done } => stopped(cause, done),
             Self::UnknownGateway(_)
             | Self::UnknownDomain(_)
             | Self::MeansAll(_)
-            | Self::InNoDomain(_)
-            | Self::TooManyGateways { .. }
-            | Self::TooManyBytes { .. }
-            | Self::InSeveralDomains { .. }
             | Self::WrongType { .. }
             | Self::NoSuchDomain(_)
             | Self::NoSuchGateway { .. }
@@ -101,16 +98,6 @@ impl OperateError {
         match self {
             Self::UnknownGateway(name) => format!("没有网关 {name:?}，任何 FreeSWITCH 和 Redis 中都没有"),
             Self::UnknownDomain(name) => format!("域 {name:?} 没有任何网关"),
-            Self::TooManyGateways { chosen, most } => {
-                format!("选中了 {chosen} 个网关，一次最多修改 {most} 个：请减少数量")
-            }
-            Self::TooManyBytes { most } => format!("新值合计超过 {most} 字节：请减少一次修改的网关数量"),
-            Self::InNoDomain(gateway) => format!("没有任何域包含网关 \"{}\"", shown(gateway)),
-            Self::InSeveralDomains { gateway, domains } => format!(
-                "多个域中都有网关 \"{}\"：{}；请指定其中一个",
-                shown(gateway),
-                Known(domains)
-            ),
             Self::MeansAll(name) => {
                 format!("FreeSWITCH 会把名称 \"{name}\" 理解为 profile 的所有网关：请为网关改名，或者用重启代替")
             }
@@ -139,6 +126,19 @@ impl OperateError {
     }
 }
 
+/// Without the claim that nothing was written.
+fn stopped(cause: &OperateError, done: &BulkAnswer) -> String {
+    let cause = match cause {
+        OperateError::Writing(error) => error.chinese(),
+        error => error.chinese(),
+    };
+    let counts = &done.counts;
+    format!(
+        "{} 个网关中已写入 {} 个，随后失败：{cause}",
+        counts.matched, counts.changed
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -147,7 +147,7 @@ mod tests {
     use crate::access::{AccessError, Forbidden, Role};
     use crate::gateway::NameError;
     use crate::language::text;
-    use crate::operate::gateways::bulk::{BulkAnswer, BulkCounts};
+    use crate::operate::gateways::bulk::BulkCounts;
     use crate::operate::listing::QueryError;
     use crate::redis::StoreError;
 
@@ -209,6 +209,11 @@ mod tests {
             OperateError::NoSuchGateway {
                 domain: name(),
                 gateway: "gw7".to_owned(),
+            },
+            OperateError::InNoDomain(name()),
+            OperateError::InSeveralDomains {
+                gateway: name(),
+                domains: ["acme".to_owned(), "globex-2".to_owned()].into(),
             },
             OperateError::NameTaken(name()),
             OperateError::NotServed(name()),
