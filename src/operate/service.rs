@@ -1,6 +1,7 @@
 //! What a serving trunkd, or one command, works with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::listing::Listing;
 use super::live::Live;
@@ -25,8 +26,12 @@ pub struct Service {
     pub(super) live: Live,
 }
 
+/// People and programs would rather wait for a busy Redis than be refused; FreeSWITCH would not.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 impl Service {
     pub fn new(settings: &Settings, store: &Store, catalog: Arc<Catalog>) -> Self {
+        let store = &store.patient(PATIENCE);
         Self {
             settings: settings.clone(),
             history: History::new(store.clone(), &settings.history),

@@ -85,6 +85,15 @@ impl Store {
         }
     }
 
+    /// The same for somebody who can wait at least this long for an answer.
+    #[must_use]
+    pub(crate) fn patient(&self, limit: Duration) -> Self {
+        Self {
+            timeout: self.timeout.max(limit),
+            ..self.clone()
+        }
+    }
+
     /// The limit of one read on behalf of a request.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
