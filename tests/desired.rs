@@ -7,9 +7,14 @@ use std::sync::Arc;
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
+#[path = "support/bilingual.rs"]
+#[allow(unreachable_pub)]
+mod bilingual;
+
 use trunkd::gateway::{
     Counts, Desired, GatewayName, ProfileFacts, ProfileName, RawDomain, RawDomains, Rules, Severity,
 };
+use trunkd::language::{Language, Message};
 
 fn profile(name: &str) -> ProfileName {
     ProfileName::parse(name).unwrap()
@@ -70,7 +75,22 @@ fn served(desired: &Desired) -> BTreeMap<String, (String, String, bool)> {
         .collect()
 }
 
+fn check(text: &Message) {
+    bilingual::check(text.en(), text.in_language(Language::Zh));
+}
+
+/// Every finding, and every reason why a gateway is kept or refused, is there in both languages.
 fn errors(desired: &Desired) -> Vec<String> {
+    for finding in desired.findings().iter() {
+        check(&finding.reason);
+        check(&finding.fix);
+    }
+    desired
+        .served()
+        .values()
+        .filter_map(|entry| entry.kept.as_ref())
+        .for_each(check);
+    desired.refused().values().for_each(|refused| check(&refused.reason));
     desired
         .findings()
         .iter()
@@ -86,7 +106,7 @@ fn a_bad_value_keeps_the_last_valid_version_and_says_so() {
     let entry = two.get("gw").unwrap();
     assert_eq!(entry.gateway.param("context"), Some("1"));
     assert_eq!(
-        entry.kept.as_deref(),
+        entry.kept.as_ref().map(Message::en),
         Some(
             "new value refused, param.password: is not set, and register is true (its default); FreeSWITCH would drop the gateway"
         )
@@ -206,7 +226,7 @@ fn a_key_of_the_wrong_type_keeps_all_that_was_in_it() {
         ]
     );
     assert_eq!(
-        two.get("x").unwrap().kept.as_deref(),
+        two.get("x").unwrap().kept.as_ref().map(Message::en),
         Some("the key of domain a is of Redis type 'string', not a hash")
     );
     assert_eq!(
@@ -263,9 +283,9 @@ fn of_one_name_the_first_domain_is_served_and_the_others_reported() {
     let refused = &typo.refused()["gw"];
     assert_eq!(&*refused.domain, "a");
     assert!(
-        refused.reason.starts_with("param.password: is not set"),
+        refused.reason.en().starts_with("param.password: is not set"),
         "{}",
-        refused.reason
+        refused.reason.en()
     );
     assert_eq!(errors(&typo).len(), 3);
     assert!(errors(&typo)[0].starts_with("error: domain a, gateway gw, param.password: is not set"));
@@ -362,6 +382,7 @@ fn a_profile_that_lost_its_template_keeps_its_gateways_desired() {
             .kept
             .as_ref()
             .unwrap()
+            .en()
             .starts_with("new value refused, profile: there is no template")
     );
 }

@@ -5,9 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+#[path = "support/bilingual.rs"]
+#[allow(unreachable_pub)]
+mod bilingual;
+
 use trunkd::gateway::{
     AllowedHooks, Desired, Parsed, Policy, ProfileFacts, ProfileName, RawDomain, Rules, Severity, parse,
 };
+use trunkd::language::Language;
 
 /// `external` has neither TLS nor RFC 5626, `secure` has both, `internal` leaves both to FreeSWITCH globals.
 fn rules() -> Rules {
@@ -27,8 +32,21 @@ fn rules() -> Rules {
     )
 }
 
+#[track_caller]
 fn read(json: &str) -> Parsed {
-    parse("acme", b"gw", json.as_bytes(), &rules())
+    read_under(json, &rules())
+}
+
+/// Every finding is there in both languages.
+#[track_caller]
+fn read_under(json: &str, rules: &Rules) -> Parsed {
+    let parsed = parse("acme", b"gw", json.as_bytes(), rules);
+    for finding in &parsed.findings {
+        for text in [&finding.reason, &finding.fix] {
+            bilingual::check(text.en(), text.in_language(Language::Zh));
+        }
+    }
+    parsed
 }
 
 /// The params of an account trunk, in JSON.
@@ -509,10 +527,10 @@ fn params_of_another_name_get_the_right_one() {
         let finding = &parsed.findings[0];
         assert_eq!(finding.field.as_deref(), Some(&*format!("param.{name}")));
         assert!(
-            finding.reason.contains("FreeSWITCH does not know this param"),
+            finding.reason.en().contains("FreeSWITCH does not know this param"),
             "{finding}"
         );
-        assert!(finding.fix.contains(words), "{name}: {finding}");
+        assert!(finding.fix.en().contains(words), "{name}: {finding}");
     }
     warned(
         r#"{"param":{"register":false,"realm":"192.0.2.1"},"subscriptions":[{"event":"message-summary"}]}"#,
@@ -538,10 +556,10 @@ fn the_user_agent_of_pings_is_left_out_since_freeswitch_sends_freed_memory() {
     let finding = &parsed.findings[0];
     assert_eq!(finding.field.as_deref(), Some("param.ping-user-agent"));
     assert!(
-        finding.reason.contains("freed memory") && finding.reason.contains("left out"),
+        finding.reason.en().contains("freed memory") && finding.reason.en().contains("left out"),
         "{finding}"
     );
-    assert!(finding.fix.contains("user-agent-string"), "{finding}");
+    assert!(finding.fix.en().contains("user-agent-string"), "{finding}");
     let gateway = parsed.gateway.unwrap();
     assert_eq!(gateway.param("ping-user-agent"), None);
     assert_eq!(gateway.param("ping"), Some("5"));
@@ -753,7 +771,7 @@ fn nodes_that_name_no_known_switch_are_reported() {
     let said = |nodes: &str, switches: &[&str]| {
         let json = format!(r#"{{"param":{{"register":false,"realm":"192.0.2.1"}},"nodes":{nodes}}}"#);
         let rules = rules().with_policy(policy(switches, AllowedHooks::None));
-        let parsed = parse("acme", b"gw", json.as_bytes(), &rules);
+        let parsed = read_under(&json, &rules);
         assert!(parsed.gateway.is_some(), "{}", said(&parsed));
         said(&parsed)
     };
@@ -777,7 +795,7 @@ fn a_variable_that_executes_is_refused_unless_the_settings_allow_it() {
     };
     let under = |variables: &str, hooks: AllowedHooks| {
         let rules = rules().with_policy(policy(&[], hooks));
-        parse("acme", b"gw", json(variables).as_bytes(), &rules)
+        read_under(&json(variables), &rules)
     };
     for variables in [
         r#""api_hangup_hook":"system touch /tmp/x""#,
@@ -796,7 +814,7 @@ fn a_variable_that_executes_is_refused_unless_the_settings_allow_it() {
         assert_eq!(finding.severity, Severity::Error);
         assert!(finding.field.as_deref().unwrap().starts_with("variables."), "{finding}");
         assert!(
-            finding.fix.contains("gateways.allow_hooks") && !finding.to_string().contains("touch"),
+            finding.fix.en().contains("gateways.allow_hooks") && !finding.to_string().contains("touch"),
             "{finding}"
         );
         let parsed = under(variables, AllowedHooks::All);
@@ -837,7 +855,7 @@ fn a_hook_that_is_written_into_a_gateway_leaves_its_last_valid_version() {
     );
     let entry = after.get("gw").unwrap();
     assert_eq!(entry.gateway, before.get("gw").unwrap().gateway);
-    assert!(entry.kept.as_ref().unwrap().contains("variables.api_hangup_hook"));
+    assert!(entry.kept.as_ref().unwrap().en().contains("variables.api_hangup_hook"));
     // Nothing valid was known: nothing is served.
     assert!(build(r#""api_hangup_hook":"system x""#, None).get("gw").is_none());
 }
@@ -861,7 +879,7 @@ fn many_unknown_names_make_short_findings() {
         r#"{{"param":{{"register":false,"realm":"192.0.2.1"}},"nodes":[{}]}}"#,
         nodes.join(",")
     );
-    let parsed = parse("acme", b"gw", json.as_bytes(), &rules);
+    let parsed = read_under(&json, &rules);
     assert_eq!(parsed.findings.len(), 1);
     assert!(parsed.findings[0].to_string().len() < 400, "{}", parsed.findings[0]);
 }

@@ -6,6 +6,7 @@ use nix::unistd::{Uid, User, gethostname};
 
 use super::domains::Domains;
 use super::role::Role;
+use crate::language::Bilingual;
 use crate::shown::shown;
 
 /// Who did something. The display form (`user:alice`, `cli:root@pbx1`) is what records keep.
@@ -35,6 +36,15 @@ pub enum Forbidden {
     Role { needs: Role, has: Role },
     #[error("the domain {} is not one of yours: an admin can give it to you", shown(domain))]
     Domain { domain: String },
+}
+
+impl Bilingual for Forbidden {
+    fn chinese(&self) -> String {
+        match self {
+            Self::Role { needs, has } => format!("此操作需要角色 {needs}，而您的角色是 {has}"),
+            Self::Domain { domain } => format!("您没有域 {} 的权限：可请 admin 授予", shown(domain)),
+        }
+    }
 }
 
 impl Caller {

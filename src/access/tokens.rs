@@ -16,6 +16,7 @@ use super::grant::{check_domains, check_name};
 use super::role::Role;
 use super::secret::{hash_of, new_secret};
 use crate::keys;
+use crate::language::text;
 use crate::redis::{StoreError, script_with_now};
 
 /// Tells people and scanners for leaked secrets what it is.
@@ -135,7 +136,7 @@ impl Access {
             "created" => Ok((token, secret)),
             "taken" => Err(AccessError::TokenExists(token.name)),
             _ => Err(AccessError::Full {
-                what: "tokens",
+                what: text("tokens", "令牌"),
                 max: MAX_TOKENS,
             }),
         }

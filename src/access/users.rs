@@ -16,6 +16,7 @@ use super::grant::{check_domains, check_name};
 use super::password::{Place, check_password};
 use super::role::Role;
 use crate::keys;
+use crate::language::text;
 use crate::redis::StoreError;
 use crate::shown::shown;
 
@@ -135,7 +136,7 @@ impl Access {
             "added" => Ok(record.user(new.name)),
             "taken" => Err(AccessError::UserExists(new.name)),
             _ => Err(AccessError::Full {
-                what: "users",
+                what: text("users", "用户"),
                 max: MAX_USERS,
             }),
         }

@@ -2,20 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use actix_web::{HttpResponse, Resource, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, BodyLimit, Sent};
 use super::gateways;
+use super::language;
 use super::responses::{BadRequest, Forbidden, TooLarge, Unauthorized, Unavailable};
 use crate::gateway::{DomainName, GatewayName};
+use crate::language::Language;
 use crate::operate::gateways::bulk::{BulkAnswer, BulkOptions, Change, Chosen, MAX_GATEWAYS};
 use crate::operate::{OperateError, Service};
 use crate::portal::ListParams;
-use crate::portal::Problem;
-use crate::portal::SignedIn;
+use crate::portal::{Problem, SignedIn};
 
 /// The largest body, in bytes: [`MAX_GATEWAYS`] by name take some 6 MB.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
@@ -77,6 +78,8 @@ pub(super) struct BulkQuery {
     dry_run: bool,
     /// Write also what FreeSWITCH would refuse.
     force: bool,
+    /// The language of `errors`. Left out: as `Accept-Language` says.
+    language: Option<Language>,
 }
 
 impl BulkBody {
@@ -178,17 +181,22 @@ pub(super) async fn change_gateways(
     service: web::Data<Service>,
     SignedIn(caller): SignedIn,
     query: web::Query<BulkQuery>,
+    request: HttpRequest,
     Sent(sent): Sent,
 ) -> Result<HttpResponse, Problem> {
+    let language = language::asked(query.language, &request);
     let (chosen, change) = body::json::<BulkBody>(&sent)?.parse()?;
     let options = BulkOptions {
         dry_run: query.dry_run,
         force: query.force,
     };
     let answer = service.change_gateways(&caller, &chosen, &change, options).await;
-    let answer = answer.map_err(|error| match error {
+    let mut answer = answer.map_err(|error| match error {
         OperateError::Query(_) => in_filter(error.into()),
-        error => error.into(),
+        error => Problem::of(error, language),
     })?;
-    Ok(HttpResponse::Ok().json(answer))
+    answer.translate(language);
+    let mut response = HttpResponse::Ok();
+    language::declare(&mut response, language);
+    Ok(response.json(answer))
 }

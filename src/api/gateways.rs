@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, Sent};
+use super::language::{self, LanguageQuery};
 use super::responses::{
     BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, TooLarge, Unauthorized, Unavailable, Unprocessable,
 };
 use crate::gateway::{DomainName, GatewayName, MAX_DOMAIN_BYTES, ValueChange};
-use crate::operate::Service;
+use crate::language::Language;
 use crate::operate::gateways::{Body, ETag, Effect, GatewayDetail, GatewayRef, Precondition, WriteOptions, Written};
-use crate::portal::Problem;
-use crate::portal::SignedIn;
+use crate::operate::{OperateError, Service};
+use crate::portal::{Problem, SignedIn};
 
 /// The longest that a call waits for the effect of a write.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -40,6 +41,8 @@ pub(super) struct WriteQuery {
     wait: Option<String>,
     /// Write it even if FreeSWITCH would refuse it, or if it was edited since.
     force: bool,
+    /// The language of findings and `errors`. Left out: as `Accept-Language` says.
+    language: Option<Language>,
 }
 
 /// What a write did, or would do.
@@ -102,6 +105,10 @@ impl WriteQuery {
             wait,
         })
     }
+
+    pub(super) fn language(&self, request: &HttpRequest) -> Language {
+        language::asked(self.language, request)
+    }
 }
 
 /// A domain that can be written: any text without control characters.
@@ -118,7 +125,7 @@ pub(super) fn domain(pointer: &str, name: &str) -> Result<DomainName, Problem> {
 }
 
 pub(super) fn gateway_name(pointer: &str, name: &str) -> Result<GatewayName, Problem> {
-    GatewayName::parse(name).map_err(|error| Problem::bad_request(pointer, error.to_string(), error.fix()))
+    GatewayName::parse(name).map_err(|error| Problem::bad_request(pointer, error.to_string(), error.fix().en))
 }
 
 pub(super) fn wait(text: &str) -> Result<Duration, Problem> {
@@ -176,7 +183,12 @@ fn precondition(request: &HttpRequest) -> Result<Precondition, Problem> {
     }
 }
 
-pub(super) fn answer(written: Written, dry_run: bool) -> HttpResponse {
+pub(super) fn answer(
+    written: Result<Written, OperateError>,
+    dry_run: bool,
+    language: Language,
+) -> Result<HttpResponse, Problem> {
+    let mut written = written.map_err(|error| Problem::of(error, language))?;
     let etag = written.gateway.as_ref().and_then(|gateway| gateway.etag.clone());
     let is_created = written.is_new && written.gateway.is_some() && !dry_run;
     let mut response = match is_created {
@@ -189,13 +201,17 @@ pub(super) fn answer(written: Written, dry_run: bool) -> HttpResponse {
     if let Some(gateway) = written.gateway.as_ref().filter(|_| is_created) {
         response.insert_header((header::LOCATION, location(gateway)));
     }
-    response.json(WriteAnswer {
+    if let Some(gateway) = &mut written.gateway {
+        gateway.translate(language);
+    }
+    language::declare(&mut response, language);
+    Ok(response.json(WriteAnswer {
         gateway: written.gateway,
         changes: written.changes,
         history: written.history,
         effect: written.effect,
         dry_run,
-    })
+    }))
 }
 
 fn location(gateway: &GatewayDetail) -> String {
@@ -212,7 +228,7 @@ fn location(gateway: &GatewayDetail) -> String {
 ///
 /// What Redis holds, without secrets; what is wrong with it; and what each switch does with it.
 #[utoipa::path(
-    tag = "Gateways", params(GatewayPath), context_path = "/api/v1",
+    tag = "Gateways", params(GatewayPath, LanguageQuery), context_path = "/api/v1",
     responses(
         (status = 200, description = "The gateway; `ETag` is the version of its value", body = GatewayDetail),
         BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Unavailable,
@@ -223,9 +239,14 @@ pub(super) async fn get_gateway(
     service: web::Data<Service>,
     SignedIn(caller): SignedIn,
     path: web::Path<GatewayPath>,
+    query: web::Query<LanguageQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let gateway = service.gateway(&caller, &path.parse()?).await?;
+    let mut gateway = service.gateway(&caller, &path.parse()?).await?;
+    let language = query.of(&request);
+    gateway.translate(language);
     let mut response = HttpResponse::Ok();
+    language::declare(&mut response, language);
     if let Some(etag) = &gateway.etag {
         response.insert_header((header::ETAG, format!("\"{}\"", etag.as_str())));
     }
@@ -256,8 +277,8 @@ pub(super) async fn put_gateway(
 ) -> Result<HttpResponse, Problem> {
     let (of, options) = (path.parse()?, query.options(&request)?);
     let value = Body::Replace(body::document(&sent)?);
-    let written = service.write_gateway(&caller, &of, &value, &options).await?;
-    Ok(answer(written, options.dry_run))
+    let written = service.write_gateway(&caller, &of, &value, &options).await;
+    answer(written, options.dry_run, query.language(&request))
 }
 
 /// Change a gateway
@@ -283,8 +304,8 @@ pub(super) async fn patch_gateway(
 ) -> Result<HttpResponse, Problem> {
     let (of, options) = (path.parse()?, query.options(&request)?);
     let patch = Body::Merge(body::document(&sent)?);
-    let written = service.write_gateway(&caller, &of, &patch, &options).await?;
-    Ok(answer(written, options.dry_run))
+    let written = service.write_gateway(&caller, &of, &patch, &options).await;
+    answer(written, options.dry_run, query.language(&request))
 }
 
 /// Delete a gateway
@@ -304,8 +325,8 @@ pub(super) async fn delete_gateway(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let (of, options) = (path.parse()?, query.options(&request)?);
-    let written = service.delete_gateway(&caller, &of, &options).await?;
-    Ok(answer(written, options.dry_run))
+    let written = service.delete_gateway(&caller, &of, &options).await;
+    answer(written, options.dry_run, query.language(&request))
 }
 
 /// Copy a gateway
@@ -330,8 +351,8 @@ pub(super) async fn copy_gateway(
 ) -> Result<HttpResponse, Problem> {
     let (of, options) = (path.parse()?, query.options(&request)?);
     let to = gateway_name("/name", &body::json::<NewName>(&sent)?.name)?;
-    let written = service.copy_gateway(&caller, &of, &to, &options).await?;
-    Ok(answer(written, options.dry_run))
+    let written = service.copy_gateway(&caller, &of, &to, &options).await;
+    answer(written, options.dry_run, query.language(&request))
 }
 
 /// Rename a gateway
@@ -357,8 +378,8 @@ pub(super) async fn rename_gateway(
 ) -> Result<HttpResponse, Problem> {
     let (of, options) = (path.parse()?, query.options(&request)?);
     let to = gateway_name("/name", &body::json::<NewName>(&sent)?.name)?;
-    let written = service.rename_gateway(&caller, &of, &to, &options).await?;
-    Ok(answer(written, options.dry_run))
+    let written = service.rename_gateway(&caller, &of, &to, &options).await;
+    answer(written, options.dry_run, query.language(&request))
 }
 
 /// Show a secret

@@ -172,6 +172,6 @@ pub(super) async fn revert(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let options = query.options(&request)?;
-    let written = service.revert(&caller, &id, &options).await?;
-    Ok(answer(written, options.dry_run))
+    let written = service.revert(&caller, &id, &options).await;
+    answer(written, options.dry_run, query.language(&request))
 }

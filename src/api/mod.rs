@@ -8,6 +8,7 @@ mod events;
 mod gateways;
 mod history;
 mod jobs;
+mod language;
 mod lists;
 mod openapi;
 mod params;

@@ -12,7 +12,8 @@ use crate::portal::{COOKIE, Problem};
     info(
         title = "trunkd",
         description = "SIP gateways of FreeSWITCH: read, write, and watch them. Every error is a problem document (RFC \
-                       9457) whose `reason` is a word for programs. Times are RFC 3339 in UTC."
+                       9457) whose `reason` is a word for programs. Findings, and what `errors` says of them, are in \
+                       English or Chinese: see `Accept-Language` and `Content-Language`. Times are RFC 3339 in UTC."
     ),
     paths(
         lists::gateways,

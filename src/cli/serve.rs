@@ -90,7 +90,7 @@ async fn invite(settings: &Settings, application: &Application, is_sample: bool)
     let service = application.service();
     match service.access().new_setup_code().await {
         Ok(Some(code)) if is_sample || std::io::stdout().is_terminal() => print(&format!(
-            "There is no user yet. Make the first admin, within 15 minutes:\n\n    {url}/setup?code={}\n\n",
+            "There is no user yet. Open this in a browser within 15 minutes and make the first admin:\n\n    {url}/setup?code={}\n\n",
             code.expose_secret()
         ))?,
         Ok(Some(_)) => tracing::info!("the API has no user yet: `trunkd user add NAME --role admin` makes the first"),
@@ -102,7 +102,7 @@ async fn invite(settings: &Settings, application: &Application, is_sample: bool)
             .await
             .map_err(while_doing("a token for the sample"))?;
         print(&format!(
-            "The API listens on {url} and is described at {url}/api/docs/. With a token that lasts a day:\n\n    \
+            "The pages are at {url}/, and the API is described at {url}/api/docs/. With a token that lasts a day:\n\n    \
              curl -H 'Authorization: Bearer {}' {url}/api/v1/gateways\n\n",
             secret.expose_secret()
         ))?;

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::gateway::{GatewayName, ProfileName, shown};
+use crate::language::Bilingual;
 
 /// Something on a switch that an operator must fix. `Display` is one line with the fix.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
@@ -72,6 +73,38 @@ impl fmt::Display for Conflict {
     }
 }
 
+impl Bilingual for Conflict {
+    fn chinese(&self) -> String {
+        match self {
+            Self::ProfileNotRunning { profile, gateways } => {
+                let names: Vec<_> = gateways.iter().take(MAX_NAMED).map(GatewayName::as_str).collect();
+                let more = match gateways.len().checked_sub(MAX_NAMED) {
+                    Some(more @ 1..) => format!(" 等，另有 {more} 个"),
+                    _ => String::new(),
+                };
+                format!(
+                    "该 FreeSWITCH 上的 profile {profile} 没有运行，而以下网关需要它：{}{more}；\
+                     可用 `sofia profile {profile} start` 启动",
+                    names.join("、")
+                )
+            }
+            Self::NotOurs {
+                gateway,
+                profile,
+                domain,
+            } => format!(
+                "域 {} 的网关 {gateway} 保持不动：profile {profile} 中已有同名网关，且没有 revision，\
+                 不归 trunkd 管理；可用 `trunkd apply --adopt` 接管",
+                shown(domain)
+            ),
+            Self::Ghost { gateway, profile } => format!(
+                "网关 {gateway} 在 profile {profile} 中有一个残留的副本，它收到的应答会记在正在使用的网关上；\
+                 可用 `sofia profile {profile} restart` 清除，但该 profile 上的呼叫会被挂断"
+            ),
+        }
+    }
+}
+
 /// Skips conflicts that this version doesn't know.
 pub(super) fn known_conflicts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Conflict>, D::Error> {
     let values = Vec::<serde_json::Value>::deserialize(deserializer)?;
@@ -79,4 +112,32 @@ pub(super) fn known_conflicts<'de, D: Deserializer<'de>>(deserializer: D) -> Res
         .into_iter()
         .filter_map(|value| serde_json::from_value(value).ok());
     Ok(known.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_conflict_has_both_languages() {
+        let gateway = |name: &str| GatewayName::parse(name).unwrap();
+        let profile = ProfileName::parse("external-7").unwrap();
+        let names = |count: u8| (0..count).map(|number| gateway(&format!("gw{number}"))).collect();
+        let stopped = |count| Conflict::ProfileNotRunning {
+            profile: profile.clone(),
+            gateways: names(count),
+        };
+        let not_ours = Conflict::NotOurs {
+            gateway: gateway("carrier-1"),
+            profile: profile.clone(),
+            domain: "acme-2".to_owned(),
+        };
+        let ghost = Conflict::Ghost {
+            gateway: gateway("carrier-1"),
+            profile: profile.clone(),
+        };
+        for conflict in [stopped(1), stopped(5), stopped(8), not_ours, ghost] {
+            conflict.message().check();
+        }
+    }
 }

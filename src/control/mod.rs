@@ -12,6 +12,7 @@ mod lease;
 mod orders;
 mod removals;
 mod reports;
+pub(crate) mod trouble;
 
 pub use conflict::Conflict;
 pub use forms::Form;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conflict::{Conflict, known_conflicts};
 use crate::keys;
+use crate::language::Message;
 use crate::redis::{Store, StoreError, script_with_now, since_epoch};
 use crate::shown::shown;
 
@@ -33,6 +34,8 @@ pub struct Report {
     pub unchanged: usize,
     /// Why the plan is held, or a state is not served.
     pub held: Option<String>,
+    /// The same in Chinese; an older trunkd has none.
+    pub held_zh: Option<String>,
     /// Gateways that are served although Redis doesn't want them.
     pub held_back: BTreeSet<String>,
     /// gateway → the domain that it was removed from, if known. Of those that are to be killed or are held
@@ -75,6 +78,14 @@ pub struct Reports(BTreeMap<String, BTreeMap<String, Report>>);
 /// as often.
 pub const REPORT_LASTS: Duration = Duration::from_secs(15);
 
+impl Report {
+    /// Why the plan is held, in both languages.
+    pub fn held(&self) -> Option<Message> {
+        let held = self.held.as_ref()?;
+        Some(Message::new(held, self.held_zh.as_ref().unwrap_or(held)))
+    }
+}
+
 impl Reports {
     /// By trunkd.
     pub fn of(&self, switch: &str) -> impl Iterator<Item = (&str, &Report)> {
@@ -111,11 +122,13 @@ impl Reports {
     pub fn merged(self) -> BTreeMap<String, Report> {
         let merge = |switch: &String| {
             let mut merged = self.leading(switch)?.1.clone();
-            if merged.held.is_none() {
-                merged.held = self.holding(switch).next().and_then(|(holder, report)| {
-                    let held = report.held.as_ref()?;
-                    Some(format!("{held}, says trunkd {}", shown(holder)))
-                });
+            if merged.held.is_none()
+                && let Some((holder, report)) = self.holding(switch).next()
+            {
+                let holder = shown(holder);
+                let add = |held: &Option<String>, said: String| held.as_ref().map(|held| format!("{held}{said}"));
+                merged.held = add(&report.held, format!(", says trunkd {holder}"));
+                merged.held_zh = add(&report.held_zh, format!("（来自 trunkd {holder}）"));
             }
             Some((switch.clone(), merged))
         };
@@ -244,6 +257,7 @@ mod tests {
         };
         let holds = Report {
             held: Some("held: removes 15 of 20 (more than 5)".to_owned()),
+            held_zh: Some("已暂缓：要删除 20 个中的 15 个（超过 5 个）".to_owned()),
             ..Report::default()
         };
         let merged = reports(&[("a", holds.clone()), ("b", leads.clone())]).merged();
@@ -252,6 +266,7 @@ mod tests {
             merged["fs1"].held.as_deref(),
             Some("held: removes 15 of 20 (more than 5), says trunkd a")
         );
+        merged["fs1"].held().unwrap().check();
         let both = Report { leads: true, ..holds };
         let merged = reports(&[("a", both.clone()), ("b", Report::default())]).merged();
         assert_eq!(merged["fs1"], both);

@@ -142,38 +142,6 @@ impl History {
         })
     }
 
-    /// Whether each of these gateways holds a value whose edit nobody recorded.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn are_unrecorded(&self, domain: &DomainName, gateways: &[&str]) -> Result<Vec<bool>, StoreError> {
-        static LOOK: LazyLock<redis::Script> = LazyLock::new(|| {
-            redis::Script::new(
-                "if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then return {} end
-                 local unrecorded = {}
-                 for i, field in ipairs(ARGV) do
-                   local value = redis.call('HGET', KEYS[1], field)
-                   local digest = value and redis.sha1hex(value) or '-'
-                   unrecorded[i] = redis.call('GET', KEYS[i + 1]) == digest and 0 or 1
-                 end
-                 return unrecorded",
-            )
-        });
-        let mut call = LOOK.prepare_invoke();
-        call.key(self.store().gateway_keys().key(domain));
-        for gateway in gateways {
-            call.key(keys::recorded(domain.text(), gateway)).arg(*gateway);
-        }
-        let found: Vec<u8> = self
-            .store()
-            .write("look for recorded edits", EDIT_TIMEOUT, async |connection| {
-                call.invoke_async(connection).await
-            })
-            .await?;
-        let found = found.into_iter().map(|flag| flag == 1);
-        Ok(found.chain(std::iter::repeat(true)).take(gateways.len()).collect())
-    }
-
     /// Records edits that were made past trunkd. Each is recorded once, by whichever trunkd notices
     /// it first; one that is no longer current is left to the next look.
     ///

@@ -39,13 +39,13 @@ impl Document {
     /// It isn't JSON in UTF-8, or no object.
     pub fn parse(value: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(value).map_err(|_| "it is not UTF-8".to_owned())?;
-        match Json::read(text).map_err(|error| format!("it is not JSON: {error}"))? {
+        match Json::read(text).map_err(|error| format!("it is not JSON: {}", error.en()))? {
             Json::Object(raw) => {
                 let read = read_object(raw, MAX_DEPTH);
                 read.map(Self)
                     .ok_or_else(|| "a key has an escape that stands for no character".to_owned())
             }
-            other => Err(format!("it is {}, not an object", other.kind())),
+            other => Err(format!("it is {}, not an object", other.kind().en)),
         }
     }
 

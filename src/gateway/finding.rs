@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::language::Message;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -32,8 +34,8 @@ pub struct Finding {
     /// The place in the value, such as `param.realm`; `None` for the whole value.
     pub field: Option<String>,
     pub severity: Severity,
-    pub reason: String,
-    pub fix: String,
+    pub reason: Message,
+    pub fix: Message,
 }
 
 impl fmt::Display for Finding {
@@ -54,8 +56,8 @@ impl Finding {
             shown(&self.domain),
             part("gateway ", &self.gateway),
             part("", &self.field),
-            self.reason,
-            self.fix
+            self.reason.en(),
+            self.fix.en()
         )
     }
 }
@@ -63,12 +65,12 @@ impl Finding {
 /// A problem with a text, in whatever param.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
-    pub(super) reason: Cow<'static, str>,
-    pub(super) fix: Cow<'static, str>,
+    pub(super) reason: Message,
+    pub(super) fix: Message,
 }
 
 impl Fault {
-    pub(super) fn new(reason: impl Into<Cow<'static, str>>, fix: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn new(reason: impl Into<Message>, fix: impl Into<Message>) -> Self {
         Self {
             reason: reason.into(),
             fix: fix.into(),
@@ -105,24 +107,29 @@ impl Report<'_> {
     pub(super) fn error(
         &mut self,
         field: impl Into<Option<String>>,
-        reason: impl Into<String>,
-        fix: impl Into<String>,
+        reason: impl Into<Message>,
+        fix: impl Into<Message>,
     ) {
-        self.push(Severity::Error, field.into(), reason.into(), fix.into());
+        self.push(Severity::Error, field.into(), Fault::new(reason, fix));
     }
 
-    pub(super) fn warn(&mut self, field: impl Into<Option<String>>, reason: impl Into<String>, fix: impl Into<String>) {
-        self.push(Severity::Warning, field.into(), reason.into(), fix.into());
+    pub(super) fn warn(
+        &mut self,
+        field: impl Into<Option<String>>,
+        reason: impl Into<Message>,
+        fix: impl Into<Message>,
+    ) {
+        self.push(Severity::Warning, field.into(), Fault::new(reason, fix));
     }
 
-    pub(super) fn push(&mut self, severity: Severity, field: Option<String>, reason: String, fix: String) {
+    pub(super) fn push(&mut self, severity: Severity, field: Option<String>, fault: Fault) {
         self.findings.push(Finding {
             domain: self.domain.to_string(),
             gateway: Some(self.gateway.to_string()),
             field,
             severity,
-            reason,
-            fix,
+            reason: fault.reason,
+            fix: fault.fix,
         });
     }
 }

@@ -128,6 +128,7 @@ mod tests {
 
     use super::*;
     use crate::gateway::Severity;
+    use crate::language::Message;
 
     fn finding(number: u8) -> Arc<Finding> {
         Arc::new(Finding {
@@ -135,8 +136,8 @@ mod tests {
             gateway: Some(format!("gw{number:03}")),
             field: None,
             severity: Severity::Warning,
-            reason: "it is odd".to_owned(),
-            fix: "rename it".to_owned(),
+            reason: Message::same("it is odd"),
+            fix: Message::same("rename it"),
         })
     }
 

@@ -8,6 +8,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use crate::language::{Message, Text, message, text};
+
 /// Members that are looked through one by one.
 const FEW: usize = 32;
 
@@ -33,11 +35,20 @@ pub(super) struct Object<'a> {
 
 impl<'a> Json<'a> {
     /// Reads a text. The error is a sentence with line and column, that repeats nothing of the text.
-    pub(super) fn read(text: &'a str) -> Result<Self, String> {
-        let raw: &RawValue = serde_json::from_str(text).map_err(|error| match error.classify() {
-            // These messages are fixed texts, such as "expected `:` at line 1 column 9".
-            Category::Syntax | Category::Eof => error.to_string(),
-            Category::Data | Category::Io => format!("at line {} column {}", error.line(), error.column()),
+    pub(super) fn read(text: &'a str) -> Result<Self, Message> {
+        let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            match error.classify() {
+                // These messages are fixed texts, such as "expected `:` at line 1 column 9".
+                Category::Syntax | Category::Eof => {
+                    let said = error.to_string();
+                    let chinese = in_chinese(said.split(" at line ").next().unwrap_or_default());
+                    Message::new(said, format!("{chinese}（第 {line} 行第 {column} 列）"))
+                }
+                Category::Data | Category::Io => {
+                    message!("at line {line} column {column}", "第 {line} 行第 {column} 列")
+                }
+            }
         })?;
         Ok(Self::one_level(raw))
     }
@@ -56,16 +67,44 @@ impl<'a> Json<'a> {
     }
 
     /// What it is, in words for a person.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(super) fn kind(&self) -> Text {
         match self {
-            Self::Null => "null",
-            Self::Bool(_) => "true or false",
-            Self::String(_) => "a string",
-            Self::Number(_) => "a number",
-            Self::Array(_) => "a list",
-            Self::Object(_) => "an object",
-            Self::BadString => "a string with an escape that stands for no character",
+            Self::Null => text("null", " null"),
+            Self::Bool(_) => text("true or false", "布尔值"),
+            Self::String(_) => text("a string", "字符串"),
+            Self::Number(_) => text("a number", "数字"),
+            Self::Array(_) => text("a list", "列表"),
+            Self::Object(_) => text("an object", "对象"),
+            Self::BadString => text(
+                "a string with an escape that stands for no character",
+                "含有无效转义的字符串",
+            ),
         }
+    }
+}
+
+/// serde_json's texts for what is no JSON.
+fn in_chinese(syntax_error: &str) -> &'static str {
+    match syntax_error {
+        "EOF while parsing a list" => "列表没有结束",
+        "EOF while parsing an object" => "对象没有结束",
+        "EOF while parsing a string" => "字符串没有结束",
+        "EOF while parsing a value" => "缺少值",
+        "expected `:`" => "此处应为 `:`",
+        "expected `,` or `]`" => "此处应为 `,` 或 `]`",
+        "expected `,` or `}`" => "此处应为 `,` 或 `}`",
+        "expected ident" => "此处应为 true、false 或 null",
+        "expected value" => "此处应为一个值",
+        "invalid escape" | "unexpected end of hex escape" | "lone leading surrogate in hex escape" => "转义无效",
+        "invalid number" => "数字格式有误",
+        "number out of range" => "数字超出范围",
+        "invalid unicode code point" => "Unicode 码点无效",
+        "control character (\\u0000-\\u001F) found while parsing a string" => "字符串中含有控制字符（\\u0000-\\u001F）",
+        "key must be a string" => "键必须是字符串",
+        "trailing comma" => "末尾多了一个逗号",
+        "trailing characters" => "末尾有多余的字符",
+        "recursion limit exceeded" => "嵌套过深",
+        _ => "语法有误",
     }
 }
 
@@ -165,7 +204,13 @@ mod tests {
             ("", "EOF while parsing a value at line 1 column 0"),
             ("{} hunter2", "trailing characters at line 1 column 4"),
         ] {
-            assert_eq!(Json::read(text).err().as_deref(), Some(expected));
+            let error = Json::read(text).err().unwrap();
+            assert_eq!(error.en(), expected);
+            let chinese = error.in_language(crate::language::Language::Zh);
+            assert!(
+                !chinese.contains("语法有误") && !chinese.contains("hunter2"),
+                "{chinese}"
+            );
         }
     }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::language::{Bilingual, Text, text};
+
 /// The longest name, in bytes.
 const MAX_NAME_BYTES: usize = 255;
 
@@ -27,11 +29,27 @@ pub enum NameError {
 
 impl NameError {
     /// What to do about it.
-    pub fn fix(&self) -> &'static str {
+    pub fn fix(&self) -> Text {
         match self {
-            Self::Empty => "give it a name of letters, digits, '_', '.' and '-'",
-            Self::TooLong { .. } => "shorten the name",
-            Self::Character { .. } | Self::All => "rename it",
+            Self::Empty => text(
+                "give it a name of letters, digits, '_', '.' and '-'",
+                "请用字母、数字、'_'、'.' 和 '-' 命名",
+            ),
+            Self::TooLong { .. } => text("shorten the name", "请缩短名称"),
+            Self::Character { .. } | Self::All => text("rename it", "请改名"),
+        }
+    }
+}
+
+impl Bilingual for NameError {
+    fn chinese(&self) -> String {
+        match self {
+            Self::Empty => "名称为空".to_owned(),
+            Self::TooLong { bytes } => format!("名称长 {bytes} 字节，最多 {MAX_NAME_BYTES} 字节"),
+            Self::Character { position } => {
+                format!("名称的第 {position} 个字符不是 A-Z、a-z、0-9、'_'、'.' 或 '-'，FreeSWITCH 只接受这些字符")
+            }
+            Self::All => "'_all_' 在 FreeSWITCH 中表示 profile 的所有网关".to_owned(),
         }
     }
 }
@@ -135,6 +153,7 @@ name_type! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::Message;
 
     #[test]
     fn a_name_of_the_allowed_characters_is_taken_as_it_is() {
@@ -181,6 +200,15 @@ mod tests {
             );
         }
         assert_eq!(GatewayName::parse(""), Err(NameError::Empty));
+    }
+
+    #[test]
+    fn every_error_has_both_languages() {
+        for name in ["", "a b", "_all_", &"a".repeat(256)] {
+            let error = GatewayName::parse(name).unwrap_err();
+            error.message().check();
+            Message::from(error.fix()).check();
+        }
     }
 
     #[test]

@@ -4,12 +4,13 @@ use super::params::{PARAMS, param};
 use super::profile_params::is_profile_param;
 use super::value_keys;
 use super::variables::is_variable;
+use crate::language::{Message, message, text};
 
 /// How to fix a param that FreeSWITCH does not know.
-pub(super) fn fix_for_param(name: &str) -> String {
+pub(super) fn fix_for_param(name: &str) -> Message {
     let plain = plain(name);
     if let Some(known) = same_but_for_spelling(&plain) {
-        return format!("did you mean {known}?");
+        return did_you_mean(known);
     }
     if let Some((_, meant)) = OTHER_NAMES.iter().find(|(other, _)| *other == plain) {
         return meant.fix();
@@ -18,28 +19,37 @@ pub(super) fn fix_for_param(name: &str) -> String {
         return Meant::Variable(name).fix();
     }
     if is_profile_param(&name.to_ascii_lowercase()) {
-        return "it is a setting of the profile: set it in the profile's template".to_owned();
+        return text(
+            "it is a setting of the profile: set it in the profile's template",
+            "这是 profile 的设置：请在 profile 的模板中设置",
+        )
+        .into();
     }
     match nearest(name, PARAMS.iter().map(|spec| spec.name)) {
-        Some(known) => format!("did you mean {known}?"),
-        None => "correct the name, or leave it out".to_owned(),
+        Some(known) => did_you_mean(known),
+        None => text("correct the name, or leave it out", "请更正名称，或删除此参数").into(),
     }
 }
 
+pub(super) fn did_you_mean(known: &str) -> Message {
+    message!("did you mean {known}?", "是否应为 {known}？")
+}
+
 /// How to fix a key of the value that trunkd does not know.
-pub(super) fn fix_for_key(key: &str) -> String {
+pub(super) fn fix_for_key(key: &str) -> Message {
     if let Some(known) = nearest(key, value_keys::spellings()) {
-        return format!("did you mean {known}?");
+        return did_you_mean(known);
     }
     let plain = plain(key);
     if let Some((_, Meant::Key(known))) = OTHER_NAMES.iter().find(|(other, _)| *other == plain) {
-        return format!("did you mean {known}?");
+        return did_you_mean(known);
     }
     if param(key).is_some() {
-        return "put it under param".to_owned();
+        return text("put it under param", "请放到 param 下").into();
     }
-    let known = value_keys::KEYS.map(|key| key.name).join(", ");
-    format!("known are {known}")
+    let known = value_keys::KEYS.map(|key| key.name);
+    let (en, zh) = (known.join(", "), known.join("、"));
+    message!("known are {en}", "可用的键为 {zh}")
 }
 
 /// The known name that was probably meant.
@@ -92,17 +102,30 @@ enum Meant<'a> {
 }
 
 impl Meant<'_> {
-    fn fix(self) -> String {
+    fn fix(self) -> Message {
         match self {
-            Self::Param(name) => format!("did you mean {name}?"),
+            Self::Param(name) => did_you_mean(name),
             Self::Variable(name) => {
-                format!("it is a channel variable: write it as variables.{}", super::shown(name))
+                let name = super::shown(name);
+                message!(
+                    "it is a channel variable: write it as variables.{name}",
+                    "这是通道变量：请写成 variables.{name}"
+                )
             }
-            Self::Key(name) => format!("did you mean {name}? It stands beside param, not in it"),
-            Self::Port => "write the port behind the host, as in sip.example.net:5070".to_owned(),
-            Self::CallLimit => {
-                "a gateway has no limit of calls: use the application `limit` in the dialplan".to_owned()
-            }
+            Self::Key(name) => message!(
+                "did you mean {name}? It stands beside param, not in it",
+                "是否应为 {name}？它与 param 并列，不在 param 之内"
+            ),
+            Self::Port => text(
+                "write the port behind the host, as in sip.example.net:5070",
+                "端口请写在主机后面，例如 sip.example.net:5070",
+            )
+            .into(),
+            Self::CallLimit => text(
+                "a gateway has no limit of calls: use the application `limit` in the dialplan",
+                "网关没有并发呼叫数限制：请在拨号计划中使用应用 `limit`",
+            )
+            .into(),
         }
     }
 }
@@ -186,6 +209,7 @@ mod tests {
         for (name, meant) in OTHER_NAMES {
             assert_eq!(plain(name), *name);
             assert_eq!(same_but_for_spelling(name), None, "{name} needs no entry");
+            meant.fix().check();
             if let Meant::Param(known) = meant {
                 assert!(param(known).is_some(), "{known}");
             }

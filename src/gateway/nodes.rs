@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::finding::{Fault, shown};
-use super::names::nearest;
+use super::names::{did_you_mean, nearest};
+use crate::language::{Message, message};
 
 /// How many unknown names one finding lists.
 const MOST_SHOWN: usize = 3;
+
+/// How many known names one finding lists.
+const MOST_KNOWN: usize = 8;
 
 /// The fault of `nodes` that name no known switch. Names are compared exactly. If the settings have no
 /// switch, any name may be right.
@@ -16,23 +20,28 @@ pub(super) fn unknown_nodes(nodes: &[String], switches: &BTreeSet<String>) -> Op
     }
     let unknown: Vec<_> = nodes.iter().filter(|node| !switches.contains(*node)).collect();
     let first = unknown.first()?;
-    let mut names: Vec<_> = unknown
-        .iter()
-        .take(MOST_SHOWN)
-        .map(|node| format!("'{}'", shown(node)))
-        .collect();
-    if unknown.len() > MOST_SHOWN {
-        names.push(format!("{} more", unknown.len() - MOST_SHOWN));
-    }
-    let names = names.join(", ");
+    let names = unknown.iter().map(|node| format!("'{}'", shown(node)));
+    let names = listed(names, MOST_SHOWN);
     let reason = if unknown.len() == nodes.len() {
-        format!("names no switch of the settings ({names}), so this gateway is on no switch")
+        message!(
+            "names no switch of the settings ({names}), so this gateway is on no switch",
+            "其中没有设置中的 FreeSWITCH（{names}），此网关不会下发到任何 FreeSWITCH",
+            names = names
+        )
     } else {
-        format!("names {names}, which is not a switch in the settings")
+        message!(
+            "names {names}, which is not a switch in the settings",
+            "其中的 {names} 不是设置中的 FreeSWITCH",
+            names = names
+        )
     };
     let fix = match meant(first, switches) {
-        Some(meant) => format!("did you mean '{}'?", shown(meant)),
-        None => format!("known are {}; or add it as a [[switch]]", listed(switches)),
+        Some(meant) => did_you_mean(&format!("'{}'", shown(meant))),
+        None => message!(
+            "known are {known}; or add it as a [[switch]]",
+            "可用的为 {known}；或将其添加为 [[switch]]",
+            known = listed(switches.iter().map(|name| shown(name)), MOST_KNOWN)
+        ),
     };
     Some(Fault::new(reason, fix))
 }
@@ -45,14 +54,15 @@ fn meant<'a>(node: &str, switches: &'a BTreeSet<String>) -> Option<&'a str> {
     same.map(String::as_str).or_else(|| nearest(node, switches()))
 }
 
-/// The names of some switches.
-fn listed(switches: &BTreeSet<String>) -> String {
-    const MOST: usize = 8;
-    let mut names: Vec<_> = switches.iter().take(MOST).map(|name| shown(name)).collect();
-    if switches.len() > MOST {
-        names.push(format!("{} more", switches.len() - MOST));
+/// Some of the names.
+fn listed(names: impl ExactSizeIterator<Item = String>, most: usize) -> Message {
+    let more = names.len().saturating_sub(most);
+    let names: Vec<_> = names.take(most).collect();
+    let (en, zh) = (names.join(", "), names.join("、"));
+    match more {
+        0 => Message::new(en, zh),
+        more => message!("{en}, {more} more", "{zh} 等，另有 {more} 个"),
     }
-    names.join(", ")
 }
 
 #[cfg(test)]
@@ -64,7 +74,10 @@ mod tests {
         let switches: BTreeSet<_> = ["fs1", "fs-berlin"].map(str::to_owned).into();
         let said = |nodes: &[&str]| {
             let nodes: Vec<_> = nodes.iter().map(|node| (*node).to_owned()).collect();
-            unknown_nodes(&nodes, &switches).map(|fault| format!("{}; {}", fault.reason, fault.fix))
+            let fault = unknown_nodes(&nodes, &switches)?;
+            fault.reason.check();
+            fault.fix.check();
+            Some(format!("{}; {}", fault.reason.en(), fault.fix.en()))
         };
         assert_eq!(said(&["fs1"]), None);
         assert_eq!(said(&[]), None);

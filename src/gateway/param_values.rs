@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::shown;
+use crate::language::{Message, Text, message, text};
 
 /// The params of a gateway as they were read.
 #[derive(Default)]
@@ -32,16 +33,29 @@ pub(super) fn place(key: &str, name: &str) -> String {
     format!("{key}.{}", shown(name))
 }
 
+/// The fix for a character that nobody sees.
+pub(super) const TYPE_AGAIN: Text = text("remove it, or type the value again", "请删除该字符，或重新输入此值");
+
+pub(super) const DIGITS_ONLY: Text = text("write digits only", "请只填写数字");
+
+/// Of a number that FreeSWITCH reads differently.
+pub(super) fn not_plain(read: i32) -> Message {
+    message!(
+        "is not a plain number; FreeSWITCH reads it as {read}",
+        "不是纯数字，FreeSWITCH 会读作 {read}"
+    )
+}
+
 pub(super) fn is_plain_number(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// A character, in words if it could be overlooked.
-pub(super) fn named(c: char) -> String {
+pub(super) fn named(c: char) -> Message {
     match c {
-        ' ' => "space".to_owned(),
-        '"' => "quotation mark".to_owned(),
-        c => format!("'{c}'"),
+        ' ' => text("space", "空格").into(),
+        '"' => text("quotation mark", "双引号").into(),
+        c => message!("'{c}'", " '{c}'"),
     }
 }
 

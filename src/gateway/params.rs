@@ -72,8 +72,8 @@ pub struct SpecialValue {
 /// Why a param is not served, as in a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotServed {
-    pub reason: &'static str,
-    pub fix: &'static str,
+    pub reason: Text,
+    pub fix: Text,
 }
 
 impl ParamSpec {

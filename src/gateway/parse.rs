@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::check::check_params;
 use super::finding::{Report, shown};
 use super::{Finding, Gateway, GatewayName, Rules, Severity};
+use crate::language::{Bilingual, Message, Text, text};
 use fields::{read_params, read_variables};
 use settings::{read_enabled, read_nodes, read_profile};
 use top::{Top, read_top};
@@ -38,23 +39,26 @@ pub fn parse(domain: &str, field: &[u8], value: &[u8], rules: &Rules) -> Parsed 
 
 /// The name, from the hash field. The error names the rule that it breaks.
 pub(super) fn parse_name(domain: &str, field: &[u8]) -> Result<GatewayName, Box<Finding>> {
-    let finding = |reason: String, fix: &str| {
+    let finding = |reason: Message, fix: Text| {
         Box::new(Finding {
             domain: domain.to_owned(),
             gateway: Some(shown(&String::from_utf8_lossy(field))),
             field: None,
             severity: Severity::Error,
             reason,
-            fix: fix.to_owned(),
+            fix: fix.into(),
         })
     };
-    let text = std::str::from_utf8(field).map_err(|_| {
+    let name = std::str::from_utf8(field).map_err(|_| {
         finding(
-            "the name is not UTF-8".to_owned(),
-            "name it with letters, digits, '_', '.' and '-' only",
+            text("the name is not UTF-8", "名称不是 UTF-8 编码").into(),
+            text(
+                "name it with letters, digits, '_', '.' and '-' only",
+                "名称请只使用字母、数字、'_'、'.' 和 '-'",
+            ),
         )
     })?;
-    GatewayName::parse(text).map_err(|error| finding(error.to_string(), error.fix()))
+    GatewayName::parse(name).map_err(|error| finding(error.message(), error.fix()))
 }
 
 /// The gateway of a name, from the field's value.

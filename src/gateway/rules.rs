@@ -2,6 +2,7 @@
 //! is wrong, and each was checked with FreeSWITCH's source, most with a running FreeSWITCH too (**seen**).
 
 mod hosts;
+mod pings;
 
 use std::collections::BTreeSet;
 
@@ -9,8 +10,9 @@ use super::ProfileFacts;
 use super::finding::{Fault, Note, Severity};
 use super::freeswitch::{MAX_CREDENTIALS_BYTES, atoi, is_true};
 use super::host::Host;
-use super::param_values::{Params, USER_ENDS, first_of, is_plain_number, named};
+use super::param_values::{Params, USER_ENDS, first_of, named};
 use super::params::{PARAMS, ParamSpec, WHEN_REGISTERING, param};
+use crate::language::{Message, message, text};
 
 /// What the rules read.
 pub(super) struct Values<'a> {
@@ -34,7 +36,7 @@ pub(super) fn check(values: &Values<'_>) -> Vec<Note> {
         digest,
         user_in_from_and_to,
         user_in_contact,
-        pings,
+        pings::pings,
         rfc_5626,
         retry_seconds_twice,
     ];
@@ -125,8 +127,8 @@ impl<'a> Values<'a> {
     }
 }
 
-fn warning(param: &'static str, reason: impl Into<String>, fix: impl Into<String>) -> Note {
-    Fault::new(reason.into(), fix.into()).at(Severity::Warning, param)
+fn warning(param: &'static str, reason: impl Into<Message>, fix: impl Into<Message>) -> Note {
+    Fault::new(reason, fix).at(Severity::Warning, param)
 }
 
 /// What a registration needs (FACTS 13).
@@ -138,8 +140,15 @@ fn account(values: &Values<'_>) -> Vec<Note> {
         .iter()
         .filter(|spec| spec.required_when == Some(WHEN_REGISTERING) && !values.is_set(spec.name))
         .map(|spec| {
-            let reason = "is not set, and register is true (its default); FreeSWITCH would drop the gateway";
-            Fault::new(reason, "set it, or set register to false").at(Severity::Error, spec.name)
+            let reason = text(
+                "is not set, and register is true (its default); FreeSWITCH would drop the gateway",
+                "未设置，而 register 为 true（默认值）；FreeSWITCH 会丢弃该网关",
+            );
+            let fix = text(
+                "set it, or set register to false",
+                "请设置此参数，或将 register 设为 false",
+            );
+            Fault::new(reason, fix).at(Severity::Error, spec.name)
         })
         .collect()
 }
@@ -162,12 +171,20 @@ fn digest(values: &Values<'_>) -> Vec<Note> {
     };
     let name = values.get(name_param).unwrap_or("FreeSWITCH");
     if name.contains(':') {
-        let reason = "contains a ':', which ends the name in FreeSWITCH's digest credentials";
-        notes.push(Fault::new(reason, "use an account name without ':'").at(needed, name_param));
+        let reason = text(
+            "contains a ':', which ends the name in FreeSWITCH's digest credentials",
+            "含有 ':'，在 FreeSWITCH 的摘要鉴权凭据中账号名会在此处截断",
+        );
+        let fix = text("use an account name without ':'", "请使用不含 ':' 的账号名");
+        notes.push(Fault::new(reason, fix).at(needed, name_param));
     }
     if name.contains('"') {
-        let reason = "contains a quotation mark, which ends the name in the Authorization header";
-        notes.push(warning(name_param, reason, "use an account name without '\"'"));
+        let reason = text(
+            "contains a quotation mark, which ends the name in the Authorization header",
+            "含有双引号，在 Authorization 头中账号名会在此处截断",
+        );
+        let fix = text("use an account name without '\"'", "请使用不含 '\"' 的账号名");
+        notes.push(warning(name_param, reason, fix));
     }
     let Some(password) = values.get("password") else {
         return notes;
@@ -181,15 +198,26 @@ fn digest(values: &Values<'_>) -> Vec<Note> {
     let bytes = scheme.len() + realm.len() + name.len() + password.len() + 3;
     // The realm of a challenge is passed on with its quotes (sofia_reg.c).
     let (severity, consequence) = match bytes {
-        _ if bytes > MAX_CREDENTIALS_BYTES => (needed, " and authentication fails"),
-        _ if bytes + 2 > MAX_CREDENTIALS_BYTES => (Severity::Warning, ", and the quotes around the realm are two more"),
+        _ if bytes > MAX_CREDENTIALS_BYTES => (needed, text(" and authentication fails", "，鉴权会失败")),
+        _ if bytes + 2 > MAX_CREDENTIALS_BYTES => {
+            let quotes = text(
+                ", and the quotes around the realm are two more",
+                "，而 realm 两侧的引号还要占两个字节",
+            );
+            (Severity::Warning, quotes)
+        }
         _ => return notes,
     };
-    let reason = format!(
+    let reason = message!(
         "scheme:realm:username:password make {bytes} bytes; FreeSWITCH cuts them at \
-         {MAX_CREDENTIALS_BYTES}{consequence}"
+         {MAX_CREDENTIALS_BYTES}{consequence}",
+        "scheme:realm:username:password 共 {bytes} 字节；FreeSWITCH 只取前 {MAX_CREDENTIALS_BYTES} 字节{consequence}",
+        consequence = consequence
     );
-    let fix = format!("a shorter password: these four, with three ':', must fit in {MAX_CREDENTIALS_BYTES} bytes");
+    let fix = message!(
+        "a shorter password: these four, with three ':', must fit in {MAX_CREDENTIALS_BYTES} bytes",
+        "请缩短密码：这四项连同三个 ':' 不得超过 {MAX_CREDENTIALS_BYTES} 字节"
+    );
     notes.push(Fault::new(reason, fix).at(severity, "password"));
     notes
 }
@@ -201,8 +229,16 @@ fn user_in_from_and_to(values: &Values<'_>) -> Vec<Note> {
     if values.registers()
         && let Some(c) = username.and_then(|name| first_of(name, &[' ', ',', ';', '?']))
     {
-        let reason = format!("has a {}: no REGISTER is ever sent with it in To", named(c));
-        let fix = format!("write the account name without it, or as its escape, {}", escape(c));
+        let reason = message!(
+            "has a {c}: no REGISTER is ever sent with it in To",
+            "含有{c}：To 头中有它时 REGISTER 不会发出",
+            c = named(c)
+        );
+        let escape = escape(c);
+        let fix = message!(
+            "write the account name without it, or as its escape, {escape}",
+            "请从账号名中去掉它，或写成转义形式 {escape}"
+        );
         return vec![warning("username", reason, fix)];
     }
     let param = if values.is_set("from-user") {
@@ -217,12 +253,27 @@ fn user_in_from_and_to(values: &Values<'_>) -> Vec<Note> {
         None => return Vec::new(),
         Some('@') => warning(
             param,
-            "has an '@', so that From has two '@', which carriers refuse",
-            "set from-user to what is before the '@', and from-domain to what is behind it",
+            text(
+                "has an '@', so that From has two '@', which carriers refuse",
+                "含有 '@'，From 中会出现两个 '@'，运营商会拒绝",
+            ),
+            text(
+                "set from-user to what is before the '@', and from-domain to what is behind it",
+                "请将 '@' 前面的部分填入 from-user，后面的部分填入 from-domain",
+            ),
         ),
         Some(c) => {
-            let reason = format!("has a {}, which the user in From can't hold", named(c));
-            warning(param, reason, format!("remove it, or write its escape, {}", escape(c)))
+            let reason = message!(
+                "has a {c}, which the user in From can't hold",
+                "含有{c}，From 头的用户名中不能有它",
+                c = named(c)
+            );
+            let escape = escape(c);
+            let fix = message!(
+                "remove it, or write its escape, {escape}",
+                "请删除，或写成转义形式 {escape}"
+            );
+            warning(param, reason, fix)
         }
     };
     vec![note]
@@ -238,12 +289,15 @@ fn user_in_contact(values: &Values<'_>) -> Vec<Note> {
             .known("extension")
             .is_some_and(|extension| extension.eq_ignore_ascii_case("auto"))
     {
-        let reason = "means the number that was dialled, and with extension-in-contact that is 'auto' itself";
-        notes.push(warning(
-            "extension",
-            reason,
+        let reason = text(
+            "means the number that was dialled, and with extension-in-contact that is 'auto' itself",
+            "表示对方实际拨打的号码；启用 extension-in-contact 后，该号码就是 'auto' 本身",
+        );
+        let fix = text(
             "write auto_to_user, which takes it from To",
-        ));
+            "请填写 auto_to_user，从 To 头取得号码",
+        );
+        notes.push(warning("extension", reason, fix));
     }
     let param = if values.is_set("extension") {
         "extension"
@@ -253,8 +307,16 @@ fn user_in_contact(values: &Values<'_>) -> Vec<Note> {
     if let Some(user) = values.known(param).filter(|_| in_contact)
         && let Some(c) = first_of(user, &USER_ENDS)
     {
-        let reason = format!("has a {}, which the user in Contact can't hold", named(c));
-        notes.push(warning(param, reason, "set extension to a number or a plain name"));
+        let reason = message!(
+            "has a {c}, which the user in Contact can't hold",
+            "含有{c}，Contact 的用户名中不能有它",
+            c = named(c)
+        );
+        let fix = text(
+            "set extension to a number or a plain name",
+            "请将 extension 设为号码或简单的名称",
+        );
+        notes.push(warning(param, reason, fix));
     }
     notes
 }
@@ -264,55 +326,6 @@ fn escape(c: char) -> String {
     format!("%{:02X}", u32::from(c))
 }
 
-/// The count of answers goes up to ping-max and down to 0; UP needs ping-min of them, and fewer are DOWN
-/// (`sofia_handle_sip_r_options` in sofia.c; **seen**).
-fn pings(values: &Values<'_>) -> Vec<Note> {
-    if !values.pings() {
-        return Vec::new();
-    }
-    let read = |name| {
-        values
-            .known(name)
-            .map_or((1, true), |text| (atoi(text), is_plain_number(text)))
-    };
-    let ((min, min_is_plain), (max, max_is_plain)) = (read("ping-min"), read("ping-max"));
-    let down = if values.registers() {
-        "once a ping is lost it is DOWN until it registers again"
-    } else {
-        "once a ping is lost it is DOWN for ever"
-    };
-    let what = |number: i32, is_plain: bool| match (number, is_plain) {
-        (0, false) => "is not a number, which FreeSWITCH reads as 0".to_owned(),
-        (_, false) => format!("is not a plain number; FreeSWITCH reads it as {number}"),
-        _ => format!("is {number}"),
-    };
-    let mut notes = Vec::new();
-    if max < 1 {
-        let reason = format!("{}: no answer is ever counted, and {down}", what(max, max_is_plain));
-        notes.push(warning(
-            "ping-max",
-            reason,
-            "write 1 or more, and not less than ping-min",
-        ));
-    } else if !max_is_plain {
-        notes.push(warning("ping-max", what(max, max_is_plain), "write digits only"));
-    }
-    if min < 1 {
-        let reason = format!("{}: lost pings never make it DOWN", what(min, min_is_plain));
-        notes.push(warning(
-            "ping-min",
-            reason,
-            "write 1 or more, and not more than ping-max",
-        ));
-    } else if max >= 1 && min > max {
-        let reason = format!("is more than ping-max, which is {max}: {down}");
-        notes.push(warning("ping-min", reason, "write 1, or set ping-max to this or more"));
-    } else if !min_is_plain {
-        notes.push(warning("ping-min", what(min, min_is_plain), "write digits only"));
-    }
-    notes
-}
-
 /// RFC 5626 is switched on in the profile, too.
 fn rfc_5626(values: &Values<'_>) -> Vec<Note> {
     const NAME: &str = "rfc-5626";
@@ -320,15 +333,28 @@ fn rfc_5626(values: &Values<'_>) -> Vec<Note> {
         return Vec::new();
     }
     if values.profile.is_some_and(|profile| profile.rfc_5626 == Some(false)) {
-        let reason = "does nothing: the profile has no enable-rfc-5626";
-        let fix = "set the profile's param enable-rfc-5626 to true in its template, or leave rfc-5626 out";
+        let reason = text(
+            "does nothing: the profile has no enable-rfc-5626",
+            "不起作用：profile 没有启用 enable-rfc-5626",
+        );
+        let fix = text(
+            "set the profile's param enable-rfc-5626 to true in its template, or leave rfc-5626 out",
+            "请在模板中将 profile 的参数 enable-rfc-5626 设为 true，或者不设置 rfc-5626",
+        );
         return vec![warning(NAME, reason, fix)];
     }
     if values.is_set("reg-id") {
         return Vec::new();
     }
-    let reason = "is true without a reg-id; FreeSWITCH would send ';reg-id=(null)'";
-    vec![warning(NAME, reason, "set reg-id, 1 for instance")]
+    let reason = text(
+        "is true without a reg-id; FreeSWITCH would send ';reg-id=(null)'",
+        "为 true，但没有设置 reg-id；FreeSWITCH 会发送 ';reg-id=(null)'",
+    );
+    vec![warning(
+        NAME,
+        reason,
+        text("set reg-id, 1 for instance", "请设置 reg-id，例如 1"),
+    )]
 }
 
 /// Of the two spellings the later one in the document counts, and params are written by name.
@@ -339,8 +365,11 @@ fn retry_seconds_twice(values: &Values<'_>) -> Vec<Note> {
     let note = is_twice.then(|| {
         warning(
             "retry_seconds",
-            "is given beside retry-seconds, and counts",
-            "leave out retry_seconds",
+            text(
+                "is given beside retry-seconds, and counts",
+                "与 retry-seconds 同时设置，以此参数为准",
+            ),
+            text("leave out retry_seconds", "请去掉 retry_seconds"),
         )
     });
     note.into_iter().collect()

@@ -1,5 +1,7 @@
 //! Why an operation failed. `Display` is what a person reads; the fields are for programs.
 
+mod chinese;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -10,6 +12,7 @@ use super::plan::ShownPlan;
 use crate::access::{AccessError, Forbidden};
 use crate::desired::{LastGoodError, Unavailable};
 use crate::gateway::{NameError, ValueChange};
+use crate::language::Text;
 use crate::redis::StoreError;
 use crate::settings::{Settings, SettingsError};
 use crate::shown::shown;
@@ -111,8 +114,8 @@ pub enum OperateError {
     Refused(Vec<ProblemField>),
     #[error("there is no entry \"{}\" in the history", shown(.0))]
     NoSuchEntry(String),
-    #[error("this can't be undone: {0}")]
-    CannotRevert(&'static str),
+    #[error("this can't be undone: {}", .0.en)]
+    CannotRevert(Text),
     /// The gateway was edited after the entry that is to be undone.
     #[error("the gateway was edited since: look at both differences, and force it if it is still right")]
     EditedSince {

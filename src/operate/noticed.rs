@@ -25,8 +25,6 @@ use crate::redis::StoreError;
 const MAX_NOTICED: usize = 2000;
 /// Edits per call of Redis.
 const CHUNK: usize = 50;
-/// Names per question whether an edit is recorded.
-const ASKED: usize = 500;
 /// Entries of the history per read.
 const READ: usize = 1000;
 /// The clocks of Redis and of an earlier trunkd differ by less.
@@ -51,7 +49,13 @@ struct Known {
 }
 
 /// Gateways with new edits in the history, and the newest of each.
-type Recent = BTreeMap<(DomainName, GatewayName), String>;
+type Recent = BTreeMap<(DomainName, GatewayName), Newest>;
+
+struct Newest {
+    id: String,
+    /// It came past trunkd, and another one noticed it.
+    is_noticed: bool,
+}
 
 /// The value that each of them was given; `None` if it was deleted.
 type Written = BTreeMap<(DomainName, GatewayName), Option<String>>;
@@ -112,8 +116,10 @@ impl Service {
             let mut left = MAX_NOTICED;
             let mut rest = Rest::default();
             for (domain, was, now) in changed_domains(before, &current) {
-                // A change of many gateways by the API may be more than `MAX_NOTICED`.
-                let mut changes = self.unrecorded(&domain, now.changes(&was)).await?;
+                let mut changes = now.changes(&was);
+                // A change of many gateways by the API may be more than `MAX_NOTICED`. What another trunkd
+                // noticed stays: each draws the line at the same place, so that the rest is one entry.
+                changes.retain(|change| !is_ours(&recent, &domain, change.name));
                 let single = changes.len().min(left);
                 left -= single;
                 rest.add(&domain, &changes.split_off(single));
@@ -139,7 +145,13 @@ impl Service {
             for entry in entries {
                 let name = entry.text("gateway").and_then(|name| GatewayName::parse(name).ok());
                 if let (Some("edit"), Some(domain), Some(name)) = (entry.text("kind"), entry.text("domain"), name) {
-                    recent.insert((DomainName::from_text(domain), name), entry.id.clone());
+                    let newest = Newest {
+                        id: entry.id.clone(),
+                        is_noticed: entry
+                            .text("who")
+                            .is_some_and(|who| *who == *Identity::Redis.to_string()),
+                    };
+                    recent.insert((DomainName::from_text(domain), name), newest);
                 }
                 position = entry.id;
             }
@@ -156,7 +168,7 @@ impl Service {
         for some in recent.chunks(CHUNK) {
             let of = some
                 .iter()
-                .map(|((domain, name), id)| (&**domain.text(), name.as_str(), id.as_str()));
+                .map(|((domain, name), newest)| (&**domain.text(), name.as_str(), newest.id.as_str()));
             let details = self.history.details_of(&of.collect::<Vec<_>>()).await?;
             for (((domain, name), _), details) in some.iter().zip(details) {
                 let values: Option<Values> = details.and_then(|details| serde_json::from_str(&details).ok());
@@ -185,28 +197,6 @@ impl Service {
             }
         }
         Ok(())
-    }
-
-    /// Those that nobody recorded.
-    async fn unrecorded<'a>(
-        &self,
-        domain: &DomainName,
-        changes: Vec<FieldChange<'a>>,
-    ) -> Result<Vec<FieldChange<'a>>, OperateError> {
-        let mut unrecorded = Vec::new();
-        for some in changes.chunks(ASKED) {
-            // What has no name in UTF-8 is no gateway, and never recorded.
-            let named: Vec<_> = some
-                .iter()
-                .filter_map(|change| Some((*change, std::str::from_utf8(change.name).ok()?)))
-                .collect();
-            let names: Vec<_> = named.iter().map(|(_, name)| *name).collect();
-            let asked = self.history.are_unrecorded(domain, &names).await;
-            let asked = asked.map_err(OperateError::writing(&self.settings))?;
-            let left = named.iter().zip(asked).filter(|(_, is_unrecorded)| *is_unrecorded);
-            unrecorded.extend(left.map(|((change, _), _)| *change));
-        }
-        Ok(unrecorded)
     }
 
     async fn record_changes(&self, domain: &DomainName, changes: &[FieldChange<'_>]) -> Result<(), OperateError> {
@@ -240,10 +230,18 @@ fn position_at(at: Timestamp) -> String {
 }
 
 fn is_among(written: &Written, domain: &DomainName, name: &[u8]) -> bool {
-    let name = std::str::from_utf8(name)
-        .ok()
-        .and_then(|name| GatewayName::parse(name).ok());
-    name.is_some_and(|name| written.contains_key(&(domain.clone(), name)))
+    key(domain, name).is_some_and(|key| written.contains_key(&key))
+}
+
+/// Whether somebody edited it through trunkd.
+fn is_ours(recent: &Recent, domain: &DomainName, name: &[u8]) -> bool {
+    let newest = key(domain, name).and_then(|key| recent.get(&key));
+    newest.is_some_and(|newest| !newest.is_noticed)
+}
+
+fn key(domain: &DomainName, name: &[u8]) -> Option<(DomainName, GatewayName)> {
+    let name = GatewayName::parse(std::str::from_utf8(name).ok()?).ok()?;
+    Some((domain.clone(), name))
 }
 
 /// Edits that are only counted.

@@ -7,6 +7,9 @@ use crate::access::Role;
 use crate::desired::Values;
 use crate::gateway::{DomainName, GatewayName};
 use crate::history::{EditKind, Entry, Event, HistoryPage, HistoryQuery, is_entry_id};
+use crate::language::{Text, text};
+
+const NOT_KEPT: Text = text("what stood there before is no longer kept", "之前的内容已不再保存");
 
 impl Service {
     /// Entries that the caller may see, newest first.
@@ -39,7 +42,7 @@ impl Service {
         let details = self.history.details(of.domain.text(), of.name.as_str(), id).await;
         let details = details.map_err(away)?.filter(|details| !details.is_empty());
         let values: Option<Values> = details.and_then(|details| serde_json::from_str(&details).ok());
-        let values = values.ok_or(OperateError::CannotRevert("what stood there before is no longer kept"))?;
+        let values = values.ok_or(OperateError::CannotRevert(NOT_KEPT))?;
         self.write_back(caller, &of, &values, id, options).await
     }
 }
@@ -47,10 +50,16 @@ impl Service {
 /// Which gateway an entry edited.
 fn edited(entry: &Entry) -> Result<GatewayRef, OperateError> {
     let Event::Edit { edit, .. } = &entry.event else {
-        return Err(OperateError::CannotRevert("it is no edit of a gateway"));
+        return Err(OperateError::CannotRevert(text(
+            "it is no edit of a gateway",
+            "它不是对网关的修改",
+        )));
     };
     if *edit == EditKind::Rename {
-        return Err(OperateError::CannotRevert("rename the gateway back instead"));
+        return Err(OperateError::CannotRevert(text(
+            "rename the gateway back instead",
+            "请改为把网关名称改回去",
+        )));
     }
     let name = entry.gateway.as_deref().and_then(|name| GatewayName::parse(name).ok());
     match (&entry.domain, name) {
@@ -58,7 +67,10 @@ fn edited(entry: &Entry) -> Result<GatewayRef, OperateError> {
             domain: DomainName::from_text(domain),
             name,
         }),
-        _ => Err(OperateError::CannotRevert("it names no gateway")),
+        _ => Err(OperateError::CannotRevert(text(
+            "it names no gateway",
+            "它没有指明网关",
+        ))),
     }
 }
 

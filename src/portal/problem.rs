@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::access::{self, AccessError};
 use crate::gateway::ValueChange;
+use crate::language::Language;
 use crate::operate::OperateError;
 use crate::operate::gateways::bulk::BulkAnswer;
 use crate::operate::gateways::{GatewayDetail, ProblemField};
@@ -39,6 +40,9 @@ pub(crate) struct Problem {
     pub now: Option<Box<Now>>,
     #[serde(skip)]
     retry_after: Option<Duration>,
+    /// Of findings in it, if there are some.
+    #[serde(skip)]
+    language: Option<Language>,
 }
 
 /// What is there now, if a write was for something else.
@@ -80,6 +84,7 @@ impl Problem {
             errors: Box::default(),
             now: None,
             retry_after: None,
+            language: None,
         }
     }
 
@@ -154,12 +159,19 @@ impl Problem {
 
 impl From<OperateError> for Problem {
     fn from(error: OperateError) -> Self {
+        Self::of(error, Language::En)
+    }
+}
+
+impl Problem {
+    /// With findings in this language.
+    pub(crate) fn of(error: OperateError, language: Language) -> Self {
         let (status, reason) = match &error {
             OperateError::Forbidden(access::Forbidden::Role { .. }) => (StatusCode::FORBIDDEN, "role_too_low"),
             OperateError::Forbidden(access::Forbidden::Domain { .. }) => (StatusCode::FORBIDDEN, "domain_not_yours"),
             OperateError::Access(error) => return Self::of_access(error),
             OperateError::Query(QueryError::State { .. }) => return Self::unknown_state(),
-            OperateError::BulkStopped { .. } => return Self::of_stopped(error),
+            OperateError::BulkStopped { .. } => return Self::of_stopped(error, language),
             OperateError::TooManyGateways { .. } | OperateError::TooManyBytes { .. } => {
                 (StatusCode::BAD_REQUEST, "too_many_gateways")
             }
@@ -202,32 +214,42 @@ impl From<OperateError> for Problem {
                 (StatusCode::INTERNAL_SERVER_ERROR, "settings")
             }
         };
-        Self::new(status, reason, &error).with_details(error)
+        Self::new(status, reason, &error).with_details(error, language)
     }
-}
 
-impl Problem {
     /// Ended half-way: the cause, and what is done.
-    fn of_stopped(error: OperateError) -> Self {
+    fn of_stopped(error: OperateError, language: Language) -> Self {
         let detail = error.to_string();
         match error {
-            OperateError::BulkStopped { cause, done } => Self {
-                detail,
-                now: Some(Box::new(Now {
-                    bulk: Some(done),
-                    ..Now::default()
-                })),
-                ..Self::from(*cause)
-            },
-            error => error.into(),
+            OperateError::BulkStopped { cause, mut done } => {
+                done.translate(language);
+                Self {
+                    detail,
+                    now: Some(Box::new(Now {
+                        bulk: Some(done),
+                        ..Now::default()
+                    })),
+                    language: Some(language),
+                    ..Self::of(*cause, language)
+                }
+            }
+            error => Self::of(error, language),
         }
     }
 
-    fn with_details(self, error: OperateError) -> Self {
+    fn with_details(self, error: OperateError, language: Language) -> Self {
         let mut problem = self;
         match error {
-            OperateError::Refused(problems) => problem.errors = problems.into_iter().map(ProblemError::from).collect(),
-            OperateError::Precondition { now } => {
+            OperateError::Refused(problems) => {
+                let errors = problems.iter().map(|error| ProblemError::of(error, language));
+                problem.errors = errors.collect();
+                problem.language = Some(language);
+            }
+            OperateError::Precondition { mut now } => {
+                if let Some(now) = &mut now {
+                    now.translate(language);
+                }
+                problem.language = Some(language);
                 problem.now = Some(Box::new(Now {
                     current: Some(now),
                     ..Now::default()
@@ -252,15 +274,13 @@ impl Problem {
     }
 }
 
-impl From<ProblemField> for ProblemError {
-    fn from(problem: ProblemField) -> Self {
-        let ProblemField {
-            severity: _,
-            pointer,
-            reason,
-            fix,
-        } = problem;
-        Self { pointer, reason, fix }
+impl ProblemError {
+    fn of(problem: &ProblemField, language: Language) -> Self {
+        Self {
+            pointer: problem.pointer.clone(),
+            reason: problem.reason.in_language(language).to_owned(),
+            fix: problem.fix.in_language(language).to_owned(),
+        }
     }
 }
 
@@ -280,6 +300,10 @@ impl ResponseError for Problem {
         response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
         if let Some(after) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, after.as_millis().div_ceil(1000).to_string()));
+        }
+        if let Some(language) = self.language {
+            response.insert_header((header::VARY, "Accept-Language"));
+            response.insert_header((header::CONTENT_LANGUAGE, language.tag()));
         }
         if self.status == StatusCode::UNAUTHORIZED.as_u16() {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"trunkd\""));

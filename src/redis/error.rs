@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use crate::language::Bilingual;
 use crate::settings::HostPort;
 use crate::shown::shown;
 
@@ -71,6 +72,28 @@ impl StoreError {
             Self::Redis { cause, .. } => *cause,
             Self::WrongType(_) => Cause::Refused,
             Self::Settings(_) | Self::Unsupported(_) => Cause::Connection,
+        }
+    }
+}
+
+impl Bilingual for StoreError {
+    /// Redis's own words stay as they are.
+    fn chinese(&self) -> String {
+        match self {
+            Self::Timeout {
+                server,
+                operation,
+                limit,
+            } => format!("{server} 在 {limit:?} 内没有应答（{operation}）"),
+            Self::Redis {
+                server,
+                operation,
+                reason,
+                ..
+            } => format!("{server} 出错（{operation}）：{reason}"),
+            Self::WrongType(reason) => format!("Redis 中某个键的类型有误：{reason}"),
+            Self::Settings(reason) => format!("Redis 的设置有误：{reason}"),
+            Self::Unsupported(reason) => format!("不支持该 Redis 服务器：{reason}"),
         }
     }
 }

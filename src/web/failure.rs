@@ -6,7 +6,9 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 
+use super::language;
 use super::page::{Frame, show};
+use crate::language::{Bilingual, Language, Message};
 use crate::operate::OperateError;
 use crate::portal::Problem;
 
@@ -14,6 +16,8 @@ use crate::portal::Problem;
 #[derive(Debug)]
 pub(super) struct Failure {
     problem: Problem,
+    /// What happened, for people.
+    detail: Message,
 }
 
 #[derive(Template)]
@@ -34,7 +38,7 @@ impl Failure {
             frame: Frame::new(request, ""),
             status: problem.status,
             title: title(status),
-            detail: problem.detail.clone(),
+            detail: self.detail.in_language(language::texts(request).0).to_owned(),
         };
         show(status, &page)
     }
@@ -53,15 +57,20 @@ fn title(status: StatusCode) -> &'static str {
 
 impl From<OperateError> for Failure {
     fn from(error: OperateError) -> Self {
+        let detail = Message::new(error.text(Language::En), error.text(Language::Zh));
         Self {
             problem: Problem::from(error),
+            detail,
         }
     }
 }
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self { problem }
+        Self {
+            detail: Message::same(&problem.detail),
+            problem,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::page::{Frame, show};
+use crate::language::Bilingual;
 use crate::operate::{Service, people};
 use crate::portal::{Problem, check_origin, peer, session_cookie};
 
@@ -57,13 +58,15 @@ pub(super) async fn submit(
             .insert_header((header::LOCATION, "/"))
             .finish()),
         Err(error) => {
+            let frame = Frame::new(&request, "");
+            let detail = error.text(frame.t.0);
             let problem = Problem::from(error);
             let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             let page = SetupPage {
-                frame: Frame::new(&request, ""),
+                frame,
                 code,
                 name,
-                problem: Some(problem.detail),
+                problem: Some(detail),
             };
             Ok(show(status, &page))
         }

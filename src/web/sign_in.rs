@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::address::local_path;
 use super::failure::{Failure, page as page_of};
 use super::page::{Frame, show};
+use crate::language::Bilingual;
 use crate::operate::{OperateError, Service, people};
 use crate::portal::{COOKIE, Problem, check_origin, no_session_cookie, peer, session_cookie};
 
@@ -71,13 +72,15 @@ pub(super) async fn submit(
             .insert_header((header::LOCATION, local_path(&next)))
             .finish()),
         Err(error) => {
+            let frame = Frame::new(&request, "");
+            let detail = error.text(frame.t.0);
             let problem = Problem::from(error);
             let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             let page = SignInPage {
-                frame: Frame::new(&request, ""),
+                frame,
                 next: local_path(&next).to_owned(),
                 name,
-                problem: Some(problem.detail),
+                problem: Some(detail),
                 is_first: false,
             };
             Ok(show(status, &page))

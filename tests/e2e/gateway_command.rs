@@ -405,3 +405,40 @@ async fn with_redis_away_a_command_says_so_and_ends_with_1() {
         assert!(said.error.starts_with("trunkd: cannot read Redis at "), "{said:?}");
     }
 }
+
+#[tokio::test]
+async fn a_gateway_is_restarted_unregistered_and_registered() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let _app = TestApp::with_switch(&redis, &switch, APPLY).await;
+    let shell = Shell::new(&redis, &format!("{}\n{APPLY}", switch_toml(&switch, "fs1")));
+    let mut set = SET.to_vec();
+    set.push("--wait=15s");
+    shell.type_in(&set, "s3cret\n").await.expect(0);
+    let before = switch.view(|view| view.gateway("carrier1").unwrap().instance);
+
+    let restarted = shell.run(&["restart", "carrier1"]).await;
+    assert_eq!(
+        restarted.expect(0),
+        "carrier1 in default is restarted.\n  fs1: applied, REGED\n"
+    );
+    assert_ne!(switch.view(|view| view.gateway("carrier1").unwrap().instance), before);
+    let down = shell.run(&["unregister", "carrier1"]).await;
+    assert_eq!(
+        down.expect(0),
+        "carrier1 in default is unregistered.\n  fs1: applied, DOWN\n"
+    );
+    switch.registrar(|registrar| registrar.set("carrier1", FORBIDDEN));
+    let refused = shell.run(&["register", "carrier1"]).await;
+    let out = refused.expect(1);
+    assert!(
+        out.starts_with("Could not register carrier1 in default.\n  fs1: failed: 403 Forbidden"),
+        "{out}"
+    );
+    let unknown = shell.run(&["restart", "carrier1", "--switch=fs9"]).await;
+    assert!(
+        unknown.error.contains("there is no switch \"fs9\"; known are fs1"),
+        "{unknown:?}"
+    );
+    let history = shell.run(&["history", "carrier1"]).await;
+    assert!(history.expect(0).contains("unregister"), "{history:?}");
+}

@@ -8,6 +8,7 @@ mod access;
 mod api;
 mod api_bulk;
 mod api_document;
+mod api_language;
 mod api_promises;
 mod attacks;
 mod bounds;

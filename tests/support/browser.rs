@@ -10,6 +10,8 @@ use fantoccini::error::CmdError;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::app::TestApp;
@@ -48,14 +50,19 @@ impl Default for Person {
     }
 }
 
-/// Ends with its owner.
+/// Ends with its owner, and its browser with it.
 struct Driver {
     child: Child,
+    browser: Option<Pid>,
     _profile: tempfile::TempDir,
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        // A chromedriver that is killed leaves its browser behind.
+        if let Some(browser) = self.browser {
+            let _ = kill(browser, Signal::SIGKILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -81,7 +88,7 @@ impl Browser {
     }
 
     pub async fn of(app: &TestApp, person: &Person) -> Self {
-        let (driver, port) = start_driver();
+        let (mut driver, port) = start_driver();
         let profile = driver._profile.path().display().to_string();
         let mut arguments = vec![
             "--headless=new".to_owned(),
@@ -116,6 +123,8 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("chromedriver starts a Chromium");
+        let id = client.capabilities().and_then(|of| of.get("goog:processID")?.as_i64());
+        driver.browser = id.and_then(|id| Some(Pid::from_raw(id.try_into().ok()?)));
         Self {
             client,
             base: format!("http://{}", app.api_address.expect("the pages are served")),
@@ -286,6 +295,7 @@ fn start_driver() -> (Driver, u16) {
     });
     let driver = Driver {
         child,
+        browser: None,
         _profile: profile,
     };
     // Reads on, so that it never waits for a reader.

@@ -2,6 +2,7 @@
 
 mod assignments;
 mod get;
+mod job;
 mod list;
 mod outcome;
 mod set;
@@ -12,6 +13,7 @@ mod write;
 use std::process::ExitCode;
 
 use super::Shared;
+use crate::control::JobAction;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -27,6 +29,12 @@ pub(super) enum Command {
     Copy(write::Copy),
     /// Rename a gateway; switches stop the old one and start the new one
     Rename(write::Rename),
+    /// Stop a gateway on its switches and start it again with the value in Redis
+    Restart(job::Job),
+    /// Register a gateway now, whatever it waits for
+    Register(job::Job),
+    /// Unregister a gateway; it stays down until it is registered or restarted
+    Unregister(job::Job),
     /// Print what happened to a gateway
     History(get::History),
 }
@@ -39,6 +47,9 @@ pub(super) async fn run(shared: &Shared, command: &Command) -> anyhow::Result<Ex
         Command::Delete(arguments) => write::delete(shared, arguments).await,
         Command::Copy(arguments) => write::copy(shared, arguments).await,
         Command::Rename(arguments) => write::rename(shared, arguments).await,
+        Command::Restart(job) => job::run(shared, job, JobAction::Restart).await,
+        Command::Register(job) => job::run(shared, job, JobAction::Register).await,
+        Command::Unregister(job) => job::run(shared, job, JobAction::Unregister).await,
         Command::History(arguments) => get::history(shared, arguments).await,
     }
 }

@@ -63,17 +63,39 @@ pub(super) fn finish(
     for problem in written.gateway.iter().flat_map(|gateway| &gateway.findings) {
         eprintln!("{}", problem_line(problem));
     }
-    let is_failed = written
-        .effect
-        .iter()
-        .any(|effect| matches!(effect.outcome, Outcome::Failed { .. }));
-    let is_pending = |effect: &Effect| matches!(effect.outcome, Outcome::Held { .. } | Outcome::Pending { .. });
-    Ok(match is_failed {
+    Ok(match is_failed(&written.effect) {
         true => ExitCode::FAILURE,
         false if dry_run && is_change => ExitCode::from(PENDING),
-        false if !dry_run && written.effect.iter().any(is_pending) => ExitCode::from(PENDING),
+        false if !dry_run && is_pending(&written.effect) => ExitCode::from(PENDING),
         false => ExitCode::SUCCESS,
     })
+}
+
+/// What came of a job, and the exit status: 1 if it failed on a switch, 2 if it is pending on one.
+pub(super) fn finish_job(done: &Done, effect: &[Effect]) -> (String, ExitCode) {
+    let (code, headline) = match () {
+        () if is_failed(effect) => (ExitCode::FAILURE, format!("Could not {} {}", done.would, done.gateway)),
+        () if is_pending(effect) => {
+            let headline = format!("Not yet {}: {}", done.did, done.gateway);
+            (ExitCode::from(PENDING), headline)
+        }
+        () => (ExitCode::SUCCESS, format!("{} is {}", done.gateway, done.did)),
+    };
+    let mut text = format!("{}.\n", shown_line(&headline));
+    for effect in effect {
+        text.push_str(&format!("  {}\n", shown_line(&effect_text(effect))));
+    }
+    (text, code)
+}
+
+fn is_failed(effect: &[Effect]) -> bool {
+    let is_failed = |effect: &Effect| matches!(effect.outcome, Outcome::Failed { .. });
+    effect.iter().any(is_failed)
+}
+
+fn is_pending(effect: &[Effect]) -> bool {
+    let is_pending = |effect: &Effect| matches!(effect.outcome, Outcome::Held { .. } | Outcome::Pending { .. });
+    effect.iter().any(is_pending)
 }
 
 /// A rename changes no key of the value.
@@ -114,10 +136,10 @@ fn effect_text(effect: &Effect) -> String {
             Some(state) => format!("applied, {state}"),
             None => "applied, it is gone".to_owned(),
         },
-        Outcome::Failed { reason } => format!("failed: {reason}"),
-        Outcome::Held { reason } if reason.starts_with("held") => reason.clone(),
-        Outcome::Held { reason } => format!("held: {reason}"),
-        Outcome::Pending { reason } => format!("pending: {reason}"),
+        Outcome::Failed { reason } => format!("failed: {}", reason.en()),
+        Outcome::Held { reason } if reason.en().starts_with("held") => reason.en().to_owned(),
+        Outcome::Held { reason } => format!("held: {}", reason.en()),
+        Outcome::Pending { reason } => format!("pending: {}", reason.en()),
         Outcome::NotForThisSwitch => "not for this switch".to_owned(),
         Outcome::WouldStart => "would start it".to_owned(),
         Outcome::WouldRestart => "would restart it".to_owned(),

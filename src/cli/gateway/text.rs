@@ -172,7 +172,7 @@ pub(super) fn problem_line(problem: &ProblemField) -> String {
         true => String::new(),
         false => format!("{place} "),
     };
-    let line = format!("{severity}: {place}{}; {}", problem.reason, problem.fix);
+    let line = format!("{severity}: {place}{}; {}", problem.reason.en(), problem.fix.en());
     shown_line(&line).to_string()
 }
 

@@ -8,6 +8,7 @@ use super::domain::{Slot, Valid, first_error};
 use super::entry::{Entry, Refused};
 use crate::gateway::finding::shown;
 use crate::gateway::{Finding, GatewayName, Rules, Severity};
+use crate::language::{Message, message, text};
 
 /// Decides who gets a name: a template first, then the first domain by name. Disabled gateways claim
 /// nothing. A refused one that was never valid still claims its name, so that no typo, and no restart
@@ -54,14 +55,19 @@ impl<'a> Decision<'a> {
             }
             return;
         };
-        let mut owner = None;
+        let mut owner: Option<Message> = None;
         if entry.gateway.enabled {
             if is_of_template {
-                owner = Some("a template".to_owned());
+                owner = Some(text("a template", "模板").into());
             } else if let Some(before) = self.refused.get(name) {
-                owner = Some(format!("domain {}, by a value that is refused,", shown(&before.domain)));
+                let domain = shown(&before.domain);
+                owner = Some(message!(
+                    "domain {domain}, by a value that is refused,",
+                    "域 {domain}（值被拒绝）"
+                ));
             } else if let Some(before) = self.served.get(name) {
-                owner = Some(format!("domain {}", shown(&before.gateway.domain)));
+                let domain = shown(&before.gateway.domain);
+                owner = Some(message!("domain {domain}", "域 {domain} "));
             } else {
                 self.served.insert(name.clone(), Arc::clone(&entry));
             }
@@ -78,10 +84,12 @@ impl<'a> Decision<'a> {
                 gateway: Some(name.to_string()),
                 field: None,
                 severity: Severity::Error,
-                reason: format!(
-                    "{owner} has a gateway of this name, and FreeSWITCH knows a name once, over all profiles"
+                reason: message!(
+                    "{owner} has a gateway of this name, and FreeSWITCH knows a name once, over all profiles",
+                    "{owner}已有同名网关，而 FreeSWITCH 中同一名称在所有 profile 中只能有一个",
+                    owner = owner
                 ),
-                fix: "rename one of the two".to_owned(),
+                fix: text("rename one of the two", "请为其中一个改名").into(),
             }));
         }
     }

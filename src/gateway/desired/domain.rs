@@ -8,6 +8,7 @@ use imbl::ordmap::DiffItem;
 
 use super::entry::Entry;
 use crate::gateway::{DomainName, Fields, Finding, GatewayName, Severity};
+use crate::language::{Message, message, text};
 
 /// The domains by name.
 pub(super) type Domains = BTreeMap<DomainName, Arc<Domain>>;
@@ -129,7 +130,7 @@ impl Domain {
 
 impl Valid {
     /// `value` is the field's value when this was the newest version.
-    pub(super) fn keep(&self, reason: String, value: Option<&[u8]>) -> Valid {
+    pub(super) fn keep(&self, reason: Message, value: Option<&[u8]>) -> Valid {
         let older = self.older.clone().or_else(|| value.map(Arc::from));
         let entry = match self.entry.kept.as_ref() == Some(&reason) {
             true => Arc::clone(&self.entry),
@@ -142,7 +143,7 @@ impl Valid {
     }
 }
 
-pub(super) fn first_error(findings: &[Arc<Finding>]) -> String {
+pub(super) fn first_error(findings: &[Arc<Finding>]) -> Message {
     match findings
         .iter()
         .map(|finding| &**finding)
@@ -152,8 +153,8 @@ pub(super) fn first_error(findings: &[Arc<Finding>]) -> String {
             field: Some(field),
             reason,
             ..
-        }) => format!("{field}: {reason}"),
+        }) => message!("{field}: {reason}", "{field}：{reason}", reason = reason),
         Some(Finding { reason, .. }) => reason.clone(),
-        None => "it is not valid".to_owned(),
+        None => text("it is not valid", "无效").into(),
     }
 }

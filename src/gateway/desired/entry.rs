@@ -6,13 +6,14 @@ use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 
 use crate::gateway::{Gateway, GatewayName};
+use crate::language::Message;
 
 /// A gateway that is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub gateway: Gateway,
     /// Set if this is an older version than the one in Redis: `new value refused, param.username: …`.
-    pub kept: Option<String>,
+    pub kept: Option<Message>,
 }
 
 /// The served gateways by name. Successive states share what did not change, and a comparison costs what
@@ -58,5 +59,5 @@ pub type RefusedNames = OrdMap<GatewayName, Arc<Refused>>;
 pub struct Refused {
     pub domain: Arc<str>,
     /// `param.realm: it is empty`.
-    pub reason: String,
+    pub reason: Message,
 }

@@ -11,6 +11,7 @@ use crate::all_cores::on_all_cores;
 use crate::gateway::finding::shown;
 use crate::gateway::parse::{parse_name, parse_value};
 use crate::gateway::{FieldChange, Fields, Finding, GatewayName, Rules, Severity};
+use crate::language::{message, text};
 
 /// Reads fields under these rules.
 pub(super) struct FieldReader<'a> {
@@ -110,7 +111,11 @@ impl FieldReader<'_> {
                 Some(Valid { older: None, entry })
             }
             None => valid_before.map(|(before, value)| {
-                let reason = format!("new value refused, {}", first_error(&findings));
+                let reason = message!(
+                    "new value refused, {problem}",
+                    "新值被拒绝，{problem}",
+                    problem = first_error(&findings)
+                );
                 before.keep(reason, value)
             }),
         };
@@ -159,10 +164,10 @@ pub(super) fn keep_all(
     before: Option<&Arc<Domain>>,
     changed: &mut BTreeSet<GatewayName>,
 ) -> Arc<Domain> {
-    let reason = format!(
-        "the key of domain {} is of Redis type '{}', not a hash",
-        shown(domain),
-        shown(kind)
+    let (name, kind) = (shown(domain), shown(kind));
+    let reason = message!(
+        "the key of domain {name} is of Redis type '{kind}', not a hash",
+        "域 {name} 的键的 Redis 类型为 '{kind}'，不是 hash"
     );
     let finding = Some(Arc::new(Finding {
         domain: domain.to_string(),
@@ -170,7 +175,11 @@ pub(super) fn keep_all(
         field: None,
         severity: Severity::Error,
         reason: reason.clone(),
-        fix: "delete the key, or store it as a hash; until then its gateways stay as they were".to_owned(),
+        fix: text(
+            "delete the key, or store it as a hash; until then its gateways stay as they were",
+            "请删除该键，或将其存为 hash；在此之前其网关保持不变",
+        )
+        .into(),
     }));
     if let Some(before) = before
         && before.finding == finding

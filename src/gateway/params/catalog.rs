@@ -26,8 +26,14 @@ pub(crate) const WHEN_REGISTERING: Condition = Condition {
 
 /// `gateway->options_user_agent` in sofia.c is a pointer into the answer's XML, which mod_xml_curl frees (FACTS 12).
 const PING_USER_AGENT: NotServed = NotServed {
-    reason: "is left out: over mod_xml_curl FreeSWITCH would send freed memory to the carrier",
-    fix: "set user-agent-string in the profile's template",
+    reason: text(
+        "is left out: over mod_xml_curl FreeSWITCH would send freed memory to the carrier",
+        "不会下发：经由 mod_xml_curl 时，FreeSWITCH 会把已释放的内存发送给运营商",
+    ),
+    fix: text(
+        "set user-agent-string in the profile's template",
+        "请在 profile 的模板中设置 user-agent-string",
+    ),
 };
 
 /// What most params are; each says in what it differs.

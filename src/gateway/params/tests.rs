@@ -191,7 +191,12 @@ fn findings(params: &[(&str, &str)]) -> Vec<Finding> {
 
 fn findings_of(value: &Value) -> Vec<Finding> {
     let rules = Rules::new(ProfileName::parse("external").unwrap(), [].into());
-    parse("acme", b"gw", value.to_string().as_bytes(), &rules).findings
+    let findings = parse("acme", b"gw", value.to_string().as_bytes(), &rules).findings;
+    for finding in &findings {
+        finding.reason.check();
+        finding.fix.check();
+    }
+    findings
 }
 
 #[test]

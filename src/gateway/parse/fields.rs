@@ -1,6 +1,6 @@
 //! Params and variables.
 
-use super::object::{carried, merge, scalar, warn_repeated};
+use super::object::{BAD_KEY, carried, merge, scalar, warn_repeated};
 use crate::gateway::finding::{Report, shown};
 use crate::gateway::json::{Json, members};
 use crate::gateway::names::fix_for_param;
@@ -8,6 +8,9 @@ use crate::gateway::param_values::{Param, Params, place};
 use crate::gateway::params::NotServed;
 use crate::gateway::variables::{caller_profile_field, is_expandable};
 use crate::gateway::{Direction, Policy, REVISION_VARIABLE, Variables, hooks, params};
+use crate::language::{Text, text};
+
+const THE_NAME: Text = text("the name", "名称");
 
 pub(super) fn read_params(report: &mut Report<'_>, spellings: [Option<(&'static str, Json<'_>)>; 2]) -> Params {
     let merged = merge(report, spellings);
@@ -16,12 +19,15 @@ pub(super) fn read_params(report: &mut Report<'_>, spellings: [Option<(&'static 
         ..Params::default()
     };
     for (name, (key, json)) in merged.members {
-        if !carried(report, || place(key, &name), "the name", &name) {
+        if !carried(report, || place(key, &name), THE_NAME, &name) {
             continue;
         }
         let spec = params::param(&name);
         if spec.is_none() {
-            let reason = "FreeSWITCH does not know this param and silently ignores it";
+            let reason = text(
+                "FreeSWITCH does not know this param and silently ignores it",
+                "FreeSWITCH 不认识此参数，会直接忽略",
+            );
             report.warn(place(key, &name), reason, fix_for_param(&name));
         }
         let Some(mut value) = scalar(report, || place(key, &name), json) else {
@@ -51,19 +57,20 @@ pub(super) fn read_variables(
     let mut variables = Vec::new();
     for (name, (key, json)) in merge(report, spellings).members {
         let place = || place(key, &name);
-        if !carried(report, place, "the name", &name) {
+        if !carried(report, place, THE_NAME, &name) {
             continue;
         }
         if name.is_empty() {
-            report.error(place(), "the variable has no name", "give it one, or leave it out");
+            let fix = text("give it one, or leave it out", "请填写名称，或删除此变量");
+            report.error(place(), text("the variable has no name", "变量没有名称"), fix);
             continue;
         }
         // Variables are looked up in any case (switch_event_get_header).
         if name.eq_ignore_ascii_case(REVISION_VARIABLE) {
             report.error(
                 place(),
-                "this variable is reserved for trunkd",
-                "rename it, or leave it out",
+                text("this variable is reserved for trunkd", "此变量为 trunkd 保留"),
+                text("rename it, or leave it out", "请改名，或删除此变量"),
             );
             continue;
         }
@@ -74,8 +81,14 @@ pub(super) fn read_variables(
             continue;
         };
         if hooks::is_forbidden(&name, &value, &policy.hooks) {
-            let reason = "makes FreeSWITCH execute a command or an application, which the settings do not allow";
-            let fix = "set it in the dialplan, or name it in gateways.allow_hooks of the settings";
+            let reason = text(
+                "makes FreeSWITCH execute a command or an application, which the settings do not allow",
+                "会使 FreeSWITCH 执行命令或应用，而设置不允许这样做",
+            );
+            let fix = text(
+                "set it in the dialplan, or name it in gateways.allow_hooks of the settings",
+                "请在拨号计划中设置，或将其列入设置项 gateways.allow_hooks",
+            );
             report.error(place(), reason, fix);
             continue;
         }
@@ -89,14 +102,26 @@ pub(super) fn read_variables(
 }
 
 /// What FreeSWITCH does with a value that holds `${…}` (FACTS 16).
-pub(super) fn unexpanded(name: &str) -> (&'static str, &'static str) {
-    let fix = "write the value itself, or set the variable in the dialplan";
+pub(super) fn unexpanded(name: &str) -> (Text, Text) {
+    let fix = text(
+        "write the value itself, or set the variable in the dialplan",
+        "请直接填写值，或在拨号计划中设置该变量",
+    );
     match caller_profile_field(name) {
-        Some(_) => ("contains ${…}, which is not expanded: the text is used literally", fix),
-        None => (
-            "contains ${…}, and FreeSWITCH does not set a gateway's variable to such a value",
-            fix,
-        ),
+        Some(_) => {
+            let reason = text(
+                "contains ${…}, which is not expanded: the text is used literally",
+                "含有 ${…}，不会被展开：文本按原样使用",
+            );
+            (reason, fix)
+        }
+        None => {
+            let reason = text(
+                "contains ${…}, and FreeSWITCH does not set a gateway's variable to such a value",
+                "含有 ${…}，FreeSWITCH 不会把网关的变量设为这样的值",
+            );
+            (reason, fix)
+        }
     }
 }
 
@@ -111,11 +136,7 @@ pub(super) fn read_direction<'a>(
     };
     let place = place();
     let Some(object) = members(raw) else {
-        report.error(
-            place,
-            "a key has an escape that stands for no character",
-            "write it in plain UTF-8",
-        );
+        report.error(place, BAD_KEY, text("write it in plain UTF-8", "请直接用 UTF-8 书写"));
         return None;
     };
     for key in &object.repeated {
@@ -132,15 +153,19 @@ pub(super) fn read_direction<'a>(
             }
             ("direction", Json::String(word)) if word.eq_ignore_ascii_case("both") => {}
             ("direction", _) => {
-                let reason = "is not inbound, outbound or both: FreeSWITCH would set the variable on no call";
-                report.error(format!("{place}.direction"), reason, "write inbound, outbound or both");
+                let reason = text(
+                    "is not inbound, outbound or both: FreeSWITCH would set the variable on no call",
+                    "不是 inbound、outbound 或 both：FreeSWITCH 不会在任何呼叫上设置该变量",
+                );
+                let fix = text("write inbound, outbound or both", "请填写 inbound、outbound 或 both");
+                report.error(format!("{place}.direction"), reason, fix);
                 bad = true;
             }
             (other, _) => {
                 report.warn(
                     format!("{place}.{}", shown(other)),
-                    "trunkd does not know this key",
-                    "known are value and direction",
+                    text("trunkd does not know this key", "trunkd 不认识此键"),
+                    text("known are value and direction", "可用的键为 value 和 direction"),
                 );
             }
         }
@@ -152,8 +177,11 @@ pub(super) fn read_direction<'a>(
         None => {
             report.error(
                 place,
-                "the variable has no value",
-                "write {\"value\": …, \"direction\": …}",
+                text("the variable has no value", "变量没有值"),
+                text(
+                    "write {\"value\": …, \"direction\": …}",
+                    "请写成 {\"value\": …, \"direction\": …}",
+                ),
             );
             None
         }

@@ -7,12 +7,23 @@ use serde_json::value::RawValue;
 use crate::gateway::finding::Report;
 use crate::gateway::json::{Json, items, members};
 use crate::gateway::param_values::place;
+use crate::language::{Text, message, text};
 
 /// The most params, variables or nodes of one gateway. FreeSWITCH knows 34 params.
 pub(super) const MAX_ITEMS: usize = 1000;
 
+pub(super) const SHORTER: Text = text("make the list shorter", "请缩短列表");
+
+pub(super) const BAD_KEY: Text = text(
+    "a key has an escape that stands for no character",
+    "某个键含有无效的转义",
+);
+
+const ONCE: Text = text("give it once", "请只写一次");
+
 pub(super) fn warn_repeated(report: &mut Report<'_>, field: String) {
-    report.warn(field, "is given more than once; the last one wins", "give it once");
+    let reason = text("is given more than once; the last one wins", "重复出现，以最后一个为准");
+    report.warn(field, reason, ONCE);
 }
 
 /// Members of one object that may come in two spellings.
@@ -37,14 +48,26 @@ pub(super) fn merge<'a>(report: &mut Report<'_>, spellings: [Option<(&'static st
             }
         };
         let Some(object) = members(raw) else {
-            let reason = "a name in it has an escape that stands for no character";
-            report.error(key.to_owned(), reason, "write the name in plain UTF-8");
+            let reason = text(
+                "a name in it has an escape that stands for no character",
+                "其中某个名称含有无效的转义",
+            );
+            let fix = text("write the name in plain UTF-8", "请直接用 UTF-8 书写该名称");
+            report.error(key.to_owned(), reason, fix);
             merged.incomplete = true;
             continue;
         };
         if object.members.len() > MAX_ITEMS {
-            let reason = format!("has {} members; at most {MAX_ITEMS} are read", object.members.len());
-            report.error(key.to_owned(), reason, "leave out what FreeSWITCH does not need");
+            let count = object.members.len();
+            let reason = message!(
+                "has {count} members; at most {MAX_ITEMS} are read",
+                "有 {count} 项，最多读取 {MAX_ITEMS} 项"
+            );
+            let fix = text(
+                "leave out what FreeSWITCH does not need",
+                "请去掉 FreeSWITCH 不需要的内容",
+            );
+            report.error(key.to_owned(), reason, fix);
             merged.incomplete = true;
             continue;
         }
@@ -56,8 +79,12 @@ pub(super) fn merge<'a>(report: &mut Report<'_>, spellings: [Option<(&'static st
                 continue; // not set
             }
             if let Some((winner, _)) = merged.members.get(&name) {
-                let reason = format!("is given as {} too, which counts", place(winner, &name));
-                report.warn(place(key, &name), reason, "give it once");
+                let winner = place(winner, &name);
+                let reason = message!(
+                    "is given as {winner} too, which counts",
+                    "同时以 {winner} 给出，以后者为准"
+                );
+                report.warn(place(key, &name), reason, ONCE);
             } else {
                 merged.members.insert(name, (key, value));
             }
@@ -74,8 +101,9 @@ pub(super) fn object_of<'a>(report: &mut Report<'_>, key: &str, json: &Json<'a>)
         // What PHP writes for an empty object.
         Json::Array(raw) if items(raw).is_empty() => Ok(None),
         other => {
-            let reason = format!("is {}, not an object", other.kind());
-            report.error(key.to_owned(), reason, "write it as {\"name\": \"value\"}");
+            let reason = message!("is {kind}, not an object", "是{kind}，不是对象", kind = other.kind());
+            let fix = text("write it as {\"name\": \"value\"}", "请写成 {\"name\": \"value\"}");
+            report.error(key.to_owned(), reason, fix);
             Err(())
         }
     }
@@ -83,42 +111,52 @@ pub(super) fn object_of<'a>(report: &mut Report<'_>, key: &str, json: &Json<'a>)
 
 /// A string, number or boolean as the text FreeSWITCH gets; an error for anything else.
 pub(super) fn scalar(report: &mut Report<'_>, place: impl Fn() -> String, json: Json<'_>) -> Option<String> {
-    let text = match json {
+    let value = match json {
         Json::String(text) => text,
         Json::Bool(true) => "true".to_owned(),
         Json::Bool(false) => "false".to_owned(),
         Json::Number(digits) if !digits.contains(['e', 'E']) => digits.to_owned(),
         Json::Number(_) => {
-            let reason = "is a number with an exponent, which FreeSWITCH would cut off";
-            report.error(place(), reason, "write all its digits, or a string");
+            let reason = text(
+                "is a number with an exponent, which FreeSWITCH would cut off",
+                "是带指数的数字，FreeSWITCH 会把指数部分截掉",
+            );
+            let fix = text("write all its digits, or a string", "请写出全部数字，或写成字符串");
+            report.error(place(), reason, fix);
             return None;
         }
         other => {
-            let reason = format!(
-                "is {}; only a string, a number, true or false can be passed on",
-                other.kind()
+            let reason = message!(
+                "is {kind}; only a string, a number, true or false can be passed on",
+                "是{kind}；只能下发字符串、数字、true 或 false",
+                kind = other.kind()
             );
-            report.error(place(), reason, "write a string");
+            report.error(place(), reason, text("write a string", "请写成字符串"));
             return None;
         }
     };
-    carried(report, place, "the value", &text).then_some(text)
+    carried(report, place, text("the value", "值"), &value).then_some(value)
 }
 
 /// Whether XML and SIP can carry a text (FACTS 9). Says where not, never what.
-pub(super) fn carried(report: &mut Report<'_>, place: impl Fn() -> String, what: &str, text: &str) -> bool {
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+pub(super) fn carried(report: &mut Report<'_>, place: impl Fn() -> String, what: Text, written: &str) -> bool {
+    if written.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return true;
     }
-    let Some((at, c)) = text.chars().enumerate().find(|(_, c)| is_forbidden(*c)) else {
+    let Some((at, c)) = written.chars().enumerate().find(|(_, c)| is_forbidden(*c)) else {
         return true;
     };
-    let reason = format!(
-        "{what} contains the control character U+{:04X} (character {})",
-        u32::from(c),
-        at + 1
+    let (number, at) = (u32::from(c), at + 1);
+    let reason = message!(
+        "{what} contains the control character U+{number:04X} (character {at})",
+        "{what}含有控制字符 U+{number:04X}（第 {at} 个字符）",
+        what = what
     );
-    report.error(place(), reason, "remove it: it would end up inside SIP messages");
+    let fix = text(
+        "remove it: it would end up inside SIP messages",
+        "请删除：它会进入 SIP 消息",
+    );
+    report.error(place(), reason, fix);
     false
 }
 

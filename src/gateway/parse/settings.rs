@@ -1,105 +1,137 @@
 //! `enabled`, `profile` and `nodes`.
 
-use super::object::{MAX_ITEMS, is_forbidden};
+use super::object::{MAX_ITEMS, SHORTER, is_forbidden};
 use crate::gateway::finding::{Report, shown};
 use crate::gateway::freeswitch::{is_false, is_true};
 use crate::gateway::json::{Json, items};
 use crate::gateway::nodes::unknown_nodes;
 use crate::gateway::{Policy, ProfileName, Rules};
+use crate::language::{Bilingual, Message, Text, message, text};
 
 pub(super) fn read_enabled(report: &mut Report<'_>, json: Option<Json<'_>>) -> bool {
-    let text = match json {
+    const FIX: Text = text("write true or false", "请填写 true 或 false");
+    let word = match json {
         None | Some(Json::Null) => return true,
         Some(Json::Bool(enabled)) => return enabled,
-        Some(Json::String(text)) => text,
+        Some(Json::String(word)) => word,
         Some(Json::Number(digits)) => digits.to_owned(),
         Some(other) => {
-            let reason = format!("is {}, not true or false", other.kind());
-            report.error("enabled".to_owned(), reason, "write true or false");
+            let reason = message!(
+                "is {kind}, not true or false",
+                "是{kind}，不是 true 或 false",
+                kind = other.kind()
+            );
+            report.error("enabled".to_owned(), reason, FIX);
             return true;
         }
     };
-    if is_true(&text) {
+    if is_true(&word) {
         true
-    } else if is_false(&text) && !text.is_empty() {
+    } else if is_false(&word) && !word.is_empty() {
         false
     } else {
-        report.error("enabled".to_owned(), "is neither true nor false", "write true or false");
+        let reason = text("is neither true nor false", "既不是 true 也不是 false");
+        report.error("enabled".to_owned(), reason, FIX);
         true
     }
 }
 
 pub(super) fn read_profile(report: &mut Report<'_>, json: Option<Json<'_>>, rules: &Rules) -> Option<ProfileName> {
     let field = || "profile".to_owned();
-    let known = || {
+    let known = || -> Message {
         let names: Vec<_> = rules.profiles.keys().map(ProfileName::as_str).collect();
         match names.is_empty() {
-            true => "write the name of a profile".to_owned(),
-            false => format!("known are {}", names.join(", ")),
+            true => text("write the name of a profile", "请填写 profile 的名称").into(),
+            false => {
+                let (en, zh) = (names.join(", "), names.join("、"));
+                message!("known are {en}", "可用的 profile 为 {zh}")
+            }
         }
     };
-    let text = match json {
+    let name = match json {
         None | Some(Json::Null) => rules.default_profile.to_string(),
-        Some(Json::String(text)) if text.is_empty() => rules.default_profile.to_string(),
-        Some(Json::String(text)) => text,
+        Some(Json::String(name)) if name.is_empty() => rules.default_profile.to_string(),
+        Some(Json::String(name)) => name,
         Some(other) => {
-            report.error(
-                field(),
-                format!("is {}, not the name of a profile", other.kind()),
-                known(),
+            let reason = message!(
+                "is {kind}, not the name of a profile",
+                "是{kind}，不是 profile 的名称",
+                kind = other.kind()
             );
+            report.error(field(), reason, known());
             return None;
         }
     };
-    match ProfileName::parse(&text) {
+    match ProfileName::parse(&name) {
         Ok(profile) if rules.profiles.is_empty() || rules.profiles.contains_key(&profile) => Some(profile),
         Ok(profile) => {
-            let reason = format!("there is no template for the profile '{}'", shown(profile.as_str()));
+            let name = shown(profile.as_str());
+            let reason = message!(
+                "there is no template for the profile '{name}'",
+                "没有 profile '{name}' 的模板"
+            );
             report.error(field(), reason, known());
             None
         }
         Err(error) => {
-            report.error(field(), error.to_string(), known());
+            report.error(field(), error.message(), known());
             None
         }
     }
 }
 
 pub(super) fn read_nodes(report: &mut Report<'_>, json: Option<Json<'_>>, policy: &Policy) -> Option<Vec<String>> {
-    const FIX: &str = "write a list of switchnames, such as [\"fs1\"], or leave it out for every switch";
+    const FIX: Text = text(
+        "write a list of switchnames, such as [\"fs1\"], or leave it out for every switch",
+        "请填写 switchname 列表，例如 [\"fs1\"]；不设置则下发到所有 FreeSWITCH",
+    );
     let field = || "nodes".to_owned();
     let raw = match json {
         None | Some(Json::Null) => return None,
         Some(Json::Array(raw)) => raw,
         Some(other) => {
-            report.error(field(), format!("is {}, not a list of switchnames", other.kind()), FIX);
+            let reason = message!(
+                "is {kind}, not a list of switchnames",
+                "是{kind}，不是 switchname 列表",
+                kind = other.kind()
+            );
+            report.error(field(), reason, FIX);
             return None;
         }
     };
     let items = items(raw);
     if items.len() > MAX_ITEMS {
-        report.error(
-            field(),
-            format!("has {} names; at most {MAX_ITEMS} are read", items.len()),
-            "make the list shorter",
+        let count = items.len();
+        let reason = message!(
+            "has {count} names; at most {MAX_ITEMS} are read",
+            "有 {count} 个名称，最多读取 {MAX_ITEMS} 个"
         );
+        report.error(field(), reason, SHORTER);
         return None;
     }
     if items.is_empty() {
-        report.warn(field(), "is an empty list, so no switch gets this gateway", FIX);
+        let reason = text(
+            "is an empty list, so no switch gets this gateway",
+            "是空列表，此网关不会下发到任何 FreeSWITCH",
+        );
+        report.warn(field(), reason, FIX);
     }
     let mut nodes = Vec::with_capacity(items.len());
     for (at, item) in items.into_iter().enumerate() {
         match item {
             Json::String(node) if !node.is_empty() && !node.contains(is_forbidden) => nodes.push(node),
             Json::String(_) => {
-                report.error(format!("nodes[{at}]"), "is empty or contains a control character", FIX);
+                let reason = text("is empty or contains a control character", "为空或含有控制字符");
+                report.error(format!("nodes[{at}]"), reason, FIX);
             }
-            other => report.error(
-                format!("nodes[{at}]"),
-                format!("is {}, not a switchname", other.kind()),
-                FIX,
-            ),
+            other => {
+                let reason = message!(
+                    "is {kind}, not a switchname",
+                    "是{kind}，不是 switchname",
+                    kind = other.kind()
+                );
+                report.error(format!("nodes[{at}]"), reason, FIX);
+            }
         }
     }
     nodes.sort_unstable();

@@ -29,7 +29,12 @@ fn clean(json: &str) -> Gateway {
     parsed.gateway.unwrap()
 }
 
+#[track_caller]
 fn said(parsed: &Parsed) -> String {
+    for finding in &parsed.findings {
+        finding.reason.check();
+        finding.fix.check();
+    }
     parsed
         .findings
         .iter()

@@ -5,6 +5,9 @@ use super::super::freeswitch::{Transport, transport};
 use super::super::host::{Host, compared, is_comparable, split_scheme};
 use super::super::params::Kind;
 use super::{Values, warning};
+use crate::language::{Text, message, text};
+
+const TRANSPORTS: Text = text("write udp, tcp, tls or sctp", "请填写 udp、tcp、tls 或 sctp");
 
 /// An unknown transport drops the gateway, and so does TLS on a profile without it (FACTS 15).
 pub(super) fn register_transport(values: &Values<'_>) -> Vec<Note> {
@@ -13,20 +16,35 @@ pub(super) fn register_transport(values: &Values<'_>) -> Vec<Note> {
         return Vec::new();
     };
     let tls = values.profile.map(|profile| profile.tls);
-    let error = |reason, fix| vec![Fault::new(reason, fix).at(Severity::Error, NAME)];
+    let error = |reason: Text, fix: Text| vec![Fault::new(reason, fix).at(Severity::Error, NAME)];
     match (transport(value), tls) {
         (None, _) => error(
-            "is not a transport that FreeSWITCH knows; it would drop the gateway",
-            "write udp, tcp, tls or sctp",
+            text(
+                "is not a transport that FreeSWITCH knows; it would drop the gateway",
+                "不是 FreeSWITCH 支持的传输协议；FreeSWITCH 会丢弃该网关",
+            ),
+            TRANSPORTS,
         ),
         (Some(Transport::Tls), Some(Some(false))) => error(
-            "is TLS, and the profile has none; FreeSWITCH would drop the gateway",
-            "set the profile's param tls to true in its template, or write udp or tcp",
+            text(
+                "is TLS, and the profile has none; FreeSWITCH would drop the gateway",
+                "为 TLS，而 profile 没有启用 TLS；FreeSWITCH 会丢弃该网关",
+            ),
+            text(
+                "set the profile's param tls to true in its template, or write udp or tcp",
+                "请在模板中将 profile 的参数 tls 设为 true，或者填写 udp 或 tcp",
+            ),
         ),
         (Some(Transport::Tls), Some(None)) => vec![warning(
             NAME,
-            "is TLS, and a FreeSWITCH global decides whether the profile has it; without, the gateway is dropped",
-            "make sure that the switch has TLS on for this profile",
+            text(
+                "is TLS, and a FreeSWITCH global decides whether the profile has it; without, the gateway is dropped",
+                "为 TLS，而 profile 是否启用 TLS 由 FreeSWITCH 的全局变量决定；没有启用时网关会被丢弃",
+            ),
+            text(
+                "make sure that the switch has TLS on for this profile",
+                "请确认 FreeSWITCH 已为该 profile 启用 TLS",
+            ),
         )],
         _ => Vec::new(),
     }
@@ -49,20 +67,35 @@ pub(super) fn host_transports(values: &Values<'_>) -> Vec<Note> {
             let host = values.host(param)?;
             let word = if host.is_sips { "tls" } else { host.transport()? };
             let Some(used) = Transport::of_word(word) else {
-                let reason = "has a ;transport= that FreeSWITCH doesn't know: nothing is sent (503)";
-                return Some(warning(param, reason, "write udp, tcp, tls or sctp"));
+                let reason = text(
+                    "has a ;transport= that FreeSWITCH doesn't know: nothing is sent (503)",
+                    "其中的 ;transport= 不是 FreeSWITCH 支持的传输协议：什么都不会发出（503）",
+                );
+                return Some(warning(param, reason, TRANSPORTS));
             };
             if used == Transport::Tls && !has_tls {
-                let reason = "says TLS, and the profile has no TLS: nothing is sent (503)";
-                let fix = "set the profile's param tls to true in its template, or take another transport";
+                let reason = text(
+                    "says TLS, and the profile has no TLS: nothing is sent (503)",
+                    "要求 TLS，而 profile 没有启用 TLS：什么都不会发出（503）",
+                );
+                let fix = text(
+                    "set the profile's param tls to true in its template, or take another transport",
+                    "请在模板中将 profile 的参数 tls 设为 true，或者换用其他传输协议",
+                );
                 return Some(warning(param, reason, fix));
             }
             (has_contact && contact.is_some() && contact != Some(used)).then(|| {
-                let reason = format!(
-                    "requests go by {used}, and the Contact says {}: the carrier may send calls where nobody listens",
-                    contact.unwrap_or_default()
+                let contact = contact.unwrap_or_default();
+                let reason = message!(
+                    "requests go by {used}, and the Contact says {contact}: the carrier may send calls where nobody \
+                     listens",
+                    "请求经 {used} 发送，而 Contact 声明的是 {contact}：运营商可能把呼叫送到无人监听的地方"
                 );
-                let fix = format!("set register-transport to {}", used.word());
+                let word = used.word();
+                let fix = message!(
+                    "set register-transport to {word}",
+                    "请将 register-transport 设为 {word}"
+                );
                 warning(param, reason, fix)
             })
         })
@@ -112,21 +145,34 @@ pub(super) fn challenges(values: &Values<'_>) -> Vec<Note> {
     values
         .targets()
         .filter_map(|param| {
-            let (host, text) = (values.host(param)?, values.known(param)?);
-            if is_comparable(compared(text)) || is_known(&host) {
+            let (host, written) = (values.host(param)?, values.known(param)?);
+            if is_comparable(compared(written)) || is_known(&host) {
                 return None;
             }
             if host.is_ipv6() {
                 // The fix is work, and without a password there is nothing to answer with.
-                let reason = "is an IPv6 address, which FreeSWITCH never finds equal to the sender of a challenge: \
-                              no 401 and no 407 is answered";
-                let fix = "set gw-auth-acl to the carrier's network, such as 2001:db8::/64";
+                let reason = text(
+                    "is an IPv6 address, which FreeSWITCH never finds equal to the sender of a challenge: \
+                     no 401 and no 407 is answered",
+                    "是 IPv6 地址，FreeSWITCH 永远不会认为它与质询的来源相同：401 和 407 都得不到应答",
+                );
+                let fix = text(
+                    "set gw-auth-acl to the carrier's network, such as 2001:db8::/64",
+                    "请将 gw-auth-acl 设为运营商的网段，例如 2001:db8::/64",
+                );
                 let answers = values.registers() || values.is_set("password");
                 return answers.then(|| warning(param, reason, fix));
             }
-            let reason = "is compared with the sender of a challenge as it stands, parameters included: \
-                          no 401 and no 407 is answered";
-            let fix = "write the port before the ';' (host:5060;…) and no user part, or set gw-auth-acl to the carrier's network";
+            let reason = text(
+                "is compared with the sender of a challenge as it stands, parameters included: \
+                 no 401 and no 407 is answered",
+                "会连同 URI 参数一起按原样与质询的来源比较：401 和 407 都得不到应答",
+            );
+            let fix = text(
+                "write the port before the ';' (host:5060;…) and no user part, or set gw-auth-acl to the carrier's \
+                 network",
+                "请在 ';' 前写明端口（host:5060;…）且不带用户部分，或将 gw-auth-acl 设为运营商的网段",
+            );
             Some(warning(param, reason, fix))
         })
         .collect()

@@ -11,9 +11,18 @@ use super::super::service::Service;
 use super::super::status::{Blocker, Condition, Deviation, Gateway as Observed, Switch};
 use super::super::{Caller, OperateError};
 use super::GatewayRef;
+use crate::control::trouble::trouble;
 use crate::desired::Current;
 use crate::gateway::{Gateway, revision};
+use crate::language::{Bilingual, Message, Text, text};
 use crate::registration::State;
+
+const REGISTERING: Text = text("registering", "正在注册");
+
+const TOO_MANY_REMOVED: Text = text(
+    "as many gateways were removed from this switch lately as may be without approval",
+    "近期从该 FreeSWITCH 删除的网关数已达到无需批准的上限",
+);
 
 /// How often Redis is asked for the state while somebody waits for an effect.
 pub(super) const POLL: Duration = Duration::from_millis(100);
@@ -35,11 +44,11 @@ pub enum Outcome {
     /// The switch does what Redis says.
     Applied,
     /// The switch has the new version, and it doesn't work: `403 Forbidden`; or an action failed.
-    Failed { reason: String },
+    Failed { reason: Message },
     /// An operator must approve it first.
-    Held { reason: String },
+    Held { reason: Message },
     /// It has not taken effect yet.
-    Pending { reason: String },
+    Pending { reason: Message },
     /// The switch neither had the gateway nor gets it.
     NotForThisSwitch,
     /// In a dry run: the switch would start it.
@@ -123,8 +132,7 @@ impl Service {
                 (None, Some(_)) => Outcome::WouldStart,
                 (Some(_), None) => match switch.removals_left {
                     Some(0) => Outcome::Held {
-                        reason: "as many gateways were removed from this switch lately as may be without approval"
-                            .to_owned(),
+                        reason: TOO_MANY_REMOVED.into(),
                     },
                     _ => Outcome::WouldStop,
                 },
@@ -158,11 +166,11 @@ pub(super) fn effect(switch: Switch, had: bool) -> Effect {
 }
 
 fn outcome(gateway: &Observed) -> Outcome {
-    let pending = |reason: String| Outcome::Pending { reason };
+    let pending = |reason: Message| Outcome::Pending { reason };
     match &gateway.deviation {
         Some(Deviation::ActionFailed { problem }) => {
             return Outcome::Failed {
-                reason: problem.clone(),
+                reason: trouble(problem),
             };
         }
         Some(
@@ -183,7 +191,7 @@ fn outcome(gateway: &Observed) -> Outcome {
         }
         // It was there before, and trunkd leaves it alone.
         Some(Deviation::NotOurs) => return Outcome::NotForThisSwitch,
-        Some(deviation) => return pending(deviation.to_string()),
+        Some(deviation) => return pending(deviation.message()),
         None => {}
     }
     // It may still show why the version before was refused.
@@ -192,19 +200,34 @@ fn outcome(gateway: &Observed) -> Outcome {
         Some(State::Unreged | State::Trying | State::Register | State::Unregister)
     );
     match gateway.condition {
-        Condition::Down if is_registering => pending("registering".to_owned()),
+        Condition::Down if is_registering => pending(REGISTERING.into()),
         Condition::Up => Outcome::Applied,
         Condition::Unknown if gateway.observed_revision.is_some() => Outcome::Applied,
         Condition::Down => Outcome::Failed {
             reason: down_reason(gateway),
         },
-        Condition::Trying => pending("registering".to_owned()),
-        Condition::Unknown | Condition::Missing => pending("not on the switch yet".to_owned()),
+        Condition::Trying => pending(REGISTERING.into()),
+        Condition::Unknown | Condition::Missing => {
+            pending(text("not on the switch yet", "尚未在该 FreeSWITCH 上").into())
+        }
     }
 }
 
+/// The reasons that are trunkd's own; others are what the carrier answered.
+fn in_own_words(reason: String) -> Message {
+    let own = [
+        text("ping lost", "心跳丢失"),
+        text("ping stuck", "心跳停滞"),
+        text("challenge not answered", "质询未得到应答"),
+        text("no answer", "没有应答"),
+        text("unregistered", "已注销"),
+    ];
+    let known = own.into_iter().find(|known| known.en == reason);
+    known.map_or_else(|| Message::same(reason), Message::from)
+}
+
 /// In the carrier's words, if it said any.
-fn down_reason(gateway: &Observed) -> String {
+fn down_reason(gateway: &Observed) -> Message {
     let said = gateway.reason.clone().or_else(|| {
         let status = gateway.status.as_ref()?;
         Some(match &gateway.phrase {
@@ -212,5 +235,5 @@ fn down_reason(gateway: &Observed) -> String {
             None => status.clone(),
         })
     });
-    said.unwrap_or_else(|| "it is down".to_owned())
+    said.map_or_else(|| text("it is down", "不可用").into(), in_own_words)
 }

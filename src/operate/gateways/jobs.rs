@@ -12,8 +12,10 @@ use super::super::{Caller, OperateError};
 use super::GatewayRef;
 use super::effect::{Effect, Outcome, POLL, effect};
 use super::read::stored;
+use crate::control::trouble::trouble;
 use crate::control::{Job, JobAction, JobOutcome};
 use crate::desired::Current;
+use crate::language::{Text, text};
 use crate::settings::ReconcileMode;
 
 /// What to do with a gateway, and where.
@@ -152,7 +154,11 @@ impl Service {
             let withdrawn = self.store.withdraw_job(&effect.switch, &running.id).await;
             if withdrawn.map_err(OperateError::writing(&self.settings))? {
                 effect.outcome = Outcome::Failed {
-                    reason: "no trunkd took it up in time, so it was taken back".to_owned(),
+                    reason: text(
+                        "no trunkd took it up in time, so it was taken back",
+                        "没有 trunkd 及时执行，因此已撤回",
+                    )
+                    .into(),
                 };
             }
         }
@@ -193,13 +199,20 @@ fn effect_of(action: JobAction, switch: Switch, job: Option<&Running>) -> Effect
     effect.outcome = match job {
         None if effect.outcome == Outcome::NotForThisSwitch => Outcome::NotForThisSwitch,
         None => Outcome::Failed {
-            reason: "the switch could not be reached".to_owned(),
+            reason: text("the switch could not be reached", "无法连接该 FreeSWITCH").into(),
         },
         Some(job) => match &job.outcome {
-            JobOutcome::Failed(reason) => Outcome::Failed { reason: reason.clone() },
-            JobOutcome::Pending if !is_reachable => pending("the switch can't be reached"),
-            JobOutcome::Pending => pending("waiting for its turn"),
-            JobOutcome::Done if now == job.before => pending("FreeSWITCH has not reported its new state yet"),
+            JobOutcome::Failed(reason) => Outcome::Failed {
+                reason: trouble(reason),
+            },
+            JobOutcome::Pending if !is_reachable => {
+                pending(text("the switch can't be reached", "无法连接该 FreeSWITCH"))
+            }
+            JobOutcome::Pending => pending(text("waiting for its turn", "等待执行")),
+            JobOutcome::Done if now == job.before => pending(text(
+                "FreeSWITCH has not reported its new state yet",
+                "FreeSWITCH 尚未报告新的状态",
+            )),
             JobOutcome::Done if action == JobAction::Unregister => Outcome::Applied,
             JobOutcome::Done => effect.outcome,
         },
@@ -207,8 +220,6 @@ fn effect_of(action: JobAction, switch: Switch, job: Option<&Running>) -> Effect
     effect
 }
 
-fn pending(reason: &str) -> Outcome {
-    Outcome::Pending {
-        reason: reason.to_owned(),
-    }
+fn pending(reason: Text) -> Outcome {
+    Outcome::Pending { reason: reason.into() }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::gateways::Validity;
 use super::item::{Item, ListState, OnSwitch};
+use crate::language::Bilingual;
 use crate::registration::State;
 
 /// Which gateways, in which order. An empty list of words selects everything.
@@ -58,6 +59,15 @@ pub enum QueryError {
     State { word: String },
     #[error("after is no cursor")]
     Cursor,
+}
+
+impl Bilingual for QueryError {
+    fn chinese(&self) -> String {
+        match self {
+            Self::State { word } => format!("没有状态 {word:?}"),
+            Self::Cursor => "after 不是有效的游标".to_owned(),
+        }
+    }
 }
 
 /// What a gateway is sorted by. Gateways without a value come last.

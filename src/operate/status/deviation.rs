@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::control::Conflict;
+use crate::control::trouble::trouble;
 use crate::gateway::ProfileName;
+use crate::language::{Bilingual, Language, Message};
 
 /// `Display` is what a person reads, [`Note`](super::Note) what programs get.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,11 +15,11 @@ pub enum Deviation {
     SwitchNotConnected,
     /// The new value is refused. What runs stays.
     NewValueRefused {
-        problem: String,
+        problem: Message,
     },
     /// trunkd serves the last valid version of the gateway.
     Kept {
-        problem: String,
+        problem: Message,
     },
     /// An action on it failed.
     ActionFailed {
@@ -51,7 +53,7 @@ pub enum Blocker {
     /// No trunkd is connected to the switch.
     NoTrunkd,
     Held {
-        held: String,
+        held: Message,
     },
     Paused,
     Mode {
@@ -85,8 +87,8 @@ impl fmt::Display for Deviation {
         match self {
             Self::SwitchUnreachable => f.write_str("switch out of reach: last known state"),
             Self::SwitchNotConnected => f.write_str("switch not connected"),
-            Self::NewValueRefused { problem } => write!(f, "kept: new value refused, {problem}"),
-            Self::Kept { problem } => write!(f, "kept: {problem}"),
+            Self::NewValueRefused { problem } => write!(f, "kept: new value refused, {}", problem.en()),
+            Self::Kept { problem } => write!(f, "kept: {}", problem.en()),
             Self::ActionFailed { problem } => f.write_str(problem),
             Self::Conflict { conflict } => conflict.fmt(f),
             Self::ProfileNotRunning { profile } => write!(
@@ -106,11 +108,106 @@ impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoTrunkd => f.write_str("no trunkd is connected to it"),
-            Self::Held { held } => f.write_str(held),
+            Self::Held { held } => f.write_str(held.en()),
             Self::Paused => f.write_str("paused"),
             Self::Mode { mode } => write!(f, "reconcile.mode is {mode:?}"),
             Self::InProgress => f.write_str("under way"),
             Self::NoReconciler => f.write_str("no reconciler looks at it"),
+        }
+    }
+}
+
+impl Bilingual for Deviation {
+    fn chinese(&self) -> String {
+        match self {
+            Self::SwitchUnreachable => "无法连接该 FreeSWITCH：这是最后已知的状态".to_owned(),
+            Self::SwitchNotConnected => "未连接该 FreeSWITCH".to_owned(),
+            Self::NewValueRefused { problem } => {
+                format!("保留原值：新值被拒绝，{}", problem.in_language(Language::Zh))
+            }
+            Self::Kept { problem } => format!("保留原值：{}", problem.in_language(Language::Zh)),
+            Self::ActionFailed { problem } => trouble(problem).in_language(Language::Zh).to_owned(),
+            Self::Conflict { conflict } => conflict.chinese(),
+            Self::ProfileNotRunning { profile } => {
+                format!("该 FreeSWITCH 上的 profile {profile} 没有运行；可用 `sofia profile {profile} start` 启动")
+            }
+            Self::Missing { blocker: None } => "应有此网关，但该 FreeSWITCH 上没有".to_owned(),
+            Self::Missing { blocker: Some(blocker) } => {
+                format!("应有此网关，但该 FreeSWITCH 上没有：{}", blocker.chinese())
+            }
+            Self::Outdated { blocker } => format!("修改尚未在该 FreeSWITCH 上生效：{}", blocker.chinese()),
+            Self::Unwanted { blocker } => format!("已不再需要：{}", blocker.chinese()),
+            Self::NotOurs => "不是由 trunkd 下发的，也不在所需的网关之中".to_owned(),
+        }
+    }
+}
+
+impl Bilingual for Blocker {
+    fn chinese(&self) -> String {
+        match self {
+            Self::NoTrunkd => "没有 trunkd 连接到它".to_owned(),
+            Self::Held { held } => held.in_language(Language::Zh).to_owned(),
+            Self::Paused => "已暂停".to_owned(),
+            Self::Mode { mode } => format!("reconcile.mode 为 {mode:?}"),
+            Self::InProgress => "正在进行".to_owned(),
+            Self::NoReconciler => "没有 trunkd 负责它".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_both_languages() {
+        let profile = || ProfileName::parse("external-7").unwrap();
+        let refused = || Message::new("param.realm: has no host", "param.realm：没有主机部分");
+        let blockers = [
+            Blocker::NoTrunkd,
+            Blocker::Held {
+                held: Message::new("held: removes all 7", "已暂缓：要删除全部 7 个"),
+            },
+            Blocker::Paused,
+            Blocker::Mode {
+                mode: "observe".to_owned(),
+            },
+            Blocker::InProgress,
+            Blocker::NoReconciler,
+        ];
+        let blocked = blockers.iter().flat_map(|blocker| {
+            let blocker = || blocker.clone();
+            [
+                Deviation::Missing {
+                    blocker: Some(blocker()),
+                },
+                Deviation::Outdated { blocker: blocker() },
+                Deviation::Unwanted { blocker: blocker() },
+            ]
+        });
+        let others = [
+            Deviation::SwitchUnreachable,
+            Deviation::SwitchNotConnected,
+            Deviation::NewValueRefused { problem: refused() },
+            Deviation::Kept { problem: refused() },
+            Deviation::ActionFailed {
+                problem: "`sofia status` had no answer within 5s".to_owned(),
+            },
+            Deviation::Conflict {
+                conflict: Conflict::Ghost {
+                    gateway: "gw1".parse().unwrap(),
+                    profile: profile(),
+                },
+            },
+            Deviation::ProfileNotRunning { profile: profile() },
+            Deviation::Missing { blocker: None },
+            Deviation::NotOurs,
+        ];
+        for deviation in others.into_iter().chain(blocked) {
+            deviation.message().check();
+        }
+        for blocker in &blockers {
+            blocker.message().check();
         }
     }
 }

@@ -86,11 +86,11 @@ impl View<'_> {
         }
         let runs = row.and_then(|row| row.revision.as_ref());
         if let (Some(_), Some(refused)) = (runs, self.desired.refused().get(name)) {
-            let problem = refused.reason.to_string();
+            let problem = refused.reason.clone();
             return Some(Deviation::NewValueRefused { problem });
         }
         if let Some(kept) = self.desired.get(name).and_then(|entry| entry.kept.as_ref()) {
-            let problem = kept.to_string();
+            let problem = kept.clone();
             return Some(Deviation::Kept { problem });
         }
         if let Some(reported) = self.reported(name, want) {
@@ -139,15 +139,16 @@ impl View<'_> {
 
     /// Why the change has not been made.
     fn blocker(&self) -> Blocker {
-        match &self.report {
+        let held = self.report.as_ref().and_then(Report::held);
+        match (&self.report, held) {
             _ if !self.watched => Blocker::NoTrunkd,
-            Some(Report { held: Some(held), .. }) => Blocker::Held { held: held.clone() },
+            (_, Some(held)) => Blocker::Held { held },
             _ if self.paused => Blocker::Paused,
-            Some(report) if report.mode != "apply" => Blocker::Mode {
+            (Some(report), None) if report.mode != "apply" => Blocker::Mode {
                 mode: report.mode.clone(),
             },
-            Some(_) => Blocker::InProgress,
-            None => Blocker::NoReconciler,
+            (Some(_), None) => Blocker::InProgress,
+            (None, None) => Blocker::NoReconciler,
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Executor;
 use super::switch::{DesiredSource, Switch, Unknown};
 use super::wait::{await_start, is_gone};
+use crate::control::trouble;
 use crate::event_socket::{Changes, CommandError, Commands, Killed, Permit, QueryError};
 use crate::gateway::{GatewayName, ProfileName};
 use crate::reconcile::plan::{Action, Want};
@@ -96,10 +97,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
                     Err(Unknown) => return ActionOutcome::Interrupted,
                     Ok(false) => {
                         self.switch.survey_soon();
-                        return ActionOutcome::Failed(format!(
-                            "it was killed, and is not gone after {:?}",
-                            self.timing.delete
-                        ));
+                        return ActionOutcome::Failed(trouble::not_gone(self.timing.delete));
                     }
                 }
             }
@@ -215,25 +213,10 @@ fn verified(gateway: &GatewayName, found: Option<String>, to: &Want, given: Opti
     match found {
         Some(found) if found == to.revision => ActionOutcome::Done,
         // An edit came between, which the next plan handles, or another trunkd wants something else.
-        Some(found) => ActionOutcome::Failed(format!(
-            "FreeSWITCH was served another version of it, revision {found}: an edit came between, or its \
-             xml_curl binding asks another trunkd"
-        )),
-        None if given == Some(true) => ActionOutcome::Refused(
-            "FreeSWITCH does not have it after startgw, though it asked: either its log says why it was \
-             refused, or a gateway of this name that \
-             is not ours, on its disk or in the template, came first"
-                .to_owned(),
-        ),
-        None if given.is_some() => ActionOutcome::Failed(
-            "FreeSWITCH asked for it when this trunkd served another version of it, or none: an edit came between"
-                .to_owned(),
-        ),
-        None => ActionOutcome::Failed(
-            "FreeSWITCH did not ask this trunkd for it: see its log, and the gateway-url, the credentials and \
-             the time-out of its xml_curl binding"
-                .to_owned(),
-        ),
+        Some(found) => ActionOutcome::Failed(trouble::other_version(&found)),
+        None if given == Some(true) => ActionOutcome::Refused(trouble::REFUSED.en.to_owned()),
+        None if given.is_some() => ActionOutcome::Failed(trouble::SERVED_OTHER.en.to_owned()),
+        None => ActionOutcome::Failed(trouble::NOT_ASKED.en.to_owned()),
     }
 }
 

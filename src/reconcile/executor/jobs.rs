@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::act::{AT_ONCE, ActionOutcome};
 use super::troubles::Troubles;
 use super::{DesiredSource, Executor, Switch};
+use crate::control::trouble;
 use crate::control::{Control, Job, JobAction, JobOutcome};
 use crate::event_socket::{Changes, Commands, RegistrationReply};
 use crate::gateway::{GatewayName, ProfileName};
@@ -167,10 +168,10 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         };
         match reply {
             Ok(RegistrationReply::Accepted) => ActionOutcome::Done,
-            Ok(RegistrationReply::NeverRegisters) => ActionOutcome::Failed(NEVER_REGISTERS.to_owned()),
+            Ok(RegistrationReply::NeverRegisters) => ActionOutcome::Failed(trouble::NEVER_REGISTERS.en.to_owned()),
             Ok(RegistrationReply::NoSuchGateway) => {
                 self.switch.survey_soon();
-                ActionOutcome::Failed(NOT_THERE.to_owned())
+                ActionOutcome::Failed(trouble::NOT_THERE.en.to_owned())
             }
             Err(error) => self.unanswered(&error),
         }
@@ -259,9 +260,6 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
     }
 }
 
-const NOT_THERE: &str = "FreeSWITCH does not have it: restart it to start it";
-const NEVER_REGISTERS: &str = "it does not register: its `register` is false";
-
 impl ActiveJob {
     fn new(job: &Job, outcomes: BTreeMap<String, JobOutcome>) -> Self {
         let pending = outcomes
@@ -323,13 +321,13 @@ fn step(
         return Ok(Step::Wait);
     }
     if have.is_some_and(|have| !have.is_ours()) {
-        return Err("a gateway of this name runs that trunkd has not started, so it is left alone".to_owned());
+        return Err(trouble::STARTED_BY_OTHERS.en.to_owned());
     }
     let registers = match action {
         JobAction::Restart => {
-            let to = wants.get(gateway).ok_or("Redis does not want it on this switch")?;
+            let to = wants.get(gateway).ok_or(trouble::NOT_WANTED.en)?;
             if !known.actual.profiles.contains(&to.profile) {
-                return Err(format!("its profile {} does not run on this switch", to.profile));
+                return Err(trouble::no_profile(&to.profile));
             }
             let (gateway, to) = (gateway.clone(), to.clone());
             return Ok(match have {
@@ -346,8 +344,8 @@ fn step(
         JobAction::Unregister => false,
     };
     match have {
-        None => Err(NOT_THERE.to_owned()),
-        Some(have) if !have.registers => Err(NEVER_REGISTERS.to_owned()),
+        None => Err(trouble::NOT_THERE.en.to_owned()),
+        Some(have) if !have.registers => Err(trouble::NEVER_REGISTERS.en.to_owned()),
         Some(have) => Ok(Step::Registration {
             profile: have.profile.clone(),
             registers,

@@ -13,6 +13,7 @@ use super::troubles::{Failure, Retry};
 use crate::control::{Control, Report};
 use crate::gateway::{Desired, GatewayName};
 use crate::health::{self, Part};
+use crate::language::Language;
 use crate::metrics;
 use crate::reconcile::plan::{Action, Decision, Held};
 use crate::shown::shown;
@@ -110,6 +111,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         let troubles = memory.troubles.iter();
         let troubles = troubles.map(|(name, reason)| (name.to_string(), reason.to_owned()));
         let held_back = self.held_back(decision.held.as_ref(), desired);
+        let held = decision.held.as_ref().map(Held::summary_message);
         let report = Report {
             mode: self.mode.as_str().to_owned(),
             paused: control.is_paused(self.switch.name()),
@@ -119,7 +121,8 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             restart: count(|action| matches!(action, Action::Restart { .. })),
             kill: count(|action| matches!(action, Action::Kill { .. })),
             unchanged: plan.unchanged,
-            held: decision.held.as_ref().map(Held::summary),
+            held: held.as_ref().map(|held| held.en().to_owned()),
+            held_zh: held.map(|held| held.in_language(Language::Zh).to_owned()),
             removed_from: self.removed_from(&held_back),
             held_back: held_back.keys().map(ToString::to_string).collect(),
             state: Some(self.served.state_name(desired)),

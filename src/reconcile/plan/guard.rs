@@ -10,6 +10,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::gateway::GatewayName;
+use crate::language::{Bilingual, Message};
 
 /// How many gateways may be removed without approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -129,6 +130,52 @@ impl Held {
                  Redis holds"
             ),
         }
+    }
+}
+
+impl Held {
+    /// [`Self::summary`] in both languages.
+    pub fn summary_message(&self) -> Message {
+        Message::new(self.summary(), self.chinese_summary())
+    }
+
+    fn chinese_summary(&self) -> String {
+        let (removals, Weight { ours, earlier }) = (self.removals, self.weight);
+        let others = match earlier {
+            0 => String::new(),
+            1 => "，而 reconcile.removals_window 之内已删除过另一个".to_owned(),
+            earlier => format!("，而 reconcile.removals_window 之内已删除过另外 {earlier} 个"),
+        };
+        match self.reason {
+            HoldReason::TooMany { limit } => {
+                format!("已暂缓：要删除 {ours} 个中的 {removals} 个{others}（超过 {limit} 个）")
+            }
+            HoldReason::All if earlier == 0 => format!("已暂缓：要删除全部 {ours} 个"),
+            HoldReason::All => format!("已暂缓：要删除 {ours} 个中的最后 {removals} 个{others}"),
+            HoldReason::StoreVanished => {
+                format!("已暂缓：要删除 {ours} 个中的 {removals} 个，因为 Redis 中已没有任何域")
+            }
+            HoldReason::UnknownKey => {
+                format!("已暂缓：要重启 {ours} 个中的 {removals} 个，因为启动它们时的 trunkd:key 与 Redis 中的不同")
+            }
+        }
+    }
+}
+
+impl Bilingual for Held {
+    fn chinese(&self) -> String {
+        let undo = match self.reason {
+            HoldReason::TooMany { .. } | HoldReason::All => "撤销修改",
+            HoldReason::StoreVanished => "用 `trunkd restore` 恢复各个域",
+            HoldReason::UnknownKey => "换回原来的密钥",
+        };
+        format!("{}；可用 `trunkd apply` 放行，或者{undo}", self.chinese_summary())
+    }
+}
+
+impl Bilingual for Hold {
+    fn chinese(&self) -> String {
+        self.held().chinese()
     }
 }
 

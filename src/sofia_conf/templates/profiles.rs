@@ -285,6 +285,6 @@ fn profile_name(file: &TemplateFile, element: &Element) -> Result<ProfileName, T
             Err(file.error(at, reason, "write the name out"))
         }
         Some(name) => ProfileName::parse(name)
-            .map_err(|error| file.error(at, format!("the profile's name can't be used: {error}"), error.fix())),
+            .map_err(|error| file.error(at, format!("the profile's name can't be used: {error}"), error.fix().en)),
     }
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::language::Bilingual;
 use crate::operate::gateways::Validity;
 use crate::operate::listing::ListedGateway;
 use crate::operate::status::Gateway;
@@ -41,7 +42,7 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn new(t: Texts, item: ListedGateway, now: Timestamp) -> Self {
         let worst = item.switches.iter().min_by_key(|on| on.condition);
-        let reason = worst.and_then(reason).unwrap_or_default();
+        let reason = worst.and_then(|on| reason(t, on)).unwrap_or_default();
         let since = worst.and_then(|on| on.usable_since.or(on.since));
         let ping = item.switches.iter().filter_map(|on| on.ping_ms).fold(None, worse);
         let up = item.switches.iter().filter(|on| on.usable == Some(true)).count();
@@ -75,9 +76,9 @@ impl Row {
     }
 }
 
-fn reason(gateway: &Gateway) -> Option<String> {
-    if let Some(note) = &gateway.note {
-        return Some(note.text.clone());
+fn reason(t: Texts, gateway: &Gateway) -> Option<String> {
+    if let Some(deviation) = &gateway.deviation {
+        return Some(deviation.text(t.0));
     }
     if gateway.usable == Some(true) {
         return None;

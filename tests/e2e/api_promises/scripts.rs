@@ -31,6 +31,8 @@ pub(super) fn scripts() -> Vec<Script> {
     let mut all = of_the_first_admin();
     all.extend(of_gateways());
     all.extend(of_actions());
+    all.extend(of_jobs());
+    all.extend(of_bulk());
     all.extend(of_lists());
     all.extend(of_history());
     all.extend(of_switches());
@@ -156,6 +158,54 @@ fn of_actions() -> Vec<Script> {
     }
 }
 
+fn of_jobs() -> Vec<Script> {
+    scripts! { w;
+        "POST /domains/{domain}/gateways/{name}/restart" {
+            200: w.operator("POST /domains/acme/gateways/g1/restart?wait=10s", Null);
+            400: w.operator("POST /domains/acme/gateways/g1/restart?wait=soon", Null);
+            403: w.viewer("POST /domains/acme/gateways/g1/restart", Null);
+            403: w.operator("POST /domains/globex/gateways/g1/restart", Null);
+            404: w.operator("POST /domains/acme/gateways/nothing/restart", Null);
+            404: w.operator("POST /domains/acme/gateways/g1/restart?switch=fs9", Null);
+            409: w.admin_of_off("POST /domains/acme/gateways/g1/restart");
+        }
+        "POST /domains/{domain}/gateways/{name}/register" {
+            200: w.operator("POST /domains/acme/gateways/g1/register", Null);
+            400: w.operator("POST /domains/acme/gateways/g1/register?swich=fs1", Null);
+            403: w.viewer("POST /domains/acme/gateways/g1/register", Null);
+            404: w.operator("POST /domains/acme/gateways/invalid/register", Null);
+            409: w.admin_of_off("POST /domains/acme/gateways/g1/register");
+            422: async {
+                w.make("all").await;
+                w.operator("POST /domains/acme/gateways/all/register", Null).await
+            };
+        }
+        "POST /domains/{domain}/gateways/{name}/unregister" {
+            200: w.operator("POST /domains/acme/gateways/g1/unregister", Null);
+            400: w.operator("POST /domains/acme/gateways/a%20b/unregister", Null);
+            403: w.viewer("POST /domains/acme/gateways/g1/unregister", Null);
+            404: w.operator("POST /domains/acme/gateways/nothing/unregister", Null);
+            409: w.admin_of_off("POST /domains/acme/gateways/g1/unregister");
+            422: w.operator("POST /domains/acme/gateways/all/unregister", Null);
+        }
+    }
+}
+
+fn of_bulk() -> Vec<Script> {
+    scripts! { w;
+        "POST /gateways/bulk" {
+            200: w.operator("POST /gateways/bulk?dry_run=true", json!({"filter": {}, "do": "disable"}));
+            200: {
+                let g1 = json!([{"domain": "acme", "name": "g1"}]);
+                w.operator("POST /gateways/bulk", json!({"gateways": g1, "do": {"tag": ["a"]}}))
+            };
+            400: w.operator("POST /gateways/bulk", json!({"filter": {}, "do": "explode"}));
+            403: w.viewer("POST /gateways/bulk", json!({"filter": {}, "do": "disable"}));
+            413: w.operator("POST /gateways/bulk", json!("x".repeat(17 * 1024 * 1024)));
+        }
+    }
+}
+
 fn of_lists() -> Vec<Script> {
     scripts! { w;
         "GET /gateways" {
@@ -255,14 +305,14 @@ fn of_switches() -> Vec<Script> {
             200: w.admin("GET /plan", Null);
             200: w.admin("GET /plan?switch=fs1&adopt=true", Null);
             400: w.admin("GET /plan?adopt=perhaps", Null);
-            403: w.operator("GET /plan", Null);
+            403: w.operator("GET /plan?adopt=true", Null);
             404: w.admin("GET /plan?switch=fs9", Null);
             409: w.admin_of_off("GET /plan");
         }
         "POST /plan/apply" {
             400: w.admin("POST /plan/apply", json!({"id": 1}));
             403: w.viewer("POST /plan/apply", json!({"id": "x"}));
-            403: w.operator("POST /plan/apply", json!({"id": "x"}));
+            403: w.operator("POST /plan/apply", json!({"id": "x", "adopt": true}));
             404: w.admin("POST /plan/apply", json!({"id": "x", "switch": "fs9"}));
             409: w.admin("POST /plan/apply", json!({"id": "x"}));
             200: async {

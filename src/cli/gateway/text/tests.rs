@@ -1,4 +1,5 @@
 use super::*;
+use crate::language::Message;
 use crate::operate::listing::ListState;
 use crate::operate::status::OnSwitch;
 
@@ -84,8 +85,8 @@ fn one_gateway_is_shown_as_it_is_assigned_and_its_secrets_masked() {
         findings: vec![ProblemField {
             severity: Severity::Warning,
             pointer: "/param/a~1b".to_owned(),
-            reason: "is odd".to_owned(),
-            fix: "leave it out".to_owned(),
+            reason: Message::same("is odd"),
+            fix: Message::same("leave it out"),
         }],
         desired_revision: None,
         switches: vec![on("fs1", Condition::Down)],

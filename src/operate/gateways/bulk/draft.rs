@@ -10,6 +10,7 @@ use super::Change;
 use crate::all_cores::on_all_cores;
 use crate::desired::Current;
 use crate::gateway::{Document, DomainName, Fields, GatewayName, RawDomain, Rules, Severity};
+use crate::language::{Bilingual, Message, Text, message, text};
 
 /// A gateway, and what becomes of it.
 pub(super) struct Drafted {
@@ -108,7 +109,7 @@ impl Drafter<'_> {
         };
         let gateway = match GatewayName::parse(name) {
             Ok(gateway) => gateway,
-            Err(error) => return refused(problem(error.to_string(), error.fix())),
+            Err(error) => return refused(problem(error.message(), error.fix())),
         };
         let write = |after| Draft::Write {
             gateway,
@@ -119,7 +120,8 @@ impl Drafter<'_> {
             return write(None);
         }
         let Ok(known) = Document::parse(before) else {
-            return refused(problem("the value is no JSON object".to_owned(), "replace it whole"));
+            let reason = text("the value is no JSON object", "值不是 JSON 对象");
+            return refused(problem(reason, text("replace it whole", "请整个替换")));
         };
         let after = changed(&known, self.change);
         if after == known {
@@ -154,8 +156,11 @@ fn changed(known: &Document, change: &Change) -> Document {
 
 pub(super) fn wrong_type(kind: &str) -> ProblemField {
     problem(
-        format!("the key of its domain is a {kind} and no hash"),
-        "move the key away",
+        message!(
+            "the key of its domain is a {kind} and no hash",
+            "其所属域的键的类型为 {kind}，不是 hash"
+        ),
+        text("move the key away", "请移走该键"),
     )
 }
 
@@ -163,12 +168,12 @@ fn refused(problem: ProblemField) -> Draft {
     Draft::Refused(vec![problem])
 }
 
-fn problem(reason: String, fix: &str) -> ProblemField {
+fn problem(reason: impl Into<Message>, fix: Text) -> ProblemField {
     ProblemField {
         severity: Severity::Error,
         pointer: String::new(),
-        reason,
-        fix: fix.to_owned(),
+        reason: reason.into(),
+        fix: fix.into(),
     }
 }
 

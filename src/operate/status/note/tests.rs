@@ -1,6 +1,7 @@
 use jiff::Timestamp;
 
 use super::*;
+use crate::language::Message;
 
 fn row(state: State, reason: Option<&str>) -> Row {
     Row {
@@ -54,7 +55,7 @@ fn a_gateway_that_calls_can_use_has_no_reason() {
 fn a_note_names_what_blocks_the_change() {
     let held = Deviation::Outdated {
         blocker: Blocker::Held {
-            held: "held: removes 40 of 50".to_owned(),
+            held: Message::same("held: removes 40 of 50"),
         },
     };
     let note = held.note();

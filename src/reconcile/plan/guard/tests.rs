@@ -313,3 +313,25 @@ proptest! {
         prop_assert!(size < 2 || !ours.is_empty());
     }
 }
+
+#[test]
+fn every_hold_has_both_languages() {
+    let reasons = [
+        HoldReason::TooMany { limit: 10 },
+        HoldReason::All,
+        HoldReason::StoreVanished,
+        HoldReason::UnknownKey,
+    ];
+    for (reason, earlier) in reasons
+        .into_iter()
+        .flat_map(|reason| [0, 1, 7].map(|earlier| (reason, earlier)))
+    {
+        let held = Held {
+            removals: 40,
+            weight: Weight { ours: 50, earlier },
+            reason,
+        };
+        held.message().check();
+        held.summary_message().check();
+    }
+}
