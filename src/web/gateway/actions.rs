@@ -9,11 +9,12 @@ use super::review::ReviewPage;
 use super::show::failed;
 use crate::control::JobAction;
 use crate::gateway::{Document, GatewayName};
+use crate::language::Bilingual;
 use crate::operate::gateways::{Body, ETag, GatewayRef, JobRequest, Precondition, WriteOptions, Written};
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::{Problem, SignedIn};
 use crate::web::address::gateway_url;
-use crate::web::failure::no_such_page;
+use crate::web::failure::{Failure, no_such_page};
 use crate::web::page::Frame;
 use crate::web::texts::Texts;
 
@@ -61,7 +62,7 @@ pub(in crate::web) async fn act(
     };
     match acting.run(action).await {
         Ok(response) => response,
-        Err(problem) => failed(&service, &caller, &request, &acting.of, problem).await,
+        Err(failure) => failed(&service, &caller, &request, &acting.of, failure).await,
     }
 }
 
@@ -107,7 +108,7 @@ impl Action {
 }
 
 impl Acting<'_> {
-    async fn run(&self, action: Action) -> Result<HttpResponse, Problem> {
+    async fn run(&self, action: Action) -> Result<HttpResponse, Failure> {
         match action {
             Action::Job(job) => {
                 let request = JobRequest {
@@ -133,7 +134,7 @@ impl Acting<'_> {
     }
 
     /// First what would happen; once that was sent on, it happens.
-    async fn ask_or_do(&self, action: Action) -> Result<HttpResponse, Problem> {
+    async fn ask_or_do(&self, action: Action) -> Result<HttpResponse, Failure> {
         let is_sure = self.sent.text("step") == "save";
         let is_named = action != Action::Delete || self.sent.text("typed") == self.of.name.as_str();
         if is_sure && is_named {
@@ -221,8 +222,8 @@ impl Acting<'_> {
     }
 
     /// An edit that was edited since can be undone all the same, once both differences were seen.
-    fn cannot(&self, action: Action, error: OperateError) -> Result<HttpResponse, Problem> {
-        let text = error.to_string();
+    fn cannot(&self, action: Action, error: OperateError) -> Result<HttpResponse, Failure> {
+        let text = error.text(self.t().0);
         let OperateError::EditedSince { since, revert } = error else {
             return Err(error.into());
         };
@@ -244,9 +245,13 @@ impl Acting<'_> {
         Ok(page.show(StatusCode::CONFLICT))
     }
 
-    fn new_name(&self) -> Result<GatewayName, Problem> {
+    fn new_name(&self) -> Result<GatewayName, Failure> {
         let name = GatewayName::parse(self.sent.text("name"));
-        name.map_err(|error| Problem::bad_request("name", error.to_string(), error.fix()))
+        name.map_err(|error| {
+            let t = self.t();
+            let text = format!("{}. {}", error.text(t.0), error.fix().in_language(t.0));
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", text).into()
+        })
     }
 
     fn named(&self, name: GatewayName) -> GatewayRef {

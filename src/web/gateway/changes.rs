@@ -65,9 +65,9 @@ fn row(t: Texts, effect: &Effect) -> EffectRow {
     };
     let (mark, text, reason) = match &effect.outcome {
         Outcome::Applied => ("up", t.get("effect-applied"), ""),
-        Outcome::Failed { reason } => ("down", t.get("effect-failed"), reason.as_str()),
-        Outcome::Held { reason } => ("trying", t.get("effect-held"), reason.as_str()),
-        Outcome::Pending { reason } => ("trying", t.get("effect-pending"), reason.as_str()),
+        Outcome::Failed { reason } => ("down", t.get("effect-failed"), reason.in_language(t.0)),
+        Outcome::Held { reason } => ("trying", t.get("effect-held"), reason.in_language(t.0)),
+        Outcome::Pending { reason } => ("trying", t.get("effect-pending"), reason.in_language(t.0)),
         Outcome::NotForThisSwitch => ("idle", t.get("effect-not-here"), ""),
         Outcome::WouldStart => ("up", t.get("effect-would-start"), ""),
         Outcome::WouldRestart => ("trying", t.count("effect-would-restart", seconds), ""),

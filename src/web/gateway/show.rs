@@ -1,7 +1,7 @@
 //! The page of one gateway: its state on each switch, findings, what happened, and the XML.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, get, web};
 use askama::Template;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -14,9 +14,10 @@ use crate::operate::gateways::{Effect, GatewayDetail, GatewayRef, Validity};
 use crate::operate::listing::ListState;
 use crate::operate::status::Gateway;
 use crate::operate::{Caller, OperateError, Service};
-use crate::portal::{Problem, SignedIn};
+use crate::portal::SignedIn;
 use crate::web::address::gateway_url;
 use crate::web::failure::{Failure, no_such_page, page as page_of};
+use crate::web::language;
 use crate::web::page::{Frame, show};
 use crate::web::texts::Texts;
 use crate::web::words;
@@ -104,16 +105,16 @@ pub(super) async fn failed(
     caller: &Caller,
     request: &HttpRequest,
     of: &GatewayRef,
-    problem: Problem,
+    failure: Failure,
 ) -> HttpResponse {
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = failure.status_code();
     let said = Said {
         done: None,
-        problem: Some(problem.detail.clone()),
+        problem: Some(failure.text(language::texts(request).0).to_owned()),
     };
     match make(service, caller, request, of, said, status).await {
         Ok(page) => page,
-        Err(_) => Failure::from(problem).response(request),
+        Err(_) => failure.response(request),
     }
 }
 

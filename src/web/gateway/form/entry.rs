@@ -11,6 +11,7 @@ use super::sent::{ETAG, SecretEdit, Sent};
 use super::stored::Stored;
 use crate::gateway::params::PARAMS;
 use crate::gateway::{Document, DomainName, GatewayName, MAX_DOMAIN_BYTES};
+use crate::language::Bilingual;
 use crate::operate::gateways::{Body, ETag, GatewayRef, Precondition};
 use crate::operate::{Caller, OperateError, Service};
 use crate::web::address::gateway_url;
@@ -189,7 +190,11 @@ impl Entry {
                     t.get("name-missing-fix"),
                 ));
             }
-            Err(error) => problems.push(FoundProblem::error("name", error.to_string(), error.fix())),
+            Err(error) => problems.push(FoundProblem::error(
+                "name",
+                error.text(t.0),
+                error.fix().in_language(t.0),
+            )),
         }
         Err(problems)
     }

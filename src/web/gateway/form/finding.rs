@@ -16,12 +16,12 @@ pub(in crate::web::gateway) struct FoundProblem {
 }
 
 impl FoundProblem {
-    pub(in crate::web::gateway) fn of(_t: Texts, problem: &ProblemField) -> Self {
+    pub(in crate::web::gateway) fn of(t: Texts, problem: &ProblemField) -> Self {
         Self {
             field: control(&problem.pointer),
             is_error: problem.severity == Severity::Error,
-            reason: Rich::new(problem.reason.clone()),
-            fix: Rich::new(problem.fix.clone()),
+            reason: Rich::new(problem.reason.in_language(t.0)),
+            fix: Rich::new(problem.fix.in_language(t.0)),
         }
     }
 

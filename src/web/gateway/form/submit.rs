@@ -1,7 +1,7 @@
 //! What was sent: checked, shown as a review, and written.
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, post, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, post, web};
 
 use super::conflict::{self, Theirs};
 use super::entry::{Entry, Target, of_path, sent as read_sent};
@@ -12,7 +12,7 @@ use super::view::Known;
 use crate::gateway::{DomainName, GatewayName};
 use crate::operate::gateways::{GatewayDetail, GatewayRef, Precondition, WriteOptions, Written};
 use crate::operate::{Caller, OperateError, Service};
-use crate::portal::{Problem, caller, check_origin};
+use crate::portal::{caller, check_origin};
 use crate::web::address::gateway_url;
 use crate::web::failure::{Failure, no_such_page};
 use crate::web::gateway::review::{ReviewPage, Warning};
@@ -131,7 +131,7 @@ async fn submit(service: &Service, request: &HttpRequest, target: Target, sent: 
     let t = language::texts(request);
     let caller = match caller(request).await {
         Ok((caller, _)) => caller,
-        Err(problem) => return interrupted(request, Entry::unread(target, sent), &problem),
+        Err(problem) => return interrupted(request, Entry::unread(target, sent), &problem.into()),
     };
     request.extensions_mut().insert(caller.clone());
     let step = sent.text(STEP).to_owned();
@@ -143,7 +143,7 @@ async fn submit(service: &Service, request: &HttpRequest, target: Target, sent: 
             return conflict::page(service, &caller, request, &unread, Theirs::Gone).await;
         }
         Err(error) if is_forbidden(&error) => return Failure::from(error).response(request),
-        Err(error) => return interrupted(request, unread, &Problem::from(error)),
+        Err(error) => return interrupted(request, unread, &error.into()),
     };
     let known = known(service, &caller).await.unwrap_or_default();
     let form = Form {
@@ -166,12 +166,12 @@ fn is_forbidden(error: &OperateError) -> bool {
 }
 
 /// The form again, with what was typed but for its secrets: the session is over, or Redis is away.
-fn interrupted(request: &HttpRequest, entry: Entry, problem: &Problem) -> HttpResponse {
+fn interrupted(request: &HttpRequest, entry: Entry, failure: &Failure) -> HttpResponse {
     let t = language::texts(request);
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = failure.status_code();
     let text = match status {
         StatusCode::UNAUTHORIZED => t.get("form-signed-out").into_owned(),
-        _ => t.with("form-not-saved", &problem.detail).into_owned(),
+        _ => t.with("form-not-saved", failure.text(t.0)).into_owned(),
     };
     let shown = Shown {
         problem: Some(text),
@@ -217,9 +217,9 @@ impl Form<'_> {
             }
             error if is_forbidden(&error) => Failure::from(error).response(self.request),
             error => {
-                let problem = Problem::from(error);
-                let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                let text = self.t.with("form-not-saved", &problem.detail).into_owned();
+                let failure = Failure::from(error);
+                let status = failure.status_code();
+                let text = self.t.with("form-not-saved", failure.text(self.t.0)).into_owned();
                 let shown = Shown {
                     problem: Some(text),
                     ..Shown::default()
