@@ -2,6 +2,7 @@
 
 use trunkd::access::Role;
 
+use crate::support::app::eventually;
 use crate::support::browser::{Browser, Person};
 use crate::support::fake_switch::FORBIDDEN;
 use crate::visit::{Fleet, PASSWORD};
@@ -33,6 +34,12 @@ async fn source(browser: &Browser) -> String {
     browser.client.source().await.unwrap()
 }
 
+/// Waits until nothing of the page moves any more.
+async fn loaded(browser: &Browser) {
+    let state = || browser.script("return document.readyState");
+    eventually("the page is loaded", state, |state| state == "complete").await;
+}
+
 async fn value(browser: &Browser, label: &str) -> String {
     let field = browser.labelled(label).await;
     field.prop("value").await.unwrap().unwrap_or_default()
@@ -58,6 +65,7 @@ async fn from_an_empty_store_to_the_first_registered_trunk() {
     browser.click("Check and continue").await;
     browser.wait_for_text("starts it.").await;
     browser.wait_for_text("changed (secret)").await;
+    loaded(&browser).await;
     browser.click("Save").await;
     browser.wait_for_path(&saved("carrier1")).await;
     browser.wait_for_text("REGED").await;
@@ -124,6 +132,8 @@ async fn without_javascript_a_trunk_is_added_and_its_findings_stand_at_their_fie
     let value = stored(&fleet, "default", "ims1").await;
     assert_eq!(value["param"]["password"], SECRET, "it was typed once");
     assert_eq!(value["param"]["register-proxy"], "192.0.2.9:5060");
+    // The console has the 422.
+    browser.errors().await;
     browser.close().await;
 }
 
@@ -133,15 +143,19 @@ async fn a_finding_appears_when_its_field_is_left() {
     let browser = fleet.admin().await;
     browser.open("/gateways/new?preset=account").await;
     browser.fill("Host (realm)", "http://sip.example.net").await;
-    browser.find("#name").await.click().await.unwrap();
-    browser.find("#param_realm[aria-invalid='true']").await;
+    browser.labelled("User (username)").await.click().await.unwrap();
+    browser.wait_for_text("is a URL").await;
     assert!(
         browser.all("#param_username[aria-invalid]").await.is_empty(),
         "not left yet"
     );
     browser.fill("Host (realm)", "sip.example.net").await;
     browser.find("#name").await.click().await.unwrap();
-    browser.find("#param_realm:not([aria-invalid])").await;
+    browser.find("#param_username[aria-invalid='true']").await;
+    browser.find("#param_realm-findings:empty").await;
+    browser.fill("User (username)", "1001").await;
+    browser.find("#name").await.click().await.unwrap();
+    browser.find("#param_username:not([aria-invalid])").await;
     browser.close().await;
 }
 
@@ -159,6 +173,7 @@ async fn an_edit_shows_what_changes_and_keeps_what_trunkd_does_not_know() {
     browser.click("Check and continue").await;
     browser.wait_for_text("param.username").await;
     browser.wait_for_text("restarts it. New calls fail for about 4 s").await;
+    loaded(&browser).await;
     browser.click("Save").await;
     browser.wait_for_path(&format!("{PAGE}?done=saved")).await;
     browser.wait_for_text("REGED").await;
@@ -185,11 +200,14 @@ async fn when_somebody_else_saved_first_both_versions_stand_side_by_side() {
     browser.wait_for_text("Somebody else saved first").await;
     let rows = browser.find("table.changes tbody").await.text().await.unwrap();
     assert!(rows.contains("theirs") && rows.contains("mine"), "{rows}");
+    loaded(&browser).await;
     browser.click("Keep mine").await;
     browser.wait_for_path(&format!("{PAGE}?done=saved")).await;
     let value = stored(&fleet, "acme", "carrier1").await;
     assert_eq!(value["param"]["username"], "mine");
     assert_eq!(value["param"]["password"], SECRET);
+    // The console has the 409.
+    browser.errors().await;
     browser.close().await;
 }
 
@@ -283,6 +301,7 @@ async fn the_page_and_the_form_speak_chinese() {
     browser.fill("主机（realm）", "sip.example.net").await;
     browser.click("检查并继续").await;
     browser.wait_for_text("各交换机将执行的操作").await;
+    loaded(&browser).await;
     browser.click("保存").await;
     browser.wait_for_path(&saved("trunk1")).await;
     browser.wait_for_text("NOREG").await;

@@ -70,11 +70,9 @@ const source = document.body.dataset.liveEvents;
 if (source) {
   const events = new EventSource(source);
   for (const kind of ["gateway", "switch", "plan", "history", "resync"]) events.addEventListener(kind, refresh);
-  let wasOpen = false;
   events.addEventListener("open", () => {
-    // What was missed meanwhile.
-    if (wasOpen) refresh();
-    wasOpen = true;
+    // What was missed since the page was made, or while the stream was away.
+    refresh();
     lostSince = null;
   });
   events.addEventListener("error", () => {
