@@ -44,6 +44,13 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What happened, in this language.
+    pub(super) fn text(&self, language: Language) -> &str {
+        self.detail.in_language(language)
+    }
+}
+
 fn title(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED => "failure-signed-out",

@@ -6,6 +6,7 @@
 mod address;
 mod assets;
 mod failure;
+mod gateway;
 mod gateways;
 mod guard;
 mod language;

@@ -5,7 +5,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Scope};
 
-use super::{assets, failure, gateways, guard, language, setup, sign_in};
+use super::{assets, failure, gateway, gateways, guard, language, setup, sign_in};
 
 /// Everything that is a page.
 pub fn configure(config: &mut ServiceConfig) {
@@ -16,6 +16,9 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(sign_in::form)
         .service(sign_in::submit)
         .service(language::choose)
+        .service(gateway::check)
+        .service(gateway::submit_new)
+        .service(gateway::submit_edit)
         .service(signed_in());
 }
 
@@ -34,6 +37,10 @@ fn signed_in() -> Scope<
         .route("/", web::get().to(home))
         .service(sign_in::sign_out)
         .service(gateways::list)
+        .service(gateway::new)
+        .service(gateway::edit)
+        .service(gateway::view)
+        .service(gateway::act)
         .default_service(web::to(failure::no_such_page))
 }
 

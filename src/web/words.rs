@@ -51,6 +51,17 @@ pub(super) fn explanation(t: Texts, reason: &str) -> Option<String> {
     Some(t.get(id).into_owned())
 }
 
+/// What to do about a reason.
+pub(super) fn advice(t: Texts, reason: &str) -> Option<String> {
+    let status = reason.split(' ').next().and_then(|word| word.parse::<u16>().ok());
+    let id = match (status, reason) {
+        (Some(401 | 403 | 404 | 407), _) => "advice-account",
+        (Some(408 | 500 | 502 | 503 | 504 | 908), _) | (_, "no answer" | "ping lost") => "advice-reach",
+        _ => return None,
+    };
+    Some(t.get(id).into_owned())
+}
+
 /// How long ago, in the largest unit that fits.
 pub(super) fn ago(t: Texts, at: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(at).max(SignedDuration::ZERO).as_secs();

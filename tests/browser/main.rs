@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod gateway_form;
 mod gateways;
 mod sign_in;
 mod visit;

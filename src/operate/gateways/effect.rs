@@ -7,9 +7,9 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use utoipa::ToSchema;
 
-use super::super::OperateError;
 use super::super::service::Service;
 use super::super::status::{Blocker, Condition, Deviation, Gateway as Observed, Switch};
+use super::super::{Caller, OperateError};
 use super::GatewayRef;
 use crate::control::trouble::trouble;
 use crate::desired::Current;
@@ -70,6 +70,15 @@ impl Outcome {
 }
 
 impl Service {
+    /// What each switch does with the gateway now.
+    ///
+    /// # Errors
+    /// The caller may not see the domain, or Redis can't be read.
+    pub async fn effect(&self, caller: &Caller, of: &GatewayRef) -> Result<Vec<Effect>, OperateError> {
+        caller.check_sees(of.domain.text())?;
+        self.wait_for_effect(of, Duration::ZERO).await
+    }
+
     /// Waits until every switch did what Redis says, or can't, or time is up.
     pub(super) async fn wait_for_effect(&self, of: &GatewayRef, limit: Duration) -> Result<Vec<Effect>, OperateError> {
         let deadline = Instant::now() + limit;

@@ -10,6 +10,7 @@ mod precondition;
 mod read;
 mod rename;
 mod reveal;
+mod sealed;
 mod undo;
 mod write;
 

@@ -70,11 +70,9 @@ const source = document.body.dataset.liveEvents;
 if (source) {
   const events = new EventSource(source);
   for (const kind of ["gateway", "switch", "plan", "history", "resync"]) events.addEventListener(kind, refresh);
-  let wasOpen = false;
   events.addEventListener("open", () => {
-    // What was missed meanwhile.
-    if (wasOpen) refresh();
-    wasOpen = true;
+    // What was missed since the page was made, or while the stream was away.
+    refresh();
     lostSince = null;
   });
   events.addEventListener("error", () => {
@@ -95,4 +93,73 @@ for (const form of document.querySelectorAll("form[data-auto-submit]")) {
   form.addEventListener("change", (event) => {
     if (event.target.matches("select")) form.requestSubmit();
   });
+}
+
+// The form of a gateway. A field's findings appear when it is left, and the form is sent only if that can
+// succeed: what was typed stays in it over a lost connection and over a sign-in in another tab.
+for (const form of document.querySelectorAll("form[data-check]")) watch(form);
+
+function watch(form) {
+  const touched = new Set([""]);
+  let checked = "";
+  let number = 0;
+
+  const body = () => new URLSearchParams(new FormData(form));
+
+  const ask = () =>
+    fetch(form.dataset.check, { method: "POST", body: body(), redirect: "error", headers: { Accept: "text/html" } });
+
+  const placeOf = (control) => control.closest(".field, .variable")?.querySelector("[data-findings]");
+
+  async function check() {
+    const now = [...touched].join() + body();
+    if (now === checked) return;
+    checked = now;
+    const mine = ++number;
+    try {
+      const response = await ask();
+      if (!response.ok || mine !== number) return;
+      place(new DOMParser().parseFromString(await response.text(), "text/html"));
+    } catch {
+      // The next field asks again.
+      checked = "";
+    }
+  }
+
+  function place(fresh) {
+    for (const found of fresh.querySelectorAll("[data-findings]")) {
+      const name = found.dataset.findings;
+      const here = form.querySelector(`[data-findings="${CSS.escape(name)}"]`);
+      if (!here || !touched.has(name)) continue;
+      if (here.innerHTML !== found.innerHTML) here.replaceChildren(...document.importNode(found, true).childNodes);
+      const control = form.querySelector(`[aria-describedby~="${CSS.escape(here.id)}"]`);
+      if (found.dataset.bad) control?.setAttribute("aria-invalid", "true");
+      else control?.removeAttribute("aria-invalid");
+    }
+  }
+
+  form.addEventListener("focusout", (event) => {
+    const place = event.target.name && placeOf(event.target);
+    if (!place) return;
+    touched.add(place.dataset.findings);
+    check();
+  });
+
+  let sent = false;
+  form.addEventListener("submit", async (event) => {
+    if (sent) return;
+    event.preventDefault();
+    const button = event.submitter;
+    try {
+      const response = await ask();
+      if (response.status === 401) return show(banner.dataset.signedOut);
+      if (response.status >= 500) return show(banner.dataset.unavailable);
+    } catch {
+      return show(banner.dataset.lost.replace("%", "0"));
+    }
+    hide();
+    sent = true;
+    form.requestSubmit(button);
+  });
+  addEventListener("pageshow", () => (sent = false));
 }

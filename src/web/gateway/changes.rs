@@ -1,0 +1,83 @@
+//! What an edit changes, and what the switches do about it, in words.
+
+use serde_json::Value;
+
+use super::rich::Rich;
+use crate::gateway::ValueChange;
+use crate::operate::gateways::{Effect, Outcome};
+use crate::registration::State;
+use crate::web::texts::Texts;
+
+/// A gateway in NOREG is deleted at FreeSWITCH's next tick, and back a tick later (FACTS 22). One that
+/// registers unregisters, is deleted two ticks later, and registers at the two after that (FACTS 24).
+const RESTART_SECONDS: usize = 2;
+const REGISTERING_RESTART_SECONDS: usize = 4;
+
+/// One field before and after.
+pub(super) struct ChangeRow {
+    pub(super) field: String,
+    pub(super) before: String,
+    pub(super) after: String,
+    /// It is only said to have changed.
+    pub(super) is_secret: bool,
+}
+
+/// What a switch does, or did.
+pub(super) struct EffectRow {
+    pub(super) switch: String,
+    /// For the mark: `up`, `down`, `trying`, `idle`.
+    pub(super) mark: &'static str,
+    pub(super) text: String,
+    /// In trunkd's or the carrier's words.
+    pub(super) reason: Rich,
+}
+
+pub(super) fn change_rows(changes: &[ValueChange]) -> Vec<ChangeRow> {
+    let row = |change: &ValueChange| ChangeRow {
+        field: change.field.clone(),
+        before: shown(change.before.as_ref()),
+        after: shown(change.after.as_ref()),
+        is_secret: change.secret,
+    };
+    changes.iter().map(row).collect()
+}
+
+fn shown(value: Option<&Value>) -> String {
+    match value {
+        None => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    }
+}
+
+/// Without the switches that have nothing to do with it.
+pub(super) fn effect_rows(t: Texts, effects: &[Effect]) -> Vec<EffectRow> {
+    let concerned = effects
+        .iter()
+        .filter(|effect| effect.outcome != Outcome::NotForThisSwitch);
+    concerned.map(|effect| row(t, effect)).collect()
+}
+
+fn row(t: Texts, effect: &Effect) -> EffectRow {
+    let seconds = match &effect.state {
+        Some(State::Noreg) => RESTART_SECONDS,
+        _ => REGISTERING_RESTART_SECONDS,
+    };
+    let (mark, text, reason) = match &effect.outcome {
+        Outcome::Applied => ("up", t.get("effect-applied"), ""),
+        Outcome::Failed { reason } => ("down", t.get("effect-failed"), reason.in_language(t.0)),
+        Outcome::Held { reason } => ("trying", t.get("effect-held"), reason.in_language(t.0)),
+        Outcome::Pending { reason } => ("trying", t.get("effect-pending"), reason.in_language(t.0)),
+        Outcome::NotForThisSwitch => ("idle", t.get("effect-not-here"), ""),
+        Outcome::WouldStart => ("up", t.get("effect-would-start"), ""),
+        Outcome::WouldRestart => ("trying", t.count("effect-would-restart", seconds), ""),
+        Outcome::WouldStop => ("down", t.get("effect-would-stop"), ""),
+        Outcome::WouldStay => ("idle", t.get("effect-would-stay"), ""),
+    };
+    EffectRow {
+        switch: effect.switch.clone(),
+        mark,
+        text: text.into_owned(),
+        reason: Rich::new(reason),
+    }
+}

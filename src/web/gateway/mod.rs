@@ -1,0 +1,13 @@
+//! The page of one gateway, its form, and what one can do with it.
+
+mod actions;
+mod changes;
+mod form;
+mod review;
+mod rich;
+mod show;
+mod timeline;
+
+pub(super) use actions::act;
+pub(super) use form::{check, edit, new, submit_edit, submit_new};
+pub(super) use show::view;
