@@ -139,8 +139,8 @@ mod tests {
             r#"{"x":[1.0],"params":{"ping":25,"register":true,"odd":"1"},"nodes":["b","a"],"enabled":"yes","#,
             r#""variable":{"v":{"value":"1","direction":"inbound","more":1}}}"#
         );
-        let body = "param.ping=25&param.register=true&param.odd=1&param.realm=&shows_nodes=1&nodes=a&nodes=b&enabled=true&tags=\
-                    &variable.name=v&variable.value=1&variable.direction=inbound&profile=&description=&carrier=";
+        let body = "param.ping=25&param.register=true&param.odd=1&param.realm=&shows_nodes=1&nodes=a&nodes=b&enabled=true\
+                    &tags=&variable.name=v&variable.value=1&variable.direction=inbound&profile=&description=&carrier=";
         assert_eq!(patched(before, body), before);
     }
 
