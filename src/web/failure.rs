@@ -15,7 +15,7 @@ use crate::portal::Problem;
 /// A request that failed.
 #[derive(Debug)]
 pub(super) struct Failure {
-    problem: Problem,
+    problem: Box<Problem>,
     /// What happened, for people.
     detail: Message,
 }
@@ -66,7 +66,7 @@ impl From<OperateError> for Failure {
     fn from(error: OperateError) -> Self {
         let detail = Message::new(error.text(Language::En), error.text(Language::Zh));
         Self {
-            problem: Problem::from(error),
+            problem: Box::new(Problem::from(error)),
             detail,
         }
     }
@@ -76,7 +76,7 @@ impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self {
             detail: Message::same(&problem.detail),
-            problem,
+            problem: Box::new(problem),
         }
     }
 }

@@ -148,7 +148,10 @@ impl Browser {
 
     /// All text that can be seen.
     pub async fn text(&self) -> String {
-        let body = self.client.find(Locator::Css("body")).await.expect("a body");
+        // Between two pages there is none.
+        let Ok(body) = self.client.find(Locator::Css("body")).await else {
+            return String::new();
+        };
         // While the page changes, it may be another one by now.
         body.text().await.unwrap_or_default()
     }

@@ -100,7 +100,7 @@ impl Entry {
         let preset = Preset::parse(sent.text("preset")).unwrap_or(Preset::Account);
         Self {
             target,
-            etag: sent.get(ETAG).map(str::to_owned),
+            etag: sent.value(ETAG).map(str::to_owned),
             sent: Some(sent),
             ..Self::new(preset)
         }

@@ -58,7 +58,7 @@ pub(super) struct Source<'a> {
 
 impl Field {
     pub(super) fn plain(source: &Source, name: &str, label: String, stored: String, purpose: &str) -> Self {
-        let typed = source.sent.and_then(|sent| sent.get(name)).map(str::to_owned);
+        let typed = source.sent.and_then(|sent| sent.value(name)).map(str::to_owned);
         Self {
             name: name.to_owned(),
             label,
@@ -121,7 +121,7 @@ impl Source<'_> {
     /// What a param's field shows.
     fn param(&self, name: &str) -> String {
         if let Some(sent) = self.sent {
-            return sent.get(&format!("param.{name}")).unwrap_or_default().to_owned();
+            return sent.value(&format!("param.{name}")).unwrap_or_default().to_owned();
         }
         let default = self.defaults.iter().find(|(known, _)| *known == name);
         match default {

@@ -53,13 +53,13 @@ impl Sent {
         sent
     }
 
-    pub(in crate::web::gateway) fn get(&self, name: &str) -> Option<&str> {
+    pub(in crate::web::gateway) fn value(&self, name: &str) -> Option<&str> {
         let (_, value) = self.pairs.iter().find(|(known, _)| known == name)?;
         Some(value)
     }
 
     pub(in crate::web::gateway) fn text(&self, name: &str) -> &str {
-        self.get(name).unwrap_or_default().trim()
+        self.value(name).unwrap_or_default().trim()
     }
 
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -91,7 +91,7 @@ impl Sent {
         if let Some((_, typed)) = self.typed.iter().find(|(known, _)| known == name) {
             return Ok(SecretEdit::Replace(typed.clone()));
         }
-        match (self.choice(name), self.get(&format!("{SEALED}{name}"))) {
+        match (self.choice(name), self.value(&format!("{SEALED}{name}"))) {
             ("remove", _) => Ok(SecretEdit::Remove),
             ("replace", Some(sealed)) if !sealed.is_empty() => Err(sealed),
             _ => Ok(SecretEdit::Keep),
@@ -102,7 +102,7 @@ impl Sent {
     pub(super) fn choice(&self, secret: &str) -> &str {
         match self.typed.iter().any(|(known, _)| known == secret) {
             true => "replace",
-            false => self.get(&format!("{SECRET}{secret}")).unwrap_or("keep"),
+            false => self.value(&format!("{SECRET}{secret}")).unwrap_or("keep"),
         }
     }
 
@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn rows_of_variables_without_any_text_are_none() {
         let rows = sent(
-            "variable.name=a&variable.value=1&variable.direction=inbound&variable.name=&variable.value=&variable.direction=",
+            "variable.name=a&variable.value=1&variable.direction=inbound\
+             &variable.name=&variable.value=&variable.direction=",
         );
         assert_eq!(
             rows.variables(),

@@ -53,7 +53,7 @@ pub(in crate::web) async fn check(service: web::Data<Service>, request: HttpRequ
         Err(problem) => return Failure::from(problem).response(&request),
     };
     let sent = read_sent(&body);
-    let target = match (sent.get("of_domain"), sent.get("of_name").map(GatewayName::parse)) {
+    let target = match (sent.value("of_domain"), sent.value("of_name").map(GatewayName::parse)) {
         (Some(domain), Some(Ok(name))) => Target::Edit(GatewayRef {
             domain: DomainName::from_text(domain),
             name,
