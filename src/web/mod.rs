@@ -10,9 +10,11 @@ mod gateways;
 mod guard;
 mod language;
 mod page;
+mod plan;
 mod routes;
 mod setup;
 mod sign_in;
+mod switches;
 mod texts;
 mod words;
 

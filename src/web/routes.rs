@@ -5,7 +5,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Scope};
 
-use super::{assets, failure, gateways, guard, language, setup, sign_in};
+use super::{assets, failure, gateways, guard, language, plan, setup, sign_in, switches};
 
 /// Everything that is a page.
 pub fn configure(config: &mut ServiceConfig) {
@@ -34,6 +34,11 @@ fn signed_in() -> Scope<
         .route("/", web::get().to(home))
         .service(sign_in::sign_out)
         .service(gateways::list)
+        .service(plan::page)
+        .service(plan::release)
+        .service(switches::list)
+        .service(switches::pause)
+        .service(switches::resume)
         .default_service(web::to(failure::no_such_page))
 }
 

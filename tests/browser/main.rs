@@ -5,5 +5,7 @@
 mod support;
 
 mod gateways;
+mod plan;
 mod sign_in;
+mod switches;
 mod visit;

@@ -90,3 +90,77 @@ explain-refused = The carrier refused the registration.
 explain-ping-lost = The carrier doesn't answer pings (SIP OPTIONS).
 explain-ping-stuck = FreeSWITCH has stopped pinging it. A restart of the gateway helps.
 explain-unregistered = It was unregistered by hand, and stays down until it is registered.
+
+## Switches
+
+switches-none = No switches
+switches-none-text = Name each FreeSWITCH in a [[switch]] of the settings of trunkd, then restart trunkd.
+switch-connected = Connected
+switch-not-connected = Not connected
+switch-not-watched = No trunkd is connected to it: this is its last known state
+connected-since = Connected since
+not-connected-since = Not connected since
+last-seen = Last seen
+changed-by = Changed by
+changed-by-none = no trunkd: nothing is changed on it
+mode = Mode
+mode-apply = apply: changes are made at once
+mode-observe = observe: nothing is changed until somebody releases the plan
+mode-off = off: nothing is changed on it
+mode-unknown = unknown: no trunkd reports on it
+removals-left = Removals without approval left
+profiles = Gateways by profile
+pause = Pause changes
+resume = Resume changes
+pause-all = Pause all switches
+resume-all = Resume all switches
+paused-one = Paused: nothing is changed on it. Gateways are served and watched as before.
+paused-all = All switches are paused: nothing is changed on any. Gateways are served and watched as before.
+paused-since = Paused { $value }.
+see-plan = See the plan
+
+## Plan
+
+plan-starts = { $count } to start
+plan-restarts = { $count } to restart
+plan-kills = { $count } to kill
+plan-start = start
+plan-restart = restart
+plan-kill = kill
+plan-action = Action
+plan-details = What changes
+plan-nothing = Nothing to do.
+plan-unchanged = { $count ->
+    [one] { $count } gateway runs as wanted
+   *[other] { $count } gateways run as wanted
+}
+plan-more = and { $count } more, which the counts above include
+plan-running = A released plan is being carried out: { $count } changes left.
+plan-interrupted = Calls stay up; new ones fail for a few seconds.
+plan-calls-stay = Calls stay up; there are no new ones.
+plan-taken-over = trunkd takes it over: it is restarted as Redis wants it.
+plan-is-held = held
+plan-held-by = { $held }, says trunkd { $trunkd }
+plan-paused = The switch is paused: nothing is changed by itself.
+plan-mode = reconcile.mode is { $value }: nothing is changed by itself.
+plan-trouble = Gateway { $gateway }: { $reason }
+plan-others = Switches that trunkd only serves
+plan-no-key = Redis has no trunkd:key yet: until trunkd has made one, every gateway of trunkd's counts as changed.
+plan-of-all = See the plan of all switches
+plan-adopts = This plan takes over gateways that trunkd did not start.
+plan-adopts-not = See the plan without them
+plan-adopt = See the plan that takes them over
+plan-adopt-means = Gateways that trunkd did not start have names that Redis wants.
+plan-release = Release exactly this
+plan-release-means = Does what is shown here and nothing else, also on a switch that is paused or held.
+plan-is-other = The plan changed meanwhile, so nothing was done. This is the plan now: look at it again.
+plan-changed = The plan is another one by now.
+plan-look-again = Look again
+plan-goes-on = It is being carried out. This page shows what is left.
+outcome-done = done
+outcome-goes-on = it goes on
+outcome-abandoned = no trunkd took it up, so it was taken back: see the switches
+outcome-undone = some of it was not done
+outcome-still-held = something is still held, because of later edits
+secret-changed = changed (secret)
+not-set = not set
