@@ -8,6 +8,7 @@ mod assets;
 mod failure;
 mod gateways;
 mod guard;
+mod history;
 mod language;
 mod page;
 mod plan;

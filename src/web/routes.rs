@@ -5,7 +5,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Scope};
 
-use super::{assets, failure, gateways, guard, language, plan, setup, sign_in, switches};
+use super::{assets, failure, gateways, guard, history, language, plan, setup, sign_in, switches};
 
 /// Everything that is a page.
 pub fn configure(config: &mut ServiceConfig) {
@@ -34,6 +34,9 @@ fn signed_in() -> Scope<
         .route("/", web::get().to(home))
         .service(sign_in::sign_out)
         .service(gateways::list)
+        .service(history::list)
+        .service(history::ask)
+        .service(history::submit)
         .service(plan::page)
         .service(plan::release)
         .service(switches::list)

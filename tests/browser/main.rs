@@ -5,6 +5,7 @@
 mod support;
 
 mod gateways;
+mod history;
 mod plan;
 mod sign_in;
 mod switches;
