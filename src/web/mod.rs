@@ -11,6 +11,7 @@ mod guard;
 mod history;
 mod language;
 mod page;
+mod people;
 mod plan;
 mod routes;
 mod setup;

@@ -6,6 +6,7 @@ mod support;
 
 mod gateways;
 mod history;
+mod people;
 mod plan;
 mod sign_in;
 mod switches;

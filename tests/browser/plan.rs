@@ -2,6 +2,7 @@
 
 use trunkd::access::Role;
 
+use crate::support::app::eventually;
 use crate::support::browser::Person;
 use crate::visit::Fleet;
 
@@ -48,10 +49,11 @@ async fn a_plan_that_changed_meanwhile_is_shown_again_also_without_scripts() {
     fleet.pause("fs1").await;
     let changed = IP_TRUNK.replace("sip.example.net", "b.example.net");
     fleet.other.set_gateway("acme", "one", &changed).await;
-    browser.open("/plan").await;
-    while !browser.text().await.contains("1 to restart") {
+    let opened = || async {
         browser.open("/plan").await;
-    }
+        browser.text().await
+    };
+    eventually("trunkd sees the edit", opened, |text| text.contains("1 to restart")).await;
     browser
         .wait_for_text("param.realm: sip.example.net → b.example.net")
         .await;

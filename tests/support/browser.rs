@@ -139,8 +139,10 @@ impl Browser {
 
     /// All text that can be seen.
     pub async fn text(&self) -> String {
-        let body = self.client.find(Locator::Css("body")).await.expect("a body");
-        // While the page changes, it may be another one by now.
+        // While the page changes, there may be none, or another one by now.
+        let Ok(body) = self.client.find(Locator::Css("body")).await else {
+            return String::new();
+        };
         body.text().await.unwrap_or_default()
     }
 
