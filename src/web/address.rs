@@ -14,6 +14,21 @@ pub(super) fn gateway_url(domain: &str, name: &str) -> String {
     format!("/domains/{}/gateways/{}", encode(domain), encode(name))
 }
 
+/// The list of gateways with one filter, or several.
+pub(super) fn gateways_url(filters: &[(&str, &str)]) -> String {
+    with_query("/gateways", filters)
+}
+
+/// A page with a query of the values that are not empty.
+pub(super) fn with_query(path: &str, values: &[(&str, &str)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(values.iter().filter(|(_, value)| !value.is_empty()));
+    match query.finish() {
+        query if query.is_empty() => path.to_owned(),
+        query => format!("{path}?{query}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::local_path;

@@ -9,11 +9,15 @@ mod failure;
 mod gateway;
 mod gateways;
 mod guard;
+mod history;
 mod language;
 mod page;
+mod people;
+mod plan;
 mod routes;
 mod setup;
 mod sign_in;
+mod switches;
 mod texts;
 mod words;
 

@@ -5,7 +5,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Scope};
 
-use super::{assets, failure, gateway, gateways, guard, language, setup, sign_in};
+use super::{assets, failure, gateway, gateways, guard, history, language, people, plan, setup, sign_in, switches};
 
 /// Everything that is a page.
 pub fn configure(config: &mut ServiceConfig) {
@@ -41,6 +41,22 @@ fn signed_in() -> Scope<
         .service(gateway::edit)
         .service(gateway::view)
         .service(gateway::act)
+        .service(history::list)
+        .service(history::ask)
+        .service(history::submit)
+        .service(people::list)
+        .service(people::add_user)
+        .service(people::remove_user)
+        .service(people::set_password)
+        .service(people::create_token)
+        .service(people::revoke_token)
+        .service(people::password_form)
+        .service(people::change_password)
+        .service(plan::page)
+        .service(plan::release)
+        .service(switches::list)
+        .service(switches::pause)
+        .service(switches::resume)
         .default_service(web::to(failure::no_such_page))
 }
 

@@ -58,6 +58,15 @@ impl Texts {
         self.format(id, Some(&args))
     }
 
+    /// A text with several values.
+    pub(super) fn fill(self, id: &str, values: &[(&'static str, &str)]) -> String {
+        let mut args = FluentArgs::new();
+        for (name, value) in values {
+            args.set(*name, (*value).to_owned());
+        }
+        self.format(id, Some(&args)).into_owned()
+    }
+
     fn format(self, id: &str, args: Option<&FluentArgs>) -> Cow<'static, str> {
         let bundle = self.bundle();
         let pattern = bundle.get_message(id).and_then(|message| message.value());

@@ -6,5 +6,9 @@ mod support;
 
 mod gateway_form;
 mod gateways;
+mod history;
+mod people;
+mod plan;
 mod sign_in;
+mod switches;
 mod visit;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use trunkd::access::{Access, NewUser, Role};
-use trunkd::operate::sources;
+use trunkd::operate::{Caller, Service, sources};
 
 use crate::support::api::API;
 use crate::support::app::{Other, TestApp, settings};
@@ -39,6 +40,15 @@ impl Fleet {
     pub(crate) fn access(&self) -> Access {
         let store = sources::store(&settings(&self.redis, Path::new("unused"), "")).unwrap();
         Access::new(store)
+    }
+
+    /// Somebody pauses the switch at a shell.
+    pub(crate) async fn pause(&self, switch: &str) {
+        let settings = settings(&self.redis, Path::new("unused"), "");
+        let service = Service::open(&settings).unwrap();
+        let paused = service.pause(&Caller::cli(), Some(switch), Timestamp::now()).await;
+        paused.unwrap();
+        self.other.wait_for("trunkd:reconcile", switch, "/paused", true).await;
     }
 
     pub(crate) async fn add_user(&self, name: &str, role: Role, domains: &str) {

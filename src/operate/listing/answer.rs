@@ -15,6 +15,8 @@ use super::item::{Item, ListState, profile};
 use super::query::ListQuery;
 use super::select::{Selected, select};
 use super::{Known, index};
+use crate::control::Report;
+use crate::language::{Bilingual, Message};
 use crate::observed::SwitchState;
 
 /// A gateway in a list.
@@ -88,6 +90,21 @@ pub struct SwitchSummary {
     /// Gateways by state.
     #[schema(value_type = BTreeMap<String, usize>)]
     pub state: ByWord,
+    /// Gateways that it runs, by profile.
+    #[serde(skip)]
+    pub profiles: BTreeMap<String, usize>,
+    /// When it was paused: RFC 3339.
+    #[serde(skip)]
+    pub paused_since: Option<String>,
+    /// It is paused because every switch is.
+    #[serde(skip)]
+    pub all_paused: bool,
+    /// [`Self::held`] in each language.
+    #[serde(skip)]
+    pub held_message: Option<Message>,
+    /// The text of each of [`Self::conflicts`] in each language.
+    #[serde(skip)]
+    pub conflict_messages: Vec<Message>,
 }
 
 impl Service {
@@ -157,9 +174,20 @@ impl Service {
         for switch in &self.settings.switches {
             all.entry(switch.name.clone()).or_default();
         }
+        let mut profiles: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+        for (name, of_switch) in known.fleet.switches() {
+            let counts = profiles.entry(name.to_string()).or_default();
+            for profile in of_switch.rows.values().filter_map(|row| row.profile.as_ref()) {
+                *counts.entry(profile.clone()).or_default() += 1;
+            }
+        }
         let summary = |(name, state): (String, SwitchState)| {
             let by_state = states.remove(&name).unwrap_or_default();
-            SwitchSummary::new(name, state, &notes, by_state)
+            let profiles = profiles.remove(&name).unwrap_or_default();
+            SwitchSummary {
+                profiles,
+                ..SwitchSummary::new(name, state, &notes, by_state)
+            }
         };
         Ok(all.into_iter().map(summary).collect())
     }
@@ -179,6 +207,7 @@ impl DomainSummary {
 impl SwitchSummary {
     fn new(name: String, state: SwitchState, notes: &SwitchNotes, by_state: ByWord) -> Self {
         let report = notes.report(&name);
+        let conflicts = report.map_or(&[][..], |report| &report.conflicts);
         let mode = report.map(|report| report.mode.clone()).filter(|mode| !mode.is_empty());
         Self {
             watched: is_watched(&state, Timestamp::now()),
@@ -187,16 +216,18 @@ impl SwitchSummary {
             held: report.and_then(|report| report.held.clone()),
             leader: notes.leader(&name).map(str::to_owned),
             removals_left: report.and_then(|report| report.removals_left),
-            conflicts: report
-                .into_iter()
-                .flat_map(|report| report.conflicts.iter().map(Note::from))
-                .collect(),
+            conflicts: conflicts.iter().map(Note::from).collect(),
             connected: state.connected,
             since: state.since,
             core_uuid: state.core_uuid,
             last_seen: state.last_seen,
             reason: state.reason,
             state: by_state,
+            profiles: BTreeMap::new(),
+            paused_since: notes.paused_since(&name).map(str::to_owned),
+            all_paused: notes.are_all_paused(),
+            held_message: report.and_then(Report::held),
+            conflict_messages: conflicts.iter().map(Bilingual::message).collect(),
             name,
         }
     }

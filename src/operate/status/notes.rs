@@ -110,6 +110,15 @@ impl SwitchNotes {
         self.control.is_paused(switch)
     }
 
+    /// The start of its pause, if it is paused.
+    pub(in crate::operate) fn paused_since(&self, switch: &str) -> Option<&str> {
+        self.control.paused_since(switch)
+    }
+
+    pub(in crate::operate) fn are_all_paused(&self) -> bool {
+        self.control.paused.is_some()
+    }
+
     /// One report per switch, merged from all trunkd.
     pub(in crate::operate) fn reports(&self) -> impl Iterator<Item = (&String, &Report)> {
         self.reports.iter()

@@ -56,6 +56,12 @@ function replace(fresh) {
   for (const element of fresh.querySelectorAll("[data-live]")) found.set(element.dataset.live, element);
   for (const old of document.querySelectorAll("[data-live]")) {
     const now = found.get(old.dataset.live);
+    // What somebody is about to confirm stays as it is, and says that it is no longer true.
+    if (now && old.dataset.keep !== undefined) {
+      const note = old.querySelector("[data-if-changed]");
+      if (note) note.hidden = now.dataset.keep === old.dataset.keep;
+      continue;
+    }
     if (now && !now.isEqualNode(old) && !old.contains(document.activeElement)) {
       old.replaceWith(document.importNode(now, true));
     }

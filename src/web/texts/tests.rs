@@ -74,7 +74,7 @@ fn every_text_that_is_asked_for_is_there_and_every_one_is_used() {
         .collect();
     assert!(unused.is_empty(), "nobody uses {unused:?}");
     let known: BTreeSet<_> = ids(ENGLISH_SOURCE).into_iter().collect();
-    for call in ["t.get(\"", "t.count(\"", "t.with(\""] {
+    for call in ["t.get(\"", "t.count(\"", "t.with(\"", "t.fill(\""] {
         for after in all.split(call).skip(1) {
             let id = after.split('"').next().unwrap();
             assert!(known.contains(id), "there is no text {id:?}");

@@ -1,0 +1,210 @@
+//! The page with all switches: who is connected to them, what they run, what keeps changes from them.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use askama::Template;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::address::{gateways_url, with_query};
+use super::failure::{Failure, page as page_of};
+use super::page::{Frame, show};
+use super::texts::Texts;
+use super::words;
+use crate::access::Role;
+use crate::operate::listing::{ListState, SwitchSummary};
+use crate::operate::{Caller, Service};
+use crate::portal::SignedIn;
+
+#[derive(Template)]
+#[template(path = "switches.html")]
+struct SwitchesPage {
+    frame: Frame,
+    cards: Vec<Card>,
+    may_pause: bool,
+    all_paused: bool,
+}
+
+/// One switch.
+struct Card {
+    name: String,
+    /// The word in classes: `up`, `down`, `unknown`.
+    state: &'static str,
+    state_label: String,
+    /// Why it is not connected.
+    reason: String,
+    since: Option<Moment>,
+    last_seen: Option<Moment>,
+    leader: Option<String>,
+    mode: String,
+    paused: Option<String>,
+    is_paused: bool,
+    all_paused: bool,
+    held: Option<String>,
+    plan: String,
+    removals_left: Option<usize>,
+    conflicts: Vec<String>,
+    chips: Vec<Chip>,
+    profiles: Vec<Chip>,
+    history: String,
+}
+
+struct Moment {
+    ago: String,
+    exact: String,
+}
+
+/// A count with a link to the gateways.
+struct Chip {
+    word: &'static str,
+    label: String,
+    count: usize,
+    url: String,
+}
+
+/// Which switch; empty: all.
+#[derive(Deserialize)]
+pub(super) struct Chosen {
+    #[serde(default)]
+    switch: String,
+}
+
+impl Chosen {
+    fn name(&self) -> Option<&str> {
+        (!self.switch.is_empty()).then_some(self.switch.as_str())
+    }
+}
+
+/// The page.
+#[get("/switches")]
+pub(super) async fn list(
+    service: web::Data<Service>,
+    SignedIn(caller): SignedIn,
+    request: HttpRequest,
+) -> HttpResponse {
+    let page = make(&service, &caller, &request).await;
+    page_of(&request, page)
+}
+
+async fn make(service: &Service, caller: &Caller, request: &HttpRequest) -> Result<HttpResponse, Failure> {
+    let switches = service.switches(caller).await?;
+    let (frame, now) = (Frame::new(request, "switches"), Timestamp::now());
+    let page = SwitchesPage {
+        all_paused: switches.iter().any(|switch| switch.all_paused),
+        cards: switches
+            .into_iter()
+            .map(|switch| Card::new(frame.t, switch, now))
+            .collect(),
+        may_pause: caller.requires(Role::Admin).is_ok(),
+        frame,
+    };
+    Ok(show(StatusCode::OK, &page))
+}
+
+/// Stops all changes of a switch, or of all.
+#[post("/switches/pause")]
+pub(super) async fn pause(
+    service: web::Data<Service>,
+    SignedIn(caller): SignedIn,
+    request: HttpRequest,
+    chosen: web::Form<Chosen>,
+) -> HttpResponse {
+    let paused = service.pause(&caller, chosen.name(), Timestamp::now()).await;
+    page_of(&request, paused.map(|()| back()).map_err(Failure::from))
+}
+
+/// Lets changes happen again.
+#[post("/switches/resume")]
+pub(super) async fn resume(
+    service: web::Data<Service>,
+    SignedIn(caller): SignedIn,
+    request: HttpRequest,
+    chosen: web::Form<Chosen>,
+) -> HttpResponse {
+    let resumed = service.resume(&caller, chosen.name()).await;
+    page_of(&request, resumed.map(|_| back()).map_err(Failure::from))
+}
+
+fn back() -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, "/switches"))
+        .finish()
+}
+
+impl Card {
+    fn new(t: Texts, switch: SwitchSummary, now: Timestamp) -> Self {
+        let name = switch.name.as_str();
+        let (state, state_label) = match (switch.connected, switch.watched) {
+            (true, true) => ("up", t.get("switch-connected")),
+            // Nobody says what it is by now.
+            (true, false) => ("unknown", t.get("switch-not-watched")),
+            (false, _) => ("down", t.get("switch-not-connected")),
+        };
+        let moment = |text: &str| {
+            let at: Timestamp = text.parse().ok()?;
+            Some(Moment {
+                ago: words::ago(t, at, now),
+                exact: words::exact(at),
+            })
+        };
+        let paused = switch.paused_since.as_deref().and_then(moment).map(|since| since.ago);
+        Self {
+            state,
+            state_label: state_label.into_owned(),
+            reason: switch.reason.clone().unwrap_or_default(),
+            since: moment(&switch.since),
+            last_seen: moment(&switch.last_seen),
+            mode: t.get(mode(switch.mode.as_deref())).into_owned(),
+            paused: paused.or_else(|| switch.paused.then(String::new)),
+            is_paused: switch.paused,
+            all_paused: switch.all_paused,
+            held: switch
+                .held_message
+                .as_ref()
+                .map(|held| held.in_language(t.0).to_owned()),
+            plan: with_query("/plan", &[("switch", name)]),
+            history: with_query("/history", &[("switch", name)]),
+            removals_left: switch.removals_left,
+            conflicts: switch
+                .conflict_messages
+                .iter()
+                .map(|conflict| conflict.in_language(t.0).to_owned())
+                .collect(),
+            chips: states(t, &switch),
+            profiles: switch
+                .profiles
+                .iter()
+                .map(|(profile, count)| Chip {
+                    word: "",
+                    label: profile.clone(),
+                    count: *count,
+                    url: gateways_url(&[("switch", name), ("profile", profile)]),
+                })
+                .collect(),
+            leader: switch.leader,
+            name: switch.name,
+        }
+    }
+}
+
+fn states(t: Texts, switch: &SwitchSummary) -> Vec<Chip> {
+    let counted = ListState::ALL.into_iter().filter_map(|state| {
+        let count = *switch.state.get(state.as_str())?;
+        Some(Chip {
+            word: state.as_str(),
+            label: t.get(words::state(state)).into_owned(),
+            count,
+            url: gateways_url(&[("state", state.as_str()), ("switch", &switch.name)]),
+        })
+    });
+    counted.collect()
+}
+
+fn mode(mode: Option<&str>) -> &'static str {
+    match mode {
+        Some("apply") => "mode-apply",
+        Some("observe") => "mode-observe",
+        Some(_) => "mode-off",
+        None => "mode-unknown",
+    }
+}
