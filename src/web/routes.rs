@@ -34,6 +34,8 @@ fn signed_in() -> Scope<
         .route("/", web::get().to(home))
         .service(sign_in::sign_out)
         .service(gateways::list)
+        .service(gateways::bulk::resources())
+        .service(gateways::bulk::show_progress)
         .default_service(web::to(failure::no_such_page))
 }
 

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bulk;
 mod gateways;
 mod sign_in;
 mod visit;
