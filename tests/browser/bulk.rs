@@ -57,7 +57,8 @@ async fn all_that_match_are_tagged_without_javascript() {
     };
     let browser = fleet.signed_in("bob", Role::Operator, &plain).await;
     browser.open("/gateways?q=other&limit=2").await;
-    browser.labelled("All 3 that match").await.click().await.unwrap();
+    browser.wait_for_text("All 3 that match").await;
+    browser.find("input[name=all]").await.click().await.unwrap();
     browser.click("Add tags").await;
     browser.fill("Tags, separated by commas", "berlin, spare").await;
     browser.click("Continue").await;
