@@ -6,5 +6,6 @@ mod support;
 
 mod bulk;
 mod gateways;
+mod screenshots;
 mod sign_in;
 mod visit;
