@@ -4,10 +4,10 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos check audit bench
+.PHONY: help run test screenshots chaos check audit bench
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The development profile: its first build takes a fraction of the release one's time. For real use: cargo install (README).
 # It reads dev.toml, so that a trunkd.toml for a real FreeSWITCH doesn't change what it does.
@@ -18,6 +18,10 @@ run: ## build trunkd and run it on its own Redis, with a sample gateway (CONFIG=
 test: ## run every test (ARGS="--test settings" picks some)
 	@scripts/setup.sh cargo cc redis-server chromium chromedriver
 	@cargo test $(ARGS)
+
+screenshots: ## make the pictures of the pages again, in docs/screenshots
+	@scripts/setup.sh cargo cc redis-server chromium chromedriver fonts-noto-cjk
+	@cargo test --test browser screenshots:: -- --ignored
 
 # Schedules mostly wait, so more of them run in parallel than there are processors.
 chaos: ## break Redis, the switch and trunkd at random moments in N schedules, shared out among the tests, up to the first failure (N=1000)

@@ -87,6 +87,7 @@ fn main() {
         "| :------------------------------------------------- | -------: | -------: | :------------------- | :----- |"
     );
     pages(&scene);
+    html_page(&scene);
     one_gateway(&scene);
     writes(&scene);
     memory(&runtime, size);
@@ -279,6 +280,23 @@ fn pages(scene: &Scene) {
         let times = Times::new((0..scene.size.rounds).map(|_| list.next(&mut client, true)));
         row(&format!("a page: {}", list.what), &times, Some(20.0));
     }
+}
+
+/// The page that people open, as it comes before compression.
+fn html_page(scene: &Scene) {
+    const MAX_KB: f64 = 150.0;
+    let mut client = scene.client();
+    let (mut times, mut largest) = (Vec::new(), 0);
+    for _ in 0..scene.size.rounds {
+        let answer = client.0.ask("GET", "/gateways", "");
+        assert_eq!(answer.status, 200, "the page of the gateways");
+        largest = largest.max(answer.body.len());
+        times.push(answer.took);
+    }
+    row("the gateways page (HTML)", &Times::new(times.into_iter()), Some(60.0));
+    #[allow(clippy::cast_precision_loss, reason = "a page is far below 2^52 bytes")]
+    let kb = largest as f64 / 1000.0;
+    figure("  its size, in kB", kb, &format!("≤ {MAX_KB} kB"), kb <= MAX_KB);
 }
 
 fn one_gateway(scene: &Scene) {

@@ -34,6 +34,14 @@ need_cargo_deny() {
     fail "cargo-deny could not be built: see above, or run this again once the crate registry can be reached."
 }
 
+# A font is there if fontconfig finds one for Chinese; everything else is a program.
+has() {
+  case $1 in
+    fonts-noto-cjk) [[ -n $(fc-list :lang=zh 2>/dev/null) ]] ;;
+    *) command -v "$1" >/dev/null ;;
+  esac
+}
+
 missing=() packages=() servers=() after=()
 for tool in "$@"; do
   case $tool in
@@ -47,7 +55,7 @@ for tool in "$@"; do
       continue
       ;;
   esac
-  command -v "$tool" >/dev/null && continue
+  has "$tool" && continue
   missing+=("$tool")
   case $tool in
     cc) packages+=(gcc libc6-dev) ;;
@@ -57,6 +65,8 @@ for tool in "$@"; do
     # For the tests of the pages.
     chromium) packages+=(chromium) ;;
     chromedriver) packages+=(chromium-driver) ;;
+    # For pictures of the pages in Chinese. The smallest font that has it.
+    fonts-noto-cjk) packages+=(fontconfig fonts-wqy-microhei) ;;
     *) fail "$0 does not know how to get $tool" ;;
   esac
 done
@@ -101,6 +111,6 @@ for server in "${servers[@]}"; do
 done
 
 for tool in "${missing[@]}"; do
-  command -v "$tool" >/dev/null || fail "${packages[*]} is installed, but there is still no $tool on the PATH ($PATH)."
+  has "$tool" || fail "${packages[*]} is installed, but there is still no $tool on the PATH ($PATH)."
 done
 run_after

@@ -189,6 +189,7 @@ pub(super) async fn change_gateways(
     let options = BulkOptions {
         dry_run: query.dry_run,
         force: query.force,
+        expected: None,
     };
     let answer = service.change_gateways(&caller, &chosen, &change, options).await;
     let mut answer = answer.map_err(|error| match error {

@@ -136,6 +136,9 @@ pub enum OperateError {
     TooManyGateways { chosen: usize, most: usize },
     #[error("the new values would take more than {most} bytes: change fewer gateways at once")]
     TooManyBytes { most: usize },
+    /// Not what the person was shown. Nothing was done.
+    #[error("this would be about {now} gateways and not {expected}: look at it again")]
+    OtherCount { expected: usize, now: usize },
     /// A change of many gateways ended half-way. What is done stays done, and the same call goes on with
     /// the rest.
     #[error(

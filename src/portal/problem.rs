@@ -192,6 +192,7 @@ impl Problem {
             OperateError::CannotRevert(_) => (StatusCode::CONFLICT, "cannot_revert"),
             OperateError::PlanChanged(_) => (StatusCode::CONFLICT, "plan_changed"),
             OperateError::AllDomains => (StatusCode::FORBIDDEN, "domain_not_yours"),
+            OperateError::OtherCount { .. } => (StatusCode::CONFLICT, "changed_meanwhile"),
             OperateError::Contended(_) => (StatusCode::CONFLICT, "contended"),
             OperateError::WrongType { .. } => (StatusCode::CONFLICT, "wrong_type"),
             OperateError::ModeOff => (StatusCode::CONFLICT, "mode_off"),

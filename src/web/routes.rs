@@ -57,6 +57,8 @@ fn signed_in() -> Scope<
         .service(switches::list)
         .service(switches::pause)
         .service(switches::resume)
+        .service(gateways::bulk::resources())
+        .service(gateways::bulk::show_progress)
         .default_service(web::to(failure::no_such_page))
 }
 

@@ -4,11 +4,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bulk;
 mod gateway_form;
 mod gateways;
 mod history;
 mod people;
 mod plan;
+mod screenshots;
 mod sign_in;
 mod switches;
 mod visit;

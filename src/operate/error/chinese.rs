@@ -54,6 +54,9 @@ impl Bilingual for OperateError {
             Self::TooManyGateways { chosen, most } => {
                 format!("选中了 {chosen} 个网关，一次最多修改 {most} 个：请减少数量")
             }
+            Self::OtherCount { expected, now } => {
+                format!("将涉及 {now} 个网关，而不是 {expected} 个：请重新查看")
+            }
             Self::TooManyBytes { most } => format!("新值合计超过 {most} 字节：请减少一次修改的网关数量"),
             Self::BulkStopped { cause, done } => stopped(cause, done),
             Self::UnknownGateway(_)
@@ -234,6 +237,7 @@ mod tests {
             OperateError::AllDomains,
             OperateError::TooManyGateways { chosen: 7, most: 5 },
             OperateError::TooManyBytes { most: 77 },
+            OperateError::OtherCount { expected: 7, now: 5 },
             OperateError::BulkStopped {
                 cause: Box::new(OperateError::Writing(timeout())),
                 done: Box::new(stopped),

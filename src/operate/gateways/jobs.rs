@@ -76,7 +76,12 @@ impl Service {
         self.wait_for_jobs(of, request, jobs).await
     }
 
-    fn check_runnable(&self, current: &Current, of: &GatewayRef, action: JobAction) -> Result<(), OperateError> {
+    pub(super) fn check_runnable(
+        &self,
+        current: &Current,
+        of: &GatewayRef,
+        action: JobAction,
+    ) -> Result<(), OperateError> {
         if stored(current, of).is_none() {
             return Err(Self::missing(current, of));
         }

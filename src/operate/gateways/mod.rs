@@ -9,6 +9,7 @@ mod model;
 mod precondition;
 mod read;
 mod rename;
+mod restart;
 mod reveal;
 mod sealed;
 mod undo;
@@ -19,6 +20,7 @@ pub use effect::{Effect, Outcome};
 pub use jobs::JobRequest;
 pub use model::{GatewayDetail, ProblemField, Validity};
 pub use precondition::{ETag, Precondition};
+pub use restart::{LeftOut, MAX_RESTARTS, Restart, RestartOn, RestartOptions, RestartProgress, RestartState};
 pub use write::{Body, WriteOptions, Written};
 
 use crate::gateway::{DomainName, GatewayName};

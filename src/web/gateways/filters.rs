@@ -47,7 +47,18 @@ pub(super) fn url(params: &ListParams) -> String {
     if let Some(after) = &params.after {
         query.append_pair("after", after);
     }
-    let query = query.finish();
+    with_query(&query.finish())
+}
+
+/// The filters alone, as in an address.
+pub(super) fn filter(params: &ListParams) -> String {
+    let filters = pairs(params).into_iter().filter(|(name, _)| *name != "sort");
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(filters).finish()
+}
+
+/// The list with filters from [`filter`].
+pub(super) fn with_query(query: &str) -> String {
     match query.is_empty() {
         true => "/gateways".to_owned(),
         false => format!("/gateways?{query}"),

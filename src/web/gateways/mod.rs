@@ -1,5 +1,6 @@
 //! The page with all gateways: filters, sorting and paging, all in its address.
 
+pub(super) mod bulk;
 mod filters;
 mod row;
 
@@ -38,6 +39,8 @@ struct GatewaysPage {
     first: Option<String>,
     stale: Option<String>,
     may_edit: bool,
+    /// The filters again, for "all that match".
+    filter: String,
 }
 
 /// The list.
@@ -120,6 +123,7 @@ fn page(
         }),
         rows: found.items.into_iter().map(|item| Row::new(t, item, now)).collect(),
         stale,
+        filter: filters::filter(params),
         may_edit: caller.requires(crate::access::Role::Operator).is_ok(),
         frame,
     }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::gateway::GatewayName;
 use crate::language::Bilingual;
 use crate::operate::gateways::Validity;
 use crate::operate::listing::ListedGateway;
@@ -18,6 +19,9 @@ pub(super) struct Row {
     pub(super) url: Option<String>,
     /// What the checkbox sends.
     pub(super) key: String,
+    /// Whether it can be changed with others: it is in Redis, under a name that can be written.
+    pub(super) is_choosable: bool,
+    pub(super) choose: String,
     pub(super) description: String,
     pub(super) carrier: String,
     pub(super) profile: String,
@@ -49,6 +53,8 @@ impl Row {
         Self {
             url: item.domain.as_deref().map(|domain| gateway_url(domain, &item.name)),
             key: format!("{}/{}", item.domain.as_deref().unwrap_or_default(), item.name),
+            is_choosable: item.domain.is_some() && GatewayName::parse(&item.name).is_ok(),
+            choose: t.with("bulk-choose", &item.name).into_owned(),
             state: item.state.as_str(),
             state_label: t.get(words::state(item.state)).into_owned(),
             explanation: words::explanation(t, &reason).unwrap_or_default(),

@@ -86,6 +86,10 @@ if (source) {
     // A refusal ends the stream for good: the session may be over.
     if (events.readyState === EventSource.CLOSED) refresh();
   });
+  // Work whose end no event tells.
+  setInterval(() => {
+    if (document.querySelector("[data-pending]")) refresh();
+  }, 2000);
   setInterval(() => {
     if (lostSince === null || Date.now() - lostSince < LOST_AFTER_MS) return;
     const seconds = Math.round((Date.now() - lostSince) / 1000);
@@ -168,4 +172,32 @@ function watch(form) {
     form.requestSubmit(button);
   });
   addEventListener("pageshow", () => (sent = false));
+}
+
+// --- Choosing rows ----------------------------------------------------------------------------------
+
+const bulk = document.querySelector("form[data-bulk]");
+if (bulk) {
+  const rows = [...bulk.querySelectorAll("input[name=gateway]")];
+  const page = bulk.querySelector("[data-choose-page]");
+  const all = bulk.querySelector("input[name=all]");
+  const actions = bulk.querySelector("[data-bulk-actions]");
+  const count = bulk.querySelector("[data-bulk-count]");
+  const update = () => {
+    const chosen = rows.filter((row) => row.checked).length;
+    page.checked = chosen > 0 && chosen === rows.length;
+    page.indeterminate = chosen > 0 && chosen < rows.length;
+    count.querySelector("b").textContent = chosen;
+    count.hidden = all?.checked ?? false;
+    actions.hidden = chosen === 0 && !all?.checked;
+  };
+  page.hidden = rows.length === 0;
+  page.addEventListener("change", () => {
+    for (const row of rows) row.checked = page.checked;
+    update();
+  });
+  bulk.addEventListener("change", update);
+  // After going back, the browser may have kept what was chosen.
+  window.addEventListener("pageshow", update);
+  update();
 }

@@ -183,7 +183,6 @@ action-delete = Delete
 action-copy = Copy
 action-rename = Rename
 action-undo = Undo
-undo-anyway = Undo anyway
 actions = Actions
 copy-hint = The copy has the same password, and is disabled until you enable it.
 copy-name = Name of the copy
@@ -443,3 +442,110 @@ password-new = New password, at least 8 characters
 password-means = Your other browsers are signed out.
 password-wrong = The present password is wrong.
 password-done = Your password is changed.
+
+## Bulk
+
+bulk-choose = Choose { $value }
+bulk-choose-page = Choose all on this page
+bulk-actions = Change the chosen gateways
+bulk-chosen = Chosen:
+bulk-all = All { $count } that match
+bulk-enable = Enable
+bulk-disable = Disable
+bulk-tag = Add tags
+bulk-untag = Remove tags
+bulk-restart = Restart
+bulk-delete = Delete
+bulk-title-enable = Enable gateways
+bulk-title-disable = Disable gateways
+bulk-title-tag = Add tags
+bulk-title-untag = Remove tags
+bulk-title-restart = Restart gateways
+bulk-title-delete = Delete gateways
+bulk-do-enable = { $count ->
+    [one] Enable { $count } gateway
+   *[other] Enable { $count } gateways
+}
+bulk-do-disable = { $count ->
+    [one] Disable { $count } gateway
+   *[other] Disable { $count } gateways
+}
+bulk-do-tag = { $count ->
+    [one] Add tags to { $count } gateway
+   *[other] Add tags to { $count } gateways
+}
+bulk-do-untag = { $count ->
+    [one] Remove tags from { $count } gateway
+   *[other] Remove tags from { $count } gateways
+}
+bulk-do-restart = { $count ->
+    [one] Restart { $count } gateway
+   *[other] Restart { $count } gateways
+}
+bulk-do-delete = { $count ->
+    [one] Delete { $count } gateway
+   *[other] Delete { $count } gateways
+}
+bulk-tags = Tags, separated by commas
+bulk-tags-chosen = Tags:
+bulk-next = Continue
+bulk-cancel = Cancel
+bulk-back = Back to the list
+bulk-bad-form = This form is incomplete. Go back to the list and try again.
+bulk-none = No gateway is chosen. Go back and tick some rows.
+bulk-nothing = Nothing would change.
+bulk-number = To confirm, type the number of gateways: { $count }
+bulk-number-missing = Type the number of gateways to confirm.
+bulk-number-wrong = That is not the number of gateways. It is { $count }.
+bulk-other-count = { $count ->
+    [one] The list has changed: this would now be about { $count } gateway. Check it again, then confirm.
+   *[other] The list has changed: this would now be about { $count } gateways. Check it again, then confirm.
+}
+bulk-done = { $count ->
+    [one] Done: { $count } gateway changed.
+   *[other] Done: { $count } gateways changed.
+}
+bulk-count-changes = Will change
+bulk-count-changed = Changed
+bulk-count-unchanged = Already so
+bulk-count-refused = Refused
+bulk-count-meanwhile = Changed by somebody else
+bulk-count-missing = No longer there
+bulk-count-not-written = Not reached
+bulk-count-unknown = Uncertain
+bulk-count-restart = Will restart
+bulk-count-left-out = Can't restart
+bulk-switches-would = What each switch would do
+bulk-switches-do = What each switch does now
+bulk-no-switch = Nothing. No switch has to start, restart or stop a gateway.
+bulk-starts = Starts
+bulk-restarts = Restarts
+bulk-stops = Stops
+bulk-remark = Remarks
+bulk-held = Held
+bulk-held-until = Nothing happens until somebody approves it:
+bulk-paused = Paused: nothing changes until it is resumed.
+bulk-mode = trunkd doesn't change this switch (mode "{ $value }").
+bulk-nobody = No trunkd is connected to it. It catches up later.
+bulk-away = No trunkd is connected to it, so nothing restarts there.
+bulk-interruption = A gateway that restarts takes no new calls for a few seconds. Calls in progress stay up.
+bulk-problems = Left alone
+bulk-meanwhile = somebody else changed it meanwhile
+bulk-missing = it is no longer there
+bulk-not-written = Redis failed before its turn
+bulk-unknown = Redis did not answer, so it may be changed or not
+bulk-names = Gateways
+bulk-more = and { $count } more
+
+restarts-under-way = Gateways are restarting. This page updates itself.
+restarts-over = All restarts are finished.
+restarts-gone = This restart is finished or unknown. What became of each gateway is in the
+restarts-waiting = Waiting
+restarts-running = Restarting
+restarts-done = Finished
+restarts-given-up = Given up
+restarts-restarted = Restarted
+restarts-failed = Failed
+restarts-left = Left
+restarts-progress = Progress
+restarts-failures = Not restarted

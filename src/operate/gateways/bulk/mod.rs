@@ -11,6 +11,7 @@ mod run;
 
 pub use forecast::SwitchForecast;
 pub use model::{BulkAnswer, BulkCounts, BulkItem, BulkOutcome};
+pub(in crate::operate) use run::check_expected;
 
 use std::collections::BTreeSet;
 
@@ -48,4 +49,6 @@ pub struct BulkOptions {
     pub dry_run: bool,
     /// Write also what FreeSWITCH would refuse.
     pub force: bool,
+    /// Do nothing unless this many gateways change: those that a person was shown.
+    pub expected: Option<usize>,
 }

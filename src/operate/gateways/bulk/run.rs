@@ -44,6 +44,8 @@ impl Service {
         let seen = self.seen().await?;
         let current = self.writable().await?;
         let drafts = Arc::new(self.drafts(&current, names, change, options).await?);
+        let writes = drafts.iter().filter(|drafted| drafted.is_write()).count();
+        check_expected(options.expected, writes)?;
         let mut outcomes: Vec<_> = drafts.iter().map(Drafted::outcome).collect();
         if !options.dry_run
             && let Err(cause) = self.write_drafts(caller, change, &drafts, &mut outcomes).await
@@ -55,7 +57,11 @@ impl Service {
     }
 
     /// Their names, by domain. Each domain is one that the caller may edit.
-    async fn chosen(&self, caller: &Caller, chosen: &Chosen) -> Result<Vec<(DomainName, String)>, OperateError> {
+    pub(in crate::operate) async fn chosen(
+        &self,
+        caller: &Caller,
+        chosen: &Chosen,
+    ) -> Result<Vec<(DomainName, String)>, OperateError> {
         let names = match chosen {
             Chosen::Filter(query) => self.names(caller, query).await?,
             Chosen::Named(names) => {
@@ -182,7 +188,19 @@ impl Service {
     }
 }
 
+/// Whether what was shown is still what would happen.
+pub(in crate::operate) fn check_expected(expected: Option<usize>, now: usize) -> Result<(), OperateError> {
+    match expected {
+        Some(expected) if expected != now => Err(OperateError::OtherCount { expected, now }),
+        _ => Ok(()),
+    }
+}
+
 impl Drafted {
+    fn is_write(&self) -> bool {
+        matches!(self.draft, Draft::Write { .. })
+    }
+
     /// What becomes of it if nothing comes between.
     fn outcome(&self) -> BulkOutcome {
         match &self.draft {

@@ -1,0 +1,243 @@
+//! Restarts many gateways: a job per switch, and how far it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::super::service::Service;
+use super::super::{Caller, OperateError};
+use super::GatewayRef;
+use super::bulk::{Chosen, check_expected};
+use crate::access::Role;
+use crate::control::{Job, JobAction, JobOutcome};
+use crate::desired::Current;
+use crate::gateway::{DomainName, GatewayName};
+use crate::settings::ReconcileMode;
+
+/// The most gateways of one call. At 50 starts a second they take 20 s.
+pub const MAX_RESTARTS: usize = 1000;
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RestartOptions {
+    /// Only say what would happen.
+    pub dry_run: bool,
+    /// Do nothing unless this many gateways are restarted: those that a person was shown.
+    pub expected: Option<usize>,
+}
+
+/// What is restarted, or would be.
+#[derive(Debug)]
+pub struct Restart {
+    /// For [`Service::restart_progress`]. `None` if nothing was begun.
+    pub id: Option<String>,
+    pub gateways: Vec<GatewayRef>,
+    pub left_out: Vec<LeftOut>,
+    pub switches: Vec<RestartOn>,
+}
+
+/// A gateway that can't be restarted.
+#[derive(Debug)]
+pub struct LeftOut {
+    pub domain: String,
+    pub name: String,
+    pub reason: String,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct RestartOn {
+    pub switch: String,
+    pub gateways: BTreeSet<GatewayName>,
+    /// No trunkd is connected to it, so nothing is restarted there.
+    pub is_away: bool,
+}
+
+/// How far the restarts on one switch are.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RestartProgress {
+    pub switch: String,
+    pub state: RestartState,
+    pub all: usize,
+    pub left: usize,
+    /// Gateway → why it was not restarted.
+    pub failed: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestartState {
+    /// No trunkd has begun.
+    Waiting,
+    Running,
+    Done,
+    /// It took too long, and the rest is not done.
+    GivenUp,
+}
+
+impl Service {
+    /// Has the trunkd that changes each switch restart all of these that run there, or are to.
+    ///
+    /// # Errors
+    /// The caller may not edit one of the domains; more than [`MAX_RESTARTS`] are chosen; none of the
+    /// switches can be reached; another number than expected; Redis can't be written.
+    pub async fn restart_many(
+        &self,
+        caller: &Caller,
+        chosen: &Chosen,
+        options: RestartOptions,
+    ) -> Result<Restart, OperateError> {
+        caller.requires(Role::Operator)?;
+        if self.settings.reconcile.mode == ReconcileMode::Off {
+            return Err(OperateError::ModeOff);
+        }
+        let names = self.chosen(caller, chosen).await?;
+        if names.len() > MAX_RESTARTS {
+            return Err(OperateError::TooManyGateways {
+                chosen: names.len(),
+                most: MAX_RESTARTS,
+            });
+        }
+        let current = self.writable().await?;
+        let (gateways, left_out) = self.restartable(&current, names);
+        check_expected(options.expected, gateways.len())?;
+        let switches = self.restarts_by_switch(&current, &gateways).await?;
+        let id = match options.dry_run {
+            true => None,
+            false => self.begin_restarts(caller, &switches).await?,
+        };
+        Ok(Restart {
+            id,
+            gateways,
+            left_out,
+            switches,
+        })
+    }
+
+    fn restartable(&self, current: &Current, names: Vec<(DomainName, String)>) -> (Vec<GatewayRef>, Vec<LeftOut>) {
+        let (mut gateways, mut left_out) = (Vec::new(), Vec::new());
+        for (domain, name) in names {
+            let checked = match GatewayName::parse(&name) {
+                Ok(name) => {
+                    let of = GatewayRef {
+                        domain: domain.clone(),
+                        name,
+                    };
+                    let is_runnable = self.check_runnable(current, &of, JobAction::Restart);
+                    is_runnable.map(|()| of).map_err(|error| error.to_string())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            match checked {
+                Ok(of) => gateways.push(of),
+                Err(reason) => left_out.push(LeftOut {
+                    domain: domain.to_string(),
+                    name,
+                    reason,
+                }),
+            }
+        }
+        (gateways, left_out)
+    }
+
+    /// Only switches that have any of them to restart.
+    async fn restarts_by_switch(
+        &self,
+        current: &Current,
+        gateways: &[GatewayRef],
+    ) -> Result<Vec<RestartOn>, OperateError> {
+        self.catch_up().await?;
+        let known = self.listing().read();
+        let configured = self.settings.switches.iter().map(|switch| switch.name.clone());
+        let reported = known.fleet.switches().map(|(name, _)| name.to_string());
+        let switches: BTreeSet<String> = configured.chain(reported).collect();
+        let on = |switch: String| {
+            let names = gateways.iter().map(|of| &of.name);
+            let here = names.filter(|name| current.desired.serves(name, &switch));
+            RestartOn {
+                gateways: here.cloned().collect(),
+                is_away: !known.fleet.is_watched(&switch),
+                switch,
+            }
+        };
+        let all = switches.into_iter().map(on);
+        Ok(all.filter(|on| !on.gateways.is_empty()).collect())
+    }
+
+    /// All or nothing: what was asked for is taken back if a switch takes no more jobs.
+    async fn begin_restarts(&self, caller: &Caller, switches: &[RestartOn]) -> Result<Option<String>, OperateError> {
+        let all = Job::new(JobAction::Restart, &caller.identity);
+        let mut begun: Vec<(&str, String)> = Vec::new();
+        for (place, on) in switches.iter().filter(|on| !on.is_away).enumerate() {
+            let job = Job {
+                id: format!("{}-{place}", all.id),
+                ..all.clone()
+            };
+            let added = self.store.add_job(&on.switch, &job, &on.gateways).await;
+            let problem = match added {
+                Ok(true) => {
+                    begun.push((&on.switch, job.id));
+                    continue;
+                }
+                Ok(false) => OperateError::TooManyJobs(on.switch.clone()),
+                Err(error) => OperateError::writing(&self.settings)(error),
+            };
+            for (switch, id) in begun {
+                let _ = self.store.withdraw_job(switch, &id).await;
+            }
+            return Err(problem);
+        }
+        match (begun.is_empty(), switches.first()) {
+            (true, Some(away)) => Err(OperateError::NotConnected(away.switch.clone())),
+            (true, None) => Ok(None),
+            (false, _) => Ok(Some(all.id)),
+        }
+    }
+
+    /// How far it is on each switch. A switch that is done is forgotten after a minute. Others than who
+    /// asked for it see it only if they see all domains.
+    ///
+    /// # Errors
+    /// Redis can't be read.
+    pub async fn restart_progress(&self, caller: &Caller, id: &str) -> Result<Vec<RestartProgress>, OperateError> {
+        let away = OperateError::at(&self.settings);
+        let control = self.store.read_control().await.map_err(away)?;
+        let (part, by, now) = (format!("{id}-"), caller.identity.to_string(), Timestamp::now());
+        let mut progress = Vec::new();
+        for (switch, jobs) in &control.jobs {
+            let is_shown = |job: &&Job| job.id.starts_with(&part) && (job.by == by || caller.sees_all());
+            for job in jobs.iter().filter(is_shown) {
+                let outcomes = self.store.read_job_outcomes(&job.id).await.map_err(away)?;
+                progress.push(RestartProgress::new(switch, job, outcomes, now));
+            }
+        }
+        Ok(progress)
+    }
+}
+
+impl RestartProgress {
+    fn new(switch: &str, job: &Job, outcomes: BTreeMap<String, JobOutcome>, now: Timestamp) -> Self {
+        let state = match (job.done_at, job.left) {
+            (Some(_), _) => RestartState::Done,
+            (None, _) if job.is_over(now) => RestartState::GivenUp,
+            (None, Some(_)) => RestartState::Running,
+            (None, None) => RestartState::Waiting,
+        };
+        let pending = outcomes.values().filter(|outcome| **outcome == JobOutcome::Pending);
+        Self {
+            switch: switch.to_owned(),
+            state,
+            all: outcomes.len(),
+            left: pending.count(),
+            failed: outcomes
+                .into_iter()
+                .filter_map(|(gateway, outcome)| match outcome {
+                    JobOutcome::Failed(reason) => Some((gateway, reason)),
+                    JobOutcome::Pending | JobOutcome::Done => None,
+                })
+                .collect(),
+        }
+    }
+
+    /// Whether more is to come.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self.state, RestartState::Waiting | RestartState::Running)
+    }
+}

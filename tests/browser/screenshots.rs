@@ -1,0 +1,106 @@
+//! Pictures of the pages for `docs/screenshots`. `make screenshots` runs this; to look at them is the test.
+
+use std::fs;
+use std::path::Path;
+
+use trunkd::access::Role;
+
+use crate::support::browser::{Browser, Person};
+use crate::support::fake_switch::FORBIDDEN;
+use crate::visit::Fleet;
+
+/// A page, and how its picture is called.
+struct Shot {
+    name: &'static str,
+    path: &'static str,
+}
+
+const SHOTS: [Shot; 2] = [
+    Shot {
+        name: "gateways",
+        path: "/gateways",
+    },
+    Shot {
+        name: "gateways-down",
+        path: "/gateways?state=down&sort=-name",
+    },
+];
+
+/// Small pictures stay small in the repository.
+const MAX_BYTES: usize = 100_000;
+
+#[tokio::test]
+#[ignore = "makes the pictures of docs/screenshots; run by `make screenshots`"]
+async fn pictures_of_the_pages() {
+    let fleet = fleet().await;
+    for (language, tongue) in [("en-US,en", "en"), ("zh-CN,zh", "zh")] {
+        for (dark, shade) in [(false, "light"), (true, "dark")] {
+            let person = Person {
+                language,
+                dark,
+                height: 720,
+                ..Person::default()
+            };
+            let browser = Browser::of(&fleet.app, &person).await;
+            browser.open("/sign-in").await;
+            keep(&browser, &format!("sign-in-{tongue}-{shade}")).await;
+            browser.close().await;
+            let name = format!("{tongue}-{shade}");
+            let browser = fleet.signed_in(&name, Role::Operator, &person).await;
+            for shot in &SHOTS {
+                browser.open(shot.path).await;
+                browser.find("table.gateways").await;
+                keep(&browser, &format!("{}-{tongue}-{shade}", shot.name)).await;
+            }
+            browser.close().await;
+        }
+    }
+}
+
+/// Gateways in every state, with long and hostile texts.
+async fn fleet() -> Fleet {
+    let fleet = Fleet::start().await;
+    let gateways = [
+        (
+            "carrier1",
+            r#""carrier":"Example Telecom","tags":["berlin","primary"],"#,
+        ),
+        (
+            "carrier2",
+            r#""carrier":"مثال للاتصالات","description":"right to left: \u202Egnp.exe \u202C and back","#,
+        ),
+        (
+            "refused",
+            r#""carrier":"Example Telecom","description":"password changed on Monday","#,
+        ),
+    ];
+    for (name, more) in gateways {
+        let value = format!(r#"{{{more}"param":{{"realm":"sip.example.net","username":"u","password":"p"}}}}"#);
+        fleet.other.set_gateway("acme", name, &value).await;
+        fleet.switch.wait_for_state(name, "REGED").await;
+    }
+    let refused = r#"{"carrier":"Example Telecom","param":{"realm":"sip.example.net","username":"u","password":"x"}}"#;
+    fleet.switch.registrar(|registrar| registrar.set("refused", FORBIDDEN));
+    fleet.other.set_gateway("acme", "refused", refused).await;
+    fleet
+        .other
+        .wait_for("trunkd:status:fs1", "refused", "/state", "FAIL_WAIT")
+        .await;
+    let off = r#"{"enabled":false,"param":{"realm":"sip.example.net","register":"false"}}"#;
+    fleet.other.set_gateway("globex", "spare", off).await;
+    fleet.other.set_gateway("globex", &"long-name.".repeat(8), off).await;
+    let long = format!(
+        r#"{{"description":"{}","param":{{"realm":"sip.example.net"}}}}"#,
+        "very long ".repeat(300)
+    );
+    fleet.other.set_gateway("globex", "no-username", &long).await;
+    fleet
+}
+
+async fn keep(browser: &Browser, name: &str) {
+    let picture = browser.screenshot().await;
+    assert!(picture.len() < MAX_BYTES, "{name} has {} bytes", picture.len());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(name).with_extension("png"), picture).unwrap();
+}
