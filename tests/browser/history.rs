@@ -95,6 +95,32 @@ async fn an_edit_with_a_later_one_is_undone_only_after_both_are_seen_also_withou
 }
 
 #[tokio::test]
+async fn long_and_reversed_values_leave_a_phone_page_as_it_is() {
+    let (fleet, client) = edited().await;
+    let long = "x".repeat(3000);
+    put(
+        &client,
+        &FIRST
+            .replace("sip.example.net", "a.example.net")
+            .replace("\"u\"", &format!("\"{long}\"")),
+    )
+    .await;
+    put(&client, &FIRST.replace("\"u\"", "\"u\u{202e}v\"")).await;
+    let phone = Person {
+        width: 500,
+        ..Person::default()
+    };
+    let browser = fleet.signed_in("bob", Role::Viewer, &phone).await;
+    browser.open("/history?kind=edit").await;
+    browser.wait_for_text("u\\u{202e}v").await;
+    let is_wider = browser
+        .script("return document.documentElement.scrollWidth > innerWidth")
+        .await;
+    assert_eq!(is_wider, false);
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_viewer_reads_the_history_and_is_offered_no_undo() {
     let (fleet, _) = edited().await;
     let browser = fleet.signed_in("vera", Role::Viewer, &Person::default()).await;

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::gateway::ValueChange;
 use crate::history::{Access, ActionKind, ActionOutcome, EditKind, Entry, Event, Kind};
+use crate::shown::escaped;
 use crate::web::texts::Texts;
 
 /// One field that an edit changes.
@@ -27,9 +28,9 @@ impl Change {
     }
 }
 
-/// A string without its quotes.
+/// A string without its quotes. Characters that can't be seen are written out.
 fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| escaped(&value.to_string()), escaped)
 }
 
 pub(super) fn changes(event: &Event) -> Vec<Change> {

@@ -5,6 +5,7 @@ use crate::language::{Bilingual, Language};
 use crate::operate::approve::Applied;
 use crate::operate::plan::SwitchPlan;
 use crate::reconcile::{Action, FieldChange, MASK};
+use crate::shown::escaped;
 use crate::web::address::gateway_url;
 use crate::web::texts::Texts;
 
@@ -169,8 +170,8 @@ impl Field {
             .any(|value| value == MASK);
         Self {
             name: change.field.clone(),
-            from: change.from.clone(),
-            to: change.to.clone(),
+            from: change.from.as_deref().map(escaped),
+            to: change.to.as_deref().map(escaped),
             is_secret,
         }
     }
