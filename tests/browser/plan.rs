@@ -30,6 +30,15 @@ async fn an_operator_releases_exactly_what_is_held() {
     // It comes by itself.
     browser.wait_for_text("2 to kill").await;
     browser.wait_for_text("because every domain is gone from Redis").await;
+    // What is served to other switches is held too, and that is part of the plan.
+    let opened = || async {
+        browser.open("/plan").await;
+        browser.text().await
+    };
+    eventually("all of it is held", opened, |text| {
+        text.contains("2 to kill") && text.contains("Switches that trunkd only serves")
+    })
+    .await;
     browser.click("Release exactly this").await;
     browser.wait_for_text("fs1: done").await;
     browser.wait_for_text("Nothing to do.").await;
