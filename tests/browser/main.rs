@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accessible;
 mod bulk;
 mod gateway_form;
 mod gateways;

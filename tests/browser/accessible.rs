@@ -1,0 +1,125 @@
+//! What keyboards, screen readers and small screens need, on every page.
+
+use serde_json::json;
+use trunkd::access::Role;
+
+use crate::support::browser::{Browser, Person};
+use crate::visit::Fleet;
+
+const ACCOUNT: &str =
+    r#"{"param":{"realm":"sip.example.net","username":"u","password":"p"},"carrier":"example","tags":["berlin"]}"#;
+
+/// Pages for people who are signed in.
+const PAGES: [&str; 10] = [
+    "/gateways",
+    "/gateways/new",
+    "/gateways/new?preset=ims",
+    "/domains/acme/gateways/carrier1",
+    "/domains/acme/gateways/carrier1/edit",
+    "/switches",
+    "/plan",
+    "/history",
+    "/users",
+    "/password",
+];
+
+/// Controls without a name, headings that skip a level, and more than one first heading.
+const PROBLEMS: &str = r#"
+    const problems = [];
+    const named = (control) =>
+        control.getAttribute("aria-label")?.trim() ||
+        [...(control.labels ?? [])].some((label) => label.textContent.trim()) ||
+        (control.matches("a, button, summary") && (control.textContent.trim() || control.querySelector("img[alt]:not([alt=''])")));
+    for (const control of document.querySelectorAll("a[href], button, summary, select, textarea, input:not([type=hidden])")) {
+        if (!named(control)) problems.push("no name: " + control.outerHTML.slice(0, 200));
+    }
+    let level = 0;
+    for (const heading of document.querySelectorAll("h1, h2, h3, h4")) {
+        const now = Number(heading.tagName[1]);
+        if (now > level + 1) problems.push(`h${now} after h${level}: ${heading.textContent}`);
+        level = now;
+    }
+    if (document.querySelectorAll("h1").length !== 1) problems.push("not one h1");
+    for (const cell of document.querySelectorAll("thead th")) {
+        if (!cell.scope) problems.push("no scope: " + cell.outerHTML);
+    }
+    for (const place of document.querySelectorAll("[aria-describedby]")) {
+        for (const id of place.getAttribute("aria-describedby").split(" ")) {
+            if (!document.getElementById(id)) problems.push("describes nothing: " + id);
+        }
+    }
+    return problems;
+"#;
+
+/// Text whose contrast with what is behind it is below 4.5.
+const CONTRAST: &str = r#"
+    const rgb = (color) => color.match(/[\d.]+/g).map(Number);
+    const light = ([r, g, b]) => {
+        const part = (c) => ((c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+    };
+    const behind = (element) => {
+        for (let at = element; at; at = at.parentElement) {
+            const color = rgb(getComputedStyle(at).backgroundColor);
+            if (color.length === 3 || color[3] > 0) return color;
+        }
+        return [255, 255, 255];
+    };
+    const poor = [];
+    for (const element of document.querySelectorAll("body *")) {
+        const text = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+        if (!text || !element.checkVisibility()) continue;
+        const [a, b] = [light(rgb(getComputedStyle(element).color)), light(behind(element))];
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (contrast < 4.5) poor.push(`${contrast.toFixed(2)}: ${element.outerHTML.slice(0, 120)}`);
+    }
+    return poor;
+"#;
+
+const OVERFLOW: &str = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+
+async fn each_page(person: &Person, script: &str, expected: &serde_json::Value) {
+    let fleet = Fleet::start().await;
+    fleet.other.set_gateway("acme", "carrier1", ACCOUNT).await;
+    fleet.switch.wait_for_state("carrier1", "REGED").await;
+    let browser = fleet.signed_in("alice", Role::Admin, person).await;
+    for page in PAGES {
+        check(&browser, page, script, expected).await;
+    }
+    browser.click("Sign out").await;
+    browser.wait_for_path("/sign-in").await;
+    check(&browser, "/sign-in", script, expected).await;
+    browser.close().await;
+}
+
+async fn check(browser: &Browser, page: &str, script: &str, expected: &serde_json::Value) {
+    browser.open(page).await;
+    browser.find("h1").await;
+    assert_eq!(&browser.script(script).await, expected, "{page}");
+}
+
+#[tokio::test]
+async fn every_control_has_a_name_and_headings_are_in_order() {
+    each_page(&Person::default(), PROBLEMS, &json!([])).await;
+}
+
+#[tokio::test]
+async fn text_can_be_read_in_light_and_dark() {
+    for dark in [false, true] {
+        let person = Person {
+            dark,
+            ..Person::default()
+        };
+        each_page(&person, CONTRAST, &json!([])).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_wider_than_a_phone() {
+    let phone = Person {
+        width: 500,
+        height: 800,
+        ..Person::default()
+    };
+    each_page(&phone, OVERFLOW, &json!(0)).await;
+}
