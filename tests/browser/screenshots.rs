@@ -15,7 +15,7 @@ struct Shot {
     path: &'static str,
 }
 
-const SHOTS: [Shot; 2] = [
+const SHOTS: [Shot; 11] = [
     Shot {
         name: "gateways",
         path: "/gateways",
@@ -23,6 +23,42 @@ const SHOTS: [Shot; 2] = [
     Shot {
         name: "gateways-down",
         path: "/gateways?state=down&sort=-name",
+    },
+    Shot {
+        name: "gateway",
+        path: "/domains/acme/gateways/refused",
+    },
+    Shot {
+        name: "gateway-presets",
+        path: "/gateways/new",
+    },
+    Shot {
+        name: "gateway-form",
+        path: "/gateways/new?preset=account",
+    },
+    Shot {
+        name: "gateway-edit",
+        path: "/domains/acme/gateways/carrier1/edit",
+    },
+    Shot {
+        name: "switches",
+        path: "/switches",
+    },
+    Shot {
+        name: "plan",
+        path: "/plan",
+    },
+    Shot {
+        name: "history",
+        path: "/history",
+    },
+    Shot {
+        name: "users",
+        path: "/users",
+    },
+    Shot {
+        name: "password",
+        path: "/password",
     },
 ];
 
@@ -46,10 +82,10 @@ async fn pictures_of_the_pages() {
             keep(&browser, &format!("sign-in-{tongue}-{shade}")).await;
             browser.close().await;
             let name = format!("{tongue}-{shade}");
-            let browser = fleet.signed_in(&name, Role::Operator, &person).await;
+            let browser = fleet.signed_in(&name, Role::Admin, &person).await;
             for shot in &SHOTS {
                 browser.open(shot.path).await;
-                browser.find("table.gateways").await;
+                browser.find("h1").await;
                 keep(&browser, &format!("{}-{tongue}-{shade}", shot.name)).await;
             }
             browser.close().await;

@@ -202,7 +202,7 @@ fn facts(t: Texts, stored: &Stored) -> Vec<(String, String)> {
     let all = [
         key("field-description", "description"),
         key("column-carrier", "carrier"),
-        list("field-tags", "tags"),
+        list("fact-tags", "tags"),
         param("param-realm", "realm"),
         ("proxy".to_owned(), stored.param("proxy")),
         param("param-username", "username"),

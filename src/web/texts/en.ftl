@@ -92,6 +92,7 @@ field-name = What dial plans call it. Letters, digits, `_`, `.` and `-`.
 field-domain = The tenant that it belongs to. A new name makes a new domain.
 field-enabled = Enabled
 field-tags = Tags, with commas between
+fact-tags = Tags
 field-description = Description
 field-nodes = Switches
 field-nodes-hint = None ticked: all switches get it.

@@ -89,6 +89,7 @@ field-name = 拨号计划中使用的名称，可用字母、数字、`_`、`.` 
 field-domain = 所属的租户。填写新名称即新建一个域。
 field-enabled = 启用
 field-tags = 标签（用逗号分隔）
+fact-tags = 标签
 field-description = 说明
 field-nodes = 交换机
 field-nodes-hint = 不勾选任何一项时，下发到所有交换机。
