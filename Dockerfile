@@ -9,7 +9,7 @@
 
 FROM rust:1-slim-bookworm AS build
 WORKDIR /src
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock askama.toml ./
 COPY src ./src
 # Cargo.toml names the benchmarks, and Cargo builds nothing while their files are missing.
 COPY benches ./benches

@@ -125,6 +125,8 @@ fn cargo_accepts_what_the_dockerfile_copies() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // It says where the pages are; without it they don't compile.
+    assert!(folder.path().join("askama.toml").exists());
 }
 
 /// The platform of this machine: crates of other platforms needn't be on it.
