@@ -11,9 +11,8 @@ use super::responses::{
 };
 use crate::history::{Entry, HistoryQuery, Kind, is_entry_id};
 use crate::operate::Service;
-use crate::portal::Problem;
-use crate::portal::SignedIn;
 use crate::portal::{MAX_PAGE, page_limit};
+use crate::portal::{Problem, SignedIn};
 
 /// Which entries.
 #[derive(Debug, Default, Deserialize, IntoParams)]

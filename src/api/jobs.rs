@@ -9,8 +9,7 @@ use super::responses::{BadRequest, Conflict, Forbidden, NotFound, Unauthorized, 
 use crate::control::JobAction;
 use crate::operate::gateways::{Effect, JobRequest};
 use crate::operate::{Caller, Service};
-use crate::portal::Problem;
-use crate::portal::SignedIn;
+use crate::portal::{Problem, SignedIn};
 
 /// Where to do it.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -14,8 +14,7 @@ use super::responses::{
 };
 use crate::access::{Domains, NewToken, NewUser, Role, Token, User};
 use crate::operate::{Service, people};
-use crate::portal::Problem;
-use crate::portal::SignedIn;
+use crate::portal::{Problem, SignedIn};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

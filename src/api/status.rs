@@ -7,8 +7,7 @@ use utoipa::IntoParams;
 use super::responses::{BadRequest, Forbidden, NotFound, Unauthorized, Unavailable};
 use crate::operate::Service;
 use crate::operate::status::{Selection, StateFilter, Status};
-use crate::portal::Problem;
-use crate::portal::SignedIn;
+use crate::portal::{Problem, SignedIn};
 use crate::portal::{page_limit, words};
 
 /// Which gateways.

@@ -10,8 +10,7 @@ use super::responses::{BadRequest, Conflict, Forbidden, NotFound, TooLarge, Unau
 use crate::operate::Service;
 use crate::operate::approve::Applied;
 use crate::operate::plan::ShownPlan;
-use crate::portal::Problem;
-use crate::portal::SignedIn;
+use crate::portal::{Problem, SignedIn};
 
 /// Of which switch.
 #[derive(Debug, Default, Deserialize, IntoParams)]

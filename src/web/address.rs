@@ -1,5 +1,7 @@
 //! Addresses of pages.
 
+use actix_web::http::header;
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// A path of trunkd's own. Anything else, such as another site, becomes the first page.
@@ -27,6 +29,13 @@ pub(super) fn with_query(path: &str, values: &[(&str, &str)]) -> String {
         query if query.is_empty() => path.to_owned(),
         query => format!("{path}?{query}"),
     }
+}
+
+/// Sends the browser on to another page.
+pub(super) fn see_other(url: impl AsRef<str>) -> HttpResponseBuilder {
+    let mut response = HttpResponse::SeeOther();
+    response.insert_header((header::LOCATION, url.as_ref()));
+    response
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! The page that says what went wrong.
 
-use std::fmt;
-
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use askama::Template;
 
 use super::language;
@@ -32,11 +30,10 @@ struct FailurePage {
 
 impl Failure {
     pub(super) fn response(&self, request: &HttpRequest) -> HttpResponse {
-        let problem = &self.problem;
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let page = FailurePage {
             frame: Frame::new(request, ""),
-            status: problem.status,
+            status: status.as_u16(),
             title: title(status),
             detail: self.detail.in_language(language::texts(request).0).to_owned(),
         };
@@ -45,6 +42,10 @@ impl Failure {
 }
 
 impl Failure {
+    pub(super) fn status(&self) -> StatusCode {
+        self.problem.status_code()
+    }
+
     /// What happened, in this language.
     pub(super) fn text(&self, language: Language) -> &str {
         self.detail.in_language(language)
@@ -78,19 +79,6 @@ impl From<Problem> for Failure {
             detail: Message::same(&problem.detail),
             problem: Box::new(problem),
         }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.problem.fmt(f)
-    }
-}
-
-/// Handlers answer with [`page`], because only that knows the language.
-impl ResponseError for Failure {
-    fn status_code(&self) -> StatusCode {
-        self.problem.status_code()
     }
 }
 

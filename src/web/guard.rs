@@ -2,11 +2,11 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::{Method, StatusCode, header};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpResponse};
 
-use super::address::local_path;
+use super::address::{local_path, see_other};
 use super::failure::Failure;
 use crate::portal::caller;
 
@@ -32,7 +32,5 @@ pub(super) async fn require_session(
 
 fn to_sign_in(wanted: &str) -> HttpResponse {
     let next: String = form_urlencoded::byte_serialize(local_path(wanted).as_bytes()).collect();
-    HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, format!("/sign-in?next={next}")))
-        .finish()
+    see_other(format!("/sign-in?next={next}")).finish()
 }

@@ -1,11 +1,10 @@
 //! The language of a page: chosen by the person, or else the browser's.
 
 use actix_web::cookie::{Cookie, SameSite};
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, post, web};
 use serde::Deserialize;
 
-use super::address::local_path;
+use super::address::{local_path, see_other};
 use super::texts::Texts;
 use crate::language::Language;
 use crate::portal::{Problem, accepted, check_origin};
@@ -41,8 +40,5 @@ pub(super) async fn choose(request: HttpRequest, form: web::Form<Choice>) -> Res
         .http_only(true)
         .max_age(KEPT)
         .finish();
-    Ok(HttpResponse::SeeOther()
-        .cookie(cookie)
-        .insert_header((header::LOCATION, local_path(&next)))
-        .finish())
+    Ok(see_other(local_path(&next)).cookie(cookie).finish())
 }

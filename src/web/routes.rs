@@ -1,10 +1,10 @@
 //! Which page is where.
 
-use actix_web::http::header;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Scope};
 
+use super::address::see_other;
 use super::{assets, failure, gateway, gateways, guard, history, language, people, plan, setup, sign_in, switches};
 
 /// Everything that is a page.
@@ -63,7 +63,5 @@ fn signed_in() -> Scope<
 }
 
 async fn home() -> HttpResponse {
-    HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, "/gateways"))
-        .finish()
+    see_other("/gateways").finish()
 }

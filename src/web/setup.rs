@@ -1,13 +1,14 @@
 //! The page behind the link that `trunkd serve` prints: it makes the first admin.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use askama::Template;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::address::see_other;
+use super::failure::Failure;
 use super::page::{Frame, show};
-use crate::language::Bilingual;
 use crate::operate::{Service, people};
 use crate::portal::{Problem, check_origin, peer, session_cookie};
 
@@ -53,22 +54,17 @@ pub(super) async fn submit(
     check_origin(&request)?;
     let Form { code, name, password } = sent.into_inner();
     match people::set_up(service.people(), &code, &name, password, peer(&request)?).await {
-        Ok(signed_in) => Ok(HttpResponse::SeeOther()
-            .cookie(session_cookie(&request, &signed_in))
-            .insert_header((header::LOCATION, "/"))
-            .finish()),
+        Ok(signed_in) => Ok(see_other("/").cookie(session_cookie(&request, &signed_in)).finish()),
         Err(error) => {
             let frame = Frame::new(&request, "");
-            let detail = error.text(frame.t.0);
-            let problem = Problem::from(error);
-            let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let failure = Failure::from(error);
             let page = SetupPage {
+                problem: Some(failure.text(frame.t.0).to_owned()),
                 frame,
                 code,
                 name,
-                problem: Some(detail),
             };
-            Ok(show(status, &page))
+            Ok(show(failure.status(), &page))
         }
     }
 }

@@ -1,15 +1,14 @@
 //! Signing in and out.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use askama::Template;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::address::local_path;
+use super::address::{local_path, see_other};
 use super::failure::{Failure, page as page_of};
 use super::page::{Frame, show};
-use crate::language::Bilingual;
 use crate::operate::{OperateError, Service, people};
 use crate::portal::{COOKIE, Problem, check_origin, no_session_cookie, peer, session_cookie};
 
@@ -67,23 +66,20 @@ pub(super) async fn submit(
     check_origin(&request)?;
     let Form { name, password, next } = sent.into_inner();
     match people::sign_in(service.people(), &name, &password, peer(&request)?).await {
-        Ok(signed_in) => Ok(HttpResponse::SeeOther()
+        Ok(signed_in) => Ok(see_other(local_path(&next))
             .cookie(session_cookie(&request, &signed_in))
-            .insert_header((header::LOCATION, local_path(&next)))
             .finish()),
         Err(error) => {
             let frame = Frame::new(&request, "");
-            let detail = error.text(frame.t.0);
-            let problem = Problem::from(error);
-            let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let failure = Failure::from(error);
             let page = SignInPage {
+                problem: Some(failure.text(frame.t.0).to_owned()),
                 frame,
                 next: local_path(&next).to_owned(),
                 name,
-                problem: Some(detail),
                 is_first: false,
             };
-            Ok(show(status, &page))
+            Ok(show(failure.status(), &page))
         }
     }
 }
@@ -96,12 +92,7 @@ pub(super) async fn sign_out(service: web::Data<Service>, request: HttpRequest) 
             let ended = service.access().sign_out(cookie.value()).await;
             ended.map_err(OperateError::Store)?;
         }
-        Ok::<_, Failure>(
-            HttpResponse::SeeOther()
-                .cookie(no_session_cookie())
-                .insert_header((header::LOCATION, "/sign-in"))
-                .finish(),
-        )
+        Ok::<_, Failure>(see_other("/sign-in").cookie(no_session_cookie()).finish())
     };
     let ended = ended.await;
     page_of(&request, ended)

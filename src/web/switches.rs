@@ -1,12 +1,12 @@
 //! The page with all switches: who is connected to them, what they run, what keeps changes from them.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use askama::Template;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::address::{gateways_url, with_query};
+use super::address::{gateways_url, see_other, with_query};
 use super::failure::{Failure, page as page_of};
 use super::page::{Frame, show};
 use super::texts::Texts;
@@ -126,9 +126,7 @@ pub(super) async fn resume(
 }
 
 fn back() -> HttpResponse {
-    HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, "/switches"))
-        .finish()
+    see_other("/switches").finish()
 }
 
 impl Card {

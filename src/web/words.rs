@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::texts::Texts;
 use crate::operate::gateways::Validity;
 use crate::operate::listing::ListState;
+use crate::operate::status::Gateway;
 
 /// The id of a state's name.
 pub(super) fn state(state: ListState) -> &'static str {
@@ -27,6 +28,16 @@ pub(super) fn validity(validity: Validity) -> &'static str {
         Validity::Invalid => "validity-invalid",
         Validity::Shadowed => "validity-shadowed",
     }
+}
+
+/// Why calls can't use it, in FreeSWITCH's or the carrier's words. `None` if they can, or nobody said.
+pub(super) fn reason(gateway: &Gateway) -> Option<String> {
+    if gateway.usable == Some(true) {
+        return None;
+    }
+    // Between the 200 and REGED the last answer is no refusal.
+    let refusal = || gateway.answer().filter(|answer| !answer.starts_with('2'));
+    gateway.reason.clone().or_else(refusal)
 }
 
 /// What a carrier's answer, or FreeSWITCH's reason, means to an operator. `None` if it says so itself.

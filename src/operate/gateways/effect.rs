@@ -228,12 +228,6 @@ fn in_own_words(reason: String) -> Message {
 
 /// In the carrier's words, if it said any.
 fn down_reason(gateway: &Observed) -> Message {
-    let said = gateway.reason.clone().or_else(|| {
-        let status = gateway.status.as_ref()?;
-        Some(match &gateway.phrase {
-            Some(phrase) => format!("{status} {phrase}"),
-            None => status.clone(),
-        })
-    });
+    let said = gateway.reason.clone().or_else(|| gateway.answer());
     said.map_or_else(|| text("it is down", "不可用").into(), in_own_words)
 }

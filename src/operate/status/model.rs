@@ -190,6 +190,15 @@ impl Gateway {
         Self::from_row(on, name.to_owned(), None, Condition::Unknown)
     }
 
+    /// The answer to the last registration: `403 Forbidden`.
+    pub fn answer(&self) -> Option<String> {
+        let status = self.status.as_ref()?;
+        Some(match &self.phrase {
+            Some(phrase) => format!("{status} {phrase}"),
+            None => status.clone(),
+        })
+    }
+
     /// Sorts the worst first, then what is up but not what Redis wants.
     pub fn rank(&self) -> (bool, Condition) {
         (!self.failing, self.condition)

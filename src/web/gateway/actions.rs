@@ -1,6 +1,6 @@
 //! What one can do with a gateway besides editing it.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, post, web};
 
 use super::changes::change_rows;
@@ -13,7 +13,7 @@ use crate::language::Bilingual;
 use crate::operate::gateways::{Body, ETag, GatewayRef, JobRequest, Precondition, WriteOptions, Written};
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::{Problem, SignedIn};
-use crate::web::address::gateway_url;
+use crate::web::address::{gateway_url, see_other};
 use crate::web::failure::{Failure, no_such_page};
 use crate::web::page::Frame;
 use crate::web::texts::Texts;
@@ -139,9 +139,7 @@ impl Acting<'_> {
         let is_named = action != Action::Delete || self.sent.text("typed") == self.of.name.as_str();
         if is_sure && is_named {
             return match self.write(action, false).await {
-                Ok(_) if action == Action::Delete => Ok(HttpResponse::SeeOther()
-                    .insert_header((header::LOCATION, "/gateways"))
-                    .finish()),
+                Ok(_) if action == Action::Delete => Ok(see_other("/gateways").finish()),
                 Ok(_) if action == Action::Rename => Ok(self.done(&self.named(self.new_name()?), action)),
                 Ok(_) => Ok(self.done(&self.of, action)),
                 Err(error) => self.cannot(action, error),
@@ -270,8 +268,6 @@ impl Acting<'_> {
     }
 
     fn done(&self, of: &GatewayRef, action: Action) -> HttpResponse {
-        HttpResponse::SeeOther()
-            .insert_header((header::LOCATION, format!("{}?done={}", self.url(of), action.word())))
-            .finish()
+        see_other(format!("{}?done={}", self.url(of), action.word())).finish()
     }
 }

@@ -1,7 +1,7 @@
 //! The page of one gateway: its state on each switch, findings, what happened, and the XML.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, ResponseError, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use askama::Template;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -107,7 +107,7 @@ pub(super) async fn failed(
     of: &GatewayRef,
     failure: Failure,
 ) -> HttpResponse {
-    let status = failure.status_code();
+    let status = failure.status();
     let said = Said {
         done: None,
         problem: Some(failure.text(language::texts(request).0).to_owned()),
@@ -215,7 +215,7 @@ fn facts(t: Texts, stored: &Stored) -> Vec<(String, String)> {
 fn switch_rows(t: Texts, on: &[Gateway], effects: &[Effect], now: Timestamp) -> Vec<SwitchRow> {
     let row = |gateway: &Gateway| {
         let effect = effects.iter().find(|effect| effect.switch == gateway.switch);
-        let reason = reason(gateway).unwrap_or_default();
+        let reason = words::reason(gateway).unwrap_or_default();
         let state = ListState::from(gateway.condition);
         let since = gateway.usable_since.or(gateway.since);
         SwitchRow {
@@ -234,17 +234,4 @@ fn switch_rows(t: Texts, on: &[Gateway], effects: &[Effect], now: Timestamp) -> 
         }
     };
     on.iter().map(row).collect()
-}
-
-fn reason(gateway: &Gateway) -> Option<String> {
-    if gateway.usable == Some(true) {
-        return None;
-    }
-    gateway.reason.clone().or_else(|| {
-        let status = gateway.status.as_deref().filter(|status| !status.starts_with('2'))?;
-        Some(match &gateway.phrase {
-            Some(phrase) => format!("{status} {phrase}"),
-            None => status.to_owned(),
-        })
-    })
 }

@@ -86,16 +86,7 @@ fn reason(t: Texts, gateway: &Gateway) -> Option<String> {
     if let Some(deviation) = &gateway.deviation {
         return Some(deviation.text(t.0));
     }
-    if gateway.usable == Some(true) {
-        return None;
-    }
-    gateway.reason.clone().or_else(|| {
-        let status = gateway.status.as_deref().filter(|status| !status.starts_with('2'))?;
-        Some(match &gateway.phrase {
-            Some(phrase) => format!("{status} {phrase}"),
-            None => status.to_owned(),
-        })
-    })
+    words::reason(gateway)
 }
 
 fn worse(slowest: Option<f64>, ms: f64) -> Option<f64> {

@@ -1,6 +1,6 @@
 //! Undoing an edit: first what it would change, then the write.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use askama::Template;
 use serde::Deserialize;
@@ -9,6 +9,7 @@ use super::sentence::Change;
 use crate::operate::gateways::{Effect, Outcome, WriteOptions};
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::SignedIn;
+use crate::web::address::see_other;
 use crate::web::failure::{Failure, page as page_of};
 use crate::web::page::{Frame, show};
 use crate::web::texts::Texts;
@@ -60,9 +61,7 @@ pub(in crate::web) async fn submit(
         ..WriteOptions::default()
     };
     let answer = match service.revert(&caller, &id, &options).await {
-        Ok(_) => Ok(HttpResponse::SeeOther()
-            .insert_header((header::LOCATION, "/history"))
-            .finish()),
+        Ok(_) => Ok(see_other("/history").finish()),
         // Somebody edited it while this was looked at.
         Err(OperateError::EditedSince { .. }) => preview(&service, &caller, &request, &id).await,
         Err(error) => Err(error.into()),

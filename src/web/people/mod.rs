@@ -8,7 +8,7 @@ pub(super) use password::{change as change_password, form as password_form};
 pub(super) use tokens::{create as create_token, revoke as revoke_token};
 pub(super) use users::{add as add_user, list, remove as remove_user, set_password};
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use jiff::Timestamp;
@@ -17,9 +17,8 @@ use super::failure::Failure;
 use super::page::{Frame, show};
 use super::words;
 use crate::access::{Domains, Identity, Role, Token, User};
-use crate::language::Bilingual;
 use crate::operate::{Caller, OperateError, Service, people};
-use crate::portal::Problem;
+use crate::web::address::see_other;
 
 #[derive(Template)]
 #[template(path = "users.html")]
@@ -110,24 +109,21 @@ async fn refused(
     error: OperateError,
     after: After,
 ) -> Result<HttpResponse, Failure> {
-    let text = error.text(Frame::new(request, "users").t.0);
-    let problem = Problem::from(error);
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let failure = Failure::from(error);
+    let status = failure.status();
     // Who may not see the page gets no other.
     if status == StatusCode::FORBIDDEN || status.is_server_error() {
-        return Err(problem.into());
+        return Err(failure);
     }
     let after = After {
-        problem: Some(text),
+        problem: Some(failure.text(Frame::new(request, "users").t.0).to_owned()),
         ..after
     };
     page(service, caller, request, status, after).await
 }
 
 fn back() -> HttpResponse {
-    HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, "/users"))
-        .finish()
+    see_other("/users").finish()
 }
 
 /// The id of a role's name.

@@ -1,6 +1,6 @@
 //! One's own password.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use askama::Template;
 use secrecy::SecretString;
@@ -10,6 +10,7 @@ use crate::access::AccessError;
 use crate::language::Bilingual;
 use crate::operate::{OperateError, Service, people};
 use crate::portal::{Problem, SignedIn, peer, session_cookie};
+use crate::web::address::see_other;
 use crate::web::failure::{Failure, page as page_of};
 use crate::web::page::{Frame, show};
 
@@ -66,9 +67,8 @@ pub(in crate::web) async fn change(
         let name = caller.identity.name();
         let signed_in = people::sign_in(people, name, &new, peer(&request)?).await?;
         Ok::<_, Failure>(
-            HttpResponse::SeeOther()
+            see_other("/password?done=true")
                 .cookie(session_cookie(&request, &signed_in))
-                .insert_header((header::LOCATION, "/password?done=true"))
                 .finish(),
         )
     };

@@ -1,7 +1,7 @@
 //! What was sent: checked, shown as a review, and written.
 
-use actix_web::http::{StatusCode, header};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, post, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, post, web};
 
 use super::conflict::{self, Theirs};
 use super::entry::{Entry, Target, of_path, sent as read_sent};
@@ -13,7 +13,7 @@ use crate::gateway::{DomainName, GatewayName};
 use crate::operate::gateways::{GatewayDetail, GatewayRef, Precondition, WriteOptions, Written};
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::{caller, check_origin};
-use crate::web::address::gateway_url;
+use crate::web::address::{gateway_url, see_other};
 use crate::web::failure::{Failure, no_such_page};
 use crate::web::gateway::review::{ReviewPage, Warning};
 use crate::web::language;
@@ -168,7 +168,7 @@ fn is_forbidden(error: &OperateError) -> bool {
 /// The form again, with what was typed but for its secrets: the session is over, or Redis is away.
 fn interrupted(request: &HttpRequest, entry: Entry, failure: &Failure) -> HttpResponse {
     let t = language::texts(request);
-    let status = failure.status_code();
+    let status = failure.status();
     let text = match status {
         StatusCode::UNAUTHORIZED => t.get("form-signed-out").into_owned(),
         _ => t.with("form-not-saved", failure.text(t.0)).into_owned(),
@@ -218,7 +218,7 @@ impl Form<'_> {
             error if is_forbidden(&error) => Failure::from(error).response(self.request),
             error => {
                 let failure = Failure::from(error);
-                let status = failure.status_code();
+                let status = failure.status();
                 let text = self.t.with("form-not-saved", failure.text(self.t.0)).into_owned();
                 let shown = Shown {
                     problem: Some(text),
@@ -312,12 +312,11 @@ impl Form<'_> {
             ..WriteOptions::default()
         };
         match self.service.write_gateway(self.caller, &of, &body, &options).await {
-            Ok(_) => HttpResponse::SeeOther()
-                .insert_header((
-                    header::LOCATION,
-                    format!("{}?done=saved", gateway_url(of.domain.text(), of.name.as_str())),
-                ))
-                .finish(),
+            Ok(_) => see_other(format!(
+                "{}?done=saved",
+                gateway_url(of.domain.text(), of.name.as_str())
+            ))
+            .finish(),
             Err(error) => self.failed(error).await,
         }
     }

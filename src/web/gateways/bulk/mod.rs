@@ -6,7 +6,7 @@ mod restart;
 
 pub(in crate::web) use restart::show_progress;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use askama::Template;
 
@@ -17,6 +17,7 @@ use crate::operate::gateways::RestartOptions;
 use crate::operate::gateways::bulk::BulkOptions;
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::SignedIn;
+use crate::web::address::see_other;
 use form::{Action, Form};
 use outcome::Outcome;
 
@@ -66,11 +67,7 @@ pub(in crate::web) fn resources() -> (Resource, Resource) {
 }
 
 async fn to_list() -> HttpResponse {
-    see_other("/gateways")
-}
-
-fn see_other(url: &str) -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((header::LOCATION, url)).finish()
+    see_other("/gateways").finish()
 }
 
 async fn preview(
@@ -79,18 +76,7 @@ async fn preview(
     request: HttpRequest,
     body: web::Bytes,
 ) -> HttpResponse {
-    let shown = async {
-        let form = Form::parse(Frame::new(&request, "").t, &body)?;
-        let asked = Asked {
-            service: &service,
-            caller: &caller,
-            request: &request,
-            form,
-        };
-        asked.preview(None).await
-    };
-    let shown = shown.await;
-    page_of(&request, shown)
+    answer(&service, &caller, &request, &body, false).await
 }
 
 async fn run(
@@ -99,18 +85,25 @@ async fn run(
     request: HttpRequest,
     body: web::Bytes,
 ) -> HttpResponse {
-    let shown = async {
-        let form = Form::parse(Frame::new(&request, "").t, &body)?;
+    answer(&service, &caller, &request, &body, true).await
+}
+
+/// `is_sure`: the preview was sent on.
+async fn answer(service: &Service, caller: &Caller, request: &HttpRequest, body: &[u8], is_sure: bool) -> HttpResponse {
+    let answer = async {
         let asked = Asked {
-            service: &service,
-            caller: &caller,
-            request: &request,
-            form,
+            service,
+            caller,
+            request,
+            form: Form::parse(Frame::new(request, "").t, body)?,
         };
-        asked.run().await
+        match is_sure {
+            true => asked.run().await,
+            false => asked.preview(None).await,
+        }
     };
-    let shown = shown.await;
-    page_of(&request, shown)
+    let answer = answer.await;
+    page_of(request, answer)
 }
 
 struct Asked<'a> {
@@ -180,7 +173,7 @@ impl Asked<'_> {
     async fn change(&self, expected: usize) -> Result<HttpResponse, OperateError> {
         let frame = Frame::new(self.request, "gateways");
         let Some(change) = self.form.action.change(&self.form.tags) else {
-            return Ok(see_other("/gateways"));
+            return Ok(see_other("/gateways").finish());
         };
         let options = BulkOptions {
             expected: Some(expected),
@@ -214,8 +207,8 @@ impl Asked<'_> {
             .restart_many(self.caller, &self.form.chosen, options)
             .await?;
         Ok(match restart.id {
-            Some(id) => see_other(&format!("/gateways/restarts/{id}")),
-            None => see_other("/gateways"),
+            Some(id) => see_other(format!("/gateways/restarts/{id}")).finish(),
+            None => see_other("/gateways").finish(),
         })
     }
 
