@@ -23,7 +23,7 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(15 * 60);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
-/// The network of one subscriber: whoever has one IPv6 address has 2^64.
+/// The network of one subscriber: somebody with one IPv6 address has 2^64.
 const IPV6_NETWORK: u128 = !0 << 64;
 
 /// Stands for every name that nobody can have. No name contains it.
@@ -134,7 +134,7 @@ impl Access {
         self.run("count failed sign-in", &call).await
     }
 
-    /// Forgets the failures of the name, but not those of the address: whoever has a password of
+    /// Forgets the failures of the name, but not those of the address: somebody with a password of
     /// his own could otherwise guess those of others.
     pub(super) async fn attempt_succeeded(&self, attempt: Attempt, name: &str) -> Result<(), StoreError> {
         let of_name = keys::sign_ins_of_name(name);

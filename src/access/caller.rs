@@ -48,7 +48,7 @@ impl Bilingual for Forbidden {
 }
 
 impl Caller {
-    /// Whoever runs a command: he can read the settings, so Redis is open to him anyway.
+    /// Somebody who runs a command: he can read the settings, so Redis is open to him anyway.
     pub fn cli() -> Self {
         let uid = Uid::current();
         let user = User::from_uid(uid).ok().flatten();

@@ -1,6 +1,6 @@
 //! Who may do what: users with passwords, tokens of programs, sessions, and the pace of sign-ins.
 //!
-//! All state is in Redis, so that every trunkd knows it at once: a token that was revoked, or a
+//! All state is in Redis, so that every trunkd knows it immediately: a token that was revoked, or a
 //! session whose password was changed, is refused by each of them. Secrets are stored as hashes
 //! only. What a caller may do with gateways is asked by `operate`. No HTTP, no terminal.
 

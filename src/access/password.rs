@@ -17,7 +17,7 @@ pub const MAX_PASSWORD_BYTES: usize = 1024;
 /// One takes 19 MiB and tens of milliseconds of a core. More at a time would slow down the requests
 /// of FreeSWITCH on a small machine.
 const MAX_RUNNING: usize = 2;
-/// Half a second's work. Whoever comes when this many wait is told so at once.
+/// Half a second's work. With this many waiting, the next one is refused immediately.
 const MAX_WAITING: usize = 16;
 
 /// A hash of no password, with the parameters of the real ones: a name that nobody has must take as
@@ -93,7 +93,7 @@ impl Place {
         match verified.await? {
             Ok(()) => Ok(is_somebodys),
             Err(Error::PasswordInvalid) => Ok(false),
-            // Not of our making. Whoever signs in may not tell it from a wrong password.
+            // Not one of ours. A person must not be able to tell it from a wrong password.
             Err(error) => {
                 tracing::warn!("the password hash of a user in {} can't be used: {error}", keys::USERS);
                 Ok(false)
@@ -101,7 +101,7 @@ impl Place {
         }
     }
 
-    /// Waits for its turn. Whoever asked may go away meanwhile: the place is free only when the
+    /// Waits for its turn. The caller may go away meanwhile: the place is free only when the
     /// work is done.
     async fn compute<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, AccessError> {
         let turn = self.running.acquire_owned().await;

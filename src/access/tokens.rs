@@ -142,7 +142,7 @@ impl Access {
         }
     }
 
-    /// Ends a token, at once and on every trunkd.
+    /// Ends a token, immediately and on every trunkd.
     ///
     /// # Errors
     /// [`AccessError::UnknownToken`].

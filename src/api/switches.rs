@@ -12,7 +12,7 @@ use crate::operate::approve::Applied;
 use crate::operate::plan::ShownPlan;
 use crate::portal::{Problem, SignedIn};
 
-/// Of which switch.
+/// The switch.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct PlanQuery {

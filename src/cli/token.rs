@@ -21,7 +21,7 @@ pub(super) enum Command {
     Create(Create),
     /// List the tokens, and when each was last used
     List(List),
-    /// End a token, at once and everywhere
+    /// End a token, immediately and everywhere
     Revoke(Revoke),
 }
 

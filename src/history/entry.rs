@@ -85,7 +85,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         other_name: Option<String>,
     },
-    /// More gateways changed at once than are recorded one by one.
+    /// More gateways changed together than are recorded one by one.
     Edits {
         created: usize,
         changed: usize,

@@ -36,7 +36,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Default)]
 pub struct HistoryQuery {
     pub domain: Option<String>,
-    /// With `domain`: only this gateway. Its last 200 entries are found at once.
+    /// With `domain`: only this gateway. Its last 200 entries are found without reading the rest.
     pub gateway: Option<String>,
     pub switch: Option<String>,
     pub who: Option<String>,

@@ -109,7 +109,7 @@ impl GatewayLabels {
 }
 
 impl GatewaySample {
-    /// A gateway of which only the state is known.
+    /// A gateway with only its state known.
     pub fn of_state(labels: GatewayLabels, state: &'static str, since_seconds: f64) -> Self {
         Self {
             labels,

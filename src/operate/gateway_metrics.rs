@@ -14,7 +14,7 @@ use crate::observed::Counted;
 
 impl Service {
     /// Every gateway on every switch that Redis knows. Read page by page, so that neither Redis nor
-    /// this process handles all of it at once.
+    /// this process handles all of it together.
     ///
     /// # Errors
     /// Redis can't be read.

@@ -161,7 +161,7 @@ impl Service {
         }
     }
 
-    /// What the newest of these edits wrote. Without those of which it is not known.
+    /// What the newest of these edits wrote, where that is known.
     async fn values_of(&self, recent: &Recent) -> Result<Written, StoreError> {
         let mut written = Written::new();
         let recent: Vec<_> = recent.iter().collect();

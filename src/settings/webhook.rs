@@ -1,4 +1,4 @@
-//! `[[webhook]]`: who is told of what happened.
+//! `[[webhook]]`: who is notified of what happened.
 
 use std::collections::HashMap;
 use std::fmt;

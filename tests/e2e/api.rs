@@ -86,11 +86,15 @@ async fn an_operator_puts_a_trunk_and_is_answered_when_it_is_registered() {
 
     // The next one works, and is not called failed because of the one before.
     switch.registrar(|registrar| registrar.set("carrier1", Outcome::After(2, Box::new(Outcome::Ok))));
-    let mended = operator
+    let corrected = operator
         .patch(&format!("{GATEWAY}?wait=15s"), &json!({"param": {"password": "right"}}))
         .await
         .expect(200);
-    assert_eq!(mended.body["effect"][0]["outcome"], "applied", "{:#}", mended.body);
+    assert_eq!(
+        corrected.body["effect"][0]["outcome"], "applied",
+        "{:#}",
+        corrected.body
+    );
     switch.registrar(|registrar| registrar.set("carrier1", FORBIDDEN));
     let refused = operator
         .patch(&format!("{GATEWAY}?wait=15s"), &json!({"param": {"password": "wrong"}}))

@@ -152,7 +152,7 @@ impl Texts {
             .map(str::to_owned)
             .chain(params.into_iter().flatten())
             .chain(texts.tags.iter().cloned());
-        // Parts are on lines of their own, so that no search finds two at once.
+        // Parts are on lines of their own, so that no search matches across two.
         texts.haystack = parts.collect::<Vec<_>>().join("\n").to_lowercase();
         texts
     }
@@ -174,7 +174,7 @@ impl Texts {
 }
 
 impl Item {
-    /// Of which nothing is known but what was written.
+    /// Only what was written is known.
     pub(super) fn new(name: &Arc<str>, domain: Option<Arc<str>>, text: Texts) -> Self {
         Self {
             name: name.clone(),

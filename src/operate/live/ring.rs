@@ -100,7 +100,7 @@ impl Ring {
     }
 }
 
-/// Gives each event the position to go on from. All but the last get the one before: whoever has only
+/// Gives each event the position to go on from. All but the last get the one before: a client that has only
 /// some of them, gets all again.
 pub(super) fn numbered(said: Vec<LiveEvent>, before: &LivePosition, now: &LivePosition) -> Vec<Arc<LiveEvent>> {
     let last = said.len().saturating_sub(1);

@@ -1,7 +1,7 @@
 //! Every answer that the OpenAPI document promises can be had, and looks as it says.
 //!
 //! `scripts.rs` has a script for each operation and each status. A promise without a script fails the
-//! test, so whoever adds an operation or a status adds a script. 401, 413 and 503 need none where a
+//! test, so a new operation or status needs a script. 401, 413 and 503 need none where a
 //! request without a token, a body that is too large, or Redis gone is enough.
 
 mod conforms;

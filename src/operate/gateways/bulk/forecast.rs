@@ -1,4 +1,4 @@
-//! What the switches do about a change of many gateways, all at once and from memory.
+//! What the switches do about a change of many gateways, for all of them together and from memory.
 
 use std::collections::{BTreeSet, HashMap};
 

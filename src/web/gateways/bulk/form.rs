@@ -171,7 +171,7 @@ impl Form {
     }
 }
 
-/// `domain/name`, of which the name has no slash.
+/// `domain/name`. The name has no slash.
 fn gateway(text: &str) -> Option<(DomainName, GatewayName)> {
     let (domain, name) = text.rsplit_once('/')?;
     Some((DomainName::from_text(domain), GatewayName::parse(name).ok()?))
