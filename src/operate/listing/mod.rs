@@ -5,6 +5,7 @@
 //! changed since the last.
 
 mod answer;
+mod choices;
 mod counts;
 mod fleet;
 mod index;
@@ -19,6 +20,7 @@ mod status;
 mod tests;
 
 pub use answer::{DomainSummary, ListedGateway, Page, SwitchSummary};
+pub use choices::Choices;
 pub use counts::Counts;
 pub use fleet::Fleet;
 pub use index::Index;

@@ -1,6 +1,6 @@
 //! Filters, chips and sortable columns: links and fields that change the page's address.
 
-use crate::operate::listing::{Counts, ListState};
+use crate::operate::listing::{Choices, Counts, ListState};
 use crate::portal::ListParams;
 use crate::web::texts::Texts;
 use crate::web::words;
@@ -30,12 +30,6 @@ pub(super) struct Field {
     pub(super) label: String,
     pub(super) value: String,
     pub(super) options: Vec<String>,
-}
-
-/// What there is to choose from.
-pub(super) struct Choices {
-    pub(super) domains: Vec<String>,
-    pub(super) switches: Vec<String>,
 }
 
 /// The address of the list with these filters.

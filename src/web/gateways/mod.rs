@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::failure::{Failure, page as page_of};
 use super::page::{Frame, show};
 use super::words;
-use crate::operate::listing::Page;
+use crate::operate::listing::{Choices, Page};
 use crate::operate::{Caller, Service};
 use crate::portal::{ListParams, SignedIn};
 use filters::{Chip, Column, Field};
@@ -77,13 +77,8 @@ async fn make(
         field.take_if(|text| text.is_empty());
     }
     let found = service.list(caller, &params.clone().query()?).await?;
-    let domains = service.domains(caller).await?;
-    let switches = service.switches(caller).await?;
+    let choices = service.choices(caller).await?;
     let frame = Frame::new(request, "gateways");
-    let choices = filters::Choices {
-        domains: domains.into_iter().map(|domain| domain.name).collect(),
-        switches: switches.into_iter().map(|switch| switch.name).collect(),
-    };
     let page = page(frame, caller, &params, found, &choices, Timestamp::now());
     Ok(show(StatusCode::OK, &page))
 }
@@ -93,7 +88,7 @@ fn page(
     caller: &Caller,
     params: &ListParams,
     found: Page,
-    choices: &filters::Choices,
+    choices: &Choices,
     now: Timestamp,
 ) -> GatewaysPage {
     let t = frame.t;

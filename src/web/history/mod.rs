@@ -126,7 +126,7 @@ async fn make(
     filters: Filters,
 ) -> Result<HttpResponse, Failure> {
     let found = service.history(caller, &filters.query()?).await?;
-    let switches = service.switches(caller).await?;
+    let choices = service.choices(caller).await?;
     let (frame, now) = (Frame::new(request, "history"), Timestamp::now());
     let t = frame.t;
     let lines = found.entries.iter().map(|entry| Line {
@@ -147,7 +147,7 @@ async fn make(
             .map(|kind| (kind.as_str(), t.get(sentence::kind(kind)).into_owned()))
             .to_vec(),
         ages: AGES.map(|age| (age, t.with("history-last", age).into_owned())).to_vec(),
-        switches: switches.into_iter().map(|switch| switch.name).collect(),
+        switches: choices.switches,
         is_filtered: filters.url("") != "/history",
         first: (!filters.after.is_empty()).then(|| filters.url("")),
         next: found.next.map(|next| filters.url(&next)),

@@ -9,8 +9,9 @@ use super::entry::{Entry, Target, of_path};
 use super::field::Source;
 use super::finding::FoundProblem;
 use super::preset::Preset;
-use super::view::{FormView, Known};
+use super::view::FormView;
 use crate::access::{Forbidden, Role};
+use crate::operate::listing::Choices;
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::SignedIn;
 use crate::web::failure::{Failure, no_such_page, page as page_of};
@@ -112,16 +113,11 @@ fn may_edit(caller: &Caller, domain: &crate::gateway::DomainName) -> Result<(), 
 }
 
 /// Domains and switches to choose from.
-pub(super) async fn known(service: &Service, caller: &Caller) -> Result<Known, OperateError> {
-    let domains = service.domains(caller).await?;
-    let switches = service.switches(caller).await?;
-    Ok(Known {
-        domains: domains.into_iter().map(|domain| domain.name).collect(),
-        switches: switches.into_iter().map(|switch| switch.name).collect(),
-    })
+pub(super) async fn known(service: &Service, caller: &Caller) -> Result<Choices, OperateError> {
+    service.choices(caller).await
 }
 
-fn view(frame: &Frame, entry: &Entry, known: &Known, shown: &Shown) -> FormView {
+fn view(frame: &Frame, entry: &Entry, known: &Choices, shown: &Shown) -> FormView {
     let source = Source {
         t: frame.t,
         stored: &entry.stored,
@@ -141,7 +137,7 @@ fn view(frame: &Frame, entry: &Entry, known: &Known, shown: &Shown) -> FormView 
 pub(super) fn form_page(
     request: &HttpRequest,
     entry: &Entry,
-    known: &Known,
+    known: &Choices,
     shown: Shown,
     status: StatusCode,
 ) -> HttpResponse {
@@ -176,6 +172,6 @@ pub(super) fn findings_page(request: &HttpRequest, entry: &Entry, problems: Vec<
         problems,
         ..Shown::default()
     };
-    let form = view(&frame, entry, &Known::default(), &shown);
+    let form = view(&frame, entry, &Choices::default(), &shown);
     show(StatusCode::OK, &FindingsPage { frame, form })
 }

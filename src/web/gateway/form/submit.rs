@@ -8,9 +8,9 @@ use super::entry::{Entry, Target, of_path, sent as read_sent};
 use super::finding::FoundProblem;
 use super::page::{Shown, findings_page, form_page, known};
 use super::sent::{STEP, Sent};
-use super::view::Known;
 use crate::gateway::{DomainName, GatewayName};
 use crate::operate::gateways::{GatewayDetail, GatewayRef, Precondition, WriteOptions, Written};
+use crate::operate::listing::Choices;
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::{caller, check_origin};
 use crate::web::address::{gateway_url, see_other};
@@ -178,7 +178,7 @@ fn interrupted(request: &HttpRequest, entry: Entry, failure: &Failure) -> HttpRe
         note: Some(t.get("form-secrets-again").into_owned()),
         ..Shown::default()
     };
-    form_page(request, &entry, &Known::default(), shown, status)
+    form_page(request, &entry, &Choices::default(), shown, status)
 }
 
 /// A form that somebody who is signed in sent.
@@ -187,7 +187,7 @@ struct Form<'a> {
     caller: &'a Caller,
     request: &'a HttpRequest,
     entry: &'a Entry,
-    known: &'a Known,
+    known: &'a Choices,
     t: Texts,
 }
 

@@ -6,6 +6,7 @@ use super::preset::Preset;
 use super::sent::SentVariable;
 use crate::gateway::params::{Description, GroupDescription, describe};
 use crate::gateway::value_keys::KEYS;
+use crate::operate::listing::Choices;
 use crate::web::gateway::rich::Rich;
 
 /// Rows for variables that are not there yet.
@@ -49,13 +50,6 @@ pub(in crate::web::gateway) struct KnownVariable {
     pub(in crate::web::gateway) advice: Rich,
 }
 
-/// What there is to choose from.
-#[derive(Default)]
-pub(super) struct Known {
-    pub(super) domains: Vec<String>,
-    pub(super) switches: Vec<String>,
-}
-
 impl VariableRow {
     /// The id of its findings.
     pub(in crate::web::gateway) fn id(&self) -> String {
@@ -68,7 +62,7 @@ impl VariableRow {
 }
 
 impl FormView {
-    pub(super) fn new(source: &Source, preset: Preset, known: &Known) -> Self {
+    pub(super) fn new(source: &Source, preset: Preset, known: &Choices) -> Self {
         let catalog = describe(source.t.0);
         let mut first = match source.is_edit {
             true => Vec::new(),
@@ -140,7 +134,7 @@ impl FormView {
 }
 
 /// Name and domain, which a gateway keeps.
-fn identity(source: &Source, known: &Known) -> Vec<Field> {
+fn identity(source: &Source, known: &Choices) -> Vec<Field> {
     let t = source.t;
     let name = Field {
         is_required: true,
@@ -247,7 +241,7 @@ fn settings(source: &Source, catalog: &Description) -> Vec<Field> {
 }
 
 /// Known switches, and those that the gateway names.
-fn nodes(source: &Source, known: &Known) -> Vec<Choice> {
+fn nodes(source: &Source, known: &Choices) -> Vec<Choice> {
     let chosen: Vec<String> = match source.sent {
         Some(sent) => sent.all("nodes").map(str::to_owned).collect(),
         None => source.stored.texts("nodes"),
