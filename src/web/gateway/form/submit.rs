@@ -12,7 +12,7 @@ use crate::gateway::{DomainName, GatewayName};
 use crate::operate::gateways::{GatewayDetail, GatewayRef, Precondition, WriteOptions, Written};
 use crate::operate::listing::Choices;
 use crate::operate::{Caller, OperateError, Service};
-use crate::portal::{caller, check_origin};
+use crate::portal::{caller, check_origin, remembered};
 use crate::web::address::{gateway_url, see_other};
 use crate::web::failure::{Failure, no_such_page};
 use crate::web::gateway::review::{ReviewPage, Warning};
@@ -131,19 +131,23 @@ async fn submit(service: &Service, request: &HttpRequest, target: Target, sent: 
     let t = language::texts(request);
     let caller = match caller(request).await {
         Ok((caller, _)) => caller,
-        Err(problem) => return interrupted(request, Entry::unread(target, sent), &problem.into()),
+        Err(problem) => {
+            let remembered = remembered(request);
+            return interrupted(service, remembered.as_ref(), request, (target, sent), &problem.into()).await;
+        }
     };
     request.extensions_mut().insert(caller.clone());
     let step = sent.text(STEP).to_owned();
-    let unread = Entry::unread(target.clone(), sent.clone());
+    let again = (target.clone(), sent.clone());
     let entry = match Entry::of_sent(service, &caller, target, sent).await {
         Ok(entry) => entry,
         // Somebody deleted it meanwhile.
         Err(OperateError::NoSuchGateway { .. } | OperateError::NoSuchDomain(_)) => {
+            let unread = Entry::unread(again.0, again.1);
             return conflict::page(service, &caller, request, &unread, Theirs::Gone).await;
         }
         Err(error) if is_forbidden(&error) => return Failure::from(error).response(request),
-        Err(error) => return interrupted(request, unread, &error.into()),
+        Err(error) => return interrupted(service, Some(&caller), request, again, &error.into()).await,
     };
     let known = known(service, &caller).await.unwrap_or_default();
     let form = Form {
@@ -165,20 +169,44 @@ fn is_forbidden(error: &OperateError) -> bool {
     matches!(error, OperateError::Forbidden(_))
 }
 
-/// The form again, with what was typed but for its secrets: the session is over, or Redis is away.
-fn interrupted(request: &HttpRequest, entry: Entry, failure: &Failure) -> HttpResponse {
+/// The form again, with what was typed: the session is over, or Redis is away. Secrets are kept only for who
+/// is, or a moment ago was, signed in.
+async fn interrupted(
+    service: &Service,
+    caller: Option<&Caller>,
+    request: &HttpRequest,
+    (target, sent): (Target, Sent),
+    failure: &Failure,
+) -> HttpResponse {
     let t = language::texts(request);
     let status = failure.status();
     let text = match status {
         StatusCode::UNAUTHORIZED => t.get("form-signed-out").into_owned(),
         _ => t.with("form-not-saved", failure.text(t.0)).into_owned(),
     };
+    if let Some(caller) = caller
+        && let Ok(entry) = Entry::of_sent(service, caller, target.clone(), sent.clone()).await
+    {
+        let shown = Shown {
+            problem: Some(text),
+            sealed: entry.sealed(service, caller).await,
+            ..Shown::default()
+        };
+        let known = known(service, caller).await.unwrap_or_default();
+        return form_page(request, &entry, &known, shown, status);
+    }
     let shown = Shown {
         problem: Some(text),
         note: Some(t.get("form-secrets-again").into_owned()),
         ..Shown::default()
     };
-    form_page(request, &entry, &Choices::default(), shown, status)
+    form_page(
+        request,
+        &Entry::unread(target, sent),
+        &Choices::default(),
+        shown,
+        status,
+    )
 }
 
 /// A form that somebody who is signed in sent.
