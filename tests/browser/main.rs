@@ -6,9 +6,12 @@ mod support;
 
 mod accessible;
 mod bulk;
+mod gateway_changes;
 mod gateway_form;
 mod gateways;
 mod history;
+mod keyboard;
+mod narrow;
 mod people;
 mod plan;
 mod screenshots;

@@ -15,7 +15,7 @@ use super::words;
 use crate::operate::listing::{Choices, Page};
 use crate::operate::{Caller, Service};
 use crate::portal::{ListParams, SignedIn};
-use filters::{Chip, Column, Field};
+use filters::{Chip, Column, Field, Order};
 use row::Row;
 
 /// Gateways on a page.
@@ -27,6 +27,7 @@ struct GatewaysPage {
     frame: Frame,
     rows: Vec<Row>,
     columns: Vec<Column>,
+    orders: Vec<Order>,
     chips: Vec<Chip>,
     fields: Vec<Field>,
     search: String,
@@ -98,6 +99,7 @@ fn page(
     });
     GatewaysPage {
         columns: filters::columns(t, params),
+        orders: filters::orders(t, params),
         chips: filters::chips(t, params, &found.counts),
         fields: filters::fields(t, params, choices),
         search: params.q.clone().unwrap_or_default(),

@@ -6,11 +6,11 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, post, web};
 use super::conflict::{self, Theirs};
 use super::entry::{Entry, Target, of_path, sent as read_sent};
 use super::finding::FoundProblem;
-use super::page::{Shown, findings_page, form_page, known};
+use super::page::{Shown, findings_page, form_page};
 use super::sent::{STEP, Sent};
 use crate::gateway::{DomainName, GatewayName};
 use crate::operate::gateways::{GatewayDetail, GatewayRef, Precondition, WriteOptions, Written};
-use crate::operate::listing::Choices;
+use crate::operate::listing::Offers;
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::{caller, check_origin};
 use crate::web::address::{gateway_url, see_other};
@@ -135,23 +135,26 @@ async fn submit(service: &Service, request: &HttpRequest, target: Target, sent: 
     };
     request.extensions_mut().insert(caller.clone());
     let step = sent.text(STEP).to_owned();
-    let unread = Entry::unread(target.clone(), sent.clone());
+    let mut unread = Entry::unread(target.clone(), sent.clone());
     let entry = match Entry::of_sent(service, &caller, target, sent).await {
         Ok(entry) => entry,
         // Somebody deleted it meanwhile.
         Err(OperateError::NoSuchGateway { .. } | OperateError::NoSuchDomain(_)) => {
-            return conflict::page(service, &caller, request, &unread, Theirs::Gone).await;
+            return match unread.unseal(service, &caller).await {
+                Ok(()) => conflict::page(service, &caller, request, &unread, Theirs::Gone).await,
+                Err(error) => interrupted(request, unread, &error.into()),
+            };
         }
         Err(error) if is_forbidden(&error) => return Failure::from(error).response(request),
         Err(error) => return interrupted(request, unread, &error.into()),
     };
-    let known = known(service, &caller).await.unwrap_or_default();
+    let offers = service.offers(&caller).await.unwrap_or_default();
     let form = Form {
         service,
         caller: &caller,
         request,
         entry: &entry,
-        known: &known,
+        offers: &offers,
         t,
     };
     match step.as_str() {
@@ -178,7 +181,7 @@ fn interrupted(request: &HttpRequest, entry: Entry, failure: &Failure) -> HttpRe
         note: Some(t.get("form-secrets-again").into_owned()),
         ..Shown::default()
     };
-    form_page(request, &entry, &Choices::default(), shown, status)
+    form_page(request, &entry, &Offers::default(), shown, status)
 }
 
 /// A form that somebody who is signed in sent.
@@ -187,7 +190,7 @@ struct Form<'a> {
     caller: &'a Caller,
     request: &'a HttpRequest,
     entry: &'a Entry,
-    known: &'a Choices,
+    offers: &'a Offers,
     t: Texts,
 }
 
@@ -196,7 +199,7 @@ impl Form<'_> {
     async fn again(&self, shown: Shown, status: StatusCode) -> HttpResponse {
         let sealed = self.entry.sealed(self.service, self.caller).await;
         let shown = Shown { sealed, ..shown };
-        form_page(self.request, self.entry, self.known, shown, status)
+        form_page(self.request, self.entry, self.offers, shown, status)
     }
 
     async fn with_problems(&self, problems: Vec<FoundProblem>) -> HttpResponse {
