@@ -89,7 +89,9 @@ pub(crate) async fn fleet() -> Fleet {
         "tags": ["x".repeat(120), "\u{202e}right to left"],
     });
     let phrase: &'static str = Box::leak("Forbidden ".repeat(300).into_boxed_str());
-    fleet.switch.registrar(|registrar| registrar.set(&bad_name(), Outcome::Reject(403, phrase)));
+    fleet
+        .switch
+        .registrar(|registrar| registrar.set(&bad_name(), Outcome::Reject(403, phrase)));
     fleet.other.set_gateway("acme", &bad_name(), &bad.to_string()).await;
     fleet.switch.wait_for_state(&bad_name(), "FAIL_WAIT").await;
     fleet.other.set_gateway("acme", "carrier1", ACCOUNT).await;
@@ -118,7 +120,9 @@ pub(crate) async fn on_each_page(browser: &Browser, script: &str, expected: &Val
         check(browser, page, script, expected).await;
     }
     browser.open("/gateways").await;
-    browser.script("document.querySelector('form[action=\"/sign-out\"]').submit()").await;
+    browser
+        .script("document.querySelector('form[action=\"/sign-out\"]').submit()")
+        .await;
     browser.wait_for_path("/sign-in").await;
     check(browser, "/sign-in", script, expected).await;
 }
@@ -144,4 +148,3 @@ async fn text_can_be_read_in_light_and_dark() {
         each_page(&person, CONTRAST, &json!([])).await;
     }
 }
-

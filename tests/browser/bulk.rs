@@ -124,7 +124,9 @@ async fn what_is_chosen_stays_chosen_while_states_change() {
     browser.wait_for_text("2 gateways").await;
     choose(&browser, "carrier1").await;
     let state = "td[data-live='state acme/carrier1']";
-    browser.script(&format!("window.before = document.querySelector(\"{state}\")")).await;
+    browser
+        .script(&format!("window.before = document.querySelector(\"{state}\")"))
+        .await;
     fleet.switch.registrar(|registrar| registrar.set("carrier1", FORBIDDEN));
     let edited = ACCOUNT.replace("\"p\"", "\"wrong\"");
     fleet.other.set_gateway("acme", "carrier1", &edited).await;
@@ -148,7 +150,9 @@ async fn a_held_change_leads_to_the_plan_that_releases_it() {
     browser.wait_for_text("12 gateways").await;
     browser.labelled("Choose all on this page").await.click().await.unwrap();
     browser.click("Disable").await;
-    browser.wait_for_text("Nothing happens until somebody approves it:").await;
+    browser
+        .wait_for_text("Nothing happens until somebody approves it:")
+        .await;
     browser.click("Disable 12 gateways").await;
     browser.wait_for_text("Done: 12 gateways changed.").await;
     browser.find("main tbody a[href='/plan']").await.click().await.unwrap();

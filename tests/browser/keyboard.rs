@@ -24,15 +24,21 @@ const PREPARE: &str = r#"
         return [style.outlineStyle, style.outlineWidth, style.outlineColor, style.boxShadow].join();
     };
     const all = "a[href], button, summary, select, textarea, input:not([type=hidden]), [tabindex='0']";
-    window.stops = [...document.querySelectorAll(all)].filter((element) => element.checkVisibility() && !element.disabled);
-    window.quiet = stops.map(look);
-    return stops.length;
+    // What scrolls by itself has the focus too, so that keys can scroll it.
+    const scrolls = (element) =>
+        /auto|scroll/.test(getComputedStyle(element).overflow) &&
+        (element.scrollHeight > element.clientHeight || element.scrollWidth > element.clientWidth) &&
+        !element.querySelector(all);
+    const isStop = (element) => element.checkVisibility() && (element.matches(all) || scrolls(element));
+    window.stops = () => [...document.querySelectorAll("body *")].filter(isStop);
+    window.quiet = stops().map(look);
+    return quiet.length;
 "#;
 
 /// The place of what has the focus among all stops, whether one sees that, and whether it is on the screen.
 const FOCUSED: &str = r#"
     const element = document.activeElement;
-    const at = stops.indexOf(element);
+    const at = stops().indexOf(element);
     const box = element.getBoundingClientRect();
     const isShown = box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
     return { at, differs: at >= 0 && look(element) !== quiet[at], isShown, what: element.outerHTML.slice(0, 160) };

@@ -23,6 +23,8 @@ pub struct Choices {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Offers {
     pub names: Choices,
+    /// The profile of gateways that name none.
+    pub default_profile: String,
     /// Those with a template, or if none are known, those of gateways that run or that the caller sees.
     pub profiles: Vec<String>,
     /// Of gateways that the caller sees.
@@ -70,7 +72,10 @@ fn offers(names: Choices, known: &Known, rules: &Rules, caller: &Caller) -> Offe
         carriers.extend(item.text.carrier.as_deref());
         tags.extend(item.text.tags.iter().map(String::as_str));
     }
-    let rows = known.fleet.switches().flat_map(|(_, of_switch)| of_switch.rows.values());
+    let rows = known
+        .fleet
+        .switches()
+        .flat_map(|(_, of_switch)| of_switch.rows.values());
     profiles.extend(rows.filter_map(|row| row.profile.as_deref()));
     if !rules.profiles.is_empty() {
         // FreeSWITCH gets no others.
@@ -79,6 +84,7 @@ fn offers(names: Choices, known: &Known, rules: &Rules, caller: &Caller) -> Offe
     let first = |all: BTreeSet<&str>| all.into_iter().take(MOST_OFFERS).map(str::to_owned).collect();
     Offers {
         names,
+        default_profile: rules.default_profile.to_string(),
         profiles: first(profiles),
         carriers: first(carriers),
         tags: first(tags),

@@ -77,7 +77,11 @@ mod tests {
                 changes_profile,
                 registers,
             };
-            assert_eq!(restart.seconds(), expected, "{unregisters} {changes_profile} {registers}");
+            assert_eq!(
+                restart.seconds(),
+                expected,
+                "{unregisters} {changes_profile} {registers}"
+            );
         }
     }
 }

@@ -117,9 +117,7 @@ impl FormView {
     }
 
     pub(in crate::web::gateway) fn are_variables_open(&self) -> bool {
-        self.variables
-            .iter()
-            .any(|row| !row.row.is_blank())
+        self.variables.iter().any(|row| !row.row.is_blank())
     }
 
     fn left_over(&self, problems: &[FoundProblem]) -> Vec<FoundProblem> {
@@ -208,12 +206,21 @@ fn others(source: &Source) -> Option<GroupView> {
 
 fn settings(source: &Source, catalog: &Description, offers: &Offers) -> Vec<Field> {
     let t = source.t;
-    let field = |key: &str, id: &str, stored: String, offers: &[String]| {
+    let field = |key: &str, id: &str, stored: String, words: &[String]| {
         let known = catalog.keys.iter().find(|known| known.name == key);
         Field {
-            offers: offers.to_vec(),
-            hints: known.map(|key| default_hint(t, &key.default_text)).into_iter().collect(),
-            ..Field::plain(source, key, t.get(id).into_owned(), stored, known.map_or("", |key| key.purpose))
+            offers: words.to_vec(),
+            hints: known
+                .map(|key| default_hint(t, &key.default_text))
+                .into_iter()
+                .collect(),
+            ..Field::plain(
+                source,
+                key,
+                t.get(id).into_owned(),
+                stored,
+                known.map_or("", |key| key.purpose),
+            )
         }
     };
     let stored = source.stored;
@@ -227,13 +234,17 @@ fn settings(source: &Source, catalog: &Description, offers: &Offers) -> Vec<Fiel
         choice("true", "choice-yes", &enabled.value),
         choice("false", "choice-no", &enabled.value),
     ];
+    let mut profile = field("profile", "column-profile", stored.text("profile"), &offers.profiles);
+    if !offers.default_profile.is_empty() {
+        profile.hints = vec![default_hint(t, &format!("`{}`", offers.default_profile))];
+    }
     let mut tags = field("tags", "field-tags", stored.texts("tags").join(", "), &offers.tags);
     tags.is_list = true;
     let mut description = field("description", "field-description", stored.text("description"), &[]);
     description.is_long = true;
     vec![
         enabled,
-        field("profile", "column-profile", stored.text("profile"), &offers.profiles),
+        profile,
         field("carrier", "column-carrier", stored.text("carrier"), &offers.carriers),
         tags,
         description,
