@@ -16,6 +16,9 @@ use crate::metrics;
 use crate::settings::TlsSettings;
 
 mod follow;
+mod own;
+
+pub(super) use own::client_config;
 
 /// By ALPN.
 const HTTP_1_1: &[u8] = b"http/1.1";
