@@ -1,13 +1,13 @@
 # `make run` and `make test` are all that is needed in a fresh clone; each installs first what is missing.
 SHELL := /bin/bash
-# rustup's cargo, also where no shell profile has put it on the PATH.
-export PATH := $(HOME)/.cargo/bin:$(PATH)
+# rustup's cargo and what scripts/setup.sh fetches for this user, also where no shell profile has put them on the PATH.
+export PATH := $(HOME)/.cargo/bin:$(HOME)/.local/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test screenshots chaos check audit bench
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The development profile: its first build takes a fraction of the release one's time. For real use: cargo install (README).
 # It reads dev.toml, so that a trunkd.toml for a real FreeSWITCH doesn't change what it does.
@@ -28,12 +28,14 @@ chaos: ## break Redis, the switch and trunkd at random moments in N schedules, s
 	@scripts/setup.sh cargo cc redis-server
 	@TRUNKD_CHAOS_IN_ALL="$(or $(N),100)" cargo test --test chaos $(ARGS) -- --nocapture --test-threads 6
 
-check: ## formatting, lints, documentation, and the licences and sources of dependencies; warnings as errors
-	@scripts/setup.sh cargo cc cargo-deny
+check: ## formatting, lints, documentation, the licences and sources of dependencies, and the alerts; warnings as errors
+	@scripts/setup.sh cargo cc cargo-deny promtool
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 	cargo deny --locked check licenses bans sources
+	promtool check rules packaging/prometheus/trunkd.rules.yml
+	promtool test rules packaging/prometheus/trunkd.rules.test.yml
 
 audit: ## look for dependencies with known vulnerabilities (fetches RustSec's database)
 	@scripts/setup.sh cargo cc cargo-deny

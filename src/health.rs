@@ -60,6 +60,19 @@ impl Part {
         }
     }
 
+    /// What to do when it is degraded and the reason doesn't say it all.
+    pub fn runbook(&self) -> Option<&'static str> {
+        match self {
+            Part::Redis => Some("docs/runbooks.md#trunkdredisaway"),
+            Part::Gateways => Some("docs/runbooks.md#trunkdstale"),
+            Part::Templates => Some("docs/runbooks.md#trunkdtemplatesrefused"),
+            Part::Switch(_) => Some("docs/runbooks.md#trunkdswitchaway"),
+            Part::Reconcile(_) => Some("docs/runbooks.md#switches"),
+            Part::Control | Part::Lease(_) => Some("docs/runbooks.md#trunkdnobodyleads"),
+            Part::Webhook(_) => Some("docs/runbooks.md#trunkdwebhookgivesup"),
+            Part::DataDir | Part::Http | Part::Api | Part::UnknownSwitches => None,
+        }
+    }
 }
 
 impl Serialize for Part {
@@ -150,6 +163,7 @@ impl Health {
                 state: part.state,
                 since: part.since,
                 reason: part.reason.clone(),
+                runbook: name.runbook().filter(|_| part.state == State::Degraded),
                 gateways: part.gateways,
             })
             .collect();
@@ -187,6 +201,9 @@ pub struct PartReport {
     /// When `state` last changed (RFC 3339, UTC).
     pub since: Timestamp,
     pub reason: Option<String>,
+    /// Only for a part that is degraded: the section of the documentation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runbook: Option<&'static str>,
     /// Only for a switch that is connected and whose gateways are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateways: Option<GatewayCounts>,
