@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(HOME)/.local/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test screenshots chaos check audit bench
+.PHONY: help run test screenshots chaos check audit bench deb deb-test
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ run: ## build trunkd and run it on its own Redis, with a sample gateway (CONFIG=
 	@cargo run --bin trunkd -- serve --config $(if $(CONFIG),"$(CONFIG)",dev.toml --sample) $(ARGS)
 
 test: ## run every test (ARGS="--test settings" picks some)
-	@scripts/setup.sh cargo cc redis-server chromium chromedriver
+	@scripts/setup.sh cargo cc redis-server chromium chromedriver cargo-deb man
 	@cargo test $(ARGS)
 
 screenshots: ## make the pictures of the pages again, in docs/screenshots
@@ -45,3 +45,11 @@ audit: ## look for dependencies with known vulnerabilities (fetches RustSec's da
 bench: ## measure answers, load, events, edits, the API and the pure parts, beside a bare actix-web server and redis-benchmark (QUICK=1: the short form); docs/benchmarks.md says how to read it
 	@scripts/setup.sh cargo cc redis-server wrk
 	@QUICK="$(QUICK)" cargo bench --bench answers --bench fleet --bench ingest --bench edit_to_wire --bench api --bench pure
+
+deb: ## build the Debian package, in target/debian (docs/install.md)
+	@scripts/setup.sh cargo cc cargo-deb
+	@scripts/build-deb.sh
+
+deb-test: ## install that package in a fresh Debian made by debootstrap, use, upgrade and purge it (as root)
+	@scripts/setup.sh debootstrap
+	@scripts/test-deb.sh
