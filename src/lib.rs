@@ -22,6 +22,7 @@ pub mod gateway;
 pub mod health;
 pub mod history;
 pub mod http;
+pub mod import;
 pub mod ingest;
 pub mod keys;
 pub mod language;
