@@ -52,18 +52,14 @@ impl Bilingual for OperateError {
                 shown(gateway),
                 Known(domains)
             ),
-            Self::TooManyGateways { chosen, most } => {
-                format!("选中了 {chosen} 个网关，一次最多修改 {most} 个：请减少数量")
-            }
-            Self::OtherCount { expected, now } => {
-                format!("将涉及 {now} 个网关，而不是 {expected} 个：请重新查看")
-            }
-            Self::TooManyBytes { most } => format!("新值合计超过 {most} 字节：请减少一次修改的网关数量"),
-            Self::BulkStopped { cause, done } => stopped(cause, done),
-            Self::WantedTwice { .. }
+            Self::TooManyGateways { .. }
+            | Self::OtherCount { .. }
+            | Self::TooManyBytes { .. }
+            | Self::BulkStopped { .. }
+            | Self::WantedTwice { .. }
             | Self::NothingWanted
             | Self::TooManyInDomain { .. }
-            | Self::TransferStopped { .. } => self.of_transfer(),
+            | Self::TransferStopped { .. } => self.of_many(),
             Self::UnknownGateway(_)
             | Self::UnknownDomain(_)
             | Self::MeansAll(_)
@@ -102,8 +98,16 @@ impl OperateError {
         }
     }
 
-    fn of_transfer(&self) -> String {
+    fn of_many(&self) -> String {
         match self {
+            Self::TooManyGateways { chosen, most } => {
+                format!("选中了 {chosen} 个网关，一次最多修改 {most} 个：请减少数量")
+            }
+            Self::OtherCount { expected, now } => {
+                format!("将涉及 {now} 个网关，而不是 {expected} 个：请重新查看")
+            }
+            Self::TooManyBytes { most } => format!("新值合计超过 {most} 字节：请减少一次修改的网关数量"),
+            Self::BulkStopped { cause, done } => stopped(cause, done),
             Self::WantedTwice {
                 domain,
                 gateway,

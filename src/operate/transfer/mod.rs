@@ -19,7 +19,9 @@ mod report;
 mod run;
 mod set;
 
-pub use report::{Difference, DomainOutcome, TransferCounts, TransferDomain, TransferItem, TransferReport};
+pub use report::{
+    Difference, DomainOutcome, MAX_PER_DOMAIN, TransferCounts, TransferDomain, TransferItem, TransferReport,
+};
 pub use set::SetName;
 
 use std::sync::Arc;
@@ -33,9 +35,6 @@ use super::Service;
 
 /// The most gateways of one transfer.
 pub const MAX_WANTED: usize = MAX_GATEWAYS;
-/// The most changes of one domain: they are written in one step, and others wait for Redis about a
-/// second meanwhile.
-pub const MAX_PER_DOMAIN: usize = 50_000;
 
 /// A gateway as it shall be.
 #[derive(Clone)]

@@ -7,6 +7,10 @@ use super::super::gateways::{ProblemField, SwitchForecast};
 use crate::gateway::ValueChange;
 use crate::language::Language;
 
+/// The most changes of one domain: they are written in one step, and others wait for Redis about a
+/// second meanwhile.
+pub const MAX_PER_DOMAIN: usize = 50_000;
+
 /// What a transfer did, or would do.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TransferReport {

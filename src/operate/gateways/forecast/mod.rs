@@ -1,22 +1,19 @@
-//! What the switches do about a change of many gateways, for all of them together and from memory.
+//! What the switches do about a change of many gateways, for all of them together and from memory. Pure.
+
+mod run;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use futures_util::future::try_join_all;
 use serde::Serialize;
-use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
-use super::super::OperateError;
 use super::super::listing::Fleet;
-use super::super::service::Service;
 use super::super::status::SwitchNotes;
 use crate::desired::Current;
 use crate::gateway::{
     Desired, DomainName, EntryChange, Fields, Gateway, GatewayName, RawDomain, RawDomains, Rules, revision,
 };
 use crate::reconcile::{Limits, Verdict, judge};
-use crate::redis::StoreError;
 
 /// What a switch does about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -60,54 +57,6 @@ pub(in crate::operate) struct NewValue<'a> {
 
 /// field → its new value; `None` if it is deleted.
 type NewValues<'a> = HashMap<&'a [u8], Option<&'a [u8]>>;
-
-impl Service {
-    /// What a forecast is made from. Read before anything is written, so that it can't fail afterwards.
-    pub(in crate::operate) async fn seen(&self) -> Result<Seen, OperateError> {
-        let away = OperateError::at(&self.settings);
-        self.catch_up().await?;
-        let notes = self.status.notes().await.map_err(away)?;
-        let configured = self.settings.switches.iter().map(|switch| switch.name.clone());
-        let mut names: BTreeSet<String> = configured.collect();
-        names.extend(self.listing().read().fleet.switches().map(|(name, _)| name.to_string()));
-        let switches = try_join_all(names.into_iter().map(|name| self.here(name))).await;
-        Ok(Seen {
-            switches: switches.map_err(away)?,
-            notes,
-        })
-    }
-
-    async fn here(&self, name: String) -> Result<Here, StoreError> {
-        let window = self.settings.reconcile.removals_window;
-        let recent = self.store.read_removals(&name, window).await?;
-        let recent = recent
-            .into_iter()
-            .filter_map(|(name, _)| GatewayName::parse(&name).ok());
-        Ok(Here {
-            recent: recent.collect(),
-            name,
-        })
-    }
-
-    /// What every switch does if `after` makes this of the present state.
-    pub(in crate::operate) async fn forecast(
-        &self,
-        current: Current,
-        seen: Seen,
-        after: impl FnOnce(&Current, &Rules) -> Desired + Send + 'static,
-    ) -> Result<Vec<SwitchForecast>, OperateError> {
-        let (listing, rules) = (self.listing().clone(), self.catalog.rules());
-        let limits = Limits {
-            max_removals: self.settings.reconcile.max_removals,
-        };
-        let working = spawn_blocking(move || {
-            let after = after(&current, &rules);
-            let fleet = &listing.read().fleet;
-            forecast(&current, &after, seen, fleet, limits)
-        });
-        working.await.map_err(|_| OperateError::Interrupted)
-    }
-}
 
 /// What is desired after these are written.
 pub(in crate::operate) fn desired_after<'a>(
