@@ -9,6 +9,7 @@ use super::gateways::bulk::BulkAnswer;
 use super::gateways::{GatewayDetail, ProblemField};
 use super::listing::QueryError;
 use super::plan::ShownPlan;
+use super::transfer::{DomainOutcome, MAX_PER_DOMAIN, TransferReport};
 use crate::access::{AccessError, Forbidden};
 use crate::desired::{LastGoodError, Unavailable};
 use crate::gateway::{NameError, ValueChange};
@@ -146,6 +147,33 @@ pub enum OperateError {
         done.counts.changed, done.counts.matched, bare(cause)
     )]
     BulkStopped { cause: Box<Self>, done: Box<BulkAnswer> },
+    /// A list names one gateway twice.
+    #[error(
+        "the gateway \"{}\" of domain \"{}\" is there twice: {} and {}",
+        shown(gateway), shown(domain), shown(&places[0]), shown(&places[1])
+    )]
+    WantedTwice {
+        domain: String,
+        gateway: String,
+        places: [String; 2],
+    },
+    #[error("the files name no gateway, so the whole set would be removed: add --allow-empty if that is right")]
+    NothingWanted,
+    #[error(
+        "{changes} gateways of domain \"{}\" would change, and at most {MAX_PER_DOMAIN} are written in one step: \
+         use fewer files at once",
+        shown(domain)
+    )]
+    TooManyInDomain { domain: String, changes: usize },
+    /// Some domains are written, and then Redis failed. The same transfer goes on with the rest.
+    #[error(
+        "{} gateways are written, then this failed: {}",
+        done.changes(DomainOutcome::Written), bare(cause)
+    )]
+    TransferStopped {
+        cause: Box<Self>,
+        done: Box<TransferReport>,
+    },
     #[error("others write the gateway \"{}\" all the time: try again", shown(.0))]
     Contended(String),
 }

@@ -21,6 +21,7 @@ pub mod restore;
 mod service;
 pub mod sources;
 pub mod status;
+pub mod transfer;
 
 pub use error::OperateError;
 pub use noticed::Noticed;

@@ -3,6 +3,7 @@
 use super::{Known, OperateError};
 use crate::language::Bilingual;
 use crate::operate::gateways::bulk::BulkAnswer;
+use crate::operate::transfer::{DomainOutcome, MAX_PER_DOMAIN};
 use crate::shown::shown;
 
 impl Bilingual for OperateError {
@@ -51,14 +52,14 @@ impl Bilingual for OperateError {
                 shown(gateway),
                 Known(domains)
             ),
-            Self::TooManyGateways { chosen, most } => {
-                format!("选中了 {chosen} 个网关，一次最多修改 {most} 个：请减少数量")
-            }
-            Self::OtherCount { expected, now } => {
-                format!("将涉及 {now} 个网关，而不是 {expected} 个：请重新查看")
-            }
-            Self::TooManyBytes { most } => format!("新值合计超过 {most} 字节：请减少一次修改的网关数量"),
-            Self::BulkStopped { cause, done } => stopped(cause, done),
+            Self::TooManyGateways { .. }
+            | Self::OtherCount { .. }
+            | Self::TooManyBytes { .. }
+            | Self::BulkStopped { .. }
+            | Self::WantedTwice { .. }
+            | Self::NothingWanted
+            | Self::TooManyInDomain { .. }
+            | Self::TransferStopped { .. } => self.of_many(),
             Self::UnknownGateway(_)
             | Self::UnknownDomain(_)
             | Self::MeansAll(_)
@@ -97,6 +98,43 @@ impl OperateError {
         }
     }
 
+    fn of_many(&self) -> String {
+        match self {
+            Self::TooManyGateways { chosen, most } => {
+                format!("选中了 {chosen} 个网关，一次最多修改 {most} 个：请减少数量")
+            }
+            Self::OtherCount { expected, now } => {
+                format!("将涉及 {now} 个网关，而不是 {expected} 个：请重新查看")
+            }
+            Self::TooManyBytes { most } => format!("新值合计超过 {most} 字节：请减少一次修改的网关数量"),
+            Self::BulkStopped { cause, done } => stopped(cause, done),
+            Self::WantedTwice {
+                domain,
+                gateway,
+                places: [one, other],
+            } => format!(
+                "域 \"{}\" 的网关 \"{}\" 出现了两次：{} 和 {}",
+                shown(domain),
+                shown(gateway),
+                shown(one),
+                shown(other)
+            ),
+            Self::NothingWanted => {
+                "文件中没有任何网关，整个集合都会被删除：如果确实如此，请加上 --allow-empty".to_owned()
+            }
+            Self::TooManyInDomain { domain, changes } => format!(
+                "域 \"{}\" 将有 {changes} 个网关改变，一次最多写入 {MAX_PER_DOMAIN} 个：请减少一次处理的文件",
+                shown(domain)
+            ),
+            Self::TransferStopped { cause, done } => format!(
+                "已写入 {} 个网关，随后失败：{}",
+                done.changes(DomainOutcome::Written),
+                cause_in_chinese(cause)
+            ),
+            other => other.to_string(),
+        }
+    }
+
     fn of_gateway(&self) -> String {
         match self {
             Self::UnknownGateway(name) => format!("没有网关 {name:?}，任何 FreeSWITCH 和 Redis 中都没有"),
@@ -130,11 +168,15 @@ impl OperateError {
 }
 
 /// Without the claim that nothing was written.
-fn stopped(cause: &OperateError, done: &BulkAnswer) -> String {
-    let cause = match cause {
+fn cause_in_chinese(cause: &OperateError) -> String {
+    match cause {
         OperateError::Writing(error) => error.chinese(),
         error => error.chinese(),
-    };
+    }
+}
+
+fn stopped(cause: &OperateError, done: &BulkAnswer) -> String {
+    let cause = cause_in_chinese(cause);
     let counts = &done.counts;
     format!(
         "{} 个网关中已写入 {} 个，随后失败：{cause}",
@@ -152,6 +194,7 @@ mod tests {
     use crate::language::text;
     use crate::operate::gateways::bulk::BulkCounts;
     use crate::operate::listing::QueryError;
+    use crate::operate::transfer::{TransferCounts, TransferDomain, TransferReport};
     use crate::redis::StoreError;
 
     fn timeout() -> StoreError {
@@ -242,10 +285,39 @@ mod tests {
                 cause: Box::new(OperateError::Writing(timeout())),
                 done: Box::new(stopped),
             },
+            OperateError::WantedTwice {
+                domain: name(),
+                gateway: "gw7".to_owned(),
+                places: ["a.yaml:7".to_owned(), "b.yaml:5".to_owned()],
+            },
+            OperateError::NothingWanted,
+            OperateError::TooManyInDomain {
+                domain: name(),
+                changes: 77,
+            },
+            OperateError::TransferStopped {
+                cause: Box::new(OperateError::Writing(timeout())),
+                done: Box::new(transfer_report()),
+            },
             OperateError::Contended(name()),
         ];
         for error in errors {
             error.message().check();
+        }
+    }
+
+    fn transfer_report() -> TransferReport {
+        TransferReport {
+            dry_run: false,
+            counts: TransferCounts::default(),
+            items: Vec::new(),
+            left_out: 0,
+            domains: vec![TransferDomain {
+                domain: name(),
+                changes: 7,
+                outcome: DomainOutcome::Written,
+            }],
+            plan: Vec::new(),
         }
     }
 
