@@ -5,6 +5,7 @@ mod apply;
 mod check;
 mod gateway;
 mod history;
+mod import;
 mod password;
 mod pause;
 mod plan;
@@ -79,6 +80,9 @@ enum Command {
     Resume(pause::Arguments),
     /// Print what happened: edits with who made them, outages, actions, sign-ins
     History(history::Arguments),
+    /// Import gateways from FreeSWITCH's files, FusionPBX, CSV or a running switch
+    #[command(subcommand)]
+    Import(import::Command),
     /// Write the gateways that Redis lost back to it, for instance after a FLUSHALL
     Restore(restore::Arguments),
     /// Manage the people who may sign in
@@ -113,6 +117,7 @@ pub fn main() -> ExitCode {
             Command::Pause(arguments) => pause::pause(&cli.shared, &arguments).await,
             Command::Resume(arguments) => pause::resume(&cli.shared, &arguments).await,
             Command::History(arguments) => history::run(&cli.shared, &arguments).await,
+            Command::Import(command) => import::run(&cli.shared, command).await,
             Command::Restore(arguments) => restore::run(&cli.shared, &arguments).await,
             Command::User(command) => user::run(&cli.shared, command).await,
             Command::Token(command) => token::run(&cli.shared, command).await,

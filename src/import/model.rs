@@ -202,7 +202,7 @@ impl fmt::Display for Remark {
 }
 
 impl Remark {
-    pub(super) fn new(place: Place, level: Level, reason: impl Into<Message>) -> Self {
+    pub fn new(place: Place, level: Level, reason: impl Into<Message>) -> Self {
         Self {
             place,
             level,
@@ -212,14 +212,14 @@ impl Remark {
         }
     }
 
-    pub(super) fn with_fix(self, fix: impl Into<Message>) -> Self {
+    pub fn with_fix(self, fix: impl Into<Message>) -> Self {
         Self {
             fix: Some(fix.into()),
             ..self
         }
     }
 
-    pub(super) fn at(self, field: impl Into<String>) -> Self {
+    pub fn at(self, field: impl Into<String>) -> Self {
         Self {
             field: Some(field.into()),
             ..self

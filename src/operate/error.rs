@@ -13,6 +13,7 @@ use super::transfer::{DomainOutcome, MAX_PER_DOMAIN, TransferReport};
 use crate::access::{AccessError, Forbidden};
 use crate::desired::{LastGoodError, Unavailable};
 use crate::gateway::{NameError, ValueChange};
+use crate::import::ImportError;
 use crate::language::Text;
 use crate::redis::StoreError;
 use crate::settings::{Settings, SettingsError};
@@ -38,6 +39,8 @@ pub enum OperateError {
     #[error("templates.default_profile: {0}")]
     DefaultProfile(NameError),
     #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error(transparent)]
     LastGood(#[from] LastGoodError),
     /// Redis can't be read. For the embedded one that usually means that trunkd doesn't run.
     #[error("{context}{}: {reason}", Unreadable { server })]
@@ -50,6 +53,9 @@ pub enum OperateError {
     },
     #[error("there is no switch \"{}\"; known are {}", shown(name), Known(known))]
     UnknownSwitch { name: String, known: BTreeSet<String> },
+    /// The switch doesn't answer, or not as expected.
+    #[error("cannot read what the switch {} has: {}", shown(switch), shown(reason))]
+    SwitchUnread { switch: String, reason: String },
     #[error("the settings name no switch: add a [[switch]] for each FreeSWITCH")]
     NoSwitch,
     #[error("there is no gateway {0:?}, neither on a switch nor in Redis")]

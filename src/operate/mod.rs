@@ -8,6 +8,7 @@ pub mod check;
 mod error;
 mod gateway_metrics;
 pub mod gateways;
+pub mod import;
 pub mod listing;
 pub mod live;
 mod noticed;

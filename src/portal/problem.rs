@@ -205,6 +205,8 @@ impl Problem {
             OperateError::ModeOff => (StatusCode::CONFLICT, "mode_off"),
             OperateError::NoneServes => (StatusCode::CONFLICT, "none_serves"),
             OperateError::NotConnected(_) => (StatusCode::CONFLICT, "switch_not_connected"),
+            OperateError::SwitchUnread { .. } => (StatusCode::CONFLICT, "switch_not_connected"),
+            OperateError::Import(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unreadable"),
             OperateError::NoLastGood(_) | OperateError::LastGood(_) => (StatusCode::CONFLICT, "no_last_good_state"),
             OperateError::Precondition { .. } => (StatusCode::PRECONDITION_FAILED, "changed_meanwhile"),
             OperateError::Refused(_) | OperateError::MeansAll(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),

@@ -15,6 +15,7 @@ mod bounds;
 mod commands;
 mod gateway_command;
 mod gateway_metrics;
+mod import;
 mod ingest;
 mod jobs;
 mod keys;

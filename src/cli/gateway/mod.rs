@@ -12,6 +12,8 @@ mod write;
 
 use std::process::ExitCode;
 
+pub(super) use target::domain;
+
 use super::Shared;
 use crate::control::JobAction;
 

@@ -20,7 +20,7 @@ use crate::language::{message, text};
 use folder::Folder;
 use gateway::Owner;
 use gateways::{Found, Profile};
-use globals::Globals;
+use globals::{Globals, without_marks};
 use preprocessor::Preprocessor;
 
 /// What FreeSWITCH starts with, and what includes the rest of a `conf/`.
@@ -51,6 +51,24 @@ pub fn import_texts<'a>(
     let mut reading = Reading::new(options);
     for (name, bytes) in texts {
         let text = reading.preprocessor.text(name, bytes)?;
+        reading.read(&text, None);
+    }
+    reading.finish(options)
+}
+
+/// The same of what FreeSWITCH printed of its XML: variables have their values already.
+///
+/// # Errors
+/// There is too much.
+pub fn import_printed<'a>(
+    texts: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    options: &Options,
+) -> Result<Import, ImportError> {
+    let mut reading = Reading::new(options);
+    for (name, bytes) in texts {
+        let mut text = text::Text::default();
+        text.begin(&name.into(), 1);
+        text.push(&without_marks(&String::from_utf8_lossy(bytes)))?;
         reading.read(&text, None);
     }
     reading.finish(options)

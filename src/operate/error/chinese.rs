@@ -17,6 +17,7 @@ impl Bilingual for OperateError {
             Self::NoPassword(name) => format!("{name} 没有密码：只有用户才有密码"),
             Self::Templates(error) => format!("模板有误：{error}"),
             Self::DefaultProfile(error) => format!("templates.default_profile：{}", error.chinese()),
+            Self::Import(error) => error.chinese(),
             Self::LastGood(error) => format!("最后可用的状态有问题：{error}"),
             Self::Unreadable {
                 server: None,
@@ -28,7 +29,7 @@ impl Bilingual for OperateError {
                 reason,
                 context,
             } => format!("{context}无法读取 Redis（{server}）：{reason}"),
-            Self::UnknownSwitch { .. } | Self::NoSwitch | Self::NotConnected(_) | Self::TooManyJobs(_) => {
+            Self::UnknownSwitch { .. } | Self::NoSwitch | Self::SwitchUnread { .. } | Self::NotConnected(_) | Self::TooManyJobs(_) => {
                 self.of_switch()
             }
             Self::ModeOff => {
@@ -87,6 +88,9 @@ impl OperateError {
             ),
             Self::UnknownSwitch { name, known } => {
                 format!("没有名为 \"{}\" 的 FreeSWITCH；已知的为 {}", shown(name), Known(known))
+            }
+            Self::SwitchUnread { switch, reason } => {
+                format!("无法读取 {} 的配置：{}", shown(switch), shown(reason))
             }
             Self::NotConnected(switch) => format!(
                 "提供服务的 trunkd 没有连接 {switch}：`trunkd status` 和它的日志会说明原因，或者用 --node \
@@ -238,6 +242,10 @@ mod tests {
                 known: [].into(),
             },
             OperateError::NoSwitch,
+            OperateError::SwitchUnread {
+                switch: name(),
+                reason: "Connection refused".to_owned(),
+            },
             OperateError::UnknownGateway(name()),
             OperateError::UnknownDomain(name()),
             OperateError::ModeOff,
