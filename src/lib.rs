@@ -15,6 +15,7 @@ pub mod cli;
 pub mod control;
 pub mod data_dir;
 pub mod desired;
+pub mod documents;
 pub mod embedded;
 pub mod event_socket;
 pub mod files;

@@ -27,7 +27,7 @@ const FLOORS: &[&[&str]] = &[
     &["embedded"],
     &["keys", "data_dir"],
     &["event_socket", "import"],
-    &["sofia_conf"],
+    &["sofia_conf", "documents"],
     &["gateway", "registration"],
     &["telemetry"],
     &[
@@ -161,6 +161,17 @@ fn what_a_room_never_holds_is_not_in_it() {
                 "std::net",
                 "Timestamp::now",
                 "Instant::now",
+            ],
+        ),
+        (
+            "documents",
+            &[
+                "redis::",
+                "tokio::",
+                "actix_web",
+                "std::fs",
+                "std::net",
+                "Timestamp::now",
             ],
         ),
         ("desired", &["actix_web", "quick_xml"]),

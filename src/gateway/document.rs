@@ -3,6 +3,7 @@
 
 mod changes;
 mod edit;
+mod parts;
 mod same;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use super::json::{Json, members};
 use super::params;
 
 pub use changes::ValueChange;
+pub use parts::{Member, Members};
 
 /// Objects inside of objects that are merged key by key. Deeper ones are replaced whole.
 const MAX_DEPTH: usize = 16;

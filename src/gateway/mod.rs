@@ -35,7 +35,7 @@ use std::sync::Arc;
 use crate::settings::{AllowHooks, Settings};
 
 pub use desired::{Counts, Desired, Entries, Entry, EntryChange, Refused, RefusedNames};
-pub use document::{Document, ValueChange};
+pub use document::{Document, Member, Members, ValueChange};
 pub use domain::{DomainName, MAX_DOMAIN_BYTES, RawDomains};
 pub use fields::{FieldChange, Fields, Span};
 pub(crate) use finding::shown;

@@ -12,19 +12,14 @@ use crate::shown::shown;
 
 /// Params that other programs and old guides write, where FreeSWITCH ignores them, and the variable
 /// that does what they mean.
-const VARIABLES_AS_PARAMS: [(&str, &str); 3] = [
+pub(super) const VARIABLES_AS_PARAMS: [(&str, &str); 3] = [
     ("cid-type", "sip_cid_type"),
     ("codec-prefs", "absolute_codec_string"),
     ("sip_cid_type", "sip_cid_type"),
 ];
 
 /// The param that FusionPBX and others write for the switch that is to have a gateway.
-const HOSTNAME: &str = "hostname";
-
-/// Whether a param becomes something else.
-pub(super) fn is_mapped(param: &str) -> bool {
-    param == HOSTNAME || VARIABLES_AS_PARAMS.iter().any(|(known, _)| *known == param)
-}
+pub(super) const HOSTNAME: &str = "hostname";
 
 /// Collects what a source says about one gateway.
 pub(super) struct Draft {
@@ -356,6 +351,11 @@ impl Remarks {
         }
         self.list
     }
+}
+
+/// The words of a crate or of the system for a message: they stay English.
+pub(super) fn foreign(error: impl std::fmt::Display) -> String {
+    quoted(&error.to_string().replace('`', "'"))
 }
 
 /// A foreign word for a message.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::draft::foreign;
 use super::{MAX_BYTES, MAX_GATEWAYS};
 use crate::language::{Bilingual, Message, message, text};
 
@@ -34,6 +35,13 @@ impl ImportError {
     pub(super) fn too_large(place: impl fmt::Display) -> Self {
         let reason = message!("there are more than {MAX_BYTES} bytes", "内容超过 {MAX_BYTES} 字节");
         Self::new(place, reason, text("import less at once", "请减少一次导入的内容"))
+    }
+
+    /// A file or folder that the system doesn't let be read.
+    pub fn unreadable(place: impl fmt::Display, error: impl fmt::Display) -> Self {
+        let error = foreign(error);
+        let reason = message!("it can't be read: {error}", "无法读取：{error}");
+        Self::new(place, reason, text("name another one", "请指定其他路径"))
     }
 
     pub(super) fn not_utf8(place: impl fmt::Display) -> Self {

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::draft::{self, Draft, Remarks, Unique, quoted};
+use super::draft::{self, Draft, HOSTNAME, Remarks, Unique, VARIABLES_AS_PARAMS, quoted};
 use super::table::{Row, Table};
 use super::{Import, ImportError, Level, Options, Place, Remark};
 use crate::gateway::params::param;
@@ -80,7 +80,7 @@ impl Column {
             Some("enabled") => Self::Enabled,
             Some(key @ ("nodes" | "tags")) => Self::Texts(key),
             Some(key) => Self::Text(key),
-            None if param(name).is_some() || draft::is_mapped(name) => Self::Param(name.to_owned()),
+            None if param(name).is_some() => Self::Param(name.to_owned()),
             None => Self::of_other(name, header, remarks),
         }
     }
@@ -98,9 +98,15 @@ impl Column {
             read_as(known);
             return Self::Param(known.to_owned());
         }
-        if is_variable(name) {
-            read_as(&format!("var:{name}"));
-            return Self::Variable(name.to_owned(), Direction::Both);
+        if name == HOSTNAME {
+            read_as("nodes");
+            return Self::Texts("nodes");
+        }
+        let mapped = VARIABLES_AS_PARAMS.iter().find(|(param, _)| *param == name);
+        let variable = mapped.map_or(name, |(_, variable)| variable);
+        if mapped.is_some() || is_variable(name) {
+            read_as(&format!("var:{variable}"));
+            return Self::Variable(variable.to_owned(), Direction::Both);
         }
         let reason = message!(
             "the column {shown} is no param of FreeSWITCH's, and was left out",

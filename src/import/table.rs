@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::draft::foreign;
 use super::{ImportError, MAX_BYTES, MAX_GATEWAYS, Place};
 use crate::language::{message, text};
 
@@ -87,6 +88,7 @@ fn delimiter(text: &str) -> u8 {
 
 fn malformed(file: &Arc<str>) -> impl Fn(csv::Error) -> ImportError + '_ {
     move |error| {
+        let error = foreign(error);
         let reason = message!("the CSV is malformed: {error}", "CSV 格式有误：{error}");
         ImportError::new(file, reason, text("correct it", "请更正"))
     }

@@ -202,7 +202,7 @@ async fn a_source_that_cannot_be_read_is_named() {
     let (_redis, _other, folder) = alone().await;
     for (arguments, words) in [
         (["fs-xml", "/no/such/folder"], "/no/such/folder"),
-        (["csv", "none.csv"], "none.csv: the file can't be read"),
+        (["csv", "none.csv"], "none.csv: it can't be read"),
         (["fusionpbx", "trunkd.toml"], "trunkd.toml: it has no rows of the table `v_gateways`"),
     ] {
         let (status, said) = run(folder.path(), &[&["import"], &arguments[..]].concat()).await;

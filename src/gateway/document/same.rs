@@ -12,33 +12,42 @@ impl Document {
     /// What differs in meaning: the order of keys, spaces, escapes and secrets that are not set don't
     /// matter. Digits of numbers do, because FreeSWITCH gets them as they are written.
     pub fn differences(before: Option<&Self>, after: Option<&Self>) -> Vec<ValueChange> {
-        let plain = |document: Option<&Self>| document.map(Self::plain);
+        let plain = |document: Option<&Self>| document.map(|document| document.plain().0);
         Self::changes(plain(before).as_ref(), plain(after).as_ref())
     }
 
-    /// The same value in its plain form.
-    fn plain(&self) -> Self {
+    /// The same value without spaces, needless escapes and secrets that are not set. `None` if a list in
+    /// it is too deep, or has an escape that stands for no character.
+    pub fn to_plain(&self) -> Option<Self> {
+        let (plain, is_whole) = self.plain();
+        is_whole.then_some(plain)
+    }
+
+    /// The same, as far as it goes, and whether it is whole.
+    fn plain(&self) -> (Self, bool) {
         let mut plain = self.clone();
         plain.retain_params(|name, node| !(is_secret(name) && is_unset(node)));
-        flatten(&mut plain.0);
-        plain
+        let is_whole = flatten(&mut plain.0);
+        (plain, is_whole)
     }
 }
 
-fn flatten(members: &mut [(String, Node)]) {
+fn flatten(members: &mut [(String, Node)]) -> bool {
+    let mut is_whole = true;
     for (_, node) in members {
         match node {
-            Node::Object(members) => flatten(members),
+            Node::Object(members) => is_whole &= flatten(members),
             Node::Leaf(text) if text.starts_with(['[', '{']) => {
-                if let Ok(raw) = serde_json::from_str::<&RawValue>(text)
-                    && let Some(plain) = plain(&Json::one_level(raw), MAX_DEPTH)
-                {
-                    *text = plain;
+                let raw: Option<&RawValue> = serde_json::from_str(text).ok();
+                match raw.and_then(|raw| plain(&Json::one_level(raw), MAX_DEPTH)) {
+                    Some(plain) => *text = plain,
+                    None => is_whole = false,
                 }
             }
             Node::Leaf(_) => {}
         }
     }
+    is_whole
 }
 
 /// `None`: it is too deep, or has an escape that stands for no character.

@@ -4,6 +4,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::super::Place;
+use super::super::draft::foreign;
 use super::text::{Places, Text};
 use crate::language::{Message, message, text};
 
@@ -74,12 +75,11 @@ impl<'a> Elements<'a> {
             let start = position(self.reader.buffer_position());
             let event = self.reader.read_event().map_err(|error| {
                 let error = error.to_string();
-                let error = error
-                    .trim_start_matches("syntax error: ")
-                    .trim_start_matches("ill-formed document: ");
+                let error = error.trim_start_matches("syntax error: ");
+                let error = foreign(error.trim_start_matches("ill-formed document: "));
                 Malformed {
                     place: self.places.at(position(self.reader.error_position()).max(start)),
-                    reason: message!("the XML is not well-formed: {error}", "XML 格式有误：{error}"),
+                    reason: message!("the XML is malformed: {error}", "XML 格式有误：{error}"),
                 }
             })?;
             match event {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use glob::{MatchOptions, Pattern};
 
+use super::super::draft::foreign;
 use crate::files;
 use crate::language::{Message, message, text};
 use crate::shown::shown;
@@ -114,9 +115,12 @@ impl Folder {
 
     pub(super) fn read(&self, path: &Path) -> Result<Vec<u8>, Refusal> {
         let real = self.real(path).ok_or_else(|| outside(&path.display().to_string()))?;
-        files::read(&real, MAX_FILE_BYTES).map_err(|error| Refusal {
-            reason: message!("the file can't be read: {error}", "无法读取该文件：{error}"),
-            fix: text("make it a readable file, or remove it", "请改为可读取的文件，或将其删除").into(),
+        files::read(&real, MAX_FILE_BYTES).map_err(|error| {
+            let error = foreign(error);
+            Refusal {
+                reason: message!("the file can't be read: {error}", "无法读取该文件：{error}"),
+                fix: text("make it a readable file, or remove it", "请改为可读取的文件，或将其删除").into(),
+            }
         })
     }
 }
@@ -126,9 +130,12 @@ fn pattern_of(name: &str) -> Result<Option<Pattern>, Refusal> {
     if !name.contains(['*', '?', '[']) {
         return Ok(None);
     }
-    Pattern::new(name).map(Some).map_err(|error| Refusal {
-        reason: message!("the pattern makes no sense: {error}", "通配符有误：{error}"),
-        fix: text("correct it", "请更正").into(),
+    Pattern::new(name).map(Some).map_err(|error| {
+        let error = foreign(error);
+        Refusal {
+            reason: message!("the pattern makes no sense: {error}", "通配符有误：{error}"),
+            fix: text("correct it", "请更正").into(),
+        }
     })
 }
 

@@ -98,10 +98,7 @@ impl Reading {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
-        let folder = Folder::open(base).map_err(|error| {
-            let reason = message!("cannot be read: {error}", "无法读取：{error}");
-            ImportError::new(path.display(), reason, text("name another path", "请指定其他路径"))
-        })?;
+        let folder = Folder::open(base).map_err(|error| ImportError::unreadable(path.display(), error))?;
         if !is_folder {
             let name = path.file_name().unwrap_or_default();
             return self.file(&folder, &folder.base().join(name));

@@ -15,7 +15,7 @@ use crate::sofia_conf::preprocessor::{drop_mark, find_directive, lines, read_act
 /// Files inside of files. FreeSWITCH stops at 100.
 const MAX_DEPTH: usize = 100;
 /// The most files that are read, counted each time.
-const MAX_FILES: usize = 100_000;
+const MAX_FILES: usize = 50_000;
 
 /// Reads files into one text. Variables stay from one text to the next.
 #[derive(Default)]

@@ -17,7 +17,7 @@ use super::{Caller, OperateError};
 use crate::files;
 use crate::gateway::{Document, DomainName, GatewayName};
 use crate::import::{self, Import, ImportError, Imported, Options, ProfileNames, Verdict, fs_xml, fusionpbx, sheet};
-use crate::language::{Language, message, text};
+use crate::language::Language;
 
 pub use crate::import::fusionpbx::Naming;
 pub use crate::import::{Level, Remark};
@@ -209,11 +209,7 @@ fn read_files(source: &Source, options: &Options) -> Result<Import, ImportError>
         Source::Switch(_) => return Ok(Import::default()),
     };
     let name = path.display().to_string();
-    let bytes = files::read(path, import::MAX_BYTES).map_err(|error| ImportError {
-        place: name.clone(),
-        reason: message!("the file can't be read: {error}", "无法读取该文件：{error}"),
-        fix: text("name another file", "请指定其他文件").into(),
-    })?;
+    let bytes = files::read(path, import::MAX_BYTES).map_err(|error| ImportError::unreadable(&name, error))?;
     read_bytes(format, &name, &bytes, options)
 }
 
