@@ -299,7 +299,7 @@ mod recordings {
     use super::*;
 
     /// What the recordings of `xml_locate` were made of.
-const LOCATED: &str = r#"<document type="freeswitch/xml">
+    const LOCATED: &str = r#"<document type="freeswitch/xml">
 <section name="configuration">
 <configuration name="sofia.conf">
 <profiles>
@@ -350,23 +350,28 @@ const LOCATED: &str = r#"<document type="freeswitch/xml">
 </document>
 "#;
 
-/// But for white space, which FreeSWITCH keeps from its files.
-#[tokio::test]
-async fn xml_locate_prints_the_configuration_as_it_was_recorded() {
-    let switch = FakeSwitch::builder().disk(LOCATED).start().await;
-    let without_space = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace("> <", "><");
-    for (command, file) in [
-        ("configuration configuration name sofia.conf", "sofia.conf"),
-        ("directory", "directory"),
-        ("configuration configuration name nope.conf", "nope.conf"),
-    ] {
-        let recorded = recording(&format!("api/xml_locate-{file}.txt"));
-        let reply = switch.api(&format!("xml_locate {command}")).await;
-        assert_eq!(without_space(&reply), without_space(&recorded), "{command}");
+    /// But for white space, which FreeSWITCH keeps from its files.
+    #[tokio::test]
+    async fn xml_locate_prints_the_configuration_as_it_was_recorded() {
+        let switch = FakeSwitch::builder().disk(LOCATED).start().await;
+        let without_space = |text: &str| {
+            text.split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+                .replace("> <", "><")
+        };
+        for (command, file) in [
+            ("configuration configuration name sofia.conf", "sofia.conf"),
+            ("directory", "directory"),
+            ("configuration configuration name nope.conf", "nope.conf"),
+        ] {
+            let recorded = recording(&format!("api/xml_locate-{file}.txt"));
+            let reply = switch.api(&format!("xml_locate {command}")).await;
+            assert_eq!(without_space(&reply), without_space(&recorded), "{command}");
+        }
     }
-}
 
-#[tokio::test]
+    #[tokio::test]
     async fn a_wrong_password() {
         let switch = recorded_switch(&[]).start().await;
         let mut client = Client::connect(&switch).await;

@@ -7,6 +7,7 @@ mod bulk;
 mod events;
 mod gateways;
 mod history;
+mod import;
 mod jobs;
 mod language;
 mod lists;

@@ -8,7 +8,6 @@ use super::{Import, ImportError, Imported, Level, MAX_GATEWAYS, Options, Place, 
 use crate::gateway::params::param;
 use crate::gateway::{self, Direction, DomainName, Finding, MAX_DOMAIN_BYTES, REVISION_VARIABLE, Severity};
 use crate::language::{Message, message, text};
-use crate::shown::shown;
 
 /// Params that other programs and old guides write, where FreeSWITCH ignores them, and the variable
 /// that does what they mean.
@@ -90,7 +89,11 @@ impl Draft {
     }
 
     fn hostname(&mut self, value: &str, place: Place) {
-        let nodes: Vec<_> = value.split(',').map(str::trim).filter(|node| !node.is_empty()).collect();
+        let nodes: Vec<_> = value
+            .split(',')
+            .map(str::trim)
+            .filter(|node| !node.is_empty())
+            .collect();
         if nodes.is_empty() {
             return;
         }
@@ -209,7 +212,10 @@ impl Draft {
     fn choose_domain(&mut self, options: &Options) -> Option<String> {
         let domain = options.domain.clone().or_else(|| self.domain.take());
         let problem = match &domain {
-            None => text("the source does not say in which domain it is", "来源没有说明它属于哪个域"),
+            None => text(
+                "the source does not say in which domain it is",
+                "来源没有说明它属于哪个域",
+            ),
             Some(domain) if !DomainName::from(domain.as_str()).is_writable() => text(
                 "the domain's name has control characters, is empty or too long",
                 "域的名称为空、过长或含有控制字符",
@@ -310,7 +316,10 @@ fn repeated(gateway: &Imported, first: &Place, unique: Unique) -> Remark {
     let (level, reason) = match unique {
         Unique::InDomain => (
             Level::Error,
-            message!("the domain has this name already, at {first}", "该域中已有此名称，位于 {first}"),
+            message!(
+                "the domain has this name already, at {first}",
+                "该域中已有此名称，位于 {first}"
+            ),
         ),
         Unique::Everywhere => (
             Level::Warning,
@@ -351,14 +360,4 @@ impl Remarks {
         }
         self.list
     }
-}
-
-/// The words of a crate or of the system for a message: they stay English.
-pub(super) fn foreign(error: impl std::fmt::Display) -> String {
-    quoted(&error.to_string().replace('`', "'"))
-}
-
-/// A foreign word for a message.
-pub(super) fn quoted(word: &str) -> String {
-    format!("`{}`", shown(word))
 }

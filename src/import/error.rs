@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::draft::foreign;
+use super::words::foreign;
 use super::{MAX_BYTES, MAX_GATEWAYS};
 use crate::language::{Bilingual, Message, message, text};
 

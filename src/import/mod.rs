@@ -4,13 +4,14 @@
 //! taken, changed and skipped, and why. Executes nothing that a file asks for, and reads nothing
 //! outside the folder that was given. Knows neither Redis nor switches.
 
-pub mod sheet;
 mod draft;
 mod error;
 pub mod fs_xml;
 pub mod fusionpbx;
 mod model;
+pub mod sheet;
 mod table;
+mod words;
 
 pub use error::ImportError;
 pub use model::{Import, Imported, Level, Options, Place, ProfileNames, Remark, Verdict};

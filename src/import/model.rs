@@ -117,7 +117,10 @@ pub enum Level {
 
 impl Import {
     pub fn count(&self, verdict: Verdict) -> usize {
-        self.gateways.iter().filter(|gateway| gateway.verdict == verdict).count()
+        self.gateways
+            .iter()
+            .filter(|gateway| gateway.verdict == verdict)
+            .count()
     }
 
     /// Whether something could not be imported that should be.

@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
-use super::draft::{self, Draft, HOSTNAME, Remarks, Unique, VARIABLES_AS_PARAMS, quoted};
+use super::draft::{self, Draft, HOSTNAME, Remarks, Unique, VARIABLES_AS_PARAMS};
 use super::table::{Row, Table};
+use super::words::quoted;
 use super::{Import, ImportError, Level, Options, Place, Remark};
 use crate::gateway::params::param;
 use crate::gateway::variables::is_variable;
@@ -91,7 +92,10 @@ impl Column {
         }
         let shown = quoted(name);
         let mut read_as = |known: &str| {
-            let reason = message!("the column {shown} was read as `{known}`", "列 {shown} 已按 `{known}` 读取");
+            let reason = message!(
+                "the column {shown} was read as `{known}`",
+                "列 {shown} 已按 `{known}` 读取"
+            );
             remarks.push(Remark::new(header.clone(), Level::Note, reason));
         };
         if let Some(known) = param_spelt(name) {
@@ -133,7 +137,11 @@ fn draft_of(row: &Row, columns: &[Column]) -> Draft {
                 word => draft.key("enabled", Value::from(word), place),
             },
             Column::Texts(key) => {
-                let texts: Vec<_> = cell.split([',', ';']).map(str::trim).filter(|text| !text.is_empty()).collect();
+                let texts: Vec<_> = cell
+                    .split([',', ';'])
+                    .map(str::trim)
+                    .filter(|text| !text.is_empty())
+                    .collect();
                 draft.key(key, texts, place);
             }
             Column::Text(key) => draft.key(key, cell.as_str(), place),

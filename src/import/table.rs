@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::draft::foreign;
+use super::words::foreign;
 use super::{ImportError, MAX_BYTES, MAX_GATEWAYS, Place};
 use crate::language::{message, text};
 

@@ -24,7 +24,10 @@ pub(super) fn in_domain(domain: &str) -> Options {
 
 /// What was said, a line each: about the source, then about the gateways. Every text is there in both languages.
 pub(super) fn said(import: &Import) -> Vec<String> {
-    let all = import.remarks.iter().chain(import.gateways.iter().flat_map(|gateway| &gateway.remarks));
+    let all = import
+        .remarks
+        .iter()
+        .chain(import.gateways.iter().flat_map(|gateway| &gateway.remarks));
     all.inspect(|remark| {
         remark.reason.check();
         remark.fix.iter().for_each(crate::language::Message::check);
@@ -52,7 +55,11 @@ pub(super) fn assert_said(import: &Import, expected: &[&str]) {
 fn a_report_never_shows_a_password() {
     let xml = "<gateway name=\"a\"><param name=\"password\" value=\"hunter2 \"/><param name=\"username\" value=\"$${x}hunter2\"/></gateway>";
     let import = fs_xml::import_texts([("a.xml", xml.as_bytes())], &in_domain("acme")).unwrap();
-    let shown = format!("{import:?} {} {:?}", serde_json::to_string(&import).unwrap(), said(&import));
+    let shown = format!(
+        "{import:?} {} {:?}",
+        serde_json::to_string(&import).unwrap(),
+        said(&import)
+    );
     assert!(shown.contains("has no value") && !shown.contains("hunter2"), "{shown}");
 }
 

@@ -29,7 +29,8 @@ async fn stored(other: &Other, name: &str) -> Option<Value> {
 }
 
 const ONE: &str = "<include>\n  <gateway name=\"one\">\n    <param name=\"realm\" value=\"$${host}\"/>\n    <param name=\"username\" value=\"u\"/>\n    <param name=\"password\" value=\"hunter2\"/>\n    <param name=\"codec-prefs\" value=\"PCMA\"/>\n  </gateway>\n</include>\n";
-const BAD: &str = "<include>\n  <gateway name=\"bad\">\n    <param name=\"realm\" value=\"$${ip}\"/>\n  </gateway>\n</include>\n";
+const BAD: &str =
+    "<include>\n  <gateway name=\"bad\">\n    <param name=\"realm\" value=\"$${ip}\"/>\n  </gateway>\n</include>\n";
 const VARS: &str = "<include>\n  <X-PRE-PROCESS cmd=\"set\" data=\"host=sip.example.net\"/>\n  <X-PRE-PROCESS cmd=\"stun-set\" data=\"ip=stun:stun.example\"/>\n</include>\n";
 
 #[tokio::test]
@@ -37,7 +38,14 @@ async fn freeswitchs_files_are_shown_first_and_written_with_yes() {
     let (_redis, other, folder) = alone().await;
     write(folder.path(), "conf/vars.xml", VARS);
     write(folder.path(), "conf/sip_profiles/external/one.xml", ONE);
-    let import = ["import", "fs-xml", "conf/vars.xml", "conf/sip_profiles/external", "--domain", "acme"];
+    let import = [
+        "import",
+        "fs-xml",
+        "conf/vars.xml",
+        "conf/sip_profiles/external",
+        "--domain",
+        "acme",
+    ];
     let with = |more: &'static str| [&import[..], &[more]].concat();
 
     let (status, said) = run(folder.path(), &with("--dry-run")).await;
@@ -77,11 +85,22 @@ async fn freeswitchs_files_are_shown_first_and_written_with_yes() {
 #[tokio::test]
 async fn what_cannot_be_imported_is_named_and_the_rest_is_written() {
     let (_redis, other, folder) = alone().await;
-    write(folder.path(), "gateways/one.xml", &ONE.replace("$${host}", "sip.example.net"));
+    write(
+        folder.path(),
+        "gateways/one.xml",
+        &ONE.replace("$${host}", "sip.example.net"),
+    );
     write(folder.path(), "gateways/bad.xml", BAD);
-    let (status, said) = run(folder.path(), &["import", "fs-xml", "gateways", "--domain", "acme", "--yes"]).await;
+    let (status, said) = run(
+        folder.path(),
+        &["import", "fs-xml", "gateways", "--domain", "acme", "--yes"],
+    )
+    .await;
     assert_eq!(status, Some(1), "{said}");
-    assert!(said.contains("gateways/bad.xml:3: error: param.realm: `$${ip}` has no value in these files"), "{said}");
+    assert!(
+        said.contains("gateways/bad.xml:3: error: param.realm: `$${ip}` has no value in these files"),
+        "{said}"
+    );
     assert!(said.contains("Wrote 1 gateway."), "{said}");
     assert!(stored(&other, "one").await.is_some() && stored(&other, "bad").await.is_none());
 }
@@ -91,7 +110,11 @@ async fn a_gateway_that_is_stored_and_differs_is_replaced_only_if_asked() {
     let (_redis, other, folder) = alone().await;
     let kept = r#"{"param":{"realm":"old.example","register":"false"}}"#;
     other.set_gateway("acme", "a", kept).await;
-    write(folder.path(), "t.csv", "name,realm,register\na,new.example,false\nb,b.example,false\n");
+    write(
+        folder.path(),
+        "t.csv",
+        "name,realm,register\na,new.example,false\nb,b.example,false\n",
+    );
     let import = ["import", "csv", "t.csv", "--domain", "acme", "--yes"];
 
     let (status, said) = run(folder.path(), &import).await;
@@ -170,7 +193,10 @@ async fn what_a_switch_has_is_imported_with_its_passwords_and_compared_with_what
     let directory = "</section>\n<section name=\"directory\">\n<domain name=\"d\">\n<user id=\"7\">\n<gateways>\n<gateway name=\"isp\">\n<param name=\"realm\" value=\"isp.example\"/>\n<param name=\"register\" value=\"false\"/>\n</gateway>\n</gateways>\n</user>\n</domain>\n</section>\n</document>\n";
     let end = disk.rfind("</section>").unwrap();
     disk.replace_range(end.., directory);
-    let disk = disk.replace("<settings>", "<domains>\n<domain name=\"all\" parse=\"true\"/>\n</domains>\n<settings>");
+    let disk = disk.replace(
+        "<settings>",
+        "<domains>\n<domain name=\"all\" parse=\"true\"/>\n</domains>\n<settings>",
+    );
     switch.set_disk(Some(disk.into_bytes()));
 
     let import = ["import", "switch", "fs1", "--domain", "acme", "--yes"];
@@ -203,7 +229,10 @@ async fn a_source_that_cannot_be_read_is_named() {
     for (arguments, words) in [
         (["fs-xml", "/no/such/folder"], "/no/such/folder"),
         (["csv", "none.csv"], "none.csv: it can't be read"),
-        (["fusionpbx", "trunkd.toml"], "trunkd.toml: it has no rows of the table `v_gateways`"),
+        (
+            ["fusionpbx", "trunkd.toml"],
+            "trunkd.toml: it has no rows of the table `v_gateways`",
+        ),
     ] {
         let (status, said) = run(folder.path(), &[&["import"], &arguments[..]].concat()).await;
         assert_eq!(status, Some(1), "{said}");

@@ -160,7 +160,10 @@ impl Arguments {
         if self.yes || self.dry_run || self.json {
             return Ok(self.yes);
         }
-        confirm(&text::question(draft), "add --yes to write this, or --dry-run to only look")
+        confirm(
+            &text::question(draft),
+            "add --yes to write this, or --dry-run to only look",
+        )
     }
 }
 
@@ -174,7 +177,11 @@ impl From<Name> for Naming {
 }
 
 fn profile(text: &str) -> Result<Profile, String> {
-    let name = |name: &str| ProfileName::parse(name).map(|name| name.to_string()).map_err(|error| error.to_string());
+    let name = |name: &str| {
+        ProfileName::parse(name)
+            .map(|name| name.to_string())
+            .map_err(|error| error.to_string())
+    };
     match text.split_once('=') {
         // Whatever it is called there.
         Some((from, to)) => Ok(Profile::Renamed(from.to_owned(), name(to)?)),

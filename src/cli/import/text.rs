@@ -19,7 +19,11 @@ pub(super) fn report(draft: &ImportDraft) -> String {
     let mut lines = source(draft.import());
     let left = draft.existing().len();
     for item in draft.existing().iter().take(MAX_EXISTING) {
-        lines.push(format!("{} is there already and differs: {}", place(item), changes(item)));
+        lines.push(format!(
+            "{} is there already and differs: {}",
+            place(item),
+            changes(item)
+        ));
     }
     if left > MAX_EXISTING {
         lines.push(format!("… and {} more that are there already", left - MAX_EXISTING));
@@ -52,7 +56,11 @@ fn source(import: &Import) -> Vec<String> {
         lines.extend(gateway.remarks.iter().map(|remark| format!("  {remark}")));
     }
     if !plain.is_empty() {
-        let names: Vec<_> = plain.iter().take(MAX_NAMED).map(|gateway| shown(&gateway.name).to_string()).collect();
+        let names: Vec<_> = plain
+            .iter()
+            .take(MAX_NAMED)
+            .map(|gateway| shown(&gateway.name).to_string())
+            .collect();
         let more = match plain.len().saturating_sub(MAX_NAMED) {
             0 => String::new(),
             more => format!(" and {more} more"),

@@ -4,7 +4,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::super::Place;
-use super::super::draft::foreign;
+use super::super::words::foreign;
 use super::text::{Places, Text};
 use crate::language::{Message, message, text};
 
@@ -45,8 +45,8 @@ pub(super) struct Malformed {
 pub(super) struct Elements<'a> {
     reader: Reader<&'a [u8]>,
     places: Places<'a>,
-    /// The names of the elements that are open.
-    depth: usize,
+    /// Where the elements begin that are open.
+    open: Vec<Place>,
     /// The end of an element without content.
     pending_close: bool,
 }
@@ -60,7 +60,7 @@ impl<'a> Elements<'a> {
         Self {
             reader,
             places: text.places(),
-            depth: 0,
+            open: Vec::new(),
             pending_close: false,
         }
     }
@@ -68,7 +68,7 @@ impl<'a> Elements<'a> {
     /// `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<Step>, Malformed> {
         if std::mem::take(&mut self.pending_close) {
-            self.depth -= 1;
+            self.open.pop();
             return Ok(Some(Step::Close));
         }
         loop {
@@ -89,16 +89,16 @@ impl<'a> Elements<'a> {
                     return self.open(&tag, start).map(Some);
                 }
                 Event::End(_) => {
-                    self.depth = self.depth.saturating_sub(1);
+                    self.open.pop();
                     return Ok(Some(Step::Close));
                 }
-                Event::Eof if self.depth > 0 => {
-                    return Err(Malformed {
-                        place: self.places.at(start),
-                        reason: text("an element is not closed", "有元素没有结束标记").into(),
-                    });
+                Event::Eof => {
+                    let reason = text("the element is not closed", "该元素没有结束标记").into();
+                    return match self.open.pop() {
+                        Some(place) => Err(Malformed { place, reason }),
+                        None => Ok(None),
+                    };
                 }
-                Event::Eof => return Ok(None),
                 _ => {}
             }
         }
@@ -106,8 +106,8 @@ impl<'a> Elements<'a> {
 
     fn open(&mut self, tag: &BytesStart<'_>, start: usize) -> Result<Step, Malformed> {
         let place = self.places.at(start);
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
+        self.open.push(place.clone());
+        if self.open.len() > MAX_DEPTH {
             let reason = message!(
                 "more than {MAX_DEPTH} elements are inside of each other",
                 "元素嵌套超过 {MAX_DEPTH} 层"

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use glob::{MatchOptions, Pattern};
 
-use super::super::draft::foreign;
+use super::super::words::foreign;
 use crate::files;
 use crate::language::{Message, message, text};
 use crate::shown::shown;
@@ -119,7 +119,11 @@ impl Folder {
             let error = foreign(error);
             Refusal {
                 reason: message!("the file can't be read: {error}", "无法读取该文件：{error}"),
-                fix: text("make it a readable file, or remove it", "请改为可读取的文件，或将其删除").into(),
+                fix: text(
+                    "make it a readable file, or remove it",
+                    "请改为可读取的文件，或将其删除",
+                )
+                .into(),
             }
         })
     }

@@ -1,6 +1,7 @@
 //! One `<gateway>` element, read as `parse_gateways` in sofia.c reads it.
 
-use super::super::draft::{Draft, field, quoted};
+use super::super::draft::{Draft, field};
+use super::super::words::quoted;
 use super::super::{Level, Place, Remark};
 use super::element::Element;
 use super::globals::{Globals, has_mark};
@@ -11,7 +12,9 @@ use crate::language::{Text, message, text};
 pub(super) enum Owner {
     Profile(String),
     /// A user of the directory, in this domain.
-    User { domain: Option<String> },
+    User {
+        domain: Option<String>,
+    },
     /// Nobody's: it stands alone in a file, whose folder may tell the profile.
     File(Option<String>),
 }
@@ -110,7 +113,13 @@ impl RawGateway {
         }
         for item in self.params.take(&mut draft, PARAMS) {
             let (name, value) = (item.name.unwrap_or_default(), item.value.unwrap_or_default());
-            if report_missing(&mut draft, globals, &[&name, &value], &field("param", &name), &item.place) {
+            if report_missing(
+                &mut draft,
+                globals,
+                &[&name, &value],
+                &field("param", &name),
+                &item.place,
+            ) {
                 continue;
             }
             draft.param(&name, &value, item.place);
@@ -140,7 +149,11 @@ impl RawGateway {
                         "leave the direction out if both are meant",
                         "如果两个方向都需要，请删除 direction",
                     );
-                    draft.changed(Remark::new(item.place, Level::Warning, reason).with_fix(fix).at(place_in_value));
+                    draft.changed(
+                        Remark::new(item.place, Level::Warning, reason)
+                            .with_fix(fix)
+                            .at(place_in_value),
+                    );
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! Finds the gateways in FreeSWITCH's XML, where FreeSWITCH itself looks for them (`parse_gateways`
 //! and `parse_domain_tag` in sofia.c).
 
-use super::super::draft::{Remarks, quoted};
+use super::super::draft::Remarks;
+use super::super::words::quoted;
 use super::super::{Level, Place, Remark};
 use super::element::{Element, Elements, Malformed, Step};
 use super::gateway::{Owner, RawGateway};
@@ -65,7 +66,9 @@ pub(super) fn read(text: &Text, file_profile: Option<&str>, found: &mut Found, r
                     "correct it: FreeSWITCH doesn't load it either, and what follows was not imported",
                     "请更正：FreeSWITCH 也无法加载它，其后的内容没有导入",
                 );
-                reader.remarks.push(Remark::new(place, Level::Error, reason).with_fix(fix));
+                reader
+                    .remarks
+                    .push(Remark::new(place, Level::Error, reason).with_fix(fix));
                 break;
             }
         }
@@ -126,7 +129,9 @@ impl Reader<'_> {
     /// Whether the open elements are the last of these, and at least so many of them.
     fn is_at(&self, chain: &[&str], least: usize) -> bool {
         let names = self.frames.iter().map(|frame| frame.name.as_str());
-        let path: Vec<_> = names.skip_while(|name| matches!(*name, "document" | "section")).collect();
+        let path: Vec<_> = names
+            .skip_while(|name| matches!(*name, "document" | "section"))
+            .collect();
         path.len() >= least && chain.ends_with(&path) && self.is_sofia()
     }
 
@@ -156,7 +161,9 @@ impl Reader<'_> {
 
     /// FreeSWITCH reads the first `<gateways>` of a profile or user alone (`switch_xml_child`).
     fn check_first(&mut self, place: &Place) {
-        let [.., parent, frame] = &mut self.frames[..] else { return };
+        let [.., parent, frame] = &mut self.frames[..] else {
+            return;
+        };
         if !matches!(parent.name.as_str(), "profile" | "user") {
             return;
         }
@@ -184,6 +191,7 @@ impl Reader<'_> {
             "put the profile's file into templates/sip_profiles/ if trunkd is to serve it",
             "如果由 trunkd 下发该 profile，请将其文件放入 templates/sip_profiles/",
         );
-        self.remarks.push(Remark::new(place.clone(), Level::Note, reason).with_fix(fix));
+        self.remarks
+            .push(Remark::new(place.clone(), Level::Note, reason).with_fix(fix));
     }
 }

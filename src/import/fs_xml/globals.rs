@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::draft::quoted;
+use super::super::words::quoted;
 use super::super::{ImportError, MAX_BYTES, Place};
 use crate::language::{Message, message};
 
@@ -94,10 +94,7 @@ impl Globals {
                 "{shown} has no value: {directive} at {place} sets it, which is never executed here",
                 "{shown} 没有值：它由 {place} 的 {directive} 设置，而这里从不执行它"
             ),
-            None => message!(
-                "{shown} has no value in these files",
-                "{shown} 在这些文件中没有值"
-            ),
+            None => message!("{shown} has no value in these files", "{shown} 在这些文件中没有值"),
         };
         let number = self.missing.len();
         self.missing.push(Missing {

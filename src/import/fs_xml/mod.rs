@@ -14,7 +14,8 @@ mod text;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::draft::{self, Draft, Unique, quoted};
+use super::draft::{self, Draft, Unique};
+use super::words::quoted;
 use super::{Import, ImportError, Level, Options, Remark};
 use crate::language::{message, text};
 use folder::Folder;
@@ -184,7 +185,10 @@ fn assign(draft: &mut Draft, owner: Owner, profiles: &[Profile], globals: &Globa
         }
         Owner::File(Some(profile)) => {
             let name = quoted(&profile);
-            let reason = message!("the profile is {name}, from the folder's name", "profile 为 {name}，取自文件夹名称");
+            let reason = message!(
+                "the profile is {name}, from the folder's name",
+                "profile 为 {name}，取自文件夹名称"
+            );
             draft.remark(Remark::new(place, Level::Note, reason).at("profile"));
             draft.profile = Some(profile);
         }

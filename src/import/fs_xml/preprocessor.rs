@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::draft::{Remarks, quoted};
+use super::super::draft::Remarks;
+use super::super::words::quoted;
 use super::super::{ImportError, Level, MAX_BYTES, Place, Remark};
 use super::folder::{Folder, Refusal};
 use super::globals::{Globals, without_marks};
@@ -60,13 +61,25 @@ impl Preprocessor {
         if real.as_ref().is_some_and(|real| self.open.contains(real)) || self.open.len() == MAX_DEPTH {
             let name = quoted(&name);
             let reason = message!("{name} includes itself", "{name} 包含了自身");
-            self.refuse(from, Level::Error, reason, text("remove the include", "请删除该 include"));
+            self.refuse(
+                from,
+                Level::Error,
+                reason,
+                text("remove the include", "请删除该 include"),
+            );
             return Ok(());
         }
         self.files += 1;
         if self.files > MAX_FILES {
-            let reason = message!("more than {MAX_FILES} files are included", "包含的文件超过 {MAX_FILES} 个");
-            return Err(ImportError::new(name, reason, text("import less at once", "请减少一次导入的内容")));
+            let reason = message!(
+                "more than {MAX_FILES} files are included",
+                "包含的文件超过 {MAX_FILES} 个"
+            );
+            return Err(ImportError::new(
+                name,
+                reason,
+                text("import less at once", "请减少一次导入的内容"),
+            ));
         }
         match folder.read(path) {
             Ok(bytes) => {
@@ -103,8 +116,16 @@ impl Preprocessor {
             },
         };
         if bytes.contains(&0) {
-            let reason = text("the file has a NUL, so it is no XML in UTF-8", "文件含有 NUL，不是 UTF-8 编码的 XML");
-            self.refuse(&line.place, Level::Error, reason, text("save it as UTF-8", "请另存为 UTF-8"));
+            let reason = text(
+                "the file has a NUL, so it is no XML in UTF-8",
+                "文件含有 NUL，不是 UTF-8 编码的 XML",
+            );
+            self.refuse(
+                &line.place,
+                Level::Error,
+                reason,
+                text("save it as UTF-8", "请另存为 UTF-8"),
+            );
             return Ok(());
         }
         let decoded = String::from_utf8_lossy(bytes);

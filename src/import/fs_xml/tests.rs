@@ -32,7 +32,8 @@ fn said_in(folder: &Path, import: &Import) -> Vec<String> {
     said(import).iter().map(|line| line.replace(&prefix, "")).collect()
 }
 
-const GATEWAY: &str = r#"<gateway name="a"><param name="realm" value="r.example"/><param name="register" value="false"/></gateway>"#;
+const GATEWAY: &str =
+    r#"<gateway name="a"><param name="realm" value="r.example"/><param name="register" value="false"/></gateway>"#;
 const TAKEN: &str = r#"a taken {"param":{"realm":"r.example","register":"false"}}"#;
 
 #[test]
@@ -45,22 +46,32 @@ fn one_fragment_is_read_with_or_without_include() {
     ] {
         assert_eq!(lines(&text(&xml)), [TAKEN], "{xml}");
     }
-    let profile = text(&format!("<profile name=\"p1\"><gateways>{GATEWAY}</gateways></profile>"));
-    assert_eq!(profile.gateways[0].value, r#"{"param":{"realm":"r.example","register":"false"},"profile":"p1"}"#);
+    let profile = text(&format!(
+        "<profile name=\"p1\"><gateways>{GATEWAY}</gateways></profile>"
+    ));
+    assert_eq!(
+        profile.gateways[0].value,
+        r#"{"param":{"realm":"r.example","register":"false"},"profile":"p1"}"#
+    );
 }
 
 #[test]
 fn a_line_that_freeswitch_drops_is_reported() {
     let import = text(&format!("<include>{GATEWAY}</include>"));
     assert_eq!(lines(&import), [""; 0]);
-    assert_said(&import, &["a.xml:1: error: FreeSWITCH drops this whole line, because it contains `<include>`"]);
+    assert_said(
+        &import,
+        &["a.xml:1: error: FreeSWITCH drops this whole line, because it contains `<include>`"],
+    );
 }
 
 #[test]
 fn gateways_of_other_modules_and_commented_ones_are_none() {
     for xml in [
         format!("<configuration name=\"smpp.conf\"><gateways>{GATEWAY}</gateways></configuration>"),
-        format!("<configuration name=\"x.conf\"><profiles><profile name=\"p\"><gateways>{GATEWAY}</gateways></profile></profiles></configuration>"),
+        format!(
+            "<configuration name=\"x.conf\"><profiles><profile name=\"p\"><gateways>{GATEWAY}</gateways></profile></profiles></configuration>"
+        ),
         format!("<include>\n<!--\n{GATEWAY}\n-->\n</include>"),
         format!("<dialplan>{GATEWAY}</dialplan>"),
     ] {
@@ -123,7 +134,10 @@ fn what_is_not_a_gateways_is_mapped_where_its_meaning_is_certain_and_always_repo
     );
     assert_eq!(import.gateways[0].verdict, Verdict::Changed);
     let value = &import.gateways[0].value;
-    assert!(value.contains(r#""variables":{"absolute_codec_string":"PCMA","sip_cid_type":"pid"},"nodes":["fs1"]"#), "{value}");
+    assert!(
+        value.contains(r#""variables":{"absolute_codec_string":"PCMA","sip_cid_type":"pid"},"nodes":["fs1"]"#),
+        "{value}"
+    );
     assert_said(
         &import,
         &[
@@ -139,20 +153,39 @@ fn what_is_not_a_gateways_is_mapped_where_its_meaning_is_certain_and_always_repo
 
 #[test]
 fn what_freeswitch_would_refuse_is_skipped_with_its_line() {
-    let import = text("<include>\n<gateway name=\"a\">\n<param name=\"username\" value=\"u\"/>\n</gateway>\n<gateway name=\"b b\"/>\n</include>");
+    let import = text(
+        "<include>\n<gateway name=\"a\">\n<param name=\"username\" value=\"u\"/>\n</gateway>\n<gateway name=\"b b\"/>\n</include>",
+    );
     assert_eq!(import.count(Verdict::Skipped), 2);
     let said = said(&import);
-    assert!(said.iter().any(|line| line.starts_with("a.xml:2: error: param.password: ")), "{said:?}");
-    assert!(said.iter().any(|line| line.starts_with("a.xml:5: error: character 2 of the name")), "{said:?}");
+    assert!(
+        said.iter()
+            .any(|line| line.starts_with("a.xml:2: error: param.password: ")),
+        "{said:?}"
+    );
+    assert!(
+        said.iter()
+            .any(|line| line.starts_with("a.xml:5: error: character 2 of the name")),
+        "{said:?}"
+    );
 }
 
 #[test]
 fn variables_come_from_sets_in_the_order_of_the_files() {
     let folder = folder(&[
-        ("vars.xml", "<include>\n<X-PRE-PROCESS cmd=\"set\" data=\"host = sip.example.net\"/>\n<!--#set \"port=5070\"-->\n<X-PRE-PROCESS cmd=\"set\" data=\"proxy=$${host}:$${port}\"/>\n</include>"),
-        ("sip_profiles/external/a.xml", "<include>\n<gateway name=\"a\">\n<param name=\"proxy\" value=\"$${PROXY}\"/><param name=\"register\" value=\"false\"/>\n</gateway>\n</include>"),
+        (
+            "vars.xml",
+            "<include>\n<X-PRE-PROCESS cmd=\"set\" data=\"host = sip.example.net\"/>\n<!--#set \"port=5070\"-->\n<X-PRE-PROCESS cmd=\"set\" data=\"proxy=$${host}:$${port}\"/>\n</include>",
+        ),
+        (
+            "sip_profiles/external/a.xml",
+            "<include>\n<gateway name=\"a\">\n<param name=\"proxy\" value=\"$${PROXY}\"/><param name=\"register\" value=\"false\"/>\n</gateway>\n</include>",
+        ),
     ]);
-    let paths = [folder.path().join("vars.xml"), folder.path().join("sip_profiles/external")];
+    let paths = [
+        folder.path().join("vars.xml"),
+        folder.path().join("sip_profiles/external"),
+    ];
     let import = super::import(&paths, &in_domain("acme")).unwrap();
     assert_eq!(
         import.gateways[0].value,
@@ -181,7 +214,10 @@ fn a_variable_without_a_value_is_an_error_and_nothing_is_executed() {
         "a.xml:8: error: param.from-domain: `$${other}` has no value in these files",
     ];
     for expected in expected {
-        assert!(said.iter().any(|line| line.starts_with(expected)), "{expected}\n{said:#?}");
+        assert!(
+            said.iter().any(|line| line.starts_with(expected)),
+            "{expected}\n{said:#?}"
+        );
     }
     let options = Options {
         globals: vec![("other".into(), "d.example".into())],
@@ -194,15 +230,42 @@ fn a_variable_without_a_value_is_an_error_and_nothing_is_executed() {
 /// As FreeSWITCH has it: everything hangs on `freeswitch.xml`, and users of the directory have gateways, too.
 fn conf() -> tempfile::TempDir {
     folder(&[
-        ("freeswitch.xml", "<?xml version=\"1.0\"?>\n<document type=\"freeswitch/xml\">\n  <X-PRE-PROCESS cmd=\"include\" data=\"vars.xml\"/>\n  <section name=\"configuration\">\n    <X-PRE-PROCESS cmd=\"include\" data=\"autoload_configs/*.xml\"/>\n  </section>\n  <section name=\"directory\">\n    <X-PRE-PROCESS cmd=\"include\" data=\"directory/*.xml\"/>\n  </section>\n</document>\n"),
-        ("vars.xml", "<include>\n  <X-PRE-PROCESS cmd=\"set\" data=\"domain=$${local_ip_v4}\"/>\n  <X-PRE-PROCESS cmd=\"set\" data=\"provider=isp\"/>\n</include>\n"),
-        ("autoload_configs/smpp.conf.xml", "<configuration name=\"smpp.conf\"><gateways><gateway name=\"smpp\"/></gateways></configuration>\n"),
-        ("autoload_configs/sofia.conf.xml", "<configuration name=\"sofia.conf\">\n  <profiles>\n    <X-PRE-PROCESS cmd=\"include\" data=\"../sip_profiles/*.xml\"/>\n  </profiles>\n</configuration>\n"),
-        ("sip_profiles/external.xml", "<profile name=\"external\">\n  <gateways>\n    <X-PRE-PROCESS cmd=\"include\" data=\"external/*.xml\"/>\n  </gateways>\n  <domains>\n    <domain name=\"all\" alias=\"false\" parse=\"true\"/>\n  </domains>\n  <settings>\n    <param name=\"sip-port\" value=\"$${external_sip_port}\"/>\n  </settings>\n</profile>\n"),
-        ("sip_profiles/internal.xml", "<profile name=\"internal\">\n  <domains>\n    <domain name=\"all\" alias=\"true\" parse=\"false\"/>\n  </domains>\n</profile>\n"),
-        ("sip_profiles/external/one.xml", "<include>\n  <gateway name=\"one\">\n    <param name=\"realm\" value=\"one.example\"/>\n    <param name=\"register\" value=\"false\"/>\n  </gateway>\n</include>\n"),
-        ("directory/default.xml", "<include>\n  <domain name=\"$${domain}\">\n    <groups>\n      <group name=\"default\">\n        <users>\n          <X-PRE-PROCESS cmd=\"include\" data=\"default/*.xml\"/>\n        </users>\n      </group>\n    </groups>\n  </domain>\n</include>\n"),
-        ("directory/default/isp.xml", "<include>\n  <user id=\"$${provider}\">\n    <gateways>\n      <gateway name=\"$${provider}\">\n        <param name=\"realm\" value=\"isp.example\"/>\n        <param name=\"register\" value=\"false\"/>\n      </gateway>\n    </gateways>\n    <params><param name=\"password\" value=\"x\"/></params>\n  </user>\n</include>\n"),
+        (
+            "freeswitch.xml",
+            "<?xml version=\"1.0\"?>\n<document type=\"freeswitch/xml\">\n  <X-PRE-PROCESS cmd=\"include\" data=\"vars.xml\"/>\n  <section name=\"configuration\">\n    <X-PRE-PROCESS cmd=\"include\" data=\"autoload_configs/*.xml\"/>\n  </section>\n  <section name=\"directory\">\n    <X-PRE-PROCESS cmd=\"include\" data=\"directory/*.xml\"/>\n  </section>\n</document>\n",
+        ),
+        (
+            "vars.xml",
+            "<include>\n  <X-PRE-PROCESS cmd=\"set\" data=\"domain=$${local_ip_v4}\"/>\n  <X-PRE-PROCESS cmd=\"set\" data=\"provider=isp\"/>\n</include>\n",
+        ),
+        (
+            "autoload_configs/smpp.conf.xml",
+            "<configuration name=\"smpp.conf\"><gateways><gateway name=\"smpp\"/></gateways></configuration>\n",
+        ),
+        (
+            "autoload_configs/sofia.conf.xml",
+            "<configuration name=\"sofia.conf\">\n  <profiles>\n    <X-PRE-PROCESS cmd=\"include\" data=\"../sip_profiles/*.xml\"/>\n  </profiles>\n</configuration>\n",
+        ),
+        (
+            "sip_profiles/external.xml",
+            "<profile name=\"external\">\n  <gateways>\n    <X-PRE-PROCESS cmd=\"include\" data=\"external/*.xml\"/>\n  </gateways>\n  <domains>\n    <domain name=\"all\" alias=\"false\" parse=\"true\"/>\n  </domains>\n  <settings>\n    <param name=\"sip-port\" value=\"$${external_sip_port}\"/>\n  </settings>\n</profile>\n",
+        ),
+        (
+            "sip_profiles/internal.xml",
+            "<profile name=\"internal\">\n  <domains>\n    <domain name=\"all\" alias=\"true\" parse=\"false\"/>\n  </domains>\n</profile>\n",
+        ),
+        (
+            "sip_profiles/external/one.xml",
+            "<include>\n  <gateway name=\"one\">\n    <param name=\"realm\" value=\"one.example\"/>\n    <param name=\"register\" value=\"false\"/>\n  </gateway>\n</include>\n",
+        ),
+        (
+            "directory/default.xml",
+            "<include>\n  <domain name=\"$${domain}\">\n    <groups>\n      <group name=\"default\">\n        <users>\n          <X-PRE-PROCESS cmd=\"include\" data=\"default/*.xml\"/>\n        </users>\n      </group>\n    </groups>\n  </domain>\n</include>\n",
+        ),
+        (
+            "directory/default/isp.xml",
+            "<include>\n  <user id=\"$${provider}\">\n    <gateways>\n      <gateway name=\"$${provider}\">\n        <param name=\"realm\" value=\"isp.example\"/>\n        <param name=\"register\" value=\"false\"/>\n      </gateway>\n    </gateways>\n    <params><param name=\"password\" value=\"x\"/></params>\n  </user>\n</include>\n",
+        ),
     ])
 }
 
@@ -217,11 +280,18 @@ fn a_whole_configuration_is_read_as_freeswitch_reads_it() {
             r#"isp taken {"param":{"realm":"isp.example","register":"false"},"profile":"external"}"#,
         ]
     );
-    let places: Vec<_> = import.gateways.iter().map(|gateway| gateway.place.to_string()).collect();
+    let places: Vec<_> = import
+        .gateways
+        .iter()
+        .map(|gateway| gateway.place.to_string())
+        .collect();
     let place = |name: &str| conf.path().join(name).display().to_string();
     assert_eq!(
         places,
-        [place("sip_profiles/external/one.xml:2"), place("directory/default/isp.xml:4")]
+        [
+            place("sip_profiles/external/one.xml:2"),
+            place("directory/default/isp.xml:4")
+        ]
     );
     assert_eq!(
         said_in(conf.path(), &import),
@@ -236,7 +306,11 @@ fn without_a_domain_the_directorys_counts_and_must_be_known() {
     let conf = conf();
     let found = import(conf.path(), &options());
     let said = said_in(conf.path(), &found);
-    assert!(said.iter().any(|line| line.contains("isp.xml:4: note: domain: `$${local_ip_v4}` has no value")), "{said:#?}");
+    assert!(
+        said.iter()
+            .any(|line| line.contains("isp.xml:4: note: domain: `$${local_ip_v4}` has no value")),
+        "{said:#?}"
+    );
     assert_eq!(found.count(Verdict::Skipped), 2);
     let options = Options {
         globals: vec![("local_ip_v4".into(), "192.0.2.1".into())],
@@ -261,7 +335,13 @@ fn a_folder_without_freeswitch_xml_and_a_profile_file_are_read_as_well() {
         let import = import(&conf.path().join(path), &in_domain("acme"));
         let found: Vec<_> = import.gateways.iter().map(|gateway| &*gateway.name).collect();
         assert_eq!(found, names, "{path}");
-        assert!(import.gateways.iter().all(|gateway| gateway.value.contains(r#""profile":"external""#)), "{path}");
+        assert!(
+            import
+                .gateways
+                .iter()
+                .all(|gateway| gateway.value.contains(r#""profile":"external""#)),
+            "{path}"
+        );
     }
 }
 
@@ -273,7 +353,11 @@ fn users_gateways_need_a_profile_that_parses_their_domain() {
     fs::write(&profile, content.replace("parse=\"true\"", "parse=\"false\"")).unwrap();
     let import = import(conf.path(), &in_domain("acme"));
     assert_eq!(import.gateways[1].verdict, Verdict::Skipped);
-    assert!(said(&import).iter().any(|line| line.contains("FreeSWITCH doesn't load it: no profile has this domain")));
+    assert!(
+        said(&import)
+            .iter()
+            .any(|line| line.contains("FreeSWITCH doesn't load it: no profile has this domain"))
+    );
 }
 
 #[test]
@@ -311,7 +395,8 @@ fn nothing_outside_of_the_folder_is_read() {
     for file in ["a", "b", "c", "d", "e"] {
         let start = format!("{file}.xml:1: warning: ");
         assert!(
-            said.iter().any(|line| line.starts_with(&start) && line.contains("outside")),
+            said.iter()
+                .any(|line| line.starts_with(&start) && line.contains("outside")),
             "{file}: {said:#?}"
         );
     }
@@ -321,7 +406,11 @@ fn nothing_outside_of_the_folder_is_read() {
 fn a_link_that_stays_inside_and_an_absolute_path_inside_are_read() {
     let inside = folder(&[("real/x.xml", GATEWAY)]);
     symlink(inside.path().join("real"), inside.path().join("linked")).unwrap();
-    fs::write(inside.path().join("a.xml"), "<X-PRE-PROCESS cmd=\"include\" data=\"linked/*.xml\"/>\n").unwrap();
+    fs::write(
+        inside.path().join("a.xml"),
+        "<X-PRE-PROCESS cmd=\"include\" data=\"linked/*.xml\"/>\n",
+    )
+    .unwrap();
     assert_eq!(lines(&import(inside.path(), &in_domain("acme"))), [TAKEN]);
     let absolute = "<X-PRE-PROCESS cmd=\"include\" data=\"$${conf_dir}/real/*.xml\"/>\n";
     fs::write(inside.path().join("a.xml"), absolute).unwrap();
@@ -365,7 +454,11 @@ fn a_file_that_is_no_xml_says_where_and_harms_no_other() {
     let found = import(inside.path(), &in_domain("acme"));
     assert_eq!(lines(&found), [TAKEN]);
     let said = said_in(inside.path(), &found);
-    for start in ["a.xml:4: error: the XML is malformed", "c.xml:1: error: the file has a NUL", "d.xml:1: error: an element is not closed"] {
+    for start in [
+        "a.xml:4: error: the XML is malformed",
+        "c.xml:1: error: the file has a NUL",
+        "d.xml:1: error: the element is not closed",
+    ] {
         assert!(said.iter().any(|line| line.starts_with(start)), "{start}: {said:#?}");
     }
 }
@@ -375,10 +468,18 @@ fn a_second_gateway_of_one_name_is_left_out_as_by_freeswitch() {
     let other = GATEWAY.replace("r.example", "s.example");
     let import = text(&format!("<gateways>{GATEWAY}\n{other}</gateways>"));
     assert_eq!(import.gateways[1].verdict, Verdict::Skipped);
-    assert_said(&import, &["a.xml:2: warning: FreeSWITCH ignores a second gateway of one name; the first is at a.xml:1"]);
-    let import = text(&format!("<profile name=\"p\"><gateways>{GATEWAY}</gateways>\n<gateways>{other}</gateways></profile>"));
+    assert_said(
+        &import,
+        &["a.xml:2: warning: FreeSWITCH ignores a second gateway of one name; the first is at a.xml:1"],
+    );
+    let import = text(&format!(
+        "<profile name=\"p\"><gateways>{GATEWAY}</gateways>\n<gateways>{other}</gateways></profile>"
+    ));
     assert_eq!(import.gateways.len(), 1);
-    assert_said(&import, &["a.xml:2: warning: FreeSWITCH reads only the first `<gateways>`"]);
+    assert_said(
+        &import,
+        &["a.xml:2: warning: FreeSWITCH reads only the first `<gateways>`"],
+    );
 }
 
 #[test]

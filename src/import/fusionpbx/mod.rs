@@ -6,8 +6,9 @@ mod sql;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::draft::{self, Draft, Remarks, Unique, quoted};
+use super::draft::{self, Draft, Remarks, Unique};
 use super::table::{Row, Table};
+use super::words::quoted;
 use super::{Import, ImportError, Level, MAX_BYTES, Options, Remark};
 use crate::gateway::Direction;
 use crate::language::{Text, message, text};
@@ -81,7 +82,10 @@ const LEFT_OUT: [(&str, Text, Text); 2] = [
             "`supress_cng` was left out: FreeSWITCH ignores it in a gateway",
             "已略过 `supress_cng`：FreeSWITCH 在网关中会忽略它",
         ),
-        text("set `suppress-cng` in the profile", "请在 profile 中设置 `suppress-cng`"),
+        text(
+            "set `suppress-cng` in the profile",
+            "请在 profile 中设置 `suppress-cng`",
+        ),
     ),
     (
         "channels",
@@ -89,7 +93,10 @@ const LEFT_OUT: [(&str, Text, Text); 2] = [
             "`channels` was left out: a gateway of FreeSWITCH has no limit of calls",
             "已略过 `channels`：FreeSWITCH 的网关没有并发呼叫数限制",
         ),
-        text("use the application `limit` in the dialplan", "请在拨号计划中使用应用 `limit`"),
+        text(
+            "use the application `limit` in the dialplan",
+            "请在拨号计划中使用应用 `limit`",
+        ),
     ),
 ];
 
@@ -140,7 +147,11 @@ fn tables(name: &str, bytes: &[u8]) -> Result<(Table, HashMap<String, String>), 
     let file: Arc<str> = name.into();
     let content = std::str::from_utf8(bytes).map_err(|_| ImportError::not_utf8(name))?;
     // A header of CSV has the column; a dump names the table first.
-    let first = content.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let first = content
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
     if first.contains("gateway_uuid") && !first.contains('(') {
         return Ok((Table::of_csv(name, bytes)?, HashMap::new()));
     }
@@ -153,7 +164,10 @@ fn tables(name: &str, bytes: &[u8]) -> Result<(Table, HashMap<String, String>), 
     match tables.remove(GATEWAYS) {
         Some(gateways) => Ok((gateways, domains.unwrap_or_default())),
         None => {
-            let reason = text("it has no rows of the table `v_gateways`", "其中没有 `v_gateways` 表的数据");
+            let reason = text(
+                "it has no rows of the table `v_gateways`",
+                "其中没有 `v_gateways` 表的数据",
+            );
             let fix = text(
                 "export it with `pg_dump -t v_gateways -t v_domains`, or as CSV with a header",
                 "请用 `pg_dump -t v_gateways -t v_domains` 导出，或导出为带表头的 CSV",
@@ -228,7 +242,10 @@ impl Reading<'_> {
         }
         for (column, reason, fix) in LEFT_OUT {
             // FusionPBX writes 0 for no limit.
-            if self.cell(row, column).is_some_and(|value| value != "0" && value != "false") {
+            if self
+                .cell(row, column)
+                .is_some_and(|value| value != "0" && value != "false")
+            {
                 draft.changed(Remark::new(place(), Level::Warning, reason).with_fix(fix));
             }
         }

@@ -162,8 +162,15 @@ impl Reader<'_> {
         let place = self.place(line);
         if cells.len() != columns.len() {
             let (cells, columns) = (cells.len(), columns.len());
-            let reason = message!("the row has {cells} values for {columns} columns", "该行有 {cells} 个值，列有 {columns} 个");
-            return Err(ImportError::new(place, reason, text("dump the table again", "请重新导出该表")));
+            let reason = message!(
+                "the row has {cells} values for {columns} columns",
+                "该行有 {cells} 个值，列有 {columns} 个"
+            );
+            return Err(ImportError::new(
+                place,
+                reason,
+                text("dump the table again", "请重新导出该表"),
+            ));
         }
         let found = self.found.entry(table.to_owned()).or_insert_with(|| Table {
             columns: columns.to_vec(),

@@ -55,7 +55,11 @@ fn csv_is_read_as_well() {
 
 #[test]
 fn a_file_without_the_table_says_how_to_export_it() {
-    let refused = |text: &str| import("x", text.as_bytes(), Naming::Uuid, &options()).unwrap_err().to_string();
+    let refused = |text: &str| {
+        import("x", text.as_bytes(), Naming::Uuid, &options())
+            .unwrap_err()
+            .to_string()
+    };
     assert!(refused("").contains("pg_dump -t v_gateways"));
     assert!(refused("COPY v_gateways (a) FROM stdin;\nx\n\\.\n").contains("no column `gateway_uuid`"));
 }

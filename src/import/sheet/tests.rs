@@ -79,9 +79,16 @@ fn every_row_has_its_own_verdict_and_line() {
 fn a_row_without_a_domain_needs_one_of_the_call() {
     let csv = b"name,domain,realm,register\na,acme,r.example,false\na,globex,r.example,false\nb,,r.example,false\n";
     let import = import("t.csv", csv, &options()).unwrap();
-    let domains: Vec<_> = import.gateways.iter().map(|gateway| gateway.domain.as_deref()).collect();
+    let domains: Vec<_> = import
+        .gateways
+        .iter()
+        .map(|gateway| gateway.domain.as_deref())
+        .collect();
     assert_eq!(domains, [Some("acme"), Some("globex"), None]);
-    assert_said(&import, &["t.csv:4: error: the source does not say in which domain it is; name a domain"]);
+    assert_said(
+        &import,
+        &["t.csv:4: error: the source does not say in which domain it is; name a domain"],
+    );
 }
 
 #[test]

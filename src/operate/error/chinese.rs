@@ -29,13 +29,13 @@ impl Bilingual for OperateError {
                 reason,
                 context,
             } => format!("{context}无法读取 Redis（{server}）：{reason}"),
-            Self::UnknownSwitch { .. } | Self::NoSwitch | Self::SwitchUnread { .. } | Self::NotConnected(_) | Self::TooManyJobs(_) => {
-                self.of_switch()
-            }
-            Self::ModeOff => {
-                "reconcile.mode 为 \"off\"，trunkd 不会改动任何 FreeSWITCH：请设为 \"apply\" 或 \"observe\"".to_owned()
-            }
-            Self::NoneServes => "没有为此 Redis 服务的 trunkd：请运行 `trunkd serve`".to_owned(),
+            Self::UnknownSwitch { .. }
+            | Self::NoSwitch
+            | Self::SwitchUnread { .. }
+            | Self::NotConnected(_)
+            | Self::TooManyJobs(_)
+            | Self::ModeOff
+            | Self::NoneServes => self.of_switch(),
             Self::NoLastGood(data_dir) => format!(
                 "data_dir {data_dir} 中没有最后可用的状态：请在运行 `trunkd serve` 的机器上，使用它的设置，\
                  并以它的用户或 root 执行"
@@ -96,6 +96,10 @@ impl OperateError {
                 "提供服务的 trunkd 没有连接 {switch}：`trunkd status` 和它的日志会说明原因，或者用 --node \
                  指定其他 FreeSWITCH"
             ),
+            Self::ModeOff => {
+                "reconcile.mode 为 \"off\"，trunkd 不会改动任何 FreeSWITCH：请设为 \"apply\" 或 \"observe\"".to_owned()
+            }
+            Self::NoneServes => "没有为此 Redis 服务的 trunkd：请运行 `trunkd serve`".to_owned(),
             Self::TooManyJobs(switch) => format!("等待 {switch} 执行的任务过多：请稍后再试"),
             Self::NoSwitch => "设置中没有任何 FreeSWITCH：请为每个 FreeSWITCH 添加一个 [[switch]]".to_owned(),
             other => other.to_string(),

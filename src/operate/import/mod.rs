@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::service::Service;
 use super::transfer::{Difference, Transfer, TransferItem, TransferOptions, TransferReport, Wanted};
 use super::{Caller, OperateError};
+use crate::access::Role;
 use crate::files;
 use crate::gateway::{Document, DomainName, GatewayName};
 use crate::import::{self, Import, ImportError, Imported, Options, ProfileNames, Verdict, fs_xml, fusionpbx, sheet};
@@ -54,6 +55,8 @@ pub struct ImportOptions {
 /// What an import did, or would do.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ImportAnswer {
+    /// Nothing was written.
+    pub dry_run: bool,
     /// Each gateway of the source: what was taken, changed and skipped, and why.
     pub import: Import,
     /// Gateways that are stored already, differ, and are left alone because the import doesn't overwrite.
@@ -86,6 +89,7 @@ impl ImportDraft {
     /// For an answer that ends here.
     pub fn into_answer(self) -> ImportAnswer {
         ImportAnswer {
+            dry_run: true,
             import: self.import,
             existing: self.existing,
             difference: self.transfer.into_report(),
@@ -116,24 +120,28 @@ impl Service {
         }
     }
 
-    /// Reads an upload.
+    /// Reads an upload of an operator.
     ///
     /// # Errors
-    /// [`OperateError::Import`].
+    /// [`OperateError::Import`]; the caller's role is too low.
     pub async fn read_upload(
         &self,
+        caller: &Caller,
         format: Format,
         name: String,
         bytes: Vec<u8>,
         options: ImportOptions,
     ) -> Result<Import, OperateError> {
+        caller.requires(Role::Operator)?;
         let options = self.import_options(options);
         blocking(move || read_bytes(format, &name, &bytes, &options)).await
     }
 
     fn import_options(&self, options: ImportOptions) -> Options {
         Options {
-            domain: options.domain.map(|domain| String::from_utf8_lossy(domain.as_bytes()).into_owned()),
+            domain: options
+                .domain
+                .map(|domain| String::from_utf8_lossy(domain.as_bytes()).into_owned()),
             profiles: options.profiles,
             globals: options.globals,
             rules: (*self.catalog.rules()).clone(),
@@ -181,6 +189,7 @@ impl Service {
     /// As [`Service::write_transfer`].
     pub async fn write_import(&self, caller: &Caller, draft: ImportDraft) -> Result<ImportAnswer, OperateError> {
         Ok(ImportAnswer {
+            dry_run: false,
             difference: self.write_transfer(caller, draft.transfer).await?,
             import: draft.import,
             existing: draft.existing,

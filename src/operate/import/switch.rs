@@ -33,10 +33,12 @@ pub(super) async fn read(settings: &Settings, name: &str, options: &Options) -> 
             },
         });
     };
-    let answers = ask(&sources::address(switch)).await.map_err(|error| OperateError::SwitchUnread {
-        switch: name.to_owned(),
-        reason: error.to_string(),
-    })?;
+    let answers = ask(&sources::address(switch))
+        .await
+        .map_err(|error| OperateError::SwitchUnread {
+            switch: name.to_owned(),
+            reason: error.to_string(),
+        })?;
     let label = format!("switch {name}");
     let directory = format!("{label}, directory");
     let texts = [(&*label, &*answers.sofia_conf), (&*directory, &*answers.directory)];
@@ -48,8 +50,16 @@ pub(super) async fn read(settings: &Settings, name: &str, options: &Options) -> 
 async fn ask(switch: &crate::event_socket::SwitchAddress) -> Result<Answers, OpenError> {
     let session = Session::open(switch, Timing::default()).await?;
     let commands = &session.commands;
-    let running: BTreeSet<_> = commands.gateways().await?.into_iter().map(|status| status.name).collect();
-    let names: Vec<_> = running.iter().filter_map(|name| GatewayName::parse(name).ok()).collect();
+    let running: BTreeSet<_> = commands
+        .gateways()
+        .await?
+        .into_iter()
+        .map(|status| status.name)
+        .collect();
+    let names: Vec<_> = running
+        .iter()
+        .filter_map(|name| GatewayName::parse(name).ok())
+        .collect();
     let revisions = commands.revisions(&names).await?;
     let ours: BTreeSet<_> = names
         .iter()
@@ -57,11 +67,16 @@ async fn ask(switch: &crate::event_socket::SwitchAddress) -> Result<Answers, Ope
         .filter(|(_, revision)| revision.is_some())
         .map(|(name, _)| name.as_str())
         .collect();
-    let unwrap = |found: Result<Option<_>, QueryError>| found.map(|found: Option<bytes::Bytes>| found.unwrap_or_default().to_vec());
+    let unwrap = |found: Result<Option<_>, QueryError>| {
+        found.map(|found: Option<bytes::Bytes>| found.unwrap_or_default().to_vec())
+    };
     Ok(Answers {
         sofia_conf: unwrap(commands.sofia_conf().await)?,
         directory: unwrap(commands.directory().await)?,
-        running: running.iter().map(|name| (name.clone(), ours.contains(&**name))).collect(),
+        running: running
+            .iter()
+            .map(|name| (name.clone(), ours.contains(&**name)))
+            .collect(),
     })
 }
 
@@ -113,7 +128,11 @@ fn compare(import: &mut Import, label: &str, running: &[(String, bool)]) {
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.collect();
     let more = names.len().saturating_sub(MAX_NAMED);
-    let mut listed: Vec<_> = names.iter().take(MAX_NAMED).map(|name| shown(name).to_string()).collect();
+    let mut listed: Vec<_> = names
+        .iter()
+        .take(MAX_NAMED)
+        .map(|name| shown(name).to_string())
+        .collect();
     if more > 0 {
         listed.push(format!("… (+{more})"));
     }
