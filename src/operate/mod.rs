@@ -4,10 +4,14 @@
 //! Answers with data, never with text that somebody else must parse. No HTTP, no terminal.
 
 pub mod approve;
+pub mod backup;
 pub mod check;
 mod error;
+pub mod export;
+pub mod files;
 mod gateway_metrics;
 pub mod gateways;
+mod import;
 pub mod listing;
 pub mod live;
 mod noticed;
