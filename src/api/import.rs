@@ -11,7 +11,7 @@ use super::responses::{BadRequest, Forbidden, TooLarge, Unauthorized, Unavailabl
 use crate::import::MAX_BYTES;
 use crate::language::Language;
 use crate::operate::Service;
-use crate::operate::import::{Format, ImportAnswer, ImportOptions, Naming};
+use crate::operate::foreign::{Format, ImportAnswer, ImportOptions, Naming};
 use crate::portal::{Problem, SignedIn};
 
 /// Gateways that an answer lists one by one.

@@ -5,6 +5,7 @@
 mod body;
 mod bulk;
 mod events;
+mod files;
 mod gateways;
 mod history;
 mod import;

@@ -7,7 +7,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::events::Streams;
 use super::{
-    body, bulk, events, gateways, history, import, jobs, lists, openapi, params, people, session, status, switches,
+    body, bulk, events, files, gateways, history, import, jobs, lists, openapi, params, people, session, status,
+    switches,
 };
 use crate::portal::{Problem, authenticate};
 use crate::shown::shown;
@@ -48,6 +49,8 @@ fn protected() -> impl actix_web::dev::HttpServiceFactory {
         .service(lists::gateways)
         .service(bulk::resource())
         .service(import::resource())
+        .service(files::export)
+        .service(files::resource())
         .service(lists::domains)
         .service(lists::switches)
         .service(status::status)

@@ -5,6 +5,7 @@ mod chinese;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::files::FilesError;
 use super::gateways::bulk::BulkAnswer;
 use super::gateways::{GatewayDetail, ProblemField};
 use super::listing::QueryError;
@@ -133,6 +134,8 @@ pub enum OperateError {
     },
     #[error(transparent)]
     Query(#[from] QueryError),
+    #[error(transparent)]
+    Files(#[from] FilesError),
     #[error("trunkd is stopping")]
     Interrupted,
     #[error("the plan is another one by now: look at it again")]

@@ -4,11 +4,15 @@
 //! Answers with data, never with text that somebody else must parse. No HTTP, no terminal.
 
 pub mod approve;
+pub mod backup;
 pub mod check;
 mod error;
+pub mod export;
+pub mod files;
+pub mod foreign;
 mod gateway_metrics;
 pub mod gateways;
-pub mod import;
+mod import;
 pub mod listing;
 pub mod live;
 mod noticed;

@@ -181,7 +181,9 @@ impl Problem {
             OperateError::TooManyGateways { .. }
             | OperateError::TooManyBytes { .. }
             | OperateError::TooManyInDomain { .. } => (StatusCode::BAD_REQUEST, "too_many_gateways"),
-            OperateError::WantedTwice { .. } | OperateError::NothingWanted => (StatusCode::BAD_REQUEST, "bad_request"),
+            OperateError::WantedTwice { .. } | OperateError::NothingWanted | OperateError::Files(_) => {
+                (StatusCode::BAD_REQUEST, "bad_request")
+            }
             OperateError::Query(QueryError::Cursor) => (StatusCode::BAD_REQUEST, "bad_request"),
             OperateError::Interrupted => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             OperateError::NoSuchDomain(_) | OperateError::UnknownDomain(_) => (StatusCode::NOT_FOUND, "no_such_domain"),

@@ -55,8 +55,8 @@ async fn freeswitchs_files_are_shown_first_and_written_with_yes() {
         "conf/sip_profiles/external/one.xml:6: note: variables.absolute_codec_string: the param became the variable",
         "conf/vars.xml:3: note: `stun-set` is never executed",
         "Read 1 gateway: 0 taken, 1 changed, 0 skipped.",
-        "To write: 1 new, 0 replaced; 0 are stored so already.",
-        "Nothing was written.",
+        "+ acme/one (conf/sip_profiles/external/one.xml:2): ",
+        "1 to add.",
     ] {
         assert!(said.contains(words), "{words}\n{said}");
     }
@@ -67,7 +67,7 @@ async fn freeswitchs_files_are_shown_first_and_written_with_yes() {
 
     let (status, said) = run(folder.path(), &with("--yes")).await;
     assert_eq!(status, Some(0), "{said}");
-    assert!(said.contains("Wrote 1 gateway."), "{said}");
+    assert!(said.contains("acme: 1 written"), "{said}");
     let value = json!({
         "param": {"realm": "sip.example.net", "username": "u", "password": "hunter2"},
         "variables": {"absolute_codec_string": "PCMA"},
@@ -79,7 +79,7 @@ async fn freeswitchs_files_are_shown_first_and_written_with_yes() {
 
     let (status, said) = run(folder.path(), &with("--yes")).await;
     assert_eq!(status, Some(0), "{said}");
-    assert!(said.contains("There is nothing to write."), "{said}");
+    assert!(said.contains("Nothing to change."), "{said}");
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn what_cannot_be_imported_is_named_and_the_rest_is_written() {
         said.contains("gateways/bad.xml:3: error: param.realm: `$${ip}` has no value in these files"),
         "{said}"
     );
-    assert!(said.contains("Wrote 1 gateway."), "{said}");
+    assert!(said.contains("acme: 1 written"), "{said}");
     assert!(stored(&other, "one").await.is_some() && stored(&other, "bad").await.is_none());
 }
 

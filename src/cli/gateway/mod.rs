@@ -10,9 +10,10 @@ mod target;
 mod text;
 mod write;
 
-use std::process::ExitCode;
-
 pub(super) use target::domain;
+pub(super) use text::problem_line;
+
+use std::process::ExitCode;
 
 use super::Shared;
 use crate::control::JobAction;

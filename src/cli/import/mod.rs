@@ -6,15 +6,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::gateway::domain;
-use super::terminal::confirm;
+use super::transfer::{Asking, DIFFERS, show_and_write};
 use super::{Shared, json_text, print};
 use crate::gateway::{DomainName, ProfileName};
-use crate::operate::import::{ImportDraft, ImportOptions, Naming, Source};
-use crate::operate::{Caller, Service};
+use crate::operate::foreign::{ImportDraft, ImportOptions, Naming, Source};
+use crate::operate::{Caller, OperateError, Service};
 use crate::settings::Flags;
-
-/// Something would be written, or is left as it is stored.
-const PENDING: u8 = 2;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -103,37 +100,47 @@ pub(super) async fn run(shared: &Shared, command: Command) -> anyhow::Result<Exi
     };
     let settings = shared.settings(Flags::new())?;
     let service = Service::open(&settings)?;
-    let imported = import(&service, source, &arguments, globals).await;
-    imported.map_err(super::naming_server(&settings))
+    let drafted = draft(&service, source, &arguments, globals).await;
+    let draft = drafted.map_err(|error| error.naming_server(&settings))?;
+    let (has_errors, is_left) = (draft.import.has_errors(), !draft.existing.is_empty());
+    let written = match arguments.json {
+        true => write_json(&service, draft, arguments.yes).await,
+        false => {
+            print(&text::report(&draft.import, &draft.existing))?;
+            let asking = Asking {
+                dry_run: arguments.dry_run,
+                yes: arguments.yes,
+            };
+            show_and_write(&settings, &service, draft.transfer, asking).await
+        }
+    };
+    Ok(match written.map_err(super::naming_server(&settings))? {
+        _ if has_errors => ExitCode::FAILURE,
+        ExitCode::SUCCESS if is_left => ExitCode::from(DIFFERS),
+        code => code,
+    })
 }
 
-async fn import(
+async fn draft(
     service: &Service,
     source: Source,
     arguments: &Arguments,
     globals: Vec<(String, String)>,
-) -> anyhow::Result<ExitCode> {
-    let caller = Caller::cli();
+) -> Result<ImportDraft, OperateError> {
     let import = service.read_import(source, arguments.options(globals)).await?;
-    let draft = service.draft_import(&caller, import, arguments.overwrite).await?;
-    if !arguments.json {
-        print(&text::report(&draft))?;
-    }
-    let count = draft.difference().counts.differing();
-    let has_errors = draft.import().has_errors() || !draft.difference().is_clean();
-    let is_left = !draft.existing().is_empty();
-    let answer = match count > 0 && arguments.may_write(&draft)? {
-        true => service.write_import(&caller, draft).await?,
+    service.draft_import(&Caller::cli(), import, arguments.overwrite).await
+}
+
+async fn write_json(service: &Service, draft: ImportDraft, yes: bool) -> anyhow::Result<ExitCode> {
+    let answer = match yes {
+        true => service.write_import(&Caller::cli(), draft).await?,
         false => draft.into_answer(),
     };
-    let is_written = !answer.difference.dry_run;
-    match arguments.json {
-        true => print(&json_text(&answer)?)?,
-        false => print(&text::outcome(&answer))?,
-    }
+    print(&json_text(&answer)?)?;
+    let difference = &answer.difference;
     Ok(match () {
-        () if has_errors || !answer.difference.is_clean() => ExitCode::FAILURE,
-        () if is_left || (count > 0 && !is_written) => ExitCode::from(PENDING),
+        () if !difference.is_clean() => ExitCode::FAILURE,
+        () if difference.dry_run && difference.counts.differing() > 0 => ExitCode::from(DIFFERS),
         () => ExitCode::SUCCESS,
     })
 }
@@ -154,16 +161,6 @@ impl Arguments {
             }
         }
         options
-    }
-
-    fn may_write(&self, draft: &ImportDraft) -> anyhow::Result<bool> {
-        if self.yes || self.dry_run || self.json {
-            return Ok(self.yes);
-        }
-        confirm(
-            &text::question(draft),
-            "add --yes to write this, or --dry-run to only look",
-        )
     }
 }
 

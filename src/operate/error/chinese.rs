@@ -42,6 +42,7 @@ impl Bilingual for OperateError {
             ),
             Self::Writing(error) => format!("没有写入任何内容：{}", error.chinese()),
             Self::Query(error) => error.chinese(),
+            Self::Files(error) => error.chinese(),
             Self::Interrupted => "trunkd 正在停止".to_owned(),
             Self::AllDomains => "接管不是由 trunkd 启动的网关需要所有域的权限，而您只有部分域".to_owned(),
             Self::PlanChanged(_) => "计划已经变化：请重新查看".to_owned(),

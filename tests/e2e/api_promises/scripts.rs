@@ -34,6 +34,7 @@ pub(super) fn scripts() -> Vec<Script> {
     all.extend(of_jobs());
     all.extend(of_bulk());
     all.extend(of_imports());
+    all.extend(of_files());
     all.extend(of_lists());
     all.extend(of_history());
     all.extend(of_switches());
@@ -188,6 +189,26 @@ fn of_jobs() -> Vec<Script> {
             404: w.operator("POST /domains/acme/gateways/nothing/unregister", Null);
             409: w.admin_of_off("POST /domains/acme/gateways/g1/unregister");
             422: w.operator("POST /domains/acme/gateways/all/unregister", Null);
+        }
+    }
+}
+
+fn of_files() -> Vec<Script> {
+    scripts! { w;
+        "GET /export" {
+            200: w.viewer("GET /export?q=g1", Null);
+            400: w.viewer("GET /export?format=xml", Null);
+            403: w.viewer("GET /export?domain=globex", Null);
+        }
+        "POST /import" {
+            200: {
+                let document = json!([{"domain": "acme", "name": "imported", "param": {"realm": "r", "register": false}}]);
+                w.operator("POST /import?dry_run=true", document)
+            };
+            200: w.operator("POST /import", json!({"domain": "acme", "name": "imported", "state": "absent"}));
+            400: w.operator("POST /import", json!({"domain": "acme"}));
+            403: w.viewer("POST /import", json!([]));
+            413: w.operator("POST /import", json!("x".repeat(65 * 1024 * 1024)));
         }
     }
 }

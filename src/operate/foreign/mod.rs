@@ -1,4 +1,4 @@
-//! Imports gateways from elsewhere: reads them, compares them with what is stored, and writes what was shown.
+//! Imports gateways of other systems: reads them, compares them with what is stored, and writes what was shown.
 //!
 //! A gateway that is stored already and differs is left alone unless the import overwrites.
 
@@ -67,25 +67,13 @@ pub struct ImportAnswer {
 
 /// An import that can be written.
 pub struct ImportDraft {
-    import: Import,
-    existing: Vec<TransferItem>,
-    transfer: Transfer,
+    pub import: Import,
+    /// See [`ImportAnswer::existing`].
+    pub existing: Vec<TransferItem>,
+    pub transfer: Transfer,
 }
 
 impl ImportDraft {
-    pub fn import(&self) -> &Import {
-        &self.import
-    }
-
-    /// See [`ImportAnswer::existing`].
-    pub fn existing(&self) -> &[TransferItem] {
-        &self.existing
-    }
-
-    pub fn difference(&self) -> &TransferReport {
-        self.transfer.report()
-    }
-
     /// For an answer that ends here.
     pub fn into_answer(self) -> ImportAnswer {
         ImportAnswer {
