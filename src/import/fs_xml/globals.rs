@@ -105,6 +105,19 @@ impl Globals {
         number
     }
 
+    /// A text with `$${name}` again where the variable has no value.
+    pub(super) fn readable(&self, text: &str) -> String {
+        let mut parts = text.split(OPEN);
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (number, rest) = part.split_once(CLOSE).unwrap_or((part, ""));
+            let missing = number.parse().ok().and_then(|number: usize| self.missing.get(number));
+            out.extend(missing.map(|missing| format!("$${{{}}}", missing.name)));
+            out.push_str(rest);
+        }
+        out
+    }
+
     /// The variables without a value that a text uses.
     pub(super) fn missing_in(&self, text: &str) -> impl Iterator<Item = &Missing> {
         text.split(OPEN).skip(1).filter_map(|part| {
@@ -144,11 +157,6 @@ fn end_of_braces(text: &str) -> Option<usize> {
         }
     }
     None
-}
-
-/// Whether a text has a mark in it.
-pub(super) fn has_mark(text: &str) -> bool {
-    text.contains(OPEN)
 }
 
 /// A file's text, in which no mark can be.

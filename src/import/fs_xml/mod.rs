@@ -177,9 +177,9 @@ fn assign(draft: &mut Draft, owner: Owner, profiles: &[Profile], globals: &Globa
         Owner::Profile(name) => {
             for missing in globals.missing_in(&name) {
                 let remark = Remark::new(place.clone(), Level::Error, missing.reason());
-                draft.remark(remark.with_fix(missing.fix()).at("profile"));
+                draft.incomplete(remark.with_fix(missing.fix()).at("profile"));
             }
-            draft.profile = Some(name);
+            draft.profile = Some(globals.readable(&name));
         }
         Owner::File(Some(profile)) => {
             let name = quoted(&profile);
