@@ -4,7 +4,7 @@ use super::super::draft::{Draft, field};
 use super::super::words::quoted;
 use super::super::{Level, Place, Remark};
 use super::element::Element;
-use super::globals::Globals;
+use super::globals::{Globals, is_broken};
 use crate::gateway::Direction;
 use crate::language::{Text, message, text};
 
@@ -169,7 +169,7 @@ fn report_missing(draft: &mut Draft, globals: &Globals, texts: &[&String], field
         draft.incomplete(remark.at(globals.readable(field)));
         found = true;
     }
-    if texts.iter().any(|text| text.contains(char::REPLACEMENT_CHARACTER)) {
+    if texts.iter().any(|text| is_broken(text)) {
         let reason = text("the file is not UTF-8 here", "文件在此处不是 UTF-8 编码");
         let remark = Remark::new(place.clone(), Level::Error, reason);
         draft.incomplete(remark.with_fix(text("save it as UTF-8", "请另存为 UTF-8")));

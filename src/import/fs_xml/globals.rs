@@ -7,9 +7,11 @@ use super::super::{ImportError, MAX_BYTES, Place};
 use crate::language::{Message, message};
 
 /// Stands around the number of a variable that has no value. No text has these characters: they are
-/// noncharacters of Unicode, and [`without_marks`] takes them out of files.
+/// noncharacters of Unicode, and [`decoded`] takes them out of files.
 const OPEN: char = '\u{FDD0}';
 const CLOSE: char = '\u{FDD1}';
+/// Stands for bytes that are not UTF-8.
+const NOT_UTF8: char = '\u{FDD2}';
 
 /// The longest value, in bytes. FreeSWITCH cuts lines at 1 MiB.
 const MAX_VALUE_BYTES: usize = 64 * 1024;
@@ -115,7 +117,7 @@ impl Globals {
             out.extend(missing.map(|missing| format!("$${{{}}}", missing.name)));
             out.push_str(rest);
         }
-        out
+        out.replace(NOT_UTF8, "\u{FFFD}")
     }
 
     /// The variables without a value that a text uses.
@@ -159,7 +161,19 @@ fn end_of_braces(text: &str) -> Option<usize> {
     None
 }
 
-/// A file's text, in which no mark can be.
-pub(super) fn without_marks(text: &str) -> String {
-    text.replace([OPEN, CLOSE], "\u{FFFD}")
+/// A file's text, in which all marks are ours.
+pub(super) fn decoded(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(&chunk.valid().replace([OPEN, CLOSE, NOT_UTF8], "\u{FFFD}"));
+        if !chunk.invalid().is_empty() {
+            out.push(NOT_UTF8);
+        }
+    }
+    out
+}
+
+/// Whether the file had bytes here that are not UTF-8.
+pub(super) fn is_broken(text: &str) -> bool {
+    text.contains(NOT_UTF8)
 }
