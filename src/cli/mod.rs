@@ -2,11 +2,14 @@
 //! Decides nothing about gateways or switches.
 
 mod apply;
+mod backup;
 mod check;
 mod completions;
+mod export;
 mod gateway;
 mod health;
 mod history;
+mod import;
 mod man;
 mod password;
 mod pause;
@@ -15,8 +18,10 @@ mod render;
 mod restore;
 mod serve;
 mod status;
+mod sync;
 mod terminal;
 mod token;
+mod transfer;
 mod user;
 
 use std::fmt::Display;
@@ -72,6 +77,12 @@ enum Command {
     /// List, show and change gateways
     #[command(subcommand)]
     Gateway(gateway::Command),
+    /// Write gateways as YAML or JSON, for git and backups
+    Export(export::Arguments),
+    /// Compare files with Redis; exit status 0 the same, 2 different, 1 an error
+    Diff(sync::Diff),
+    /// Bring Redis to what files say; never deletes without --prune or `state: absent`
+    Sync(sync::Sync),
     /// Show what would change on each switch; exit status 0 nothing, 2 something, 1 an error
     Plan(plan::Arguments),
     /// Carry out the plan, even if it is held; exit status 1 if something failed
@@ -82,6 +93,11 @@ enum Command {
     Resume(pause::Arguments),
     /// Print what happened: edits with who made them, outages, actions, sign-ins
     History(history::Arguments),
+    /// Import gateways from FreeSWITCH's files, FusionPBX, CSV or a running switch
+    #[command(subcommand)]
+    Import(import::Command),
+    /// Write a file of all gateways with their secrets, one for each day
+    Backup(backup::Arguments),
     /// Write the gateways that Redis lost back to it, for instance after a FLUSHALL
     Restore(restore::Arguments),
     /// Manage the people who may sign in
@@ -99,7 +115,7 @@ enum Command {
 }
 
 /// Runs the command line and returns the exit status: 0 all is well, 1 an error, 2 wrong arguments,
-/// pending changes in `plan`, or something that needs attention in `status`.
+/// pending changes in `plan` and `diff`, or something that needs attention in `status`.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -117,11 +133,16 @@ pub fn main() -> ExitCode {
             Command::Check(arguments) => check::run(&cli.shared, &arguments).await,
             Command::Status(arguments) => status::run(&cli.shared, &arguments).await,
             Command::Gateway(command) => gateway::run(&cli.shared, &command).await,
+            Command::Export(arguments) => export::run(&cli.shared, &arguments).await,
+            Command::Diff(arguments) => sync::diff(&cli.shared, &arguments).await,
+            Command::Sync(arguments) => sync::sync(&cli.shared, &arguments).await,
             Command::Plan(arguments) => plan::run(&cli.shared, &arguments).await,
             Command::Apply(arguments) => apply::run(&cli.shared, &arguments).await,
             Command::Pause(arguments) => pause::pause(&cli.shared, &arguments).await,
             Command::Resume(arguments) => pause::resume(&cli.shared, &arguments).await,
             Command::History(arguments) => history::run(&cli.shared, &arguments).await,
+            Command::Import(command) => import::run(&cli.shared, command).await,
+            Command::Backup(arguments) => backup::run(&cli.shared, &arguments).await,
             Command::Restore(arguments) => restore::run(&cli.shared, &arguments).await,
             Command::User(command) => user::run(&cli.shared, command).await,
             Command::Token(command) => token::run(&cli.shared, command).await,

@@ -4,11 +4,16 @@
 //! Answers with data, never with text that somebody else must parse. No HTTP, no terminal.
 
 pub mod approve;
+pub mod backup;
 pub mod check;
 mod error;
+pub mod export;
+pub mod files;
+pub mod foreign;
 mod gateway_metrics;
 pub mod gateways;
 pub mod health;
+mod import;
 pub mod listing;
 pub mod live;
 mod noticed;
@@ -22,6 +27,7 @@ pub mod restore;
 mod service;
 pub mod sources;
 pub mod status;
+pub mod transfer;
 
 pub use error::OperateError;
 pub use noticed::Noticed;
