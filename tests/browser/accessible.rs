@@ -79,16 +79,24 @@ const CONTRAST: &str = r#"
 const OVERFLOW: &str = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
 
 async fn each_page(person: &Person, script: &str, expected: &serde_json::Value) {
-    let fleet = Fleet::start().await;
+    let mut fleet = Fleet::start().await;
     fleet.other.set_gateway("acme", "carrier1", ACCOUNT).await;
     fleet.switch.wait_for_state("carrier1", "REGED").await;
     let browser = fleet.signed_in("alice", Role::Admin, person).await;
     for page in PAGES {
         check(&browser, page, script, expected).await;
     }
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    fleet.redis.kill();
+    for page in PAGES {
+        check(&browser, page, script, expected).await;
+        browser.wait_for_text("Redis can't be reached").await;
+    }
     browser.click("Sign out").await;
     browser.wait_for_path("/sign-in").await;
     check(&browser, "/sign-in", script, expected).await;
+    // The console has what could not be loaded.
+    browser.errors().await;
     browser.close().await;
 }
 
