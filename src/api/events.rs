@@ -25,7 +25,7 @@ pub(super) const MAX_STREAMS: usize = 256;
 /// session still holds.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
 /// Bytes per write. A client that reads slowly costs this much, and not more.
-const MAX_CHUNK_BYTES: usize = 16 * 1024;
+const MAX_CHUNK_BYTES: usize = 8 * 1024;
 
 const RESYNC: &str = "event: resync\ndata: {}\n\n";
 

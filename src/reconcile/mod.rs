@@ -24,7 +24,7 @@ pub use others::Others;
 pub use plan::{
     Action, Actual, Assessment, Authority, Decision, DecisionInput, Differences, Exempt, FieldChange, Have, Held, Hold,
     HoldReason, Known, Limits, Listed, MASK, Plan, Verdict, Want, differing_fields, form, judge, plan_text,
-    shown_change, want, wants,
+    restart_seconds, shown_change, want, wants,
 };
 pub use read_switch::read_switch;
 pub use running::{Rescan, Running, RunningSource};

@@ -1,21 +1,24 @@
 //! What keyboards, screen readers and small screens need, on every page.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use trunkd::access::Role;
 
 use crate::support::browser::{Browser, Person};
+use crate::support::fake_switch::Outcome;
 use crate::visit::Fleet;
 
 const ACCOUNT: &str =
     r#"{"param":{"realm":"sip.example.net","username":"u","password":"p"},"carrier":"example","tags":["berlin"]}"#;
 
 /// Pages for people who are signed in.
-const PAGES: [&str; 10] = [
+pub(crate) const PAGES: [&str; 12] = [
     "/gateways",
     "/gateways/new",
     "/gateways/new?preset=ims",
     "/domains/acme/gateways/carrier1",
     "/domains/acme/gateways/carrier1/edit",
+    "/domains/acme/gateways/long-name.long-name.long-name.long-name.long-name.long-name.long-name.long-name.",
+    "/domains/acme/gateways/long-name.long-name.long-name.long-name.long-name.long-name.long-name.long-name./edit",
     "/switches",
     "/plan",
     "/history",
@@ -76,31 +79,63 @@ const CONTRAST: &str = r#"
     return poor;
 "#;
 
-const OVERFLOW: &str = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-
-async fn each_page(person: &Person, script: &str, expected: &serde_json::Value) {
-    let mut fleet = Fleet::start().await;
+/// A fleet with something to see on each page, and with texts that are as bad as may be.
+pub(crate) async fn fleet() -> Fleet {
+    let fleet = Fleet::start().await;
+    let bad = json!({
+        "param": {"realm": "sip.example.net", "username": "u", "password": "p"},
+        "description": "\u{202e}gnp.exe ".repeat(250),
+        "carrier": "W".repeat(200),
+        "tags": ["x".repeat(120), "\u{202e}right to left"],
+    });
+    let phrase: &'static str = Box::leak("Forbidden ".repeat(300).into_boxed_str());
+    fleet
+        .switch
+        .registrar(|registrar| registrar.set(&bad_name(), Outcome::Reject(403, phrase)));
+    fleet.other.set_gateway("acme", &bad_name(), &bad.to_string()).await;
+    fleet.switch.wait_for_state(&bad_name(), "FAIL_WAIT").await;
     fleet.other.set_gateway("acme", "carrier1", ACCOUNT).await;
     fleet.switch.wait_for_state("carrier1", "REGED").await;
+    fleet.pause("fs1").await;
+    let edited = ACCOUNT.replace("sip.example.net", "b.example.net");
+    fleet.other.set_gateway("acme", "carrier1", &edited).await;
+    fleet.other.wait_for("trunkd:reconcile", "fs1", "/restart", 1).await;
+    fleet
+}
+
+fn bad_name() -> String {
+    "long-name.".repeat(8)
+}
+
+async fn each_page(person: &Person, script: &str, expected: &Value) {
+    let mut fleet = fleet().await;
     let browser = fleet.signed_in("alice", Role::Admin, person).await;
     for page in PAGES {
         check(&browser, page, script, expected).await;
     }
     assert_eq!(browser.errors().await, Vec::<String>::new());
+    // And what they show while Redis is away.
     fleet.redis.kill();
-    for page in PAGES {
-        check(&browser, page, script, expected).await;
-        browser.wait_for_text("Redis can't be reached").await;
-    }
-    browser.click("Sign out").await;
-    browser.wait_for_path("/sign-in").await;
-    check(&browser, "/sign-in", script, expected).await;
+    on_each_page(&browser, script, expected).await;
     // The console has what could not be loaded.
     browser.errors().await;
     browser.close().await;
 }
 
-async fn check(browser: &Browser, page: &str, script: &str, expected: &serde_json::Value) {
+/// Ends signed out.
+pub(crate) async fn on_each_page(browser: &Browser, script: &str, expected: &Value) {
+    for page in PAGES {
+        check(browser, page, script, expected).await;
+    }
+    browser.open("/gateways").await;
+    browser
+        .script("document.querySelector('form[action=\"/sign-out\"]').submit()")
+        .await;
+    browser.wait_for_path("/sign-in").await;
+    check(browser, "/sign-in", script, expected).await;
+}
+
+async fn check(browser: &Browser, page: &str, script: &str, expected: &Value) {
     browser.open(page).await;
     browser.find("h1").await;
     assert_eq!(&browser.script(script).await, expected, "{page}");
@@ -120,14 +155,4 @@ async fn text_can_be_read_in_light_and_dark() {
         };
         each_page(&person, CONTRAST, &json!([])).await;
     }
-}
-
-#[tokio::test]
-async fn nothing_is_wider_than_a_phone() {
-    let phone = Person {
-        width: 500,
-        height: 800,
-        ..Person::default()
-    };
-    each_page(&phone, OVERFLOW, &json!(0)).await;
 }

@@ -3,6 +3,7 @@
 use trunkd::access::Role;
 
 use crate::support::browser::{Browser, Person};
+use crate::support::fake_switch::FORBIDDEN;
 use crate::visit::{Fleet, PASSWORD};
 
 const ACCOUNT: &str = r#"{"param":{"realm":"sip.example.net","username":"u","password":"p"}}"#;
@@ -113,6 +114,74 @@ async fn chosen_gateways_are_restarted_and_the_page_shows_how_far_it_is() {
     assert_eq!(row, "fs1 Finished 1 0 0");
     assert_ne!(instance("carrier1"), before.0);
     assert_eq!(instance("carrier2"), before.1);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn what_is_chosen_stays_chosen_while_states_change() {
+    let fleet = fleet(&["carrier1", "carrier2"]).await;
+    let browser = fleet.admin().await;
+    browser.wait_for_text("2 gateways").await;
+    choose(&browser, "carrier1").await;
+    let state = "td[data-live='state acme/carrier1']";
+    browser
+        .script(&format!("window.before = document.querySelector(\"{state}\")"))
+        .await;
+    fleet.switch.registrar(|registrar| registrar.set("carrier1", FORBIDDEN));
+    let edited = ACCOUNT.replace("\"p\"", "\"wrong\"");
+    fleet.other.set_gateway("acme", "carrier1", &edited).await;
+    browser.wait_for_text("403 Forbidden").await;
+    let is_replaced = format!("return window.before !== document.querySelector(\"{state}\")");
+    assert_eq!(browser.script(&is_replaced).await, true);
+    browser.wait_for_text("Chosen: 1").await;
+    browser.click("Disable").await;
+    browser.click("Disable 1 gateway").await;
+    browser.wait_for_text("Done: 1 gateway changed.").await;
+    fleet.switch.wait_for_gone("carrier1").await;
+    assert_eq!(fleet.switch.view(|view| view.state("carrier2")), Some("REGED"));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_held_change_leads_to_the_plan_that_releases_it() {
+    let names: Vec<_> = (0..12).map(|number| format!("carrier{number}")).collect();
+    let fleet = fleet(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let browser = fleet.admin().await;
+    browser.wait_for_text("12 gateways").await;
+    browser.labelled("Choose all on this page").await.click().await.unwrap();
+    browser.click("Disable").await;
+    browser
+        .wait_for_text("Nothing happens until somebody approves it:")
+        .await;
+    browser.click("Disable 12 gateways").await;
+    browser.wait_for_text("Done: 12 gateways changed.").await;
+    browser.find("main tbody a[href='/plan']").await.click().await.unwrap();
+    browser.wait_for_path("/plan").await;
+    browser.wait_for_text("12 to kill").await;
+    assert_eq!(fleet.switch.view(|view| view.state("carrier0")), Some("REGED"));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_restart_says_for_how_long_calls_fail() {
+    let fleet = fleet(&["carrier1"]).await;
+    let trunk = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
+    fleet.other.set_gateway("acme", "trunk", trunk).await;
+    fleet.switch.wait_for_state("trunk", "NOREG").await;
+    let chinese = Person {
+        language: "zh-CN,zh",
+        ..Person::default()
+    };
+    let browser = fleet.signed_in("li", Role::Operator, &chinese).await;
+    browser.wait_for_text("共 2 个网关").await;
+    browser.labelled("选择 trunk").await.click().await.unwrap();
+    browser.click("重启").await;
+    browser.wait_for_text("不到 1 秒内无法接受新呼叫").await;
+    browser.click("取消").await;
+    browser.wait_for_text("共 2 个网关").await;
+    browser.labelled("全选本页").await.click().await.unwrap();
+    browser.click("重启").await;
+    browser.wait_for_text("约 4 秒内无法接受新呼叫").await;
     browser.close().await;
 }
 

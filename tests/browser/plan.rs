@@ -67,7 +67,7 @@ async fn a_plan_that_changed_meanwhile_is_shown_again_also_without_scripts() {
         .wait_for_text("param.realm: sip.example.net → b.example.net")
         .await;
     browser
-        .wait_for_text("Calls stay up; new ones fail for a few seconds.")
+        .wait_for_text("Calls stay up; new ones fail for less than a second.")
         .await;
     browser.wait_for_text("The switch is paused").await;
     fleet.other.set_gateway("acme", "two", &changed).await;

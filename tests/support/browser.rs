@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
 use fantoccini::wd::WebDriverCompatibleCommand;
@@ -79,6 +80,20 @@ impl WebDriverCompatibleCommand for ReadLog {
 
     fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
         (http::Method::POST, Some(json!({"type": "browser"}).to_string()))
+    }
+}
+
+/// A command of Chromium's DevTools.
+#[derive(Debug)]
+struct DevTools(Value);
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(self.0.to_string()))
     }
 }
 
@@ -241,6 +256,42 @@ impl Browser {
             .click()
             .await
             .expect("it can be clicked");
+    }
+
+    /// Presses keys one after another, wherever the focus is.
+    pub async fn press(&self, keys: &str) {
+        let mut actions = KeyActions::new("keyboard".to_owned());
+        for value in keys.chars() {
+            actions = actions.then(KeyAction::Down { value }).then(KeyAction::Up { value });
+        }
+        self.client.perform_actions(actions).await.expect("keys are pressed");
+    }
+
+    /// Makes the page exactly this large, in CSS pixels. Windows are never narrower than 500.
+    pub async fn resize(&self, width: u32, height: u32) {
+        self.dev_tools("Emulation.setScrollbarsHidden", json!({"hidden": true}))
+            .await;
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.dev_tools("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
+    /// Shows pages to somebody who wants no motion.
+    pub async fn reduce_motion(&self) {
+        let features = json!([{"name": "prefers-reduced-motion", "value": "reduce"}]);
+        self.dev_tools("Emulation.setEmulatedMedia", json!({"features": features}))
+            .await;
+    }
+
+    /// Shows pages as they are printed.
+    pub async fn print(&self) {
+        self.dev_tools("Emulation.setEmulatedMedia", json!({"media": "print"}))
+            .await;
+    }
+
+    async fn dev_tools(&self, command: &str, params: Value) {
+        let command = json!({"cmd": command, "params": params});
+        let done = self.client.issue_cmd(DevTools(command)).await;
+        done.expect("Chromium knows this command");
     }
 
     /// Runs a script in the page.

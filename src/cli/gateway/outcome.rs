@@ -142,7 +142,12 @@ fn effect_text(effect: &Effect) -> String {
         Outcome::Pending { reason } => format!("pending: {}", reason.en()),
         Outcome::NotForThisSwitch => "not for this switch".to_owned(),
         Outcome::WouldStart => "would start it".to_owned(),
-        Outcome::WouldRestart => "would restart it".to_owned(),
+        Outcome::WouldRestart {
+            interruption_seconds: 0,
+        } => "would restart it; new calls fail for less than a second".to_owned(),
+        Outcome::WouldRestart { interruption_seconds } => {
+            format!("would restart it; new calls fail for about {interruption_seconds} s")
+        }
         Outcome::WouldStop => "would stop it".to_owned(),
         Outcome::WouldStay => "nothing would change".to_owned(),
     };

@@ -15,6 +15,7 @@ use crate::control::trouble::trouble;
 use crate::desired::Current;
 use crate::gateway::{Gateway, revision};
 use crate::language::{Bilingual, Message, Text, text};
+use crate::reconcile::restart_seconds;
 use crate::registration::State;
 
 const REGISTERING: Text = text("registering", "正在注册");
@@ -53,9 +54,11 @@ pub enum Outcome {
     NotForThisSwitch,
     /// In a dry run: the switch would start it.
     WouldStart,
-    /// In a dry run: the switch would stop it and start it with the new value. Calls stay up; new ones
-    /// fail for a few seconds.
-    WouldRestart,
+    /// In a dry run: the switch would stop it and start it with the new value. Calls stay up.
+    WouldRestart {
+        /// For how long new calls fail, about; 0 for less than a second.
+        interruption_seconds: usize,
+    },
     /// In a dry run: the switch would stop it.
     WouldStop,
     /// In a dry run: nothing would change on the switch.
@@ -138,7 +141,9 @@ impl Service {
                 },
                 (Some(now), Some(then)) => match revision(&now.gateway, &current.key) == revision(then, &current.key) {
                     true => Outcome::WouldStay,
-                    false => Outcome::WouldRestart,
+                    false => Outcome::WouldRestart {
+                        interruption_seconds: restart_seconds(&now.gateway, then),
+                    },
                 },
             };
             Effect {

@@ -12,6 +12,7 @@ use crate::access::Role;
 use crate::control::{Job, JobAction, JobOutcome};
 use crate::desired::Current;
 use crate::gateway::{DomainName, GatewayName};
+use crate::reconcile::restart_seconds;
 use crate::settings::ReconcileMode;
 
 /// The most gateways of one call. At 50 starts a second they take 20 s.
@@ -47,6 +48,8 @@ pub struct LeftOut {
 pub struct RestartOn {
     pub switch: String,
     pub gateways: BTreeSet<GatewayName>,
+    /// For how long new calls over one of them fail, about; 0 for less than a second.
+    pub interruption_seconds: usize,
     /// No trunkd is connected to it, so nothing is restarted there.
     pub is_away: bool,
 }
@@ -151,7 +154,12 @@ impl Service {
         let on = |switch: String| {
             let names = gateways.iter().map(|of| &of.name);
             let here = names.filter(|name| current.desired.serves(name, &switch));
+            let seconds = here.clone().filter_map(|name| {
+                let gateway = &current.desired.get(name.as_str())?.gateway;
+                Some(restart_seconds(gateway, gateway))
+            });
             RestartOn {
+                interruption_seconds: seconds.max().unwrap_or_default(),
                 gateways: here.cloned().collect(),
                 is_away: !known.fleet.is_watched(&switch),
                 switch,

@@ -20,7 +20,7 @@ mod status;
 mod tests;
 
 pub use answer::{DomainSummary, Domains, ListedGateway, Page, SwitchSummary, Switches};
-pub use choices::Choices;
+pub use choices::{Choices, Offers};
 pub use counts::Counts;
 pub use fleet::Fleet;
 pub use index::Index;

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, post, web};
 use super::changes::change_rows;
 use super::form::{Sent, of_path};
 use super::review::ReviewPage;
-use super::show::failed;
+use super::show::{Said, failed};
 use crate::control::JobAction;
 use crate::gateway::{Document, GatewayName};
 use crate::language::Bilingual;
@@ -62,7 +62,7 @@ pub(in crate::web) async fn act(
     };
     match acting.run(action).await {
         Ok(response) => response,
-        Err(failure) => failed(&service, &caller, &request, &acting.of, failure).await,
+        Err(failure) => failed(&service, &caller, &request, &acting.of, failure, acting.typed(action)).await,
     }
 }
 
@@ -108,6 +108,22 @@ impl Action {
 }
 
 impl Acting<'_> {
+    /// What the page shows again after a failure.
+    fn typed(&self, action: Action) -> Said {
+        let typed = Some(self.sent.text("name").to_owned());
+        match action {
+            Action::Copy => Said {
+                copy_name: typed,
+                ..Said::default()
+            },
+            Action::Rename => Said {
+                new_name: typed,
+                ..Said::default()
+            },
+            _ => Said::default(),
+        }
+    }
+
     async fn run(&self, action: Action) -> Result<HttpResponse, Failure> {
         match action {
             Action::Job(job) => {

@@ -5,13 +5,7 @@ use serde_json::Value;
 use super::rich::Rich;
 use crate::gateway::ValueChange;
 use crate::operate::gateways::{Effect, Outcome};
-use crate::registration::State;
 use crate::web::texts::Texts;
-
-/// A gateway in NOREG is deleted at FreeSWITCH's next tick, and back a tick later (FACTS 22). One that
-/// registers unregisters, is deleted two ticks later, and registers at the two after that (FACTS 24).
-const RESTART_SECONDS: usize = 2;
-const REGISTERING_RESTART_SECONDS: usize = 4;
 
 /// One field before and after.
 pub(super) struct ChangeRow {
@@ -23,13 +17,13 @@ pub(super) struct ChangeRow {
 }
 
 /// What a switch does, or did.
-pub(super) struct EffectRow {
-    pub(super) switch: String,
+pub(in crate::web) struct EffectRow {
+    pub(in crate::web) switch: String,
     /// For the mark: `up`, `down`, `trying`, `idle`.
-    pub(super) mark: &'static str,
-    pub(super) text: String,
+    pub(in crate::web) mark: &'static str,
+    pub(in crate::web) text: String,
     /// In trunkd's or the carrier's words.
-    pub(super) reason: Rich,
+    pub(in crate::web) reason: Rich,
 }
 
 pub(super) fn change_rows(changes: &[ValueChange]) -> Vec<ChangeRow> {
@@ -51,7 +45,7 @@ fn shown(value: Option<&Value>) -> String {
 }
 
 /// Without the switches that have nothing to do with it.
-pub(super) fn effect_rows(t: Texts, effects: &[Effect]) -> Vec<EffectRow> {
+pub(in crate::web) fn effect_rows(t: Texts, effects: &[Effect]) -> Vec<EffectRow> {
     let concerned = effects
         .iter()
         .filter(|effect| effect.outcome != Outcome::NotForThisSwitch);
@@ -59,10 +53,6 @@ pub(super) fn effect_rows(t: Texts, effects: &[Effect]) -> Vec<EffectRow> {
 }
 
 fn row(t: Texts, effect: &Effect) -> EffectRow {
-    let seconds = match &effect.state {
-        Some(State::Noreg) => RESTART_SECONDS,
-        _ => REGISTERING_RESTART_SECONDS,
-    };
     let (mark, text, reason) = match &effect.outcome {
         Outcome::Applied => ("up", t.get("effect-applied"), ""),
         Outcome::Failed { reason } => ("down", t.get("effect-failed"), reason.in_language(t.0)),
@@ -70,7 +60,9 @@ fn row(t: Texts, effect: &Effect) -> EffectRow {
         Outcome::Pending { reason } => ("trying", t.get("effect-pending"), reason.in_language(t.0)),
         Outcome::NotForThisSwitch => ("idle", t.get("effect-not-here"), ""),
         Outcome::WouldStart => ("up", t.get("effect-would-start"), ""),
-        Outcome::WouldRestart => ("trying", t.count("effect-would-restart", seconds), ""),
+        Outcome::WouldRestart { interruption_seconds } => {
+            ("trying", t.count("effect-would-restart", *interruption_seconds), "")
+        }
         Outcome::WouldStop => ("down", t.get("effect-would-stop"), ""),
         Outcome::WouldStay => ("idle", t.get("effect-would-stay"), ""),
     };

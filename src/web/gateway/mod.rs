@@ -9,5 +9,6 @@ mod show;
 mod timeline;
 
 pub(super) use actions::act;
+pub(super) use changes::{EffectRow, effect_rows};
 pub(super) use form::{check, edit, new, submit_edit, submit_new};
 pub(super) use show::view;

@@ -5,14 +5,14 @@ use std::fmt;
 /// A text in which words between backticks are code. `Display` writes HTML; everything of the text is
 /// escaped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Rich(String);
+pub(in crate::web) struct Rich(String);
 
 impl Rich {
     pub(super) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::web) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }

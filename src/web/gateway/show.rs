@@ -44,6 +44,9 @@ struct GatewayPage {
     problem: Option<String>,
     /// Set unless it is plainly served.
     validity: Option<String>,
+    /// What was typed as the name of a copy, or as the new name, and can't be one.
+    copy_name: Option<String>,
+    new_name: Option<String>,
     is_enabled: bool,
     facts: Vec<(String, String)>,
     switches: Vec<SwitchRow>,
@@ -79,6 +82,8 @@ struct SwitchRow {
 pub(super) struct Said {
     pub(super) done: Option<String>,
     pub(super) problem: Option<String>,
+    pub(super) copy_name: Option<String>,
+    pub(super) new_name: Option<String>,
 }
 
 /// The page.
@@ -94,7 +99,7 @@ pub(in crate::web) async fn view(
     };
     let said = Said {
         done: wanted.into_inner().done,
-        problem: None,
+        ..Said::default()
     };
     let made = make(&service, &caller, &request, &of, said, StatusCode::OK).await;
     page_of(&request, made.map_err(Failure::from))
@@ -107,6 +112,7 @@ pub(super) async fn failed(
     request: &HttpRequest,
     of: &GatewayRef,
     failure: Failure,
+    said: Said,
 ) -> HttpResponse {
     let status = failure.status();
     // That page keeps what was typed.
@@ -114,8 +120,8 @@ pub(super) async fn failed(
         return failure.response(request);
     }
     let said = Said {
-        done: None,
         problem: Some(failure.text(language::texts(request).0).to_owned()),
+        ..said
     };
     match make(service, caller, request, of, said, status).await {
         Ok(page) => page,
@@ -152,6 +158,8 @@ async fn make(
         events: events(&detail),
         done: said.done.as_deref().and_then(|done| done_text(t, done)),
         problem: said.problem,
+        copy_name: said.copy_name,
+        new_name: said.new_name,
         validity: match detail.validity {
             Validity::Valid => None,
             validity => Some(t.get(words::validity(validity)).into_owned()),

@@ -24,6 +24,14 @@ pub(super) struct Column {
     pub(super) is_number: bool,
 }
 
+/// An order of the list.
+pub(super) struct Order {
+    /// As in the address.
+    pub(super) value: String,
+    pub(super) label: String,
+    pub(super) is_chosen: bool,
+}
+
 /// A choice among known values.
 pub(super) struct Field {
     pub(super) name: &'static str,
@@ -83,7 +91,7 @@ pub(super) fn is_filtered(params: &ListParams) -> bool {
 
 /// What the form must keep although it shows no field for it.
 pub(super) fn hidden(params: &ListParams) -> Vec<(&'static str, String)> {
-    let shown = ["q", "domain", "switch"];
+    let shown = ["q", "domain", "switch", "sort"];
     let kept = pairs(params).into_iter().filter(|(name, _)| !shown.contains(name));
     kept.map(|(name, value)| (name, value.to_owned())).collect()
 }
@@ -109,9 +117,23 @@ pub(super) fn chips(t: Texts, params: &ListParams, counts: &Counts) -> Vec<Chip>
     all.filter(|chip| chip.count > 0 || chip.is_on).collect()
 }
 
+/// The columns: the text's id, the word to sort by, and whether it is a number.
+const COLUMNS: [(&str, Option<&str>, bool); 9] = [
+    ("column-name", Some(DEFAULT_SORT), false),
+    ("column-domain", Some("domain"), false),
+    ("column-carrier", Some("carrier"), false),
+    ("column-profile", Some("profile"), false),
+    ("column-state", Some("state"), false),
+    ("column-ping", Some("ping_ms"), true),
+    ("column-since", Some("since"), false),
+    ("column-switches", None, true),
+    ("column-calls", None, true),
+];
+const DEFAULT_SORT: &str = "name";
+
 pub(super) fn columns(t: Texts, params: &ListParams) -> Vec<Column> {
-    let now = params.sort.as_deref().unwrap_or("name");
-    let column = |id: &str, sort: Option<&str>, is_number: bool| Column {
+    let now = params.sort.as_deref().unwrap_or(DEFAULT_SORT);
+    let column = |(id, sort, is_number): (&str, Option<&str>, bool)| Column {
         label: t.get(id).into_owned(),
         order: sort.and_then(|sort| match now.strip_prefix('-') {
             Some(descending) if descending == sort => Some("descending"),
@@ -132,17 +154,24 @@ pub(super) fn columns(t: Texts, params: &ListParams) -> Vec<Column> {
         }),
         is_number,
     };
-    vec![
-        column("column-name", Some("name"), false),
-        column("column-domain", Some("domain"), false),
-        column("column-carrier", Some("carrier"), false),
-        column("column-profile", Some("profile"), false),
-        column("column-state", Some("state"), false),
-        column("column-ping", Some("ping_ms"), true),
-        column("column-since", Some("since"), false),
-        column("column-switches", None, true),
-        column("column-calls", None, true),
-    ]
+    COLUMNS.map(column).into()
+}
+
+/// The same orders for narrow screens, which have no heads of columns.
+pub(super) fn orders(t: Texts, params: &ListParams) -> Vec<Order> {
+    let now = params.sort.as_deref().unwrap_or(DEFAULT_SORT);
+    let sorts = COLUMNS.into_iter().filter_map(|(id, sort, _)| Some((id, sort?)));
+    let orders = sorts.flat_map(|(id, sort)| {
+        let label = t.get(id).into_owned();
+        let down = t.with("sort-down", &label).into_owned();
+        [(sort.to_owned(), label), (format!("-{sort}"), down)]
+    });
+    let order = |(value, label): (String, String)| Order {
+        is_chosen: value == now,
+        value,
+        label,
+    };
+    orders.map(order).collect()
 }
 
 /// A field for each thing that there is more than one of.

@@ -14,7 +14,7 @@ use super::page::{Frame, show};
 use crate::operate::listing::{Choices, Page};
 use crate::operate::{Caller, Service};
 use crate::portal::{ListParams, SignedIn};
-use filters::{Chip, Column, Field};
+use filters::{Chip, Column, Field, Order};
 use row::Row;
 
 /// Gateways on a page.
@@ -26,6 +26,7 @@ struct GatewaysPage {
     frame: Frame,
     rows: Vec<Row>,
     columns: Vec<Column>,
+    orders: Vec<Order>,
     chips: Vec<Chip>,
     fields: Vec<Field>,
     search: String,
@@ -93,6 +94,7 @@ fn page(
     let t = frame.t;
     GatewaysPage {
         columns: filters::columns(t, params),
+        orders: filters::orders(t, params),
         chips: filters::chips(t, params, &found.counts),
         fields: filters::fields(t, params, choices),
         search: params.q.clone().unwrap_or_default(),

@@ -6,13 +6,13 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::sentence::Change;
-use crate::operate::gateways::{Effect, Outcome, WriteOptions};
+use crate::operate::gateways::WriteOptions;
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::SignedIn;
 use crate::web::address::see_other;
 use crate::web::failure::{Failure, page as page_of};
+use crate::web::gateway::{EffectRow, effect_rows};
 use crate::web::page::{Frame, show};
-use crate::web::texts::Texts;
 
 #[derive(Template)]
 #[template(path = "undo.html")]
@@ -24,8 +24,7 @@ struct UndoPage {
     /// What was changed since, if anything.
     since: Vec<Change>,
     is_edited_since: bool,
-    /// `fs1: it is restarted`.
-    effects: Vec<(String, String)>,
+    effects: Vec<EffectRow>,
 }
 
 #[derive(Deserialize)]
@@ -88,19 +87,8 @@ async fn preview(service: &Service, caller: &Caller, request: &HttpRequest, id: 
         revert,
         is_edited_since: since.is_some(),
         since: since.unwrap_or_default(),
-        effects: effects.iter().filter_map(|effect| told(frame.t, effect)).collect(),
+        effects: effect_rows(frame.t, &effects),
         frame,
     };
     Ok(show(status, &page))
-}
-
-fn told(t: Texts, effect: &Effect) -> Option<(String, String)> {
-    let id = match &effect.outcome {
-        Outcome::WouldStart => "would-start",
-        Outcome::WouldRestart => "would-restart",
-        Outcome::WouldStop => "would-stop",
-        Outcome::Held { .. } => "would-be-held",
-        _ => return None,
-    };
-    Some((effect.switch.clone(), t.get(id).into_owned()))
 }

@@ -39,7 +39,7 @@ pub(super) struct Change {
     pub(super) url: Option<String>,
     pub(super) profile: String,
     pub(super) fields: Vec<Field>,
-    pub(super) note: String,
+    pub(super) notes: Vec<String>,
 }
 
 pub(super) struct Field {
@@ -134,13 +134,6 @@ impl Change {
             (None, None) => String::new(),
         };
         let is_held = plan.held.as_ref().is_some_and(|hold| hold.removals.contains(gateway));
-        let note = match action {
-            Action::Restart { from, .. } if from.revision.is_none() => "plan-taken-over",
-            Action::Restart { .. } => "plan-interrupted",
-            Action::Kill { .. } if is_held => "plan-is-held",
-            Action::Kill { .. } => "plan-calls-stay",
-            Action::Start { .. } => "",
-        };
         Self {
             word,
             verb: t.get(verb).into_owned(),
@@ -154,12 +147,25 @@ impl Change {
                 .flatten()
                 .map(Field::new)
                 .collect(),
-            note: match note {
-                "" => String::new(),
-                id => t.get(id).into_owned(),
-            },
+            notes: change_notes(t, action, is_held),
         }
     }
+}
+
+/// What a change means to calls.
+fn change_notes(t: Texts, action: &Action, is_held: bool) -> Vec<String> {
+    let (of_calls, more) = match action {
+        Action::Start { .. } => (None, None),
+        Action::Restart { from, .. } => (
+            action
+                .interruption_seconds()
+                .map(|seconds| t.count("plan-interrupted", seconds)),
+            (!from.is_ours()).then(|| t.get("plan-taken-over")),
+        ),
+        Action::Kill { .. } => (Some(t.get("plan-calls-stay")), is_held.then(|| t.get("plan-is-held"))),
+    };
+    let notes = more.into_iter().chain(of_calls);
+    notes.map(|note| note.into_owned()).collect()
 }
 
 impl Field {

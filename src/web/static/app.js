@@ -252,12 +252,22 @@ function watch(form) {
   addEventListener("pageshow", () => (sent = false));
 }
 
+// A list of words: what is offered completes the last one.
+for (const field of document.querySelectorAll("input[data-words]")) {
+  const words = [...field.list.options].map((option) => option.value);
+  field.addEventListener("input", () => {
+    const [before] = field.value.match(/^.*[,，]\s*/) ?? [""];
+    words.forEach((word, at) => (field.list.options[at].value = before + word));
+  });
+}
+
 // --- Choosing rows ----------------------------------------------------------------------------------
 
 const bulk = document.querySelector("form[data-bulk]");
 if (bulk) {
   const rows = [...bulk.querySelectorAll("input[name=gateway]")];
-  const page = bulk.querySelector("[data-choose-page]");
+  const choosePage = bulk.querySelector("[data-choose-page]");
+  const page = choosePage.querySelector("input");
   const all = bulk.querySelector("input[name=all]");
   const actions = bulk.querySelector("[data-bulk-actions]");
   const count = bulk.querySelector("[data-bulk-count]");
@@ -269,7 +279,7 @@ if (bulk) {
     count.hidden = all?.checked ?? false;
     actions.hidden = chosen === 0 && !all?.checked;
   };
-  page.hidden = rows.length === 0;
+  choosePage.hidden = rows.length === 0;
   page.addEventListener("change", () => {
     for (const row of rows) row.checked = page.checked;
     update();

@@ -47,6 +47,8 @@ search-hint = name, host, user, tag
 filter-all = all
 filter-switch = Switch
 filter-clear = Show all
+sort = Sort by
+sort-down = { $value }, descending
 chips-label = Filter by state
 no-match = No gateway matches these filters.
 total = { $count ->
@@ -111,6 +113,7 @@ choice-no = no (false)
 hint-least = At least { $value };
 hint-below = below that, { $value }.
 hint-default = Default: { $value }.
+hint-no-default = Default: not set.
 secret-choice = what to do with the stored one
 secret-keep = Keep the stored one
 secret-replace = Replace it by what is typed here
@@ -168,12 +171,16 @@ effect-held = held until an operator approves it:
 effect-pending = not yet in effect:
 effect-not-here = not for this switch
 effect-would-start = starts it.
-effect-would-restart = restarts it. New calls fail for about { $count } s, calls in progress go on.
+effect-would-restart = { $count ->
+    [0] restarts it. New calls fail for less than a second, calls in progress go on.
+   *[other] restarts it. New calls fail for about { $count } s, calls in progress go on.
+}
 effect-would-stop = stops it. New calls fail, calls in progress go on.
 effect-would-stay = changes nothing.
 conflict-title = Somebody else saved first
 conflict-text = While you were editing, somebody else changed this gateway. Nothing of yours was saved, and nothing is lost:
 conflict-gone = While you were editing, somebody else deleted this gateway. Nothing of yours was saved, and nothing is lost:
+conflict-gone-secret = The stored password is gone with it: type it again in the form.
 conflict-same = Theirs is the same as yours.
 conflict-theirs = Saved now (theirs)
 conflict-mine = What you typed (mine)
@@ -301,7 +308,10 @@ plan-unchanged = { $count ->
 }
 plan-more = and { $count } more, which the counts above include
 plan-running = A released plan is being carried out: { $count } changes left.
-plan-interrupted = Calls stay up; new ones fail for a few seconds.
+plan-interrupted = { $count ->
+    [0] Calls stay up; new ones fail for less than a second.
+   *[other] Calls stay up; new ones fail for about { $count } s.
+}
 plan-calls-stay = Calls stay up; there are no new ones.
 plan-taken-over = trunkd takes it over: it is restarted as Redis wants it.
 plan-is-held = held
@@ -399,10 +409,6 @@ undo-nothing = Nothing: the gateway is as it was before.
 undo-do = Undo the edit
 undo-anyway = Undo all the same
 undo-not = Leave it as it is
-would-start = the gateway is started.
-would-restart = the gateway is restarted. Calls stay up; new ones fail for a few seconds.
-would-stop = the gateway is killed. Calls stay up.
-would-be-held = it is held, and somebody must release it on the plan page.
 
 ## Users and tokens
 
@@ -538,7 +544,10 @@ bulk-paused = Paused: nothing changes until it is resumed.
 bulk-mode = trunkd doesn't change this switch (mode "{ $value }").
 bulk-nobody = No trunkd is connected to it. It catches up later.
 bulk-away = No trunkd is connected to it, so nothing restarts there.
-bulk-interruption = A gateway that restarts takes no new calls for a few seconds. Calls in progress stay up.
+bulk-interruption = { $count ->
+    [0] Each gateway that restarts takes no new calls for less than a second. Calls in progress stay up.
+   *[other] Each gateway that restarts takes no new calls for about { $count } s. Calls in progress stay up.
+}
 bulk-problems = Left alone
 bulk-meanwhile = somebody else changed it meanwhile
 bulk-missing = it is no longer there

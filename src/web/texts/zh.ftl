@@ -47,6 +47,8 @@ search-hint = 名称、主机、账号、标签
 filter-all = 全部
 filter-switch = 交换机
 filter-clear = 显示全部
+sort = 排序
+sort-down = { $value }（降序）
 chips-label = 按状态筛选
 no-match = 没有符合筛选条件的网关。
 total = 共 { $count } 个网关
@@ -108,6 +110,7 @@ choice-no = 否（false）
 hint-least = 至少为 { $value }；
 hint-below = 低于此值时，{ $value }。
 hint-default = 默认：{ $value }。
+hint-no-default = 默认：不设置。
 secret-choice = 如何处理已保存的值
 secret-keep = 保留已保存的值
 secret-replace = 替换为此处输入的值
@@ -162,12 +165,16 @@ effect-held = 已搁置，等待操作员批准：
 effect-pending = 尚未生效：
 effect-not-here = 与此交换机无关
 effect-would-start = 将启动该网关。
-effect-would-restart = 将重启该网关，约 { $count } 秒内新呼叫会失败，进行中的通话不受影响。
+effect-would-restart = { $count ->
+    [0] 将重启该网关，不到 1 秒内新呼叫会失败，进行中的通话不受影响。
+   *[other] 将重启该网关，约 { $count } 秒内新呼叫会失败，进行中的通话不受影响。
+}
 effect-would-stop = 将停止该网关，新呼叫会失败，进行中的通话不受影响。
 effect-would-stay = 没有变化。
 conflict-title = 其他人已先保存
 conflict-text = 在您编辑期间，其他人修改了该网关。您的内容没有保存，也没有丢失：
 conflict-gone = 在您编辑期间，其他人删除了该网关。您的内容没有保存，也没有丢失：
+conflict-gone-secret = 已保存的密码也随之删除：请在表单中重新输入。
 conflict-same = 对方的内容与您的相同。
 conflict-theirs = 当前已保存（对方）
 conflict-mine = 您输入的（我的）
@@ -289,7 +296,10 @@ plan-nothing = 无需变更。
 plan-unchanged = { $count } 个网关已符合要求
 plan-more = 另有 { $count } 项，已计入上面的数目
 plan-running = 正在执行已放行的计划：还剩 { $count } 项变更。
-plan-interrupted = 现有通话不受影响，新呼叫会失败几秒钟。
+plan-interrupted = { $count ->
+    [0] 现有通话不受影响，不到 1 秒内新呼叫会失败。
+   *[other] 现有通话不受影响，约 { $count } 秒内新呼叫会失败。
+}
 plan-calls-stay = 现有通话不受影响，不再有新呼叫。
 plan-taken-over = 由 trunkd 接管：按 Redis 的配置重启。
 plan-is-held = 已暂缓
@@ -387,10 +397,6 @@ undo-nothing = 无变化：网关已与之前相同。
 undo-do = 撤销此修改
 undo-anyway = 仍然撤销
 undo-not = 保持原样
-would-start = 将启动该网关。
-would-restart = 将重启该网关。现有通话不受影响，新呼叫会失败几秒钟。
-would-stop = 将停止该网关。现有通话不受影响。
-would-be-held = 将被暂缓，需在变更计划页面放行。
 
 ## Users and tokens
 
@@ -502,7 +508,10 @@ bulk-paused = 已暂停：恢复之前不做任何更改。
 bulk-mode = trunkd 不更改此交换机（模式为 "{ $value }"）。
 bulk-nobody = 没有 trunkd 连接到此交换机，连接后再执行。
 bulk-away = 没有 trunkd 连接到此交换机，不会在其上重启。
-bulk-interruption = 网关重启期间有几秒无法接受新呼叫，进行中的通话不受影响。
+bulk-interruption = { $count ->
+    [0] 每个重启的网关不到 1 秒内无法接受新呼叫，进行中的通话不受影响。
+   *[other] 每个重启的网关约 { $count } 秒内无法接受新呼叫，进行中的通话不受影响。
+}
 bulk-problems = 未处理的网关
 bulk-meanwhile = 期间已被他人修改
 bulk-missing = 已不存在

@@ -11,7 +11,7 @@ use super::super::super::status::SwitchNotes;
 use super::draft::{Draft, Drafted};
 use crate::desired::Current;
 use crate::gateway::{Desired, EntryChange, Gateway, GatewayName, RawDomain, RawDomains, Rules, revision};
-use crate::reconcile::{Limits, Verdict, judge};
+use crate::reconcile::{Limits, Verdict, judge, restart_seconds};
 
 /// What a switch does about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -19,9 +19,11 @@ pub struct SwitchForecast {
     pub switch: String,
     /// Gateways that it starts.
     pub start: usize,
-    /// Gateways that it stops and starts with their new value. Calls stay up; new ones fail for a few
-    /// seconds.
+    /// Gateways that it stops and starts with their new value. Calls stay up.
     pub restart: usize,
+    /// For how long new calls over one of them fail, about; 0 for less than a second. `null` if it
+    /// restarts none.
+    pub interruption_seconds: Option<usize>,
     /// Gateways that it stops.
     pub stop: usize,
     /// Why an operator must approve it first, if so: `held: removes 40 of 50 (more than 10)`.
@@ -103,7 +105,7 @@ pub(super) fn forecast(
             match (runs(before), runs(now)) {
                 (false, true) => forecast.start += 1,
                 (true, false) => forecast.stop += 1,
-                (true, true) if differs => forecast.restart += 1,
+                (true, true) if differs => forecast.add_restart(before.zip(now)),
                 (true, true) | (false, false) => {}
             }
         }
@@ -124,11 +126,18 @@ impl SwitchForecast {
             switch: switch.to_owned(),
             start: 0,
             restart: 0,
+            interruption_seconds: None,
             stop: 0,
             held: report.and_then(|report| report.held.clone()),
             paused: notes.is_paused(switch),
             mode: report.map(|report| report.mode.clone()).filter(|mode| !mode.is_empty()),
         }
+    }
+
+    fn add_restart(&mut self, versions: Option<(&Gateway, &Gateway)>) {
+        self.restart += 1;
+        let seconds = versions.map(|(before, now)| restart_seconds(before, now));
+        self.interruption_seconds = self.interruption_seconds.max(seconds);
     }
 }
 

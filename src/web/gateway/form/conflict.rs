@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use super::entry::{Entry, Target};
+use super::entry::{Entry, Target, secret_params};
 use crate::operate::gateways::{Effect, GatewayDetail, Precondition, WriteOptions};
 use crate::operate::{Caller, OperateError, Service};
 use crate::web::failure::Failure;
@@ -23,6 +23,8 @@ struct ConflictPage {
     frame: Frame,
     name: String,
     is_gone: bool,
+    /// A stored secret was to be kept, and is gone.
+    loses_secret: bool,
     /// Theirs, and what was typed.
     changes: Vec<ChangeRow>,
     effects: Vec<EffectRow>,
@@ -84,6 +86,7 @@ async fn make(
     let page = ConflictPage {
         name: of.name.to_string(),
         is_gone,
+        loses_secret: is_gone && secret_params().any(|name| sent.choice(name) == "keep"),
         changes,
         effects: effect_rows(frame.t, &effects),
         action: if is_gone { Target::New.url() } else { entry.target.url() },

@@ -113,7 +113,22 @@ impl Entry {
         target: Target,
         sent: Sent,
     ) -> Result<Self, OperateError> {
-        let mut secrets = Vec::new();
+        let mut entry = Self::unread(target, sent);
+        entry.unseal(service, caller).await?;
+        let Target::Edit(of) = &entry.target else {
+            return Ok(entry);
+        };
+        let read = Self::read(service, caller, of.clone()).await?;
+        Ok(Self {
+            stored: read.stored,
+            is_object: read.is_object,
+            ..entry
+        })
+    }
+
+    /// Reads the secrets that were typed, now or on an earlier page.
+    pub(super) async fn unseal(&mut self, service: &Service, caller: &Caller) -> Result<(), OperateError> {
+        let Some(sent) = &self.sent else { return Ok(()) };
         for name in secret_params() {
             let edit = match sent.secret(name) {
                 Ok(edit) => edit,
@@ -122,22 +137,9 @@ impl Entry {
                     None => SecretEdit::Keep,
                 },
             };
-            secrets.push((name, edit));
+            self.secrets.push((name, edit));
         }
-        let read = match &target {
-            Target::New => None,
-            Target::Edit(of) => Some(Self::read(service, caller, of.clone()).await?),
-        };
-        let unread = Self::unread(target, sent);
-        Ok(match read {
-            None => Self { secrets, ..unread },
-            Some(read) => Self {
-                secrets,
-                stored: read.stored,
-                is_object: read.is_object,
-                ..unread
-            },
-        })
+        Ok(())
     }
 
     /// The secrets that were typed.

@@ -19,6 +19,8 @@ pub(in crate::web::gateway) struct Field {
     pub(in crate::web::gateway) offers: Vec<String>,
     pub(in crate::web::gateway) is_number: bool,
     pub(in crate::web::gateway) is_long: bool,
+    /// Several words with commas between.
+    pub(in crate::web::gateway) is_list: bool,
     pub(in crate::web::gateway) secret: Option<SecretField>,
     pub(in crate::web::gateway) is_required: bool,
     pub(in crate::web::gateway) purpose: Rich,
@@ -67,6 +69,7 @@ impl Field {
             offers: Vec::new(),
             is_number: false,
             is_long: false,
+            is_list: false,
             secret: None,
             is_required: false,
             purpose: Rich::new(purpose),
@@ -216,8 +219,15 @@ fn hints(t: Texts, param: &ParamDescription) -> Vec<Rich> {
         hints.push(Rich::new(format!("{least} {}", t.with("hint-below", below))));
     }
     // A select has it as its first choice.
-    if param.choices.is_empty() && param.default_text != "–" {
-        hints.push(Rich::new(t.with("hint-default", &param.default_text).into_owned()));
+    if param.choices.is_empty() {
+        hints.push(default_hint(t, &param.default_text));
     }
     hints
+}
+
+pub(super) fn default_hint(t: Texts, default_text: &str) -> Rich {
+    Rich::new(match default_text {
+        "–" => t.get("hint-no-default"),
+        text => t.with("hint-default", text),
+    })
 }

@@ -12,7 +12,7 @@ use super::finding::FoundProblem;
 use super::preset::Preset;
 use super::view::FormView;
 use crate::access::{Forbidden, Role};
-use crate::operate::listing::Choices;
+use crate::operate::listing::Offers;
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::SignedIn;
 use crate::web::failure::{Failure, no_such_page, page as page_of};
@@ -80,9 +80,9 @@ pub(in crate::web) async fn new(
             };
             return Ok(show(StatusCode::OK, &page));
         };
-        let known = known(&service, &caller).await?;
+        let offers = service.offers(&caller).await?;
         let entry = Entry::new(preset);
-        Ok::<_, Failure>(form_page(&request, &entry, &known, Shown::default(), StatusCode::OK))
+        Ok::<_, Failure>(form_page(&request, &entry, &offers, Shown::default(), StatusCode::OK))
     };
     let made = made.await;
     page_of(&request, made)
@@ -100,9 +100,9 @@ pub(in crate::web) async fn edit(
     };
     let made = async {
         may_edit(&caller, &of.domain)?;
-        let known = known(&service, &caller).await?;
+        let offers = service.offers(&caller).await?;
         let entry = Entry::read(&service, &caller, of).await?;
-        Ok::<_, Failure>(form_page(&request, &entry, &known, Shown::default(), StatusCode::OK))
+        Ok::<_, Failure>(form_page(&request, &entry, &offers, Shown::default(), StatusCode::OK))
     };
     let made = made.await;
     page_of(&request, made)
@@ -113,12 +113,7 @@ fn may_edit(caller: &Caller, domain: &crate::gateway::DomainName) -> Result<(), 
     allowed.map_err(OperateError::from)
 }
 
-/// Domains and switches to choose from.
-pub(super) async fn known(service: &Service, caller: &Caller) -> Result<Choices, OperateError> {
-    service.choices(caller).await
-}
-
-fn view(frame: &Frame, entry: &Entry, known: &Choices, shown: &Shown) -> FormView {
+fn view(frame: &Frame, entry: &Entry, offers: &Offers, shown: &Shown) -> FormView {
     let source = Source {
         t: frame.t,
         stored: &entry.stored,
@@ -131,19 +126,19 @@ fn view(frame: &Frame, entry: &Entry, known: &Choices, shown: &Shown) -> FormVie
         },
         is_edit: matches!(entry.target, Target::Edit(_)),
     };
-    FormView::new(&source, entry.preset, known)
+    FormView::new(&source, entry.preset, offers)
 }
 
 /// The whole form.
 pub(super) fn form_page(
     request: &HttpRequest,
     entry: &Entry,
-    known: &Choices,
+    offers: &Offers,
     shown: Shown,
     status: StatusCode,
 ) -> HttpResponse {
-    let frame = Frame::new(request, "gateways").with_age(known.stale_since, Timestamp::now());
-    let form = view(&frame, entry, known, &shown);
+    let frame = Frame::new(request, "gateways").with_age(offers.names.stale_since, Timestamp::now());
+    let form = view(&frame, entry, offers, &shown);
     let title = match &entry.target {
         Target::New => frame.t.get("add-trunk").into_owned(),
         Target::Edit(of) => frame.t.with("edit-title", of.name.as_str()).into_owned(),
@@ -173,6 +168,6 @@ pub(super) fn findings_page(request: &HttpRequest, entry: &Entry, problems: Vec<
         problems,
         ..Shown::default()
     };
-    let form = view(&frame, entry, &Choices::default(), &shown);
+    let form = view(&frame, entry, &Offers::default(), &shown);
     show(StatusCode::OK, &FindingsPage { frame, form })
 }

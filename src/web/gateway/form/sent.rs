@@ -36,6 +36,12 @@ pub(super) struct SentVariable {
     pub(super) direction: String,
 }
 
+impl SentVariable {
+    pub(super) fn is_blank(&self) -> bool {
+        self.name.is_empty() && self.value.is_empty()
+    }
+}
+
 impl Sent {
     /// Reads `application/x-www-form-urlencoded`.
     pub(in crate::web::gateway) fn parse(body: &[u8], is_secret: impl Fn(&str) -> bool) -> Self {
@@ -73,7 +79,15 @@ impl Sent {
         params.filter_map(|(name, value)| Some((name.strip_prefix(PARAM)?, value.as_str())))
     }
 
+    /// The rows that are filled in.
     pub(super) fn variables(&self) -> Vec<SentVariable> {
+        let mut rows = self.variable_rows();
+        rows.retain(|row| !row.is_blank());
+        rows
+    }
+
+    /// All rows of the form.
+    pub(super) fn variable_rows(&self) -> Vec<SentVariable> {
         let names = self.all("variable.name");
         let rest = self.all("variable.value").zip(self.all("variable.direction"));
         let rows = names.zip(rest).map(|(name, (value, direction))| SentVariable {
@@ -81,8 +95,7 @@ impl Sent {
             value: value.to_owned(),
             direction: direction.to_owned(),
         });
-        rows.filter(|row| !row.name.is_empty() || !row.value.is_empty())
-            .collect()
+        rows.collect()
     }
 
     /// What the form says about a secret: what was typed counts before what is chosen. `Err` has what

@@ -6,11 +6,11 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, post, web};
 use super::conflict::{self, Theirs};
 use super::entry::{Entry, Target, of_path, sent as read_sent};
 use super::finding::FoundProblem;
-use super::page::{Shown, findings_page, form_page, known};
+use super::page::{Shown, findings_page, form_page};
 use super::sent::{STEP, Sent};
 use crate::gateway::{DomainName, GatewayName};
 use crate::operate::gateways::{GatewayDetail, GatewayRef, Precondition, WriteOptions, Written};
-use crate::operate::listing::Choices;
+use crate::operate::listing::Offers;
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::{caller, check_origin, remembered};
 use crate::web::address::{gateway_url, see_other};
@@ -143,19 +143,22 @@ async fn submit(service: &Service, request: &HttpRequest, target: Target, sent: 
         Ok(entry) => entry,
         // Somebody deleted it meanwhile.
         Err(OperateError::NoSuchGateway { .. } | OperateError::NoSuchDomain(_)) => {
-            let unread = Entry::unread(again.0, again.1);
-            return conflict::page(service, &caller, request, &unread, Theirs::Gone).await;
+            let mut unread = Entry::unread(again.0.clone(), again.1.clone());
+            return match unread.unseal(service, &caller).await {
+                Ok(()) => conflict::page(service, &caller, request, &unread, Theirs::Gone).await,
+                Err(error) => interrupted(service, Some(&caller), request, again, &error.into()).await,
+            };
         }
         Err(error) if is_forbidden(&error) => return Failure::from(error).response(request),
         Err(error) => return interrupted(service, Some(&caller), request, again, &error.into()).await,
     };
-    let known = known(service, &caller).await.unwrap_or_default();
+    let offers = service.offers(&caller).await.unwrap_or_default();
     let form = Form {
         service,
         caller: &caller,
         request,
         entry: &entry,
-        known: &known,
+        offers: &offers,
         t,
     };
     match step.as_str() {
@@ -192,21 +195,15 @@ async fn interrupted(
             sealed: entry.sealed(service, caller).await,
             ..Shown::default()
         };
-        let known = known(service, caller).await.unwrap_or_default();
-        return form_page(request, &entry, &known, shown, status);
+        let offers = service.offers(caller).await.unwrap_or_default();
+        return form_page(request, &entry, &offers, shown, status);
     }
     let shown = Shown {
         problem: Some(text),
         note: Some(t.get("form-secrets-again").into_owned()),
         ..Shown::default()
     };
-    form_page(
-        request,
-        &Entry::unread(target, sent),
-        &Choices::default(),
-        shown,
-        status,
-    )
+    form_page(request, &Entry::unread(target, sent), &Offers::default(), shown, status)
 }
 
 /// A form that somebody who is signed in sent.
@@ -215,7 +212,7 @@ struct Form<'a> {
     caller: &'a Caller,
     request: &'a HttpRequest,
     entry: &'a Entry,
-    known: &'a Choices,
+    offers: &'a Offers,
     t: Texts,
 }
 
@@ -224,7 +221,7 @@ impl Form<'_> {
     async fn again(&self, shown: Shown, status: StatusCode) -> HttpResponse {
         let sealed = self.entry.sealed(self.service, self.caller).await;
         let shown = Shown { sealed, ..shown };
-        form_page(self.request, self.entry, self.known, shown, status)
+        form_page(self.request, self.entry, self.offers, shown, status)
     }
 
     async fn with_problems(&self, problems: Vec<FoundProblem>) -> HttpResponse {

@@ -1,12 +1,12 @@
 //! The form as its page shows it.
 
-use super::field::{Choice, Field, Source};
+use super::field::{Choice, Field, Source, default_hint};
 use super::finding::FoundProblem;
 use super::preset::Preset;
 use super::sent::SentVariable;
 use crate::gateway::params::{Description, GroupDescription, describe};
 use crate::gateway::value_keys::KEYS;
-use crate::operate::listing::Choices;
+use crate::operate::listing::{Choices, Offers};
 use crate::web::gateway::rich::Rich;
 
 /// Rows for variables that are not there yet.
@@ -62,11 +62,11 @@ impl VariableRow {
 }
 
 impl FormView {
-    pub(super) fn new(source: &Source, preset: Preset, known: &Choices) -> Self {
+    pub(super) fn new(source: &Source, preset: Preset, offers: &Offers) -> Self {
         let catalog = describe(source.t.0);
         let mut first = match source.is_edit {
             true => Vec::new(),
-            false => identity(source, known),
+            false => identity(source, &offers.names),
         };
         for name in preset.params() {
             let params = catalog.groups.iter().flat_map(|group| &group.params);
@@ -83,8 +83,8 @@ impl FormView {
         groups.extend(others(source));
         let mut view = Self {
             first,
-            settings: settings(source, &catalog),
-            nodes: nodes(source, known),
+            settings: settings(source, &catalog, offers),
+            nodes: nodes(source, &offers.names),
             node_problems: source.problems_of("nodes"),
             groups,
             variables: variables(source),
@@ -117,9 +117,7 @@ impl FormView {
     }
 
     pub(in crate::web::gateway) fn are_variables_open(&self) -> bool {
-        self.variables
-            .iter()
-            .any(|row| !row.row.name.is_empty() || !row.problems.is_empty())
+        self.variables.iter().any(|row| !row.row.is_blank())
     }
 
     fn left_over(&self, problems: &[FoundProblem]) -> Vec<FoundProblem> {
@@ -206,19 +204,27 @@ fn others(source: &Source) -> Option<GroupView> {
     })
 }
 
-fn settings(source: &Source, catalog: &Description) -> Vec<Field> {
+fn settings(source: &Source, catalog: &Description, offers: &Offers) -> Vec<Field> {
     let t = source.t;
-    let purpose = |key: &str| {
-        let found = catalog.keys.iter().find(|known| known.name == key);
-        found.map_or("", |key| key.purpose)
+    let field = |key: &str, id: &str, stored: String, words: &[String]| {
+        let known = catalog.keys.iter().find(|known| known.name == key);
+        Field {
+            offers: words.to_vec(),
+            hints: known
+                .map(|key| default_hint(t, &key.default_text))
+                .into_iter()
+                .collect(),
+            ..Field::plain(
+                source,
+                key,
+                t.get(id).into_owned(),
+                stored,
+                known.map_or("", |key| key.purpose),
+            )
+        }
     };
-    let field =
-        |key: &str, id: &str, stored: String| Field::plain(source, key, t.get(id).into_owned(), stored, purpose(key));
-    let mut profile = field("profile", "column-profile", source.stored.text("profile"));
-    if let Some(key) = catalog.keys.iter().find(|key| key.name == "profile") {
-        profile.hints = vec![Rich::new(t.with("hint-default", &key.default_text).into_owned())];
-    }
-    let mut enabled = field("enabled", "field-enabled", source.stored.is_enabled().to_string());
+    let stored = source.stored;
+    let mut enabled = field("enabled", "field-enabled", stored.is_enabled().to_string(), &[]);
     let choice = |value: &str, id: &str, now: &str| Choice {
         value: value.to_owned(),
         label: t.get(id).into_owned(),
@@ -228,13 +234,18 @@ fn settings(source: &Source, catalog: &Description) -> Vec<Field> {
         choice("true", "choice-yes", &enabled.value),
         choice("false", "choice-no", &enabled.value),
     ];
-    let tags = field("tags", "field-tags", source.stored.texts("tags").join(", "));
-    let mut description = field("description", "field-description", source.stored.text("description"));
+    let mut profile = field("profile", "column-profile", stored.text("profile"), &offers.profiles);
+    if !offers.default_profile.is_empty() {
+        profile.hints = vec![default_hint(t, &format!("`{}`", offers.default_profile))];
+    }
+    let mut tags = field("tags", "field-tags", stored.texts("tags").join(", "), &offers.tags);
+    tags.is_list = true;
+    let mut description = field("description", "field-description", stored.text("description"), &[]);
     description.is_long = true;
     vec![
         enabled,
         profile,
-        field("carrier", "column-carrier", source.stored.text("carrier")),
+        field("carrier", "column-carrier", stored.text("carrier"), &offers.carriers),
         tags,
         description,
     ]
@@ -257,14 +268,17 @@ fn nodes(source: &Source, known: &Choices) -> Vec<Choice> {
 }
 
 fn variables(source: &Source) -> Vec<VariableRow> {
+    // Blank rows too: findings are placed by a row's number.
     let mut rows = match source.sent {
-        Some(sent) => sent.variables(),
+        Some(sent) => sent.variable_rows(),
         None => source.stored.variables(),
     };
-    rows.extend(std::iter::repeat_n(SentVariable::default(), EMPTY_ROWS));
+    let blank = rows.iter().filter(|row| row.is_blank()).count();
+    let more = EMPTY_ROWS.saturating_sub(blank);
+    rows.extend(std::iter::repeat_n(SentVariable::default(), more));
     let row = |(at, row): (usize, SentVariable)| VariableRow {
         number: at + 1,
-        problems: match row.name.is_empty() {
+        problems: match row.is_blank() {
             true => Vec::new(),
             false => source.problems_of(&format!("variable.{}", row.name)),
         },

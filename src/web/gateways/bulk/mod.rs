@@ -46,7 +46,7 @@ enum Stage {
         button: String,
         /// The label of a field that asks for their number, so that nobody deletes by mistake.
         number: Option<String>,
-        is_restart: bool,
+        interruption: Option<String>,
     },
     Report(Outcome),
 }
@@ -146,7 +146,7 @@ impl Asked<'_> {
         let stage = Stage::Preview {
             button: t.count(self.form.action.button(), outcome.changes).into_owned(),
             number: (self.form.action == Action::Delete).then(|| t.count("bulk-number", outcome.changes).into_owned()),
-            is_restart: outcome.restarts(),
+            interruption: outcome.interruption(t),
             outcome,
         };
         Ok(self.show(frame, stage, problem))

@@ -30,6 +30,7 @@ pub(super) struct OnSwitch {
     pub(super) starts: usize,
     pub(super) restarts: usize,
     pub(super) stops: usize,
+    interruption_seconds: Option<usize>,
     /// Why somebody must approve it.
     pub(super) held: Option<String>,
     pub(super) remarks: Vec<String>,
@@ -98,9 +99,10 @@ impl Outcome {
         }
     }
 
-    /// Whether a switch interrupts a gateway.
-    pub(super) fn restarts(&self) -> bool {
-        self.switches.iter().any(|on| on.restarts > 0)
+    /// What restarts do to calls. `None` if no switch restarts anything.
+    pub(super) fn interruption(&self, t: Texts) -> Option<String> {
+        let longest = self.switches.iter().filter_map(|on| on.interruption_seconds).max()?;
+        Some(t.count("bulk-interruption", longest).into_owned())
     }
 }
 
@@ -124,6 +126,7 @@ impl OnSwitch {
             starts: on.start,
             restarts: on.restart,
             stops: on.stop,
+            interruption_seconds: on.interruption_seconds,
             held: on.held.clone(),
             remarks,
         })
@@ -136,6 +139,7 @@ impl OnSwitch {
             starts: 0,
             restarts: on.gateways.len(),
             stops: 0,
+            interruption_seconds: Some(on.interruption_seconds),
             held: None,
             remarks: remarks.into_iter().collect(),
         }
