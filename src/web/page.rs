@@ -61,9 +61,9 @@ impl Frame {
     }
 
     /// What the page shows is the state of this time, if Redis can't be reached.
-    pub(super) fn as_of(mut self, since: Option<Timestamp>, now: Timestamp) -> Self {
+    pub(super) fn with_age(mut self, since: Option<Timestamp>, now: Timestamp) -> Self {
         if let Some(since) = since {
-            self.away = Some(Away::as_of(self.t, since, now));
+            self.away = Some(Away::since(self.t, since, now));
         }
         self
     }
@@ -88,7 +88,7 @@ impl Away {
         }
     }
 
-    fn as_of(t: Texts, since: Timestamp, now: Timestamp) -> Self {
+    fn since(t: Texts, since: Timestamp, now: Timestamp) -> Self {
         Self {
             text: t.with("away-as-of", &words::clock(since, now)).into_owned(),
             age: Some(Age {

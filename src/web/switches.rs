@@ -89,7 +89,7 @@ pub(super) async fn list(
 async fn make(service: &Service, caller: &Caller, request: &HttpRequest) -> Result<HttpResponse, Failure> {
     let found = service.switches(caller).await?;
     let (switches, now) = (found.items, Timestamp::now());
-    let frame = Frame::new(request, "switches").as_of(found.stale_since, now);
+    let frame = Frame::new(request, "switches").with_age(found.stale_since, now);
     let page = SwitchesPage {
         all_paused: switches.iter().any(|switch| switch.all_paused),
         cards: switches

@@ -108,9 +108,17 @@ fn bad_name() -> String {
 }
 
 async fn each_page(person: &Person, script: &str, expected: &Value) {
-    let fleet = fleet().await;
+    let mut fleet = fleet().await;
     let browser = fleet.signed_in("alice", Role::Admin, person).await;
+    for page in PAGES {
+        check(&browser, page, script, expected).await;
+    }
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    // And what they show while Redis is away.
+    fleet.redis.kill();
     on_each_page(&browser, script, expected).await;
+    // The console has what could not be loaded.
+    browser.errors().await;
     browser.close().await;
 }
 

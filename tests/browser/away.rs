@@ -11,7 +11,7 @@ use crate::visit::{APPLY, Fleet, PASSWORD};
 
 const ACCOUNT: &str = r#"{"param":{"realm":"sip.example.net","username":"u","password":"p"}}"#;
 const SECRET: &str = "s3cret-of-the-trunk";
-const AWAY: &str = "Redis can't be reached.";
+const AWAY: &str = "Redis can't be reached";
 
 fn without_javascript() -> Person {
     Person {

@@ -133,6 +133,22 @@ async fn who_was_signed_in_a_moment_ago_reads_the_last_known_state_and_writes_no
 }
 
 #[tokio::test]
+async fn a_redis_that_hangs_is_like_one_that_is_gone() {
+    let fleet = Fleet::start().await;
+    let alice = fleet.session("alice").await;
+    let before = alice.get("/gateways").await.expect(200).body;
+    fleet.redis.sigstop();
+    for path in ["/gateways", GATEWAY, "/switches"] {
+        let answer = alice.get(path).await.expect(200).body;
+        assert!(answer["stale_since"].is_string(), "{path}: {answer:#}");
+    }
+    assert_eq!(alice.get("/gateways").await.body["items"], before["items"]);
+    fleet.redis.sigcont();
+    let fresh = || async { alice.get("/gateways").await.body["stale_since"].clone() };
+    eventually("it is fresh again", fresh, Value::is_null).await;
+}
+
+#[tokio::test]
 async fn who_signed_out_or_got_another_password_reads_nothing_while_redis_is_away() {
     let mut fleet = Fleet::start().await;
     let (alice, bob, carol) = (

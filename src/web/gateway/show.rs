@@ -149,7 +149,7 @@ async fn make(
         None => Some(entries(service, caller, of).await?),
     };
     let now = Timestamp::now();
-    let frame = Frame::new(request, "gateways").as_of(detail.stale_since, now);
+    let frame = Frame::new(request, "gateways").with_age(detail.stale_since, now);
     let t = frame.t;
     let may_edit = caller.may_edit(of.domain.text()).is_ok();
     let stored = Stored::of(&detail);

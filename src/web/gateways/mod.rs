@@ -78,7 +78,7 @@ async fn make(
     let found = service.list(caller, &params.clone().query()?).await?;
     let choices = service.choices(caller).await?;
     let now = Timestamp::now();
-    let frame = Frame::new(request, "gateways").as_of(found.stale_since, now);
+    let frame = Frame::new(request, "gateways").with_age(found.stale_since, now);
     let page = page(frame, caller, &params, found, &choices, now);
     Ok(show(StatusCode::OK, &page))
 }

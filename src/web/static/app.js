@@ -154,7 +154,8 @@ function listen() {
   const source = document.body.dataset.liveEvents;
   if (!source || (events && events.readyState !== EventSource.CLOSED)) return;
   events = new EventSource(source);
-  for (const kind of ["gateway", "switch", "plan", "history", "redis", "resync"]) events.addEventListener(kind, refresh);
+  const kinds = ["gateway", "switch", "plan", "history", "redis", "resync"];
+  for (const kind of kinds) events.addEventListener(kind, refresh);
   // What was missed since the page was made, or while the stream was away.
   events.addEventListener("open", refresh);
   // A refusal ends the stream for good: the session may be over, or Redis away.

@@ -8,13 +8,13 @@ nav-plan = Plan
 nav-history = History
 nav-users = Users and tokens
 sign-out = Sign out
-live-lost = No connection to trunkd. This is the state as of %.
-live-away = trunkd can't say what is new, perhaps because Redis can't be reached. This is the state as of %.
+live-lost = No connection to trunkd. This is the state as of %
+live-away = trunkd can't say what is new, perhaps because Redis can't be reached. This is the state as of %
 live-signed-out = Your session has ended. Sign in again in another tab, then go on here.
 live-unavailable = trunkd can't do this now, perhaps because Redis is away. What you typed is still here: try again in a moment.
 
 away = Redis can't be reached. Nothing can be changed until it is back.
-away-as-of = Redis can't be reached. This is the state as of { $value }, and nothing can be changed.
+away-as-of = Redis can't be reached, and nothing can be changed. This is the state as of { $value }
 last-known = last known
 
 sign-in = Sign in

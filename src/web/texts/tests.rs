@@ -90,6 +90,6 @@ fn numbers_and_values_stand_in_the_text() {
     assert_eq!(zh.count("total", 4211), "共 4211 个网关");
     assert_eq!(
         en.with("away-as-of", "08:15:38 UTC"),
-        "Redis can't be reached. This is the state as of 08:15:38 UTC, and nothing can be changed."
+        "Redis can't be reached, and nothing can be changed. This is the state as of 08:15:38 UTC"
     );
 }

@@ -8,13 +8,13 @@ nav-plan = 变更计划
 nav-history = 历史记录
 nav-users = 用户与令牌
 sign-out = 退出登录
-live-lost = 与 trunkd 的连接已断开，当前显示的是 % 的状态。
-live-away = trunkd 暂时无法提供最新状态，可能是无法连接 Redis。当前显示的是 % 的状态。
+live-lost = 与 trunkd 的连接已断开。当前显示的状态截至 %
+live-away = trunkd 暂时无法提供最新状态，可能是无法连接 Redis。当前显示的状态截至 %
 live-signed-out = 会话已结束。请在另一个标签页重新登录，然后在此继续。
 live-unavailable = trunkd 暂时无法执行此操作，可能是 Redis 不可用。您输入的内容仍在此处，请稍后再试。
 
 away = 无法连接 Redis。在其恢复之前不能做任何更改。
-away-as-of = 无法连接 Redis。当前显示的是 { $value } 的状态，暂时不能做任何更改。
+away-as-of = 无法连接 Redis，暂时不能做任何更改。当前显示的状态截至 { $value }
 last-known = 最后已知
 
 sign-in = 登录

@@ -137,7 +137,7 @@ pub(super) fn form_page(
     shown: Shown,
     status: StatusCode,
 ) -> HttpResponse {
-    let frame = Frame::new(request, "gateways").as_of(offers.names.stale_since, Timestamp::now());
+    let frame = Frame::new(request, "gateways").with_age(offers.names.stale_since, Timestamp::now());
     let form = view(&frame, entry, offers, &shown);
     let title = match &entry.target {
         Target::New => frame.t.get("add-trunk").into_owned(),
