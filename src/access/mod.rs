@@ -10,12 +10,15 @@ mod domains;
 mod error;
 mod grant;
 mod password;
+mod remembered;
 mod role;
 mod secret;
 mod sessions;
 mod setup;
 mod tokens;
 mod users;
+
+use std::sync::Arc;
 
 use redis::{FromRedisValue, ScriptInvocation};
 
@@ -31,12 +34,15 @@ pub use users::{NewUser, User};
 
 use crate::redis::{Store, StoreError};
 use password::Passwords;
+use remembered::Remembered;
 
-/// Users, tokens and sessions. Clones share the limit on passwords that are computed at a time.
+/// Users, tokens and sessions. Clones share the limit on passwords that are computed at a time, and the
+/// sessions that were valid lately.
 #[derive(Clone)]
 pub struct Access {
     store: Store,
     passwords: Passwords,
+    remembered: Arc<Remembered>,
 }
 
 impl Access {
@@ -44,6 +50,7 @@ impl Access {
         Self {
             store,
             passwords: Passwords::new(),
+            remembered: Arc::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::Script;
 use secrecy::{ExposeSecret, SecretString};
@@ -80,23 +80,38 @@ impl Access {
     /// # Errors
     /// [`StoreError`].
     pub async fn by_session(&self, cookie: &str) -> Result<Option<Caller>, StoreError> {
-        let call = &mut USE.key(keys::session(&hash_of(cookie)));
+        let hash = hash_of(cookie);
+        let forgotten = self.remembered.forgotten();
+        let call = &mut USE.key(keys::session(&hash));
         call.key(keys::USERS)
             .arg(SESSION_LASTS.as_millis())
             .arg(RENEW_EVERY.as_millis());
         let found: Option<(String, String)> = self.run("use session", call).await?;
-        Ok(found.and_then(|(name, text)| {
+        let found = found.and_then(|(name, text)| {
             let record = parse(&name, &text)?;
             Some(caller(name, record))
-        }))
+        });
+        match &found {
+            Some(caller) => self.remembered.remember(&hash, caller, forgotten, Instant::now()),
+            None => self.remembered.forget(&hash),
+        }
+        Ok(found)
+    }
+
+    /// Who had this session when Redis was asked last, if that was in the last minutes: for reads while
+    /// Redis can't be asked.
+    pub fn lately_by_session(&self, cookie: &str) -> Option<Caller> {
+        self.remembered.find(&hash_of(cookie), Instant::now())
     }
 
     /// Ends this session alone.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]: it ended for this trunkd alone, and only until Redis can be asked again.
     pub async fn sign_out(&self, cookie: &str) -> Result<(), StoreError> {
-        let key = keys::session(&hash_of(cookie));
+        let hash = hash_of(cookie);
+        self.remembered.forget(&hash);
+        let key = keys::session(&hash);
         self.store
             .write("sign out", self.store.timeout(), async |connection| {
                 redis::cmd("DEL").arg(key).exec_async(connection).await

@@ -160,7 +160,10 @@ impl Access {
         let call = &mut REPLACE.key(keys::USERS);
         call.arg(name).arg(&stored).arg(record.json());
         match self.run::<bool>("set password", call).await? {
-            true => Ok(()),
+            true => {
+                self.remembered.forget_user(name);
+                Ok(())
+            }
             false => Err(AccessError::UserChanged(name.to_owned())),
         }
     }
@@ -182,7 +185,10 @@ impl Access {
     pub async fn remove_user(&self, name: &str) -> Result<(), AccessError> {
         let answer: String = self.run("remove user", REMOVE.key(keys::USERS).arg(name)).await?;
         match answer.as_str() {
-            "removed" => Ok(()),
+            "removed" => {
+                self.remembered.forget_user(name);
+                Ok(())
+            }
             "last" => Err(AccessError::LastAdmin(name.to_owned())),
             _ => Err(AccessError::UnknownUser(name.to_owned())),
         }

@@ -25,7 +25,7 @@ pub(super) const MAX_STREAMS: usize = 256;
 /// session still holds.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
 /// Bytes per write. A client that reads slowly costs this much, and not more.
-const MAX_CHUNK_BYTES: usize = 16 * 1024;
+const MAX_CHUNK_BYTES: usize = 8 * 1024;
 
 const RESYNC: &str = "event: resync\ndata: {}\n\n";
 
@@ -63,8 +63,9 @@ impl Streams {
 /// Live events
 ///
 /// Server-sent events: `gateway` (a state on a switch, as in the list), `switch`, `plan` (what is held,
-/// paused or left to do), `history` (an entry), and `resync` (events were missed: read everything again). Send
-/// the last `id` as `Last-Event-ID` to go on, at any trunkd. A comment comes every 15 seconds.
+/// paused or left to do), `history` (an entry), `redis` (`connected`: whether this trunkd can read Redis) and
+/// `resync` (events were missed: read everything again). Send the last `id` as `Last-Event-ID` to go on, at any
+/// trunkd. A comment comes every 15 seconds.
 #[utoipa::path(
     tag = "Live events",
     params(EventParams, ("Last-Event-ID" = Option<String>, Header, description = "Where to go on")),
@@ -184,7 +185,7 @@ impl EventParams {
             LiveKind::Gateway | LiveKind::History => {
                 is(&self.domain, event.domain.as_deref()) && is(&self.name, event.gateway.as_deref())
             }
-            LiveKind::Switch | LiveKind::Plan | LiveKind::Resync => true,
+            LiveKind::Switch | LiveKind::Plan | LiveKind::Resync | LiveKind::Redis => true,
         }
     }
 }

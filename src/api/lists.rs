@@ -1,23 +1,11 @@
 //! Lists of gateways, domains and switches.
 
 use actix_web::{HttpResponse, get, web};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::responses::{BadRequest, Forbidden, Unauthorized, Unavailable};
 use crate::operate::Service;
-use crate::operate::listing::{DomainSummary, Page, SwitchSummary};
+use crate::operate::listing::{Domains, Page, Switches};
 use crate::portal::{ListParams, Problem, SignedIn};
-
-#[derive(Serialize, ToSchema)]
-pub(super) struct Domains {
-    items: Vec<DomainSummary>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(super) struct Switches {
-    items: Vec<SwitchSummary>,
-}
 
 /// Gateways
 ///
@@ -49,8 +37,8 @@ pub(super) async fn gateways(
 )]
 #[get("/domains")]
 pub(super) async fn domains(service: web::Data<Service>, SignedIn(caller): SignedIn) -> Result<HttpResponse, Problem> {
-    let items = service.domains(&caller).await?;
-    Ok(HttpResponse::Ok().json(Domains { items }))
+    let domains = service.domains(&caller).await?;
+    Ok(HttpResponse::Ok().json(domains))
 }
 
 /// Switches
@@ -60,6 +48,6 @@ pub(super) async fn domains(service: web::Data<Service>, SignedIn(caller): Signe
 )]
 #[get("/switches")]
 pub(super) async fn switches(service: web::Data<Service>, SignedIn(caller): SignedIn) -> Result<HttpResponse, Problem> {
-    let items = service.switches(&caller).await?;
-    Ok(HttpResponse::Ok().json(Switches { items }))
+    let switches = service.switches(&caller).await?;
+    Ok(HttpResponse::Ok().json(switches))
 }

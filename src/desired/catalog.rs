@@ -135,6 +135,11 @@ impl Catalog {
         }
     }
 
+    /// Whether it follows Redis, as a trunkd that serves does, and no command.
+    pub fn is_tracking(&self) -> bool {
+        self.tracking.is_some()
+    }
+
     /// What gateways are checked against.
     pub fn rules(&self) -> Arc<Rules> {
         self.rules.load_full()

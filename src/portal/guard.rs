@@ -13,11 +13,19 @@ use std::future::{Ready, ready};
 use super::problem::Problem;
 use crate::access::{Access, Caller};
 use crate::http::AllowList;
+use crate::language::{Text, text};
 use crate::operate::{OperateError, Service};
 use crate::settings::ApiSettings;
 
 /// The cookie of a session.
 pub(crate) const COOKIE: &str = "trunkd_session";
+
+const CROSS_SITE: Text = text(
+    "this did not come from a page of trunkd: programs use a token instead of a cookie; behind a proxy set \
+     api.public_url",
+    "此请求并非来自 trunkd 的页面：程序请使用令牌而不是 Cookie；经由代理时请设置 api.public_url",
+);
+const SESSION_ENDED: Text = text("the session has ended: sign in again", "会话已结束：请重新登录");
 
 /// What the guard works with.
 pub(crate) struct Guard {
@@ -34,6 +42,9 @@ pub(crate) enum Credential {
     Token(String),
     Session(String),
 }
+
+/// In requests that come while Redis can't be asked: who had the session a moment ago.
+struct Remembered(Caller);
 
 /// Who calls. Taken by every handler that needs to know.
 pub(crate) struct SignedIn(pub(crate) Caller);
@@ -123,6 +134,8 @@ pub(crate) async fn authenticate(
 
 /// Who calls, by token or by session.
 ///
+/// While Redis is away, who was signed in a moment ago may read on, and is [`remembered`].
+///
 /// # Errors
 /// 401 without either, 403 for a write by cookie from another site, 503 while Redis is away.
 pub(crate) async fn caller(request: &HttpRequest) -> Result<(Caller, Credential), Problem> {
@@ -147,10 +160,33 @@ pub(crate) async fn caller(request: &HttpRequest) -> Result<(Caller, Credential)
         ));
     };
     let credential = Credential::Session(cookie.value().to_owned());
-    let found = credential.caller(access).await?;
-    let caller = found.ok_or_else(|| Problem::unauthorized("the session has ended: sign in again"))?;
+    let found = match credential.caller(access).await {
+        Ok(found) => found,
+        Err(error) => {
+            let reader = remember(request, access, cookie.value());
+            return reader.map(|caller| (caller, credential)).ok_or_else(|| error.into());
+        }
+    };
+    let ended = || Problem::unauthorized(SESSION_ENDED.en).saying(SESSION_ENDED);
+    let caller = found.ok_or_else(ended)?;
     check_origin(request)?;
     Ok((caller, credential))
+}
+
+/// Who had the session a moment ago, if this request only reads.
+fn remember(request: &HttpRequest, access: &Access, cookie: &str) -> Option<Caller> {
+    let caller = access.lately_by_session(cookie)?;
+    request.extensions_mut().insert(Remembered(caller.clone()));
+    (!is_write(request)).then_some(caller)
+}
+
+fn is_write(request: &HttpRequest) -> bool {
+    !matches!(*request.method(), Method::GET | Method::HEAD)
+}
+
+/// Redis can't be asked, and this is who had the session a moment ago. He may read.
+pub(crate) fn remembered(request: &HttpRequest) -> Option<Caller> {
+    request.extensions().get::<Remembered>().map(|found| found.0.clone())
 }
 
 /// A browser's writes come from our own pages.
@@ -158,14 +194,8 @@ pub(crate) async fn caller(request: &HttpRequest) -> Result<(Caller, Credential)
 /// # Errors
 /// 403 for a write from elsewhere.
 pub(crate) fn check_origin(request: &HttpRequest) -> Result<(), Problem> {
-    let is_write = !matches!(*request.method(), Method::GET | Method::HEAD);
-    if is_write && !guard(request).is_some_and(|guard| guard.is_same_origin(request)) {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "cross_site",
-            "this did not come from a page of trunkd: programs use a token instead of a cookie; behind a proxy set \
-             api.public_url",
-        ));
+    if is_write(request) && !guard(request).is_some_and(|guard| guard.is_same_origin(request)) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", CROSS_SITE.en).saying(CROSS_SITE));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::access::{self, AccessError};
 use crate::gateway::ValueChange;
-use crate::language::Language;
+use crate::language::{Bilingual, Language, Message};
 use crate::operate::OperateError;
 use crate::operate::gateways::bulk::BulkAnswer;
 use crate::operate::gateways::{GatewayDetail, ProblemField};
@@ -31,7 +31,7 @@ pub(crate) struct Problem {
     /// A word for programs, such as `no_such_gateway`.
     pub reason: &'static str,
     /// What happened, for people.
-    pub detail: String,
+    pub detail: Message,
     /// Each problem of what was sent.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<ProblemError>)]
@@ -80,7 +80,7 @@ impl Problem {
             status: status.as_u16(),
             title: status.canonical_reason().unwrap_or_default(),
             reason,
-            detail: detail.to_string(),
+            detail: Message::same(detail.to_string()),
             errors: Box::default(),
             now: None,
             retry_after: None,
@@ -110,6 +110,14 @@ impl Problem {
 
     pub(crate) fn unauthorized(detail: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", detail)
+    }
+
+    /// With a detail in each language.
+    pub(crate) fn saying(self, detail: impl Into<Message>) -> Self {
+        Self {
+            detail: detail.into(),
+            ..self
+        }
     }
 
     fn retry_after(mut self, after: Duration) -> Self {
@@ -166,16 +174,25 @@ impl From<OperateError> for Problem {
 impl Problem {
     /// With findings in this language.
     pub(crate) fn of(error: OperateError, language: Language) -> Self {
+        if let OperateError::Query(QueryError::State { .. }) = error {
+            return Self::unknown_state();
+        }
+        let detail = error.message();
+        Self::in_english(error, language).saying(detail)
+    }
+
+    fn in_english(error: OperateError, language: Language) -> Self {
         let (status, reason) = match &error {
             OperateError::Forbidden(access::Forbidden::Role { .. }) => (StatusCode::FORBIDDEN, "role_too_low"),
             OperateError::Forbidden(access::Forbidden::Domain { .. }) => (StatusCode::FORBIDDEN, "domain_not_yours"),
             OperateError::Access(error) => return Self::of_access(error),
-            OperateError::Query(QueryError::State { .. }) => return Self::unknown_state(),
             OperateError::BulkStopped { .. } => return Self::of_stopped(error, language),
             OperateError::TooManyGateways { .. } | OperateError::TooManyBytes { .. } => {
                 (StatusCode::BAD_REQUEST, "too_many_gateways")
             }
-            OperateError::Query(QueryError::Cursor) => (StatusCode::BAD_REQUEST, "bad_request"),
+            OperateError::Query(QueryError::State { .. } | QueryError::Cursor) => {
+                (StatusCode::BAD_REQUEST, "bad_request")
+            }
             OperateError::Interrupted => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             OperateError::NoSuchDomain(_) | OperateError::UnknownDomain(_) => (StatusCode::NOT_FOUND, "no_such_domain"),
             OperateError::NoSuchGateway { .. } | OperateError::UnknownGateway(_) | OperateError::InNoDomain(_) => {
@@ -220,12 +237,10 @@ impl Problem {
 
     /// Ended half-way: the cause, and what is done.
     fn of_stopped(error: OperateError, language: Language) -> Self {
-        let detail = error.to_string();
         match error {
             OperateError::BulkStopped { cause, mut done } => {
                 done.translate(language);
                 Self {
-                    detail,
                     now: Some(Box::new(Now {
                         bulk: Some(done),
                         ..Now::default()
@@ -287,7 +302,7 @@ impl ProblemError {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.detail)
+        f.write_str(self.detail.en())
     }
 }
 

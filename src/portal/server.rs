@@ -19,6 +19,8 @@ use crate::settings::ApiSettings;
 
 /// Open connections. Event streams are counted apart.
 const MAX_CONNECTIONS: usize = 1024;
+/// Bytes that wait in an event stream whose client reads slowly. Other answers are written whole.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// Time for a request's head to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests in flight may take when trunkd stops.
@@ -95,6 +97,7 @@ impl Portal {
         })
         .workers(WORKERS)
         .max_connections(MAX_CONNECTIONS)
+        .h1_write_buffer_size(WRITE_BUFFER_BYTES)
         .client_request_timeout(HEAD_TIMEOUT)
         .shutdown_timeout(SHUTDOWN_TIMEOUT.as_secs())
         .disable_signals()

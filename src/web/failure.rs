@@ -1,22 +1,19 @@
 //! The page that says what went wrong.
 
-use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError as _};
 use askama::Template;
 
+use super::kept::Kept;
 use super::language;
 use super::page::{Frame, show};
-use crate::language::{Bilingual, Language, Message};
+use crate::language::Language;
 use crate::operate::OperateError;
 use crate::portal::Problem;
 
 /// A request that failed.
 #[derive(Debug)]
-pub(super) struct Failure {
-    problem: Box<Problem>,
-    /// What happened, for people.
-    detail: Message,
-}
+pub(super) struct Failure(Box<Problem>);
 
 #[derive(Template)]
 #[template(path = "failure.html")]
@@ -26,59 +23,80 @@ struct FailurePage {
     /// The text's id.
     title: &'static str,
     detail: String,
+    /// Redis can't be reached.
+    is_away: bool,
+    /// The same address may answer in a moment.
+    may_come: bool,
+    /// What was sent, to send it again.
+    kept: Option<Kept>,
 }
 
 impl Failure {
     pub(super) fn response(&self, request: &HttpRequest) -> HttpResponse {
         let status = self.status();
+        let is_unavailable = status == StatusCode::SERVICE_UNAVAILABLE;
+        let kept = request.extensions().get::<Kept>().cloned();
         let page = FailurePage {
-            frame: Frame::new(request, ""),
+            frame: Frame::new(request, section(request.path())),
             status: status.as_u16(),
-            title: title(status),
-            detail: self.detail.in_language(language::texts(request).0).to_owned(),
+            title: self.title(),
+            detail: self.text(language::texts(request).0).to_owned(),
+            is_away: self.is_away(),
+            may_come: is_unavailable && *request.method() == Method::GET,
+            kept: kept.filter(|_| is_unavailable),
         };
         show(status, &page)
     }
-}
 
-impl Failure {
     pub(super) fn status(&self) -> StatusCode {
-        self.problem.status_code()
+        self.0.status_code()
     }
 
     /// What happened, in this language.
     pub(super) fn text(&self, language: Language) -> &str {
-        self.detail.in_language(language)
+        self.0.detail.in_language(language)
+    }
+
+    fn is_away(&self) -> bool {
+        self.0.reason == "redis_unavailable"
+    }
+
+    fn title(&self) -> &'static str {
+        match self.status() {
+            StatusCode::UNAUTHORIZED => "failure-signed-out",
+            StatusCode::FORBIDDEN => "failure-forbidden",
+            StatusCode::NOT_FOUND => "failure-not-found",
+            StatusCode::SERVICE_UNAVAILABLE if self.is_away() => "failure-away",
+            StatusCode::SERVICE_UNAVAILABLE => "failure-unavailable",
+            status if status.is_client_error() => "failure-refused",
+            _ => "failure-internal",
+        }
     }
 }
 
-fn title(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::UNAUTHORIZED => "failure-signed-out",
-        StatusCode::FORBIDDEN => "failure-forbidden",
-        StatusCode::NOT_FOUND => "failure-not-found",
-        StatusCode::SERVICE_UNAVAILABLE => "failure-unavailable",
-        status if status.is_client_error() => "failure-refused",
-        _ => "failure-internal",
+/// The entry in the navigation of a page that could not be made.
+fn section(path: &str) -> &'static str {
+    let first = path.split('/').nth(1).unwrap_or_default();
+    match first {
+        "gateways" | "domains" => "gateways",
+        "switches" => "switches",
+        "plan" => "plan",
+        "history" => "history",
+        "users" | "tokens" => "users",
+        "password" => "password",
+        _ => "",
     }
 }
 
 impl From<OperateError> for Failure {
     fn from(error: OperateError) -> Self {
-        let detail = Message::new(error.text(Language::En), error.text(Language::Zh));
-        Self {
-            problem: Box::new(Problem::from(error)),
-            detail,
-        }
+        Problem::from(error).into()
     }
 }
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self {
-            detail: Message::same(&problem.detail),
-            problem: Box::new(problem),
-        }
+        Self(Box::new(problem))
     }
 }
 
@@ -94,6 +112,9 @@ pub(super) async fn no_such_page(request: HttpRequest) -> HttpResponse {
         status: 404,
         title: "failure-not-found",
         detail: String::new(),
+        is_away: false,
+        may_come: false,
+        kept: None,
     };
     let mut response = show(StatusCode::NOT_FOUND, &page);
     response

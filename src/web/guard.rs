@@ -8,13 +8,15 @@ use actix_web::{HttpMessage, HttpResponse};
 
 use super::address::{local_path, see_other};
 use super::failure::Failure;
-use crate::portal::caller;
+use super::kept::keep;
+use crate::portal::{caller, check_origin};
 
 /// Lets a request pass if somebody is signed in.
 pub(super) async fn require_session(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    keep(&mut request).await;
     let problem = match caller(request.request()).await {
         Ok((caller, _)) => {
             request.extensions_mut().insert(caller);
@@ -28,6 +30,20 @@ pub(super) async fn require_session(
         false => Failure::from(problem).response(request.request()),
     };
     Ok(request.into_response(response))
+}
+
+/// Lets a request pass unless it is a write from another site.
+pub(super) async fn require_own_page(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    match check_origin(request.request()) {
+        Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
+        Err(problem) => {
+            let response = Failure::from(problem).response(request.request());
+            Ok(request.into_response(response))
+        }
+    }
 }
 
 fn to_sign_in(wanted: &str) -> HttpResponse {

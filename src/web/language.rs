@@ -1,13 +1,13 @@
 //! The language of a page: chosen by the person, or else the browser's.
 
 use actix_web::cookie::{Cookie, SameSite};
-use actix_web::{HttpRequest, HttpResponse, post, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::address::{local_path, see_other};
 use super::texts::Texts;
 use crate::language::Language;
-use crate::portal::{Problem, accepted, check_origin};
+use crate::portal::accepted;
 
 /// Keeps the choice.
 const COOKIE: &str = "trunkd_language";
@@ -30,9 +30,7 @@ pub(super) fn texts(request: &HttpRequest) -> Texts {
 }
 
 /// Chooses a language.
-#[post("/language")]
-pub(super) async fn choose(request: HttpRequest, form: web::Form<Choice>) -> Result<HttpResponse, Problem> {
-    check_origin(&request)?;
+pub(super) async fn choose(form: web::Form<Choice>) -> HttpResponse {
     let Choice { language, next } = form.into_inner();
     let cookie = Cookie::build(COOKIE, language.tag())
         .path("/")
@@ -40,5 +38,5 @@ pub(super) async fn choose(request: HttpRequest, form: web::Form<Choice>) -> Res
         .http_only(true)
         .max_age(KEPT)
         .finish();
-    Ok(see_other(local_path(&next)).cookie(cookie).finish())
+    see_other(local_path(&next)).cookie(cookie).finish()
 }

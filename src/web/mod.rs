@@ -10,6 +10,7 @@ mod gateway;
 mod gateways;
 mod guard;
 mod history;
+mod kept;
 mod language;
 mod page;
 mod people;

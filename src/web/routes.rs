@@ -1,8 +1,9 @@
 //! Which page is where.
 
+use actix_web::dev::HttpServiceFactory;
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpResponse, Scope};
+use actix_web::web::{self, ServiceConfig, get, post, resource};
+use actix_web::{HttpResponse, Resource, Scope};
 
 use super::address::see_other;
 use super::{assets, failure, gateway, gateways, guard, history, language, people, plan, setup, sign_in, switches};
@@ -11,15 +12,27 @@ use super::{assets, failure, gateway, gateways, guard, history, language, people
 pub fn configure(config: &mut ServiceConfig) {
     config
         .service(assets::file)
-        .service(setup::form)
-        .service(setup::submit)
-        .service(sign_in::form)
-        .service(sign_in::submit)
-        .service(language::choose)
+        .service(from_here(
+            resource("/setup")
+                .route(get().to(setup::form))
+                .route(post().to(setup::submit)),
+        ))
+        .service(from_here(
+            resource("/sign-in")
+                .route(get().to(sign_in::form))
+                .route(post().to(sign_in::submit)),
+        ))
+        .service(from_here(resource("/sign-out").route(post().to(sign_in::sign_out))))
+        .service(from_here(resource("/language").route(post().to(language::choose))))
         .service(gateway::check)
         .service(gateway::submit_new)
         .service(gateway::submit_edit)
         .service(signed_in());
+}
+
+/// Its forms are sent from our own pages only.
+fn from_here(resource: Resource) -> impl HttpServiceFactory {
+    resource.wrap(from_fn(guard::require_own_page))
 }
 
 /// Pages for people who are signed in.
@@ -35,7 +48,6 @@ fn signed_in() -> Scope<
     web::scope("")
         .wrap(from_fn(guard::require_session))
         .route("/", web::get().to(home))
-        .service(sign_in::sign_out)
         .service(gateways::list)
         .service(gateway::new)
         .service(gateway::edit)

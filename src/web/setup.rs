@@ -1,7 +1,7 @@
 //! The page behind the link that `trunkd serve` prints: it makes the first admin.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use super::address::see_other;
 use super::failure::Failure;
 use super::page::{Frame, show};
 use crate::operate::{Service, people};
-use crate::portal::{Problem, check_origin, peer, session_cookie};
+use crate::portal::{peer, session_cookie};
 
 #[derive(Deserialize)]
 pub(super) struct Link {
@@ -34,7 +34,6 @@ struct SetupPage {
     problem: Option<String>,
 }
 
-#[get("/setup")]
 pub(super) async fn form(request: HttpRequest, link: web::Query<Link>) -> HttpResponse {
     let page = SetupPage {
         frame: Frame::new(&request, ""),
@@ -45,26 +44,24 @@ pub(super) async fn form(request: HttpRequest, link: web::Query<Link>) -> HttpRe
     show(StatusCode::OK, &page)
 }
 
-#[post("/setup")]
-pub(super) async fn submit(
-    service: web::Data<Service>,
-    request: HttpRequest,
-    sent: web::Form<Form>,
-) -> Result<HttpResponse, Problem> {
-    check_origin(&request)?;
+pub(super) async fn submit(service: web::Data<Service>, request: HttpRequest, sent: web::Form<Form>) -> HttpResponse {
     let Form { code, name, password } = sent.into_inner();
-    match people::set_up(service.people(), &code, &name, password, peer(&request)?).await {
-        Ok(signed_in) => Ok(see_other("/").cookie(session_cookie(&request, &signed_in)).finish()),
-        Err(error) => {
+    let set_up = async {
+        let peer = peer(&request)?;
+        let set_up = people::set_up(service.people(), &code, &name, password, peer).await;
+        set_up.map_err(Failure::from)
+    };
+    match set_up.await {
+        Ok(signed_in) => see_other("/").cookie(session_cookie(&request, &signed_in)).finish(),
+        Err(failure) => {
             let frame = Frame::new(&request, "");
-            let failure = Failure::from(error);
             let page = SetupPage {
                 problem: Some(failure.text(frame.t.0).to_owned()),
                 frame,
                 code,
                 name,
             };
-            Ok(show(failure.status(), &page))
+            show(failure.status(), &page)
         }
     }
 }

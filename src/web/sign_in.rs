@@ -1,16 +1,16 @@
 //! Signing in and out.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::address::{local_path, see_other};
-use super::failure::{Failure, page as page_of};
+use super::failure::Failure;
 use super::page::{Frame, show};
-use crate::operate::{OperateError, Service, people};
-use crate::portal::{COOKIE, Problem, check_origin, no_session_cookie, peer, session_cookie};
+use crate::operate::{Service, people};
+use crate::portal::{COOKIE, no_session_cookie, peer, session_cookie};
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {
@@ -39,7 +39,6 @@ struct SignInPage {
 }
 
 /// The sign-in page.
-#[get("/sign-in")]
 pub(super) async fn form(
     service: web::Data<Service>,
     request: HttpRequest,
@@ -57,21 +56,19 @@ pub(super) async fn form(
 }
 
 /// Signs in and goes on to where one wanted.
-#[post("/sign-in")]
-pub(super) async fn submit(
-    service: web::Data<Service>,
-    request: HttpRequest,
-    sent: web::Form<Form>,
-) -> Result<HttpResponse, Problem> {
-    check_origin(&request)?;
+pub(super) async fn submit(service: web::Data<Service>, request: HttpRequest, sent: web::Form<Form>) -> HttpResponse {
     let Form { name, password, next } = sent.into_inner();
-    match people::sign_in(service.people(), &name, &password, peer(&request)?).await {
-        Ok(signed_in) => Ok(see_other(local_path(&next))
+    let signed_in = async {
+        let peer = peer(&request)?;
+        let signed_in = people::sign_in(service.people(), &name, &password, peer).await;
+        signed_in.map_err(Failure::from)
+    };
+    match signed_in.await {
+        Ok(signed_in) => see_other(local_path(&next))
             .cookie(session_cookie(&request, &signed_in))
-            .finish()),
-        Err(error) => {
+            .finish(),
+        Err(failure) => {
             let frame = Frame::new(&request, "");
-            let failure = Failure::from(error);
             let page = SignInPage {
                 problem: Some(failure.text(frame.t.0).to_owned()),
                 frame,
@@ -79,21 +76,17 @@ pub(super) async fn submit(
                 name,
                 is_first: false,
             };
-            Ok(show(failure.status(), &page))
+            show(failure.status(), &page)
         }
     }
 }
 
-/// Ends the session.
-#[post("/sign-out")]
+/// Ends the session. While Redis is away, only this browser and this trunkd forget it.
 pub(super) async fn sign_out(service: web::Data<Service>, request: HttpRequest) -> HttpResponse {
-    let ended = async {
-        if let Some(cookie) = request.cookie(COOKIE) {
-            let ended = service.access().sign_out(cookie.value()).await;
-            ended.map_err(OperateError::Store)?;
-        }
-        Ok::<_, Failure>(see_other("/sign-in").cookie(no_session_cookie()).finish())
-    };
-    let ended = ended.await;
-    page_of(&request, ended)
+    if let Some(cookie) = request.cookie(COOKIE)
+        && let Err(error) = service.access().sign_out(cookie.value()).await
+    {
+        tracing::warn!("a session could not be ended in Redis; it ends when it is not used for 12 hours: {error}");
+    }
+    see_other("/sign-in").cookie(no_session_cookie()).finish()
 }

@@ -87,8 +87,9 @@ pub(super) async fn list(
 }
 
 async fn make(service: &Service, caller: &Caller, request: &HttpRequest) -> Result<HttpResponse, Failure> {
-    let switches = service.switches(caller).await?;
-    let (frame, now) = (Frame::new(request, "switches"), Timestamp::now());
+    let found = service.switches(caller).await?;
+    let (switches, now) = (found.items, Timestamp::now());
+    let frame = Frame::new(request, "switches").as_of(found.stale_since, now);
     let page = SwitchesPage {
         all_paused: switches.iter().any(|switch| switch.all_paused),
         cards: switches

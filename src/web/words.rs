@@ -86,6 +86,15 @@ pub(super) fn ago(t: Texts, at: Timestamp, now: Timestamp) -> String {
     t.count(id, count).into_owned()
 }
 
+/// `08:15:38 UTC`, with its date if that is another day.
+pub(super) fn clock(at: Timestamp, now: Timestamp) -> String {
+    let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+    match day(at) == day(now) {
+        true => at.strftime("%H:%M:%S UTC").to_string(),
+        false => exact(at),
+    }
+}
+
 /// `2026-11-26 08:15:38 UTC`
 pub(super) fn exact(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()

@@ -5,6 +5,7 @@
 mod support;
 
 mod accessible;
+mod away;
 mod bulk;
 mod gateway_changes;
 mod gateway_form;

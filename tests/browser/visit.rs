@@ -14,7 +14,7 @@ use crate::support::fake_switch::FakeSwitch;
 use crate::support::redis::RedisServer;
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
-const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
+pub(crate) const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
 
 /// Redis, one switch, and a trunkd that serves it and has pages.
 pub(crate) struct Fleet {
@@ -26,7 +26,16 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) async fn start() -> Self {
-        let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+        Self::on(RedisServer::start().await).await
+    }
+
+    /// With a Redis that has everything again after it was killed.
+    pub(crate) async fn durable() -> Self {
+        Self::on(RedisServer::start_with_aof().await).await
+    }
+
+    async fn on(redis: RedisServer) -> Self {
+        let switch = FakeSwitch::builder().start().await;
         let app = TestApp::with_switch(&redis, &switch, &format!("{API}{APPLY}")).await;
         let other = Other::new(&redis).await;
         Self {

@@ -11,6 +11,7 @@ mod api_document;
 mod api_language;
 mod api_promises;
 mod attacks;
+mod away;
 mod bounds;
 mod commands;
 mod gateway_command;

@@ -93,7 +93,7 @@ impl Service {
                 .one(of.name.as_str())
                 .await
                 .map_err(OperateError::unavailable(&self.settings))?;
-            let switches = self.status.of_gateway(&current, of.name.as_str()).await?;
+            let switches = self.of_gateway(&current, of.name.as_str()).await?;
             for switch in &switches {
                 if !switch.gateways.is_empty() {
                     had.insert(switch.name.clone());

@@ -1,5 +1,6 @@
 //! What is known of one gateway, as data.
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -27,6 +28,9 @@ pub struct GatewayDetail {
     pub desired_revision: Option<String>,
     /// The gateway on each switch.
     pub switches: Vec<Gateway>,
+    /// Set if Redis can't be read: since when this is the last known state.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub stale_since: Option<Timestamp>,
     #[serde(skip)]
     pub etag: Option<ETag>,
 }

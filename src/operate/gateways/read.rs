@@ -73,7 +73,7 @@ impl Service {
         let switches = match validity {
             // What runs under its name is the gateway of another domain.
             Validity::Shadowed => Vec::new(),
-            _ => self.status.of_gateway(current, of.name.as_str()).await?,
+            _ => self.of_gateway(current, of.name.as_str()).await?,
         };
         Ok(GatewayDetail {
             domain: of.domain.text().to_string(),
@@ -84,6 +84,7 @@ impl Service {
             findings: parsed.findings.iter().map(ProblemField::of).collect(),
             desired_revision: ours.map(|entry| revision(&entry.gateway, &current.key)),
             switches: switches.into_iter().flat_map(|switch| switch.gateways).collect(),
+            stale_since: self.listing().read().age_with(current),
             etag: Some(ETag::of(&current.key, value)),
         })
     }

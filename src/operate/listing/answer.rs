@@ -9,9 +9,10 @@ use utoipa::ToSchema;
 use super::super::gateways::Validity;
 use super::super::service::Service;
 use super::super::status::{Gateway, Note, SwitchNotes};
-use super::super::{Caller, OperateError, is_watched};
+use super::super::{Caller, OperateError};
 use super::counts::{ByWord, Counts};
 use super::item::{Item, ListState, profile};
+use super::one_switch::seen;
 use super::query::ListQuery;
 use super::select::{Selected, select};
 use super::{Known, index};
@@ -46,6 +47,24 @@ pub struct Page {
     /// How many gateways the filter selects.
     pub total: usize,
     pub counts: Counts,
+    /// Set if Redis can't be read: since when this is the last known state.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub stale_since: Option<Timestamp>,
+}
+
+/// Domains.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Domains {
+    pub items: Vec<DomainSummary>,
+    /// Set if Redis can't be read: since when this is the last known state.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub stale_since: Option<Timestamp>,
+}
+
+/// Switches.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Switches {
+    pub items: Vec<SwitchSummary>,
     /// Set if Redis can't be read: since when this is the last known state.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub stale_since: Option<Timestamp>,
@@ -124,8 +143,7 @@ impl Service {
             let known = listing.read();
             let sees = |domain: Option<&str>| caller.sees_in(domain);
             let selected = select(&known.index, &query, &default_profile, sees)?;
-            let stale_since = known.current().and_then(|current| Some(current.stale.as_ref()?.0));
-            Ok(page(&known, selected, &notes, &default_profile, stale_since))
+            Ok(page(&known, selected, &notes, &default_profile))
         });
         page.await.unwrap_or_else(|_| Err(OperateError::Interrupted))
     }
@@ -134,7 +152,7 @@ impl Service {
     ///
     /// # Errors
     /// Redis can't be read.
-    pub async fn domains(&self, caller: &Caller) -> Result<Vec<DomainSummary>, OperateError> {
+    pub async fn domains(&self, caller: &Caller) -> Result<Domains, OperateError> {
         self.catch_up().await?;
         let known = self.listing().read();
         let mut domains: BTreeMap<String, DomainSummary> = BTreeMap::new();
@@ -150,16 +168,23 @@ impl Service {
             summary.invalid += usize::from(matches!(item.validity, Some(Validity::Invalid | Validity::Kept)));
             *summary.state.entry(item.state.as_str()).or_default() += 1;
         }
-        Ok(domains.into_values().collect())
+        Ok(Domains {
+            items: domains.into_values().collect(),
+            stale_since: known.stale_since(),
+        })
     }
 
     /// Every switch that Redis or the settings know, by name.
     ///
     /// # Errors
     /// Redis can't be read.
-    pub async fn switches(&self, _caller: &Caller) -> Result<Vec<SwitchSummary>, OperateError> {
+    pub async fn switches(&self, _caller: &Caller) -> Result<Switches, OperateError> {
         self.catch_up().await?;
-        let notes = self.status.notes().await.map_err(OperateError::at(&self.settings))?;
+        let notes = match self.stale_since() {
+            // What was paused or resumed just now must be in the answer.
+            None => self.status.notes().await.map_err(OperateError::at(&self.settings))?,
+            Some(_) => self.status.last_notes(),
+        };
         let known = self.listing().read();
         let mut states: BTreeMap<String, ByWord> = BTreeMap::new();
         for on in known.index.items().values().flat_map(|item| &item.on) {
@@ -186,10 +211,14 @@ impl Service {
             let profiles = profiles.remove(&name).unwrap_or_default();
             SwitchSummary {
                 profiles,
+                watched: known.fleet.is_watched(&name),
                 ..SwitchSummary::new(name, state, &notes, by_state)
             }
         };
-        Ok(all.into_iter().map(summary).collect())
+        Ok(Switches {
+            items: all.into_iter().map(summary).collect(),
+            stale_since: known.stale_since(),
+        })
     }
 }
 
@@ -210,7 +239,7 @@ impl SwitchSummary {
         let conflicts = report.map_or(&[][..], |report| &report.conflicts);
         let mode = report.map(|report| report.mode.clone()).filter(|mode| !mode.is_empty());
         Self {
-            watched: is_watched(&state, Timestamp::now()),
+            watched: false,
             paused: notes.is_paused(&name),
             mode,
             held: report.and_then(|report| report.held.clone()),
@@ -233,13 +262,7 @@ impl SwitchSummary {
     }
 }
 
-fn page(
-    known: &Known,
-    selected: Selected,
-    notes: &SwitchNotes,
-    default_profile: &str,
-    stale_since: Option<Timestamp>,
-) -> Page {
+fn page(known: &Known, selected: Selected, notes: &SwitchNotes, default_profile: &str) -> Page {
     let mut on_switches = observed(known, &selected.items, notes);
     let items = selected.items.into_iter().map(|item| {
         let switches = on_switches.remove(&(item.name.clone(), item.domain.clone()));
@@ -262,7 +285,7 @@ fn page(
         next: selected.next.map(|next| next.to_text()),
         total: selected.total,
         counts: selected.counts,
-        stale_since,
+        stale_since: known.stale_since(),
     }
 }
 
@@ -272,17 +295,13 @@ pub(super) fn observed(known: &Known, items: &[Item], notes: &SwitchNotes) -> Ha
         return HashMap::new();
     };
     let mut found: HashMap<index::Key, Vec<Gateway>> = HashMap::new();
-    for (switch, rows) in known.fleet.switches() {
+    for (switch, _) in known.fleet.switches() {
         let here: Vec<_> = items
             .iter()
             .filter(|item| item.on.iter().any(|on| on.switch == *switch))
             .collect();
         let names: BTreeSet<&str> = here.iter().map(|item| &*item.name).collect();
-        let of_names = names
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), known.fleet.row(switch, name)?)));
-        let view = notes.view(current, switch, &rows.state, &names);
-        let seen = view.switch(switch.to_string(), rows.state.clone(), of_names.collect());
+        let seen = seen(known, current, switch, &names, notes);
         let mut by_name: HashMap<String, Gateway> = seen
             .gateways
             .into_iter()

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::super::service::Service;
 use super::super::{Caller, OperateError};
 use super::known::Known;
@@ -17,6 +19,8 @@ pub struct Choices {
     pub domains: Vec<String>,
     /// Those that Redis or the settings know.
     pub switches: Vec<String>,
+    /// Set if Redis can't be read: since when these are the last known ones.
+    pub stale_since: Option<Timestamp>,
 }
 
 /// What the form of a gateway offers while somebody types. Other texts may be right as well.
@@ -49,6 +53,7 @@ impl Service {
         Ok(Choices {
             domains: domains.into_iter().collect(),
             switches: switches.into_iter().collect(),
+            stale_since: known.stale_since(),
         })
     }
 

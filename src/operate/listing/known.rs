@@ -2,6 +2,8 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use jiff::Timestamp;
+
 use super::fleet::{Changed, Fleet};
 use super::index::Index;
 use crate::desired::Current;
@@ -19,6 +21,8 @@ pub(in crate::operate) struct Listing {
 pub(in crate::operate) struct Known {
     pub(in crate::operate) fleet: Fleet,
     pub(in crate::operate) index: Index,
+    /// When Redis said all this, or that nothing else had changed.
+    pub(super) read_at: Option<Timestamp>,
     /// What changed since live events were last made. Kept while somebody listens.
     pub(super) unsaid: Option<Changed>,
 }
@@ -29,9 +33,15 @@ impl Known {
         self.index.source()
     }
 
-    /// Redis can't be read: this is the last known state.
-    pub(super) fn is_stale(&self) -> bool {
-        self.current().is_some_and(|current| current.stale.is_some())
+    /// Set if Redis could not be read the last time: the time of what is known.
+    pub(in crate::operate) fn stale_since(&self) -> Option<Timestamp> {
+        self.age_with(self.current()?)
+    }
+
+    /// The time of what is known, together with these gateways, if Redis could not be read for them.
+    pub(in crate::operate) fn age_with(&self, current: &Current) -> Option<Timestamp> {
+        let (gateways_at, _) = current.stale.as_ref()?;
+        Some(self.read_at.unwrap_or(*gateways_at))
     }
 }
 

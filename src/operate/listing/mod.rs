@@ -19,7 +19,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{DomainSummary, ListedGateway, Page, SwitchSummary};
+pub use answer::{DomainSummary, Domains, ListedGateway, Page, SwitchSummary, Switches};
 pub use choices::{Choices, Offers};
 pub use counts::Counts;
 pub use fleet::Fleet;
@@ -29,13 +29,18 @@ pub(super) use known::{Known, Listing};
 pub(super) use one_switch::on_switch;
 pub use query::{Cursor, Direction, ListQuery, QueryError, Sort};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 pub(super) use fleet::Changed;
+use one_switch::seen;
 
 use super::OperateError;
 use super::service::Service;
-use super::status::SwitchNotes;
+use super::status::{Switch, SwitchNotes};
+use crate::desired::Current;
 
 impl Service {
     /// Reads what changed since the last time, and brings the lists up to date.
@@ -44,24 +49,31 @@ impl Service {
     /// Redis can't be read, and no gateways are known.
     pub(super) async fn catch_up(&self) -> Result<(), OperateError> {
         let _alone = self.listing.reading.lock().await;
+        let asked = Timestamp::now();
         let current = self
             .catalog
             .all()
             .await
             .map_err(OperateError::unavailable(&self.settings))?;
         let position = self.listing.read().fleet.position().cloned();
-        let update = fleet::read(&self.store, position.as_ref()).await;
-        let update = match update {
-            Ok(update) => update,
-            // The states stay as they were; the answer says how old the gateways are.
-            Err(_) if current.stale.is_some() => fleet::Update::default(),
-            Err(error) => return Err(OperateError::unreadable(&self.settings, error)),
+        let update = match (&current.stale, &position) {
+            // The states stay as they were; the answer says how old they are.
+            (Some(_), Some(_)) => fleet::Update::default(),
+            _ => match fleet::read(&self.store, position.as_ref()).await {
+                Ok(update) => update,
+                // A command shows the gateways alone.
+                Err(_) if current.stale.is_some() && !self.catalog.is_tracking() => fleet::Update::default(),
+                Err(error) => return Err(OperateError::unreadable(&self.settings, error)),
+            },
         };
         let listing = self.listing.clone();
         // Up to 100,000 gateways are compared.
         let done = tokio::task::spawn_blocking(move || {
             let mut known = listing.write();
             let known = &mut *known;
+            if current.stale.is_none() {
+                known.read_at = Some(asked);
+            }
             let changed = known.fleet.apply(update);
             known.index.update(&current, &known.fleet, &changed);
             if let Some(unsaid) = &mut known.unsaid {
@@ -71,14 +83,37 @@ impl Service {
         done.await.map_err(|_| OperateError::Interrupted)
     }
 
-    /// Reports and pauses; nothing while Redis can't be read, and the last known state is shown.
+    /// Reports and pauses: the last known ones while Redis can't be read.
     async fn notes(&self) -> Result<Arc<SwitchNotes>, OperateError> {
-        let is_stale = || self.listing.read().is_stale();
-        match self.status.recent_notes().await {
-            Ok(notes) => Ok(notes),
-            Err(_) if is_stale() => Ok(Arc::default()),
-            Err(error) => Err(OperateError::unreadable(&self.settings, error)),
+        if self.stale_since().is_some() {
+            return Ok(self.status.last_notes());
         }
+        let notes = self.status.recent_notes().await;
+        notes.map_err(|error| OperateError::unreadable(&self.settings, error))
+    }
+
+    /// Set if Redis could not be read the last time: the time of what is known.
+    pub(in crate::operate) fn stale_since(&self) -> Option<Timestamp> {
+        self.listing.read().stale_since()
+    }
+
+    /// One gateway on every switch: as of now, or as it was last known.
+    ///
+    /// # Errors
+    /// Redis can't be read, and no states are known.
+    pub(super) async fn of_gateway(&self, current: &Current, gateway: &str) -> Result<Vec<Switch>, OperateError> {
+        let Some((_, error)) = &current.stale else {
+            return self.status.of_gateway(current, gateway).await;
+        };
+        let known = self.listing.read();
+        if known.fleet.position().is_none() {
+            return Err(OperateError::unreadable(&self.settings, error));
+        }
+        let (notes, names) = (self.status.last_notes(), BTreeSet::from([gateway]));
+        let switches = known.fleet.switches();
+        Ok(switches
+            .map(|(switch, _)| seen(&known, current, switch, &names, &notes))
+            .collect())
     }
 
     /// What changed since the last call, and the position in `trunkd:changes` that this goes up to. The

@@ -1,12 +1,13 @@
-//! Some gateways on one switch, for live events.
+//! Some gateways on one switch.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::super::status::{Gateway, OnSwitch, SwitchNotes};
+use super::super::status::{Gateway, OnSwitch, Switch, SwitchNotes};
 use super::Known;
+use crate::desired::Current;
 
 /// A gateway on a switch: the data of a live event.
 #[derive(Debug, Serialize)]
@@ -21,6 +22,22 @@ pub(in crate::operate) struct SeenGateway {
     gateway: Gateway,
 }
 
+/// These gateways on a switch, as in the status.
+pub(super) fn seen(
+    known: &Known,
+    current: &Current,
+    switch: &str,
+    names: &BTreeSet<&str>,
+    notes: &SwitchNotes,
+) -> Switch {
+    let rows = names
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), known.fleet.row(switch, name)?)));
+    let state = known.fleet.state(switch).cloned().unwrap_or_default();
+    let view = notes.view(current, switch, known.fleet.is_watched(switch), names);
+    view.switch(switch.to_owned(), state, rows.collect())
+}
+
 pub(in crate::operate) fn on_switch(
     known: &Known,
     switch: &Arc<str>,
@@ -31,12 +48,7 @@ pub(in crate::operate) fn on_switch(
         return Vec::new();
     };
     let names: BTreeSet<&str> = gateways.iter().map(|name| &**name).collect();
-    let state = known.fleet.state(switch).cloned().unwrap_or_default();
-    let rows = names
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), known.fleet.row(switch, name)?)));
-    let view = notes.view(current, switch, &state, &names);
-    let seen = view.switch(switch.to_string(), state, rows.collect());
+    let seen = seen(known, current, switch, &names, notes);
     let on = OnSwitch {
         switch,
         watched: seen.watched,

@@ -45,7 +45,7 @@ fn status(settings: &Settings, current: &Current, fleet: Fleet, notes: &SwitchNo
     let switches = known.into_iter().map(|(name, of_switch)| {
         let rows = of_switch.rows.iter();
         let rows: HashMap<_, _> = rows.map(|(name, row)| (name.to_string(), (**row).clone())).collect();
-        let view = notes.view_of_all(current, &name, &of_switch.state);
+        let view = notes.view_of_all(current, &name, of_switch.watched);
         view.switch(name, of_switch.state, rows)
     });
     Status {

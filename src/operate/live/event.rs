@@ -34,6 +34,8 @@ pub enum LiveKind {
     History,
     /// Events were missed: read everything again.
     Resync,
+    /// Redis can't be read any more, or can be again.
+    Redis,
 }
 
 impl LiveKind {
@@ -44,6 +46,7 @@ impl LiveKind {
             Self::Plan => "plan",
             Self::History => "history",
             Self::Resync => "resync",
+            Self::Redis => "redis",
         }
     }
 }
@@ -78,7 +81,7 @@ impl LiveEvent {
                 (None, None) => self.may_see_people(caller),
                 (domain, _) => caller.sees_in(domain.as_deref()),
             },
-            LiveKind::Switch | LiveKind::Plan | LiveKind::Resync => true,
+            LiveKind::Switch | LiveKind::Plan | LiveKind::Resync | LiveKind::Redis => true,
         }
     }
 

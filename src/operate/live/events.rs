@@ -15,6 +15,11 @@ pub(super) fn resync() -> LiveEvent {
     LiveEvent::new(LiveKind::Resync, &json!({}))
 }
 
+/// Whether Redis can be read.
+pub(super) fn redis(is_connected: bool) -> LiveEvent {
+    LiveEvent::new(LiveKind::Redis, &json!({ "connected": is_connected }))
+}
+
 pub(super) fn entry(entry: &RawEntry) -> LiveEvent {
     LiveEvent {
         domain: entry.text("domain").map(Arc::from),

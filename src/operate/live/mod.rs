@@ -39,9 +39,11 @@ const MAX_ENTRIES: usize = 1000;
 #[derive(Default)]
 struct Follower {
     position: Option<LivePosition>,
-    notes: SwitchNotes,
+    notes: Arc<SwitchNotes>,
     notes_at: Option<Instant>,
     plans: BTreeMap<String, String>,
+    /// The last look found Redis away.
+    is_away: bool,
 }
 
 impl Service {
@@ -69,7 +71,9 @@ impl Service {
                 self.live.ring.wanted().await;
                 let mut follower = Follower::default();
                 while self.live.ring.is_wanted() {
-                    let pause = match self.look(&mut follower).await {
+                    let looked = self.look(&mut follower).await;
+                    self.say_whether_away(&mut follower, looked.is_err());
+                    let pause = match looked {
                         Ok(()) => POLL,
                         Err(error) => {
                             tracing::debug!("live events: {error}");
@@ -82,6 +86,17 @@ impl Service {
             }
         };
         stop.run_until_cancelled(following).await;
+    }
+
+    /// Tells listeners when Redis goes away and when it is back. Only of this trunkd's own connection.
+    fn say_whether_away(&self, follower: &mut Follower, has_failed: bool) {
+        let is_away = has_failed || self.stale_since().is_some();
+        if let Some(position) = &follower.position
+            && is_away != follower.is_away
+        {
+            self.live.ring.push(vec![events::redis(!is_away)], position, position);
+        }
+        follower.is_away = is_away;
     }
 
     async fn look(&self, follower: &mut Follower) -> Result<(), OperateError> {

@@ -5,16 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::super::is_watched;
 use super::StatusSource;
 use super::view::View;
 use crate::control::{Control, Report, Reports};
 use crate::desired::Current;
 use crate::gateway::GatewayName;
-use crate::observed::SwitchState;
 use crate::reconcile::{Want, want, wants};
 use crate::redis::StoreError;
 
@@ -41,62 +38,63 @@ impl StatusSource {
         {
             return Ok(last.1.clone());
         }
-        let asked = Instant::now();
-        let notes = Arc::new(self.notes().await?);
-        self.last_notes.store(Some(Arc::new((asked, notes.clone()))));
-        Ok(notes)
+        self.notes().await
     }
 
-    pub(in crate::operate) async fn notes(&self) -> Result<SwitchNotes, StoreError> {
+    /// Those that were read last, however old; nothing if they never were.
+    pub(in crate::operate) fn last_notes(&self) -> Arc<SwitchNotes> {
+        let last = self.last_notes.load();
+        last.as_ref().map(|last| last.1.clone()).unwrap_or_default()
+    }
+
+    pub(in crate::operate) async fn notes(&self) -> Result<Arc<SwitchNotes>, StoreError> {
+        let asked = Instant::now();
         let (control, all, has_key) = tokio::try_join!(
             self.store.read_control(),
             self.store.read_all_reports(),
             self.store.has_key()
         )?;
-        Ok(SwitchNotes {
+        let notes = Arc::new(SwitchNotes {
             control,
             reports: all.clone().merged(),
             all,
             has_key,
-        })
+        });
+        self.last_notes.store(Some(Arc::new((asked, notes.clone()))));
+        Ok(notes)
     }
 }
 
 impl SwitchNotes {
-    /// What the rows of these gateways are compared with.
+    /// What the rows of these gateways are compared with. `watched` is as of when the rows were read.
     pub(in crate::operate) fn view<'a>(
         &self,
         current: &'a Current,
         switch: &str,
-        state: &SwitchState,
+        watched: bool,
         names: &BTreeSet<&str>,
     ) -> View<'a> {
         let wants = names
             .iter()
             .filter_map(|name| want(&current.desired, &current.key, switch, name));
-        self.view_with(current, switch, state, wants.collect())
+        self.view_with(current, switch, watched, wants.collect())
     }
 
     /// What the rows of all gateways are compared with.
-    pub(in crate::operate) fn view_of_all<'a>(
-        &self,
-        current: &'a Current,
-        switch: &str,
-        state: &SwitchState,
-    ) -> View<'a> {
+    pub(in crate::operate) fn view_of_all<'a>(&self, current: &'a Current, switch: &str, watched: bool) -> View<'a> {
         let wants = wants(&current.desired, &current.key, switch);
-        self.view_with(current, switch, state, wants)
+        self.view_with(current, switch, watched, wants)
     }
 
     fn view_with<'a>(
         &self,
         current: &'a Current,
         switch: &str,
-        state: &SwitchState,
+        watched: bool,
         wants: BTreeMap<GatewayName, Want>,
     ) -> View<'a> {
         View {
-            watched: is_watched(state, Timestamp::now()),
+            watched,
             asked: false,
             paused: self.control.is_paused(switch),
             report: self.reports.get(switch).cloned(),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::changes::{EffectRow, effect_rows};
 use super::form::{FoundProblem, Stored, of_path};
 use super::timeline::{self, Happened};
-use crate::history::HistoryQuery;
+use crate::history::{Entry, HistoryQuery};
 use crate::operate::gateways::{Effect, GatewayDetail, GatewayRef, Validity};
 use crate::operate::listing::ListState;
 use crate::operate::status::Gateway;
@@ -52,7 +52,8 @@ struct GatewayPage {
     facts: Vec<(String, String)>,
     switches: Vec<SwitchRow>,
     findings: Vec<FoundProblem>,
-    timeline: Vec<Happened>,
+    /// `None` while it can't be read.
+    timeline: Option<Vec<Happened>>,
     /// `None` if FreeSWITCH doesn't get it.
     xml: Option<String>,
     may_edit: bool,
@@ -115,6 +116,10 @@ pub(super) async fn failed(
     said: Said,
 ) -> HttpResponse {
     let status = failure.status();
+    // That page keeps what was typed.
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        return failure.response(request);
+    }
     let said = Said {
         problem: Some(failure.text(language::texts(request).0).to_owned()),
         ..said
@@ -140,15 +145,13 @@ async fn make(
         Err(OperateError::NotServed(_)) => None,
         Err(error) => return Err(error),
     };
-    let query = HistoryQuery {
-        domain: Some(of.domain.to_string()),
-        gateway: Some(of.name.to_string()),
-        limit: ENTRIES,
-        ..HistoryQuery::default()
+    let entries = match detail.stale_since {
+        Some(_) => None,
+        None => Some(entries(service, caller, of).await?),
     };
-    let history = service.history(caller, &query).await?;
-    let frame = Frame::new(request, "gateways");
-    let (t, now) = (frame.t, Timestamp::now());
+    let now = Timestamp::now();
+    let frame = Frame::new(request, "gateways").as_of(detail.stale_since, now);
+    let t = frame.t;
     let may_edit = caller.may_edit(of.domain.text()).is_ok();
     let stored = Stored::of(&detail);
     let page = GatewayPage {
@@ -170,7 +173,7 @@ async fn make(
             .iter()
             .map(|finding| FoundProblem::of(t, finding))
             .collect(),
-        timeline: timeline::rows(t, history.entries, may_edit, now),
+        timeline: entries.map(|entries| timeline::rows(t, entries, may_edit, now)),
         xml,
         may_edit,
         name: detail.name,
@@ -178,6 +181,16 @@ async fn make(
         frame,
     };
     Ok(show(status, &page))
+}
+
+async fn entries(service: &Service, caller: &Caller, of: &GatewayRef) -> Result<Vec<Entry>, OperateError> {
+    let query = HistoryQuery {
+        domain: Some(of.domain.to_string()),
+        gateway: Some(of.name.to_string()),
+        limit: ENTRIES,
+        ..HistoryQuery::default()
+    };
+    Ok(service.history(caller, &query).await?.entries)
 }
 
 /// The events about this gateway.

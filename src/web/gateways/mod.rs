@@ -11,7 +11,6 @@ use jiff::Timestamp;
 
 use super::failure::{Failure, page as page_of};
 use super::page::{Frame, show};
-use super::words;
 use crate::operate::listing::{Choices, Page};
 use crate::operate::{Caller, Service};
 use crate::portal::{ListParams, SignedIn};
@@ -38,7 +37,6 @@ struct GatewaysPage {
     is_filtered: bool,
     next: Option<String>,
     first: Option<String>,
-    stale: Option<String>,
     may_edit: bool,
     /// The filters again, for "all that match".
     filter: String,
@@ -79,8 +77,9 @@ async fn make(
     }
     let found = service.list(caller, &params.clone().query()?).await?;
     let choices = service.choices(caller).await?;
-    let frame = Frame::new(request, "gateways");
-    let page = page(frame, caller, &params, found, &choices, Timestamp::now());
+    let now = Timestamp::now();
+    let frame = Frame::new(request, "gateways").as_of(found.stale_since, now);
+    let page = page(frame, caller, &params, found, &choices, now);
     Ok(show(StatusCode::OK, &page))
 }
 
@@ -93,10 +92,6 @@ fn page(
     now: Timestamp,
 ) -> GatewaysPage {
     let t = frame.t;
-    let stale = found.stale_since.map(|since| {
-        let age = words::ago(t, since, now);
-        t.with("stale-list", &age).into_owned()
-    });
     GatewaysPage {
         columns: filters::columns(t, params),
         orders: filters::orders(t, params),
@@ -119,7 +114,6 @@ fn page(
             })
         }),
         rows: found.items.into_iter().map(|item| Row::new(t, item, now)).collect(),
-        stale,
         filter: filters::filter(params),
         may_edit: caller.requires(crate::access::Role::Operator).is_ok(),
         frame,

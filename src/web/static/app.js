@@ -6,23 +6,70 @@
 
 const FIRST_WAIT_MS = 150;
 const MIN_INTERVAL_MS = 1000;
+const RETRY_MS = 2000;
 const LOST_AFTER_MS = 3000;
 
 const banner = document.getElementById("connection");
+const said = banner.querySelector("[role=status]");
+const ago = banner.querySelector("[data-ago]");
+const ages = new Intl.RelativeTimeFormat(document.documentElement.lang, { style: "narrow" });
 let refreshing = false;
 let again = false;
 let last = 0;
+let retry = null;
 let lostSince = null;
+// What is shown is the state of this time.
+let asOf = timeOf(banner);
+// Whether the banner says how old that is.
+let isStale = !banner.hidden && banner.dataset.age !== undefined;
+// A form could not be sent. The banner says so until trunkd can do it.
+let isRefused = false;
 
+function timeOf(element) {
+  return Date.now() - Number(element.dataset.age ?? 0) * 1000;
+}
+
+// Says something. What is shown may still be true.
 function show(text) {
-  banner.textContent = text;
+  // A text that stays is not read out again.
+  if (said.textContent !== text) said.textContent = text;
   banner.hidden = false;
+  tick();
+}
+
+// Says why what is shown may be out of date, marks it, and goes on trying.
+function mark(text) {
+  tryAgain();
+  if (isRefused) return;
+  isStale = true;
+  show(text.replace("%", `${new Date(asOf).toISOString().slice(11, 19)} UTC`));
   document.body.classList.add("is-stale");
 }
 
+// A form stays as it is: nothing was sent.
+function refuse(text) {
+  isRefused = true;
+  isStale = false;
+  show(text);
+  tryAgain();
+}
+
 function hide() {
+  isStale = false;
+  isRefused = false;
   banner.hidden = true;
   document.body.classList.remove("is-stale");
+}
+
+function tick() {
+  const seconds = Math.max(0, Math.round((Date.now() - asOf) / 1000));
+  const age = seconds < 120 ? ages.format(-seconds, "second") : ages.format(-Math.floor(seconds / 60), "minute");
+  ago.textContent = isStale ? `(${age})` : "";
+}
+
+function tryAgain() {
+  clearTimeout(retry);
+  retry = setTimeout(refresh, RETRY_MS);
 }
 
 async function refresh() {
@@ -34,14 +81,17 @@ async function refresh() {
   const wait = Math.max(FIRST_WAIT_MS, last + MIN_INTERVAL_MS - Date.now());
   await new Promise((resolve) => setTimeout(resolve, wait));
   again = false;
+  const asked = Date.now();
   try {
     const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (new URL(response.url).pathname === "/sign-in") {
+    lostSince = null;
+    if (new URL(response.url).pathname === "/sign-in" && location.pathname !== "/sign-in") {
       show(banner.dataset.signedOut);
-    } else if (response.ok) {
-      replace(new DOMParser().parseFromString(await response.text(), "text/html"));
-      lostSince = null;
-      hide();
+      tryAgain();
+    } else if (response.status >= 500) {
+      mark(banner.dataset.away);
+    } else {
+      take(new DOMParser().parseFromString(await response.text(), "text/html"), response.ok, asked);
     }
   } catch {
     lost();
@@ -49,6 +99,28 @@ async function refresh() {
   last = Date.now();
   refreshing = false;
   if (again) refresh();
+}
+
+// The page as it is now.
+function take(fresh, isPage, asked) {
+  if (isPage && document.querySelector("[data-may-come]")) {
+    location.reload();
+    return;
+  }
+  if (isPage) replace(fresh);
+  const theirs = fresh.getElementById("connection");
+  if (theirs && !theirs.hidden) {
+    tryAgain();
+    if (isRefused) return;
+    asOf = timeOf(theirs);
+    isStale = theirs.dataset.age !== undefined;
+    show(theirs.querySelector("[role=status]").textContent);
+    document.body.classList.add("is-stale");
+    return;
+  }
+  if (isPage) asOf = asked;
+  hide();
+  listen();
 }
 
 function replace(fresh) {
@@ -70,31 +142,36 @@ function replace(fresh) {
 
 function lost() {
   lostSince ??= Date.now();
+  // A short break is nothing to tell.
+  if (Date.now() - lostSince >= LOST_AFTER_MS) mark(banner.dataset.lost);
+  else tryAgain();
 }
 
-const source = document.body.dataset.liveEvents;
-if (source) {
-  const events = new EventSource(source);
-  for (const kind of ["gateway", "switch", "plan", "history", "resync"]) events.addEventListener(kind, refresh);
-  events.addEventListener("open", () => {
-    // What was missed since the page was made, or while the stream was away.
-    refresh();
-    lostSince = null;
-  });
-  events.addEventListener("error", () => {
-    lost();
-    // A refusal ends the stream for good: the session may be over.
-    if (events.readyState === EventSource.CLOSED) refresh();
-  });
-  // Work whose end no event tells.
+let events = null;
+
+// Follows the events, if the page has some and nobody follows them yet.
+function listen() {
+  const source = document.body.dataset.liveEvents;
+  if (!source || (events && events.readyState !== EventSource.CLOSED)) return;
+  events = new EventSource(source);
+  for (const kind of ["gateway", "switch", "plan", "history", "redis", "resync"]) events.addEventListener(kind, refresh);
+  // What was missed since the page was made, or while the stream was away.
+  events.addEventListener("open", refresh);
+  // A refusal ends the stream for good: the session may be over, or Redis away.
+  events.addEventListener("error", () => (events.readyState === EventSource.CLOSED ? tryAgain() : lost()));
+}
+
+listen();
+// A banner that came with the page goes by itself.
+if (!banner.hidden || document.querySelector("[data-may-come]")) tryAgain();
+setInterval(() => {
+  if (isStale) tick();
+}, 1000);
+// Work whose end no event tells.
+if (document.body.dataset.liveEvents) {
   setInterval(() => {
     if (document.querySelector("[data-pending]")) refresh();
   }, 2000);
-  setInterval(() => {
-    if (lostSince === null || Date.now() - lostSince < LOST_AFTER_MS) return;
-    const seconds = Math.round((Date.now() - lostSince) / 1000);
-    show(banner.dataset.lost.replace("{$count}", seconds).replace("%", seconds));
-  }, 1000);
 }
 
 // --- Forms ------------------------------------------------------------------------------------------
@@ -162,10 +239,10 @@ function watch(form) {
     const button = event.submitter;
     try {
       const response = await ask();
-      if (response.status === 401) return show(banner.dataset.signedOut);
-      if (response.status >= 500) return show(banner.dataset.unavailable);
+      if (response.status === 401) return refuse(banner.dataset.signedOut);
+      if (response.status >= 500) return refuse(banner.dataset.unavailable);
     } catch {
-      return show(banner.dataset.lost.replace("%", "0"));
+      return refuse(banner.dataset.unavailable);
     }
     hide();
     sent = true;

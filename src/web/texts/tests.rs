@@ -89,7 +89,7 @@ fn numbers_and_values_stand_in_the_text() {
     assert_eq!(en.count("total", 4211), "4211 gateways");
     assert_eq!(zh.count("total", 4211), "共 4211 个网关");
     assert_eq!(
-        en.with("stale-list", "3 min ago"),
-        "Redis can't be read. This is the state of 3 min ago."
+        en.with("away-as-of", "08:15:38 UTC"),
+        "Redis can't be reached. This is the state as of 08:15:38 UTC, and nothing can be changed."
     );
 }

@@ -90,6 +90,7 @@ fn one_gateway_is_shown_as_it_is_assigned_and_its_secrets_masked() {
         }],
         desired_revision: None,
         switches: vec![on("fs1", Condition::Down)],
+        stale_since: None,
         etag: None,
     };
     assert_eq!(

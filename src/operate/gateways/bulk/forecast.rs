@@ -1,6 +1,7 @@
 //! What the switches do about a change of many gateways, for all of them together and from memory.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -39,7 +40,7 @@ pub struct SwitchForecast {
 /// What is known of the switches.
 pub(super) struct Seen {
     pub(super) switches: Vec<Here>,
-    pub(super) notes: SwitchNotes,
+    pub(super) notes: Arc<SwitchNotes>,
 }
 
 /// What is known of one switch.

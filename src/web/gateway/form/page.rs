@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use askama::Template;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::entry::{Entry, Target, of_path};
@@ -136,7 +137,7 @@ pub(super) fn form_page(
     shown: Shown,
     status: StatusCode,
 ) -> HttpResponse {
-    let frame = Frame::new(request, "gateways");
+    let frame = Frame::new(request, "gateways").as_of(offers.names.stale_since, Timestamp::now());
     let form = view(&frame, entry, offers, &shown);
     let title = match &entry.target {
         Target::New => frame.t.get("add-trunk").into_owned(),

@@ -12,7 +12,7 @@ use crate::gateway::{DomainName, GatewayName};
 use crate::operate::gateways::{GatewayDetail, GatewayRef, Precondition, WriteOptions, Written};
 use crate::operate::listing::Offers;
 use crate::operate::{Caller, OperateError, Service};
-use crate::portal::{caller, check_origin};
+use crate::portal::{caller, check_origin, remembered};
 use crate::web::address::{gateway_url, see_other};
 use crate::web::failure::{Failure, no_such_page};
 use crate::web::gateway::review::{ReviewPage, Warning};
@@ -131,22 +131,26 @@ async fn submit(service: &Service, request: &HttpRequest, target: Target, sent: 
     let t = language::texts(request);
     let caller = match caller(request).await {
         Ok((caller, _)) => caller,
-        Err(problem) => return interrupted(request, Entry::unread(target, sent), &problem.into()),
+        Err(problem) => {
+            let remembered = remembered(request);
+            return interrupted(service, remembered.as_ref(), request, (target, sent), &problem.into()).await;
+        }
     };
     request.extensions_mut().insert(caller.clone());
     let step = sent.text(STEP).to_owned();
-    let mut unread = Entry::unread(target.clone(), sent.clone());
+    let again = (target.clone(), sent.clone());
     let entry = match Entry::of_sent(service, &caller, target, sent).await {
         Ok(entry) => entry,
         // Somebody deleted it meanwhile.
         Err(OperateError::NoSuchGateway { .. } | OperateError::NoSuchDomain(_)) => {
+            let mut unread = Entry::unread(again.0.clone(), again.1.clone());
             return match unread.unseal(service, &caller).await {
                 Ok(()) => conflict::page(service, &caller, request, &unread, Theirs::Gone).await,
-                Err(error) => interrupted(request, unread, &error.into()),
+                Err(error) => interrupted(service, Some(&caller), request, again, &error.into()).await,
             };
         }
         Err(error) if is_forbidden(&error) => return Failure::from(error).response(request),
-        Err(error) => return interrupted(request, unread, &error.into()),
+        Err(error) => return interrupted(service, Some(&caller), request, again, &error.into()).await,
     };
     let offers = service.offers(&caller).await.unwrap_or_default();
     let form = Form {
@@ -168,20 +172,38 @@ fn is_forbidden(error: &OperateError) -> bool {
     matches!(error, OperateError::Forbidden(_))
 }
 
-/// The form again, with what was typed but for its secrets: the session is over, or Redis is away.
-fn interrupted(request: &HttpRequest, entry: Entry, failure: &Failure) -> HttpResponse {
+/// The form again, with what was typed: the session is over, or Redis is away. Secrets are kept only for who
+/// is, or a moment ago was, signed in.
+async fn interrupted(
+    service: &Service,
+    caller: Option<&Caller>,
+    request: &HttpRequest,
+    (target, sent): (Target, Sent),
+    failure: &Failure,
+) -> HttpResponse {
     let t = language::texts(request);
     let status = failure.status();
     let text = match status {
         StatusCode::UNAUTHORIZED => t.get("form-signed-out").into_owned(),
         _ => t.with("form-not-saved", failure.text(t.0)).into_owned(),
     };
+    if let Some(caller) = caller
+        && let Ok(entry) = Entry::of_sent(service, caller, target.clone(), sent.clone()).await
+    {
+        let shown = Shown {
+            problem: Some(text),
+            sealed: entry.sealed(service, caller).await,
+            ..Shown::default()
+        };
+        let offers = service.offers(caller).await.unwrap_or_default();
+        return form_page(request, &entry, &offers, shown, status);
+    }
     let shown = Shown {
         problem: Some(text),
         note: Some(t.get("form-secrets-again").into_owned()),
         ..Shown::default()
     };
-    form_page(request, &entry, &Offers::default(), shown, status)
+    form_page(request, &Entry::unread(target, sent), &Offers::default(), shown, status)
 }
 
 /// A form that somebody who is signed in sent.
