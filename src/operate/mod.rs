@@ -8,6 +8,7 @@ pub mod check;
 mod error;
 mod gateway_metrics;
 pub mod gateways;
+pub mod health;
 pub mod listing;
 pub mod live;
 mod noticed;

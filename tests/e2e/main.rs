@@ -16,6 +16,7 @@ mod bounds;
 mod commands;
 mod gateway_command;
 mod gateway_metrics;
+mod health;
 mod ingest;
 mod jobs;
 mod keys;
