@@ -155,7 +155,7 @@ async fn a_held_change_leads_to_the_plan_that_releases_it() {
         .await;
     browser.click("Disable 12 gateways").await;
     browser.wait_for_text("Done: 12 gateways changed.").await;
-    browser.find("main tbody a[href='/plan']").await.click().await.unwrap();
+    browser.click_on("main tbody a[href='/plan']").await;
     browser.wait_for_path("/plan").await;
     browser.wait_for_text("12 to kill").await;
     assert_eq!(fleet.switch.view(|view| view.state("carrier0")), Some("REGED"));

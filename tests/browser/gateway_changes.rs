@@ -184,3 +184,27 @@ async fn a_variables_finding_stands_at_its_own_row() {
     assert!(browser.all("#variable-1-findings *").await.is_empty());
     browser.close().await;
 }
+
+#[tokio::test]
+async fn each_group_shows_its_finding_as_soon_as_a_field_is_left() {
+    let (_fleet, browser) = with_account().await;
+    browser.open("/gateways/new?preset=ip").await;
+    unfold(&browser).await;
+    for (field, bad) in [
+        ("name", "two words"),
+        ("param_realm", "http://sip.example.net"),
+        ("profile", "nowhere"),
+        ("param_auth-username", "a:b"),
+        ("param_register-proxy", "host name"),
+        ("param_contact-params", "transport=tls"),
+        ("param_expire-seconds", "3"),
+        ("param_ping", "2"),
+    ] {
+        let control = browser.find(&format!("[id='{field}']")).await;
+        control.clear().await.unwrap();
+        control.send_keys(bad).await.unwrap();
+        browser.press("\u{e004}").await;
+        browser.find(&format!("[id='{field}-findings'] p")).await;
+    }
+    browser.close().await;
+}

@@ -329,7 +329,7 @@ async fn a_gateway_is_copied_disabled_deleted_and_brought_back() {
     browser.click("Disable").await;
     browser.wait_for_path(&format!("{PAGE}?done=disable")).await;
     browser.wait_for_text("Disabled").await;
-    browser.find(".timeline form button").await.click().await.unwrap();
+    browser.click_on(".timeline form button").await;
     browser.wait_for_text("starts it.").await;
     browser.click("Undo").await;
     browser.wait_for_path(&format!("{PAGE}?done=undo")).await;

@@ -15,7 +15,7 @@ struct Shot {
     path: &'static str,
 }
 
-const SHOTS: [Shot; 11] = [
+const SHOTS: [Shot; 12] = [
     Shot {
         name: "gateways",
         path: "/gateways",
@@ -39,6 +39,10 @@ const SHOTS: [Shot; 11] = [
     Shot {
         name: "gateway-edit",
         path: "/domains/acme/gateways/carrier1/edit",
+    },
+    Shot {
+        name: "gateways-restart",
+        path: "/gateways",
     },
     Shot {
         name: "switches",
@@ -68,7 +72,7 @@ const MAX_BYTES: usize = 100_000;
 #[tokio::test]
 #[ignore = "makes the pictures of docs/screenshots; run by `make screenshots`"]
 async fn pictures_of_the_pages() {
-    let fleet = fleet().await;
+    let (fleet, empty) = (fleet().await, Fleet::start().await);
     for (language, tongue) in [("en-US,en", "en"), ("zh-CN,zh", "zh")] {
         for (dark, shade) in [(false, "light"), (true, "dark")] {
             let person = Person {
@@ -81,16 +85,35 @@ async fn pictures_of_the_pages() {
             browser.open("/sign-in").await;
             keep(&browser, &format!("sign-in-{tongue}-{shade}")).await;
             browser.close().await;
+            let browser = empty
+                .signed_in(&format!("{tongue}-{shade}"), Role::Admin, &person)
+                .await;
+            keep(&browser, &format!("gateways-empty-{tongue}-{shade}")).await;
+            browser.close().await;
             let name = format!("{tongue}-{shade}");
             let browser = fleet.signed_in(&name, Role::Admin, &person).await;
             for shot in &SHOTS {
                 browser.open(shot.path).await;
                 browser.find("h1").await;
+                if shot.name == "gateways-restart" {
+                    preview(&browser, "restart").await;
+                }
                 keep(&browser, &format!("{}-{tongue}-{shade}", shot.name)).await;
             }
+            browser.open("/gateways").await;
+            browser.resize(360, 720).await;
+            keep(&browser, &format!("gateways-phone-{tongue}-{shade}")).await;
             browser.close().await;
         }
     }
+}
+
+/// What an action on all gateways of the list would do.
+async fn preview(browser: &Browser, action: &str) {
+    browser.find("[data-choose-page]").await.click().await.unwrap();
+    let button = browser.find(&format!("button[name=do][value={action}]")).await;
+    button.click().await.unwrap();
+    browser.find("form.stack").await;
 }
 
 /// Gateways in every state, with long and hostile texts.

@@ -289,6 +289,7 @@ async fn a_dry_run_says_what_would_happen_and_writes_nothing() {
         .await
         .expect(200);
     assert_eq!(outcome(&changed), "would_restart");
+    assert_eq!(changed.body["effect"][0]["interruption_seconds"], 4);
     assert_eq!(
         changed.body["changes"],
         json!([{"field": "param.expire-seconds", "after": 60}])

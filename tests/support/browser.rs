@@ -251,11 +251,24 @@ impl Browser {
             "//a[normalize-space(.) = {0}] | //button[normalize-space(.) = {0}] | //summary[normalize-space(.) = {0}]",
             quoted(text)
         );
-        self.wait(Locator::XPath(&xpath))
-            .await
-            .click()
-            .await
-            .expect("it can be clicked");
+        self.click_at(Locator::XPath(&xpath)).await;
+    }
+
+    /// Clicks on the first element of this kind.
+    pub async fn click_on(&self, css: &str) {
+        self.click_at(Locator::Css(css)).await;
+    }
+
+    async fn click_at(&self, locator: Locator<'_>) {
+        let start = Instant::now();
+        loop {
+            match self.wait(locator).await.click().await {
+                Ok(()) => return,
+                // It was replaced meanwhile, as live regions are.
+                Err(error) if error.is_stale_element_reference() && start.elapsed() < DEADLINE => {}
+                Err(error) => panic!("{locator:?} can't be clicked: {error}"),
+            }
+        }
     }
 
     /// Presses keys one after another, wherever the focus is.

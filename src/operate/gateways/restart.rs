@@ -12,6 +12,7 @@ use crate::access::Role;
 use crate::control::{Job, JobAction, JobOutcome};
 use crate::desired::Current;
 use crate::gateway::{DomainName, GatewayName};
+use crate::language::{Bilingual, Message};
 use crate::reconcile::restart_seconds;
 use crate::settings::ReconcileMode;
 
@@ -41,7 +42,7 @@ pub struct Restart {
 pub struct LeftOut {
     pub domain: String,
     pub name: String,
-    pub reason: String,
+    pub reason: Message,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -124,9 +125,9 @@ impl Service {
                         name,
                     };
                     let is_runnable = self.check_runnable(current, &of, JobAction::Restart);
-                    is_runnable.map(|()| of).map_err(|error| error.to_string())
+                    is_runnable.map(|()| of).map_err(|error| error.message())
                 }
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(error.message()),
             };
             match checked {
                 Ok(of) => gateways.push(of),

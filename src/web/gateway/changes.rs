@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::rich::Rich;
 use crate::gateway::ValueChange;
 use crate::operate::gateways::{Effect, Outcome};
+use crate::shown::escaped;
 use crate::web::texts::Texts;
 
 /// One field before and after.
@@ -36,11 +37,12 @@ pub(super) fn change_rows(changes: &[ValueChange]) -> Vec<ChangeRow> {
     changes.iter().map(row).collect()
 }
 
+/// Characters that can't be seen are written out.
 fn shown(value: Option<&Value>) -> String {
     match value {
         None => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(value) => value.to_string(),
+        Some(Value::String(text)) => escaped(text),
+        Some(value) => escaped(&value.to_string()),
     }
 }
 

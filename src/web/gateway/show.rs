@@ -15,6 +15,7 @@ use crate::operate::listing::ListState;
 use crate::operate::status::Gateway;
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::SignedIn;
+use crate::shown::escaped;
 use crate::web::address::gateway_url;
 use crate::web::failure::{Failure, no_such_page, page as page_of};
 use crate::web::language;
@@ -230,7 +231,8 @@ fn facts(t: Texts, stored: &Stored) -> Vec<(String, String)> {
         key("column-profile", "profile"),
         list("field-nodes", "nodes"),
     ];
-    all.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+    let set = all.into_iter().filter(|(_, value)| !value.is_empty());
+    set.map(|(label, value)| (label, escaped(&value))).collect()
 }
 
 fn switch_rows(t: Texts, on: &[Gateway], effects: &[Effect], now: Timestamp) -> Vec<SwitchRow> {

@@ -7,6 +7,7 @@ use crate::language::Bilingual;
 use crate::operate::gateways::Validity;
 use crate::operate::listing::ListedGateway;
 use crate::operate::status::Gateway;
+use crate::shown::escaped;
 use crate::web::address::gateway_url;
 use crate::web::texts::Texts;
 use crate::web::words;
@@ -74,10 +75,10 @@ impl Row {
             calls: calls(&item.switches),
             domain: item.domain.unwrap_or_default(),
             name: item.name,
-            description: item.description.unwrap_or_default(),
-            carrier: item.carrier.unwrap_or_default(),
+            description: item.description.as_deref().map(escaped).unwrap_or_default(),
+            carrier: item.carrier.as_deref().map(escaped).unwrap_or_default(),
             profile: item.profile,
-            tags: item.tags,
+            tags: item.tags.iter().map(|tag| escaped(tag)).collect(),
         }
     }
 }

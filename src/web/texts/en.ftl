@@ -538,7 +538,6 @@ bulk-starts = Starts
 bulk-restarts = Restarts
 bulk-stops = Stops
 bulk-remark = Remarks
-bulk-held = Held
 bulk-held-until = Nothing happens until somebody approves it:
 bulk-paused = Paused: nothing changes until it is resumed.
 bulk-mode = trunkd doesn't change this switch (mode "{ $value }").

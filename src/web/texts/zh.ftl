@@ -502,7 +502,6 @@ bulk-starts = 启动
 bulk-restarts = 重启
 bulk-stops = 停止
 bulk-remark = 备注
-bulk-held = 已暂缓
 bulk-held-until = 批准之前不会执行，请前往：
 bulk-paused = 已暂停：恢复之前不做任何更改。
 bulk-mode = trunkd 不更改此交换机（模式为 "{ $value }"）。
