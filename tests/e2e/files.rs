@@ -42,7 +42,8 @@ async fn all(redis: &RedisServer) -> Vec<(Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)> {
     all
 }
 
-const CARRIER: &str = r#"{"param": {"realm": "sip.example.net", "username": "0123", "password": "s3cret", "ping": 25.50},
+const CARRIER: &str = r#"{"param": {"realm": "sip.example.net", "username": "0123",
+ "password": "s3cret", "ping": 25.50},
  "variables": {"p:caller_id_number": "+4930123"}, "tags": ["a", "b"], "name": "kept", "x": [1.0, {"y": null}]}"#;
 
 #[tokio::test]
