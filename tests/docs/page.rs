@@ -47,7 +47,7 @@ pub(super) fn root() -> &'static Path {
 pub(super) fn all() -> Vec<Page> {
     let mut paths: Vec<PathBuf> = PAGES.iter().map(PathBuf::from).collect();
     paths.extend(below("docs"));
-    paths.iter().map(|path| Page::read(path)).collect()
+    paths.iter().map(Page::read).collect()
 }
 
 /// The pages in a folder and its folders, sorted.

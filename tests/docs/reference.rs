@@ -7,6 +7,7 @@ use std::process::Command;
 
 use http::StatusCode;
 use regex::Regex;
+use trunkd::history::Kind;
 use trunkd::settings::{Flags, Settings, Sources};
 
 use super::page::root;
@@ -142,6 +143,54 @@ fn the_api_page_has_every_reason_of_an_error_with_its_status_and_no_other() {
     }
     assert!(made.len() > 30, "{made:?}");
     assert_eq!(documented, made);
+}
+
+#[test]
+fn the_api_page_names_every_call() {
+    let page = fs::read_to_string(root().join("docs/api.md")).unwrap();
+    let document = serde_json::to_value(trunkd::api::document()).unwrap();
+    let paths = document["paths"].as_object().unwrap().keys();
+    let missing: BTreeSet<_> = paths
+        .filter_map(|path| path.rsplit('/').find(|part| !part.starts_with('{')))
+        .filter(|part| !page.contains(&format!("/{part}")))
+        .collect();
+    assert!(missing.is_empty(), "not in docs/api.md: {missing:?}");
+}
+
+#[test]
+fn the_redis_page_has_every_key_of_trunkds_own_and_no_other() {
+    let stem = |key: &str| key.split(['{', '<', '*']).next().unwrap().to_owned();
+    let page = fs::read_to_string(root().join("docs/redis.md")).unwrap();
+    let cells = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let documented: BTreeSet<_> = cells
+        .flat_map(in_backticks)
+        .filter(|key| key.starts_with("trunkd:"))
+        .map(|key| stem(&key))
+        .collect();
+    let code = fs::read_to_string(root().join("src/keys.rs")).unwrap();
+    let key = Regex::new(r#""(trunkd:[^"]+)""#).unwrap();
+    let made: BTreeSet<_> = key.captures_iter(&code).map(|found| stem(&found[1])).collect();
+    assert!(made.len() > 20, "{made:?}");
+    let missing: Vec<_> = made.difference(&documented).collect();
+    assert!(missing.is_empty(), "not in docs/redis.md: {missing:?}");
+    // `trunkd:lease:webhook:` is a lease.
+    let is_made = |key: &&String| {
+        made.iter()
+            .any(|made| *made == **key || (made.ends_with(':') && key.starts_with(made)))
+    };
+    let unknown: Vec<_> = documented.iter().filter(|key| !is_made(key)).collect();
+    assert!(unknown.is_empty(), "not in src/keys.rs: {unknown:?}");
+}
+
+#[test]
+fn the_history_page_has_every_kind_of_entry_and_no_other() {
+    let documented: BTreeSet<_> = rows("docs/history.md", "| kind |")
+        .iter()
+        .flat_map(|row| in_backticks(&row[0]))
+        .collect();
+    assert_eq!(documented, Kind::ALL.map(|kind| kind.as_str().to_owned()).into());
 }
 
 /// `CONFLICT` is 409.

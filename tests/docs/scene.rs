@@ -8,7 +8,7 @@
 //!   without an address asks the Redis of this test;
 //! - `make run` runs on until the next one, as in a second terminal; `systemctl restart trunkd` starts `trunkd serve`
 //!   again;
-//! - FreeSWITCH is `FakeSwitch`, joined to trunkd already.
+//! - FreeSWITCH is `FakeSwitch`, joined to trunkd already. It runs the gateways of the XML files that a page shows.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -201,7 +201,15 @@ impl Scene {
 
     /// Writes a file that a page shows.
     pub(super) fn write(&self, name: &str, text: &str) {
-        fs::write(self.clone().join(name), self.here(text)).unwrap();
+        let (path, text) = (self.clone().join(name), self.here(text));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        if name.ends_with(".xml") {
+            let lines = text
+                .lines()
+                .filter(|line| !line.contains("include>") && !line.contains("X-PRE-PROCESS"));
+            self.switches[0].add_gateways("external", &lines.collect::<Vec<_>>().join("\n"));
+        }
+        fs::write(path, text).unwrap();
     }
 
     pub(super) fn is_as_shown(&self, shown: &str, printed: &str) -> bool {
