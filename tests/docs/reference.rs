@@ -10,7 +10,7 @@ use regex::Regex;
 use trunkd::history::Kind;
 use trunkd::settings::{Flags, Settings, Sources};
 
-use super::page::root;
+use super::page::{Page, root};
 
 #[test]
 fn the_settings_page_has_every_key_and_no_other() {
@@ -70,6 +70,14 @@ fn the_defaults_of_the_settings_page_are_those_of_the_code() {
 #[test]
 fn the_commands_page_has_every_command_and_every_flag_and_no_other() {
     let page = fs::read_to_string(root().join("docs/commands.md")).unwrap();
+    // What a command's own page explains is explained.
+    let linked = Page::read("docs/commands.md")
+        .targets
+        .into_iter()
+        .filter(|target| !target.contains(['/', '#']));
+    let more: String = linked
+        .map(|page| fs::read_to_string(root().join("docs").join(page)).unwrap())
+        .collect();
     let mut flags = BTreeSet::new();
     let mut missing = Vec::new();
     visit(&[], &mut |command, help| {
@@ -95,7 +103,14 @@ fn the_commands_page_has_every_command_and_every_flag_and_no_other() {
     assert!(missing.is_empty(), "not in docs/commands.md: {missing:?}");
     let standard = ["--help", "--version"].map(str::to_owned);
     let flags: BTreeSet<_> = flags.into_iter().filter(|flag| !standard.contains(flag)).collect();
-    assert_eq!(flags_in(&page), flags);
+    let explained = &flags_in(&page) | &flags_in(&more);
+    let missing: Vec<_> = flags.difference(&explained).collect();
+    assert!(
+        missing.is_empty(),
+        "not in docs/commands.md nor in a page that it links to: {missing:?}"
+    );
+    let unknown: Vec<_> = flags_in(&page).difference(&flags).cloned().collect();
+    assert!(unknown.is_empty(), "no command of docs/commands.md has {unknown:?}");
 }
 
 /// Calls `see` with the help of a command and of those below it.

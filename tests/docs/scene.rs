@@ -319,7 +319,7 @@ fn on_terminal(mut command: Command, typed: Option<String>) -> Ran {
     while let Ok(count) = master.read(&mut chunk) {
         seen.extend_from_slice(&chunk[..count]);
         let is_question = seen.ends_with(b": ") || seen.ends_with(b"[y/N] ");
-        if let Some(line) = lines.next().filter(|_| is_question) {
+        if is_question && let Some(line) = lines.next() {
             writeln!(master, "{line}").unwrap();
         }
     }

@@ -33,7 +33,7 @@ const LOOKS: [&str; 9] = [
 /// The commands that nobody runs here, by the reason that their page gives.
 const NOT_RUN: [(&str, &str, usize); 8] = [
     ("docs/how-to/ip-trunk.md", "FreeSWITCH's file", 1),
-    ("docs/how-to/move-from-fusionpbx.md", "needs FusionPBX", 1),
+    ("docs/how-to/move-from-fusionpbx.md", "needs FusionPBX", 2),
     ("docs/how-to/move-from-xml.md", "needs FreeSWITCH", 1),
     ("docs/how-to/tls.md", "FreeSWITCH's file", 1),
     ("docs/how-to/tls.md", "needs FreeSWITCH", 1),
