@@ -28,6 +28,8 @@ pub(crate) const FORMS_USED: &str = "trunkd:forms:used";
 pub(crate) const CHANGES: &str = "trunkd:changes";
 /// STREAM: what happened, without secrets.
 pub(crate) const HISTORY: &str = "trunkd:history";
+/// HASH: domain/gateway → the set of files that wrote the gateway last (`trunkd sync --set`).
+pub(crate) const SETS: &str = "trunkd:sets";
 /// HASH: webhook → id of the last entry of the history that it is done with.
 pub(crate) const WEBHOOKS: &str = "trunkd:webhooks";
 /// HASH: switchname → the history's entry about the hold of its plan.
@@ -227,6 +229,7 @@ mod tests {
             FORMS,
             CHANGES,
             HISTORY,
+            SETS,
             WEBHOOKS,
             HELD,
             SWITCHES,

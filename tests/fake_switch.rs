@@ -298,6 +298,79 @@ fn assert_as_recorded(got: &[Frame], name: &str) {
 mod recordings {
     use super::*;
 
+    /// What the recordings of `xml_locate` were made of.
+    const LOCATED: &str = r#"<document type="freeswitch/xml">
+<section name="configuration">
+<configuration name="sofia.conf">
+<profiles>
+<profile name="external">
+<gateways>
+<gateway name="one">
+<param name="realm" value="one.example"/>
+<param name="username" value="u"/>
+<param name="password" value="p&amp;q&lt;r&quot;s'顶&#36;${x}"/>
+<param name="register" value="false"/>
+<variables>
+<variable name="absolute_codec_string" value="PCMA,PCMU" direction="inbound"/>
+</variables>
+</gateway>
+</gateways>
+<domains>
+<domain name="all" alias="false" parse="true"/>
+</domains>
+<settings>
+<param name="sip-ip" value="$${local_ip_v4}"/>
+<param name="rtp-ip" value="$${local_ip_v4}"/>
+<param name="sip-port" value="38080"/>
+<param name="context" value="public"/>
+<param name="dialplan" value="XML"/>
+</settings>
+</profile>
+</profiles>
+</configuration>
+</section>
+<section name="directory" description="User Directory">
+<domain name="acme.example">
+<groups>
+<group name="default">
+<users>
+<user id="7">
+<gateways>
+<gateway name="isp">
+<param name="realm" value="isp.example"/>
+<param name="register" value="false"/>
+</gateway>
+</gateways>
+</user>
+</users>
+</group>
+</groups>
+</domain>
+</section>
+</document>
+"#;
+
+    /// But for white space, which FreeSWITCH keeps from its files.
+    #[tokio::test]
+    async fn xml_locate_prints_the_configuration_as_it_was_recorded() {
+        let switch = FakeSwitch::builder().disk(LOCATED).start().await;
+        let without_space = |text: &str| {
+            text.split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+                .replace("> <", "><")
+        };
+        for (command, file) in [
+            ("configuration configuration name sofia.conf", "sofia.conf"),
+            ("directory", "directory"),
+            ("configuration configuration name nope.conf", "nope.conf"),
+        ] {
+            let recorded = recording(&format!("api/xml_locate-{file}.txt"));
+            let reply = switch.api(&format!("xml_locate {command}")).await;
+            assert_eq!(without_space(&reply), without_space(&recorded), "{command}");
+        }
+    }
+
     #[tokio::test]
     async fn a_wrong_password() {
         let switch = recorded_switch(&[]).start().await;

@@ -5,8 +5,10 @@
 mod body;
 mod bulk;
 mod events;
+mod files;
 mod gateways;
 mod history;
+mod import;
 mod jobs;
 mod language;
 mod lists;

@@ -4,7 +4,7 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{bulk, events, gateways, history, jobs, lists, params, people, session, status, switches};
+use super::{bulk, events, files, gateways, history, import, jobs, lists, params, people, session, status, switches};
 use crate::portal::{COOKIE, Problem};
 
 #[derive(OpenApi)]
@@ -20,6 +20,9 @@ use crate::portal::{COOKIE, Problem};
         lists::domains,
         lists::switches,
         bulk::change_gateways,
+        import::import_foreign,
+        files::export,
+        files::import,
         status::status,
         gateways::get_gateway,
         gateways::put_gateway,

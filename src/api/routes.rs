@@ -6,7 +6,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::events::Streams;
-use super::{body, bulk, events, gateways, history, jobs, lists, openapi, params, people, session, status, switches};
+use super::{
+    body, bulk, events, files, gateways, history, import, jobs, lists, openapi, params, people, session, status,
+    switches,
+};
 use crate::portal::{Problem, authenticate};
 use crate::shown::shown;
 
@@ -45,6 +48,9 @@ fn protected() -> impl actix_web::dev::HttpServiceFactory {
         .wrap(from_fn(authenticate))
         .service(lists::gateways)
         .service(bulk::resource())
+        .service(import::resource())
+        .service(files::export)
+        .service(files::resource())
         .service(lists::domains)
         .service(lists::switches)
         .service(status::status)

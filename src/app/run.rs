@@ -152,6 +152,7 @@ impl Parts {
             self.spawn_webhook(tasks, webhook, instance.clone());
         }
         let stale_after = self.timing.ingest.stale_after;
+        self.spawn_backups(tasks);
         let remove_gone = upkeep::remove_gone_switches(store, names, keys, instance, stale_after);
         tasks.spawn_cut("switches that are gone", remove_gone);
     }
@@ -220,6 +221,14 @@ impl Parts {
                 let part = Part::Webhook(settings.name.clone());
                 self.health.set(part, State::Degraded, Some(error.to_string()));
             }
+        }
+    }
+
+    fn spawn_backups(&self, tasks: &mut Tasks) {
+        let backup = &self.settings.backup;
+        if let Some(dir) = backup.dir.clone() {
+            let (service, keep) = (self.service.clone(), backup.keep);
+            tasks.spawn_cut("backups", async move { service.back_up_daily(&dir, keep).await });
         }
     }
 

@@ -2,9 +2,12 @@
 //! Decides nothing about gateways or switches.
 
 mod apply;
+mod backup;
 mod check;
+mod export;
 mod gateway;
 mod history;
+mod import;
 mod password;
 mod pause;
 mod plan;
@@ -12,8 +15,10 @@ mod render;
 mod restore;
 mod serve;
 mod status;
+mod sync;
 mod terminal;
 mod token;
+mod transfer;
 mod user;
 
 use std::fmt::Display;
@@ -69,6 +74,12 @@ enum Command {
     /// List, show and change gateways
     #[command(subcommand)]
     Gateway(gateway::Command),
+    /// Write gateways as YAML or JSON, for git and backups
+    Export(export::Arguments),
+    /// Compare files with Redis; exit status 0 the same, 2 different, 1 an error
+    Diff(sync::Diff),
+    /// Bring Redis to what files say; never deletes without --prune or `state: absent`
+    Sync(sync::Sync),
     /// Show what would change on each switch; exit status 0 nothing, 2 something, 1 an error
     Plan(plan::Arguments),
     /// Carry out the plan, even if it is held; exit status 1 if something failed
@@ -79,6 +90,11 @@ enum Command {
     Resume(pause::Arguments),
     /// Print what happened: edits with who made them, outages, actions, sign-ins
     History(history::Arguments),
+    /// Import gateways from FreeSWITCH's files, FusionPBX, CSV or a running switch
+    #[command(subcommand)]
+    Import(import::Command),
+    /// Write a file of all gateways with their secrets, one for each day
+    Backup(backup::Arguments),
     /// Write the gateways that Redis lost back to it, for instance after a FLUSHALL
     Restore(restore::Arguments),
     /// Manage the people who may sign in
@@ -90,7 +106,7 @@ enum Command {
 }
 
 /// Runs the command line and returns the exit status: 0 all is well, 1 an error, 2 wrong arguments,
-/// pending changes in `plan`, or something that needs attention in `status`.
+/// pending changes in `plan` and `diff`, or something that needs attention in `status`.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -108,11 +124,16 @@ pub fn main() -> ExitCode {
             Command::Check(arguments) => check::run(&cli.shared, &arguments).await,
             Command::Status(arguments) => status::run(&cli.shared, &arguments).await,
             Command::Gateway(command) => gateway::run(&cli.shared, &command).await,
+            Command::Export(arguments) => export::run(&cli.shared, &arguments).await,
+            Command::Diff(arguments) => sync::diff(&cli.shared, &arguments).await,
+            Command::Sync(arguments) => sync::sync(&cli.shared, &arguments).await,
             Command::Plan(arguments) => plan::run(&cli.shared, &arguments).await,
             Command::Apply(arguments) => apply::run(&cli.shared, &arguments).await,
             Command::Pause(arguments) => pause::pause(&cli.shared, &arguments).await,
             Command::Resume(arguments) => pause::resume(&cli.shared, &arguments).await,
             Command::History(arguments) => history::run(&cli.shared, &arguments).await,
+            Command::Import(command) => import::run(&cli.shared, command).await,
+            Command::Backup(arguments) => backup::run(&cli.shared, &arguments).await,
             Command::Restore(arguments) => restore::run(&cli.shared, &arguments).await,
             Command::User(command) => user::run(&cli.shared, command).await,
             Command::Token(command) => token::run(&cli.shared, command).await,

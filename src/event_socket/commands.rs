@@ -85,6 +85,29 @@ impl Commands {
         Ok(parse_profiles(&self.sofia("xmlstatus", LIST_LIMIT).await?)?)
     }
 
+    /// The whole configuration of mod_sofia, with gateways and **passwords**: never log it (FACTS 43). `None` if
+    /// the switch has none.
+    pub async fn sofia_conf(&self) -> Result<Option<Bytes>, QueryError> {
+        self.xml("configuration configuration name sofia.conf").await
+    }
+
+    /// The directory, whose users may have gateways. It has **passwords** as well.
+    pub async fn directory(&self) -> Result<Option<Bytes>, QueryError> {
+        self.xml("directory").await
+    }
+
+    async fn xml(&self, of: &str) -> Result<Option<Bytes>, QueryError> {
+        let reply = self.client.api(&format!("xml_locate {of}"), LIST_LIMIT).await?;
+        match reply.trim_ascii_start().first() {
+            Some(b'<') => Ok(Some(reply)),
+            _ if reply.trim_ascii().is_empty() || reply.starts_with(NOT_FOUND) => Ok(None),
+            _ => Err(QueryError::Reply {
+                command: "xml_locate",
+                reply: String::from_utf8_lossy(&reply).trim().to_owned(),
+            }),
+        }
+    }
+
     /// Whether the connection is over, so that nothing will be answered.
     pub fn is_over(&self) -> bool {
         self.client.is_over()
@@ -273,6 +296,9 @@ fn revision_questions(names: &[GatewayName]) -> Vec<RevisionQuestion> {
     }
     questions
 }
+
+/// The reply of `xml_locate` about what is not there.
+const NOT_FOUND: &[u8] = b"can't find anything";
 
 /// The reply while mod_sofia is not loaded. FreeSWITCH unloads it early in a shutdown, while the event socket still
 /// answers.

@@ -3,8 +3,12 @@
 
 mod changes;
 mod edit;
+mod parts;
+mod same;
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
@@ -12,6 +16,7 @@ use super::json::{Json, members};
 use super::params;
 
 pub use changes::ValueChange;
+pub use parts::{Member, Members};
 
 /// Objects inside of objects that are merged key by key. Deeper ones are replaced whole.
 const MAX_DEPTH: usize = 16;
@@ -63,16 +68,27 @@ impl Document {
     /// Takes over the secrets of `stored` that this document doesn't mention, and removes those that
     /// it sets to `null`.
     pub fn keep_secrets(&mut self, stored: &Self) {
-        for (name, secret) in stored.secret_nodes() {
-            let is_mentioned = PARAM_KEYS
-                .iter()
-                .any(|key| object(&self.0, key).is_some_and(|params| find(params, name).is_some()));
-            if !is_mentioned {
-                let key = match object(&self.0, PARAM_KEYS[1]) {
-                    Some(_) => PARAM_KEYS[1],
+        let mentioned: BTreeSet<String> = PARAM_KEYS
+            .iter()
+            .flat_map(|key| object(&self.0, key).unwrap_or_default())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for from in PARAM_KEYS {
+            let params = object(&stored.0, from).unwrap_or_default();
+            let secrets = params.iter().filter(|(name, node)| is_secret(name) && !is_unset(node));
+            for (name, secret) in secrets.filter(|(name, _)| !mentioned.contains(name)) {
+                // Under the key where it was, if that is there.
+                let to = match [from, PARAM_KEYS[1]]
+                    .into_iter()
+                    .find(|key| object(&self.0, key).is_some())
+                {
+                    Some(key) => key,
                     None => PARAM_KEYS[0],
                 };
-                object_mut(&mut self.0, key).push((name.to_owned(), secret.clone()));
+                let params = object_mut(&mut self.0, to);
+                if find(params, name).is_none() {
+                    params.push((name.clone(), secret.clone()));
+                }
             }
         }
         self.retain_params(|name, node| !(is_secret(name) && *node == Node::Leaf(NULL.to_owned())));

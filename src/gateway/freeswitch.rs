@@ -10,7 +10,7 @@ pub fn is_true(value: &str) -> bool {
 
 /// Whether a value is one of FreeSWITCH's words for false (`switch_false`). Other words also count as
 /// false.
-pub(super) fn is_false(value: &str) -> bool {
+pub(crate) fn is_false(value: &str) -> bool {
     const WORDS: [&str; 7] = ["no", "off", "false", "f", "disabled", "inactive", "disallow"];
     WORDS.iter().any(|word| value.eq_ignore_ascii_case(word)) || (is_number(value) && atoi(value) == 0)
 }

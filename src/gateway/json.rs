@@ -53,7 +53,7 @@ impl<'a> Json<'a> {
         Ok(Self::one_level(raw))
     }
 
-    fn one_level(raw: &'a RawValue) -> Self {
+    pub(super) fn one_level(raw: &'a RawValue) -> Self {
         let text = raw.get();
         match text.as_bytes().first() {
             Some(b'n') => Self::Null,

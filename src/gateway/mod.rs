@@ -35,14 +35,16 @@ use std::sync::Arc;
 use crate::settings::{AllowHooks, Settings};
 
 pub use desired::{Counts, Desired, Entries, Entry, EntryChange, Refused, RefusedNames};
-pub use document::{Document, ValueChange};
+pub use document::{Document, Member, Members, ValueChange};
 pub use domain::{DomainName, MAX_DOMAIN_BYTES, RawDomains};
 pub use fields::{FieldChange, Fields, Span};
 pub(crate) use finding::shown;
 pub use finding::{Finding, Severity};
 pub use findings::{FindingChanges, Findings};
+pub(crate) use freeswitch::is_false;
 pub use freeswitch::is_true;
 pub use name::{GatewayName, NameError, ProfileName};
+pub(crate) use names::{fix_for_param, param_spelt};
 pub use pairs::{Pairs, Variable, Variables};
 pub use parse::{Parsed, parse};
 pub use revision::{KeyError, RevisionKey, former_revisions, revision};

@@ -6,8 +6,13 @@ use super::value_keys;
 use super::variables::is_variable;
 use crate::language::{Message, message, text};
 
+/// The param that a name is another spelling of: `auth_username`, `Realm`.
+pub(crate) fn param_spelt(name: &str) -> Option<&'static str> {
+    same_but_for_spelling(&plain(name))
+}
+
 /// How to fix a param that FreeSWITCH does not know.
-pub(super) fn fix_for_param(name: &str) -> Message {
+pub(crate) fn fix_for_param(name: &str) -> Message {
     let plain = plain(name);
     if let Some(known) = same_but_for_spelling(&plain) {
         return did_you_mean(known);

@@ -61,7 +61,7 @@ pub const VARIABLES: [VariableSpec; 5] = [
 ];
 
 /// Whether a name is that of a variable rather than a param: one of the catalog, or of a family that FreeSWITCH has.
-pub(super) fn is_variable(name: &str) -> bool {
+pub(crate) fn is_variable(name: &str) -> bool {
     const FAMILIES: [&str; 7] = [
         "sip_",
         "rtp_",

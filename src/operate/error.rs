@@ -5,13 +5,16 @@ mod chinese;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::files::FilesError;
 use super::gateways::bulk::BulkAnswer;
 use super::gateways::{GatewayDetail, ProblemField};
 use super::listing::QueryError;
 use super::plan::ShownPlan;
+use super::transfer::{DomainOutcome, MAX_PER_DOMAIN, TransferReport};
 use crate::access::{AccessError, Forbidden};
 use crate::desired::{LastGoodError, Unavailable};
 use crate::gateway::{NameError, ValueChange};
+use crate::import::ImportError;
 use crate::language::Text;
 use crate::redis::StoreError;
 use crate::settings::{Settings, SettingsError};
@@ -37,6 +40,8 @@ pub enum OperateError {
     #[error("templates.default_profile: {0}")]
     DefaultProfile(NameError),
     #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error(transparent)]
     LastGood(#[from] LastGoodError),
     /// Redis can't be read. For the embedded one that usually means that trunkd doesn't run.
     #[error("{context}{}: {reason}", Unreadable { server })]
@@ -49,6 +54,9 @@ pub enum OperateError {
     },
     #[error("there is no switch \"{}\"; known are {}", shown(name), Known(known))]
     UnknownSwitch { name: String, known: BTreeSet<String> },
+    /// The switch doesn't answer, or not as expected.
+    #[error("cannot read what the switch {} has: {}", shown(switch), shown(reason))]
+    SwitchUnread { switch: String, reason: String },
     #[error("the settings name no switch: add a [[switch]] for each FreeSWITCH")]
     NoSwitch,
     #[error("there is no gateway {0:?}, neither on a switch nor in Redis")]
@@ -126,6 +134,8 @@ pub enum OperateError {
     },
     #[error(transparent)]
     Query(#[from] QueryError),
+    #[error(transparent)]
+    Files(#[from] FilesError),
     #[error("trunkd is stopping")]
     Interrupted,
     #[error("the plan is another one by now: look at it again")]
@@ -146,6 +156,33 @@ pub enum OperateError {
         done.counts.changed, done.counts.matched, bare(cause)
     )]
     BulkStopped { cause: Box<Self>, done: Box<BulkAnswer> },
+    /// A list names one gateway twice.
+    #[error(
+        "the gateway \"{}\" of domain \"{}\" is there twice: {} and {}",
+        shown(gateway), shown(domain), shown(&places[0]), shown(&places[1])
+    )]
+    WantedTwice {
+        domain: String,
+        gateway: String,
+        places: [String; 2],
+    },
+    #[error("the files name no gateway, so the whole set would be removed: add --allow-empty if that is right")]
+    NothingWanted,
+    #[error(
+        "{changes} gateways of domain \"{}\" would change, and at most {MAX_PER_DOMAIN} are written in one step: \
+         use fewer files at once",
+        shown(domain)
+    )]
+    TooManyInDomain { domain: String, changes: usize },
+    /// Some domains are written, and then Redis failed. The same transfer goes on with the rest.
+    #[error(
+        "{} gateways are written, then this failed: {}",
+        done.changes(DomainOutcome::Written), bare(cause)
+    )]
+    TransferStopped {
+        cause: Box<Self>,
+        done: Box<TransferReport>,
+    },
     #[error("others write the gateway \"{}\" all the time: try again", shown(.0))]
     Contended(String),
 }

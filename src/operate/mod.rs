@@ -4,10 +4,15 @@
 //! Answers with data, never with text that somebody else must parse. No HTTP, no terminal.
 
 pub mod approve;
+pub mod backup;
 pub mod check;
 mod error;
+pub mod export;
+pub mod files;
+pub mod foreign;
 mod gateway_metrics;
 pub mod gateways;
+mod import;
 pub mod listing;
 pub mod live;
 mod noticed;
@@ -21,6 +26,7 @@ pub mod restore;
 mod service;
 pub mod sources;
 pub mod status;
+pub mod transfer;
 
 pub use error::OperateError;
 pub use noticed::Noticed;

@@ -1,7 +1,13 @@
-//! Writes back to Redis what it lost of the last good state.
+//! Writes back to Redis what it lost, of the last good state or of files.
 
-use super::OperateError;
-use crate::desired::{LastGood, Missing};
+use std::path::PathBuf;
+
+use super::files::read_paths;
+use super::service::Service;
+use super::transfer::{Transfer, TransferOptions, Wanted};
+use super::{Caller, OperateError};
+use crate::desired::{Current, LastGood, Missing};
+use crate::gateway::{Document, GatewayName, RawDomain, RawDomains, Rules};
 use crate::redis::Store;
 use crate::settings::Settings;
 
@@ -43,5 +49,84 @@ impl Loss {
     pub async fn write_back(&self, settings: &Settings, store: &Store) -> Result<usize, OperateError> {
         let written = store.put_back(&self.last_good, &self.missing).await;
         written.map_err(OperateError::at(settings))
+    }
+}
+
+/// What a restore takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// Gateways that Redis doesn't have.
+    Missing,
+    /// Those whose value FreeSWITCH would refuse.
+    Damaged,
+    Both,
+}
+
+impl Service {
+    /// What Redis lost of these files. Everything else in them is left alone.
+    ///
+    /// # Errors
+    /// A file can't be read; otherwise as [`Service::draft_transfer`].
+    pub async fn lost_of_files(
+        &self,
+        caller: &Caller,
+        paths: &[PathBuf],
+        lost: Lost,
+    ) -> Result<Transfer, OperateError> {
+        let wanted = read_paths(paths, None)?;
+        self.lost(caller, wanted, lost).await
+    }
+
+    /// Gateways whose value FreeSWITCH would refuse, and of which the last good state has a valid version.
+    ///
+    /// # Errors
+    /// As [`Service::draft_transfer`].
+    pub async fn damaged(&self, caller: &Caller, last_good: &LastGood) -> Result<Transfer, OperateError> {
+        let wanted = last_valid(&last_good.domains);
+        self.lost(caller, wanted, Lost::Damaged).await
+    }
+
+    async fn lost(&self, caller: &Caller, mut wanted: Vec<Wanted>, lost: Lost) -> Result<Transfer, OperateError> {
+        let (current, rules) = (self.writable().await?, self.catalog.rules());
+        wanted.retain(|wanted| wanted.value.is_some() && is_lost(&current, &rules, wanted, lost));
+        // What was refused before is written back as well.
+        let options = TransferOptions {
+            force: true,
+            ..TransferOptions::default()
+        };
+        self.draft_transfer(caller, wanted, options).await
+    }
+}
+
+fn last_valid(domains: &RawDomains) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    for (domain, raw) in domains {
+        let RawDomain::Hash(fields) = raw else { continue };
+        wanted.extend(fields.iter().filter_map(|(name, value)| {
+            let name = std::str::from_utf8(name).ok()?;
+            Some(Wanted {
+                domain: domain.clone(),
+                name: GatewayName::parse(name).ok()?,
+                value: Some(Document::parse(value).ok()?),
+                at: "last good".into(),
+            })
+        }));
+    }
+    wanted
+}
+
+fn is_lost(current: &Current, rules: &Rules, wanted: &Wanted, lost: Lost) -> bool {
+    let name = wanted.name.as_str().as_bytes();
+    let stored = match current.domains.get(&wanted.domain) {
+        Some(RawDomain::Hash(fields)) => fields.get(name),
+        Some(RawDomain::WrongType(_)) | None => None,
+    };
+    let is_refused = |value| {
+        let parsed = crate::gateway::parse(wanted.domain.text(), name, value, rules);
+        parsed.gateway.is_none()
+    };
+    match stored {
+        None => lost != Lost::Damaged,
+        Some(value) => lost != Lost::Missing && is_refused(value),
     }
 }

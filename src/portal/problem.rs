@@ -17,6 +17,7 @@ use crate::operate::gateways::bulk::BulkAnswer;
 use crate::operate::gateways::{GatewayDetail, ProblemField};
 use crate::operate::listing::{ListState, QueryError};
 use crate::operate::plan::ShownPlan;
+use crate::operate::transfer::TransferReport;
 
 /// How long a client should wait before it asks again, if Redis is away.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -63,6 +64,9 @@ pub(crate) struct Now {
     /// If a change of many gateways failed half-way: what is done, and what is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bulk: Option<Box<BulkAnswer>>,
+    /// If an import failed half-way: which domains are written, and which are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub import: Option<Box<TransferReport>>,
 }
 
 /// A problem at one place of what was sent.
@@ -171,9 +175,14 @@ impl Problem {
             OperateError::Forbidden(access::Forbidden::Domain { .. }) => (StatusCode::FORBIDDEN, "domain_not_yours"),
             OperateError::Access(error) => return Self::of_access(error),
             OperateError::Query(QueryError::State { .. }) => return Self::unknown_state(),
-            OperateError::BulkStopped { .. } => return Self::of_stopped(error, language),
-            OperateError::TooManyGateways { .. } | OperateError::TooManyBytes { .. } => {
-                (StatusCode::BAD_REQUEST, "too_many_gateways")
+            OperateError::BulkStopped { .. } | OperateError::TransferStopped { .. } => {
+                return Self::of_stopped(error, language);
+            }
+            OperateError::TooManyGateways { .. }
+            | OperateError::TooManyBytes { .. }
+            | OperateError::TooManyInDomain { .. } => (StatusCode::BAD_REQUEST, "too_many_gateways"),
+            OperateError::WantedTwice { .. } | OperateError::NothingWanted | OperateError::Files(_) => {
+                (StatusCode::BAD_REQUEST, "bad_request")
             }
             OperateError::Query(QueryError::Cursor) => (StatusCode::BAD_REQUEST, "bad_request"),
             OperateError::Interrupted => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
@@ -198,6 +207,8 @@ impl Problem {
             OperateError::ModeOff => (StatusCode::CONFLICT, "mode_off"),
             OperateError::NoneServes => (StatusCode::CONFLICT, "none_serves"),
             OperateError::NotConnected(_) => (StatusCode::CONFLICT, "switch_not_connected"),
+            OperateError::SwitchUnread { .. } => (StatusCode::CONFLICT, "switch_not_connected"),
+            OperateError::Import(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unreadable"),
             OperateError::NoLastGood(_) | OperateError::LastGood(_) => (StatusCode::CONFLICT, "no_last_good_state"),
             OperateError::Precondition { .. } => (StatusCode::PRECONDITION_FAILED, "changed_meanwhile"),
             OperateError::Refused(_) | OperateError::MeansAll(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
@@ -228,6 +239,18 @@ impl Problem {
                     detail,
                     now: Some(Box::new(Now {
                         bulk: Some(done),
+                        ..Now::default()
+                    })),
+                    language: Some(language),
+                    ..Self::of(*cause, language)
+                }
+            }
+            OperateError::TransferStopped { cause, mut done } => {
+                done.translate(language);
+                Self {
+                    detail,
+                    now: Some(Box::new(Now {
+                        import: Some(done),
                         ..Now::default()
                     })),
                     language: Some(language),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::choices::{LogFormat, ReconcileMode};
 use super::model::{
-    ApiSettings, GatewaySettings, HistorySettings, HttpSettings, LogSettings, ReconcileSettings, RedisSettings,
-    Settings, StatusSettings, TemplateSettings,
+    ApiSettings, BackupSettings, GatewaySettings, HistorySettings, HttpSettings, LogSettings, ReconcileSettings,
+    RedisSettings, Settings, StatusSettings, TemplateSettings,
 };
 use super::text;
 
@@ -24,6 +24,7 @@ impl Default for Settings {
             switches: Vec::new(),
             reconcile: ReconcileSettings::default(),
             history: HistorySettings::default(),
+            backup: BackupSettings::default(),
             webhooks: Vec::new(),
             log: LogSettings::default(),
             config_file: None,
@@ -50,6 +51,13 @@ impl Default for HttpSettings {
             // faster than sharing them out (docs/benchmarks.md).
             workers: 1,
         }
+    }
+}
+
+impl Default for BackupSettings {
+    fn default() -> Self {
+        // A mistake may be noticed only after a holiday.
+        BackupSettings { dir: None, keep: 14 }
     }
 }
 

@@ -24,11 +24,11 @@ mod webhook;
 pub use choices::{AllowHooks, LogFormat, ReconcileMode};
 pub use error::SettingsError;
 pub use model::{
-    ApiSettings, GatewaySettings, HistorySettings, HttpSettings, LogSettings, OWN_KEYS, ReconcileSettings,
-    RedisSettings, RedisTlsSettings, SentinelSettings, Settings, StatusSettings, SwitchSettings, TemplateSettings,
-    TlsSettings,
+    ApiSettings, BackupSettings, GatewaySettings, HistorySettings, HttpSettings, LogSettings, OWN_KEYS,
+    ReconcileSettings, RedisSettings, RedisTlsSettings, SentinelSettings, Settings, StatusSettings, SwitchSettings,
+    TemplateSettings, TlsSettings,
 };
 pub use origin::Origin;
-pub use sources::{Flags, Sources};
+pub use sources::{Flags, Sources, secret_variable};
 pub use text::{Credential, HostPort};
 pub use webhook::{WebhookEvent, WebhookSettings, WebhookUrl};

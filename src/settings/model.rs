@@ -39,6 +39,7 @@ pub struct Settings {
     pub switches: Vec<SwitchSettings>,
     pub reconcile: ReconcileSettings,
     pub history: HistorySettings,
+    pub backup: BackupSettings,
     /// Each `[[webhook]]` table: one receiver of what happened. In the environment, one list of
     /// inline tables, which replaces the file's: `TRUNKD_WEBHOOK='[{url="https://alerts.example.net/trunkd"}]'`.
     #[serde(rename = "webhook")]
@@ -142,6 +143,17 @@ pub struct HistorySettings {
     /// Older entries are dropped. `TRUNKD_HISTORY__MAX_AGE`.
     #[serde(deserialize_with = "text::one")]
     pub max_age: Duration,
+}
+
+/// `[backup]`: a file of all gateways, once a day.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BackupSettings {
+    /// The folder that they are written to. None: no backups. `TRUNKD_BACKUP__DIR`.
+    pub dir: Option<PathBuf>,
+    /// The days that are kept. `TRUNKD_BACKUP__KEEP`.
+    #[serde(deserialize_with = "text::one")]
+    pub keep: usize,
 }
 
 /// `[redis]`: which Redis, and where in it the gateways are.

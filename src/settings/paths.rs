@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use super::model::{
-    HttpSettings, RedisSettings, RedisTlsSettings, SentinelSettings, Settings, SwitchSettings, TemplateSettings,
-    TlsSettings,
+    BackupSettings, HttpSettings, RedisSettings, RedisTlsSettings, SentinelSettings, Settings, SwitchSettings,
+    TemplateSettings, TlsSettings,
 };
 use super::origin::Origin;
 use super::webhook::WebhookSettings;
@@ -56,6 +56,7 @@ fn paths(settings: &mut Settings) -> Vec<(&'static str, &mut PathBuf)> {
         switches,
         reconcile: _,
         history: _,
+        backup,
         webhooks,
         log: _,
         config_file: _,
@@ -65,6 +66,8 @@ fn paths(settings: &mut Settings) -> Vec<(&'static str, &mut PathBuf)> {
         default_profile: _,
     } = templates;
     let mut paths = vec![("data_dir", data_dir), ("templates.dir", dir)];
+    let BackupSettings { dir, keep: _ } = backup;
+    paths.extend(dir.as_mut().map(|dir| ("backup.dir", dir)));
     paths.extend(http_paths(http));
     paths.extend(api.tls.iter_mut().flat_map(|tls| tls_paths(API_TLS, tls)));
     paths.extend(redis_paths(redis));

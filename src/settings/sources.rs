@@ -17,8 +17,15 @@ use super::origin::{FLAG, Origin, VARIABLE};
 const SEARCHED: [&str; 2] = ["trunkd.toml", "/etc/trunkd/trunkd.toml"];
 
 /// Variables that begin as ours do but are other software's: what Kubernetes and Docker links put
-/// into every container beside a service named `trunkd`, and what our own tests are told.
-const FOREIGN: [&str; 4] = ["TRUNKD_SERVICE_", "TRUNKD_PORT", "TRUNKD_TEST_", "TRUNKD_CHAOS_"];
+/// into every container beside a service named `trunkd`, secrets of exported gateways, and what our own
+/// tests are told.
+const FOREIGN: [&str; 5] = [
+    "TRUNKD_SERVICE_",
+    "TRUNKD_PORT",
+    "TRUNKD_SECRET_",
+    "TRUNKD_TEST_",
+    "TRUNKD_CHAOS_",
+];
 
 /// Keys whose variable may hold a TOML list or table. Any other variable is taken literally, so
 /// that a password may begin with a bracket.
@@ -130,6 +137,11 @@ impl Sources {
         variables.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(variables)
     }
+}
+
+/// A variable that a file of gateways refers to as `${env:NAME}`. `None` if it is not set, or not UTF-8.
+pub fn secret_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn is_ours(name: &str) -> bool {

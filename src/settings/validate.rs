@@ -107,6 +107,13 @@ fn check_api(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsError>
             "write a time from \"1h\" to \"10y\"; \"90d\" is usual".to_owned(),
         );
     }
+    let backup = &settings.backup;
+    if !(1..=1000).contains(&backup.keep) {
+        return invalid("backup.keep", "write a number from 1 to 1000".to_owned());
+    }
+    if backup.dir.as_ref().is_some_and(|dir| dir.as_os_str().is_empty()) {
+        return invalid("backup.dir", "write a folder, or leave the key out".to_owned());
+    }
     Ok(())
 }
 

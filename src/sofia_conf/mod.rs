@@ -12,4 +12,5 @@ pub use crate::gateway::{KeyError, RevisionKey, revision};
 pub use blocks::Text;
 pub use document::{Document, GatewayQuery, NOT_FOUND, Query};
 pub use render::masked_gateway;
+pub(crate) use templates::preprocessor;
 pub use templates::{TemplateError, TemplateWarning, Templates};

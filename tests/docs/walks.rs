@@ -19,11 +19,12 @@ const HOW_TOS: &str = "docs/how-to";
 /// Until what trunkd does by itself shows, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Commands that only look, so that they can be asked again until they show what the page shows.
-const LOOKS: [&str; 9] = [
+const LOOKS: [&str; 10] = [
     "cat ",
     "curl ",
     "redis-cli HGET",
     "trunkd check",
+    "trunkd diff",
     "trunkd gateway get",
     "trunkd gateway list",
     "trunkd history",
@@ -31,7 +32,8 @@ const LOOKS: [&str; 9] = [
     "trunkd status",
 ];
 /// The commands that nobody runs here, by the reason that their page gives.
-const NOT_RUN: [(&str, &str, usize); 8] = [
+const NOT_RUN: [(&str, &str, usize); 9] = [
+    ("docs/how-to/git.md", "git wants a name and an address", 1),
     ("docs/how-to/ip-trunk.md", "FreeSWITCH's file", 1),
     ("docs/how-to/move-from-fusionpbx.md", "needs FusionPBX", 2),
     ("docs/how-to/move-from-xml.md", "needs FreeSWITCH", 1),
@@ -61,6 +63,7 @@ macro_rules! walks {
 
 walks! {
     the_tutorial_leads_to_a_registered_trunk: "docs/tutorial.md",
+    gateways_come_from_git: "docs/how-to/git.md",
     an_ims_registers: "docs/how-to/ims.md",
     an_ip_trunk_is_up_and_a_silent_one_is_down: "docs/how-to/ip-trunk.md",
     gateways_come_from_fusionpbx: "docs/how-to/move-from-fusionpbx.md",

@@ -1,91 +1,14 @@
 //! `trunkd gateway`, as an operator types it, over a real Redis and FakeSwitch.
 
-use std::path::Path;
-use std::process::{Output, Stdio};
-
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
 
-use super::program::{TEMPLATES, text};
+use super::shell::Shell;
 use super::status::on_terminal;
 use crate::support::app::{Other, TestApp, switch_toml};
 use crate::support::fake_switch::{FORBIDDEN, FakeSwitch};
 use crate::support::redis::RedisServer;
 
 const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
-
-/// A shell in a folder whose settings name the Redis.
-struct Shell {
-    folder: tempfile::TempDir,
-}
-
-/// What a command said, and its exit status.
-#[derive(Debug)]
-struct Said {
-    status: i32,
-    out: String,
-    error: String,
-}
-
-impl Shell {
-    fn new(redis: &RedisServer, more: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = format!("[redis]\nurl = {:?}\n{more}", redis.url());
-        std::fs::write(folder.path().join("trunkd.toml"), settings).unwrap();
-        Self { folder }
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// `trunkd gateway …`, with this on its standard input.
-    async fn type_in(&self, arguments: &[&str], input: &str) -> Said {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_trunkd"));
-        command
-            .current_dir(self.path())
-            .args(["--templates", TEMPLATES, "gateway"])
-            .args(arguments)
-            .env("TZ", "UTC")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        // It may end without reading.
-        let _ = stdin.write_all(input.as_bytes()).await;
-        drop(stdin);
-        child.wait_with_output().await.unwrap().into()
-    }
-
-    async fn run(&self, arguments: &[&str]) -> Said {
-        self.type_in(arguments, "").await
-    }
-}
-
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        Self {
-            status: output.status.code().unwrap(),
-            out: text(&output.stdout),
-            error: text(&output.stderr),
-        }
-    }
-}
-
-impl Said {
-    /// The standard output, if it ended with this status.
-    #[track_caller]
-    fn expect(&self, status: i32) -> &str {
-        assert_eq!(self.status, status, "{self:#?}");
-        &self.out
-    }
-
-    #[track_caller]
-    fn json(&self) -> Value {
-        serde_json::from_str(self.expect(0)).unwrap()
-    }
-}
 
 /// A Redis, another program that writes it, and a shell.
 async fn alone() -> (RedisServer, Other, Shell) {
@@ -110,7 +33,7 @@ const SET: [&str; 6] = [
 #[tokio::test]
 async fn set_creates_a_gateway_and_then_changes_what_is_named() {
     let (_redis, other, shell) = alone().await;
-    let created = shell.type_in(&SET, "s3cret\n").await;
+    let created = shell.gateway_typed(&SET, "s3cret\n").await;
     assert_eq!(created.expect(0), "Created carrier1 in default.\n");
     let value = json!({"param": {"realm": "sip.example.net", "username": "u", "password": "s3cret"}});
     assert_eq!(stored(&other, "default", "carrier1").await, Some(value));
@@ -129,7 +52,7 @@ async fn set_creates_a_gateway_and_then_changes_what_is_named() {
         "--tag=b",
         "--disabled",
     ];
-    let changed = shell.run(&more).await;
+    let changed = shell.gateway(&more).await;
     let out = changed.expect(0);
     assert!(
         out.starts_with("Changed carrier1 in default: param.realm \"sip.example.net\" -> \"other.example.net\""),
@@ -144,19 +67,19 @@ async fn set_creates_a_gateway_and_then_changes_what_is_named() {
         "tags": ["a", "b"],
     });
     assert_eq!(stored(&other, "default", "carrier1").await, Some(now));
-    let again = shell.run(&more).await;
+    let again = shell.gateway(&more).await;
     assert_eq!(
         again.expect(0),
         "carrier1 in default is so already: nothing to change.\n"
     );
     let tags = shell
-        .run(&["set", "carrier1", "--untag=a", "--tag=c", "--enabled"])
+        .gateway(&["set", "carrier1", "--untag=a", "--tag=c", "--enabled"])
         .await;
     tags.expect(0);
     let value = stored(&other, "default", "carrier1").await.unwrap();
     assert_eq!((&value["tags"], &value["enabled"]), (&json!(["b", "c"]), &json!(true)));
 
-    let history = shell.run(&["history", "carrier1"]).await;
+    let history = shell.gateway(&["history", "carrier1"]).await;
     let out = history.expect(0);
     assert_eq!(out.lines().count(), 3, "{out}");
     let first = out.lines().next().unwrap();
@@ -173,7 +96,7 @@ async fn set_creates_a_gateway_and_then_changes_what_is_named() {
 async fn what_freeswitch_would_refuse_or_not_know_is_said_with_its_place_and_fix() {
     let (_redis, other, shell) = alone().await;
     let refused = shell
-        .run(&["set", "gw", "realm=sip.example.net", "--domain", "acme"])
+        .gateway(&["set", "gw", "realm=sip.example.net", "--domain", "acme"])
         .await;
     refused.expect(1);
     assert!(refused.error.contains("--force writes it all the same"), "{refused:?}");
@@ -183,17 +106,17 @@ async fn what_freeswitch_would_refuse_or_not_know_is_said_with_its_place_and_fix
     );
     assert_eq!(stored(&other, "acme", "gw").await, None);
     let misspelt = shell
-        .run(&["set", "gw", "register=false", "relm=x", "--domain", "acme"])
+        .gateway(&["set", "gw", "register=false", "relm=x", "--domain", "acme"])
         .await;
     assert_eq!(misspelt.expect(0), "Created gw in acme.\n");
     assert!(
         misspelt.error.contains("warning: param.relm") && misspelt.error.contains("did you mean realm?"),
         "{misspelt:?}"
     );
-    let forced = shell.run(&["set", "gw", "register=true", "--force"]).await;
+    let forced = shell.gateway(&["set", "gw", "register=true", "--force"]).await;
     forced.expect(0);
     assert_eq!(stored(&other, "acme", "gw").await.unwrap()["param"]["register"], "true");
-    let got = shell.run(&["get", "gw"]).await;
+    let got = shell.gateway(&["get", "gw"]).await;
     assert!(got.expect(0).contains("error: param.password is not set"), "{got:?}");
 }
 
@@ -210,24 +133,27 @@ async fn a_name_in_several_domains_or_in_none_needs_its_domain() {
         &["copy", "gw", "gw2"],
         &["rename", "gw", "gw2"],
     ] {
-        let said = shell.run(arguments).await;
+        let said = shell.gateway(arguments).await;
         said.expect(1);
         let expected = "trunkd: several domains have a gateway \"gw\": acme, globex; name one of them\n";
         assert_eq!(said.error, expected, "{arguments:?}");
     }
-    let absent = shell.run(&["set", "new", "register=false"]).await;
+    let absent = shell.gateway(&["set", "new", "register=false"]).await;
     absent.expect(1);
     let expected = "trunkd: no domain has a gateway \"new\": add --domain to create it\n";
     assert_eq!(absent.error, expected);
-    let absent = shell.run(&["get", "new", "--domain", "acme"]).await;
+    let absent = shell.gateway(&["get", "new", "--domain", "acme"]).await;
     absent.expect(1);
     assert_eq!(absent.error, "trunkd: the domain \"acme\" has no gateway \"new\"\n");
     let odd = shell
-        .run(&["set", "no name", "register=false", "--domain", "acme"])
+        .gateway(&["set", "no name", "register=false", "--domain", "acme"])
         .await;
     odd.expect(2);
-    shell.run(&["set", "gw", "realm", "--domain", "acme"]).await.expect(1);
-    shell.run(&["set", "gw", "--domain", "acme"]).await.expect(1);
+    shell
+        .gateway(&["set", "gw", "realm", "--domain", "acme"])
+        .await
+        .expect(1);
+    shell.gateway(&["set", "gw", "--domain", "acme"]).await.expect(1);
 }
 
 #[tokio::test]
@@ -242,18 +168,18 @@ async fn an_edit_is_shown_before_and_waited_for_until_the_switch_has_it() {
         .await;
     other.wait_for("trunkd:status:fs1", "stays", "/state", "NOREG").await;
 
-    let would = shell.type_in(&[&SET[..], &["--dry-run"]].concat(), "p").await;
+    let would = shell.gateway_typed(&[&SET[..], &["--dry-run"]].concat(), "p").await;
     assert_eq!(
         would.expect(2),
         "Would create carrier1 in default.\n  fs1: would start it\n"
     );
     assert_eq!(stored(&other, "default", "carrier1").await, None);
-    let created = shell.type_in(&[&SET[..], &["--wait", "15s"]].concat(), "p").await;
+    let created = shell.gateway_typed(&[&SET[..], &["--wait", "15s"]].concat(), "p").await;
     assert_eq!(
         created.expect(0),
         "Created carrier1 in default.\n  fs1: applied, REGED\n"
     );
-    let shown = shell.run(&["get", "carrier1"]).await;
+    let shown = shell.gateway(&["get", "carrier1"]).await;
     let out = shown.expect(0);
     assert!(
         out.starts_with("carrier1 in default: valid\n  param.realm     sip.example.net\n"),
@@ -264,33 +190,33 @@ async fn an_edit_is_shown_before_and_waited_for_until_the_switch_has_it() {
 
     switch.registrar(|registrar| registrar.set("carrier1", FORBIDDEN));
     let refused = shell
-        .type_in(&["set", "carrier1", "password=@-", "--wait=15s"], "wrong")
+        .gateway_typed(&["set", "carrier1", "password=@-", "--wait=15s"], "wrong")
         .await;
     let out = refused.expect(1);
     assert!(out.contains("  fs1: failed: 403 Forbidden"), "{out}");
-    let listed = shell.run(&["list", "--state", "down"]).await;
+    let listed = shell.gateway(&["list", "--state", "down"]).await;
     let line = listed.expect(0).lines().nth(1).unwrap().to_owned();
     let cells: Vec<_> = line.split_whitespace().take(5).collect();
     assert_eq!(cells, ["carrier1", "default", "external", "down", "0/1"], "{line}");
     assert!(line.contains("403 Forbidden, down for"), "{line}");
 
     // Nobody can answer a question here.
-    let unasked = shell.run(&["delete", "carrier1"]).await;
+    let unasked = shell.gateway(&["delete", "carrier1"]).await;
     unasked.expect(1);
     assert!(unasked.error.contains("add --yes to delete it"), "{unasked:?}");
-    let would = shell.run(&["delete", "carrier1", "--dry-run"]).await;
+    let would = shell.gateway(&["delete", "carrier1", "--dry-run"]).await;
     assert_eq!(
         would.expect(2),
         "Would delete carrier1 in default.\n  fs1: would stop it\n"
     );
-    let deleted = shell.run(&["delete", "carrier1", "--yes", "--wait", "15s"]).await;
+    let deleted = shell.gateway(&["delete", "carrier1", "--yes", "--wait", "15s"]).await;
     assert_eq!(
         deleted.expect(0),
         "Deleted carrier1 in default.\n  fs1: applied, it is gone\n"
     );
     switch.wait_for_gone("carrier1").await;
     // Its history is still there.
-    let history = shell.run(&["history", "carrier1", "--json"]).await.json();
+    let history = shell.gateway(&["history", "carrier1", "--json"]).await.json();
     let edits = history["items"].as_array().unwrap().iter();
     let edits: Vec<_> = edits
         .filter(|entry| entry["kind"] == "edit")
@@ -311,7 +237,7 @@ async fn lists_are_filtered_and_have_the_shape_of_the_api() {
         other.set_gateway(domain, name, &value).await;
     }
     let names = async |arguments: &[&str]| -> String {
-        let page = shell.run(&[&["list", "--json"], arguments].concat()).await.json();
+        let page = shell.gateway(&[&["list", "--json"], arguments].concat()).await.json();
         assert!(
             page["counts"]["state"].is_object() && page["total"].is_u64(),
             "{page:#}"
@@ -328,21 +254,21 @@ async fn lists_are_filtered_and_have_the_shape_of_the_api() {
     assert_eq!(names(&["--validity", "disabled,invalid"]).await, "a2");
     assert_eq!(names(&["--profile", "internal"]).await, "");
     assert_eq!(names(&["--state", "idle", "--sort", "-domain"]).await, "b1 a1 a2");
-    let some = shell.run(&["list", "--limit", "2"]).await;
+    let some = shell.gateway(&["list", "--limit", "2"]).await;
     let out = some.expect(0);
     assert!(
         out.contains("a2       acme    external  idle   -   disabled\n"),
         "{out}"
     );
     assert!(out.ends_with("… and 1 more: name fewer, or raise --limit\n"), "{out}");
-    let page = shell.run(&["list", "--limit", "2", "--json"]).await.json();
+    let page = shell.gateway(&["list", "--limit", "2", "--json"]).await.json();
     assert_eq!(names(&["--after", page["next"].as_str().unwrap()]).await, "b1");
-    let wrong = shell.run(&["list", "--validity", "good"]).await;
+    let wrong = shell.gateway(&["list", "--validity", "good"]).await;
     wrong.expect(2);
     assert!(wrong.error.contains("write some of valid"), "{wrong:?}");
-    shell.run(&["list", "--state", "updown"]).await.expect(1);
+    shell.gateway(&["list", "--state", "updown"]).await.expect(1);
 
-    let one = shell.run(&["get", "a1", "--json"]).await.json();
+    let one = shell.gateway(&["get", "a1", "--json"]).await.json();
     assert_eq!(one["value"]["carrier"], "c1");
     assert_eq!((&one["validity"], &one["findings"]), (&json!("valid"), &json!([])));
 }
@@ -367,24 +293,24 @@ async fn a_gateway_is_copied_and_renamed_with_its_secret() {
     let (_redis, other, shell) = alone().await;
     let account = r#"{"param":{"realm":"r.example.net","username":"u","password":"p"}}"#;
     other.set_gateway("acme", "gw", account).await;
-    let would = shell.run(&["copy", "gw", "gw2", "--dry-run"]).await;
+    let would = shell.gateway(&["copy", "gw", "gw2", "--dry-run"]).await;
     assert_eq!(would.expect(2), "Would copy gw in acme to gw2, disabled.\n");
-    let copied = shell.run(&["copy", "gw", "gw2"]).await;
+    let copied = shell.gateway(&["copy", "gw", "gw2"]).await;
     assert_eq!(copied.expect(0), "Copied gw in acme to gw2, disabled.\n");
     let copy = stored(&other, "acme", "gw2").await.unwrap();
     assert_eq!(
         (&copy["enabled"], &copy["param"]["password"]),
         (&json!(false), &json!("p"))
     );
-    let taken = shell.run(&["rename", "gw", "gw2"]).await;
+    let taken = shell.gateway(&["rename", "gw", "gw2"]).await;
     taken.expect(1);
     assert!(taken.error.contains("has a gateway \"gw2\" already"), "{taken:?}");
-    let renamed = shell.run(&["rename", "gw", "gw3"]).await;
+    let renamed = shell.gateway(&["rename", "gw", "gw3"]).await;
     assert_eq!(renamed.expect(0), "Renamed gw in acme to gw3.\n");
     assert_eq!(stored(&other, "acme", "gw").await, None);
     let now = stored(&other, "acme", "gw3").await.unwrap();
     assert_eq!(now["param"]["password"], "p");
-    let out = shell.run(&["get", "gw3"]).await;
+    let out = shell.gateway(&["get", "gw3"]).await;
     assert!(
         !out.expect(0).contains("\"p\"") && out.out.contains("********"),
         "{out:?}"
@@ -400,7 +326,7 @@ async fn with_redis_away_a_command_says_so_and_ends_with_1() {
         &["get", "gw"],
         &["set", "gw", "realm=x", "--domain=a"],
     ] {
-        let said = shell.run(arguments).await;
+        let said = shell.gateway(arguments).await;
         said.expect(1);
         assert!(said.error.starts_with("trunkd: cannot read Redis at "), "{said:?}");
     }
@@ -413,32 +339,32 @@ async fn a_gateway_is_restarted_unregistered_and_registered() {
     let shell = Shell::new(&redis, &format!("{}\n{APPLY}", switch_toml(&switch, "fs1")));
     let mut set = SET.to_vec();
     set.push("--wait=15s");
-    shell.type_in(&set, "s3cret\n").await.expect(0);
+    shell.gateway_typed(&set, "s3cret\n").await.expect(0);
     let before = switch.view(|view| view.gateway("carrier1").unwrap().instance);
 
-    let restarted = shell.run(&["restart", "carrier1"]).await;
+    let restarted = shell.gateway(&["restart", "carrier1"]).await;
     assert_eq!(
         restarted.expect(0),
         "carrier1 in default is restarted.\n  fs1: applied, REGED\n"
     );
     assert_ne!(switch.view(|view| view.gateway("carrier1").unwrap().instance), before);
-    let down = shell.run(&["unregister", "carrier1"]).await;
+    let down = shell.gateway(&["unregister", "carrier1"]).await;
     assert_eq!(
         down.expect(0),
         "carrier1 in default is unregistered.\n  fs1: applied, DOWN\n"
     );
     switch.registrar(|registrar| registrar.set("carrier1", FORBIDDEN));
-    let refused = shell.run(&["register", "carrier1"]).await;
+    let refused = shell.gateway(&["register", "carrier1"]).await;
     let out = refused.expect(1);
     assert!(
         out.starts_with("Could not register carrier1 in default.\n  fs1: failed: 403 Forbidden"),
         "{out}"
     );
-    let unknown = shell.run(&["restart", "carrier1", "--switch=fs9"]).await;
+    let unknown = shell.gateway(&["restart", "carrier1", "--switch=fs9"]).await;
     assert!(
         unknown.error.contains("there is no switch \"fs9\"; known are fs1"),
         "{unknown:?}"
     );
-    let history = shell.run(&["history", "carrier1"]).await;
+    let history = shell.gateway(&["history", "carrier1"]).await;
     assert!(history.expect(0).contains("unregister"), "{history:?}");
 }

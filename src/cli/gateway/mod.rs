@@ -10,6 +10,9 @@ mod target;
 mod text;
 mod write;
 
+pub(super) use target::domain;
+pub(super) use text::problem_line;
+
 use std::process::ExitCode;
 
 use super::Shared;

@@ -55,7 +55,7 @@ impl Writing {
 }
 
 /// As lists show it.
-pub(super) fn domain(text: &str) -> Result<DomainName, String> {
+pub(in crate::cli) fn domain(text: &str) -> Result<DomainName, String> {
     let domain = DomainName::from_text(text);
     match domain.is_writable() {
         true => Ok(domain),

@@ -161,7 +161,7 @@ fn switch_line(gateway: &Gateway, now: Timestamp) -> String {
 }
 
 /// `error: param.password: is not set; set it`.
-pub(super) fn problem_line(problem: &ProblemField) -> String {
+pub(in crate::cli) fn problem_line(problem: &ProblemField) -> String {
     let severity = match problem.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",

@@ -3,6 +3,7 @@
 use super::{Known, OperateError};
 use crate::language::Bilingual;
 use crate::operate::gateways::bulk::BulkAnswer;
+use crate::operate::transfer::{DomainOutcome, MAX_PER_DOMAIN};
 use crate::shown::shown;
 
 impl Bilingual for OperateError {
@@ -16,6 +17,7 @@ impl Bilingual for OperateError {
             Self::NoPassword(name) => format!("{name} 没有密码：只有用户才有密码"),
             Self::Templates(error) => format!("模板有误：{error}"),
             Self::DefaultProfile(error) => format!("templates.default_profile：{}", error.chinese()),
+            Self::Import(error) => error.chinese(),
             Self::LastGood(error) => format!("最后可用的状态有问题：{error}"),
             Self::Unreadable {
                 server: None,
@@ -27,19 +29,20 @@ impl Bilingual for OperateError {
                 reason,
                 context,
             } => format!("{context}无法读取 Redis（{server}）：{reason}"),
-            Self::UnknownSwitch { .. } | Self::NoSwitch | Self::NotConnected(_) | Self::TooManyJobs(_) => {
-                self.of_switch()
-            }
-            Self::ModeOff => {
-                "reconcile.mode 为 \"off\"，trunkd 不会改动任何 FreeSWITCH：请设为 \"apply\" 或 \"observe\"".to_owned()
-            }
-            Self::NoneServes => "没有为此 Redis 服务的 trunkd：请运行 `trunkd serve`".to_owned(),
+            Self::UnknownSwitch { .. }
+            | Self::NoSwitch
+            | Self::SwitchUnread { .. }
+            | Self::NotConnected(_)
+            | Self::TooManyJobs(_)
+            | Self::ModeOff
+            | Self::NoneServes => self.of_switch(),
             Self::NoLastGood(data_dir) => format!(
                 "data_dir {data_dir} 中没有最后可用的状态：请在运行 `trunkd serve` 的机器上，使用它的设置，\
                  并以它的用户或 root 执行"
             ),
             Self::Writing(error) => format!("没有写入任何内容：{}", error.chinese()),
             Self::Query(error) => error.chinese(),
+            Self::Files(error) => error.chinese(),
             Self::Interrupted => "trunkd 正在停止".to_owned(),
             Self::AllDomains => "接管不是由 trunkd 启动的网关需要所有域的权限，而您只有部分域".to_owned(),
             Self::PlanChanged(_) => "计划已经变化：请重新查看".to_owned(),
@@ -51,14 +54,14 @@ impl Bilingual for OperateError {
                 shown(gateway),
                 Known(domains)
             ),
-            Self::TooManyGateways { chosen, most } => {
-                format!("选中了 {chosen} 个网关，一次最多修改 {most} 个：请减少数量")
-            }
-            Self::OtherCount { expected, now } => {
-                format!("将涉及 {now} 个网关，而不是 {expected} 个：请重新查看")
-            }
-            Self::TooManyBytes { most } => format!("新值合计超过 {most} 字节：请减少一次修改的网关数量"),
-            Self::BulkStopped { cause, done } => stopped(cause, done),
+            Self::TooManyGateways { .. }
+            | Self::OtherCount { .. }
+            | Self::TooManyBytes { .. }
+            | Self::BulkStopped { .. }
+            | Self::WantedTwice { .. }
+            | Self::NothingWanted
+            | Self::TooManyInDomain { .. }
+            | Self::TransferStopped { .. } => self.of_many(),
             Self::UnknownGateway(_)
             | Self::UnknownDomain(_)
             | Self::MeansAll(_)
@@ -87,12 +90,56 @@ impl OperateError {
             Self::UnknownSwitch { name, known } => {
                 format!("没有名为 \"{}\" 的 FreeSWITCH；已知的为 {}", shown(name), Known(known))
             }
+            Self::SwitchUnread { switch, reason } => {
+                format!("无法读取 {} 的配置：{}", shown(switch), shown(reason))
+            }
             Self::NotConnected(switch) => format!(
                 "提供服务的 trunkd 没有连接 {switch}：`trunkd status` 和它的日志会说明原因，或者用 --node \
                  指定其他 FreeSWITCH"
             ),
+            Self::ModeOff => {
+                "reconcile.mode 为 \"off\"，trunkd 不会改动任何 FreeSWITCH：请设为 \"apply\" 或 \"observe\"".to_owned()
+            }
+            Self::NoneServes => "没有为此 Redis 服务的 trunkd：请运行 `trunkd serve`".to_owned(),
             Self::TooManyJobs(switch) => format!("等待 {switch} 执行的任务过多：请稍后再试"),
             Self::NoSwitch => "设置中没有任何 FreeSWITCH：请为每个 FreeSWITCH 添加一个 [[switch]]".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    fn of_many(&self) -> String {
+        match self {
+            Self::TooManyGateways { chosen, most } => {
+                format!("选中了 {chosen} 个网关，一次最多修改 {most} 个：请减少数量")
+            }
+            Self::OtherCount { expected, now } => {
+                format!("将涉及 {now} 个网关，而不是 {expected} 个：请重新查看")
+            }
+            Self::TooManyBytes { most } => format!("新值合计超过 {most} 字节：请减少一次修改的网关数量"),
+            Self::BulkStopped { cause, done } => stopped(cause, done),
+            Self::WantedTwice {
+                domain,
+                gateway,
+                places: [one, other],
+            } => format!(
+                "域 \"{}\" 的网关 \"{}\" 出现了两次：{} 和 {}",
+                shown(domain),
+                shown(gateway),
+                shown(one),
+                shown(other)
+            ),
+            Self::NothingWanted => {
+                "文件中没有任何网关，整个集合都会被删除：如果确实如此，请加上 --allow-empty".to_owned()
+            }
+            Self::TooManyInDomain { domain, changes } => format!(
+                "域 \"{}\" 将有 {changes} 个网关改变，一次最多写入 {MAX_PER_DOMAIN} 个：请减少一次处理的文件",
+                shown(domain)
+            ),
+            Self::TransferStopped { cause, done } => format!(
+                "已写入 {} 个网关，随后失败：{}",
+                done.changes(DomainOutcome::Written),
+                cause_in_chinese(cause)
+            ),
             other => other.to_string(),
         }
     }
@@ -130,11 +177,15 @@ impl OperateError {
 }
 
 /// Without the claim that nothing was written.
-fn stopped(cause: &OperateError, done: &BulkAnswer) -> String {
-    let cause = match cause {
+fn cause_in_chinese(cause: &OperateError) -> String {
+    match cause {
         OperateError::Writing(error) => error.chinese(),
         error => error.chinese(),
-    };
+    }
+}
+
+fn stopped(cause: &OperateError, done: &BulkAnswer) -> String {
+    let cause = cause_in_chinese(cause);
     let counts = &done.counts;
     format!(
         "{} 个网关中已写入 {} 个，随后失败：{cause}",
@@ -152,6 +203,7 @@ mod tests {
     use crate::language::text;
     use crate::operate::gateways::bulk::BulkCounts;
     use crate::operate::listing::QueryError;
+    use crate::operate::transfer::{TransferCounts, TransferDomain, TransferReport};
     use crate::redis::StoreError;
 
     fn timeout() -> StoreError {
@@ -195,6 +247,10 @@ mod tests {
                 known: [].into(),
             },
             OperateError::NoSwitch,
+            OperateError::SwitchUnread {
+                switch: name(),
+                reason: "Connection refused".to_owned(),
+            },
             OperateError::UnknownGateway(name()),
             OperateError::UnknownDomain(name()),
             OperateError::ModeOff,
@@ -242,10 +298,39 @@ mod tests {
                 cause: Box::new(OperateError::Writing(timeout())),
                 done: Box::new(stopped),
             },
+            OperateError::WantedTwice {
+                domain: name(),
+                gateway: "gw7".to_owned(),
+                places: ["a.yaml:7".to_owned(), "b.yaml:5".to_owned()],
+            },
+            OperateError::NothingWanted,
+            OperateError::TooManyInDomain {
+                domain: name(),
+                changes: 77,
+            },
+            OperateError::TransferStopped {
+                cause: Box::new(OperateError::Writing(timeout())),
+                done: Box::new(transfer_report()),
+            },
             OperateError::Contended(name()),
         ];
         for error in errors {
             error.message().check();
+        }
+    }
+
+    fn transfer_report() -> TransferReport {
+        TransferReport {
+            dry_run: false,
+            counts: TransferCounts::default(),
+            items: Vec::new(),
+            left_out: 0,
+            domains: vec![TransferDomain {
+                domain: name(),
+                changes: 7,
+                outcome: DomainOutcome::Written,
+            }],
+            plan: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 mod assign;
 pub mod bulk;
 mod effect;
+mod forecast;
 mod jobs;
 mod locate;
 mod model;
@@ -17,10 +18,13 @@ mod write;
 
 pub use assign::Assignments;
 pub use effect::{Effect, Outcome};
+pub use forecast::SwitchForecast;
+pub(in crate::operate) use forecast::{NewValue, desired_after};
 pub use jobs::JobRequest;
 pub use model::{GatewayDetail, ProblemField, Validity};
 pub use precondition::{ETag, Precondition};
 pub use restart::{LeftOut, MAX_RESTARTS, Restart, RestartOn, RestartOptions, RestartProgress, RestartState};
+pub(in crate::operate) use write::entry;
 pub use write::{Body, WriteOptions, Written};
 
 use crate::gateway::{DomainName, GatewayName};

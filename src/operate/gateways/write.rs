@@ -371,7 +371,7 @@ fn editable(of: &GatewayRef, before: Option<&[u8]>, known: Option<&Document>) ->
     }
 }
 
-pub(super) fn entry(caller: &Caller, of: &GatewayRef, edit: EditKind, changes: Vec<ValueChange>) -> Entry {
+pub(in crate::operate) fn entry(caller: &Caller, of: &GatewayRef, edit: EditKind, changes: Vec<ValueChange>) -> Entry {
     let event = Event::Edit {
         edit,
         changes,

@@ -14,7 +14,7 @@ mod lines;
 mod load;
 mod outline;
 mod parts;
-mod preprocessor;
+pub(crate) mod preprocessor;
 mod profiles;
 mod spans;
 

@@ -35,7 +35,7 @@ pub(super) struct Problem {
 }
 
 /// The lines of a text as the preprocessor reads them: each ends with its CR or LF.
-pub(super) fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     text.split_inclusive(['\r', '\n']).map(move |line| {
         let range = start..start + line.len();
@@ -53,7 +53,7 @@ pub(super) fn may_change(line: &str) -> bool {
 }
 
 /// Where a line has a text that makes FreeSWITCH drop it.
-fn drop_mark(line: &str) -> Option<(usize, &'static str)> {
+pub(crate) fn drop_mark(line: &str) -> Option<(usize, &'static str)> {
     let looked_at = &line[..end_of_first_variable(line).unwrap_or(line.len())];
     DROP_MARKS
         .into_iter()
@@ -87,7 +87,8 @@ fn end_of_first_variable(line: &str) -> Option<usize> {
     first.map(|(_, end)| end)
 }
 
-fn find_directive(line: &str) -> Option<usize> {
+/// Where a line has the letters of a directive.
+pub(crate) fn find_directive(line: &str) -> Option<usize> {
     line.as_bytes()
         .windows(DIRECTIVE.len())
         .position(|window| window.eq_ignore_ascii_case(DIRECTIVE.as_bytes()))
@@ -250,7 +251,7 @@ impl DirectiveLine<'_> {
 }
 
 /// `cmd` and `data` as FreeSWITCH reads them: it looks for these letters, then `=`, then a text in double quotes.
-fn read_action(from_name: &str) -> Option<(String, String)> {
+pub(crate) fn read_action(from_name: &str) -> Option<(String, String)> {
     let tag = &from_name[..from_name.find("/>").map_or(from_name.len(), |end| end + 2)];
     let (cmd, rest) = quoted_after(tag, "cmd")?;
     let (data, _) = quoted_after(rest, "data")?;

@@ -33,6 +33,8 @@ pub(super) fn scripts() -> Vec<Script> {
     all.extend(of_actions());
     all.extend(of_jobs());
     all.extend(of_bulk());
+    all.extend(of_imports());
+    all.extend(of_files());
     all.extend(of_lists());
     all.extend(of_history());
     all.extend(of_switches());
@@ -191,6 +193,26 @@ fn of_jobs() -> Vec<Script> {
     }
 }
 
+fn of_files() -> Vec<Script> {
+    scripts! { w;
+        "GET /export" {
+            200: w.viewer("GET /export?q=g1", Null);
+            400: w.viewer("GET /export?format=xml", Null);
+            403: w.viewer("GET /export?domain=globex", Null);
+        }
+        "POST /import" {
+            200: {
+                let document = json!([{"domain": "acme", "name": "imported", "param": {"realm": "r", "register": false}}]);
+                w.operator("POST /import?dry_run=true", document)
+            };
+            200: w.operator("POST /import", json!({"domain": "acme", "name": "imported", "state": "absent"}));
+            400: w.operator("POST /import", json!({"domain": "acme"}));
+            403: w.viewer("POST /import", json!([]));
+            413: w.operator("POST /import", json!("x".repeat(65 * 1024 * 1024)));
+        }
+    }
+}
+
 fn of_bulk() -> Vec<Script> {
     scripts! { w;
         "POST /gateways/bulk" {
@@ -202,6 +224,21 @@ fn of_bulk() -> Vec<Script> {
             400: w.operator("POST /gateways/bulk", json!({"filter": {}, "do": "explode"}));
             403: w.viewer("POST /gateways/bulk", json!({"filter": {}, "do": "disable"}));
             413: w.operator("POST /gateways/bulk", json!("x".repeat(17 * 1024 * 1024)));
+        }
+    }
+}
+
+fn of_imports() -> Vec<Script> {
+    // The quotes around a JSON text are no part of an XML element.
+    const XML: &str = "<gateway name='imported'><param name='realm' value='r'/><param name='register' value='false'/><subscriptions/></gateway>";
+    scripts! { w;
+        "POST /import/{kind}" {
+            200: w.operator("POST /import/fs-xml?domain=acme&dry_run=true", json!(XML));
+            200: w.operator("POST /import/fs-xml?domain=acme&language=zh&file=a.xml", json!(XML));
+            400: w.operator("POST /import/xml", json!(XML));
+            403: w.viewer("POST /import/fs-xml?domain=acme", json!(XML));
+            413: w.operator("POST /import/csv", json!("x".repeat(65 * 1024 * 1024)));
+            422: w.operator("POST /import/csv?domain=acme", json!("realm"));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The API commands that trunkd may give (`mod_commands.c`, `mod_sofia.c`), answered in FreeSWITCH's words.
 
+use super::super::fs_xml::{self, Element};
 use super::Shared;
 use super::event::Origin;
 use super::sofia::{Profile, RegState, World};
@@ -39,6 +40,7 @@ async fn run(shared: &Arc<Shared>, command: &str, argument: &str) -> Option<Stri
         "switchname" => Some(shared.read(|core| core.bus.switchname.clone())),
         "hostname" => Some(shared.read(|core| core.bus.hostname.clone())),
         "global_getvar" => Some(shared.read(|core| core.global(argument).unwrap_or_default())),
+        "xml_locate" => Some(xml_locate(shared, argument).await),
         "reloadxml" => {
             reload_xml(shared).await;
             Some("+OK [Success]\n".to_owned())
@@ -65,6 +67,63 @@ async fn reload_xml(shared: &Arc<Shared>) {
         core.bus.fire(event);
     });
     shared.fetch_other_configurations(&["acl.conf"]).await;
+}
+
+/// `xml_locate_function`: asks for the XML as mod_sofia would, and prints it.
+async fn xml_locate(shared: &Arc<Shared>, argument: &str) -> String {
+    let words: Vec<&str> = argument.split(' ').filter(|word| !word.is_empty()).collect();
+    let found = match words[..] {
+        ["configuration", "configuration", "name", "sofia.conf"] => {
+            let origin = Origin("mod_commands.c", "xml_locate_function", 1887);
+            shared.fetch_sofia_conf(origin, &[]).await
+        }
+        [section] => shared.read(|core| {
+            let disk = core.disk.as_ref()?;
+            let root = fs_xml::parse(&fs_xml::preprocess(disk, &core.globals).text).ok()?;
+            root.child_where("section", "name", section).cloned()
+        }),
+        [_, _, _, _] => None,
+        _ => return "-ERR bad args\n".to_owned(),
+    };
+    match found {
+        Some(element) => to_xml(&element, 0) + "\n",
+        None => "can't find anything\n".to_owned(),
+    }
+}
+
+/// `switch_xml_toxml_r`, without the white space of the original
+fn to_xml(element: &Element, depth: usize) -> String {
+    let mut out = format!("{}<{}", "    ".repeat(depth), element.name);
+    for (name, value) in &element.attributes {
+        out += &format!(" {name}=\"{}\"", encoded(value));
+    }
+    out.push('>');
+    if !element.children.is_empty() {
+        out.push('\n');
+        let children = element.children.iter().map(|child| to_xml(child, depth + 1) + "\n\n");
+        out.extend(children);
+        out += &"  ".repeat(depth);
+    }
+    out + &format!("</{}>", element.name)
+}
+
+/// `switch_xml_ampencode` of an attribute
+fn encoded(value: &str) -> String {
+    let mut out = String::new();
+    for c in value.chars() {
+        match c {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            '\n' => out += "&#xA;",
+            '\t' => out += "&#x9;",
+            '\r' => out += "&#xD;",
+            c if c.is_ascii() => out.push(c),
+            c => out += &format!("&#x{:X};", u32::from(c)),
+        }
+    }
+    out
 }
 
 /// `status_function`
@@ -255,7 +314,7 @@ impl Shared {
         opened
     }
 
-    fn add_gateways_of(&self, configuration: Option<super::Element>, name: &str, only: Option<&str>) {
+    fn add_gateways_of(&self, configuration: Option<Element>, name: &str, only: Option<&str>) {
         let gateways = configuration
             .as_ref()
             .and_then(|configuration| configuration.child("profiles"))

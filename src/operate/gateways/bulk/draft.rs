@@ -154,7 +154,7 @@ fn changed(known: &Document, change: &Change) -> Document {
     after
 }
 
-pub(super) fn wrong_type(kind: &str) -> ProblemField {
+pub(in crate::operate) fn wrong_type(kind: &str) -> ProblemField {
     problem(
         message!(
             "the key of its domain is a {kind} and no hash",

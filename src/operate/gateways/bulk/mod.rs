@@ -5,13 +5,12 @@
 
 mod chunks;
 mod draft;
-mod forecast;
 mod model;
 mod run;
 
-pub use forecast::SwitchForecast;
+pub(in crate::operate) use draft::wrong_type;
 pub use model::{BulkAnswer, BulkCounts, BulkItem, BulkOutcome};
-pub(in crate::operate) use run::check_expected;
+pub(in crate::operate) use run::{MAX_NEW_BYTES, check_expected, may_be_written};
 
 use std::collections::BTreeSet;
 

@@ -3,9 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::forecast::SwitchForecast;
 use super::super::model::ProblemField;
 use super::draft::Drafted;
-use super::forecast::SwitchForecast;
 use crate::language::Language;
 
 /// Gateways that an answer lists one by one.

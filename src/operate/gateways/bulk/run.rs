@@ -3,27 +3,25 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
 use tokio::task::spawn_blocking;
 
 use super::super::super::service::Service;
 use super::super::super::{Caller, OperateError};
 use super::super::GatewayRef;
+use super::super::forecast::{NewValue, desired_after};
 use super::super::write::entry;
 use super::chunks::{Chunk, chunks};
 use super::draft::{Draft, Drafted, draft_all, wrong_type};
-use super::forecast::{Here, Seen, SwitchForecast, desired_after, forecast};
 use super::model::{BulkAnswer, BulkOutcome};
 use super::{BulkOptions, Change, Chosen, MAX_GATEWAYS};
 use crate::access::Role;
 use crate::desired::{Current, Edit, EditedEach};
-use crate::gateway::{Document, DomainName, GatewayName};
+use crate::gateway::{Document, DomainName, Rules};
 use crate::history::EditKind;
-use crate::reconcile::Limits;
 use crate::redis::{Cause, StoreError};
 
 /// The most bytes of new values of one call: those of 100,000 gateways take 70 MB.
-const MAX_NEW_BYTES: usize = 256 * 1024 * 1024;
+pub(in crate::operate) const MAX_NEW_BYTES: usize = 256 * 1024 * 1024;
 
 impl Service {
     /// Changes every gateway that is chosen, each on its own: what can't be changed, or was changed by
@@ -52,7 +50,14 @@ impl Service {
         {
             return Err(stopped(cause, &drafts, outcomes));
         }
-        let plan = self.forecast(current, seen, drafts.clone(), &outcomes).await?;
+        let is_changed = |outcome: &BulkOutcome| matches!(outcome, BulkOutcome::Changed { .. });
+        let is_changed: Vec<_> = outcomes.iter().map(is_changed).collect();
+        let drafted = drafts.clone();
+        let after = move |current: &Current, rules: &Rules| {
+            let changed = drafted.iter().zip(is_changed).filter(|(_, is_changed)| *is_changed);
+            desired_after(current, rules, changed.filter_map(|(drafted, _)| drafted.new_value()))
+        };
+        let plan = self.forecast(current, seen, after).await?;
         Ok(BulkAnswer::new(options.dry_run, &drafts, outcomes, plan))
     }
 
@@ -136,56 +141,6 @@ impl Service {
         }
         Ok(())
     }
-
-    /// What the forecast is made from. Read before anything is written, so that it can't fail afterwards.
-    async fn seen(&self) -> Result<Seen, OperateError> {
-        let away = OperateError::at(&self.settings);
-        self.catch_up().await?;
-        let notes = self.status.notes().await.map_err(away)?;
-        let configured = self.settings.switches.iter().map(|switch| switch.name.clone());
-        let mut names: BTreeSet<String> = configured.collect();
-        names.extend(self.listing().read().fleet.switches().map(|(name, _)| name.to_string()));
-        let switches = try_join_all(names.into_iter().map(|name| self.here(name))).await;
-        Ok(Seen {
-            switches: switches.map_err(away)?,
-            notes,
-        })
-    }
-
-    async fn here(&self, name: String) -> Result<Here, StoreError> {
-        let window = self.settings.reconcile.removals_window;
-        let recent = self.store.read_removals(&name, window).await?;
-        let recent = recent
-            .into_iter()
-            .filter_map(|(name, _)| GatewayName::parse(&name).ok());
-        Ok(Here {
-            recent: recent.collect(),
-            name,
-        })
-    }
-
-    /// What every switch does about those that are changed, or would be.
-    async fn forecast(
-        &self,
-        current: Current,
-        seen: Seen,
-        drafts: Arc<Vec<Drafted>>,
-        outcomes: &[BulkOutcome],
-    ) -> Result<Vec<SwitchForecast>, OperateError> {
-        let is_changed = |outcome: &BulkOutcome| matches!(outcome, BulkOutcome::Changed { .. });
-        let is_changed: Vec<_> = outcomes.iter().map(is_changed).collect();
-        let (listing, rules) = (self.listing().clone(), self.catalog.rules());
-        let limits = Limits {
-            max_removals: self.settings.reconcile.max_removals,
-        };
-        let working = spawn_blocking(move || {
-            let changed = drafts.iter().zip(is_changed).filter(|(_, is_changed)| *is_changed);
-            let after = desired_after(&current, &rules, changed.map(|(drafted, _)| drafted));
-            let fleet = &listing.read().fleet;
-            forecast(&current, &after, seen, fleet, limits)
-        });
-        working.await.map_err(|_| OperateError::Interrupted)
-    }
 }
 
 /// Whether what was shown is still what would happen.
@@ -209,6 +164,17 @@ impl Drafted {
             Draft::Missing => BulkOutcome::NoSuchGateway,
             Draft::Refused(errors) => BulkOutcome::Refused { errors: errors.clone() },
         }
+    }
+
+    fn new_value(&self) -> Option<NewValue<'_>> {
+        let Draft::Write { after, .. } = &self.draft else {
+            return None;
+        };
+        Some(NewValue {
+            domain: &self.domain,
+            name: self.name.as_bytes(),
+            value: after.as_deref(),
+        })
     }
 
     fn edit(&self, caller: &Caller, kind: EditKind) -> Option<Edit> {
@@ -237,7 +203,7 @@ fn written(history: Option<String>) -> BulkOutcome {
 }
 
 /// Redis may have done what it did not answer.
-fn may_be_written(error: &StoreError) -> bool {
+pub(in crate::operate) fn may_be_written(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::Timeout { .. }

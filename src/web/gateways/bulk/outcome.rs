@@ -1,7 +1,8 @@
 //! What would happen, or has happened, as a page shows it.
 
 use crate::language::Message;
-use crate::operate::gateways::bulk::{BulkAnswer, BulkCounts, BulkOutcome, SwitchForecast};
+use crate::operate::gateways::SwitchForecast;
+use crate::operate::gateways::bulk::{BulkAnswer, BulkCounts, BulkOutcome};
 use crate::operate::gateways::{LeftOut, Restart, RestartOn};
 use crate::web::address::gateway_url;
 use crate::web::texts::Texts;

@@ -1,15 +1,18 @@
-//! What the switches do about a change of many gateways, for all of them together and from memory.
+//! What the switches do about a change of many gateways, for all of them together and from memory. Pure.
 
-use std::collections::{BTreeSet, HashMap};
+mod run;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::super::listing::Fleet;
-use super::super::super::status::SwitchNotes;
-use super::draft::{Draft, Drafted};
+use super::super::listing::Fleet;
+use super::super::status::SwitchNotes;
 use crate::desired::Current;
-use crate::gateway::{Desired, EntryChange, Gateway, GatewayName, RawDomain, RawDomains, Rules, revision};
+use crate::gateway::{
+    Desired, DomainName, EntryChange, Fields, Gateway, GatewayName, RawDomain, RawDomains, Rules, revision,
+};
 use crate::reconcile::{Limits, Verdict, judge};
 
 /// What a switch does about it.
@@ -32,57 +35,71 @@ pub struct SwitchForecast {
 }
 
 /// What is known of the switches.
-pub(super) struct Seen {
-    pub(super) switches: Vec<Here>,
-    pub(super) notes: SwitchNotes,
+pub(in crate::operate) struct Seen {
+    switches: Vec<Here>,
+    notes: SwitchNotes,
 }
 
 /// What is known of one switch.
-pub(super) struct Here {
-    pub(super) name: String,
+struct Here {
+    name: String,
     /// Removed lately without approval.
-    pub(super) recent: BTreeSet<GatewayName>,
+    recent: BTreeSet<GatewayName>,
+}
+
+/// A field that is written.
+pub(in crate::operate) struct NewValue<'a> {
+    pub(in crate::operate) domain: &'a DomainName,
+    pub(in crate::operate) name: &'a [u8],
+    /// `None`: it is deleted.
+    pub(in crate::operate) value: Option<&'a [u8]>,
 }
 
 /// field → its new value; `None` if it is deleted.
 type NewValues<'a> = HashMap<&'a [u8], Option<&'a [u8]>>;
 
 /// What is desired after these are written.
-pub(super) fn desired_after<'a>(
+pub(in crate::operate) fn desired_after<'a>(
     current: &Current,
     rules: &Rules,
-    written: impl Iterator<Item = &'a Drafted>,
+    written: impl Iterator<Item = NewValue<'a>>,
 ) -> Desired {
-    let mut by_domain: HashMap<&[u8], NewValues<'_>> = HashMap::new();
-    for drafted in written {
-        if let Draft::Write { after, .. } = &drafted.draft {
-            let of_domain = by_domain.entry(drafted.domain.as_bytes()).or_default();
-            of_domain.insert(drafted.name.as_bytes(), after.as_deref());
-        }
+    let mut by_domain: BTreeMap<&DomainName, NewValues<'_>> = BTreeMap::new();
+    for new in written {
+        by_domain.entry(new.domain).or_default().insert(new.name, new.value);
     }
     let mut domains = RawDomains::clone(&current.domains);
-    for (name, raw) in current.domains.iter() {
-        let (RawDomain::Hash(fields), Some(values)) = (raw, by_domain.get(name.as_bytes())) else {
-            continue;
+    for (domain, values) in by_domain {
+        let fields = match domains.get(domain) {
+            Some(RawDomain::Hash(fields)) => with_values(fields, &values),
+            Some(RawDomain::WrongType(_)) => continue,
+            None => with_values(&Fields::default(), &values),
         };
-        let fields = fields.with(values);
         // Redis has no empty hash.
         match fields.is_empty() {
-            true => domains.remove(name),
-            false => domains.insert(name.clone(), RawDomain::Hash(fields.into())),
+            true => domains.remove(domain),
+            false => domains.insert(domain.clone(), RawDomain::Hash(fields.into())),
         };
     }
     Desired::build(&domains, rules, Some(&current.desired))
 }
 
+fn with_values(fields: &Fields, values: &NewValues<'_>) -> Fields {
+    let changed = fields.with(values);
+    let mut new = values
+        .iter()
+        .filter_map(|(name, value)| Some((*name, (*value)?)))
+        .filter(|(name, _)| fields.get(name).is_none())
+        .peekable();
+    if new.peek().is_none() {
+        return changed;
+    }
+    let all = changed.iter().chain(new);
+    all.map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
+}
+
 /// In the order of the switches.
-pub(super) fn forecast(
-    current: &Current,
-    after: &Desired,
-    seen: Seen,
-    fleet: &Fleet,
-    limits: Limits,
-) -> Vec<SwitchForecast> {
+fn forecast(current: &Current, after: &Desired, seen: Seen, fleet: &Fleet, limits: Limits) -> Vec<SwitchForecast> {
     let Seen { switches, notes } = seen;
     let switches = switches.into_iter();
     let mut all: Vec<_> = switches
