@@ -108,7 +108,7 @@ async fn what_cannot_be_imported_is_named_and_the_rest_is_written() {
 #[tokio::test]
 async fn a_gateway_that_is_stored_and_differs_is_replaced_only_if_asked() {
     let (_redis, other, folder) = alone().await;
-    let kept = r#"{"param":{"realm":"old.example","register":"false"}}"#;
+    let kept = r#"{"param":{"realm":"old.example","register":"false","ping":"25"},"tags":["voice"]}"#;
     other.set_gateway("acme", "a", kept).await;
     write(
         folder.path(),
@@ -119,14 +119,17 @@ async fn a_gateway_that_is_stored_and_differs_is_replaced_only_if_asked() {
 
     let (status, said) = run(folder.path(), &import).await;
     assert_eq!(status, Some(2), "{said}");
-    let words = "a in acme is there already and differs: param.realm \"old.example\" -> \"new.example\"";
+    let words = "a in acme is there already and differs: param.realm \"old.example\" -> \"new.example\", param.ping \"25\" removed";
     assert!(said.contains(words) && said.contains("--overwrite replaces"), "{said}");
     assert_eq!(stored(&other, "a").await, Some(parsed(kept)));
     assert!(stored(&other, "b").await.is_some());
 
     let (status, said) = run(folder.path(), &[&import[..], &["--overwrite"]].concat()).await;
     assert_eq!(status, Some(0), "{said}");
-    assert_eq!(stored(&other, "a").await.unwrap()["param"]["realm"], "new.example");
+    let replaced = json!({"param": {"realm": "new.example", "register": "false"}, "tags": ["voice"]});
+    assert_eq!(stored(&other, "a").await, Some(replaced));
+    let (status, said) = run(folder.path(), &import).await;
+    assert_eq!(status, Some(0), "what trunkd alone has is no difference: {said}");
 }
 
 #[tokio::test]

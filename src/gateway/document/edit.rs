@@ -64,6 +64,17 @@ impl Document {
         }
     }
 
+    /// Takes over the keys at the top of `stored` that this document doesn't have, but for params and
+    /// variables.
+    pub fn keep_keys(&mut self, stored: &Self) {
+        for (key, node) in &stored.0 {
+            let is_value = PARAM_KEYS.contains(&key.as_str()) || VARIABLE_KEYS.contains(&key.as_str());
+            if !is_value && find(&self.0, key).is_none() {
+                self.0.push((key.clone(), node.clone()));
+            }
+        }
+    }
+
     /// Removes a key at the top.
     pub fn remove(&mut self, key: &str) {
         self.0.retain(|(known, _)| known != key);
@@ -129,6 +140,17 @@ mod tests {
             r#"{"param":{"a":1},"params":{}}"#,
         );
         check("{}", remove, "{}");
+    }
+
+    #[test]
+    fn keys_that_are_not_mentioned_are_kept_but_for_params_and_variables() {
+        let stored = r#"{"param":{"ping":1},"variables":{"a":"b"},"tags":["x"],"nodes":["fs1"],"odd":{"y":1}}"#;
+        let stored = Document::parse(stored.as_bytes()).unwrap();
+        check(
+            r#"{"param":{"realm":"r"},"nodes":["fs2"]}"#,
+            |document| document.keep_keys(&stored),
+            r#"{"param":{"realm":"r"},"nodes":["fs2"],"tags":["x"],"odd":{"y":1}}"#,
+        );
     }
 
     #[test]

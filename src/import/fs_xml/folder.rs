@@ -49,6 +49,14 @@ impl Folder {
         })
     }
 
+    /// The folder of a file without symbolic links; `given` is how the messages call it.
+    pub(super) fn around(file: &Path, given: &Path) -> Self {
+        Self {
+            base: file.parent().unwrap_or(file).to_owned(),
+            given: given.to_owned(),
+        }
+    }
+
     pub(super) fn base(&self) -> &Path {
         &self.base
     }

@@ -161,13 +161,20 @@ impl RawGateway {
     }
 }
 
-/// Reports the variables without a value in these texts, and returns whether there are any.
+/// Reports what these texts lack: the values of variables, and characters that are not UTF-8. Returns whether there is
+/// anything.
 fn report_missing(draft: &mut Draft, globals: &Globals, texts: &[&String], field: &str, place: &Place) -> bool {
     let mut found = false;
     for missing in texts.iter().flat_map(|text| globals.missing_in(text)) {
         let remark = Remark::new(place.clone(), Level::Error, missing.reason()).with_fix(missing.fix());
         let field = (!has_mark(field)).then(|| field.to_owned());
         draft.remark(Remark { field, ..remark });
+        found = true;
+    }
+    if texts.iter().any(|text| text.contains(char::REPLACEMENT_CHARACTER)) {
+        let reason = text("the file is not UTF-8 here", "文件在此处不是 UTF-8 编码");
+        let remark = Remark::new(place.clone(), Level::Error, reason);
+        draft.remark(remark.with_fix(text("save it as UTF-8", "请另存为 UTF-8")));
         found = true;
     }
     found

@@ -93,17 +93,15 @@ impl Reading {
     }
 
     fn path(&mut self, path: &Path) -> Result<(), ImportError> {
-        let is_folder = path.is_dir();
-        let base = match path.parent() {
-            _ if is_folder => path,
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        let folder = Folder::open(base).map_err(|error| ImportError::unreadable(path.display(), error))?;
-        if !is_folder {
-            let name = path.file_name().unwrap_or_default();
-            return self.file(&folder, &folder.base().join(name));
+        let unreadable = |error| ImportError::unreadable(path.display(), error);
+        if !path.is_dir() {
+            // What is named itself may be a link: the folder is where it leads.
+            let file = path.canonicalize().map_err(unreadable)?;
+            let around = path.parent().filter(|parent| *parent != Path::new(""));
+            let folder = Folder::around(&file, around.unwrap_or(Path::new(".")));
+            return self.file(&folder, &file);
         }
+        let folder = Folder::open(path).map_err(unreadable)?;
         if let Some(conf_dir) = folder.base().to_str() {
             self.preprocessor.globals.set("conf_dir", conf_dir);
         }

@@ -464,6 +464,23 @@ fn a_file_that_is_no_xml_says_where_and_harms_no_other() {
 }
 
 #[test]
+fn what_is_not_utf_8_is_an_error_where_a_gateway_has_it() {
+    let xml = b"<!-- \xe9 -->\n<gateway name=\"a\">\n<param name=\"realm\" value=\"r.example\"/>\n<param name=\"username\" value=\"\xe9\"/>\n<param name=\"register\" value=\"false\"/></gateway>";
+    let import = super::import_texts([("a.xml", &xml[..])], &in_domain("acme")).unwrap();
+    assert_said(&import, &["a.xml:4: error: the file is not UTF-8 here; save it as UTF-8"]);
+}
+
+#[test]
+fn a_file_that_is_named_may_be_a_link() {
+    let (inside, elsewhere) = (folder(&[("a.xml", GATEWAY)]), folder(&[]));
+    let link = elsewhere.path().join("link.xml");
+    symlink(inside.path().join("a.xml"), &link).unwrap();
+    assert_eq!(lines(&import(&link, &in_domain("acme"))), [TAKEN]);
+    let missing = super::import(&[elsewhere.path().join("none.xml")], &in_domain("acme"));
+    assert!(missing.unwrap_err().to_string().contains("none.xml: it can't be read"));
+}
+
+#[test]
 fn a_second_gateway_of_one_name_is_left_out_as_by_freeswitch() {
     let other = GATEWAY.replace("r.example", "s.example");
     let import = text(&format!("<gateways>{GATEWAY}\n{other}</gateways>"));

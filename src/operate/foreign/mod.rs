@@ -1,6 +1,7 @@
 //! Imports gateways of other systems: reads them, compares them with what is stored, and writes what was shown.
 //!
-//! A gateway that is stored already and differs is left alone unless the import overwrites.
+//! A gateway that is stored already and differs is left alone unless the import overwrites. Keys that the source
+//! can't have, such as tags, stay in any case.
 
 mod switch;
 
@@ -15,8 +16,9 @@ use super::service::Service;
 use super::transfer::{Difference, Transfer, TransferItem, TransferOptions, TransferReport, Wanted};
 use super::{Caller, OperateError};
 use crate::access::Role;
+use crate::desired::Current;
 use crate::files;
-use crate::gateway::{Document, DomainName, GatewayName};
+use crate::gateway::{Document, DomainName, GatewayName, RawDomain};
 use crate::import::{self, Import, ImportError, Imported, Options, ProfileNames, Verdict, fs_xml, fusionpbx, sheet};
 use crate::language::Language;
 
@@ -146,7 +148,9 @@ impl Service {
         import: Import,
         overwrite: bool,
     ) -> Result<ImportDraft, OperateError> {
-        let wanted: Vec<_> = import.gateways.iter().filter_map(wanted).collect();
+        let mut wanted: Vec<_> = import.gateways.iter().filter_map(wanted).collect();
+        let current = self.writable().await?;
+        wanted.iter_mut().for_each(|wanted| keep_keys(wanted, &current));
         let all = self
             .draft_transfer(caller, wanted.clone(), TransferOptions::default())
             .await?;
@@ -196,6 +200,18 @@ fn wanted(gateway: &Imported) -> Option<Wanted> {
         value: Some(Document::parse(gateway.value.as_bytes()).ok()?),
         at: gateway.place.to_string().into(),
     })
+}
+
+/// No other system has tags, say, or knows where a gateway shall run: what the source doesn't say stays.
+fn keep_keys(wanted: &mut Wanted, current: &Current) {
+    let Some(RawDomain::Hash(fields)) = current.domains.get(&wanted.domain) else {
+        return;
+    };
+    let stored = fields.get(wanted.name.as_str().as_bytes());
+    let stored = stored.and_then(|value| Document::parse(value).ok());
+    if let (Some(value), Some(stored)) = (&mut wanted.value, stored) {
+        value.keep_keys(&stored);
+    }
 }
 
 fn read_files(source: &Source, options: &Options) -> Result<Import, ImportError> {
