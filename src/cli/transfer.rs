@@ -76,7 +76,7 @@ pub(super) fn text(report: &TransferReport) -> String {
         text.push_str(&item_text(item));
     }
     if let more @ 1.. = report.items.len().saturating_sub(most) {
-        text.push_str(&format!("… and {more} more; all of them: add `--dry-run | less`\n"));
+        text.push_str(&format!("… and {more} more; in a pipe all are shown\n"));
     }
     text.push_str(&summary(report));
     for forecast in &report.plan {

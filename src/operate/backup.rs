@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,11 +14,12 @@ use super::OperateError;
 use super::export::LeftOut;
 use super::files::{FilesError, Target, write_documents};
 use super::service::Service;
-use crate::data_dir;
 use crate::documents::Format;
 
 const PREFIX: &str = "trunkd-gateways-";
 const SUFFIX: &str = ".jsonl";
+/// Backups have passwords.
+const FOLDER_MODE: u32 = 0o700;
 /// How often a serving trunkd looks whether a day has begun.
 const INTERVAL: Duration = Duration::from_secs(600);
 
@@ -50,7 +52,12 @@ impl Service {
                 path: folder.clone(),
                 source,
             };
-            data_dir::make_folder(&folder).map_err(|error| failed(std::io::Error::other(error.to_string())))?;
+            let mut builder = fs::DirBuilder::new();
+            builder
+                .recursive(true)
+                .mode(FOLDER_MODE)
+                .create(&folder)
+                .map_err(failed)?;
             let path = folder.join(file_name(Timestamp::now()));
             write_documents(&Target::File(path.clone()), &exported.documents, Format::Json)?;
             Ok(Backup {

@@ -84,7 +84,7 @@ impl Scene {
     pub(super) async fn new(with_sentinels: bool) -> Self {
         let redis = RedisServer::start().await;
         let group = match with_sentinels {
-            true => Some(Group::start(1, 3).await),
+            true => Some(patient_group().await),
             false => None,
         };
         let (http_port, api_port) = (free_port(), free_port());
@@ -299,6 +299,18 @@ impl Server {
         let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
         (read(&self.out), read(&self.log))
     }
+}
+
+/// A master, a replica and three Sentinels that fail over only when they are told to, however busy the machine is.
+async fn patient_group() -> Group {
+    let group = Group::start(1, 3).await;
+    for sentinel in &group.sentinels {
+        let url = format!("redis://{}", sentinel.address());
+        let set = ["SENTINEL", "SET", "mymaster", "down-after-milliseconds", "600000"];
+        let done = Command::new("redis-cli").args(["-u", &url]).args(set).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&done.stdout).trim(), "OK");
+    }
+    group
 }
 
 fn path() -> String {

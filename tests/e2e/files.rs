@@ -1,12 +1,21 @@
-//! `trunkd export`, `diff` and `sync`, as an operator types them, over a real Redis.
+//! Files of gateways: `trunkd export`, `diff`, `sync`, `backup` and `restore` as an operator types them, and
+//! documents by REST, over a real Redis.
 
 use std::os::unix::fs::PermissionsExt;
 
 use redis::AsyncCommands;
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
+use trunkd::access::Role;
+use trunkd::documents::Format;
+use trunkd::operate::files::{SecretSource, read_text};
+use trunkd::operate::transfer::{DomainOutcome, TransferOptions};
+use trunkd::operate::{Caller, Service};
 
 use super::shell::Shell;
-use crate::support::app::Other;
+use crate::support::api::{API, Client, send};
+use crate::support::app::{Other, TestApp, eventually, settings, switch_toml};
+use crate::support::fake_switch::FakeSwitch;
 use crate::support::redis::RedisServer;
 
 async fn alone() -> (RedisServer, Other, Shell) {
@@ -75,7 +84,7 @@ async fn what_is_exported_is_synced_without_a_change_and_fills_an_empty_redis() 
             .await;
         exported.expect(2);
         assert!(
-            exported.error.contains(r"acme/not utf-8 \\xff is left out: "),
+            exported.error.contains(r"acme/not utf-8 \xff is left out: "),
             "{}",
             exported.error
         );
@@ -245,7 +254,7 @@ async fn absent_deletes_and_what_is_refused_stops_its_domain_alone() {
         .await;
     let documents = r#"{"domain":"acme","name":"gone","state":"absent"}
 {"domain":"globex","name":"good","param":{"realm":"r","username":"u","password":"p"}}
-{"domain":"globex","name":"bad","param":{"username":"u","password":"p","expire-seconds":"x"}}
+{"domain":"globex","name":"bad","param":{}}
 "#;
     let synced = shell.typed(&["sync", "-f", "-", "--yes"], documents).await;
     let shown = synced.expect(1);
@@ -320,4 +329,275 @@ async fn ten_thousand_gateways_are_synced_in_one_step() {
     let mut connection = redis.connection().await;
     let count: usize = connection.hlen("cti_gateway@acme").await.unwrap();
     assert_eq!(count, 10_000);
+}
+
+#[tokio::test]
+async fn a_backup_is_written_kept_and_restored() {
+    let (redis, other, shell) = alone().await;
+    let nothing = shell.run(&["backup", "--dir", "backups"]).await;
+    assert!(
+        nothing.status == 1 && nothing.error.contains("Redis has no gateways"),
+        "{nothing:?}"
+    );
+    other
+        .set_gateway(
+            "acme",
+            "a",
+            r#"{"param":{"realm":"a","username":"u","password":"s3cret"}}"#,
+        )
+        .await;
+    other
+        .set_gateway("acme", "b", r#"{"param":{"realm":"b","username":"u","password":"p"}}"#)
+        .await;
+    // What FreeSWITCH would refuse is backed up and restored all the same.
+    other
+        .set_gateway("globex", "bad", r#"{"param":{"username":"u"}}"#)
+        .await;
+    for day in 1..=3 {
+        shell.write(&format!("backups/trunkd-gateways-2020-01-0{day}.jsonl"), "");
+    }
+    let written = shell.run(&["backup", "--dir", "backups", "--keep", "2"]).await;
+    assert!(
+        written
+            .expect(0)
+            .starts_with("Wrote 3 gateways to backups/trunkd-gateways-20"),
+        "{written:?}"
+    );
+    let files = std::fs::read_dir(shell.path().join("backups")).unwrap();
+    let mut files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(
+        files[0].ends_with("trunkd-gateways-2020-01-03.jsonl") && files.len() == 2,
+        "{files:?}"
+    );
+    assert_eq!(
+        std::fs::metadata(&files[1]).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let before = all(&redis).await;
+
+    let mut connection = redis.connection().await;
+    let () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
+    // Somebody has begun to type them in again, and made a mistake.
+    let typed = r#"{"param":{"realm":"other","username":"u","password":"p"}}"#;
+    other.set_gateway("acme", "a", typed).await;
+    other.set_gateway("acme", "b", "{broken").await;
+    let file = files[1].to_str().unwrap();
+    let shown = shell.run(&["restore", file, "--dry-run"]).await;
+    assert!(shown.expect(2).starts_with("+ globex/bad ("), "{shown:?}");
+    let shown = shell.run(&["restore", file, "--damaged", "--dry-run"]).await;
+    assert!(
+        shown.expect(2).contains("~ acme/b (") && !shown.out.contains("acme/a"),
+        "{shown:?}"
+    );
+    shell.run(&["restore", file, "--damaged", "--yes"]).await.expect(0);
+    let value = |name: &'static str| stored(&other, "acme", name);
+    assert_eq!(value("a").await, serde_json::from_str(typed).ok());
+    shell.run(&["sync", "-f", file, "--yes", "--force"]).await.expect(0);
+    assert_eq!(all(&redis).await, before);
+    assert_eq!(
+        shell.run(&["restore", file]).await.expect(0),
+        "No gateways.\nNothing to change.\n"
+    );
+}
+
+#[tokio::test]
+async fn a_serving_trunkd_writes_the_backup_of_the_day() {
+    let redis = RedisServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    Other::new(&redis)
+        .await
+        .set_gateway("acme", "a", r#"{"param":{"realm":"a","register":"false"}}"#)
+        .await;
+    let toml = format!("[backup]\ndir = {:?}\n", folder.path());
+    let app = TestApp::start(&redis, &toml).await;
+    let files = || async {
+        std::fs::read_dir(folder.path())
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect()
+    };
+    let is_there =
+        |files: &Vec<std::path::PathBuf>| files.iter().any(|file| file.extension().is_some_and(|e| e == "jsonl"));
+    let files = eventually("the backup is there", files, is_there).await;
+    let text = std::fs::read_to_string(&files[0]).unwrap();
+    assert_eq!(
+        text,
+        "{\"domain\":\"acme\",\"name\":\"a\",\"param\":{\"realm\":\"a\",\"register\":\"false\"}}\n"
+    );
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn documents_go_out_and_in_by_rest() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    let value = r#"{"param":{"realm":"a.example","username":"u","password":"s3cret"}}"#;
+    other.set_gateway("acme", "a", value).await;
+    other.set_gateway("globex", "g", value).await;
+    let app = TestApp::start(&redis, API).await;
+    let operator = Client::new(&redis, &app, Role::Operator, "acme").await;
+    let export = operator.get("/export").await.expect(200);
+    assert_eq!(export.headers["trunkd-left-out"], "0");
+    let yaml = export.body.as_str().unwrap().to_owned();
+    assert_eq!(
+        yaml,
+        "---\ndomain: acme\nname: a\nparam:\n  realm: a.example\n  username: u\n"
+    );
+
+    let import = |path: &str, body: String| {
+        let request = operator
+            .request(Method::POST, path)
+            .header("Content-Type", "application/yaml");
+        send(request.body(body))
+    };
+    let same = import("/import", yaml.clone()).await.expect(200);
+    assert_eq!(
+        (&same.body["same"], &same.body["domains"][0]["outcome"]),
+        (&json!(1), &json!("same"))
+    );
+    let more =
+        yaml.replace("a.example", "b.example") + "---\n{domain: acme, name: b, param: {realm: b, register: false}}\n";
+    let dry = import("/import?dry_run=true", more.clone()).await.expect(200);
+    assert_eq!(
+        (&dry.body["added"], &dry.body["changed"], &dry.body["dry_run"]),
+        (&json!(1), &json!(1), &json!(true))
+    );
+    assert_eq!(stored(&other, "acme", "b").await, None);
+    let done = import("/import", more).await.expect(200);
+    assert_eq!(done.body["domains"][0]["outcome"], "written");
+    let stored_a = stored(&other, "acme", "a").await.unwrap();
+    assert_eq!(
+        (&stored_a["param"]["realm"], &stored_a["param"]["password"]),
+        (&json!("b.example"), &json!("s3cret"))
+    );
+
+    for (body, status, reason) in [
+        ("{domain: globex, name: g}", 403, "domain_not_yours"),
+        (
+            "{domain: acme, name: x, param: {password: \"${env:HOME}\"}}",
+            400,
+            "bad_request",
+        ),
+        (
+            "{domain: acme, name: x, param: {password: \"${file:/etc/passwd}\"}}",
+            400,
+            "bad_request",
+        ),
+        ("domain: acme\nname: x\nparam: *a", 400, "bad_request"),
+    ] {
+        let refused = import("/import", body.to_owned()).await.expect(status);
+        assert_eq!(refused.reason(), reason, "{refused:?}");
+    }
+    app.stop().await;
+}
+
+const TRUNK: &str = r#"{"param":{"realm":"r.example","register":"false"}}"#;
+
+fn trunks(domain: &str, names: impl IntoIterator<Item = usize>) -> String {
+    let document =
+        |n| format!("---\n{{domain: {domain}, name: gw{n}, param: {{realm: r.example, register: \"false\"}}}}\n");
+    names.into_iter().map(document).collect()
+}
+
+#[tokio::test]
+async fn switches_follow_and_a_flood_of_removals_is_foreseen_and_held() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let other = Other::new(&redis).await;
+    const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
+    let _app = TestApp::with_switch(&redis, &switch, APPLY).await;
+    let shell = Shell::new(&redis, &format!("{}{APPLY}", switch_toml(&switch, "fs1")));
+    shell.write("git/all.yaml", &trunks("acme", 0..20));
+    let sync = ["sync", "-f", "git", "--set", "git", "--prune", "--yes"];
+    let synced = shell.run(&sync).await;
+    assert!(
+        synced
+            .expect(0)
+            .contains("20 to add.\nfs1: would start 20\nacme: 20 written\n"),
+        "{synced:?}"
+    );
+    for name in ["gw0", "gw19"] {
+        other.wait_for("trunkd:status:fs1", name, "/state", "NOREG").await;
+    }
+    let all_there = || async { other.hash("trunkd:status:fs1").await };
+    eventually("the switch has all", all_there, |rows| rows.len() == 20).await;
+    shell.write("git/all.yaml", &trunks("acme", 0..5));
+    let pruned = shell.run(&sync).await;
+    let shown = pruned.expect(0);
+    assert!(
+        shown.contains("15 to remove, 5 as they are.\nfs1: would stop 15; held: removes 15 of 20"),
+        "{shown}"
+    );
+    assert!(shown.contains(", until `trunkd apply`\nacme: 15 written\n"), "{shown}");
+    let held = || async { shell.run(&["plan"]).await.out };
+    eventually("it is held", held, |plan| plan.contains("held")).await;
+    assert_eq!(switch.view(|view| view.gateways().len()), 20);
+}
+
+#[tokio::test]
+async fn a_domain_that_somebody_changed_meanwhile_is_left_alone_and_others_are_written() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&redis, folder.path(), "");
+    let service = Service::open(&settings).unwrap();
+    let text = trunks("acme", [1, 2]) + &trunks("globex", [3]);
+    let wanted = read_text(text.as_bytes(), Format::Yaml, "test", &SecretSource::None).unwrap();
+    let transfer = service
+        .draft_transfer(&Caller::cli(), wanted, TransferOptions::default())
+        .await;
+    let transfer = transfer.unwrap();
+    assert_eq!(transfer.report().counts.added, 3);
+    other.set_gateway("acme", "gw2", TRUNK).await;
+    let report = service.write_transfer(&Caller::cli(), transfer).await.unwrap();
+    let outcomes: Vec<_> = report.domains.iter().map(|domain| domain.outcome).collect();
+    assert_eq!(outcomes, [DomainOutcome::ChangedMeanwhile, DomainOutcome::Written]);
+    assert!(!report.is_clean());
+    assert_eq!(stored(&other, "acme", "gw1").await, None);
+    assert!(stored(&other, "globex", "gw3").await.is_some());
+}
+
+#[tokio::test]
+async fn an_import_that_fails_half_way_says_which_domains_are_written_and_goes_on() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    let app = TestApp::start(&redis, API).await;
+    let admin = Client::admin(&redis, &app).await;
+    admin.get("/gateways").await.expect(200);
+    let permit = async |rules: &[&str]| {
+        let mut command = redis::cmd("ACL");
+        command.arg("SETUSER").arg("default").arg(rules);
+        command.exec_async(&mut other.connection.clone()).await.unwrap();
+    };
+    let document = |domain: &str| json!({"domain": domain, "name": "gw", "param": {"realm": "r", "register": false}});
+    let body = json!([document("acme"), document("globex"), document("initech")]);
+    permit(&[
+        "resetkeys",
+        "~cti_gateway@acme",
+        "%R~cti_gateway@*",
+        "~trunkd:*",
+        "~gateways",
+    ])
+    .await;
+    let stopped = admin.post("/import", &body).await.expect(503);
+    assert_eq!(stopped.reason(), "redis_refused", "{:#}", stopped.body);
+    let outcomes: Vec<_> = stopped.body["import"]["domains"].as_array().unwrap().iter().collect();
+    let outcomes: Vec<_> = outcomes
+        .iter()
+        .map(|domain| domain["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["written", "not_written", "not_written"]);
+    // With nothing written it is a failure like any other.
+    let refused = admin.post("/import", &body).await.expect(503);
+    assert_eq!((refused.reason(), refused.body.get("import")), ("redis_refused", None));
+    permit(&["allkeys"]).await;
+    let rest = admin.post("/import", &body).await.expect(200);
+    assert_eq!(
+        (&rest.body["same"], &rest.body["added"]),
+        (&json!(1), &json!(2)),
+        "{:#}",
+        rest.body
+    );
+    app.stop().await;
 }

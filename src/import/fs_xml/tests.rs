@@ -467,7 +467,10 @@ fn a_file_that_is_no_xml_says_where_and_harms_no_other() {
 fn what_is_not_utf_8_is_an_error_where_a_gateway_has_it() {
     let xml = b"<!-- \xe9 -->\n<gateway name=\"a\">\n<param name=\"realm\" value=\"r.example\"/>\n<param name=\"username\" value=\"\xe9\"/>\n<param name=\"register\" value=\"false\"/></gateway>";
     let import = super::import_texts([("a.xml", &xml[..])], &in_domain("acme")).unwrap();
-    assert_said(&import, &["a.xml:4: error: the file is not UTF-8 here; save it as UTF-8"]);
+    assert_said(
+        &import,
+        &["a.xml:4: error: the file is not UTF-8 here; save it as UTF-8"],
+    );
 }
 
 #[test]
