@@ -113,12 +113,12 @@ impl Scene {
 
     /// The clone, and the programs that stand in for others.
     fn furnish(&self) {
-        fs::create_dir_all(self.clone()).unwrap();
+        fs::create_dir_all(self.checkout()).unwrap();
         for name in CLONED {
             let copied = Command::new("cp")
                 .arg("-r")
                 .arg(root().join(name))
-                .arg(self.clone())
+                .arg(self.checkout())
                 .status();
             assert!(copied.unwrap().success());
         }
@@ -152,7 +152,7 @@ impl Scene {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn clone(&self) -> PathBuf {
+    fn checkout(&self) -> PathBuf {
         self.folder.path().join("trunkd")
     }
 
@@ -201,7 +201,7 @@ impl Scene {
 
     /// Writes a file that a page shows.
     pub(super) fn write(&self, name: &str, text: &str) {
-        let (path, text) = (self.clone().join(name), self.here(text));
+        let (path, text) = (self.checkout().join(name), self.here(text));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         if name.ends_with(".xml") {
             let lines = text
@@ -221,7 +221,7 @@ impl Scene {
         let home = self.folder.path().join("home");
         command
             .env_clear()
-            .current_dir(self.clone())
+            .current_dir(self.checkout())
             .env("HOME", &home)
             .env("PATH", format!("{}/.cargo/bin:{}", home.display(), path()))
             .env("TZ", "UTC")
