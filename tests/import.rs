@@ -36,7 +36,7 @@ fn options() -> Options {
 
 /// Noncharacters mark what has no value while a file is read. No operator writes them.
 fn value() -> impl Strategy<Value = String> {
-    nasty::text(false).prop_map(|text| text.replace(['\u{FDD0}', '\u{FDD1}'], ""))
+    nasty::text(false).prop_map(|text| text.replace(['\u{FDD0}', '\u{FDD1}', '\u{FDD2}'], ""))
 }
 
 /// Params that FreeSWITCH knows and others, variables of each direction. What the import maps is not among them.

@@ -36,6 +36,8 @@ pub(super) struct Draft {
     remarks: Vec<Remark>,
     is_changed: bool,
     is_skipped: bool,
+    /// Something of it has no value, so checking the rest would only confuse.
+    is_incomplete: bool,
 }
 
 impl Draft {
@@ -53,6 +55,7 @@ impl Draft {
             remarks: Vec::new(),
             is_changed: false,
             is_skipped: false,
+            is_incomplete: false,
         }
     }
 
@@ -151,6 +154,12 @@ impl Draft {
         self.remark(remark);
     }
 
+    /// For a value that is not known.
+    pub(super) fn incomplete(&mut self, remark: Remark) {
+        self.is_incomplete = true;
+        self.skipped(remark);
+    }
+
     /// The gateway, checked as trunkd checks every value.
     pub(super) fn finish(mut self, options: &Options) -> Imported {
         self.take_over_params();
@@ -164,15 +173,8 @@ impl Draft {
             self.key("profile", profile, place);
         }
         let value = self.value();
-        let parsed = gateway::parse(
-            domain.as_deref().unwrap_or_default(),
-            self.name.as_bytes(),
-            value.as_bytes(),
-            &options.rules,
-        );
-        for finding in &parsed.findings {
-            let remark = self.remark_of(finding);
-            self.remark(remark);
+        if !self.is_incomplete {
+            self.check(domain.as_deref().unwrap_or_default(), &value, options);
         }
         Imported {
             domain,
@@ -185,6 +187,14 @@ impl Draft {
             },
             remarks: self.remarks,
             value,
+        }
+    }
+
+    fn check(&mut self, domain: &str, value: &str, options: &Options) {
+        let parsed = gateway::parse(domain, self.name.as_bytes(), value.as_bytes(), &options.rules);
+        for finding in &parsed.findings {
+            let remark = self.remark_of(finding);
+            self.remark(remark);
         }
     }
 

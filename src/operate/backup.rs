@@ -22,6 +22,8 @@ const SUFFIX: &str = ".jsonl";
 const FOLDER_MODE: u32 = 0o700;
 /// How often a serving trunkd looks whether a day has begun.
 const INTERVAL: Duration = Duration::from_secs(600);
+/// After a failure. Redis may still be starting.
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// A backup that was written.
 #[derive(Debug)]
@@ -76,26 +78,32 @@ impl Service {
         let mut failure = None;
         loop {
             // What is there already may be another trunkd's.
-            if !folder.join(file_name(Timestamp::now())).exists() {
-                match self.back_up(folder, keep).await {
-                    Ok(Some(backup)) => {
-                        failure = None;
-                        let (path, gateways) = (backup.path.display(), backup.gateways);
-                        let left_out = backup.left_out.len();
-                        tracing::info!(gateways, left_out, "wrote the backup {path}");
-                    }
-                    Ok(None) => {}
-                    Err(error) => {
-                        let error = error.to_string();
-                        if failure.as_ref() != Some(&error) {
-                            tracing::error!("no backup could be written: {error}");
-                            failure = Some(error);
-                        }
-                    }
+            let is_there = folder.join(file_name(Timestamp::now())).exists();
+            let pause = match self.back_up_unless(is_there, folder, keep).await {
+                Ok(()) => {
+                    failure = None;
+                    INTERVAL
                 }
-            }
-            sleep(INTERVAL).await;
+                Err(error) => {
+                    let error = error.to_string();
+                    if failure.as_ref() != Some(&error) {
+                        tracing::error!("no backup could be written: {error}");
+                        failure = Some(error);
+                    }
+                    AGAIN
+                }
+            };
+            sleep(pause).await;
         }
+    }
+
+    async fn back_up_unless(&self, is_there: bool, folder: &Path, keep: usize) -> Result<(), OperateError> {
+        if !is_there && let Some(backup) = self.back_up(folder, keep).await? {
+            let (path, gateways) = (backup.path.display(), backup.gateways);
+            let left_out = backup.left_out.len();
+            tracing::info!(gateways, left_out, "wrote the backup {path}");
+        }
+        Ok(())
     }
 }
 

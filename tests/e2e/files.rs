@@ -108,7 +108,10 @@ async fn what_is_exported_is_synced_without_a_change_and_fills_an_empty_redis() 
     assert!(env.out.contains("${env:TRUNKD_SECRET_acme_carrier1_password}") && !env.out.contains("s3cret"));
 
     let () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
-    shell.run(&["sync", "-f", "plain.json", "--yes"]).await.expect(0);
+    shell
+        .run(&["sync", "-f", "plain.json", "--yes", "--force"])
+        .await
+        .expect(0);
     assert_eq!(shell.run(&["diff", "-f", "all/"]).await.expect(0), "4 as they are.\n");
     let carrier: Value = serde_json::from_str(CARRIER).unwrap();
     assert_eq!(stored(&other, "acme", "carrier1").await, Some(carrier));

@@ -4,7 +4,7 @@ use super::super::draft::{Draft, field};
 use super::super::words::quoted;
 use super::super::{Level, Place, Remark};
 use super::element::Element;
-use super::globals::{Globals, has_mark};
+use super::globals::{Globals, is_broken};
 use crate::gateway::Direction;
 use crate::language::{Text, message, text};
 
@@ -105,9 +105,8 @@ impl RawGateway {
 
     /// The gateway with its params and variables. What uses a variable without a value is an error.
     pub(super) fn into_draft(self, globals: &Globals) -> (Draft, Owner) {
-        let mut draft = Draft::new(self.name, self.place.clone());
-        let (name, place) = (draft.name.clone(), self.place);
-        report_missing(&mut draft, globals, &[&name], "name", &place);
+        let mut draft = Draft::new(globals.readable(&self.name), self.place.clone());
+        report_missing(&mut draft, globals, &[&self.name], "name", &self.place);
         for (place, ignored) in self.ignored {
             draft.remark(ignored.remark(place));
         }
@@ -167,14 +166,13 @@ fn report_missing(draft: &mut Draft, globals: &Globals, texts: &[&String], field
     let mut found = false;
     for missing in texts.iter().flat_map(|text| globals.missing_in(text)) {
         let remark = Remark::new(place.clone(), Level::Error, missing.reason()).with_fix(missing.fix());
-        let field = (!has_mark(field)).then(|| field.to_owned());
-        draft.remark(Remark { field, ..remark });
+        draft.incomplete(remark.at(globals.readable(field)));
         found = true;
     }
-    if texts.iter().any(|text| text.contains(char::REPLACEMENT_CHARACTER)) {
+    if texts.iter().any(|text| is_broken(text)) {
         let reason = text("the file is not UTF-8 here", "文件在此处不是 UTF-8 编码");
         let remark = Remark::new(place.clone(), Level::Error, reason);
-        draft.remark(remark.with_fix(text("save it as UTF-8", "请另存为 UTF-8")));
+        draft.incomplete(remark.with_fix(text("save it as UTF-8", "请另存为 UTF-8")));
         found = true;
     }
     found

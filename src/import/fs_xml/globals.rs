@@ -7,9 +7,11 @@ use super::super::{ImportError, MAX_BYTES, Place};
 use crate::language::{Message, message};
 
 /// Stands around the number of a variable that has no value. No text has these characters: they are
-/// noncharacters of Unicode, and [`without_marks`] takes them out of files.
+/// noncharacters of Unicode, and [`decoded`] takes them out of files.
 const OPEN: char = '\u{FDD0}';
 const CLOSE: char = '\u{FDD1}';
+/// Stands for bytes that are not UTF-8.
+const NOT_UTF8: char = '\u{FDD2}';
 
 /// The longest value, in bytes. FreeSWITCH cuts lines at 1 MiB.
 const MAX_VALUE_BYTES: usize = 64 * 1024;
@@ -105,6 +107,19 @@ impl Globals {
         number
     }
 
+    /// A text with `$${name}` again where the variable has no value.
+    pub(super) fn readable(&self, text: &str) -> String {
+        let mut parts = text.split(OPEN);
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (number, rest) = part.split_once(CLOSE).unwrap_or((part, ""));
+            let missing = number.parse().ok().and_then(|number: usize| self.missing.get(number));
+            out.extend(missing.map(|missing| format!("$${{{}}}", missing.name)));
+            out.push_str(rest);
+        }
+        out.replace(NOT_UTF8, "\u{FFFD}")
+    }
+
     /// The variables without a value that a text uses.
     pub(super) fn missing_in(&self, text: &str) -> impl Iterator<Item = &Missing> {
         text.split(OPEN).skip(1).filter_map(|part| {
@@ -146,12 +161,19 @@ fn end_of_braces(text: &str) -> Option<usize> {
     None
 }
 
-/// Whether a text has a mark in it.
-pub(super) fn has_mark(text: &str) -> bool {
-    text.contains(OPEN)
+/// A file's text, in which all marks are ours.
+pub(super) fn decoded(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(&chunk.valid().replace([OPEN, CLOSE, NOT_UTF8], "\u{FFFD}"));
+        if !chunk.invalid().is_empty() {
+            out.push(NOT_UTF8);
+        }
+    }
+    out
 }
 
-/// A file's text, in which no mark can be.
-pub(super) fn without_marks(text: &str) -> String {
-    text.replace([OPEN, CLOSE], "\u{FFFD}")
+/// Whether the file had bytes here that are not UTF-8.
+pub(super) fn is_broken(text: &str) -> bool {
+    text.contains(NOT_UTF8)
 }

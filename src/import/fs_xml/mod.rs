@@ -21,7 +21,7 @@ use crate::language::{message, text};
 use folder::Folder;
 use gateway::Owner;
 use gateways::{Found, Profile};
-use globals::{Globals, without_marks};
+use globals::{Globals, decoded};
 use preprocessor::Preprocessor;
 
 /// What FreeSWITCH starts with, and what includes the rest of a `conf/`.
@@ -69,7 +69,7 @@ pub fn import_printed<'a>(
     for (name, bytes) in texts {
         let mut text = text::Text::default();
         text.begin(&name.into(), 1);
-        text.push(&without_marks(&String::from_utf8_lossy(bytes)))?;
+        text.push(&decoded(bytes))?;
         reading.read(&text, None);
     }
     reading.finish(options)
@@ -177,9 +177,9 @@ fn assign(draft: &mut Draft, owner: Owner, profiles: &[Profile], globals: &Globa
         Owner::Profile(name) => {
             for missing in globals.missing_in(&name) {
                 let remark = Remark::new(place.clone(), Level::Error, missing.reason());
-                draft.remark(remark.with_fix(missing.fix()).at("profile"));
+                draft.incomplete(remark.with_fix(missing.fix()).at("profile"));
             }
-            draft.profile = Some(name);
+            draft.profile = Some(globals.readable(&name));
         }
         Owner::File(Some(profile)) => {
             let name = quoted(&profile);

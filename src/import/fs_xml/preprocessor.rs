@@ -8,7 +8,7 @@ use super::super::draft::Remarks;
 use super::super::words::quoted;
 use super::super::{ImportError, Level, MAX_BYTES, Place, Remark};
 use super::folder::{Folder, Refusal};
-use super::globals::{Globals, without_marks};
+use super::globals::{Globals, decoded};
 use super::text::Text;
 use crate::language::{Message, message, text};
 use crate::sofia_conf::preprocessor::{drop_mark, find_directive, lines, read_action};
@@ -128,8 +128,7 @@ impl Preprocessor {
             );
             return Ok(());
         }
-        let decoded = String::from_utf8_lossy(bytes);
-        let content = without_marks(decoded.strip_prefix('\u{FEFF}').unwrap_or(&decoded));
+        let content = decoded(bytes.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(bytes));
         self.text.begin(name, number);
         let mut in_comment = false;
         for range in lines(&content) {

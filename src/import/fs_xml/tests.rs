@@ -227,6 +227,19 @@ fn a_variable_without_a_value_is_an_error_and_nothing_is_executed() {
     assert!(!with_set.iter().any(|line| line.contains("$${other}")), "{with_set:#?}");
 }
 
+#[test]
+fn a_gateway_with_an_unknown_value_is_told_that_alone_and_keeps_its_name() {
+    let import = text("<gateway name=\"$${who}\">\n<param name=\"password\" value=\"$${pw}\"/>\n</gateway>");
+    assert_eq!(import.gateways[0].name, "$${who}");
+    assert_said(
+        &import,
+        &[
+            "a.xml:1: error: name: `$${who}` has no value",
+            "a.xml:2: error: param.password: `$${pw}` has no value",
+        ],
+    );
+}
+
 /// As FreeSWITCH has it: everything hangs on `freeswitch.xml`, and users of the directory have gateways, too.
 fn conf() -> tempfile::TempDir {
     folder(&[

@@ -2,11 +2,10 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::find::{Found, find};
 use super::{FilesError, MAX_BYTES, format_of_text};
-use crate::documents::{self, DocumentError, DocumentProblem, Format, MAX_DOCUMENTS, Record, Reference, SecretText};
+use crate::documents::{self, DocumentError, Format, Record, Reference, SecretText};
 use crate::files;
 use crate::operate::transfer::Wanted;
 use crate::settings::secret_variable;
@@ -34,7 +33,7 @@ pub fn read_paths(paths: &[PathBuf], secrets: Option<&Path>) -> Result<Vec<Wante
         if path.as_os_str() == "-" {
             let text = read_stdin(&mut bytes_left)?;
             let source = SecretSource::Machine(secrets.unwrap_or(Path::new(".")));
-            add(&mut wanted, read_text(&text, format_of_text(&text), "stdin", &source)?)?;
+            wanted.extend(read_text(&text, format_of_text(&text), "stdin", &source)?);
             continue;
         }
         for Found { path, format, root } in find(path)? {
@@ -50,7 +49,7 @@ pub fn read_paths(paths: &[PathBuf], secrets: Option<&Path>) -> Result<Vec<Wante
             let source = SecretSource::Machine(secrets.unwrap_or(&root));
             let place = path.display().to_string();
             let base = path.parent().unwrap_or(&root);
-            add(&mut wanted, read_in(&text, format, &place, &source, base)?)?;
+            wanted.extend(read_in(&text, format, &place, &source, base)?);
         }
     }
     Ok(wanted)
@@ -102,20 +101,6 @@ fn read_in(
         })
     });
     wanted.collect()
-}
-
-fn add(wanted: &mut Vec<Wanted>, more: Vec<Wanted>) -> Result<(), FilesError> {
-    wanted.extend(more);
-    match wanted.get(MAX_DOCUMENTS) {
-        None => Ok(()),
-        Some(first) => Err(FilesError::Document {
-            place: Arc::clone(&first.at).to_string(),
-            error: DocumentError {
-                line: 0,
-                problem: DocumentProblem::TooMany,
-            },
-        }),
-    }
 }
 
 fn resolve(text: SecretText, at: &str, secrets: &SecretSource<'_>, base: &Path) -> Result<String, FilesError> {

@@ -164,6 +164,9 @@ pub(super) fn domains(drafts: &[Drafted]) -> Result<Vec<TransferDomain>, (Domain
 mod tests {
     use std::sync::Arc;
 
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::*;
     use crate::gateway::{ProfileName, RevisionKey};
 
@@ -260,5 +263,41 @@ mod tests {
         let draft = |max| draft_all(&current(&[]), &rules(), &list, false, max).map(|drafts| drafts.len());
         assert_eq!(draft(2 * STORED.len()), Ok(2));
         assert_eq!(draft(2 * STORED.len() - 1), Err(TooLarge));
+    }
+
+    fn object() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            "[a-c]{0,2}".prop_map(Value::from),
+        ];
+        let value = leaf.prop_recursive(3, 20, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::hash_map("param|params|password|[a-c]", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        });
+        prop::collection::hash_map("param|params|password|[a-c]", value, 0..4)
+            .prop_map(|map| Value::Object(map.into_iter().collect()))
+    }
+
+    proptest! {
+        /// What is written is what the list says: written again, it changes nothing.
+        #[test]
+        fn a_transfer_is_idempotent(stored in object(), value in object()) {
+            let (stored, value) = (stored.to_string(), value.to_string());
+            let wanted = wanted("acme", "gw", Some(&value));
+            let first = draft_all(&current(&[("gw", &stored)]), &rules(), std::slice::from_ref(&wanted), true, usize::MAX);
+            let first = first.unwrap().remove(0);
+            let now = match &first.after {
+                Some(after) => String::from_utf8(after.clone()).unwrap(),
+                None => stored,
+            };
+            prop_assert_eq!(first.after.is_some(), first.is_write());
+            let again = draft_all(&current(&[("gw", &now)]), &rules(), &[wanted], true, usize::MAX).unwrap();
+            prop_assert_eq!(again[0].difference, Difference::Same, "{:?}", again[0].changes);
+        }
     }
 }
