@@ -8,8 +8,7 @@ use crate::gateway::Document;
 pub(super) fn read(text: &str) -> Result<Vec<Record>, DocumentError> {
     let mut lines = Lines { text, at: 0, line: 1 };
     let mut records = Vec::new();
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
-    while let Some(value) = values.next() {
+    for value in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
         let value = value.map_err(|error| {
             let said = error.to_string();
             // Its texts are fixed, and say the line themselves.
