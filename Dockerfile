@@ -32,5 +32,7 @@ ENV STATE_DIRECTORY=/var/lib/trunkd
 VOLUME /var/lib/trunkd
 USER 10001:10001
 EXPOSE 8080
+# With the settings that the service has.
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=5 CMD ["trunkd", "health"]
 ENTRYPOINT ["trunkd"]
 CMD ["serve"]

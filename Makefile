@@ -1,13 +1,13 @@
 # `make run` and `make test` are all that is needed in a fresh clone; each installs first what is missing.
 SHELL := /bin/bash
-# rustup's cargo, also where no shell profile has put it on the PATH.
-export PATH := $(HOME)/.cargo/bin:$(PATH)
+# rustup's cargo and what scripts/setup.sh fetches for this user, also where no shell profile has put them on the PATH.
+export PATH := $(HOME)/.cargo/bin:$(HOME)/.local/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test screenshots chaos check audit bench
+.PHONY: help run test screenshots chaos check audit bench deb deb-test
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The development profile: its first build takes a fraction of the release one's time. For real use: cargo install (README).
 # It reads dev.toml, so that a trunkd.toml for a real FreeSWITCH doesn't change what it does.
@@ -16,7 +16,7 @@ run: ## build trunkd and run it on its own Redis, with a sample gateway (CONFIG=
 	@cargo run --bin trunkd -- serve --config $(if $(CONFIG),"$(CONFIG)",dev.toml --sample) $(ARGS)
 
 test: ## run every test (ARGS="--test settings" picks some)
-	@scripts/setup.sh cargo cc curl openssl redis-server chromium chromedriver
+	@scripts/setup.sh cargo cc curl openssl redis-server chromium chromedriver cargo-deb man
 	@cargo test $(ARGS)
 
 screenshots: ## make the pictures of the pages again, in docs/screenshots
@@ -28,12 +28,14 @@ chaos: ## break Redis, the switch and trunkd at random moments in N schedules, s
 	@scripts/setup.sh cargo cc redis-server
 	@TRUNKD_CHAOS_IN_ALL="$(or $(N),100)" cargo test --test chaos $(ARGS) -- --nocapture --test-threads 6
 
-check: ## formatting, lints, documentation, and the licences and sources of dependencies; warnings as errors
-	@scripts/setup.sh cargo cc cargo-deny
+check: ## formatting, lints, documentation, the licences and sources of dependencies, and the alerts; warnings as errors
+	@scripts/setup.sh cargo cc cargo-deny promtool
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 	cargo deny --locked check licenses bans sources
+	promtool check rules packaging/prometheus/trunkd.rules.yml
+	promtool test rules packaging/prometheus/trunkd.rules.test.yml
 
 audit: ## look for dependencies with known vulnerabilities (fetches RustSec's database)
 	@scripts/setup.sh cargo cc cargo-deny
@@ -43,3 +45,11 @@ audit: ## look for dependencies with known vulnerabilities (fetches RustSec's da
 bench: ## measure answers, load, events, edits, the API, files and the pure parts, beside a bare actix-web server and redis-benchmark (QUICK=1: the short form); docs/benchmarks.md says how to read it
 	@scripts/setup.sh cargo cc redis-server wrk
 	@QUICK="$(QUICK)" cargo bench --bench answers --bench fleet --bench ingest --bench edit_to_wire --bench api --bench files --bench pure
+
+deb: ## build the Debian package, in target/debian (docs/install.md)
+	@scripts/setup.sh cargo cc cargo-deb
+	@scripts/build-deb.sh
+
+deb-test: ## install that package in a fresh Debian made by debootstrap, use, upgrade and purge it (as root)
+	@scripts/setup.sh debootstrap
+	@scripts/test-deb.sh

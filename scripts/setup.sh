@@ -27,11 +27,40 @@ need_cargo() {
 }
 
 # Built from the registry, for this user: three minutes or so, once.
-need_cargo_deny() {
-  command -v cargo-deny >/dev/null && return
-  printf 'setup: building cargo-deny (missing)\n'
-  cargo install --locked --quiet cargo-deny@0.20.2 ||
-    fail "cargo-deny could not be built: see above, or run this again once the crate registry can be reached."
+need_cargo_tool() {
+  local tool=${1%@*}
+  command -v "$tool" >/dev/null && return
+  printf 'setup: building %s (missing)\n' "$tool"
+  cargo install --locked --quiet "$1" ||
+    fail "$tool could not be built: see above, or run this again once the crate registry can be reached."
+}
+
+# This one program of Debian's prometheus, for this user: the package itself would add a server that starts at once, and a user.
+need_promtool() {
+  command -v promtool >/dev/null && return
+  command -v apt-get >/dev/null ||
+    fail "promtool is missing, and there is no apt-get here: it comes with Prometheus (https://prometheus.io); put it on the PATH."
+  printf 'setup: fetching promtool (missing)\n'
+  local folder
+  folder=$(mktemp -d)
+  (
+    cd "$folder"
+    fetch() { apt-get -qq -o APT::Sandbox::User="$(id -un)" download prometheus; }
+    fetch 2>/dev/null || { become_root "apt has no list of packages" "" && "${as_root[@]}" apt-get -qq update && fetch; }
+    dpkg-deb --fsys-tarfile prometheus_*.deb | tar x ./usr/bin/promtool
+    install -D usr/bin/promtool ~/.local/bin/promtool
+  ) || fail "promtool could not be fetched: see above."
+  rm -rf "$folder"
+}
+
+# What is wrong, and the end of the sentence that says why there is no root.
+as_root=()
+become_root() {
+  ((EUID == 0)) && return
+  command -v sudo >/dev/null || fail "$1, and this is neither root nor is there a sudo$2."
+  # Without a terminal nobody could type the password: fail instead of waiting for it.
+  if [[ -t 0 ]]; then as_root=(sudo); else as_root=(sudo -n); fi
+  "${as_root[@]}" true || fail "$1, and sudo does not let this user become root$2."
 }
 
 # A font is there if fontconfig finds one for Chinese; everything else is a program.
@@ -49,9 +78,17 @@ for tool in "$@"; do
       need_cargo
       continue
       ;;
+    # They need a C compiler, which may be among what is missing.
     cargo-deny)
-      # Needs a C compiler, which may be among what is missing.
-      after+=(need_cargo_deny)
+      after+=("need_cargo_tool cargo-deny@0.20.2")
+      continue
+      ;;
+    cargo-deb)
+      after+=("need_cargo_tool cargo-deb@3.8.0")
+      continue
+      ;;
+    promtool)
+      after+=(need_promtool)
       continue
       ;;
   esac
@@ -64,6 +101,8 @@ for tool in "$@"; do
     openssl) packages+=(openssl) ;;
     redis-server) packages+=(redis-server) servers+=(redis-server) ;;
     wrk) packages+=(wrk) ;;
+    man) packages+=(man-db groff-base) ;;
+    debootstrap) packages+=(debootstrap) ;;
     # For the tests of the pages.
     chromium) packages+=(chromium) ;;
     chromedriver) packages+=(chromium-driver) ;;
@@ -72,19 +111,14 @@ for tool in "$@"; do
     *) fail "$0 does not know how to get $tool" ;;
   esac
 done
-run_after() { for step in "${after[@]}"; do "$step"; done; }
+# Each step is a command and its arguments.
+run_after() { for step in "${after[@]}"; do $step; done; }
 ((${#missing[@]})) || { run_after; exit 0; }
 
 by_hand="install ${missing[*]} yourself (on Debian: apt-get install ${packages[*]}; elsewhere look for gcc, curl and redis), then run this again"
 command -v apt-get >/dev/null || fail "missing: ${missing[*]}, and there is no apt-get here: $by_hand."
 
-as_root=()
-if ((EUID != 0)); then
-  command -v sudo >/dev/null || fail "missing: ${missing[*]}, and this is neither root nor is there a sudo: $by_hand."
-  # Without a terminal nobody could type the password: fail instead of waiting for it.
-  if [[ -t 0 ]]; then as_root=(sudo); else as_root=(sudo -n); fi
-  "${as_root[@]}" true || fail "missing: ${missing[*]}, and sudo does not let this user become root: $by_hand."
-fi
+become_root "missing: ${missing[*]}" ": $by_hand"
 
 printf 'setup: installing %s (missing: %s)\n' "${packages[*]}" "${missing[*]}"
 

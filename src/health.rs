@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A part that can be ok or degraded, in the order of `/health`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +59,20 @@ impl Part {
             Part::UnknownSwitches => Cow::Borrowed("unknown_switches"),
         }
     }
+
+    /// What to do when it is degraded and the reason doesn't say it all.
+    pub fn runbook(&self) -> Option<&'static str> {
+        match self {
+            Part::Redis => Some("docs/runbooks.md#trunkdredisaway"),
+            Part::Gateways => Some("docs/runbooks.md#trunkdstale"),
+            Part::Templates => Some("docs/runbooks.md#trunkdtemplatesrefused"),
+            Part::Switch(_) => Some("docs/runbooks.md#trunkdswitchaway"),
+            Part::Reconcile(_) => Some("docs/runbooks.md#switches"),
+            Part::Control | Part::Lease(_) => Some("docs/runbooks.md#trunkdnobodyleads"),
+            Part::Webhook(_) => Some("docs/runbooks.md#trunkdwebhookgivesup"),
+            Part::DataDir | Part::Http | Part::Api | Part::UnknownSwitches => None,
+        }
+    }
 }
 
 impl Serialize for Part {
@@ -67,7 +81,7 @@ impl Serialize for Part {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     Ok,
@@ -149,6 +163,7 @@ impl Health {
                 state: part.state,
                 since: part.since,
                 reason: part.reason.clone(),
+                runbook: name.runbook().filter(|_| part.state == State::Degraded),
                 gateways: part.gateways,
             })
             .collect();
@@ -186,6 +201,9 @@ pub struct PartReport {
     /// When `state` last changed (RFC 3339, UTC).
     pub since: Timestamp,
     pub reason: Option<String>,
+    /// Only for a part that is degraded: the section of the documentation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runbook: Option<&'static str>,
     /// Only for a switch that is connected and whose gateways are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateways: Option<GatewayCounts>,

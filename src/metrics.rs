@@ -27,6 +27,7 @@ pub const UNKNOWN_SWITCHES: &str = "trunkd_unknown_switches";
 pub const HTTP_REFUSED: &str = "trunkd_http_refused_total";
 pub const HTTP_CONNECTIONS: &str = "trunkd_http_connections";
 pub const HTTP_CUT: &str = "trunkd_http_cut_total";
+pub const TLS_EXPIRY: &str = "trunkd_tls_expiry_timestamp_seconds";
 pub const GATEWAYS: &str = "trunkd_gateways";
 pub const DESIRED_AGE_SECONDS: &str = "trunkd_desired_age_seconds";
 pub const TEMPLATES_OK: &str = "trunkd_templates_ok";
@@ -134,6 +135,11 @@ pub const ALL: &[Metric] = &[
         HTTP_CUT,
         &["reason"],
         "Connections cut before their answer was sent, by reason",
+    ),
+    gauge(
+        TLS_EXPIRY,
+        &["section"],
+        "When the certificate that clients see expires, by the settings that name it",
     ),
     gauge(
         GATEWAYS,

@@ -31,6 +31,13 @@ pub fn shown_line(text: &str) -> Shown<'_> {
     }
 }
 
+/// An error with its causes, shown: for libraries whose own text ends before the reason.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    shown(&text).to_string()
+}
+
 /// Like [`shown`], but cut at `max_bytes`.
 pub fn shown_within(text: &str, max_bytes: usize) -> Shown<'_> {
     Shown { text, max_bytes }

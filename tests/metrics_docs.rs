@@ -1,4 +1,5 @@
-//! `docs/metrics.md`, the table in `src/metrics.rs` and the code that sets the metrics agree.
+//! `docs/metrics.md`, the table in `src/metrics.rs` and the code that sets the metrics agree; alerts and
+//! dashboard use what there is, and each alert has its runbook and its tests.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -132,6 +133,114 @@ fn the_code_sets_every_metric_with_the_labels_of_the_table() {
     // It is set where the metrics are described.
     mentioned.insert("BUILD_INFO".to_owned());
     assert_eq!(mentioned, by_constant.into_keys().collect());
+}
+
+const RULES: &str = "packaging/prometheus/trunkd.rules.yml";
+
+fn text_of(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// `name{label="…",…}` without its quotes' contents → the name, and the labels it is selected by.
+fn selectors(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    text.match_indices("trunkd_")
+        .map(|(start, _)| {
+            let rest = &text[start..];
+            let (name, after) = rest.split_at(rest.find(|c| !is_name(c)).unwrap());
+            let matchers = after
+                .strip_prefix('{')
+                .map_or("", |after| after.split('}').next().unwrap());
+            let labels = matchers.match_indices('=').filter_map(|(at, _)| {
+                let label = matchers[..at].trim_end_matches('!');
+                let label = &label[label.rfind(|c| !is_name(c)).map_or(0, |at| at + 1)..];
+                (!label.is_empty()).then_some(label)
+            });
+            (name, labels.collect())
+        })
+        .collect()
+}
+
+#[test]
+fn alerts_and_dashboard_name_metrics_and_labels_that_exist() {
+    let documented: BTreeMap<_, Labels> = TABLES
+        .into_iter()
+        .flat_map(|(title, ..)| rows(title))
+        .map(|row| {
+            (
+                in_backticks(&row[0]).concat(),
+                in_backticks(&row[2]).into_iter().collect(),
+            )
+        })
+        .collect();
+    for (file, at_least) in [(RULES, 20), ("packaging/grafana/trunkd.json", 50)] {
+        let text = text_of(file);
+        let selectors = selectors(&text);
+        assert!(selectors.len() > at_least, "{file}: only {}", selectors.len());
+        for (name, labels) in selectors {
+            let metric = name.trim_end_matches("_bucket");
+            let known = documented.get(metric).unwrap_or_else(|| panic!("{file}: {name}"));
+            for label in labels {
+                assert!(known.contains(label), "{file}: {name} has no label {label}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_dashboard_has_its_rows_and_variables() {
+    let dashboard: serde_json::Value = serde_json::from_str(&text_of("packaging/grafana/trunkd.json")).unwrap();
+    let list = |pointer: &str| dashboard.pointer(pointer).unwrap().as_array().unwrap().clone();
+    let (panels, variables) = (list("/panels"), list("/templating/list"));
+    let rows: Vec<_> = panels
+        .iter()
+        .filter(|panel| panel["type"] == "row")
+        .map(|row| &row["title"])
+        .collect();
+    assert_eq!(rows, ["Fleet", "Carriers", "One gateway: $gateway", "trunkd itself"]);
+    let names: Vec<_> = variables.iter().map(|variable| &variable["name"]).collect();
+    assert_eq!(names, ["datasource", "switch", "domain", "gateway"]);
+    let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids.len(), panels.len());
+    for panel in panels.iter().filter(|panel| panel["type"] != "row") {
+        let targets = panel["targets"].as_array().unwrap();
+        assert!(
+            targets
+                .iter()
+                .all(|target| !target["expr"].as_str().unwrap().is_empty()),
+            "{panel}"
+        );
+    }
+}
+
+#[test]
+fn each_alert_has_a_runbook_and_a_test_in_which_it_fires() {
+    let (rules, tests) = (text_of(RULES), text_of("packaging/prometheus/trunkd.rules.test.yml"));
+    let alerts: BTreeSet<_> = rules
+        .split("- alert: ")
+        .skip(1)
+        .map(|rule| rule.lines().next().unwrap())
+        .collect();
+    assert!(alerts.len() > 10, "{alerts:?}");
+    for rule in rules.split("- alert: ").skip(1) {
+        let name = rule.lines().next().unwrap();
+        let url = format!("runbook_url: docs/runbooks.md#{}\n", name.to_lowercase());
+        assert!(rule.contains(&url), "{name}: {url}");
+        assert!(
+            ["critical", "warning"]
+                .iter()
+                .any(|severity| rule.contains(&format!("severity: {severity}}}")))
+        );
+    }
+    let runbooks = text_of("docs/runbooks.md");
+    let headings: BTreeSet<_> = runbooks.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert_eq!(headings, alerts);
+    let fires = tests
+        .split("- alertname: ")
+        .skip(1)
+        .filter(|test| test.contains("exp_labels"));
+    let fires: BTreeSet<_> = fires.map(|test| test.lines().next().unwrap()).collect();
+    assert_eq!(fires, alerts);
 }
 
 fn labels(metric: &Metric) -> Labels {

@@ -4,10 +4,13 @@
 mod apply;
 mod backup;
 mod check;
+mod completions;
 mod export;
 mod gateway;
+mod health;
 mod history;
 mod import;
+mod man;
 mod password;
 mod pause;
 mod plan;
@@ -103,6 +106,12 @@ enum Command {
     /// Manage the programs that may use the API
     #[command(subcommand)]
     Token(token::Command),
+    /// Ask the running service whether it answers FreeSWITCH; exit status 0 it does, 1 it doesn't
+    Health(health::Arguments),
+    /// Print the completions for a shell
+    Completions(completions::Arguments),
+    /// Write a manual page for each subcommand
+    Man(man::Arguments),
 }
 
 /// Runs the command line and returns the exit status: 0 all is well, 1 an error, 2 wrong arguments,
@@ -137,6 +146,9 @@ pub fn main() -> ExitCode {
             Command::Restore(arguments) => restore::run(&cli.shared, &arguments).await,
             Command::User(command) => user::run(&cli.shared, command).await,
             Command::Token(command) => token::run(&cli.shared, command).await,
+            Command::Health(arguments) => health::run(&cli.shared, &arguments).await,
+            Command::Completions(arguments) => completions::run(&arguments),
+            Command::Man(arguments) => man::run(&arguments),
         }
     });
     // A blocked name lookup must not delay the exit.

@@ -32,6 +32,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use host::Host;
+use params::Kind;
+
 use crate::settings::{AllowHooks, Settings};
 
 pub use desired::{Counts, Desired, Entries, Entry, EntryChange, Refused, RefusedNames};
@@ -174,6 +177,19 @@ impl Gateway {
             .iter()
             .find(|(known, _)| *known == name)
             .map(|(_, value)| value)
+    }
+
+    /// The host in `register-proxy`, `proxy` or `realm`, else the name, as for FreeSWITCH; in lower case.
+    /// Gateways with the same one share a carrier.
+    pub fn carrier_host(&self) -> Option<String> {
+        let params = ["register-proxy", "proxy", "realm"];
+        let text = params
+            .iter()
+            .find_map(|name| self.param(name).filter(|text| !text.is_empty()))
+            .unwrap_or(self.name.as_str());
+        Host::parse(text, Kind::Route)
+            .ok()
+            .map(|host| host.name.to_ascii_lowercase())
     }
 
     /// Whether FreeSWITCH registers it at the carrier (FACTS 13: a missing `register` means true).

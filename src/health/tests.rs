@@ -67,3 +67,35 @@ fn gateway_counts_stay_when_the_state_of_their_switch_changes() {
     assert_eq!(json["parts"][0]["name"], "switch:fs1");
     assert!(json["parts"][0].get("gateways").is_none());
 }
+
+#[test]
+fn a_degraded_part_names_a_runbook_that_exists() {
+    let runbooks = include_str!("../../docs/runbooks.md");
+    let anchors: Vec<_> = runbooks
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.trim_start_matches(['#', ' ']).to_lowercase())
+        .collect();
+    let name = || "fs1".to_owned();
+    let health = Health::new();
+    for part in [
+        Part::Redis,
+        Part::Gateways,
+        Part::Templates,
+        Part::Control,
+        Part::Switch(name()),
+        Part::Reconcile(name()),
+        Part::Lease(name()),
+        Part::Webhook(name()),
+    ] {
+        let anchor = part.runbook().unwrap().strip_prefix("docs/runbooks.md#").unwrap();
+        assert!(anchors.iter().any(|known| known == anchor), "{anchor}");
+        health.set(part, State::Degraded, None);
+    }
+    health.set(Part::DataDir, State::Degraded, None);
+    let report = health.report();
+    let without: Vec<_> = report.parts.iter().filter(|part| part.runbook.is_none()).collect();
+    assert!(without.len() == 1 && without[0].name == Part::DataDir, "{without:?}");
+    health.set(Part::Redis, State::Ok, None);
+    assert_eq!(health.report().parts[0].runbook, None);
+}

@@ -9,6 +9,7 @@ mod connection;
 mod gate;
 mod gateway_page;
 mod in_flight;
+mod own;
 mod request_log;
 mod routes;
 mod security;
@@ -17,6 +18,7 @@ mod tls;
 
 pub use gate::{SwitchAddresses, most_connections};
 pub use gateway_page::{MetricsPages, ReadGateways};
+pub use own::{OwnAnswer, OwnError, ask_health};
 pub(crate) use security::AllowList;
 pub use server::{BindError, Server, bind};
 pub use tls::{Tls, TlsError};

@@ -12,9 +12,13 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
+use crate::metrics;
 use crate::settings::TlsSettings;
 
 mod follow;
+mod own;
+
+pub(super) use own::client_config;
 
 /// By ALPN.
 const HTTP_1_1: &[u8] = b"http/1.1";
@@ -90,6 +94,8 @@ pub struct Tls {
 
 struct Loaded {
     config: Arc<ServerConfig>,
+    /// What clients see of the chain.
+    leaf: CertificateDer<'static>,
     /// `None`: clients need no certificate.
     verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
@@ -101,6 +107,7 @@ impl Tls {
     /// A file that cannot be used: see [`TlsError`].
     pub fn load(section: &'static str, files: TlsSettings) -> Result<Self, TlsError> {
         let current = load(&files).map_err(|problem| TlsError::new(section, problem))?;
+        report_expiry(section, &current.leaf);
         Ok(Self {
             section,
             files,
@@ -121,6 +128,7 @@ impl Tls {
     pub fn reload(&self) -> Result<(), TlsError> {
         let section = self.section;
         let loaded = load(&self.files).map_err(|problem| TlsError::new(section, problem))?;
+        report_expiry(section, &loaded.leaf);
         self.current.store(Arc::new(loaded));
         Ok(())
     }
@@ -135,6 +143,7 @@ impl Tls {
 fn load(files: &TlsSettings) -> Result<Loaded, TlsProblem> {
     let provider = provider();
     let chain = certificates("cert", &files.cert)?;
+    let leaf = chain[0].clone();
     let private_key = private_key(&files.key)?;
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -158,7 +167,17 @@ fn load(files: &TlsSettings) -> Result<Loaded, TlsProblem> {
         })?;
     config.alpn_protocols = vec![HTTP_1_1.to_vec()];
     let config = Arc::new(config);
-    Ok(Loaded { config, verifier })
+    Ok(Loaded { config, leaf, verifier })
+}
+
+/// When the certificate that clients see stops being valid, in Unix time. rustls looks neither at
+/// that nor at anything else in it.
+fn report_expiry(section: &'static str, leaf: &CertificateDer<'_>) {
+    let Ok((_, certificate)) = x509_parser::parse_x509_certificate(leaf) else {
+        return tracing::warn!("{section}.cert: when the certificate expires is not known: it can't be read");
+    };
+    let expires_at = certificate.validity().not_after.timestamp();
+    ::metrics::gauge!(metrics::TLS_EXPIRY, "section" => section).set(expires_at as f64);
 }
 
 /// Not the default of the process, which another crate could install.

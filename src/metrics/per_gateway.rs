@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::{Metric, STATE_LABELS, counter, gauge};
 
+const INFO: &str = "trunkd_gateway_info";
 const STATE: &str = "trunkd_gateway_state";
 const USABLE: &str = "trunkd_gateway_usable";
 const SINCE: &str = "trunkd_gateway_since_timestamp_seconds";
@@ -18,7 +19,12 @@ const CALLS: &str = "trunkd_gateway_calls_total";
 const FAILED_CALLS: &str = "trunkd_gateway_failed_calls_total";
 
 /// Every metric of a gateway, in the order in which they are written.
-pub const OF_GATEWAYS: [Metric; 7] = [
+pub const OF_GATEWAYS: [Metric; 8] = [
+    gauge(
+        INFO,
+        &["switch", "gateway", "profile", "domain", "host"],
+        "Always 1; the label host is where a gateway registers or sends its calls",
+    ),
     gauge(
         STATE,
         &["switch", "gateway", "profile", "domain", "state"],
@@ -63,6 +69,8 @@ const CHUNK_BYTES: usize = 32 * 1024;
 #[derive(Debug, Clone, PartialEq)]
 pub struct GatewaySample {
     pub labels: GatewayLabels,
+    /// `None` if Redis doesn't say.
+    pub host: Option<Box<str>>,
     /// One of [`STATE_LABELS`].
     pub state: &'static str,
     pub usable: Option<bool>,
@@ -113,6 +121,7 @@ impl GatewaySample {
     pub fn of_state(labels: GatewayLabels, state: &'static str, since_seconds: f64) -> Self {
         Self {
             labels,
+            host: None,
             state,
             usable: None,
             since_seconds,
@@ -134,6 +143,7 @@ impl GatewaySample {
             let _ = writeln!(text, "}} {value}");
         };
         match name {
+            INFO => line(self.host.as_deref().map(|host| ("host", host)), &1),
             STATE => {
                 for state in STATE_LABELS {
                     line(Some(("state", state)), &u8::from(state == self.state));

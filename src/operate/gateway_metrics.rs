@@ -62,6 +62,7 @@ fn sample(switch: &str, counted: Counted, desired: &Desired) -> GatewaySample {
     let since_seconds = row.since.as_duration().as_secs_f64();
     GatewaySample {
         labels: GatewayLabels::new(switch, &gateway, row.profile.as_deref(), domain),
+        host: entry.and_then(|entry| entry.gateway.carrier_host()).map(Into::into),
         state,
         since_seconds,
         // Nobody knows what a switch that is out of reach is doing.

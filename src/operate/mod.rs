@@ -12,6 +12,7 @@ pub mod files;
 pub mod foreign;
 mod gateway_metrics;
 pub mod gateways;
+pub mod health;
 mod import;
 pub mod listing;
 pub mod live;

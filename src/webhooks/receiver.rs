@@ -1,6 +1,5 @@
 //! One receiver over HTTP: a post, and what its answer means.
 
-use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use super::retry_after;
 use super::signature::signature;
 use crate::files;
 use crate::settings::{WebhookSettings, WebhookUrl};
-use crate::shown::shown;
+use crate::shown::with_causes;
 
 /// Five times the size of all well-known authorities together.
 const MAX_CA_BYTES: u64 = 1024 * 1024;
@@ -122,18 +121,12 @@ fn answer(response: &Response, now: Timestamp) -> Answer {
     }
 }
 
-/// The error with its causes: reqwest's own text ends before the reason.
+/// reqwest's own text ends before the reason.
 fn explain(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "it does not answer in time".to_owned();
+    match error.is_timeout() {
+        true => "it does not answer in time".to_owned(),
+        false => with_causes(error),
     }
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    shown(&text).to_string()
 }
 
 fn tls(ca: Option<&Path>) -> Result<ClientConfig, WebhookError> {

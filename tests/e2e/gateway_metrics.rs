@@ -96,6 +96,8 @@ async fn each_gateway_has_its_state_on_a_page_of_its_own() {
         None,
         "neither registered nor pinged"
     );
+    let host = format!("{of_domain},host=\"10.0.0.1\"");
+    assert_eq!(value(&text, "trunkd_gateway_info", "ip", &host), Some(1.0));
     let (_, process) = app.get("/metrics").await;
     assert!(!process.contains("trunkd_gateway_state"), "{process}");
 }

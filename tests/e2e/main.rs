@@ -16,6 +16,7 @@ mod commands;
 mod files;
 mod gateway_command;
 mod gateway_metrics;
+mod health;
 mod import;
 mod ingest;
 mod jobs;

@@ -596,3 +596,29 @@ fn a_finding_is_one_line_and_one_json_object() {
         })
     );
 }
+
+#[test]
+fn gateways_of_one_carrier_have_the_same_host() {
+    for (params, host) in [
+        (r#""realm":"SIP.example.net""#, Some("sip.example.net")),
+        (
+            r#""realm":"a.example","proxy":"sbc.example.net:5070;transport=tcp""#,
+            Some("sbc.example.net"),
+        ),
+        (
+            r#""realm":"a.example","proxy":"b.example","register-proxy":"sip:c.example""#,
+            Some("c.example"),
+        ),
+        (r#""realm":"a.example","proxy":"""#, Some("a.example")),
+        (r#""proxy":"[2001:db8::1]:5061""#, Some("[2001:db8::1]")),
+        ("", Some("gw")),
+        (r#""realm":"no host at all""#, None),
+    ] {
+        let parsed = read(&format!(
+            r#"{{"param":{{"register":"false"{}{params}}}}}"#,
+            if params.is_empty() { "" } else { "," }
+        ));
+        let gateway = parsed.gateway.expect(params);
+        assert_eq!(gateway.carrier_host().as_deref(), host, "{params}");
+    }
+}

@@ -141,3 +141,30 @@ fn the_error_about_a_damaged_or_encrypted_key_quotes_nothing_of_it() {
     );
     assert!(encrypted.contains("openssl pkey"), "{encrypted}");
 }
+
+#[test]
+fn the_expiry_of_the_certificate_in_use_is_a_metric() {
+    let (files, key) = (Files::new(), KeyPair::generate().unwrap());
+    let valid_until = |year| {
+        let mut params = CertificateParams::new(vec!["localhost".into()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        files.write("cert.pem", &params.self_signed(&key).unwrap().pem())
+    };
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let reported = |seconds: &str| {
+        let line = format!("trunkd_tls_expiry_timestamp_seconds{{section=\"http.tls\"}} {seconds}\n");
+        let text = recorder.handle().render();
+        assert!(text.contains(&line), "{text}");
+    };
+    ::metrics::with_local_recorder(&recorder, || {
+        let key = files.write("key.pem", &key.serialize_pem());
+        let tls = tls(&valid_until(2030), &key, None).unwrap();
+        reported("1893456000");
+        files.write("cert.pem", "");
+        assert!(tls.reload().is_err());
+        reported("1893456000");
+        valid_until(2031);
+        tls.reload().unwrap();
+        reported("1924992000");
+    });
+}

@@ -42,7 +42,10 @@ fn what_is_not_known_has_no_series() {
         .collect();
     assert_eq!(
         known,
-        [r#"trunkd_gateway_since_timestamp_seconds{switch="fs1",gateway="gw"} 1700000000.25"#]
+        [
+            r#"trunkd_gateway_info{switch="fs1",gateway="gw"} 1"#,
+            r#"trunkd_gateway_since_timestamp_seconds{switch="fs1",gateway="gw"} 1700000000.25"#
+        ]
     );
 }
 
@@ -68,6 +71,7 @@ fn each_metric_is_described_once_before_its_series() {
         .map(|number| GatewaySample {
             usable: Some(number % 2 == 0),
             ping_ms: Some(12.5),
+            host: Some("sip.example.net".into()),
             refusals: vec![("403".into(), 3), ("other".into(), 1)],
             calls: Some(CallTotals {
                 inbound: 1,
