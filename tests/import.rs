@@ -99,27 +99,71 @@ proptest! {
 const FILES: [(&str, &str); 6] = [
     (
         "freeswitch.xml",
-        "<?xml version=\"1.0\"?>\n<document type=\"freeswitch/xml\">\n  <!--#comment\n  text -->\n  <X-PRE-PROCESS cmd=\"include\" data=\"vars.xml\"/>\n  <section name=\"configuration\">\n    <X-PRE-PROCESS cmd=\"include\" data=\"autoload_configs/*.xml\"/>\n  </section>\n  <section name=\"directory\">\n    <X-PRE-PROCESS cmd=\"include\" data=\"directory/*.xml\"/>\n  </section>\n</document>\n",
+        "<?xml version=\"1.0\"?>\n\
+             <document type=\"freeswitch/xml\">\n\
+               <!--#comment\n\
+               text -->\n\
+               <X-PRE-PROCESS cmd=\"include\" data=\"vars.xml\"/>\n\
+               <section name=\"configuration\">\n\
+                 <X-PRE-PROCESS cmd=\"include\" data=\"autoload_configs/*.xml\"/>\n\
+               </section>\n\
+               <section name=\"directory\">\n\
+                 <X-PRE-PROCESS cmd=\"include\" data=\"directory/*.xml\"/>\n\
+               </section>\n\
+             </document>\n",
     ),
     (
         "vars.xml",
-        "<include>\n  <X-PRE-PROCESS cmd=\"set\" data=\"host=r.example\"/>\n  <X-PRE-PROCESS cmd=\"stun-set\" data=\"ip=stun:stun.example\"/>\n</include>\n",
+        "<include>\n\
+               <X-PRE-PROCESS cmd=\"set\" data=\"host=r.example\"/>\n\
+               <X-PRE-PROCESS cmd=\"stun-set\" data=\"ip=stun:stun.example\"/>\n\
+             </include>\n",
     ),
     (
         "autoload_configs/sofia.conf.xml",
-        "<configuration name=\"sofia.conf\" description=\"x\">\n  <profiles>\n    <X-PRE-PROCESS cmd=\"include\" data=\"../sip_profiles/*.xml\"/>\n  </profiles>\n</configuration>\n",
+        "<configuration name=\"sofia.conf\" description=\"x\">\n\
+               <profiles>\n\
+                 <X-PRE-PROCESS cmd=\"include\" data=\"../sip_profiles/*.xml\"/>\n\
+               </profiles>\n\
+             </configuration>\n",
     ),
     (
         "sip_profiles/external.xml",
-        "<profile name=\"external\">\n  <gateways>\n    <X-PRE-PROCESS cmd=\"include\" data=\"external/*.xml\"/>\n  </gateways>\n  <domains><domain name=\"all\" parse=\"true\"/></domains>\n  <settings><param name=\"sip-port\" value=\"5080\"/></settings>\n</profile>\n",
+        "<profile name=\"external\">\n\
+               <gateways>\n\
+                 <X-PRE-PROCESS cmd=\"include\" data=\"external/*.xml\"/>\n\
+               </gateways>\n\
+               <domains><domain name=\"all\" parse=\"true\"/></domains>\n\
+               <settings><param name=\"sip-port\" value=\"5080\"/></settings>\n\
+             </profile>\n",
     ),
     (
         "sip_profiles/external/a.xml",
-        "<include>\n  <gateway name=\"a\">\n    <params>\n      <param name=\"realm\" value=\"$${host}\"/>\n      <param name=\"register\" value=\"false\"/>\n    </params>\n    <variables>\n      <variable name=\"x\" value=\"&lt;1&gt;\" direction=\"inbound\"/>\n    </variables>\n  </gateway>\n</include>\n",
+        "<include>\n\
+               <gateway name=\"a\">\n\
+                 <params>\n\
+                   <param name=\"realm\" value=\"$${host}\"/>\n\
+                   <param name=\"register\" value=\"false\"/>\n\
+                 </params>\n\
+                 <variables>\n\
+                   <variable name=\"x\" value=\"&lt;1&gt;\" direction=\"inbound\"/>\n\
+                 </variables>\n\
+               </gateway>\n\
+             </include>\n",
     ),
     (
         "directory/default.xml",
-        "<include>\n  <domain name=\"$${domain}\">\n    <user id=\"1\">\n      <gateways>\n        <gateway name=\"b\">\n          <param name=\"realm\" value=\"$${ip}\"/>\n        </gateway>\n      </gateways>\n    </user>\n  </domain>\n</include>\n",
+        "<include>\n\
+               <domain name=\"$${domain}\">\n\
+                 <user id=\"1\">\n\
+                   <gateways>\n\
+                     <gateway name=\"b\">\n\
+                       <param name=\"realm\" value=\"$${ip}\"/>\n\
+                     </gateway>\n\
+                   </gateways>\n\
+                 </user>\n\
+               </domain>\n\
+             </include>\n",
     ),
 ];
 
@@ -196,7 +240,8 @@ proptest! {
         let root = tempfile::tempdir().unwrap();
         let (inside, outside) = (root.path().join("conf"), root.path().join("outside"));
         fs::create_dir_all(&outside).unwrap();
-        fs::write(outside.join("secret.xml"), "<gateway name=\"secret\"><param name=\"register\" value=\"false\"/></gateway>\n").unwrap();
+        let secret = "<gateway name=\"secret\"><param name=\"register\" value=\"false\"/></gateway>\n";
+        fs::write(outside.join("secret.xml"), secret).unwrap();
         let mut files: Vec<_> = FILES.iter().map(|(name, text)| (name, text.as_bytes().to_vec())).collect();
         for mutation in &mutations {
             let file = mutation.0.index(files.len());
@@ -220,8 +265,12 @@ proptest! {
     #[test]
     fn no_text_makes_an_import_of_a_table_panic(mutations in mutations(), is_sql: bool) {
         let mut text = match is_sql {
-            true => "CREATE TABLE public.v_gateways (gateway_uuid uuid, gateway text);\nINSERT INTO v_gateways VALUES ('u1', 'it''s'), (E'u2', $$x$$);\nCOPY public.v_gateways (gateway_uuid, gateway, realm, register) FROM stdin;\nu3\tx\\ty\tr.example\tfalse\n\\.\n",
-            false => "gateway_uuid,name,realm,register,enabled,var:x,nodes\nu1,a,r.example,false,true,\"1,2\",fs1;fs2\n",
+            true => "CREATE TABLE public.v_gateways (gateway_uuid uuid, gateway text);\n\
+                 INSERT INTO v_gateways VALUES ('u1', 'it''s'), (E'u2', $$x$$);\n\
+                 COPY public.v_gateways (gateway_uuid, gateway, realm, register) FROM stdin;\n\
+                 u3\tx\\ty\tr.example\tfalse\n\\.\n",
+            false => "gateway_uuid,name,realm,register,enabled,var:x,nodes\n\
+                 u1,a,r.example,false,true,\"1,2\",fs1;fs2\n",
         }.as_bytes().to_vec();
         for mutation in &mutations {
             mutated(&mut text, mutation, "x");

@@ -53,7 +53,8 @@ pub(super) fn assert_said(import: &Import, expected: &[&str]) {
 
 #[test]
 fn a_report_never_shows_a_password() {
-    let xml = "<gateway name=\"a\"><param name=\"password\" value=\"hunter2 \"/><param name=\"username\" value=\"$${x}hunter2\"/></gateway>";
+    let xml = "<gateway name=\"a\">\n<param name=\"password\" value=\"hunter2 \"/>\n\
+               <param name=\"username\" value=\"$${x}hunter2\"/>\n</gateway>";
     let import = fs_xml::import_texts([("a.xml", xml.as_bytes())], &in_domain("acme")).unwrap();
     let shown = format!(
         "{import:?} {} {:?}",

@@ -28,10 +28,20 @@ async fn stored(other: &Other, name: &str) -> Option<Value> {
     other.field("cti_gateway@acme", name).await
 }
 
-const ONE: &str = "<include>\n  <gateway name=\"one\">\n    <param name=\"realm\" value=\"$${host}\"/>\n    <param name=\"username\" value=\"u\"/>\n    <param name=\"password\" value=\"hunter2\"/>\n    <param name=\"codec-prefs\" value=\"PCMA\"/>\n  </gateway>\n</include>\n";
+const ONE: &str = "<include>\n\
+       <gateway name=\"one\">\n\
+         <param name=\"realm\" value=\"$${host}\"/>\n\
+         <param name=\"username\" value=\"u\"/>\n\
+         <param name=\"password\" value=\"hunter2\"/>\n\
+         <param name=\"codec-prefs\" value=\"PCMA\"/>\n\
+       </gateway>\n\
+     </include>\n";
 const BAD: &str =
     "<include>\n  <gateway name=\"bad\">\n    <param name=\"realm\" value=\"$${ip}\"/>\n  </gateway>\n</include>\n";
-const VARS: &str = "<include>\n  <X-PRE-PROCESS cmd=\"set\" data=\"host=sip.example.net\"/>\n  <X-PRE-PROCESS cmd=\"stun-set\" data=\"ip=stun:stun.example\"/>\n</include>\n";
+const VARS: &str = "<include>\n\
+       <X-PRE-PROCESS cmd=\"set\" data=\"host=sip.example.net\"/>\n\
+       <X-PRE-PROCESS cmd=\"stun-set\" data=\"ip=stun:stun.example\"/>\n\
+     </include>\n";
 
 #[tokio::test]
 async fn freeswitchs_files_are_shown_first_and_written_with_yes() {
@@ -119,7 +129,8 @@ async fn a_gateway_that_is_stored_and_differs_is_replaced_only_if_asked() {
 
     let (status, said) = run(folder.path(), &import).await;
     assert_eq!(status, Some(2), "{said}");
-    let words = "a in acme is there already and differs: param.realm \"old.example\" -> \"new.example\", param.ping \"25\" removed";
+    let words = "a in acme is there already and differs: \
+                 param.realm \"old.example\" -> \"new.example\", param.ping \"25\" removed";
     assert!(said.contains(words) && said.contains("--overwrite replaces"), "{said}");
     assert_eq!(stored(&other, "a").await, Some(parsed(kept)));
     assert!(stored(&other, "b").await.is_some());
@@ -193,7 +204,20 @@ async fn what_a_switch_has_is_imported_with_its_passwords_and_compared_with_what
     let old = ON_DISK.find("<gateway name=\"old\">").unwrap()..ON_DISK.find("</gateways>").unwrap();
     let mut disk = ON_DISK.to_owned();
     disk.replace_range(old, "");
-    let directory = "</section>\n<section name=\"directory\">\n<domain name=\"d\">\n<user id=\"7\">\n<gateways>\n<gateway name=\"isp\">\n<param name=\"realm\" value=\"isp.example\"/>\n<param name=\"register\" value=\"false\"/>\n</gateway>\n</gateways>\n</user>\n</domain>\n</section>\n</document>\n";
+    let directory = "</section>\n\
+         <section name=\"directory\">\n\
+         <domain name=\"d\">\n\
+         <user id=\"7\">\n\
+         <gateways>\n\
+         <gateway name=\"isp\">\n\
+         <param name=\"realm\" value=\"isp.example\"/>\n\
+         <param name=\"register\" value=\"false\"/>\n\
+         </gateway>\n\
+         </gateways>\n\
+         </user>\n\
+         </domain>\n\
+         </section>\n\
+         </document>\n";
     let end = disk.rfind("</section>").unwrap();
     disk.replace_range(end.., directory);
     let disk = disk.replace(
@@ -207,7 +231,8 @@ async fn what_a_switch_has_is_imported_with_its_passwords_and_compared_with_what
     assert_eq!(status, Some(0), "{said}");
     for words in [
         "Taken as they are: one, isp.",
-        "switch fs1: warning: these run, but the switch's configuration no longer has them, so their params can't be read: old",
+        "switch fs1: warning: these run, but the switch's configuration no longer has them, \
+         so their params can't be read: old",
         "switch fs1: note: the switch's configuration has these, but they don't run: isp",
     ] {
         assert!(said.contains(words), "{words}\n{said}");

@@ -70,7 +70,8 @@ fn gateways_of_other_modules_and_commented_ones_are_none() {
     for xml in [
         format!("<configuration name=\"smpp.conf\"><gateways>{GATEWAY}</gateways></configuration>"),
         format!(
-            "<configuration name=\"x.conf\"><profiles><profile name=\"p\"><gateways>{GATEWAY}</gateways></profile></profiles></configuration>"
+            "<configuration name=\"x.conf\"><profiles><profile name=\"p\"><gateways>\
+             {GATEWAY}</gateways></profile></profiles></configuration>"
         ),
         format!("<include>\n<!--\n{GATEWAY}\n-->\n</include>"),
         format!("<dialplan>{GATEWAY}</dialplan>"),
@@ -102,9 +103,11 @@ fn variables_keep_their_direction_and_wrappers_count_as_for_freeswitch() {
     );
     assert_eq!(
         lines(&import),
-        [
-            r#"a changed {"param":{"realm":"r.example","register":"false"},"variables":{"both":"1","in":{"value":"<2>","direction":"inbound"},"out":{"value":"3","direction":"outbound"},"two":"5"}}"#
-        ]
+        [concat!(
+            r#"a changed {"param":{"realm":"r.example","register":"false"},"variables":{"both":"1","#,
+            r#""in":{"value":"<2>","direction":"inbound"},"out":{"value":"3","direction":"outbound"},"#,
+            r#""two":"5"}}"#,
+        )]
     );
     assert_said(
         &import,
@@ -146,7 +149,8 @@ fn what_is_not_a_gateways_is_mapped_where_its_meaning_is_certain_and_always_repo
             "a.xml:6: note: variables.sip_cid_type: the param became the variable",
             "a.xml:9: warning: param.channels: ",
             "a.xml:7: warning: param.dtmf-type: ",
-            "a.xml:8: warning: param.pasword: FreeSWITCH does not know this param and silently ignores it; did you mean password?",
+            "a.xml:8: warning: param.pasword: FreeSWITCH does not know this param and silently ignores it; \
+             did you mean password?",
         ],
     );
 }
@@ -154,7 +158,12 @@ fn what_is_not_a_gateways_is_mapped_where_its_meaning_is_certain_and_always_repo
 #[test]
 fn what_freeswitch_would_refuse_is_skipped_with_its_line() {
     let import = text(
-        "<include>\n<gateway name=\"a\">\n<param name=\"username\" value=\"u\"/>\n</gateway>\n<gateway name=\"b b\"/>\n</include>",
+        "<include>\n\
+             <gateway name=\"a\">\n\
+             <param name=\"username\" value=\"u\"/>\n\
+             </gateway>\n\
+             <gateway name=\"b b\"/>\n\
+             </include>",
     );
     assert_eq!(import.count(Verdict::Skipped), 2);
     let said = said(&import);
@@ -175,11 +184,19 @@ fn variables_come_from_sets_in_the_order_of_the_files() {
     let folder = folder(&[
         (
             "vars.xml",
-            "<include>\n<X-PRE-PROCESS cmd=\"set\" data=\"host = sip.example.net\"/>\n<!--#set \"port=5070\"-->\n<X-PRE-PROCESS cmd=\"set\" data=\"proxy=$${host}:$${port}\"/>\n</include>",
+            "<include>\n\
+                 <X-PRE-PROCESS cmd=\"set\" data=\"host = sip.example.net\"/>\n\
+                 <!--#set \"port=5070\"-->\n\
+                 <X-PRE-PROCESS cmd=\"set\" data=\"proxy=$${host}:$${port}\"/>\n\
+                 </include>",
         ),
         (
             "sip_profiles/external/a.xml",
-            "<include>\n<gateway name=\"a\">\n<param name=\"proxy\" value=\"$${PROXY}\"/><param name=\"register\" value=\"false\"/>\n</gateway>\n</include>",
+            "<include>\n\
+                 <gateway name=\"a\">\n\
+                 <param name=\"proxy\" value=\"$${PROXY}\"/><param name=\"register\" value=\"false\"/>\n\
+                 </gateway>\n\
+                 </include>",
         ),
     ]);
     let paths = [
@@ -199,8 +216,16 @@ fn variables_come_from_sets_in_the_order_of_the_files() {
 fn a_variable_without_a_value_is_an_error_and_nothing_is_executed() {
     let folder = folder(&[(
         "a.xml",
-        "<include>\n<X-PRE-PROCESS cmd=\"exec-set\" data=\"ip=touch ran\"/>\n<X-PRE-PROCESS cmd=\"exec\" data=\"touch ran\"/>\n<X-PRE-PROCESS cmd=\"stun-set\" data=\"ext=stun:x\"/>\n<!--#exec \"touch ran\"-->\n\
-         <gateway name=\"a\">\n<param name=\"realm\" value=\"$${ip}\"/>\n<param name=\"from-domain\" value=\"$${other}\"/>\n</gateway>\n</include>",
+        "<include>\n\
+             <X-PRE-PROCESS cmd=\"exec-set\" data=\"ip=touch ran\"/>\n\
+             <X-PRE-PROCESS cmd=\"exec\" data=\"touch ran\"/>\n\
+             <X-PRE-PROCESS cmd=\"stun-set\" data=\"ext=stun:x\"/>\n\
+             <!--#exec \"touch ran\"-->\n\
+         <gateway name=\"a\">\n\
+              <param name=\"realm\" value=\"$${ip}\"/>\n\
+              <param name=\"from-domain\" value=\"$${other}\"/>\n\
+              </gateway>\n\
+              </include>",
     )]);
     let found = import(folder.path(), &in_domain("acme"));
     assert!(!folder.path().join("ran").exists());
@@ -210,7 +235,8 @@ fn a_variable_without_a_value_is_an_error_and_nothing_is_executed() {
         "a.xml:3: warning: `exec` is never executed",
         "a.xml:4: note: `stun-set` is never executed",
         "a.xml:5: warning: `exec` is never executed",
-        "a.xml:7: error: param.realm: `$${ip}` has no value: `exec-set` at a.xml:2 sets it, which is never executed here",
+        "a.xml:7: error: param.realm: `$${ip}` has no value: `exec-set` at a.xml:2 sets it, which is never \
+         executed here",
         "a.xml:8: error: param.from-domain: `$${other}` has no value in these files",
     ];
     for expected in expected {
@@ -245,11 +271,23 @@ fn conf() -> tempfile::TempDir {
     folder(&[
         (
             "freeswitch.xml",
-            "<?xml version=\"1.0\"?>\n<document type=\"freeswitch/xml\">\n  <X-PRE-PROCESS cmd=\"include\" data=\"vars.xml\"/>\n  <section name=\"configuration\">\n    <X-PRE-PROCESS cmd=\"include\" data=\"autoload_configs/*.xml\"/>\n  </section>\n  <section name=\"directory\">\n    <X-PRE-PROCESS cmd=\"include\" data=\"directory/*.xml\"/>\n  </section>\n</document>\n",
+            "<?xml version=\"1.0\"?>\n\
+                 <document type=\"freeswitch/xml\">\n\
+                   <X-PRE-PROCESS cmd=\"include\" data=\"vars.xml\"/>\n\
+                   <section name=\"configuration\">\n\
+                     <X-PRE-PROCESS cmd=\"include\" data=\"autoload_configs/*.xml\"/>\n\
+                   </section>\n\
+                   <section name=\"directory\">\n\
+                     <X-PRE-PROCESS cmd=\"include\" data=\"directory/*.xml\"/>\n\
+                   </section>\n\
+                 </document>\n",
         ),
         (
             "vars.xml",
-            "<include>\n  <X-PRE-PROCESS cmd=\"set\" data=\"domain=$${local_ip_v4}\"/>\n  <X-PRE-PROCESS cmd=\"set\" data=\"provider=isp\"/>\n</include>\n",
+            "<include>\n\
+                   <X-PRE-PROCESS cmd=\"set\" data=\"domain=$${local_ip_v4}\"/>\n\
+                   <X-PRE-PROCESS cmd=\"set\" data=\"provider=isp\"/>\n\
+                 </include>\n",
         ),
         (
             "autoload_configs/smpp.conf.xml",
@@ -257,27 +295,70 @@ fn conf() -> tempfile::TempDir {
         ),
         (
             "autoload_configs/sofia.conf.xml",
-            "<configuration name=\"sofia.conf\">\n  <profiles>\n    <X-PRE-PROCESS cmd=\"include\" data=\"../sip_profiles/*.xml\"/>\n  </profiles>\n</configuration>\n",
+            "<configuration name=\"sofia.conf\">\n\
+                   <profiles>\n\
+                     <X-PRE-PROCESS cmd=\"include\" data=\"../sip_profiles/*.xml\"/>\n\
+                   </profiles>\n\
+                 </configuration>\n",
         ),
         (
             "sip_profiles/external.xml",
-            "<profile name=\"external\">\n  <gateways>\n    <X-PRE-PROCESS cmd=\"include\" data=\"external/*.xml\"/>\n  </gateways>\n  <domains>\n    <domain name=\"all\" alias=\"false\" parse=\"true\"/>\n  </domains>\n  <settings>\n    <param name=\"sip-port\" value=\"$${external_sip_port}\"/>\n  </settings>\n</profile>\n",
+            "<profile name=\"external\">\n\
+                   <gateways>\n\
+                     <X-PRE-PROCESS cmd=\"include\" data=\"external/*.xml\"/>\n\
+                   </gateways>\n\
+                   <domains>\n\
+                     <domain name=\"all\" alias=\"false\" parse=\"true\"/>\n\
+                   </domains>\n\
+                   <settings>\n\
+                     <param name=\"sip-port\" value=\"$${external_sip_port}\"/>\n\
+                   </settings>\n\
+                 </profile>\n",
         ),
         (
             "sip_profiles/internal.xml",
-            "<profile name=\"internal\">\n  <domains>\n    <domain name=\"all\" alias=\"true\" parse=\"false\"/>\n  </domains>\n</profile>\n",
+            "<profile name=\"internal\">\n\
+                   <domains>\n\
+                     <domain name=\"all\" alias=\"true\" parse=\"false\"/>\n\
+                   </domains>\n\
+                 </profile>\n",
         ),
         (
             "sip_profiles/external/one.xml",
-            "<include>\n  <gateway name=\"one\">\n    <param name=\"realm\" value=\"one.example\"/>\n    <param name=\"register\" value=\"false\"/>\n  </gateway>\n</include>\n",
+            "<include>\n\
+                   <gateway name=\"one\">\n\
+                     <param name=\"realm\" value=\"one.example\"/>\n\
+                     <param name=\"register\" value=\"false\"/>\n\
+                   </gateway>\n\
+                 </include>\n",
         ),
         (
             "directory/default.xml",
-            "<include>\n  <domain name=\"$${domain}\">\n    <groups>\n      <group name=\"default\">\n        <users>\n          <X-PRE-PROCESS cmd=\"include\" data=\"default/*.xml\"/>\n        </users>\n      </group>\n    </groups>\n  </domain>\n</include>\n",
+            "<include>\n\
+                   <domain name=\"$${domain}\">\n\
+                     <groups>\n\
+                       <group name=\"default\">\n\
+                         <users>\n\
+                           <X-PRE-PROCESS cmd=\"include\" data=\"default/*.xml\"/>\n\
+                         </users>\n\
+                       </group>\n\
+                     </groups>\n\
+                   </domain>\n\
+                 </include>\n",
         ),
         (
             "directory/default/isp.xml",
-            "<include>\n  <user id=\"$${provider}\">\n    <gateways>\n      <gateway name=\"$${provider}\">\n        <param name=\"realm\" value=\"isp.example\"/>\n        <param name=\"register\" value=\"false\"/>\n      </gateway>\n    </gateways>\n    <params><param name=\"password\" value=\"x\"/></params>\n  </user>\n</include>\n",
+            "<include>\n\
+                   <user id=\"$${provider}\">\n\
+                     <gateways>\n\
+                       <gateway name=\"$${provider}\">\n\
+                         <param name=\"realm\" value=\"isp.example\"/>\n\
+                         <param name=\"register\" value=\"false\"/>\n\
+                       </gateway>\n\
+                     </gateways>\n\
+                     <params><param name=\"password\" value=\"x\"/></params>\n\
+                   </user>\n\
+                 </include>\n",
         ),
     ])
 }
@@ -309,7 +390,8 @@ fn a_whole_configuration_is_read_as_freeswitch_reads_it() {
     assert_eq!(
         said_in(conf.path(), &import),
         [
-            "sip_profiles/external.xml:8: note: the settings of the profile `external` are not a gateway's, and were not imported; put the profile's file into templates/sip_profiles/ if trunkd is to serve it"
+            "sip_profiles/external.xml:8: note: the settings of the profile `external` are not a gateway's, \
+             and were not imported; put the profile's file into templates/sip_profiles/ if trunkd is to serve it"
         ]
     );
 }
@@ -478,7 +560,11 @@ fn a_file_that_is_no_xml_says_where_and_harms_no_other() {
 
 #[test]
 fn what_is_not_utf_8_is_an_error_where_a_gateway_has_it() {
-    let xml = b"<!-- \xe9 -->\n<gateway name=\"a\">\n<param name=\"realm\" value=\"r.example\"/>\n<param name=\"username\" value=\"\xe9\"/>\n<param name=\"register\" value=\"false\"/></gateway>";
+    let xml = b"<!-- \xe9 -->\n\
+         <gateway name=\"a\">\n\
+         <param name=\"realm\" value=\"r.example\"/>\n\
+         <param name=\"username\" value=\"\xe9\"/>\n\
+         <param name=\"register\" value=\"false\"/></gateway>";
     let import = super::import_texts([("a.xml", &xml[..])], &in_domain("acme")).unwrap();
     assert_said(
         &import,

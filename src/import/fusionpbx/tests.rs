@@ -3,9 +3,13 @@ use super::*;
 
 const DUMP: &str = "COPY public.v_domains (domain_uuid, domain_name) FROM stdin;\n\
     d1\tacme.example\n\\.\n\
-    COPY public.v_gateways (gateway_uuid, domain_uuid, gateway, username, password, realm, proxy, register, register_transport, expire_seconds, sip_cid_type, codec_prefs, channels, supress_cng, hostname, profile, enabled, description, insert_date) FROM stdin;\n\
-    0A1B2C3D-0000-4000-8000-000000000001\td1\tVoice One\tu\tp&w\tsip.example.net\tsip.example.net\ttrue\ttls\t800\tpid\tPCMA,PCMU\t0\t\\N\tpbx1\texternal\ttrue\tmain\t2026-01-01\n\
-    0A1B2C3D-0000-4000-8000-000000000002\t\\N\tVoice-Two\t\\N\t\\N\t192.0.2.1\t192.0.2.1\tfalse\tws\t\\N\t\\N\t\\N\t10\ttrue\t\\N\t\\N\tf\t\\N\t\\N\n\
+    COPY public.v_gateways (gateway_uuid, domain_uuid, gateway, username, password, realm, proxy, register, \
+    register_transport, expire_seconds, sip_cid_type, codec_prefs, channels, supress_cng, hostname, profile, \
+    enabled, description, insert_date) FROM stdin;\n\
+    0A1B2C3D-0000-4000-8000-000000000001\td1\tVoice One\tu\tp&w\tsip.example.net\t\
+    sip.example.net\ttrue\ttls\t800\tpid\tPCMA,PCMU\t0\t\\N\tpbx1\texternal\ttrue\tmain\t2026-01-01\n\
+    0A1B2C3D-0000-4000-8000-000000000002\t\\N\tVoice-Two\t\\N\t\\N\t192.0.2.1\t\
+    192.0.2.1\tfalse\tws\t\\N\t\\N\t\\N\t10\ttrue\t\\N\t\\N\tf\t\\N\t\\N\n\
     \\.\n";
 
 #[test]
@@ -14,8 +18,18 @@ fn gateways_are_named_by_their_uuid_as_fusionpbx_dials_them() {
     assert_eq!(
         lines(&import),
         [
-            r#"0a1b2c3d-0000-4000-8000-000000000001 changed {"param":{"username":"u","password":"p&w","realm":"sip.example.net","proxy":"sip.example.net","expire-seconds":"800","register":"true","register-transport":"tls"},"variables":{"sip_cid_type":"pid","absolute_codec_string":"PCMA,PCMU"},"description":"Voice One: main","nodes":["pbx1"],"profile":"external"}"#,
-            r#"0a1b2c3d-0000-4000-8000-000000000002 skipped {"param":{"realm":"192.0.2.1","proxy":"192.0.2.1","register":"false","register-transport":"udp"},"description":"Voice-Two","enabled":false,"profile":"external"}"#,
+            concat!(
+                r#"0a1b2c3d-0000-4000-8000-000000000001 changed {"param":{"username":"u","password":"p&w","#,
+                r#""realm":"sip.example.net","proxy":"sip.example.net","expire-seconds":"800","#,
+                r#""register":"true","register-transport":"tls"},"variables":{"sip_cid_type":"pid","#,
+                r#""absolute_codec_string":"PCMA,PCMU"},"description":"Voice One: main","nodes":["pbx1"],"#,
+                r#""profile":"external"}"#,
+            ),
+            concat!(
+                r#"0a1b2c3d-0000-4000-8000-000000000002 skipped {"param":{"realm":"192.0.2.1","#,
+                r#""proxy":"192.0.2.1","register":"false","register-transport":"udp"},"#,
+                r#""description":"Voice-Two","enabled":false,"profile":"external"}"#,
+            ),
         ]
     );
     assert_eq!(import.gateways[0].domain.as_deref(), Some("acme.example"));

@@ -17,7 +17,11 @@ fn columns_are_params_variables_and_keys() {
     assert_eq!(
         lines(&import),
         [
-            r#"carrier1 taken {"param":{"realm":"sip.example.net","username":"u","password":"p"},"variables":{"absolute_codec_string":"PCMA","x":{"value":"1","direction":"inbound"}},"nodes":["fs1","fs2"],"tags":["germany","voice"],"enabled":false,"profile":"internal"}"#,
+            concat!(
+                r#"carrier1 taken {"param":{"realm":"sip.example.net","username":"u","password":"p"},"#,
+                r#""variables":{"absolute_codec_string":"PCMA","x":{"value":"1","direction":"inbound"}},"#,
+                r#""nodes":["fs1","fs2"],"tags":["germany","voice"],"enabled":false,"profile":"internal"}"#,
+            ),
             r#"carrier2 taken {"param":{"realm":"r.example","username":"u2","password":"p2"}}"#,
         ]
     );
@@ -45,7 +49,8 @@ fn a_column_spelt_otherwise_is_read_and_an_unknown_one_is_reported_with_the_like
         &import,
         &[
             "trunks.csv:1: note: the column `auth_username` was read as `auth-username`",
-            "trunks.csv:1: warning: the column `pasword` is no param of FreeSWITCH's, and was left out; did you mean password?",
+            "trunks.csv:1: warning: the column `pasword` is no param of FreeSWITCH's, and was left out; did \
+             you mean password?",
             "trunks.csv:1: note: the column `sip_cid_type`",
             "`Price`",
         ],

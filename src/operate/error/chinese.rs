@@ -48,12 +48,6 @@ impl Bilingual for OperateError {
             Self::PlanChanged(_) => "计划已经变化：请重新查看".to_owned(),
             Self::NoSuchEntry(id) => format!("历史中没有记录 \"{}\"", shown(id)),
             Self::CannotRevert(why) => format!("无法撤销：{}", why.zh),
-            Self::InNoDomain(gateway) => format!("没有任何域包含网关 \"{}\"", shown(gateway)),
-            Self::InSeveralDomains { gateway, domains } => format!(
-                "多个域中都有网关 \"{}\"：{}；请指定其中一个",
-                shown(gateway),
-                Known(domains)
-            ),
             Self::TooManyGateways { .. }
             | Self::OtherCount { .. }
             | Self::TooManyBytes { .. }
@@ -63,6 +57,8 @@ impl Bilingual for OperateError {
             | Self::TooManyInDomain { .. }
             | Self::TransferStopped { .. } => self.of_many(),
             Self::UnknownGateway(_)
+            | Self::InNoDomain(_)
+            | Self::InSeveralDomains { .. }
             | Self::UnknownDomain(_)
             | Self::MeansAll(_)
             | Self::WrongType { .. }
@@ -147,6 +143,12 @@ impl OperateError {
     fn of_gateway(&self) -> String {
         match self {
             Self::UnknownGateway(name) => format!("没有网关 {name:?}，任何 FreeSWITCH 和 Redis 中都没有"),
+            Self::InNoDomain(gateway) => format!("没有任何域包含网关 \"{}\"", shown(gateway)),
+            Self::InSeveralDomains { gateway, domains } => format!(
+                "多个域中都有网关 \"{}\"：{}；请指定其中一个",
+                shown(gateway),
+                Known(domains)
+            ),
             Self::UnknownDomain(name) => format!("域 {name:?} 没有任何网关"),
             Self::MeansAll(name) => {
                 format!("FreeSWITCH 会把名称 \"{name}\" 理解为 profile 的所有网关：请为网关改名，或者用重启代替")

@@ -23,7 +23,6 @@ use crate::import::{self, Import, ImportError, Imported, Options, ProfileNames, 
 use crate::language::Language;
 
 pub use crate::import::fusionpbx::Naming;
-pub use crate::import::{Level, Remark};
 
 /// Where gateways are read from.
 #[derive(Debug, Clone)]

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use memchr::memmem;
+
 use super::super::{OperateError, sources};
-use crate::event_socket::{OpenError, QueryError, Session, Timing};
+use crate::event_socket::{OpenError, Session, SwitchAddress, Timing};
 use crate::gateway::GatewayName;
 use crate::import::{Import, Level, Options, Place, Remark, fs_xml};
 use crate::language::{message, text};
@@ -16,7 +18,7 @@ const MAX_NAMED: usize = 20;
 /// What the switch says. It holds passwords: nothing of it may be logged.
 struct Answers {
     sofia_conf: Vec<u8>,
-    /// The directory, whose users may have gateways.
+    /// The directory, whose users may have gateways, if one runs that is not in there.
     directory: Vec<u8>,
     /// Gateways that run, and whether trunkd started them.
     running: Vec<(String, bool)>,
@@ -47,7 +49,7 @@ pub(super) async fn read(settings: &Settings, name: &str, options: &Options) -> 
     Ok(import)
 }
 
-async fn ask(switch: &crate::event_socket::SwitchAddress) -> Result<Answers, OpenError> {
+async fn ask(switch: &SwitchAddress) -> Result<Answers, OpenError> {
     let session = Session::open(switch, Timing::default()).await?;
     let commands = &session.commands;
     let running: BTreeSet<_> = commands
@@ -67,16 +69,21 @@ async fn ask(switch: &crate::event_socket::SwitchAddress) -> Result<Answers, Ope
         .filter(|(_, revision)| revision.is_some())
         .map(|(name, _)| name.as_str())
         .collect();
-    let unwrap = |found: Result<Option<_>, QueryError>| {
-        found.map(|found: Option<bytes::Bytes>| found.unwrap_or_default().to_vec())
+    let running: Vec<_> = running
+        .iter()
+        .map(|name| (name.clone(), ours.contains(&**name)))
+        .collect();
+    let sofia_conf = commands.sofia_conf().await?.unwrap_or_default();
+    let is_there = |name: &str| memmem::find(&sofia_conf, format!("<gateway name=\"{name}\"").as_bytes()).is_some();
+    let directory = match running.iter().all(|(name, is_ours)| *is_ours || is_there(name)) {
+        // It may be large, and has the passwords of all users.
+        true => None,
+        false => commands.directory().await?,
     };
     Ok(Answers {
-        sofia_conf: unwrap(commands.sofia_conf().await)?,
-        directory: unwrap(commands.directory().await)?,
-        running: running
-            .iter()
-            .map(|name| (name.clone(), ours.contains(&**name)))
-            .collect(),
+        sofia_conf: sofia_conf.to_vec(),
+        directory: directory.unwrap_or_default().to_vec(),
+        running,
     })
 }
 

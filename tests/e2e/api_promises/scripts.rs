@@ -230,7 +230,8 @@ fn of_bulk() -> Vec<Script> {
 
 fn of_imports() -> Vec<Script> {
     // The quotes around a JSON text are no part of an XML element.
-    const XML: &str = "<gateway name='imported'><param name='realm' value='r'/><param name='register' value='false'/><subscriptions/></gateway>";
+    const XML: &str = "<gateway name='imported'><param name='realm' value='r'/>\
+                       <param name='register' value='false'/><subscriptions/></gateway>";
     scripts! { w;
         "POST /import/{kind}" {
             200: w.operator("POST /import/fs-xml?domain=acme&dry_run=true", json!(XML));
