@@ -16,7 +16,7 @@ run: ## build trunkd and run it on its own Redis, with a sample gateway (CONFIG=
 	@cargo run --bin trunkd -- serve --config $(if $(CONFIG),"$(CONFIG)",dev.toml --sample) $(ARGS)
 
 test: ## run every test (ARGS="--test settings" picks some)
-	@scripts/setup.sh cargo cc redis-server chromium chromedriver cargo-deb man
+	@scripts/setup.sh cargo cc curl openssl redis-server chromium chromedriver cargo-deb man
 	@cargo test $(ARGS)
 
 screenshots: ## make the pictures of the pages again, in docs/screenshots

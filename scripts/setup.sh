@@ -97,6 +97,8 @@ for tool in "$@"; do
   case $tool in
     cc) packages+=(gcc libc6-dev) ;;
     curl) packages+=(curl ca-certificates) ;;
+    # For the commands of docs/how-to/tls.md, which a test runs.
+    openssl) packages+=(openssl) ;;
     redis-server) packages+=(redis-server) servers+=(redis-server) ;;
     wrk) packages+=(wrk) ;;
     man) packages+=(man-db groff-base) ;;

@@ -645,7 +645,7 @@ async fn answers_ping(url: &str) -> bool {
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port of 127.0.0.1");
     listener.local_addr().expect("the address of a bound listener").port()
 }
