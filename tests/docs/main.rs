@@ -1,4 +1,4 @@
-//! The pages of this repository: their links, their commands, their languages, and the reference pages against the code.
+//! The pages of this repository: links, commands, languages, and the reference pages against the code.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,5 +1,5 @@
-//! The reference pages against the code: settings, the command line, the errors of the API. Those of metrics, the status
-//! and the params have tests of their own.
+//! The reference pages against the code: settings, the command line, the API, keys, the history. Those of metrics,
+//! the status and the params have tests of their own.
 
 use std::collections::BTreeSet;
 use std::fs;

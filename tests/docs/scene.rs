@@ -238,7 +238,8 @@ impl Scene {
         let script = self.folder.path().join("script");
         // `. state` goes to the folder; set -a keeps every variable for the next block.
         let text = format!(
-            ". {state:?}\ntrap '{{ export -p; printf \"cd %q\\n\" \"$PWD\"; }} >{state:?}' EXIT\nset -aeuo pipefail\n{}",
+            ". {state:?}\ntrap '{{ export -p; printf \"cd %q\\n\" \"$PWD\"; }} >{state:?}' EXIT\n\
+             set -aeuo pipefail\n{}",
             self.here(&block.text)
         );
         fs::write(&script, text).unwrap();
