@@ -83,7 +83,7 @@ impl ExportQuery {
 #[utoipa::path(
     tag = "Files", params(ExportQuery), context_path = "/api/v1",
     responses(
-        (status = 200, description = "The documents, by domain and name", body = String, content_type = "application/yaml"),
+        (status = 200, description = "By domain and name", body = String, content_type = "application/yaml"),
         BadRequest, Unauthorized, Forbidden, Unavailable,
     )
 )]

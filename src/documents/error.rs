@@ -57,9 +57,15 @@ impl fmt::Display for DocumentProblem {
             ),
             Self::Alias => f.write_str("aliases (*name) are not taken: write the value out"),
             Self::Tag => f.write_str("tags (!name) are not taken: leave the tag out"),
-            Self::Key => write!(f, "a key is not a text of at most {MAX_KEY_BYTES} bytes: write it as one"),
+            Self::Key => write!(
+                f,
+                "a key is not a text of at most {MAX_KEY_BYTES} bytes: write it as one"
+            ),
             Self::RepeatedKey(key) => write!(f, "the key {:?} is there twice: remove one", shown(key).to_string()),
-            Self::TooDeep => write!(f, "more than {MAX_DEPTH} lists and objects inside of each other: write it flatter"),
+            Self::TooDeep => write!(
+                f,
+                "more than {MAX_DEPTH} lists and objects in each other: write it flatter"
+            ),
             Self::TooMany => write!(f, "more than {MAX_DOCUMENTS} gateways: use fewer files at once"),
             Self::Missing(key) => write!(f, "the document has no {key}: add {key}: …"),
             Self::NotText(key) => write!(f, "{key} is not a text: put it in quotes"),
@@ -70,7 +76,7 @@ impl fmt::Display for DocumentProblem {
             Self::Name(error) => write!(f, "{error}: {}", error.fix().en),
             Self::State => f.write_str("state is neither present nor absent: write one of them, or leave it out"),
             Self::Value => f.write_str(
-                "value is not an object, or there are other keys beside it: put all keys of the gateway inside of value",
+                "value is not an object, or has other keys beside it: put all keys of the gateway inside of value",
             ),
             Self::Reference => f.write_str(
                 "a secret begins like a reference and is none: write ${env:NAME} or ${file:PATH}, or $$ for a $",

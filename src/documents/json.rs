@@ -46,7 +46,7 @@ fn push(records: &mut Vec<Record>, value: &str, line: usize) -> Result<(), Docum
     Ok(())
 }
 
-/// How many lists and objects are inside of each other at most.
+/// How many lists and objects are in each other at most.
 pub(super) fn depth(json: &str) -> usize {
     let (mut depth, mut most, mut is_text, mut is_escaped) = (0usize, 0, false, false);
     for byte in json.bytes() {

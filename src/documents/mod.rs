@@ -20,7 +20,7 @@ pub use write::{Secrets, Unwritable, write};
 
 /// The most documents that are read together.
 pub const MAX_DOCUMENTS: usize = 100_000;
-/// Lists and objects inside of each other.
+/// Lists and objects in each other.
 const MAX_DEPTH: usize = 32;
 /// The longest key, in bytes.
 const MAX_KEY_BYTES: usize = 4096;

@@ -31,7 +31,10 @@ fn digits_stay_as_they_are_written() {
                 d: 12:30:45\n  e: no\n  f: true\n  g:\n  h: '25'\n  i: 123456789012345678901234567890\n  j: .5\n";
     assert_eq!(
         value(text),
-        r#"{"param":{"username":"0123","caller":"+4930123","a":1.50,"b":"0x1F","c":1e5,"d":"12:30:45","e":"no","f":true,"g":null,"h":"25","i":123456789012345678901234567890,"j":".5"}}"#
+        concat!(
+            r#"{"param":{"username":"0123","caller":"+4930123","a":1.50,"b":"0x1F","c":1e5,"d":"12:30:45","e":"no","#,
+            r#""f":true,"g":null,"h":"25","i":123456789012345678901234567890,"j":".5"}}"#
+        )
     );
 }
 
@@ -46,7 +49,8 @@ fn a_file_has_one_document_or_many() {
     let (a, b, c) = ("a".to_owned(), "b".to_owned(), "c".to_owned());
     let expected = [(a.clone(), 3, true), (b.clone(), 6, true), (c.clone(), 7, false)];
     assert_eq!(names(read(many.as_bytes(), Format::Yaml).unwrap()), expected);
-    let lines = "\u{feff}{\"domain\":\"d\",\"name\":\"a\"}\n[{\"domain\":\"d\",\"name\":\"b\"},\n\n{\"domain\":\"d\",\"name\":\"c\",\"state\":\"absent\"}]\n";
+    let lines = "\u{feff}{\"domain\":\"d\",\"name\":\"a\"}\n[{\"domain\":\"d\",\"name\":\"b\"},\n\n\
+                 {\"domain\":\"d\",\"name\":\"c\",\"state\":\"absent\"}]\n";
     let expected = [(a, 1, true), (b, 2, true), (c, 4, false)];
     assert_eq!(names(read(lines.as_bytes(), Format::Json).unwrap()), expected);
     assert!(read(b"", Format::Yaml).unwrap().is_empty());
@@ -97,7 +101,7 @@ fn errors_name_the_line_and_repeat_no_value() {
 #[test]
 fn depth_is_bounded_and_bombs_do_not_explode() {
     let deep = format!("{{domain: d, name: gw, a: {}1{}}}", "[".repeat(40), "]".repeat(40));
-    assert!(refused(&deep, Format::Yaml).contains("inside of each other"));
+    assert!(refused(&deep, Format::Yaml).contains("in each other"));
     let deeper = format!("{{domain: d, name: gw, a: {}", "[".repeat(100_000));
     refused(&deeper, Format::Yaml);
     let json = format!(
@@ -105,7 +109,7 @@ fn depth_is_bounded_and_bombs_do_not_explode() {
         "[".repeat(100_000),
         "]".repeat(100_000)
     );
-    assert!(refused(&json, Format::Json).contains("inside of each other"));
+    assert!(refused(&json, Format::Json).contains("in each other"));
     let bomb = "domain: d\nname: gw\na: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]";
     assert!(refused(bomb, Format::Yaml).contains("aliases"));
 }
@@ -128,7 +132,10 @@ fn a_secret_is_plain_or_a_reference() {
 
 #[test]
 fn a_document_is_written_for_people() {
-    let stored = r#"{"param":{"realm":"sip.example.net","ping":25,"password":"p"},"variables":{"p:x":{"value":"no","direction":"inbound"}},"tags":["a"],"nodes":[],"x":{}}"#;
+    let stored = concat!(
+        r#"{"param":{"realm":"sip.example.net","ping":25,"password":"p"},"#,
+        r#""variables":{"p:x":{"value":"no","direction":"inbound"}},"tags":["a"],"nodes":[],"x":{}}"#
+    );
     let mut out = String::new();
     write(
         &mut out,

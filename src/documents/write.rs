@@ -40,10 +40,7 @@ impl fmt::Display for Unwritable {
             Self::Domain => f.write_str("its domain is empty, longer than 255 bytes or has control characters"),
             Self::Name(error) => write!(f, "{error}"),
             Self::Value(said) => f.write_str(said),
-            Self::TooDeep => write!(
-                f,
-                "its value has more than {MAX_DEPTH} lists and objects inside of each other"
-            ),
+            Self::TooDeep => write!(f, "its value has more than {MAX_DEPTH} lists and objects in each other"),
             Self::Key => write!(f, "a key of its value is longer than {MAX_KEY_BYTES} bytes"),
         }
     }

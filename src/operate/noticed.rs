@@ -113,18 +113,30 @@ impl Service {
         let current = self.writable().await?;
         // The first state that a trunkd ever sees is nobody's edit.
         if let Some(before) = &known.before {
+            let domains = changed_domains(before, &current);
+            let mut all = Vec::with_capacity(domains.len());
+            for (domain, was, now) in &domains {
+                let mut changes = now.changes(was);
+                // A change of many gateways by trunkd may be more than `MAX_NOTICED`. What another trunkd
+                // noticed stays: each draws the line at the same place, so that the rest is one entry.
+                changes.retain(|change| !is_ours(&recent, domain, change.name));
+                all.push((domain, changes));
+            }
+            if all.iter().map(|(_, changes)| changes.len()).sum::<usize>() > MAX_NOTICED {
+                // They may have come between the reads of the history and of the state.
+                let (late, _) = self.recent_edits(position.clone()).await.map_err(&away)?;
+                for (domain, changes) in &mut all {
+                    changes.retain(|change| !is_ours(&late, domain, change.name));
+                }
+            }
             let mut left = MAX_NOTICED;
             let mut rest = Rest::default();
-            for (domain, was, now) in changed_domains(before, &current) {
-                let mut changes = now.changes(&was);
-                // A change of many gateways by the API may be more than `MAX_NOTICED`. What another trunkd
-                // noticed stays: each draws the line at the same place, so that the rest is one entry.
-                changes.retain(|change| !is_ours(&recent, &domain, change.name));
+            for (domain, mut changes) in all {
                 let single = changes.len().min(left);
                 left -= single;
-                rest.add(&domain, &changes.split_off(single));
-                changes.retain(|change| !is_among(&written, &domain, change.name));
-                self.record_changes(&domain, &changes).await?;
+                rest.add(domain, &changes.split_off(single));
+                changes.retain(|change| !is_among(&written, domain, change.name));
+                self.record_changes(domain, &changes).await?;
             }
             self.record_rest(&rest).await?;
             self.record_since(&written, &current).await?;
@@ -186,11 +198,11 @@ impl Service {
         for ((domain, name), after) in written {
             let name = name.as_str().as_bytes();
             let now = match current.domains.get(domain) {
-                Some(RawDomain::Hash(fields)) => fields.iter().find(|(field, _)| *field == name),
+                Some(RawDomain::Hash(fields)) => fields.get(name),
                 Some(RawDomain::WrongType(_)) => continue,
                 None => None,
             };
-            let (before, now) = (after.as_deref().map(str::as_bytes), now.map(|(_, value)| value));
+            let before = after.as_deref().map(str::as_bytes);
             if before != now {
                 self.record_changes(domain, &[FieldChange { name, before, now }])
                     .await?;

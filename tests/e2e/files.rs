@@ -42,7 +42,8 @@ async fn all(redis: &RedisServer) -> Vec<(Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)> {
     all
 }
 
-const CARRIER: &str = r#"{"param": {"realm": "sip.example.net", "username": "0123", "password": "s3cret", "ping": 25.50},
+const CARRIER: &str = r#"{"param": {"realm": "sip.example.net", "username": "0123",
+ "password": "s3cret", "ping": 25.50},
  "variables": {"p:caller_id_number": "+4930123"}, "tags": ["a", "b"], "name": "kept", "x": [1.0, {"y": null}]}"#;
 
 #[tokio::test]
@@ -315,7 +316,10 @@ async fn nothing_outside_of_what_is_named_is_read() {
 
 #[tokio::test]
 async fn ten_thousand_gateways_are_synced_in_one_step() {
-    let (redis, _other, shell) = alone().await;
+    let (redis, other, shell) = alone().await;
+    let app = TestApp::start(&redis, API).await;
+    let admin = Client::admin(&redis, &app).await;
+    admin.get("/gateways").await.expect(200);
     let document = |n: usize| {
         format!(
             r#"{{"domain":"acme","name":"gw{n}","param":{{"realm":"r{n}.example","username":"u","password":"p"}}}}"#
@@ -332,6 +336,13 @@ async fn ten_thousand_gateways_are_synced_in_one_step() {
     let mut connection = redis.connection().await;
     let count: usize = connection.hlen("cti_gateway@acme").await.unwrap();
     assert_eq!(count, 10_000);
+    // The serving trunkd takes none of them for an edit of others, and a later one it does.
+    other.set_gateway("acme", "last", TRUNK).await;
+    let noticed = || async { admin.get("/history?who=redis").await.expect(200).body["items"].clone() };
+    let items = eventually("others' edit is recorded", noticed, |items: &Value| items != &json!([])).await;
+    assert_eq!(items.as_array().unwrap().len(), 1, "{items:#}");
+    assert_eq!(items[0]["gateway"], "last");
+    app.stop().await;
 }
 
 #[tokio::test]

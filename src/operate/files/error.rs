@@ -24,7 +24,7 @@ pub enum FilesError {
     #[error("{} has more than {MAX_FILES} files: name a smaller folder", shown(&.0.display().to_string()))]
     TooManyFiles(PathBuf),
     #[error(
-        "{} has more than {MAX_FOLDERS} folders inside of each other: name a deeper one",
+        "{} has more than {MAX_FOLDERS} folders in each other: name a deeper one",
         shown(&.0.display().to_string())
     )]
     TooDeep(PathBuf),

@@ -19,7 +19,7 @@ use crate::documents::Format;
 pub const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// The most files in a folder.
 const MAX_FILES: usize = 100_000;
-/// Folders inside of each other.
+/// Folders in each other.
 const MAX_FOLDERS: usize = 16;
 
 /// By the end of a file's name. `None`: it is no document.

@@ -288,15 +288,15 @@ mod tests {
         #[test]
         fn a_transfer_is_idempotent(stored in object(), value in object()) {
             let (stored, value) = (stored.to_string(), value.to_string());
-            let wanted = wanted("acme", "gw", Some(&value));
-            let first = draft_all(&current(&[("gw", &stored)]), &rules(), std::slice::from_ref(&wanted), true, usize::MAX);
+            let list = [wanted("acme", "gw", Some(&value))];
+            let first = draft_all(&current(&[("gw", &stored)]), &rules(), &list, true, usize::MAX);
             let first = first.unwrap().remove(0);
             let now = match &first.after {
                 Some(after) => String::from_utf8(after.clone()).unwrap(),
                 None => stored,
             };
             prop_assert_eq!(first.after.is_some(), first.is_write());
-            let again = draft_all(&current(&[("gw", &now)]), &rules(), &[wanted], true, usize::MAX).unwrap();
+            let again = draft_all(&current(&[("gw", &now)]), &rules(), &list, true, usize::MAX).unwrap();
             prop_assert_eq!(again[0].difference, Difference::Same, "{:?}", again[0].changes);
         }
     }

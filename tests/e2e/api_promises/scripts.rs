@@ -202,7 +202,7 @@ fn of_files() -> Vec<Script> {
         }
         "POST /import" {
             200: {
-                let document = json!([{"domain": "acme", "name": "imported", "param": {"realm": "r", "register": false}}]);
+                let document = json!([{"domain": "acme", "name": "imported", "param": {"register": false}}]);
                 w.operator("POST /import?dry_run=true", document)
             };
             200: w.operator("POST /import", json!({"domain": "acme", "name": "imported", "state": "absent"}));
