@@ -120,7 +120,7 @@ pub(crate) async fn on_each_page(browser: &Browser, script: &str, expected: &Val
         check(browser, page, script, expected).await;
     }
     // The last page has no live events, which would be refused now.
-    browser.click("Sign out").await;
+    browser.click_on("form[action='/sign-out'] button").await;
     browser.wait_for_path("/sign-in").await;
     check(browser, "/sign-in", script, expected).await;
 }
