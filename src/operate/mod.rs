@@ -16,6 +16,7 @@ mod past;
 pub mod pause;
 pub mod people;
 pub mod plan;
+mod recorded;
 pub mod restore;
 
 mod service;
@@ -24,6 +25,7 @@ pub mod status;
 
 pub use error::OperateError;
 pub use noticed::Noticed;
+pub(crate) use recorded::recorded;
 pub use service::Service;
 
 pub use crate::access::Caller;

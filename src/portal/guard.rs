@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::Next;
@@ -13,11 +13,14 @@ use std::future::{Ready, ready};
 use super::problem::Problem;
 use crate::access::{Access, Caller};
 use crate::http::AllowList;
+use crate::language::{Text, text};
 use crate::operate::{OperateError, Service};
 use crate::settings::ApiSettings;
 
 /// The cookie of a session.
 pub(crate) const COOKIE: &str = "trunkd_session";
+
+const SIGN_IN: Text = text("sign in first", "请先登录");
 
 /// What the guard works with.
 pub(crate) struct Guard {
@@ -95,30 +98,36 @@ impl Guard {
 /// Refuses clients of networks that `api.allow` doesn't name.
 pub(crate) async fn check_network(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let peer = request.peer_addr().map(|peer| peer.ip());
     let is_allowed = guard(request.request()).is_some_and(|guard| peer.is_some_and(|peer| guard.allow.permits(peer)));
     match is_allowed {
-        true => next.call(request).await,
-        false => Err(Problem::new(
+        true => Ok(next.call(request).await?.map_into_boxed_body()),
+        false => Ok(request.error_response(Problem::new(
             StatusCode::FORBIDDEN,
             "network_not_allowed",
-            "your address is in no network that api.allow names",
-        )
-        .into()),
+            text(
+                "your address is in no network that api.allow names",
+                "您的地址不在 api.allow 列出的任何网络中",
+            ),
+        ))),
     }
 }
 
 /// Finds out who calls. Everything behind this needs a token or a session.
 pub(crate) async fn authenticate(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let (caller, credential) = caller(request.request()).await?;
-    request.extensions_mut().insert(caller);
-    request.extensions_mut().insert(credential);
-    next.call(request).await
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    match caller(request.request()).await {
+        Ok((caller, credential)) => {
+            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(credential);
+            Ok(next.call(request).await?.map_into_boxed_body())
+        }
+        Err(problem) => Ok(request.error_response(problem)),
+    }
 }
 
 /// Who calls, by token or by session.
@@ -128,7 +137,7 @@ pub(crate) async fn authenticate(
 pub(crate) async fn caller(request: &HttpRequest) -> Result<(Caller, Credential), Problem> {
     let service = request
         .app_data::<web::Data<Service>>()
-        .ok_or_else(|| Problem::unauthorized("not ready"))?;
+        .ok_or_else(|| Problem::unauthorized(SIGN_IN))?;
     let access = service.access();
     if let Some(value) = request.headers().get(header::AUTHORIZATION) {
         let token = value.to_str().ok().and_then(|value| {
@@ -138,17 +147,22 @@ pub(crate) async fn caller(request: &HttpRequest) -> Result<(Caller, Credential)
         let credential = Credential::Token(token.unwrap_or_default().to_owned());
         let found = credential.caller(access).await?;
         return found.map(|caller| (caller, credential)).ok_or_else(|| {
-            Problem::unauthorized("the token is unknown, expired or revoked: make another with `trunkd token create`")
+            Problem::unauthorized(text(
+                "the token is unknown, expired or revoked: make another with `trunkd token create`",
+                "令牌不存在、已过期或已撤销：请用 `trunkd token create` 另建一个",
+            ))
         });
     }
     let Some(cookie) = request.cookie(COOKIE) else {
-        return Err(Problem::unauthorized(
+        return Err(Problem::unauthorized(text(
             "sign in at POST /api/v1/session, or send `Authorization: Bearer` with a token of `trunkd token create`",
-        ));
+            "请在 POST /api/v1/session 登录，或者发送 `Authorization: Bearer` 和 `trunkd token create` 创建的令牌",
+        )));
     };
     let credential = Credential::Session(cookie.value().to_owned());
     let found = credential.caller(access).await?;
-    let caller = found.ok_or_else(|| Problem::unauthorized("the session has ended: sign in again"))?;
+    let caller = found
+        .ok_or_else(|| Problem::unauthorized(text("the session has ended: sign in again", "会话已结束：请重新登录")))?;
     check_origin(request)?;
     Ok((caller, credential))
 }
@@ -163,8 +177,11 @@ pub(crate) fn check_origin(request: &HttpRequest) -> Result<(), Problem> {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             "cross_site",
-            "this did not come from a page of trunkd: programs use a token instead of a cookie; behind a proxy set \
-             api.public_url",
+            text(
+                "this did not come from a page of trunkd: programs use a token instead of a cookie; behind a proxy \
+                 set api.public_url",
+                "此请求不是从 trunkd 的页面发出的：程序应使用令牌而不是 cookie；在代理之后请设置 api.public_url",
+            ),
         ));
     }
     Ok(())
@@ -187,7 +204,7 @@ impl FromRequest for Credential {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let credential = request.extensions().get::<Self>().cloned();
-        ready(credential.ok_or_else(|| Problem::unauthorized("sign in first")))
+        ready(credential.ok_or_else(|| Problem::unauthorized(SIGN_IN)))
     }
 }
 
@@ -201,6 +218,6 @@ impl FromRequest for SignedIn {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let caller = request.extensions().get::<Caller>().cloned();
-        ready(caller.map(Self).ok_or_else(|| Problem::unauthorized("sign in first")))
+        ready(caller.map(Self).ok_or_else(|| Problem::unauthorized(SIGN_IN)))
     }
 }

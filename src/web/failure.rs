@@ -1,12 +1,16 @@
 //! The page that says what went wrong.
 
+use std::fmt;
+
+use actix_web::error::InternalError;
 use actix_web::http::{StatusCode, header};
+use actix_web::web::{FormConfig, QueryConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use askama::Template;
 
-use super::language;
 use super::page::{Frame, show};
-use crate::language::{Bilingual, Language, Message};
+use super::texts::Texts;
+use crate::language::{Language, text};
 use crate::operate::OperateError;
 use crate::portal::Problem;
 
@@ -14,8 +18,6 @@ use crate::portal::Problem;
 #[derive(Debug)]
 pub(super) struct Failure {
     problem: Box<Problem>,
-    /// What happened, for people.
-    detail: Message,
 }
 
 #[derive(Template)]
@@ -35,7 +37,7 @@ impl Failure {
             frame: Frame::new(request, ""),
             status: status.as_u16(),
             title: title(status),
-            detail: self.detail.in_language(language::texts(request).0).to_owned(),
+            detail: self.text(Texts::of(request).0).to_owned(),
         };
         show(status, &page)
     }
@@ -48,7 +50,7 @@ impl Failure {
 
     /// What happened, in this language.
     pub(super) fn text(&self, language: Language) -> &str {
-        self.detail.in_language(language)
+        self.problem.detail.in_language(language)
     }
 }
 
@@ -65,21 +67,32 @@ fn title(status: StatusCode) -> &'static str {
 
 impl From<OperateError> for Failure {
     fn from(error: OperateError) -> Self {
-        let detail = Message::new(error.text(Language::En), error.text(Language::Zh));
-        Self {
-            problem: Box::new(Problem::from(error)),
-            detail,
-        }
+        Problem::from(error).into()
     }
 }
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self {
-            detail: Message::same(&problem.detail),
             problem: Box::new(problem),
         }
     }
+}
+
+/// For an address or a form that no page of ours sends.
+pub(super) fn configure(config: &mut ServiceConfig) {
+    config
+        .app_data(QueryConfig::default().error_handler(unreadable))
+        .app_data(FormConfig::default().error_handler(unreadable));
+}
+
+fn unreadable(error: impl fmt::Debug + fmt::Display + 'static, request: &HttpRequest) -> actix_web::Error {
+    let detail = text(
+        "the address or the form can't be read: go back, and try again",
+        "地址或表单无法解读：请返回重试",
+    );
+    let failure = Failure::from(Problem::new(StatusCode::BAD_REQUEST, "bad_request", detail));
+    InternalError::from_response(error, failure.response(request)).into()
 }
 
 /// Turns the failure of a handler into its page.

@@ -1,16 +1,15 @@
-//! The language of a page: chosen by the person, or else the browser's.
+//! Choosing the language of the pages.
 
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::{HttpRequest, HttpResponse, post, web};
 use serde::Deserialize;
 
 use super::address::{local_path, see_other};
-use super::texts::Texts;
+use super::failure::Failure;
+use super::texts::LANGUAGE_COOKIE;
 use crate::language::Language;
-use crate::portal::{Problem, accepted, check_origin};
+use crate::portal::check_origin;
 
-/// Keeps the choice.
-const COOKIE: &str = "trunkd_language";
 /// A year.
 const KEPT: actix_web::cookie::time::Duration = actix_web::cookie::time::Duration::days(365);
 
@@ -22,23 +21,18 @@ pub(super) struct Choice {
     next: String,
 }
 
-pub(super) fn texts(request: &HttpRequest) -> Texts {
-    let chosen = request
-        .cookie(COOKIE)
-        .and_then(|cookie| Language::parse(cookie.value()));
-    Texts(chosen.unwrap_or_else(|| accepted(request)))
-}
-
 /// Chooses a language.
 #[post("/language")]
-pub(super) async fn choose(request: HttpRequest, form: web::Form<Choice>) -> Result<HttpResponse, Problem> {
-    check_origin(&request)?;
+pub(super) async fn choose(request: HttpRequest, form: web::Form<Choice>) -> HttpResponse {
+    if let Err(problem) = check_origin(&request) {
+        return Failure::from(problem).response(&request);
+    }
     let Choice { language, next } = form.into_inner();
-    let cookie = Cookie::build(COOKIE, language.tag())
+    let cookie = Cookie::build(LANGUAGE_COOKIE, language.tag())
         .path("/")
         .same_site(SameSite::Lax)
         .http_only(true)
         .max_age(KEPT)
         .finish();
-    Ok(see_other(local_path(&next)).cookie(cookie).finish())
+    see_other(local_path(&next)).cookie(cookie).finish()
 }

@@ -4,8 +4,8 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use askama::Template;
 
+use super::assets;
 use super::texts::Texts;
-use super::{assets, language};
 use crate::access::{Caller, Role};
 
 /// The frame around a page.
@@ -26,7 +26,7 @@ impl Frame {
     pub(super) fn new(request: &HttpRequest, here: &'static str) -> Self {
         let caller = request.extensions().get::<Caller>().cloned();
         Self {
-            t: language::texts(request),
+            t: Texts::of(request),
             user: caller.as_ref().map(|caller| caller.identity.name().to_owned()),
             is_admin: caller.is_some_and(|caller| caller.role == Role::Admin),
             here,

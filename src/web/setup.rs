@@ -7,10 +7,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::address::see_other;
-use super::failure::Failure;
+use super::failure::{Failure, page as page_of};
 use super::page::{Frame, show};
 use crate::operate::{Service, people};
-use crate::portal::{Problem, check_origin, peer, session_cookie};
+use crate::portal::{check_origin, peer, session_cookie};
 
 #[derive(Deserialize)]
 pub(super) struct Link {
@@ -19,7 +19,7 @@ pub(super) struct Link {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Form {
+pub(super) struct Sent {
     code: String,
     name: String,
     password: SecretString,
@@ -46,17 +46,18 @@ pub(super) async fn form(request: HttpRequest, link: web::Query<Link>) -> HttpRe
 }
 
 #[post("/setup")]
-pub(super) async fn submit(
-    service: web::Data<Service>,
-    request: HttpRequest,
-    sent: web::Form<Form>,
-) -> Result<HttpResponse, Problem> {
-    check_origin(&request)?;
-    let Form { code, name, password } = sent.into_inner();
-    match people::set_up(service.people(), &code, &name, password, peer(&request)?).await {
-        Ok(signed_in) => Ok(see_other("/").cookie(session_cookie(&request, &signed_in)).finish()),
+pub(super) async fn submit(service: web::Data<Service>, request: HttpRequest, sent: web::Form<Sent>) -> HttpResponse {
+    let answer = set_up(&service, &request, sent.into_inner()).await;
+    page_of(&request, answer)
+}
+
+async fn set_up(service: &Service, request: &HttpRequest, sent: Sent) -> Result<HttpResponse, Failure> {
+    check_origin(request)?;
+    let Sent { code, name, password } = sent;
+    match people::set_up(service.people(), &code, &name, password, peer(request)?).await {
+        Ok(signed_in) => Ok(see_other("/").cookie(session_cookie(request, &signed_in)).finish()),
         Err(error) => {
-            let frame = Frame::new(&request, "");
+            let frame = Frame::new(request, "");
             let failure = Failure::from(error);
             let page = SetupPage {
                 problem: Some(failure.text(frame.t.0).to_owned()),

@@ -10,7 +10,7 @@ use super::address::{local_path, see_other};
 use super::failure::{Failure, page as page_of};
 use super::page::{Frame, show};
 use crate::operate::{OperateError, Service, people};
-use crate::portal::{COOKIE, Problem, check_origin, no_session_cookie, peer, session_cookie};
+use crate::portal::{COOKIE, check_origin, no_session_cookie, peer, session_cookie};
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {
@@ -19,7 +19,7 @@ pub(super) struct Wanted {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Form {
+pub(super) struct Sent {
     name: String,
     password: SecretString,
     #[serde(default)]
@@ -58,19 +58,20 @@ pub(super) async fn form(
 
 /// Signs in and goes on to where one wanted.
 #[post("/sign-in")]
-pub(super) async fn submit(
-    service: web::Data<Service>,
-    request: HttpRequest,
-    sent: web::Form<Form>,
-) -> Result<HttpResponse, Problem> {
-    check_origin(&request)?;
-    let Form { name, password, next } = sent.into_inner();
-    match people::sign_in(service.people(), &name, &password, peer(&request)?).await {
+pub(super) async fn submit(service: web::Data<Service>, request: HttpRequest, sent: web::Form<Sent>) -> HttpResponse {
+    let answer = sign_in(&service, &request, sent.into_inner()).await;
+    page_of(&request, answer)
+}
+
+async fn sign_in(service: &Service, request: &HttpRequest, sent: Sent) -> Result<HttpResponse, Failure> {
+    check_origin(request)?;
+    let Sent { name, password, next } = sent;
+    match people::sign_in(service.people(), &name, &password, peer(request)?).await {
         Ok(signed_in) => Ok(see_other(local_path(&next))
-            .cookie(session_cookie(&request, &signed_in))
+            .cookie(session_cookie(request, &signed_in))
             .finish()),
         Err(error) => {
-            let frame = Frame::new(&request, "");
+            let frame = Frame::new(request, "");
             let failure = Failure::from(error);
             let page = SignInPage {
                 problem: Some(failure.text(frame.t.0).to_owned()),

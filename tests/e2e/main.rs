@@ -12,6 +12,7 @@ mod api_language;
 mod api_promises;
 mod attacks;
 mod bounds;
+mod chinese_pages;
 mod commands;
 mod gateway_command;
 mod gateway_metrics;

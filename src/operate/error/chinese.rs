@@ -88,8 +88,7 @@ impl OperateError {
                 format!("没有名为 \"{}\" 的 FreeSWITCH；已知的为 {}", shown(name), Known(known))
             }
             Self::NotConnected(switch) => format!(
-                "提供服务的 trunkd 没有连接 {switch}：`trunkd status` 和它的日志会说明原因，或者用 --node \
-                 指定其他 FreeSWITCH"
+                "提供服务的 trunkd 没有连接 {switch}：`trunkd status` 和它的日志会说明原因；或者另选一个 FreeSWITCH"
             ),
             Self::TooManyJobs(switch) => format!("等待 {switch} 执行的任务过多：请稍后再试"),
             Self::NoSwitch => "设置中没有任何 FreeSWITCH：请为每个 FreeSWITCH 添加一个 [[switch]]".to_owned(),

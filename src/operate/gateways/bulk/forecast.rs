@@ -8,8 +8,10 @@ use utoipa::ToSchema;
 use super::super::super::listing::Fleet;
 use super::super::super::status::SwitchNotes;
 use super::draft::{Draft, Drafted};
+use crate::control::Report;
 use crate::desired::Current;
 use crate::gateway::{Desired, EntryChange, Gateway, GatewayName, RawDomain, RawDomains, Rules, revision};
+use crate::language::Message;
 use crate::reconcile::{Limits, Verdict, judge};
 
 /// What a switch does about it.
@@ -24,7 +26,7 @@ pub struct SwitchForecast {
     /// Gateways that it stops.
     pub stop: usize,
     /// Why an operator must approve it first, if so: `held: removes 40 of 50 (more than 10)`.
-    pub held: Option<String>,
+    pub held: Option<Message>,
     /// Nothing is changed on it until somebody resumes.
     pub paused: bool,
     /// `apply`: trunkd changes it by itself. `null` if no trunkd has reported on it.
@@ -124,7 +126,7 @@ impl SwitchForecast {
             start: 0,
             restart: 0,
             stop: 0,
-            held: report.and_then(|report| report.held.clone()),
+            held: report.and_then(Report::held),
             paused: notes.is_paused(switch),
             mode: report.map(|report| report.mode.clone()).filter(|mode| !mode.is_empty()),
         }
@@ -132,7 +134,7 @@ impl SwitchForecast {
 }
 
 /// What the guard says about all removals that the switch then has before it.
-fn hold(after: &Desired, here: &Here, fleet: &Fleet, limits: Limits) -> Option<String> {
+fn hold(after: &Desired, here: &Here, fleet: &Fleet, limits: Limits) -> Option<Message> {
     let ours: BTreeSet<_> = fleet
         .rows(&here.name)
         .filter(|(_, row)| row.revision.is_some())
@@ -145,6 +147,6 @@ fn hold(after: &Desired, here: &Here, fleet: &Fleet, limits: Limits) -> Option<S
     let approved = BTreeSet::new();
     match judge(&ours, &removals, has_vanished, &limits, &approved, &here.recent) {
         Verdict::Go => None,
-        Verdict::Hold(hold) => Some(hold.summary()),
+        Verdict::Hold(hold) => Some(hold.held().summary_message()),
     }
 }

@@ -80,7 +80,8 @@ impl Outcome {
         let all = restart.gateways.len();
         let names = restart.gateways.iter().take(MOST_NAMES);
         let names: Vec<_> = names.map(|of| Name::new(of.domain.text(), of.name.as_str())).collect();
-        let problems = restart.left_out.iter().take(MOST_PROBLEMS).map(ItemProblem::of);
+        let problems = restart.left_out.iter().take(MOST_PROBLEMS);
+        let problems = problems.map(|left_out| ItemProblem::of(t, left_out));
         let problems: Vec<_> = problems.collect();
         let rows = [
             ("bulk-count-restart", all),
@@ -124,7 +125,7 @@ impl OnSwitch {
             starts: on.start,
             restarts: on.restart,
             stops: on.stop,
-            held: on.held.clone(),
+            held: on.held.as_ref().map(|held| held.in_language(t.0).to_owned()),
             remarks,
         })
     }
@@ -153,10 +154,10 @@ impl Name {
 }
 
 impl ItemProblem {
-    fn of(left_out: &LeftOut) -> Self {
+    fn of(t: Texts, left_out: &LeftOut) -> Self {
         Self {
             gateway: Name::new(&left_out.domain, &left_out.name),
-            reason: left_out.reason.clone(),
+            reason: left_out.reason.in_language(t.0).to_owned(),
             fix: String::new(),
         }
     }
