@@ -155,7 +155,7 @@ fn forecast_text(forecast: &SwitchForecast) -> Option<String> {
     }
     let mut line = format!("{}: would {}", shown(&forecast.switch), counts.join(", "));
     if let Some(held) = &forecast.held {
-        line.push_str(&format!("; {held}, until `trunkd apply`"));
+        line.push_str(&format!("; {}, until `trunkd apply`", held.en()));
     }
     if forecast.paused {
         line.push_str("; paused, until `trunkd resume`");
