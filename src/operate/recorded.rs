@@ -64,6 +64,14 @@ const KNOWN: &[Text] = &[
         "验证密码时对方关闭了连接",
     ),
     text(
+        "no answer within {} while waiting for the greeting",
+        "{0} 内没有收到问候",
+    ),
+    text(
+        "the peer closed the connection while waiting for the greeting",
+        "等待问候时对方关闭了连接",
+    ),
+    text(
         "FreeSWITCH refused the event-socket password: make `password` of this [[switch]] the one in FreeSWITCH's \
          event_socket.conf.xml",
         "FreeSWITCH 拒绝了 event-socket 密码：请把此 [[switch]] 的 `password` 设为 FreeSWITCH 的 \
@@ -140,10 +148,13 @@ fn find(sentence: &str) -> Option<Message> {
         .iter()
         .filter_map(|known| Some((known, values(known.en, sentence)?)));
     let (known, values) = found.next()?;
-    let mut chinese = known.zh.to_owned();
-    for (place, value) in values.into_iter().enumerate() {
-        let value = recorded(value);
-        chinese = chinese.replace(&format!("{{{place}}}"), value.in_language(Language::Zh));
+    let mut parts = known.zh.split('{');
+    let mut chinese = parts.next()?.to_owned();
+    for part in parts {
+        let (place, words) = part.split_once('}')?;
+        let value = recorded(values.get(place.parse::<usize>().ok()?)?);
+        chinese.push_str(value.in_language(Language::Zh));
+        chinese.push_str(words);
     }
     Some(Message::new(sentence, chinese))
 }

@@ -76,9 +76,8 @@ impl HashReader {
         let idle = self.lock().take();
         if let Some(mut idle) = idle.filter(|idle| self.link.is_current(idle.generation)) {
             let generation = idle.generation;
-            let check = async { tokio::join!(idle.is_alive(), self.link.refresh_master(Patience::Prompt)).0 };
             let is_alive = tokio::select! {
-                is_alive = check => is_alive,
+                is_alive = async { tokio::join!(idle.is_alive(), self.link.refresh_master(Patience::Prompt)).0 } => is_alive,
                 () = self.link.moved(generation) => false,
             };
             if is_alive && self.link.is_current(generation) {

@@ -103,7 +103,10 @@ async fn a_viewer_reads_the_plan_and_may_not_release_it() {
 #[tokio::test]
 async fn gateways_that_trunkd_did_not_start_are_taken_over() {
     let fleet = Fleet::start().await;
-    let theirs = r#"<gateway name="theirs"><param name="realm" value="a.example.net"/><param name="register" value="false"/></gateway>"#;
+    let theirs = concat!(
+        r#"<gateway name="theirs"><param name="realm" value="a.example.net"/>"#,
+        r#"<param name="register" value="false"/></gateway>"#
+    );
     fleet.switch.add_gateways("external", theirs);
     fleet.other.set_gateway("acme", "theirs", IP_TRUNK).await;
     let before = fleet.switch.view(|view| view.gateway("theirs").unwrap().instance);

@@ -92,6 +92,6 @@ fn why_a_switch_is_away_is_known() {
 #[test]
 fn what_others_said_stays_as_it_is() {
     assert_eq!(chinese("403 Forbidden"), "403 Forbidden");
-    assert_eq!(chinese("no connection: {0} {1}"), "无法连接：{0} {1}");
+    assert_eq!(chinese("`{1}` was refused: -ERR"), "`{1}` 被拒绝：-ERR");
     assert_eq!(failure("it broke").in_language(Language::Zh), "操作没有成功：it broke");
 }

@@ -70,12 +70,10 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
 
     pub(super) fn count_action(&self, action: &'static str, outcome: &'static str) {
         let switch = self.switch.name().to_owned();
-        let labels = [
-            ("switch", switch),
-            ("action", action.into()),
-            ("outcome", outcome.into()),
-        ];
-        ::metrics::counter!(metrics::RECONCILE_ACTIONS, &labels).increment(1);
+        let counter = ::metrics::counter!(
+            metrics::RECONCILE_ACTIONS, "switch" => switch, "action" => action, "outcome" => outcome
+        );
+        counter.increment(1);
     }
 
     /// Logs holds and conflicts once, and sets the health and the metrics.
