@@ -1,5 +1,6 @@
 //! The languages that trunkd speaks to people, and texts that exist in each of them.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -61,7 +62,7 @@ impl Text {
 }
 
 /// A text in every language that may hold values, such as names and numbers: [`text`] makes a fixed
-/// one, `message!` one with values. Logs and JSON have the English one.
+/// one, `message!` one with values. Logs have the English one, JSON too unless [`serialize_in`] says otherwise.
 #[derive(Clone)]
 pub enum Message {
     Fixed(Text),
@@ -173,8 +174,27 @@ impl ToSchema for Message {}
 
 impl Serialize for Message {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.en())
+        serializer.serialize_str(self.in_language(SERIALIZED.get()))
     }
+}
+
+thread_local! {
+    /// The language of serialized messages: serde passes no context along.
+    static SERIALIZED: Cell<Language> = const { Cell::new(Language::En) };
+}
+
+/// Runs `serialize` with each [`Message`] in this language. Otherwise JSON has the English ones.
+pub fn serialize_in<T>(language: Language, serialize: impl FnOnce() -> T) -> T {
+    /// After a panic too, the thread goes on in English.
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            SERIALIZED.set(Language::En);
+        }
+    }
+    let _reset = Reset;
+    SERIALIZED.set(language);
+    serialize()
 }
 
 /// Something whose `Display` is its English text.

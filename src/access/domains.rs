@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::language::Bilingual;
+
 /// Stands for all domains.
 const ALL: &str = "*";
 
@@ -23,6 +25,15 @@ pub enum DomainsError {
     Empty,
     #[error("`*` stands for all domains and can't be one of several: write only `*`, or only names")]
     AllAndMore,
+}
+
+impl Bilingual for DomainsError {
+    fn chinese(&self) -> String {
+        match self {
+            Self::Empty => "有一个域没有名称：请写成 `a,b`，或者用 `*` 表示所有域".to_owned(),
+            Self::AllAndMore => "`*` 表示所有域，不能与其他域并列：请只写 `*`，或者只写名称".to_owned(),
+        }
+    }
 }
 
 impl Domains {

@@ -9,11 +9,14 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
 use crate::gateway::Document;
+use crate::language::{Text, message, text};
 use crate::portal::Problem;
 use crate::shown::shown;
 
 /// The largest body of a request, in bytes.
 pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+const AFTER_JSON: Text = text("there is something after the JSON", "JSON 之后还有内容");
 
 /// Reads a JSON body into a type that refuses keys that it doesn't know.
 pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
@@ -23,7 +26,7 @@ pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         describe(&pointer, &error.inner().to_string())
     })?;
     json.end()
-        .map_err(|_| Problem::bad_request("", "there is something after the JSON", "send one JSON value"))?;
+        .map_err(|_| Problem::bad_request("", AFTER_JSON, text("send one JSON value", "请只发送一个 JSON 值")))?;
     Ok(read)
 }
 
@@ -32,8 +35,15 @@ pub(super) fn document(body: &[u8]) -> Result<Document, Problem> {
     Document::parse(body).map_err(|reason| {
         Problem::bad_request(
             "",
-            format!("the body can't be used: {reason}"),
-            "send a JSON object, such as {\"param\": {…}, \"variables\": {…}}",
+            message!(
+                "the body can't be used: {reason}",
+                "请求体无法使用：{reason}",
+                reason = reason
+            ),
+            text(
+                "send a JSON object, such as `{\"param\": {…}, \"variables\": {…}}`",
+                "请发送一个 JSON 对象，例如 `{\"param\": {…}, \"variables\": {…}}`",
+            ),
         )
     })
 }
@@ -63,13 +73,20 @@ fn describe(pointer: &str, message: &str) -> Problem {
                 .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
                 .min();
             match near {
-                Some((_, name)) => format!("did you mean `{name}`?"),
-                None => format!("write one of {}", known.join(", ")),
+                Some((_, name)) => message!("did you mean `{name}`?", "是否想写 `{name}`？"),
+                None => {
+                    let known = known.join(", ");
+                    message!("write one of {known}", "可用 {known} 之一")
+                }
             }
         }
-        None => "see /api/openapi.json for what this call takes".to_owned(),
+        None => text(
+            "see /api/openapi.json for what this call takes",
+            "此接口的参数见 /api/openapi.json",
+        )
+        .into(),
     };
-    Problem::bad_request(pointer, message.clone(), fix)
+    Problem::bad_request(pointer, message!("{message}", "内容有误：{message}"), fix)
 }
 
 /// What actix-web itself refuses.
@@ -88,7 +105,12 @@ fn query_error(error: &QueryPayloadError) -> Problem {
 
 fn path_error(error: &PathError) -> Problem {
     let reason = shown(&error.to_string()).to_string();
-    Problem::bad_request("", reason, "percent-encode names in the path, as UTF-8")
+    let reason = message!("{reason}", "路径有误：{reason}");
+    let fix = text(
+        "percent-encode names in the path, as UTF-8",
+        "路径中的名称请按 UTF-8 进行百分号编码",
+    );
+    Problem::bad_request("", reason, fix)
 }
 
 /// The largest body of a call that takes more than others.
@@ -108,7 +130,11 @@ impl FromRequest for Sent {
         Box::pin(async move {
             body.await.map(Self).map_err(|error| match error.as_error() {
                 Some(PayloadError::Overflow) => too_large(limit),
-                _ => Problem::bad_request("", "the body did not arrive whole", "send it again"),
+                _ => Problem::bad_request(
+                    "",
+                    text("the body did not arrive whole", "请求体没有完整到达"),
+                    text("send it again", "请重新发送"),
+                ),
             })
         })
     }
@@ -118,7 +144,10 @@ fn too_large(limit: usize) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "body_too_large",
-        format!("the body is larger than {limit} bytes: send less at once"),
+        message!(
+            "the body is larger than {limit} bytes: send less at once",
+            "请求体超过 {limit} 字节：请减少一次发送的内容"
+        ),
     )
 }
 
@@ -141,7 +170,7 @@ mod tests {
     fn refused(body: &str) -> (String, String, String) {
         let problem = json::<Sent>(body.as_bytes()).unwrap_err();
         let error = problem.errors[0].clone();
-        (error.pointer, error.reason, error.fix)
+        (error.pointer, error.reason.en().to_owned(), error.fix.en().to_owned())
     }
 
     #[test]

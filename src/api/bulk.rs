@@ -1,19 +1,20 @@
-//! One change to many gateways.
+//! One change to many gateways, and many restarts.
 
 use std::collections::BTreeSet;
 
-use actix_web::{HttpRequest, HttpResponse, Resource, web};
-use serde::Deserialize;
+use actix_web::{HttpRequest, HttpResponse, Resource, get, web};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, BodyLimit, Sent};
 use super::gateways;
-use super::language;
-use super::responses::{BadRequest, Forbidden, TooLarge, Unauthorized, Unavailable};
+use super::language::{self, LanguageQuery};
+use super::responses::{BadRequest, Conflict, Forbidden, NotFound, TooLarge, Unauthorized, Unavailable};
 use crate::gateway::{DomainName, GatewayName};
-use crate::language::Language;
+use crate::language::{Language, message, text};
 use crate::operate::gateways::bulk::{BulkAnswer, BulkOptions, Change, Chosen, MAX_GATEWAYS};
+use crate::operate::gateways::{LeftOut, Restart, RestartOn, RestartOptions, RestartProgress};
 use crate::operate::{OperateError, Service};
 use crate::portal::ListParams;
 use crate::portal::{Problem, SignedIn};
@@ -31,7 +32,7 @@ pub(super) struct BulkBody {
     gateways: Option<Vec<NamedGateway>>,
     /// What to do with each of them.
     #[serde(rename = "do")]
-    change: BulkChange,
+    action: BulkAction,
 }
 
 /// The same words as in the query of `GET /gateways`.
@@ -57,7 +58,9 @@ pub(super) struct NamedGateway {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum BulkChange {
+pub(super) enum BulkAction {
+    /// Has the switches stop each of them, at most 1,000, and start it with the value that Redis has.
+    Restart,
     Enable,
     Disable,
     Delete,
@@ -78,24 +81,34 @@ pub(super) struct BulkQuery {
     dry_run: bool,
     /// Write also what FreeSWITCH would refuse.
     force: bool,
-    /// The language of `errors`. Left out: as `Accept-Language` says.
-    language: Option<Language>,
+    /// With `restart`: only on this switch. Left out: on every one that runs them, or is to.
+    switch: Option<String>,
+    /// The language of texts for people. Left out: as `Accept-Language` says.
+    #[serde(rename = "language")]
+    _language: Option<Language>,
 }
 
 impl BulkBody {
-    fn parse(self) -> Result<(Chosen, Change), Problem> {
+    /// `None`: they are restarted.
+    fn parse(self) -> Result<(Chosen, Option<Change>), Problem> {
         let chosen = match (self.filter, self.gateways) {
             (Some(filter), None) => filter.parse()?,
             (None, Some(gateways)) => named(&gateways)?,
             _ => {
                 return Err(Problem::bad_request(
                     "",
-                    "the body has not exactly one of `filter` and `gateways`",
-                    "write `filter` to select gateways, or `gateways` to name them",
+                    text(
+                        "the body has not exactly one of `filter` and `gateways`",
+                        "请求体中应恰好有 `filter` 和 `gateways` 之一",
+                    ),
+                    text(
+                        "write `filter` to select gateways, or `gateways` to name them",
+                        "用 `filter` 筛选网关，或者用 `gateways` 列出网关",
+                    ),
                 ));
             }
         };
-        Ok((chosen, self.change.parse()?))
+        Ok((chosen, self.action.parse()?))
     }
 }
 
@@ -117,9 +130,10 @@ impl BulkFilter {
     }
 }
 
-impl BulkChange {
-    fn parse(self) -> Result<Change, Problem> {
-        Ok(match self {
+impl BulkAction {
+    fn parse(self) -> Result<Option<Change>, Problem> {
+        Ok(Some(match self {
+            Self::Restart => return Ok(None),
             Self::Enable => Change::Enable,
             Self::Disable => Change::Disable,
             Self::Delete => Change::Delete,
@@ -129,7 +143,7 @@ impl BulkChange {
             }
             Self::Tag(tags) => Change::Tag(tags),
             Self::Untag(tags) => Change::Untag(tags),
-        })
+        }))
     }
 }
 
@@ -137,8 +151,11 @@ fn named(gateways: &[NamedGateway]) -> Result<Chosen, Problem> {
     if gateways.len() > MAX_GATEWAYS {
         return Err(Problem::bad_request(
             "/gateways",
-            format!("these are more than {MAX_GATEWAYS} gateways"),
-            "send fewer at once",
+            message!(
+                "these are more than {MAX_GATEWAYS} gateways",
+                "网关超过 {MAX_GATEWAYS} 个"
+            ),
+            text("send fewer at once", "请减少一次发送的数量"),
         ));
     }
     let named = gateways.iter().enumerate().map(|(at, named)| {
@@ -161,43 +178,130 @@ pub(super) fn resource() -> Resource {
     web::resource("/gateways/bulk")
         .app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
         .app_data(BodyLimit(MAX_BODY_BYTES))
-        .route(web::post().to(change_gateways))
+        .route(web::post().to(bulk))
 }
 
-/// Change many gateways
+/// What became of the call.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum BulkDone {
+    Changed(BulkAnswer),
+    Restarting(RestartAnswer),
+}
+
+/// Gateways that are restarted, or would be.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RestartAnswer {
+    /// Nothing was begun.
+    dry_run: bool,
+    /// Ask `GET /restarts/{id}` how far it is; `null` if nothing was begun.
+    id: Option<String>,
+    /// How many gateways are restarted. One that no switch has or is to have counts too.
+    restarted: usize,
+    /// Those that can't be.
+    left_out: Vec<LeftOut>,
+    switches: Vec<RestartingOn>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct RestartingOn {
+    switch: String,
+    gateways: usize,
+    /// No trunkd is connected to it, so nothing is restarted there.
+    away: bool,
+}
+
+impl RestartAnswer {
+    fn new(dry_run: bool, restart: Restart) -> Self {
+        let on = |on: RestartOn| RestartingOn {
+            gateways: on.gateways.len(),
+            switch: on.switch,
+            away: on.is_away,
+        };
+        Self {
+            dry_run,
+            id: restart.id,
+            restarted: restart.gateways.len(),
+            left_out: restart.left_out,
+            switches: restart.switches.into_iter().map(on).collect(),
+        }
+    }
+}
+
+/// Change or restart many gateways
 ///
 /// Each on its own: what FreeSWITCH would refuse, and what others write meanwhile, is listed under
 /// `items` and left alone. Each change has its own entry in the history. A removal of many may have to be
 /// approved: see `held` under `plan`. If Redis fails half-way, `bulk` in the problem says what is done.
+/// `restart` answers with an `id` instead of `items`, and the restarts go on.
 #[utoipa::path(
     post, path = "/gateways/bulk",
     tag = "Gateways", params(BulkQuery), context_path = "/api/v1", request_body = BulkBody,
     responses(
-        (status = 200, description = "What was done, or would be", body = BulkAnswer),
-        BadRequest, Unauthorized, Forbidden, TooLarge, Unavailable,
+        (status = 200, description = "What was done, or would be", body = BulkDone),
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, TooLarge, Unavailable,
     )
 )]
-pub(super) async fn change_gateways(
+pub(super) async fn bulk(
     service: web::Data<Service>,
     SignedIn(caller): SignedIn,
     query: web::Query<BulkQuery>,
     request: HttpRequest,
     Sent(sent): Sent,
 ) -> Result<HttpResponse, Problem> {
-    let language = language::asked(query.language, &request);
     let (chosen, change) = body::json::<BulkBody>(&sent)?.parse()?;
-    let options = BulkOptions {
-        dry_run: query.dry_run,
-        force: query.force,
-        expected: None,
+    let done = match change {
+        Some(change) => {
+            let options = BulkOptions {
+                dry_run: query.dry_run,
+                force: query.force,
+                expected: None,
+            };
+            let answer = service.change_gateways(&caller, &chosen, &change, options).await;
+            answer.map(BulkDone::Changed)
+        }
+        None => {
+            let options = RestartOptions {
+                dry_run: query.dry_run,
+                switch: query.switch.clone(),
+                ..RestartOptions::default()
+            };
+            let restart = service.restart_many(&caller, &chosen, &options).await;
+            restart.map(|restart| BulkDone::Restarting(RestartAnswer::new(query.dry_run, restart)))
+        }
     };
-    let answer = service.change_gateways(&caller, &chosen, &change, options).await;
-    let mut answer = answer.map_err(|error| match error {
+    let done = done.map_err(|error| match error {
         OperateError::Query(_) => in_filter(error.into()),
-        error => Problem::of(error, language),
+        error => Problem::from(error),
     })?;
-    answer.translate(language);
-    let mut response = HttpResponse::Ok();
-    language::declare(&mut response, language);
-    Ok(response.json(answer))
+    Ok(language::ok(&request, &done))
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct RestartsAnswer {
+    /// By switch. Empty: it is done since a minute, or somebody else began it.
+    items: Vec<RestartProgress>,
+}
+
+/// How far restarts are
+///
+/// Of one call of `POST /gateways/bulk`. Only who made that call sees it, and who sees all domains.
+#[utoipa::path(
+    tag = "Gateways",
+    params(("id" = String, Path, description = "The `id` that the call answered with"), LanguageQuery),
+    context_path = "/api/v1",
+    responses(
+        (status = 200, description = "By switch", body = RestartsAnswer), BadRequest, Unauthorized, Unavailable,
+    )
+)]
+#[get("/restarts/{id}")]
+pub(super) async fn restarts(
+    service: web::Data<Service>,
+    SignedIn(caller): SignedIn,
+    id: web::Path<String>,
+    _query: web::Query<LanguageQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let items = service.restart_progress(&caller, &id).await?;
+    Ok(language::ok(&request, &RestartsAnswer { items }))
 }

@@ -14,6 +14,7 @@ use utoipa::IntoParams;
 
 use super::responses::{BadRequest, Forbidden, Unauthorized, Unavailable};
 use crate::access::Caller;
+use crate::language::{message, text};
 use crate::operate::Service;
 use crate::operate::live::{LiveEvent, LiveKind, LivePosition, Subscription};
 use crate::portal::Problem;
@@ -92,7 +93,10 @@ pub(super) async fn events(
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "too_many_streams",
-            format!("{MAX_STREAMS} event streams are open already: close some, or ask another trunkd"),
+            message!(
+                "{MAX_STREAMS} event streams are open already: close some, or ask another trunkd",
+                "已有 {MAX_STREAMS} 个事件流：请关闭一些，或者连接另一个 trunkd"
+            ),
         )
     })?;
     let after = last_event_id(&request)?;
@@ -131,8 +135,11 @@ fn last_event_id(request: &HttpRequest) -> Result<Option<LivePosition>, Problem>
     position.map(Some).ok_or_else(|| {
         Problem::bad_request(
             "Last-Event-ID",
-            "Last-Event-ID is no id of an event",
-            "send back the `id` of an event, or leave it out",
+            text("Last-Event-ID is no id of an event", "Last-Event-ID 不是事件的 id"),
+            text(
+                "send back the `id` of an event, or leave it out",
+                "请送回某个事件的 `id`，或者省略它",
+            ),
         )
     })
 }

@@ -55,8 +55,9 @@ pub(super) struct ImportQuery {
     dry_run: bool,
     /// Write also what FreeSWITCH would refuse.
     force: bool,
-    /// The language of `findings`. Left out: as `Accept-Language` says.
-    language: Option<Language>,
+    /// The language of texts for people. Left out: as `Accept-Language` says.
+    #[serde(rename = "language")]
+    _language: Option<Language>,
 }
 
 impl ExportQuery {
@@ -139,20 +140,15 @@ pub(super) async fn import(
     request: HttpRequest,
     Sent(sent): Sent,
 ) -> Result<HttpResponse, Problem> {
-    let language = language::asked(query.language, &request);
     let options = TransferOptions {
         force: query.force,
         ..TransferOptions::default()
     };
-    let report = service
+    let mut report = service
         .import(&caller, sent, format_of(&request), options, query.dry_run)
-        .await;
-    let mut report = report.map_err(|error| Problem::of(error, language))?;
+        .await?;
     report.limit_items(MAX_ITEMS);
-    report.translate(language);
-    let mut response = HttpResponse::Ok();
-    language::declare(&mut response, language);
-    Ok(response.json(report))
+    Ok(language::ok(&request, &report))
 }
 
 /// As `Content-Type` says, if it says so.

@@ -13,7 +13,7 @@ use super::responses::{
     BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, TooLarge, Unauthorized, Unavailable, Unprocessable,
 };
 use crate::gateway::{DomainName, GatewayName, MAX_DOMAIN_BYTES, ValueChange};
-use crate::language::Language;
+use crate::language::{Bilingual, Language, message, text};
 use crate::operate::gateways::{Body, ETag, Effect, GatewayDetail, GatewayRef, Precondition, WriteOptions, Written};
 use crate::operate::{OperateError, Service};
 use crate::portal::{Problem, SignedIn};
@@ -41,8 +41,9 @@ pub(super) struct WriteQuery {
     wait: Option<String>,
     /// Write it even if FreeSWITCH would refuse it, or if it was edited since.
     force: bool,
-    /// The language of findings and `errors`. Left out: as `Accept-Language` says.
-    language: Option<Language>,
+    /// The language of texts for people. Left out: as `Accept-Language` says.
+    #[serde(rename = "language")]
+    _language: Option<Language>,
 }
 
 /// What a write did, or would do.
@@ -105,10 +106,6 @@ impl WriteQuery {
             wait,
         })
     }
-
-    pub(super) fn language(&self, request: &HttpRequest) -> Language {
-        language::asked(self.language, request)
-    }
 }
 
 /// A domain that can be written: any text without control characters.
@@ -117,24 +114,33 @@ pub(super) fn domain(pointer: &str, name: &str) -> Result<DomainName, Problem> {
     if !domain.is_writable() {
         return Err(Problem::bad_request(
             pointer,
-            format!("the domain is empty, longer than {MAX_DOMAIN_BYTES} bytes, or holds a control character"),
-            "name a domain as in the Redis key `cti_gateway@<domain>`",
+            message!(
+                "the domain is empty, longer than {MAX_DOMAIN_BYTES} bytes, or holds a control character",
+                "域为空、超过 {MAX_DOMAIN_BYTES} 字节，或者含有控制字符"
+            ),
+            text(
+                "name a domain as in the Redis key `cti_gateway@<domain>`",
+                "请按 Redis 键 `cti_gateway@<domain>` 中的写法给出域",
+            ),
         ));
     }
     Ok(domain)
 }
 
 pub(super) fn gateway_name(pointer: &str, name: &str) -> Result<GatewayName, Problem> {
-    GatewayName::parse(name).map_err(|error| Problem::bad_request(pointer, error.to_string(), error.fix().en))
+    GatewayName::parse(name).map_err(|error| Problem::bad_request(pointer, error.message(), error.fix()))
 }
 
-pub(super) fn wait(text: &str) -> Result<Duration, Problem> {
-    let wait = humantime::parse_duration(text).ok().filter(|wait| *wait <= MAX_WAIT);
+pub(super) fn wait(given: &str) -> Result<Duration, Problem> {
+    let wait = humantime::parse_duration(given).ok().filter(|wait| *wait <= MAX_WAIT);
     wait.ok_or_else(|| {
         Problem::bad_request(
             "wait",
-            "wait is no time of at most 60s",
-            "write a time such as `10s` or `500ms`",
+            text("wait is no time of at most 60s", "wait 不是不超过 60s 的时间"),
+            text(
+                "write a time such as `10s` or `500ms`",
+                "请写成 `10s` 或 `500ms` 这样的时间",
+            ),
         )
     })
 }
@@ -146,8 +152,8 @@ fn precondition(request: &HttpRequest) -> Result<Precondition, Problem> {
         Some(value.to_str().map(str::trim).map_err(|_| {
             Problem::bad_request(
                 name.to_string(),
-                "the header is no text",
-                "send an ETag in quotes, or *",
+                text("the header is no text", "该请求头不是文本"),
+                text("send an ETag in quotes, or *", "请发送带引号的 ETag，或者 *"),
             )
         }))
     };
@@ -170,25 +176,28 @@ fn precondition(request: &HttpRequest) -> Result<Precondition, Problem> {
             tags.map(Precondition::Version).ok_or_else(|| {
                 Problem::bad_request(
                     "If-Match",
-                    "If-Match is no ETag in quotes",
-                    "send back the ETag of an answer",
+                    text("If-Match is no ETag in quotes", "If-Match 不是带引号的 ETag"),
+                    text("send back the ETag of an answer", "请送回应答中的 ETag"),
                 )
             })
         }
         (_, Some(_)) => Err(Problem::bad_request(
             "If-None-Match",
-            "only `If-None-Match: *` without If-Match is taken: create, and replace nothing",
-            "leave it out, or send *",
+            text(
+                "only `If-None-Match: *` without If-Match is taken: create, and replace nothing",
+                "只接受不带 If-Match 的 `If-None-Match: *`：只新建，不替换",
+            ),
+            text("leave it out, or send *", "请省略它，或者发送 *"),
         )),
     }
 }
 
 pub(super) fn answer(
+    request: &HttpRequest,
     written: Result<Written, OperateError>,
     dry_run: bool,
-    language: Language,
 ) -> Result<HttpResponse, Problem> {
-    let mut written = written.map_err(|error| Problem::of(error, language))?;
+    let written = written?;
     let etag = written.gateway.as_ref().and_then(|gateway| gateway.etag.clone());
     let is_created = written.is_new && written.gateway.is_some() && !dry_run;
     let mut response = match is_created {
@@ -201,17 +210,14 @@ pub(super) fn answer(
     if let Some(gateway) = written.gateway.as_ref().filter(|_| is_created) {
         response.insert_header((header::LOCATION, location(gateway)));
     }
-    if let Some(gateway) = &mut written.gateway {
-        gateway.translate(language);
-    }
-    language::declare(&mut response, language);
-    Ok(response.json(WriteAnswer {
+    let answer = WriteAnswer {
         gateway: written.gateway,
         changes: written.changes,
         history: written.history,
         effect: written.effect,
         dry_run,
-    }))
+    };
+    Ok(language::answer(request, response, &answer))
 }
 
 fn location(gateway: &GatewayDetail) -> String {
@@ -239,18 +245,15 @@ pub(super) async fn get_gateway(
     service: web::Data<Service>,
     SignedIn(caller): SignedIn,
     path: web::Path<GatewayPath>,
-    query: web::Query<LanguageQuery>,
+    _query: web::Query<LanguageQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let mut gateway = service.gateway(&caller, &path.parse()?).await?;
-    let language = query.of(&request);
-    gateway.translate(language);
+    let gateway = service.gateway(&caller, &path.parse()?).await?;
     let mut response = HttpResponse::Ok();
-    language::declare(&mut response, language);
     if let Some(etag) = &gateway.etag {
         response.insert_header((header::ETAG, format!("\"{}\"", etag.as_str())));
     }
-    Ok(response.json(gateway))
+    Ok(language::answer(&request, response, &gateway))
 }
 
 /// Create or replace a gateway
@@ -278,7 +281,7 @@ pub(super) async fn put_gateway(
     let (of, options) = (path.parse()?, query.options(&request)?);
     let value = Body::Replace(body::document(&sent)?);
     let written = service.write_gateway(&caller, &of, &value, &options).await;
-    answer(written, options.dry_run, query.language(&request))
+    answer(&request, written, options.dry_run)
 }
 
 /// Change a gateway
@@ -305,7 +308,7 @@ pub(super) async fn patch_gateway(
     let (of, options) = (path.parse()?, query.options(&request)?);
     let patch = Body::Merge(body::document(&sent)?);
     let written = service.write_gateway(&caller, &of, &patch, &options).await;
-    answer(written, options.dry_run, query.language(&request))
+    answer(&request, written, options.dry_run)
 }
 
 /// Delete a gateway
@@ -326,7 +329,7 @@ pub(super) async fn delete_gateway(
 ) -> Result<HttpResponse, Problem> {
     let (of, options) = (path.parse()?, query.options(&request)?);
     let written = service.delete_gateway(&caller, &of, &options).await;
-    answer(written, options.dry_run, query.language(&request))
+    answer(&request, written, options.dry_run)
 }
 
 /// Copy a gateway
@@ -352,7 +355,7 @@ pub(super) async fn copy_gateway(
     let (of, options) = (path.parse()?, query.options(&request)?);
     let to = gateway_name("/name", &body::json::<NewName>(&sent)?.name)?;
     let written = service.copy_gateway(&caller, &of, &to, &options).await;
-    answer(written, options.dry_run, query.language(&request))
+    answer(&request, written, options.dry_run)
 }
 
 /// Rename a gateway
@@ -379,7 +382,7 @@ pub(super) async fn rename_gateway(
     let (of, options) = (path.parse()?, query.options(&request)?);
     let to = gateway_name("/name", &body::json::<NewName>(&sent)?.name)?;
     let written = service.rename_gateway(&caller, &of, &to, &options).await;
-    answer(written, options.dry_run, query.language(&request))
+    answer(&request, written, options.dry_run)
 }
 
 /// Show a secret

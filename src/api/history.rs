@@ -10,6 +10,7 @@ use super::responses::{
     BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, Unauthorized, Unavailable, Unprocessable,
 };
 use crate::history::{Entry, HistoryQuery, Kind, is_entry_id};
+use crate::language::{message, text};
 use crate::operate::Service;
 use crate::portal::{MAX_PAGE, page_limit};
 use crate::portal::{Problem, SignedIn};
@@ -50,8 +51,8 @@ impl HistoryParams {
         if self.gateway.is_some() && self.domain.is_none() {
             return Err(Problem::bad_request(
                 "domain",
-                "gateway needs domain",
-                "name the domain too",
+                text("gateway needs domain", "gateway 需要 domain"),
+                text("name the domain too", "请同时给出域"),
             ));
         }
         let kinds = self.kind.iter().flat_map(|kinds| kinds.split(','));
@@ -73,26 +74,29 @@ fn kind(name: &str) -> Result<Kind, Problem> {
     let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == name.trim());
     kind.ok_or_else(|| {
         let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
-        let fix = format!("write one of {}", known.join(", "));
-        Problem::bad_request("kind", "there is no such kind of entry", fix)
+        let known = known.join(", ");
+        let reason = text("there is no such kind of entry", "没有这种记录");
+        Problem::bad_request("kind", reason, message!("write one of {known}", "可用 {known} 之一"))
     })
 }
 
-fn time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
-    let parse = |text: &str| {
-        text.parse()
-            .map_err(|_| Problem::bad_request(name, format!("{name} is no time"), "write it as 2026-11-26T10:00:00Z"))
+fn time(name: &str, given: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    let parse = |given: &str| {
+        given.parse().map_err(|_| {
+            let fix = text("write it as 2026-11-26T10:00:00Z", "请写成 2026-11-26T10:00:00Z");
+            Problem::bad_request(name, message!("{name} is no time", "{name} 不是时间"), fix)
+        })
     };
-    text.map(parse).transpose()
+    given.map(parse).transpose()
 }
 
-fn cursor(text: String) -> Result<String, Problem> {
-    match is_entry_id(&text) {
-        true => Ok(text),
+fn cursor(given: String) -> Result<String, Problem> {
+    match is_entry_id(&given) {
+        true => Ok(given),
         false => Err(Problem::bad_request(
             "after",
-            "after is no cursor",
-            "send back the `next` of the page before",
+            text("after is no cursor", "after 不是有效的游标"),
+            text("send back the `next` of the page before", "请送回上一页的 `next`"),
         )),
     }
 }
@@ -172,5 +176,5 @@ pub(super) async fn revert(
 ) -> Result<HttpResponse, Problem> {
     let options = query.options(&request)?;
     let written = service.revert(&caller, &id, &options).await;
-    answer(written, options.dry_run, query.language(&request))
+    answer(&request, written, options.dry_run)
 }

@@ -57,8 +57,9 @@ pub(super) struct ForeignQuery {
     overwrite: bool,
     /// Only answer what would happen.
     dry_run: bool,
-    /// The language of `reason` and `fix`. Left out: as `Accept-Language` says.
-    language: Option<Language>,
+    /// The language of texts for people. Left out: as `Accept-Language` says.
+    #[serde(rename = "language")]
+    _language: Option<Language>,
 }
 
 /// The call with its own limit of bodies.
@@ -93,7 +94,6 @@ pub(super) async fn import_foreign(
     request: HttpRequest,
     Sent(sent): Sent,
 ) -> Result<HttpResponse, Problem> {
-    let language = language::asked(query.language, &request);
     let query = query.into_inner();
     let (format, extension) = match (*kind, query.name) {
         (Kind::FsXml, _) => (Format::FsXml, "xml"),
@@ -107,23 +107,14 @@ pub(super) async fn import_foreign(
     }
     options.profiles.default = query.profile;
     let name = query.file.unwrap_or_else(|| format!("upload.{extension}"));
-    let problem = |error| Problem::of(error, language);
     let import = service
         .read_upload(&caller, format, name, sent.to_vec(), options)
-        .await
-        .map_err(problem)?;
-    let draft = service
-        .draft_import(&caller, import, query.overwrite)
-        .await
-        .map_err(problem)?;
-    let answer = match query.dry_run {
-        true => Ok(draft.into_answer()),
-        false => service.write_import(&caller, draft).await,
+        .await?;
+    let draft = service.draft_import(&caller, import, query.overwrite).await?;
+    let mut answer = match query.dry_run {
+        true => draft.into_answer(),
+        false => service.write_import(&caller, draft).await?,
     };
-    let mut answer = answer.map_err(problem)?;
     answer.difference.limit_items(MAX_ITEMS);
-    answer.translate(language);
-    let mut response = HttpResponse::Ok();
-    language::declare(&mut response, language);
-    Ok(response.json(answer))
+    Ok(language::ok(&request, &answer))
 }

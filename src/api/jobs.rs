@@ -1,10 +1,11 @@
 //! Calls that have a gateway restarted, registered or unregistered on its switches.
 
-use actix_web::{HttpResponse, post, web};
+use actix_web::{HttpRequest, HttpResponse, post, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::gateways::{self, GatewayPath};
+use super::language;
 use super::responses::{BadRequest, Conflict, Forbidden, NotFound, Unauthorized, Unavailable, Unprocessable};
 use crate::control::JobAction;
 use crate::operate::gateways::{Effect, JobRequest};
@@ -30,19 +31,20 @@ pub(super) struct JobAnswer {
 }
 
 async fn run(
+    request: &HttpRequest,
     service: &Service,
     caller: &Caller,
     path: &GatewayPath,
     query: JobQuery,
     action: JobAction,
 ) -> Result<HttpResponse, Problem> {
-    let request = JobRequest {
+    let job = JobRequest {
         action,
         wait: query.wait.as_deref().map(gateways::wait).transpose()?,
         switch: query.switch,
     };
-    let effect = service.run_job(caller, &path.parse()?, &request).await?;
-    Ok(HttpResponse::Ok().json(JobAnswer { effect }))
+    let effect = service.run_job(caller, &path.parse()?, &job).await?;
+    Ok(language::ok(request, &JobAnswer { effect }))
 }
 
 /// Restart a gateway
@@ -62,8 +64,17 @@ pub(super) async fn restart_gateway(
     SignedIn(caller): SignedIn,
     path: web::Path<GatewayPath>,
     query: web::Query<JobQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    run(&service, &caller, &path, query.into_inner(), JobAction::Restart).await
+    run(
+        &request,
+        &service,
+        &caller,
+        &path,
+        query.into_inner(),
+        JobAction::Restart,
+    )
+    .await
 }
 
 /// Register a gateway now
@@ -82,8 +93,17 @@ pub(super) async fn register_gateway(
     SignedIn(caller): SignedIn,
     path: web::Path<GatewayPath>,
     query: web::Query<JobQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    run(&service, &caller, &path, query.into_inner(), JobAction::Register).await
+    run(
+        &request,
+        &service,
+        &caller,
+        &path,
+        query.into_inner(),
+        JobAction::Register,
+    )
+    .await
 }
 
 /// Unregister a gateway
@@ -102,6 +122,15 @@ pub(super) async fn unregister_gateway(
     SignedIn(caller): SignedIn,
     path: web::Path<GatewayPath>,
     query: web::Query<JobQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    run(&service, &caller, &path, query.into_inner(), JobAction::Unregister).await
+    run(
+        &request,
+        &service,
+        &caller,
+        &path,
+        query.into_inner(),
+        JobAction::Unregister,
+    )
+    .await
 }

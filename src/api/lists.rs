@@ -1,7 +1,8 @@
 //! Lists of gateways, domains and switches.
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 
+use super::language::{self, LanguageQuery};
 use super::responses::{BadRequest, Forbidden, Unauthorized, Unavailable};
 use crate::operate::Service;
 use crate::operate::listing::{Domains, Page, Switches};
@@ -23,9 +24,10 @@ pub(super) async fn gateways(
     service: web::Data<Service>,
     SignedIn(caller): SignedIn,
     params: web::Query<ListParams>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let page = service.list(&caller, &params.into_inner().query()?).await?;
-    Ok(HttpResponse::Ok().json(page))
+    Ok(language::ok(&request, &page))
 }
 
 /// Domains
@@ -42,12 +44,19 @@ pub(super) async fn domains(service: web::Data<Service>, SignedIn(caller): Signe
 }
 
 /// Switches
+///
+/// Their gateways are counted in your domains alone.
 #[utoipa::path(
-    tag = "Switches", context_path = "/api/v1",
-    responses((status = 200, description = "By name", body = Switches), Unauthorized, Unavailable)
+    tag = "Switches", params(LanguageQuery), context_path = "/api/v1",
+    responses((status = 200, description = "By name", body = Switches), BadRequest, Unauthorized, Unavailable)
 )]
 #[get("/switches")]
-pub(super) async fn switches(service: web::Data<Service>, SignedIn(caller): SignedIn) -> Result<HttpResponse, Problem> {
+pub(super) async fn switches(
+    service: web::Data<Service>,
+    SignedIn(caller): SignedIn,
+    _query: web::Query<LanguageQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let switches = service.switches(&caller).await?;
-    Ok(HttpResponse::Ok().json(switches))
+    Ok(language::ok(&request, &switches))
 }

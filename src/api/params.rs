@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, get, web};
 use super::language::{self, LanguageQuery};
 use super::responses::{BadRequest, Unauthorized, Unavailable};
 use crate::gateway::params::{Description, describe};
-use crate::portal::{Problem, SignedIn};
+use crate::portal::{SignedIn, asked};
 
 /// The params of a gateway
 ///
@@ -16,13 +16,6 @@ use crate::portal::{Problem, SignedIn};
     responses((status = 200, description = "By group", body = Description), BadRequest, Unauthorized, Unavailable)
 )]
 #[get("/params")]
-pub(super) async fn params(
-    _caller: SignedIn,
-    query: web::Query<LanguageQuery>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    let language = query.of(&request);
-    let mut response = HttpResponse::Ok();
-    language::declare(&mut response, language);
-    Ok(response.json(describe(language)))
+pub(super) async fn params(_caller: SignedIn, _query: web::Query<LanguageQuery>, request: HttpRequest) -> HttpResponse {
+    language::ok(&request, &describe(asked(&request)))
 }

@@ -13,6 +13,7 @@ use super::responses::{
     BadRequest, Conflict, Forbidden, NotFound, TooLarge, TooMany, Unauthorized, Unavailable, Unprocessable,
 };
 use crate::access::{Domains, NewToken, NewUser, Role, Token, User};
+use crate::language::text;
 use crate::operate::{Service, people};
 use crate::portal::{Problem, SignedIn};
 
@@ -226,15 +227,18 @@ pub(super) async fn revoke_token(
 /// The longest validity of a token.
 const MAX_VALIDITY: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
-fn expiry(text: &str) -> Result<Timestamp, Problem> {
-    let valid = humantime::parse_duration(text).ok();
+fn expiry(given: &str) -> Result<Timestamp, Problem> {
+    let valid = humantime::parse_duration(given).ok();
     let valid = valid.filter(|valid| !valid.is_zero() && *valid <= MAX_VALIDITY);
     let at = valid.and_then(|valid| Timestamp::now().checked_add(valid).ok());
     at.ok_or_else(|| {
         Problem::bad_request(
             "/expires",
-            "expires is no time of at most 10 years",
-            "write `90d` or `12h`",
+            text(
+                "expires is no time of at most 10 years",
+                "expires 不是不超过 10 年的时间",
+            ),
+            text("write `90d` or `12h`", "请写成 `90d` 或 `12h`"),
         )
     })
 }

@@ -10,6 +10,7 @@ use super::{
     body, bulk, events, files, gateways, history, import, jobs, lists, openapi, params, people, session, status,
     switches,
 };
+use crate::language::message;
 use crate::portal::{Problem, authenticate};
 use crate::shown::shown;
 
@@ -48,6 +49,7 @@ fn protected() -> impl actix_web::dev::HttpServiceFactory {
         .wrap(from_fn(authenticate))
         .service(lists::gateways)
         .service(bulk::resource())
+        .service(bulk::restarts)
         .service(import::resource())
         .service(files::export)
         .service(files::resource())
@@ -92,6 +94,10 @@ fn documentation() -> SwaggerUi {
 }
 
 async fn not_found(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let detail = format!("there is nothing at {}: see /api/docs", shown(request.path()));
+    let path = shown(request.path());
+    let detail = message!(
+        "there is nothing at {path}: see /api/docs",
+        "{path} 处没有内容：见 /api/docs"
+    );
     Err(Problem::new(StatusCode::NOT_FOUND, "no_such_path", detail))
 }

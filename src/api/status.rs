@@ -1,12 +1,14 @@
 //! The status of everything.
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::language;
 use super::responses::{BadRequest, Forbidden, NotFound, Unauthorized, Unavailable};
+use crate::language::text;
 use crate::operate::Service;
-use crate::operate::status::{Selection, StateFilter, Status};
+use crate::operate::status::{NoSuchState, Selection, StateFilter, Status};
 use crate::portal::{Problem, SignedIn};
 use crate::portal::{page_limit, words};
 
@@ -33,7 +35,9 @@ impl StatusParams {
         Ok(Selection {
             names: words(self.name.as_deref()).map(str::to_owned).collect(),
             switches: self.switch.into_iter().collect(),
-            states: states.map_err(|fix| Problem::bad_request("state", "there is no such state", fix))?,
+            states: states.map_err(|NoSuchState(fix)| {
+                Problem::bad_request("state", text("there is no such state", "没有这样的状态"), fix)
+            })?,
             failing: self.failing,
             domains: self.domain.into_iter().collect(),
             limit: Some(page_limit(self.limit)?),
@@ -57,7 +61,8 @@ pub(super) async fn status(
     service: web::Data<Service>,
     SignedIn(caller): SignedIn,
     params: web::Query<StatusParams>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let status = service.status(&caller, &params.into_inner().selection()?).await?;
-    Ok(HttpResponse::Ok().json(status))
+    Ok(language::ok(&request, &status))
 }

@@ -1,11 +1,12 @@
 //! The switches, and pauses.
 
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, Sent};
+use super::language;
 use super::responses::{BadRequest, Conflict, Forbidden, NotFound, TooLarge, Unauthorized, Unavailable};
 use crate::operate::Service;
 use crate::operate::approve::Applied;
@@ -53,9 +54,10 @@ pub(super) async fn plan(
     service: web::Data<Service>,
     SignedIn(caller): SignedIn,
     query: web::Query<PlanQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let shown = service.plan(&caller, query.switch.as_deref(), query.adopt).await?;
-    Ok(HttpResponse::Ok().json(shown))
+    Ok(language::ok(&request, &shown))
 }
 
 /// Approve a plan
@@ -73,11 +75,12 @@ pub(super) async fn plan(
 pub(super) async fn apply(
     service: web::Data<Service>,
     SignedIn(caller): SignedIn,
+    request: HttpRequest,
     Sent(sent): Sent,
 ) -> Result<HttpResponse, Problem> {
     let Approval { id, switch, adopt } = body::json(&sent)?;
     let items = service.apply(&caller, &id, switch.as_deref(), adopt).await?;
-    Ok(HttpResponse::Ok().json(ApplyAnswer { items }))
+    Ok(language::ok(&request, &ApplyAnswer { items }))
 }
 
 /// What a resume left as it was.
@@ -109,7 +112,9 @@ pub(super) async fn pause(
 /// End a pause
 #[utoipa::path(
     tag = "Switches", context_path = "/api/v1", params(("switch" = String, Path, description = "Its switchname")),
-    responses((status = 200, description = "Resumed", body = ResumeAnswer), Unauthorized, Forbidden, NotFound, Unavailable)
+    responses(
+        (status = 200, description = "Resumed", body = ResumeAnswer), Unauthorized, Forbidden, NotFound, Unavailable,
+    )
 )]
 #[post("/switches/{switch}/resume")]
 pub(super) async fn resume(

@@ -123,7 +123,7 @@ fn outcome_text(outcome: &OrderOutcome, planned: &[Action]) -> String {
         OrderOutcome::Finished {
             still_held: Some(held), ..
         } if planned.is_empty() => {
-            let held = shown(held);
+            let held = shown(held.en());
             format!(
                 "nothing was released, since Redis holds something else by now than was shown: {held}; see \
                  `trunkd plan`"
@@ -132,7 +132,7 @@ fn outcome_text(outcome: &OrderOutcome, planned: &[Action]) -> String {
         OrderOutcome::Finished { undone, still_held } => {
             let mut text = done(undone, planned);
             if let Some(held) = still_held {
-                text.push_str(&format!("; and of later edits {}: see `trunkd plan`", shown(held)));
+                text.push_str(&format!("; and of later edits {}: see `trunkd plan`", shown(held.en())));
             }
             text
         }

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use super::{Shared, json_text, print};
+use crate::language::Message;
 use crate::operate::plan::{self, HeldBy, Plans, SwitchPlan};
 use crate::operate::sources;
 use crate::reconcile::{Hold, plan_text};
@@ -57,7 +58,7 @@ pub(super) fn show(plans: &Plans) -> anyhow::Result<()> {
     let colour = std::io::stdout().is_terminal();
     let mut text: String = plans.switches.iter().map(|plan| plan_lines(plan, colour)).collect();
     for hold in &plans.others_held {
-        let (trunkd, held) = (shown(&hold.trunkd), shown(&hold.held));
+        let (trunkd, held) = (shown(&hold.trunkd), shown(hold.held.en()));
         let _ = writeln!(
             text,
             "switches that trunkd only serves: {held}, says trunkd {trunkd}; `trunkd apply` releases it, or \
@@ -75,7 +76,7 @@ fn plan_lines(plan: &SwitchPlan, colour: bool) -> String {
             (text, remarks(plan))
         }
         None => {
-            let error = plan.error.as_deref().unwrap_or_default();
+            let error = plan.error.as_ref().map_or("", Message::en);
             let text = format!("{name}: no plan: {}\n", shown_line(error));
             (text, holds_elsewhere(plan))
         }
@@ -89,9 +90,12 @@ fn plan_lines(plan: &SwitchPlan, colour: bool) -> String {
 /// Holds that the plan doesn't show.
 fn holds_elsewhere(plan: &SwitchPlan) -> Vec<String> {
     let known = plan.held.as_ref().map(Hold::summary);
-    let elsewhere = plan.holds.iter().filter(|hold| known.as_ref() != Some(&hold.held));
+    let elsewhere = plan
+        .holds
+        .iter()
+        .filter(|hold| known.as_deref() != Some(hold.held.en()));
     let remark = |hold: &HeldBy| {
-        let (trunkd, held) = (shown(&hold.trunkd), shown(&hold.held));
+        let (trunkd, held) = (shown(&hold.trunkd), shown(hold.held.en()));
         match hold.leads {
             true => format!("trunkd serve says {held}; `trunkd apply` releases it"),
             false => {

@@ -53,13 +53,14 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
         return Ok(ExitCode::SUCCESS);
     };
     let address = application.address();
+    let file = settings.config_file.as_ref();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         %address,
         api = application.api_address().map(tracing::field::display),
         redis = settings.redis.shown_url(),
         templates = %settings.templates.dir.display(),
-        settings = settings.config_file.as_ref().map_or_else(|| "defaults".to_owned(), |file| file.display().to_string()),
+        settings = file.map_or_else(|| "defaults".to_owned(), |file| file.display().to_string()),
         "serving"
     );
     if arguments.sample {
@@ -90,7 +91,8 @@ async fn invite(settings: &Settings, application: &Application, is_sample: bool)
     let service = application.service();
     match service.access().new_setup_code().await {
         Ok(Some(code)) if is_sample || std::io::stdout().is_terminal() => print(&format!(
-            "There is no user yet. Open this in a browser within 15 minutes and make the first admin:\n\n    {url}/setup?code={}\n\n",
+            "There is no user yet. Open this in a browser within 15 minutes and make the first admin:\n\n    \
+             {url}/setup?code={}\n\n",
             code.expose_secret()
         ))?,
         Ok(Some(_)) => tracing::info!("the API has no user yet: `trunkd user add NAME --role admin` makes the first"),
@@ -102,8 +104,8 @@ async fn invite(settings: &Settings, application: &Application, is_sample: bool)
             .await
             .map_err(while_doing("a token for the sample"))?;
         print(&format!(
-            "The pages are at {url}/, and the API is described at {url}/api/docs/. With a token that lasts a day:\n\n    \
-             curl -H 'Authorization: Bearer {}' {url}/api/v1/gateways\n\n",
+            "The pages are at {url}/, and the API is described at {url}/api/docs/. With a token that lasts a \
+             day:\n\n    curl -H 'Authorization: Bearer {}' {url}/api/v1/gateways\n\n",
             secret.expose_secret()
         ))?;
     }
@@ -153,9 +155,11 @@ fn what_to_try(settings: &Settings, address: SocketAddr) -> String {
     format!(
         "\ntrunkd listens on http://{address}, with a Redis of its own at {socket}. From another terminal here:\n\n\
          # what FreeSWITCH asks when the external profile starts\n\
-         curl http://{address}/xml_curl -d 'hostname=fs1&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&profile=external'\n\n\
+         curl http://{address}/xml_curl -d 'hostname=fs1&section=configuration&tag_name=configuration&\
+         key_name=name&key_value=sofia.conf&profile=external'\n\n\
          # another gateway; the next curl has it\n\
-         redis-cli -s {socket} HSET cti_gateway@default carrier2 '{{\"param\":{{\"realm\":\"sip2.example.net\",\"register\":\"false\"}}}}'\n\n\
+         redis-cli -s {socket} HSET cti_gateway@default carrier2 \
+         '{{\"param\":{{\"realm\":\"sip2.example.net\",\"register\":\"false\"}}}}'\n\n\
          # what is served, and what the switches do with it (to add yours: README, \"Join a FreeSWITCH\")\n\
          {program}{config} --embedded --data-dir {} status\n\n",
         settings.data_dir.display(),

@@ -37,6 +37,16 @@ pub enum Conflict {
     },
 }
 
+impl Conflict {
+    /// The domain, if it is about one alone.
+    pub fn domain(&self) -> Option<&str> {
+        match self {
+            Self::NotOurs { domain, .. } => Some(domain),
+            Self::ProfileNotRunning { .. } | Self::Ghost { .. } => None,
+        }
+    }
+}
+
 /// How many names a line repeats.
 const MAX_NAMED: usize = 5;
 

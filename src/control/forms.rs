@@ -106,7 +106,9 @@ impl Store {
                 "local forms, used, most, at_once = KEYS[1], KEYS[2], tonumber(ARGV[2]), tonumber(ARGV[3])
                  -- Those of an earlier version of trunkd, which kept no record.
                  if redis.call('HLEN', forms) > redis.call('ZCARD', used) then
-                   for _, revision in ipairs(redis.call('HKEYS', forms)) do redis.call('ZADD', used, 'NX', now, revision) end
+                   for _, revision in ipairs(redis.call('HKEYS', forms)) do
+                     redis.call('ZADD', used, 'NX', now, revision)
+                   end
                  end
                  local old = redis.call('ZRANGEBYSCORE', used, '-inf', '(' .. (now - ARGV[1]), 'LIMIT', 0, at_once)
                  local beyond = redis.call('ZCARD', used) - most

@@ -123,7 +123,8 @@ impl Lease {
                  end
                  local holder = redis.call('GET', KEYS[1])
                  local left = redis.call('PTTL', KEYS[1])
-                 -- No trunkd sets a lease without an expiry, or with one this long. Shorten it; its holder can still renew it.
+                 -- No trunkd sets a lease without an expiry, or with one this long. Shorten it; its holder can
+                 -- still renew it.
                  if holder == ARGV[1] or left == -1 or left > tonumber(ARGV[3]) then
                    redis.call('PEXPIRE', KEYS[1], ARGV[2])
                  end

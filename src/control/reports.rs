@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conflict::{Conflict, known_conflicts};
 use crate::keys;
-use crate::language::Message;
+use crate::language::{Language, Message};
 use crate::redis::{Store, StoreError, script_with_now, since_epoch};
 use crate::shown::shown;
 
@@ -79,6 +79,16 @@ pub struct Reports(BTreeMap<String, BTreeMap<String, Report>>);
 pub const REPORT_LASTS: Duration = Duration::from_secs(15);
 
 impl Report {
+    /// With this hold, if any.
+    pub(crate) fn holding(self, held: Option<Message>) -> Self {
+        let text = |language| Some(held.as_ref()?.in_language(language).to_owned());
+        Self {
+            held: text(Language::En),
+            held_zh: text(Language::Zh),
+            ..self
+        }
+    }
+
     /// Why the plan is held, in both languages.
     pub fn held(&self) -> Option<Message> {
         let held = self.held.as_ref()?;

@@ -1,10 +1,10 @@
-//! Why an action on a gateway failed. Reports and jobs carry these texts in English, so the Chinese
-//! ones are found by them.
+//! Why an action on a gateway failed. Reports and jobs carry the English texts;
+//! `operate::recorded` finds the Chinese ones by them.
 
 use std::time::Duration;
 
 use crate::gateway::ProfileName;
-use crate::language::{Message, Text, text};
+use crate::language::{Text, text};
 
 pub(crate) const NOT_THERE: Text = text(
     "FreeSWITCH does not have it: restart it to start it",
@@ -40,125 +40,39 @@ pub(crate) const NOT_WANTED: Text = text(
     "按 Redis 的内容，该 FreeSWITCH 上不应有它",
 );
 
-const FIXED: [Text; 7] = [
-    NOT_THERE,
-    NEVER_REGISTERS,
-    STARTED_BY_OTHERS,
-    REFUSED,
-    SERVED_OTHER,
-    NOT_ASKED,
-    NOT_WANTED,
-];
+pub(crate) const CHANGED_SINCE_SHOWN: Text = text(
+    "changed since it was shown, so it was left alone",
+    "展示之后又有变化，因此保持不动",
+);
+pub(crate) const ON_ITS_WAY: Text = text(
+    "it is being deleted, or was unregistered by hand, so it was left alone",
+    "它正在被删除，或者已被手动注销，因此保持不动",
+);
+pub(crate) const NOT_DONE: Text = text("not done", "没有完成");
 
-const KILLED: &str = "it was killed, and is not gone after ";
-const OTHER_VERSION: &str = "FreeSWITCH was served another version of it, revision ";
-
-const PROFILE: [&str; 2] = ["its profile ", " does not run on this switch"];
+// With holes for values.
+pub(crate) const NO_PROFILE: Text = text(
+    "its profile {} does not run on this switch",
+    "它的 profile {0} 没有在该 FreeSWITCH 上运行",
+);
+pub(crate) const NOT_GONE: Text = text(
+    "it was killed, and is not gone after {}",
+    "已停止它，但 {0} 之后仍然存在",
+);
+pub(crate) const OTHER_VERSION: Text = text(
+    "FreeSWITCH was served another version of it, revision {}: an edit came between, or its xml_curl binding asks \
+     another trunkd",
+    "FreeSWITCH 得到的是它的另一个版本，revision 为 {0}：其间有过修改，或者其 xml_curl binding 指向另一个 trunkd",
+);
 
 pub(crate) fn no_profile(profile: &ProfileName) -> String {
-    let [before, behind] = PROFILE;
-    format!("{before}{profile}{behind}")
+    NO_PROFILE.en.replace("{}", profile.as_str())
 }
 
 pub(crate) fn not_gone(limit: Duration) -> String {
-    format!("{KILLED}{limit:?}")
+    NOT_GONE.en.replace("{}", &format!("{limit:?}"))
 }
 
 pub(crate) fn other_version(revision: &str) -> String {
-    format!("{OTHER_VERSION}{revision}: an edit came between, or its xml_curl binding asks another trunkd")
-}
-
-/// In both languages. Texts of FreeSWITCH and of other versions of trunkd stay as they are.
-pub(crate) fn trouble(reason: &str) -> Message {
-    let fixed = FIXED.into_iter().find(|known| known.en == reason);
-    let found = fixed
-        .map(Message::from)
-        .or_else(|| with_value(reason))
-        .or_else(|| of_command(reason));
-    found.unwrap_or_else(|| Message::new(reason, format!("操作没有成功：{reason}")))
-}
-
-fn with_value(reason: &str) -> Option<Message> {
-    if let Some(limit) = reason.strip_prefix(KILLED) {
-        return Some(Message::new(reason, format!("已停止它，但 {limit} 之后仍然存在")));
-    }
-    let [before, behind] = PROFILE;
-    if let Some(profile) = reason.strip_prefix(before).and_then(|rest| rest.strip_suffix(behind)) {
-        let chinese = format!("它的 profile {profile} 没有在该 FreeSWITCH 上运行");
-        return Some(Message::new(reason, chinese));
-    }
-    let (revision, _) = reason.strip_prefix(OTHER_VERSION)?.split_once(':')?;
-    let chinese = format!(
-        "FreeSWITCH 得到的是它的另一个版本，revision 为 {revision}：其间有过修改，或者其 xml_curl binding \
-         指向另一个 trunkd"
-    );
-    Some(Message::new(reason, chinese))
-}
-
-/// An error of the event socket: `` `command` was refused: -ERR … ``.
-fn of_command(reason: &str) -> Option<Message> {
-    let (command, rest) = reason.strip_prefix('`')?.split_once("` ")?;
-    let chinese = if let Some(limit) = rest.strip_prefix("had no answer within ") {
-        format!("`{command}` 在 {limit} 内没有应答")
-    } else if let Some(reply) = rest.strip_prefix("was refused: ") {
-        format!("`{command}` 被拒绝：{reply}")
-    } else {
-        let answers = ["had an unexpected answer: ", "was answered with "];
-        let reply = answers.iter().find_map(|words| rest.strip_prefix(words))?;
-        format!("`{command}` 的应答为 {reply}")
-    };
-    Some(Message::new(reason, chinese))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event_socket::{CommandError, QueryError};
-
-    #[test]
-    fn every_failure_of_ours_has_both_languages() {
-        let command = || "sofia profile external startgw gw1".to_owned();
-        let limit = Duration::from_secs(5);
-        let fixed = FIXED.map(|text| text.en.to_owned());
-        let reply = || "-ERR no reply 7".to_owned();
-        let others = [
-            not_gone(limit),
-            other_version("0a1b"),
-            no_profile(&ProfileName::parse("external").unwrap()),
-            CommandError::Timeout {
-                command: command(),
-                limit,
-            }
-            .to_string(),
-            CommandError::Refused {
-                command: command(),
-                reply: reply(),
-            }
-            .to_string(),
-            CommandError::Unexpected {
-                command: command(),
-                reply: reply(),
-            }
-            .to_string(),
-            QueryError::Reply {
-                command: "sofia xmlstatus",
-                reply: reply(),
-            }
-            .to_string(),
-        ];
-        for reason in fixed.into_iter().chain(others) {
-            let said = trouble(&reason);
-            assert_eq!(said.en(), reason);
-            said.check();
-            assert!(
-                !said.in_language(crate::language::Language::Zh).contains("没有成功"),
-                "{reason}"
-            );
-        }
-        assert!(
-            trouble("it broke")
-                .in_language(crate::language::Language::Zh)
-                .ends_with("it broke")
-        );
-    }
+    OTHER_VERSION.en.replace("{}", revision)
 }

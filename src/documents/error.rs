@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{MAX_DEPTH, MAX_DOCUMENTS, MAX_KEY_BYTES};
 use crate::gateway::{MAX_DOMAIN_BYTES, NameError};
-use crate::language::Bilingual;
+use crate::language::{Bilingual, Language, Message};
 use crate::shown::shown;
 
 /// What is wrong, and in which line.
@@ -21,7 +21,7 @@ pub struct DocumentError {
 pub enum DocumentProblem {
     NotUtf8,
     /// What the parser says.
-    Syntax(String),
+    Syntax(Message),
     NotAnObject,
     Alias,
     Tag,
@@ -51,7 +51,7 @@ impl fmt::Display for DocumentProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotUtf8 => f.write_str("this is not UTF-8: save the file as UTF-8"),
-            Self::Syntax(said) => write!(f, "this can't be read: {}", shown(said)),
+            Self::Syntax(said) => write!(f, "this can't be read: {}", shown(said.en())),
             Self::NotAnObject => f.write_str(
                 "this is not a gateway: write an object with domain, name and the keys of the gateway's value",
             ),
@@ -89,7 +89,7 @@ impl Bilingual for DocumentProblem {
     fn chinese(&self) -> String {
         match self {
             Self::NotUtf8 => "不是 UTF-8：请将文件保存为 UTF-8".to_owned(),
-            Self::Syntax(said) => format!("无法读取：{}", shown(said)),
+            Self::Syntax(said) => format!("无法读取：{}", shown(said.in_language(Language::Zh))),
             Self::NotAnObject => "这不是网关：请写一个含有 domain、name 和网关各键的对象".to_owned(),
             Self::Alias => "不接受别名（*name）：请写出完整的值".to_owned(),
             Self::Tag => "不接受标签（!name）：请去掉标签".to_owned(),

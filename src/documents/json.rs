@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::{DocumentError, DocumentProblem, MAX_DEPTH, MAX_DOCUMENTS, Record};
 use crate::gateway::Document;
+use crate::language::Message;
 
 pub(super) fn read(text: &str) -> Result<Vec<Record>, DocumentError> {
     let mut lines = Lines { text, at: 0, line: 1 };
@@ -12,7 +13,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Record>, DocumentError> {
         let value = value.map_err(|error| {
             let said = error.to_string();
             // Its texts are fixed, and say the line themselves.
-            let said = said.split(" at line ").next().unwrap_or_default().to_owned();
+            let said = Message::same(said.split(" at line ").next().unwrap_or_default());
             DocumentError::new(error.line(), DocumentProblem::Syntax(said))
         })?;
         let line = lines.line_of(value.get());
@@ -21,7 +22,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Record>, DocumentError> {
         }
         if value.get().starts_with('[') {
             let items: Vec<&RawValue> = serde_json::from_str(value.get())
-                .map_err(|error| DocumentError::new(line, DocumentProblem::Syntax(error.to_string())))?;
+                .map_err(|error| DocumentError::new(line, DocumentProblem::Syntax(Message::same(error.to_string()))))?;
             for item in items {
                 let line = lines.line_of(item.get());
                 push(&mut records, item.get(), line)?;

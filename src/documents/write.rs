@@ -10,6 +10,7 @@ use super::record::{DOMAIN, NAME, VALUE, needs_own_key};
 use super::secret::SecretText;
 use super::{Format, MAX_DEPTH, MAX_KEY_BYTES, json, yaml};
 use crate::gateway::{Document, DomainName, GatewayName, Member, Members, NameError};
+use crate::language::{Message, text};
 
 /// What becomes of secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,7 +30,7 @@ pub enum Unwritable {
     Domain,
     Name(NameError),
     /// The sentence says why.
-    Value(String),
+    Value(Message),
     TooDeep,
     Key,
 }
@@ -39,7 +40,7 @@ impl fmt::Display for Unwritable {
         match self {
             Self::Domain => f.write_str("its domain is empty, longer than 255 bytes or has control characters"),
             Self::Name(error) => write!(f, "{error}"),
-            Self::Value(said) => f.write_str(said),
+            Self::Value(said) => f.write_str(said.en()),
             Self::TooDeep => write!(f, "its value has more than {MAX_DEPTH} lists and objects in each other"),
             Self::Key => write!(f, "a key of its value is longer than {MAX_KEY_BYTES} bytes"),
         }
@@ -63,7 +64,13 @@ pub fn write(
     }
     let name = GatewayName::parse(&String::from_utf8_lossy(name)).map_err(Unwritable::Name)?;
     let value = Document::parse(value).map_err(Unwritable::Value)?;
-    let bad_text = || Unwritable::Value("it has an escape that stands for no character, or is too deep".to_owned());
+    let bad_text = || {
+        let said = text(
+            "it has an escape that stands for no character, or is too deep",
+            "它含有不对应任何字符的转义，或者嵌套过深",
+        );
+        Unwritable::Value(said.into())
+    };
     let value = with_secrets(value.to_plain().ok_or_else(bad_text)?, domain, &name, secrets);
     if has_long_key(value.members()) {
         return Err(Unwritable::Key);

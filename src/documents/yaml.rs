@@ -10,6 +10,7 @@ use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, o
 
 use super::{DocumentError, DocumentProblem, MAX_DEPTH, MAX_DOCUMENTS, MAX_KEY_BYTES, Record};
 use crate::gateway::Document;
+use crate::language::Message;
 
 pub(super) fn read(text: &str) -> Result<Vec<Record>, DocumentError> {
     let options = options! {
@@ -61,7 +62,7 @@ impl<'a, E: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<E> {
                 Ok(event)
             }
             Some(Err(error)) => {
-                let problem = DocumentProblem::Syntax(error.kind().to_string());
+                let problem = DocumentProblem::Syntax(Message::same(error.kind().to_string()));
                 Err(Stop::At(DocumentError::new(error.marker().line(), problem)))
             }
             None => Ok(Event::StreamEnd),

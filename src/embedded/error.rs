@@ -23,7 +23,8 @@ pub enum EmbeddedError {
     #[error("data_dir {path}: {source}")]
     DataDir { path: PathBuf, source: io::Error },
     #[error(
-        "the socket path of the embedded Redis, {0}, is longer than the {MAX_SOCKET_PATH_BYTES} bytes that a Unix socket allows: choose a shorter data_dir"
+        "the socket path of the embedded Redis, {0}, is longer than the {MAX_SOCKET_PATH_BYTES} bytes that a Unix \
+         socket allows: choose a shorter data_dir"
     )]
     PathTooLong(PathBuf),
     #[error("redis-server did not start: {0}")]

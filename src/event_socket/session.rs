@@ -14,8 +14,8 @@ use super::timing::Timing;
 use crate::shown::shown;
 
 /// HEARTBEAT and SHUTDOWN come before CUSTOM: every word after that one is a subclass (FACTS 34).
-const SUBSCRIBE: &str = "event json HEARTBEAT SHUTDOWN CUSTOM sofia::gateway_add sofia::gateway_state sofia::gateway_delete \
-                         sofia::gateway_invalid_digest_req sofia::profile_start";
+const SUBSCRIBE: &str = "event json HEARTBEAT SHUTDOWN CUSTOM sofia::gateway_add sofia::gateway_state \
+                         sofia::gateway_delete sofia::gateway_invalid_digest_req sofia::profile_start";
 
 /// How long events are still read after the commands connection ended.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
@@ -57,8 +57,9 @@ pub enum OpenError {
     Subscribe(#[from] CommandError),
     #[error(
         "it answers `switchname` with \"{answered}\", but this [[switch]] is named {name:?}: set `name = \
-         \"{answered}\"`, or give FreeSWITCH the \
-         name {name:?} (`switchname` in switch.conf.xml). Cloned hosts may share a switchname", answered = shown(answered)
+         \"{answered}\"`, or give FreeSWITCH the name {name:?} (`switchname` in switch.conf.xml). Cloned hosts may \
+         share a switchname",
+        answered = shown(answered)
     )]
     OtherName { name: String, answered: String },
 }

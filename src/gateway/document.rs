@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::json::{Json, members};
 use super::params;
+use crate::language::{Message, message, text};
 
 pub use changes::ValueChange;
 pub use parts::{Member, Members};
@@ -42,15 +43,22 @@ impl Document {
     ///
     /// # Errors
     /// It isn't JSON in UTF-8, or no object.
-    pub fn parse(value: &[u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(value).map_err(|_| "it is not UTF-8".to_owned())?;
-        match Json::read(text).map_err(|error| format!("it is not JSON: {}", error.en()))? {
+    pub fn parse(value: &[u8]) -> Result<Self, Message> {
+        let utf8 = std::str::from_utf8(value).map_err(|_| text("it is not UTF-8", "它不是 UTF-8"))?;
+        let not_json = |error: Message| message!("it is not JSON: {error}", "它不是 JSON：{error}", error = error);
+        match Json::read(utf8).map_err(not_json)? {
             Json::Object(raw) => {
-                let read = read_object(raw, MAX_DEPTH);
-                read.map(Self)
-                    .ok_or_else(|| "a key has an escape that stands for no character".to_owned())
+                let bad_key = text(
+                    "a key has an escape that stands for no character",
+                    "某个键含有不对应任何字符的转义",
+                );
+                read_object(raw, MAX_DEPTH).map(Self).ok_or_else(|| bad_key.into())
             }
-            other => Err(format!("it is {}, not an object", other.kind().en)),
+            other => Err(message!(
+                "it is {kind}, not an object",
+                "它是{kind}，不是对象",
+                kind = other.kind()
+            )),
         }
     }
 

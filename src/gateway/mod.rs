@@ -222,3 +222,14 @@ pub enum Direction {
     Inbound,
     Outbound,
 }
+
+impl Direction {
+    /// As in a gateway's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        }
+    }
+}

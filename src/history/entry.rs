@@ -169,6 +169,9 @@ pub enum Event {
     Hold {
         /// `held: removes 40 of 50 (more than 10)`.
         reason: String,
+        /// The same in Chinese; an older trunkd wrote none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason_zh: Option<String>,
     },
     /// It is no longer held.
     Release,

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::gateway::Rules;
-use crate::language::{Language, Message};
+use crate::language::Message;
 
 /// How to import.
 #[derive(Debug, Clone)]
@@ -127,17 +127,6 @@ impl Import {
     pub fn has_errors(&self) -> bool {
         let all = self.gateways.iter().flat_map(|gateway| &gateway.remarks);
         all.chain(&self.remarks).any(|remark| remark.level == Level::Error)
-    }
-
-    /// Leaves only this language, for an answer.
-    pub fn translate(&mut self, language: Language) {
-        let all = self.gateways.iter_mut().flat_map(|gateway| &mut gateway.remarks);
-        for remark in all.chain(&mut self.remarks) {
-            remark.reason = Message::same(remark.reason.in_language(language));
-            if let Some(fix) = &mut remark.fix {
-                *fix = Message::same(fix.in_language(language));
-            }
-        }
     }
 }
 

@@ -24,7 +24,8 @@ impl Ingest {
                     self.disconnected(&reason);
                     let next = reconnect.after_lost(&reason, opened.elapsed());
                     if next.is_logged {
-                        tracing::warn!(switch = self.switch(), address = %self.switch.address, "lost the switch: {reason}");
+                        let (switch, address) = (self.switch(), &self.switch.address);
+                        tracing::warn!(switch, %address, "lost the switch: {reason}");
                     }
                     next
                 }

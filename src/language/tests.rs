@@ -8,6 +8,9 @@ fn a_message_holds_values_and_other_texts_in_its_language() {
     assert_eq!(outer.en(), "is a list and has 7 items");
     assert_eq!(outer.in_language(Language::Zh), "是列表，有 7 项");
     assert_eq!(serde_json::to_value(&outer).unwrap(), "is a list and has 7 items");
+    let chinese = serialize_in(Language::Zh, || serde_json::to_value(&outer).unwrap());
+    assert_eq!(chinese, "是列表，有 7 项");
+    assert_eq!(serde_json::to_value(&outer).unwrap(), "is a list and has 7 items");
 }
 
 #[test]

@@ -12,10 +12,12 @@ use utoipa::ToSchema;
 
 use super::order::{self, OrderOutcome};
 use super::plan::{self, Plans, ShownPlan, SwitchPlan};
+use super::recorded::failure;
 use super::service::Service;
 use super::{Caller, OperateError};
 use crate::access::Role;
 use crate::history::{Entry, Event};
+use crate::language::Message;
 
 /// The longest that an approval waits for its end. What was ordered goes on.
 const WAIT: Duration = Duration::from_secs(60);
@@ -30,9 +32,9 @@ pub struct Applied {
     /// It goes on.
     pub in_progress: bool,
     /// gateway → why its change was not made.
-    pub undone: BTreeMap<String, String>,
+    pub undone: BTreeMap<String, Message>,
     /// A hold that remains, because of later edits.
-    pub still_held: Option<String>,
+    pub still_held: Option<Message>,
     /// Nobody took it up or went on with it, so it was taken back.
     pub abandoned: bool,
 }
@@ -114,7 +116,11 @@ impl Service {
 impl Applied {
     fn of(switch: &str, outcome: &OrderOutcome, done: bool) -> Self {
         let (undone, still_held, abandoned) = match outcome {
-            OrderOutcome::Finished { undone, still_held } => (undone.clone(), still_held.clone(), false),
+            OrderOutcome::Finished { undone, still_held } => {
+                let undone = undone.iter();
+                let undone = undone.map(|(gateway, reason)| (gateway.clone(), failure(reason)));
+                (undone.collect(), still_held.clone(), false)
+            }
             OrderOutcome::Abandoned { .. } => (BTreeMap::new(), None, true),
         };
         Self {

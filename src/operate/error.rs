@@ -68,8 +68,7 @@ pub enum OperateError {
     #[error("no trunkd serves this Redis: start `trunkd serve`")]
     NoneServes,
     #[error(
-        "the trunkd that serves is not connected to {0}: `trunkd status` and its log say why, or name another \
-         switch with --node"
+        "the trunkd that serves is not connected to {0}: `trunkd status` and its log say why; or choose another switch"
     )]
     NotConnected(String),
     #[error("too many jobs are waiting for the switch {0}: try again when it has caught up")]

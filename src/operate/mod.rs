@@ -22,6 +22,7 @@ mod past;
 pub mod pause;
 pub mod people;
 pub mod plan;
+mod recorded;
 pub mod restore;
 
 mod service;
@@ -31,6 +32,7 @@ pub mod transfer;
 
 pub use error::OperateError;
 pub use noticed::Noticed;
+pub(crate) use recorded::recorded;
 pub use service::Service;
 
 pub use crate::access::Caller;

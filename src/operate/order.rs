@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::plan::{HeldBy, SwitchPlan};
 use super::{OperateError, is_watched};
 use crate::control::{OTHER_SWITCHES, OrderContent, Reports};
+use crate::language::Message;
 use crate::observed::SwitchState;
 use crate::reconcile::{Action, shown_change};
 use crate::redis::{Store, StoreError};
@@ -29,7 +30,7 @@ pub enum OrderOutcome {
         /// gateway → why its change was not made.
         undone: BTreeMap<String, String>,
         /// A hold that remains, because of later edits.
-        still_held: Option<String>,
+        still_held: Option<Message>,
     },
     /// Nobody finished it, and it was taken back. `left` changes were not made; `None` if no trunkd took
     /// it up.
@@ -170,10 +171,7 @@ fn outcome(reports: &Reports, switch: &str, id: &str, content: &OrderContent) ->
         let last = report.last_order.as_ref().filter(|last| last.id == id && last.done)?;
         undone.extend(last.undone.clone());
     }
-    let still_held = reports
-        .holding(switch)
-        .next()
-        .and_then(|(_, report)| report.held.clone());
+    let still_held = reports.holding(switch).next().and_then(|(_, report)| report.held());
     Some(OrderOutcome::Finished { undone, still_held })
 }
 

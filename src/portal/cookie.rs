@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 use super::guard::{COOKIE, guard};
 use super::problem::Problem;
 use crate::access;
+use crate::language::text;
 
 /// Scripts can't read it, other sites can't send it.
 pub(crate) fn session_cookie(request: &HttpRequest, signed_in: &access::SignedIn) -> Cookie<'static> {
@@ -34,5 +35,5 @@ pub(crate) fn no_session_cookie() -> Cookie<'static> {
 /// It is unknown.
 pub(crate) fn peer(request: &HttpRequest) -> Result<IpAddr, Problem> {
     let peer = guard(request).and_then(|guard| guard.peer(request));
-    peer.ok_or_else(|| Problem::unauthorized("the address of the client is unknown"))
+    peer.ok_or_else(|| Problem::unauthorized(text("the address of the client is unknown", "客户端的地址未知")))
 }

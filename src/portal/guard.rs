@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::Next;
@@ -26,6 +26,7 @@ const CROSS_SITE: Text = text(
     "此请求并非来自 trunkd 的页面：程序请使用令牌而不是 Cookie；经由代理时请设置 api.public_url",
 );
 const SESSION_ENDED: Text = text("the session has ended: sign in again", "会话已结束：请重新登录");
+const SIGN_IN: Text = text("sign in first", "请先登录");
 
 /// What the guard works with.
 pub(crate) struct Guard {
@@ -106,30 +107,36 @@ impl Guard {
 /// Refuses clients of networks that `api.allow` doesn't name.
 pub(crate) async fn check_network(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let peer = request.peer_addr().map(|peer| peer.ip());
     let is_allowed = guard(request.request()).is_some_and(|guard| peer.is_some_and(|peer| guard.allow.permits(peer)));
     match is_allowed {
-        true => next.call(request).await,
-        false => Err(Problem::new(
+        true => Ok(next.call(request).await?.map_into_boxed_body()),
+        false => Ok(request.error_response(Problem::new(
             StatusCode::FORBIDDEN,
             "network_not_allowed",
-            "your address is in no network that api.allow names",
-        )
-        .into()),
+            text(
+                "your address is in no network that api.allow names",
+                "您的地址不在 api.allow 列出的任何网络中",
+            ),
+        ))),
     }
 }
 
 /// Finds out who calls. Everything behind this needs a token or a session.
 pub(crate) async fn authenticate(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let (caller, credential) = caller(request.request()).await?;
-    request.extensions_mut().insert(caller);
-    request.extensions_mut().insert(credential);
-    next.call(request).await
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    match caller(request.request()).await {
+        Ok((caller, credential)) => {
+            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(credential);
+            Ok(next.call(request).await?.map_into_boxed_body())
+        }
+        Err(problem) => Ok(request.error_response(problem)),
+    }
 }
 
 /// Who calls, by token or by session.
@@ -141,7 +148,7 @@ pub(crate) async fn authenticate(
 pub(crate) async fn caller(request: &HttpRequest) -> Result<(Caller, Credential), Problem> {
     let service = request
         .app_data::<web::Data<Service>>()
-        .ok_or_else(|| Problem::unauthorized("not ready"))?;
+        .ok_or_else(|| Problem::unauthorized(SIGN_IN))?;
     let access = service.access();
     if let Some(value) = request.headers().get(header::AUTHORIZATION) {
         let token = value.to_str().ok().and_then(|value| {
@@ -151,13 +158,17 @@ pub(crate) async fn caller(request: &HttpRequest) -> Result<(Caller, Credential)
         let credential = Credential::Token(token.unwrap_or_default().to_owned());
         let found = credential.caller(access).await?;
         return found.map(|caller| (caller, credential)).ok_or_else(|| {
-            Problem::unauthorized("the token is unknown, expired or revoked: make another with `trunkd token create`")
+            Problem::unauthorized(text(
+                "the token is unknown, expired or revoked: make another with `trunkd token create`",
+                "令牌不存在、已过期或已撤销：请用 `trunkd token create` 另建一个",
+            ))
         });
     }
     let Some(cookie) = request.cookie(COOKIE) else {
-        return Err(Problem::unauthorized(
+        return Err(Problem::unauthorized(text(
             "sign in at POST /api/v1/session, or send `Authorization: Bearer` with a token of `trunkd token create`",
-        ));
+            "请在 POST /api/v1/session 登录，或者发送 `Authorization: Bearer` 和 `trunkd token create` 创建的令牌",
+        )));
     };
     let credential = Credential::Session(cookie.value().to_owned());
     let found = match credential.caller(access).await {
@@ -167,8 +178,7 @@ pub(crate) async fn caller(request: &HttpRequest) -> Result<(Caller, Credential)
             return reader.map(|caller| (caller, credential)).ok_or_else(|| error.into());
         }
     };
-    let ended = || Problem::unauthorized(SESSION_ENDED.en).saying(SESSION_ENDED);
-    let caller = found.ok_or_else(ended)?;
+    let caller = found.ok_or_else(|| Problem::unauthorized(SESSION_ENDED))?;
     check_origin(request)?;
     Ok((caller, credential))
 }
@@ -195,7 +205,7 @@ pub(crate) fn remembered(request: &HttpRequest) -> Option<Caller> {
 /// 403 for a write from elsewhere.
 pub(crate) fn check_origin(request: &HttpRequest) -> Result<(), Problem> {
     if is_write(request) && !guard(request).is_some_and(|guard| guard.is_same_origin(request)) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", CROSS_SITE.en).saying(CROSS_SITE));
+        return Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", CROSS_SITE));
     }
     Ok(())
 }
@@ -217,7 +227,7 @@ impl FromRequest for Credential {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let credential = request.extensions().get::<Self>().cloned();
-        ready(credential.ok_or_else(|| Problem::unauthorized("sign in first")))
+        ready(credential.ok_or_else(|| Problem::unauthorized(SIGN_IN)))
     }
 }
 
@@ -231,6 +241,6 @@ impl FromRequest for SignedIn {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let caller = request.extensions().get::<Caller>().cloned();
-        ready(caller.map(Self).ok_or_else(|| Problem::unauthorized("sign in first")))
+        ready(caller.map(Self).ok_or_else(|| Problem::unauthorized(SIGN_IN)))
     }
 }

@@ -1,9 +1,37 @@
 //! The language that somebody reads.
 
 use actix_web::HttpRequest;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header;
+use actix_web::middleware::Next;
 
+use super::problem::Problem;
 use crate::language::Language;
+
+/// The language of `?language=`, or else of `Accept-Language`.
+pub(crate) fn asked(request: &HttpRequest) -> Language {
+    let mut query = form_urlencoded::parse(request.query_string().as_bytes());
+    let named = query.find_map(|(name, value)| (name == "language").then(|| Language::parse(&value))?);
+    named.unwrap_or_else(|| accepted(request))
+}
+
+/// Answers with problems in the language that the client asks for.
+pub(super) async fn translate_problems(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let language = asked(request.request());
+    let response = next.call(request).await?.map_into_boxed_body();
+    let error = response.response().error();
+    match error.and_then(|error| error.as_error::<Problem>()) {
+        None => Ok(response),
+        Some(problem) => {
+            let translated = problem.in_language(language);
+            Ok(response.into_response(translated))
+        }
+    }
+}
 
 /// The language of `Accept-Language`; English if it names none that trunkd speaks.
 pub(crate) fn accepted(request: &HttpRequest) -> Language {

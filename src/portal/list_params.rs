@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use super::problem::Problem;
+use crate::language::{Bilingual, message, text};
 use crate::operate::gateways::Validity;
 use crate::operate::listing::{Cursor, Direction, ListQuery, Sort};
 
@@ -18,8 +19,11 @@ pub(crate) fn page_limit(limit: Option<usize>) -> Result<usize, Problem> {
         true => Ok(limit),
         false => Err(Problem::bad_request(
             "limit",
-            format!("limit is not from 1 to {MAX_PAGE}"),
-            "ask for fewer, and for the next page with `after`",
+            message!("limit is not from 1 to {MAX_PAGE}", "limit 不在 1 到 {MAX_PAGE} 之间"),
+            text(
+                "ask for fewer, and for the next page with `after`",
+                "请减少数量，并用 `after` 取下一页",
+            ),
         )),
     }
 }
@@ -66,7 +70,8 @@ impl ListParams {
                 .map(validity)
                 .collect::<Result<_, _>>()?,
             after: after.map_err(|error| {
-                Problem::bad_request("after", error.to_string(), "send back the `next` of the page before")
+                let fix = text("send back the `next` of the page before", "请送回上一页的 `next`");
+                Problem::bad_request("after", error.message(), fix)
             })?,
             domain: self.domain,
             search: self.q,
@@ -81,16 +86,16 @@ impl ListParams {
     }
 }
 
-fn sort(text: Option<&str>) -> Result<(Sort, Direction), Problem> {
-    let Some(text) = text else {
+fn sort(order: Option<&str>) -> Result<(Sort, Direction), Problem> {
+    let Some(order) = order else {
         return Ok((Sort::default(), Direction::default()));
     };
-    Sort::parse(text).ok_or_else(|| {
+    Sort::parse(order).ok_or_else(|| {
         let names = Sort::ALL.map(|(name, _)| name).join(", ");
         Problem::bad_request(
             "sort",
-            "there is no such order",
-            format!("write one of {names}, or - and one"),
+            text("there is no such order", "没有这样的排序"),
+            message!("write one of {names}, or - and one", "可用 {names} 之一，或在前面加 -"),
         )
     })
 }
@@ -98,6 +103,10 @@ fn sort(text: Option<&str>) -> Result<(Sort, Direction), Problem> {
 fn validity(word: &str) -> Result<Validity, Problem> {
     Validity::parse(word).ok_or_else(|| {
         let names = Validity::ALL.map(Validity::as_str).join(", ");
-        Problem::bad_request("validity", "there is no such word", format!("write some of {names}"))
+        Problem::bad_request(
+            "validity",
+            text("there is no such word", "没有这样的词"),
+            message!("write some of {names}", "可用 {names}"),
+        )
     })
 }

@@ -12,7 +12,7 @@ mod server;
 
 pub(crate) use cookie::{no_session_cookie, peer, session_cookie};
 pub(crate) use guard::{COOKIE, Credential, SignedIn, authenticate, caller, check_origin, remembered};
-pub(crate) use language::accepted;
+pub(crate) use language::{accepted, asked};
 pub(crate) use list_params::{ListParams, MAX_PAGE, page_limit, words};
 pub(crate) use problem::Problem;
 pub use server::{Portal, PortalError};

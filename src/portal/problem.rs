@@ -4,14 +4,14 @@ use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{self, AccessError};
 use crate::gateway::ValueChange;
-use crate::language::{Bilingual, Language, Message};
+use crate::language::{Bilingual, Language, Message, Text, message, serialize_in, text};
 use crate::operate::OperateError;
 use crate::operate::gateways::bulk::BulkAnswer;
 use crate::operate::gateways::{GatewayDetail, ProblemField};
@@ -31,7 +31,7 @@ pub(crate) struct Problem {
     pub title: &'static str,
     /// A word for programs, such as `no_such_gateway`.
     pub reason: &'static str,
-    /// What happened, for people.
+    /// What happened, for people, in the language of the request.
     pub detail: Message,
     /// Each problem of what was sent.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -41,9 +41,6 @@ pub(crate) struct Problem {
     pub now: Option<Box<Now>>,
     #[serde(skip)]
     retry_after: Option<Duration>,
-    /// Of findings in it, if there are some.
-    #[serde(skip)]
-    language: Option<Language>,
 }
 
 /// What is there now, if a write was for something else.
@@ -74,28 +71,27 @@ pub(crate) struct Now {
 pub(crate) struct ProblemError {
     /// A JSON pointer into the body, or the name of a parameter; empty for the whole.
     pub pointer: String,
-    pub reason: String,
-    pub fix: String,
+    pub reason: Message,
+    pub fix: Message,
 }
 
 impl Problem {
-    pub(crate) fn new(status: StatusCode, reason: &'static str, detail: impl fmt::Display) -> Self {
+    pub(crate) fn new(status: StatusCode, reason: &'static str, detail: impl Into<Message>) -> Self {
         Self {
             status: status.as_u16(),
             title: status.canonical_reason().unwrap_or_default(),
             reason,
-            detail: Message::same(detail.to_string()),
+            detail: detail.into(),
             errors: Box::default(),
             now: None,
             retry_after: None,
-            language: None,
         }
     }
 
     /// What was sent makes no sense.
-    pub(crate) fn bad_request(pointer: impl Into<String>, reason: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(pointer: impl Into<String>, reason: impl Into<Message>, fix: impl Into<Message>) -> Self {
         let reason = reason.into();
-        let mut problem = Self::new(StatusCode::BAD_REQUEST, "bad_request", &reason);
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, "bad_request", reason.clone());
         problem.errors = Box::new([ProblemError {
             pointer: pointer.into(),
             reason,
@@ -112,16 +108,8 @@ impl Problem {
         self
     }
 
-    pub(crate) fn unauthorized(detail: &str) -> Self {
+    pub(crate) fn unauthorized(detail: Text) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", detail)
-    }
-
-    /// With a detail in each language.
-    pub(crate) fn saying(self, detail: impl Into<Message>) -> Self {
-        Self {
-            detail: detail.into(),
-            ..self
-        }
     }
 
     fn retry_after(mut self, after: Duration) -> Self {
@@ -134,21 +122,27 @@ impl Problem {
         let groups = ListState::ALL.map(ListState::as_str).join(", ");
         Self::bad_request(
             "state",
-            "there is no such state",
-            format!("write some of {groups}, or FreeSWITCH's own words, such as REGED or FAIL_WAIT"),
+            text("there is no such state", "没有这样的状态"),
+            message!(
+                "write some of {groups}, or FreeSWITCH's own words, such as REGED or FAIL_WAIT",
+                "可用 {groups}，或者 FreeSWITCH 自己的词，例如 REGED 或 FAIL_WAIT"
+            ),
         )
     }
 
     fn of_access(error: &AccessError) -> Self {
         let (status, reason) = match error {
             AccessError::Store(_) => {
-                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "redis_unavailable", error).retry_after(RETRY_AFTER);
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "redis_unavailable", error.message())
+                    .retry_after(RETRY_AFTER);
             }
             AccessError::TooMany { retry_after } => {
-                return Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", error).retry_after(*retry_after);
+                return Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", error.message())
+                    .retry_after(*retry_after);
             }
             AccessError::Busy => {
-                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error).retry_after(Duration::from_secs(1));
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.message())
+                    .retry_after(Duration::from_secs(1));
             }
             AccessError::WrongCredentials => (StatusCode::UNAUTHORIZED, "wrong_credentials"),
             AccessError::WrongSetupCode => (StatusCode::UNAUTHORIZED, "wrong_setup_code"),
@@ -165,43 +159,25 @@ impl Problem {
             | AccessError::NoDomains => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
             AccessError::Hash(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
-        Self::new(status, reason, error)
+        Self::new(status, reason, error.message())
     }
 }
 
 impl From<OperateError> for Problem {
     fn from(error: OperateError) -> Self {
-        Self::of(error, Language::En)
-    }
-}
-
-impl Problem {
-    /// With findings in this language.
-    pub(crate) fn of(error: OperateError, language: Language) -> Self {
-        if let OperateError::Query(QueryError::State { .. }) = error {
-            return Self::unknown_state();
-        }
-        let detail = error.message();
-        Self::in_english(error, language).saying(detail)
-    }
-
-    fn in_english(error: OperateError, language: Language) -> Self {
         let (status, reason) = match &error {
             OperateError::Forbidden(access::Forbidden::Role { .. }) => (StatusCode::FORBIDDEN, "role_too_low"),
             OperateError::Forbidden(access::Forbidden::Domain { .. }) => (StatusCode::FORBIDDEN, "domain_not_yours"),
             OperateError::Access(error) => return Self::of_access(error),
-            OperateError::BulkStopped { .. } | OperateError::TransferStopped { .. } => {
-                return Self::of_stopped(error, language);
-            }
+            OperateError::Query(QueryError::State { .. }) => return Self::unknown_state(),
+            OperateError::BulkStopped { .. } | OperateError::TransferStopped { .. } => return Self::of_stopped(error),
             OperateError::TooManyGateways { .. }
             | OperateError::TooManyBytes { .. }
             | OperateError::TooManyInDomain { .. } => (StatusCode::BAD_REQUEST, "too_many_gateways"),
-            OperateError::WantedTwice { .. } | OperateError::NothingWanted | OperateError::Files(_) => {
-                (StatusCode::BAD_REQUEST, "bad_request")
-            }
-            OperateError::Query(QueryError::State { .. } | QueryError::Cursor) => {
-                (StatusCode::BAD_REQUEST, "bad_request")
-            }
+            OperateError::WantedTwice { .. }
+            | OperateError::NothingWanted
+            | OperateError::Files(_)
+            | OperateError::Query(QueryError::Cursor) => (StatusCode::BAD_REQUEST, "bad_request"),
             OperateError::Interrupted => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             OperateError::NoSuchDomain(_) | OperateError::UnknownDomain(_) => (StatusCode::NOT_FOUND, "no_such_domain"),
             OperateError::NoSuchGateway { .. } | OperateError::UnknownGateway(_) | OperateError::InNoDomain(_) => {
@@ -230,94 +206,94 @@ impl Problem {
             OperateError::Precondition { .. } => (StatusCode::PRECONDITION_FAILED, "changed_meanwhile"),
             OperateError::Refused(_) | OperateError::MeansAll(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
             OperateError::TooManyJobs(_) => {
-                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error).retry_after(RETRY_AFTER);
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.message()).retry_after(RETRY_AFTER);
             }
             OperateError::Unreadable { .. } | OperateError::Store(_) => {
-                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "redis_unavailable", error).retry_after(RETRY_AFTER);
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "redis_unavailable", error.message())
+                    .retry_after(RETRY_AFTER);
             }
             OperateError::Writing(_) => {
-                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "redis_refused", error).retry_after(RETRY_AFTER);
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "redis_refused", error.message())
+                    .retry_after(RETRY_AFTER);
             }
             OperateError::OwnPassword | OperateError::NoPassword(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
             OperateError::Settings(_) | OperateError::Templates(_) | OperateError::DefaultProfile(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "settings")
             }
         };
-        Self::new(status, reason, &error).with_details(error, language)
-    }
-
-    /// Ended half-way: the cause, and what is done.
-    fn of_stopped(error: OperateError, language: Language) -> Self {
-        match error {
-            OperateError::BulkStopped { cause, mut done } => {
-                done.translate(language);
-                Self {
-                    now: Some(Box::new(Now {
-                        bulk: Some(done),
-                        ..Now::default()
-                    })),
-                    language: Some(language),
-                    ..Self::of(*cause, language)
-                }
-            }
-            OperateError::TransferStopped { cause, mut done } => {
-                done.translate(language);
-                Self {
-                    now: Some(Box::new(Now {
-                        import: Some(done),
-                        ..Now::default()
-                    })),
-                    language: Some(language),
-                    ..Self::of(*cause, language)
-                }
-            }
-            error => Self::of(error, language),
-        }
-    }
-
-    fn with_details(self, error: OperateError, language: Language) -> Self {
-        let mut problem = self;
-        match error {
-            OperateError::Refused(problems) => {
-                let errors = problems.iter().map(|error| ProblemError::of(error, language));
-                problem.errors = errors.collect();
-                problem.language = Some(language);
-            }
-            OperateError::Precondition { mut now } => {
-                if let Some(now) = &mut now {
-                    now.translate(language);
-                }
-                problem.language = Some(language);
-                problem.now = Some(Box::new(Now {
-                    current: Some(now),
-                    ..Now::default()
-                }));
-            }
-            OperateError::PlanChanged(plan) => {
-                problem.now = Some(Box::new(Now {
-                    plan: Some(plan),
-                    ..Now::default()
-                }));
-            }
-            OperateError::EditedSince { since, revert } => {
-                problem.now = Some(Box::new(Now {
-                    since: Some(since),
-                    revert: Some(revert),
-                    ..Now::default()
-                }));
-            }
-            _ => {}
-        }
-        problem
+        Self::new(status, reason, error.message()).with_details(error)
     }
 }
 
-impl ProblemError {
-    fn of(problem: &ProblemField, language: Language) -> Self {
+impl Problem {
+    /// Ended half-way: the cause, and what is done.
+    fn of_stopped(error: OperateError) -> Self {
+        let detail = error.message();
+        match error {
+            OperateError::BulkStopped { cause, done } => Self {
+                detail,
+                ..Self::from(*cause).now(Now {
+                    bulk: Some(done),
+                    ..Now::default()
+                })
+            },
+            OperateError::TransferStopped { cause, done } => Self {
+                detail,
+                ..Self::from(*cause).now(Now {
+                    import: Some(done),
+                    ..Now::default()
+                })
+            },
+            error => Self::from(error),
+        }
+    }
+
+    fn now(self, now: Now) -> Self {
         Self {
-            pointer: problem.pointer.clone(),
-            reason: problem.reason.in_language(language).to_owned(),
-            fix: problem.fix.in_language(language).to_owned(),
+            now: Some(Box::new(now)),
+            ..self
+        }
+    }
+
+    fn with_details(self, error: OperateError) -> Self {
+        match error {
+            OperateError::Refused(problems) => Self {
+                errors: problems.into_iter().map(ProblemError::from).collect(),
+                ..self
+            },
+            OperateError::Precondition { now } => self.now(Now {
+                current: Some(now),
+                ..Now::default()
+            }),
+            OperateError::PlanChanged(plan) => self.now(Now {
+                plan: Some(plan),
+                ..Now::default()
+            }),
+            OperateError::EditedSince { since, revert } => self.now(Now {
+                since: Some(since),
+                revert: Some(revert),
+                ..Now::default()
+            }),
+            _ => self,
+        }
+    }
+
+    /// The answer in this language.
+    pub(super) fn in_language(&self, language: Language) -> HttpResponse {
+        let mut response = serialize_in(language, || self.error_response());
+        let headers = response.headers_mut();
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Language"));
+        headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
+        response
+    }
+}
+
+impl From<ProblemField> for ProblemError {
+    fn from(problem: ProblemField) -> Self {
+        Self {
+            pointer: problem.pointer,
+            reason: problem.reason,
+            fix: problem.fix,
         }
     }
 }
@@ -338,10 +314,6 @@ impl ResponseError for Problem {
         response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
         if let Some(after) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, after.as_millis().div_ceil(1000).to_string()));
-        }
-        if let Some(language) = self.language {
-            response.insert_header((header::VARY, "Accept-Language"));
-            response.insert_header((header::CONTENT_LANGUAGE, language.tag()));
         }
         if self.status == StatusCode::UNAUTHORIZED.as_u16() {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"trunkd\""));

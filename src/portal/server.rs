@@ -13,6 +13,7 @@ use actix_web::{App, HttpServer, web};
 use tokio_util::sync::CancellationToken;
 
 use super::guard::{self, Guard};
+use super::language;
 use crate::http::{Tls, TlsError};
 use crate::operate::Service;
 use crate::settings::ApiSettings;
@@ -90,6 +91,7 @@ impl Portal {
                 .app_data(guard.clone())
                 .app_data(service.clone())
                 .wrap(from_fn(guard::check_network))
+                .wrap(from_fn(language::translate_problems))
                 .wrap(Compress::default())
                 .wrap(security_headers())
                 .wrap(from_fn(set_policy))
@@ -119,11 +121,11 @@ fn security_headers() -> DefaultHeaders {
 }
 
 /// Nothing comes from elsewhere, and nothing in a page is a script or a style.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 /// swagger-ui sets styles of its own.
-const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-                           connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' \
+                           data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 async fn set_policy(
     request: ServiceRequest,

@@ -63,13 +63,13 @@ impl Others {
         }
         self.told.update_hold(OTHER_SWITCHES, held.as_ref());
         let report = Report {
-            held: held.as_ref().map(Held::summary),
             kill: held.map_or(0, |held| held.removals),
             state: Some(self.served.state_name(newest)),
             last_order: self.last_order.clone(),
             ..Report::default()
         };
-        self.reporter.set(report).await;
+        let held = held.as_ref().map(Held::summary_message);
+        self.reporter.set(report.holding(held)).await;
         decided.all_accepted
     }
 

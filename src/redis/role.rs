@@ -73,10 +73,10 @@ pub(crate) fn mode_of_info(info: Option<String>) -> Option<String> {
 /// # Errors
 /// The mode is one that trunkd can't work with.
 pub(crate) fn check_mode(mode: Option<&str>) -> Result<(), ConnectError> {
-    const CLUSTER: &str = "Redis Cluster is not supported, because its nodes report changes and run scripts separately: use a \
-                           standalone Redis, or one with replicas and Sentinel (redis.sentinel)";
-    const SENTINEL: &str = "this is a Sentinel, which holds no gateways: name it in redis.sentinel.nodes, and its master in \
-                            redis.sentinel.master";
+    const CLUSTER: &str = "Redis Cluster is not supported, because its nodes report changes and run scripts \
+                           separately: use a standalone Redis, or one with replicas and Sentinel (redis.sentinel)";
+    const SENTINEL: &str = "this is a Sentinel, which holds no gateways: name it in redis.sentinel.nodes, and its \
+                            master in redis.sentinel.master";
     match mode {
         Some("cluster") => Err(ConnectError::Unsupported(CLUSTER.to_owned())),
         Some("sentinel") => Err(ConnectError::Unsupported(SENTINEL.to_owned())),

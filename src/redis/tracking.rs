@@ -264,7 +264,12 @@ impl Worker {
                 }
                 Err(Refusal::Tracking(error)) => {
                     if !is_logged {
-                        tracing::warn!(%error, "Redis does not report changes (CLIENT TRACKING needs Redis 6): trunkd reads gateways at each request and polls every second (name the domains in redis.domains if that takes too long)");
+                        tracing::warn!(
+                            %error,
+                            "Redis does not report changes (CLIENT TRACKING needs Redis 6): trunkd reads gateways at \
+                             each request and polls every second (name the domains in redis.domains if that takes too \
+                             long)"
+                        );
                         is_logged = true;
                     }
                     REFUSED_RETRY

@@ -75,9 +75,8 @@ pub enum SettingsError {
 
     #[error(
         "`http.listen` is {listen}, beyond loopback, and nothing guards it: anyone who reaches it could read \
-         the password of every \
-         gateway. Set `http.credentials` (TRUNKD_HTTP__CREDENTIALS=fs1:a-long-password) or `http.tls` with a `client_ca`, or \
-         listen on 127.0.0.1. If it is meant to be open, set `http.allow_open = true`"
+         the password of every gateway. Set `http.credentials` (TRUNKD_HTTP__CREDENTIALS=fs1:a-long-password) or \
+         `http.tls` with a `client_ca`, or listen on 127.0.0.1. If it is meant to be open, set `http.allow_open = true`"
     )]
     Open { listen: SocketAddr },
     #[error(

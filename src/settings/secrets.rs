@@ -89,8 +89,8 @@ fn read_switch_password(switch: &mut SwitchSettings, origin: &dyn Fn(&str) -> Or
         }
         switch.password = read_secret(&key("password_file"), path, origin("switch"))?;
     } else if !is_given(&switch.password) {
-        let problem = "the event socket asks for one: write it as in FreeSWITCH's event_socket.conf.xml (as it is shipped: \
-                       \"ClueCon\"), or give `password_file`";
+        let problem = "the event socket asks for one: write it as in FreeSWITCH's event_socket.conf.xml (as it is \
+                       shipped: \"ClueCon\"), or give `password_file`";
         return invalid("password", problem.to_owned());
     }
     // What the event socket reads is one line.

@@ -1,13 +1,17 @@
 //! The page that says what went wrong.
 
+use std::fmt;
+
+use actix_web::error::InternalError;
 use actix_web::http::{Method, StatusCode, header};
+use actix_web::web::{FormConfig, QueryConfig, ServiceConfig};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError as _};
 use askama::Template;
 
 use super::kept::Kept;
-use super::language;
 use super::page::{Frame, show};
-use crate::language::Language;
+use super::texts::Texts;
+use crate::language::{Language, text};
 use crate::operate::OperateError;
 use crate::portal::Problem;
 
@@ -40,7 +44,7 @@ impl Failure {
             frame: Frame::new(request, section(request.path())),
             status: status.as_u16(),
             title: self.title(),
-            detail: self.text(language::texts(request).0).to_owned(),
+            detail: self.text(Texts::of(request).0).to_owned(),
             is_away: self.is_away(),
             may_come: is_unavailable && *request.method() == Method::GET,
             kept: kept.filter(|_| is_unavailable),
@@ -98,6 +102,22 @@ impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self(Box::new(problem))
     }
+}
+
+/// For an address or a form that no page of ours sends.
+pub(super) fn configure(config: &mut ServiceConfig) {
+    config
+        .app_data(QueryConfig::default().error_handler(unreadable))
+        .app_data(FormConfig::default().error_handler(unreadable));
+}
+
+fn unreadable(error: impl fmt::Debug + fmt::Display + 'static, request: &HttpRequest) -> actix_web::Error {
+    let detail = text(
+        "the address or the form can't be read: go back, and try again",
+        "地址或表单无法解读：请返回重试",
+    );
+    let failure = Failure::from(Problem::new(StatusCode::BAD_REQUEST, "bad_request", detail));
+    InternalError::from_response(error, failure.response(request)).into()
 }
 
 /// Turns the failure of a handler into its page.

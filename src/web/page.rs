@@ -6,7 +6,7 @@ use askama::Template;
 use jiff::Timestamp;
 
 use super::texts::Texts;
-use super::{assets, language, words};
+use super::{assets, words};
 use crate::access::{Caller, Role};
 use crate::portal::remembered;
 
@@ -40,7 +40,7 @@ pub(super) struct Age {
 
 impl Frame {
     pub(super) fn new(request: &HttpRequest, here: &'static str) -> Self {
-        let t = language::texts(request);
+        let t = Texts::of(request);
         let remembered = remembered(request);
         let away = remembered.as_ref().map(|_| Away::new(t));
         let caller = request.extensions().get::<Caller>().cloned().or(remembered);

@@ -11,6 +11,7 @@ use super::{assets, failure, gateway, gateways, guard, history, language, people
 /// Everything that is a page.
 pub fn configure(config: &mut ServiceConfig) {
     config
+        .configure(failure::configure)
         .service(assets::file)
         .service(from_here(
             resource("/setup")

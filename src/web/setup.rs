@@ -19,7 +19,7 @@ pub(super) struct Link {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Form {
+pub(super) struct Sent {
     code: String,
     name: String,
     password: SecretString,
@@ -44,8 +44,8 @@ pub(super) async fn form(request: HttpRequest, link: web::Query<Link>) -> HttpRe
     show(StatusCode::OK, &page)
 }
 
-pub(super) async fn submit(service: web::Data<Service>, request: HttpRequest, sent: web::Form<Form>) -> HttpResponse {
-    let Form { code, name, password } = sent.into_inner();
+pub(super) async fn submit(service: web::Data<Service>, request: HttpRequest, sent: web::Form<Sent>) -> HttpResponse {
+    let Sent { code, name, password } = sent.into_inner();
     let set_up = async {
         let peer = peer(&request)?;
         let set_up = people::set_up(service.people(), &code, &name, password, peer).await;

@@ -19,7 +19,7 @@ pub(super) struct Wanted {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Form {
+pub(super) struct Sent {
     name: String,
     password: SecretString,
     #[serde(default)]
@@ -56,8 +56,8 @@ pub(super) async fn form(
 }
 
 /// Signs in and goes on to where one wanted.
-pub(super) async fn submit(service: web::Data<Service>, request: HttpRequest, sent: web::Form<Form>) -> HttpResponse {
-    let Form { name, password, next } = sent.into_inner();
+pub(super) async fn submit(service: web::Data<Service>, request: HttpRequest, sent: web::Form<Sent>) -> HttpResponse {
+    let Sent { name, password, next } = sent.into_inner();
     let signed_in = async {
         let peer = peer(&request)?;
         let signed_in = people::sign_in(service.people(), &name, &password, peer).await;

@@ -12,6 +12,7 @@ use super::page::{Frame, show};
 use super::texts::Texts;
 use super::words;
 use crate::access::Role;
+use crate::language::Message;
 use crate::operate::listing::{ListState, SwitchSummary};
 use crate::operate::{Caller, Service};
 use crate::portal::SignedIn;
@@ -133,6 +134,7 @@ fn back() -> HttpResponse {
 impl Card {
     fn new(t: Texts, switch: SwitchSummary, now: Timestamp) -> Self {
         let name = switch.name.as_str();
+        let in_language = |text: &Message| text.in_language(t.0).to_owned();
         let (state, state_label) = match (switch.connected, switch.watched) {
             (true, true) => ("up", t.get("switch-connected")),
             // Nobody says what it is by now.
@@ -150,25 +152,18 @@ impl Card {
         Self {
             state,
             state_label: state_label.into_owned(),
-            reason: switch.reason.clone().unwrap_or_default(),
+            reason: switch.reason.as_ref().map_or_else(String::new, in_language),
             since: moment(&switch.since),
             last_seen: moment(&switch.last_seen),
             mode: t.get(mode(switch.mode.as_deref())).into_owned(),
             paused: paused.or_else(|| switch.paused.then(String::new)),
             is_paused: switch.paused,
             all_paused: switch.all_paused,
-            held: switch
-                .held_message
-                .as_ref()
-                .map(|held| held.in_language(t.0).to_owned()),
+            held: switch.held.as_ref().map(in_language),
             plan: with_query("/plan", &[("switch", name)]),
             history: with_query("/history", &[("switch", name)]),
             removals_left: switch.removals_left,
-            conflicts: switch
-                .conflict_messages
-                .iter()
-                .map(|conflict| conflict.in_language(t.0).to_owned())
-                .collect(),
+            conflicts: switch.conflicts.iter().map(|note| in_language(&note.text)).collect(),
             chips: states(t, &switch),
             profiles: switch
                 .profiles

@@ -3,16 +3,21 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use actix_web::HttpRequest;
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource};
 use unic_langid::LanguageIdentifier;
 
 use crate::language::Language;
+use crate::portal::accepted;
 
 type Bundle = FluentBundle<FluentResource>;
 
 static ENGLISH: LazyLock<Bundle> = LazyLock::new(|| bundle("en", include_str!("texts/en.ftl")));
 static CHINESE: LazyLock<Bundle> = LazyLock::new(|| bundle("zh-Hans", include_str!("texts/zh.ftl")));
+
+/// Keeps the language that somebody chose.
+pub(super) const LANGUAGE_COOKIE: &str = "trunkd_language";
 
 /// The texts of one language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +36,13 @@ fn bundle(language: &str, source: &'static str) -> Bundle {
 }
 
 impl Texts {
+    /// In the language that the person chose, or else the browser's.
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        let chosen = request.cookie(LANGUAGE_COOKIE);
+        let chosen = chosen.and_then(|cookie| Language::parse(cookie.value()));
+        Self(chosen.unwrap_or_else(|| accepted(request)))
+    }
+
     fn bundle(self) -> &'static Bundle {
         match self.0 {
             Language::En => &ENGLISH,

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::texts::Texts;
+use crate::language::Language;
 use crate::operate::gateways::Validity;
 use crate::operate::listing::ListState;
 use crate::operate::status::Gateway;
@@ -71,6 +72,14 @@ pub(super) fn advice(t: Texts, reason: &str) -> Option<String> {
         _ => return None,
     };
     Some(t.get(id).into_owned())
+}
+
+/// Why a plan was held, from the history. An older trunkd said it in English alone.
+pub(super) fn hold<'a>(t: Texts, english: &'a str, chinese: Option<&'a str>) -> &'a str {
+    match t.0 {
+        Language::En => english,
+        Language::Zh => chinese.unwrap_or(english),
+    }
 }
 
 /// How long ago, in the largest unit that fits.

@@ -231,7 +231,11 @@ impl Poster {
         self.count("failed");
         let url = self.receiver.url();
         if !self.is_failing {
-            tracing::warn!(webhook = self.name, receiver = %url, "an entry was not taken and is posted again: {reason}");
+            tracing::warn!(
+                webhook = self.name,
+                receiver = %url,
+                "an entry was not taken and is posted again: {reason}"
+            );
         }
         self.is_failing = true;
         let reason = format!("{url}: {reason}; entries wait and are posted again");

@@ -99,3 +99,59 @@ async fn a_viewer_reads_the_plan_and_may_not_release_it() {
     assert!(!browser.text().await.contains("放行以上内容"));
     browser.close().await;
 }
+
+#[tokio::test]
+async fn gateways_that_trunkd_did_not_start_are_taken_over() {
+    let fleet = Fleet::start().await;
+    let theirs = concat!(
+        r#"<gateway name="theirs"><param name="realm" value="a.example.net"/>"#,
+        r#"<param name="register" value="false"/></gateway>"#
+    );
+    fleet.switch.add_gateways("external", theirs);
+    fleet.other.set_gateway("acme", "theirs", IP_TRUNK).await;
+    let before = fleet.switch.view(|view| view.gateway("theirs").unwrap().instance);
+    let browser = fleet.admin().await;
+    browser.open("/plan").await;
+    browser
+        .wait_for_text("gateway theirs of domain acme is left alone")
+        .await;
+    assert!(!browser.text().await.contains("Release exactly this"));
+    browser.click("See the plan that takes them over").await;
+    browser.wait_for_text("1 to restart").await;
+    browser.click("Release exactly this").await;
+    browser.wait_for_text("fs1: done").await;
+    let after = fleet.switch.view(|view| view.gateway("theirs").unwrap().instance);
+    assert_ne!(after, before);
+    browser.open("/plan").await;
+    browser.wait_for_text("Nothing to do.").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_plan_of_more_changes_than_a_page_names_is_counted_and_carried_out_as_a_whole() {
+    const ALL: usize = 230;
+    let fleet = Fleet::start().await;
+    fleet.pause("fs1").await;
+    for number in 0..ALL {
+        fleet
+            .other
+            .set_gateway("acme", &format!("t{number:03}"), IP_TRUNK)
+            .await;
+    }
+    let browser = fleet.signed_in("bob", Role::Operator, &Person::default()).await;
+    let opened = || async {
+        browser.open("/plan").await;
+        browser.text().await
+    };
+    eventually("trunkd sees all of them", opened, |text| text.contains("230 to start")).await;
+    browser.wait_for_text("and 30 more").await;
+    assert_eq!(browser.all("main tbody tr").await.len(), 200);
+    browser.click("Release exactly this").await;
+    // It takes longer than the answer waits for, and the page follows it.
+    fleet
+        .switch
+        .wait_until("all are started", |view| view.gateways().len() == ALL)
+        .await;
+    browser.wait_for_text("Nothing to do.").await;
+    browser.close().await;
+}

@@ -69,7 +69,11 @@ async fn findings_and_errors_come_in_the_language_that_is_asked_for() {
         check(&written, &written.body["gateway"]["findings"], language);
         let problem = call(&client, Method::PUT, GATEWAY, asked, &refused).await.expect(422);
         check(&problem, &problem.body["errors"], language);
-        assert_eq!(problem.body["detail"], "FreeSWITCH would refuse this gateway");
+        let detail = match language {
+            "zh" => "FreeSWITCH 会拒绝此网关",
+            _ => "FreeSWITCH would refuse this gateway",
+        };
+        assert_eq!(problem.body["detail"], detail);
         let bulk = json!({"filter": {}, "do": {"patch": {"param": {"register": true}}}});
         let many = call(&client, Method::POST, "/gateways/bulk", asked, &bulk)
             .await

@@ -368,3 +368,88 @@ async fn a_gateway_is_restarted_unregistered_and_registered() {
     let history = shell.gateway(&["history", "carrier1"]).await;
     assert!(history.expect(0).contains("unregister"), "{history:?}");
 }
+
+#[tokio::test]
+async fn many_gateways_are_restarted_by_name_or_by_what_selects_them() {
+    let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let _app = TestApp::with_switch(&redis, &switch, APPLY).await;
+    let other = Other::new(&redis).await;
+    for (name, carrier) in [("a1", "c1"), ("a2", "c1"), ("b1", "c2")] {
+        let value = json!({"carrier": carrier, "param": {"realm": "r.example.net", "register": false}});
+        other.set_gateway("acme", name, &value.to_string()).await;
+        switch.wait_for_state(name, "NOREG").await;
+        other.wait_for("trunkd:status:fs1", name, "/state", "NOREG").await;
+    }
+    other
+        .set_gateway("acme", "off", r#"{"enabled":false,"param":{}}"#)
+        .await;
+    let shell = Shell::new(&redis, &format!("{}\n{APPLY}", switch_toml(&switch, "fs1")));
+    let instances = || switch.view(|view| ["a1", "a2", "b1"].map(|name| view.gateway(name).unwrap().instance));
+    let before = instances();
+
+    let would = shell.run(&["restart", "--carrier", "c1", "--dry-run"]).await;
+    assert_eq!(would.expect(2), "Would restart 2 gateways: fs1 2.\n");
+    let asked = shell.run(&["restart", "--carrier", "c1"]).await;
+    asked.expect(1);
+    assert!(asked.error.contains("add --yes"), "{asked:?}");
+    assert_eq!(instances(), before);
+    let done = shell.run(&["restart", "--carrier", "c1", "--yes"]).await;
+    assert_eq!(done.expect(0), "fs1: restarted 2 of 2\n");
+    let after = instances();
+    assert!(
+        after[0] != before[0] && after[1] != before[1] && after[2] == before[2],
+        "{before:?} {after:?}"
+    );
+
+    let named = shell.run(&["restart", "a1", "b1", "off", "--switch", "fs1"]).await;
+    assert_eq!(named.expect(1), "fs1: restarted 2 of 2\n");
+    assert!(
+        named
+            .error
+            .contains("off in acme is left out: the gateway \"off\" is not served"),
+        "{named:?}"
+    );
+    assert_ne!(instances()[2], before[2]);
+    for wrong in [["restart"].as_slice(), &["restart", "a1", "--carrier", "c1"]] {
+        let said = shell.run(wrong).await;
+        said.expect(1);
+        assert_eq!(said.out, "");
+    }
+    let unknown = shell.run(&["restart", "a1", "b1", "--switch", "fs9"]).await;
+    assert!(unknown.error.contains("there is no switch \"fs9\""), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn nodes_and_directions_of_variables_are_set() {
+    let (_redis, other, shell) = alone().await;
+    let set = [
+        "set",
+        "gw",
+        "realm=r",
+        "register=false",
+        "inbound:a=1",
+        "var:b=2",
+        "--nodes",
+        "fs1, fs2",
+        "--domain=acme",
+    ];
+    shell.run(&set).await.expect(0);
+    let gateway = stored(&other, "acme", "gw").await.unwrap();
+    assert_eq!(gateway["nodes"], json!(["fs1", "fs2"]));
+    assert_eq!(
+        gateway["variables"],
+        json!({"a": {"value": "1", "direction": "inbound"}, "b": "2"})
+    );
+    let both = shell.run(&["set", "gw", "var:a=3", "outbound:b=2", "--nodes="]).await;
+    both.expect(0);
+    let gateway = stored(&other, "acme", "gw").await.unwrap();
+    assert_eq!(gateway.get("nodes"), None);
+    let variables = json!({
+        "a": {"value": "3", "direction": "inbound"},
+        "b": {"value": "2", "direction": "outbound"},
+    });
+    assert_eq!(gateway["variables"], variables);
+    shell.run(&["set", "gw", "both:a=3"]).await.expect(0);
+    let gateway = stored(&other, "acme", "gw").await.unwrap();
+    assert_eq!(gateway["variables"]["a"], "3");
+}

@@ -279,3 +279,87 @@ async fn the_lease_holder_restarts_it_once_whichever_trunkd_was_asked() {
     assert_eq!(done.body["effect"][0]["outcome"], "applied", "{:#}", done.body);
     assert_eq!(fleet.switch.view(|view| view.state("carrier1")), Some("REGED"));
 }
+
+#[tokio::test]
+async fn many_are_restarted_with_one_call_and_those_that_cannot_be_say_why() {
+    let fleet = fleet().await;
+    fleet
+        .other
+        .set_gateway("acme", "off", r#"{"enabled":false,"param":{}}"#)
+        .await;
+    fleet.other.set_gateway("globex", "theirs", IP_TRUNK).await;
+    fleet.switch.wait_for_state("theirs", "NOREG").await;
+    let instances = || {
+        let names = ["carrier1", "trunk", "theirs"];
+        fleet.switch.view(|view| names.map(|name| instance(view, name)))
+    };
+    let before = instances();
+    let all = json!({"filter": {}, "do": "restart"});
+    let would = fleet
+        .operator
+        .post("/gateways/bulk?dry_run=true", &all)
+        .await
+        .expect(200);
+    let expected = json!({
+        "dry_run": true,
+        "id": null,
+        "restarted": 2,
+        "left_out": [{
+            "domain": "acme",
+            "name": "off",
+            "reason": "the gateway \"off\" is not served: see its findings",
+        }],
+        "switches": [{"switch": "fs1", "gateways": 2, "away": false}],
+    });
+    assert_eq!(would.body, expected);
+    assert_eq!(instances(), before);
+
+    let begun = fleet.operator.post("/gateways/bulk", &all).await.expect(200);
+    let call = format!("/restarts/{}", begun.body["id"].as_str().unwrap());
+    let progress = || async { fleet.operator.get(&call).await.expect(200).body };
+    let done = eventually("all are restarted", progress, |shown| {
+        shown["items"][0]["state"] == "done"
+    })
+    .await;
+    let expected = json!({"items": [{"switch": "fs1", "state": "done", "all": 2, "left": 0, "failed": {}}]});
+    assert_eq!(done, expected);
+    let after = instances();
+    assert!(after[0] != before[0] && after[1] != before[1], "{before:?} {after:?}");
+    assert_eq!(after[2], before[2], "it is in another domain");
+    let stranger = Client::new(&fleet.redis, &fleet.app, Role::Operator, "globex").await;
+    assert_eq!(stranger.get(&call).await.expect(200).body["items"], json!([]));
+
+    let names = json!({"gateways": [{"domain": "acme", "name": "trunk"}], "do": "restart"});
+    fleet
+        .operator
+        .post("/gateways/bulk?switch=fs1", &names)
+        .await
+        .expect(200);
+    let elsewhere = fleet
+        .operator
+        .post("/gateways/bulk?switch=fs9", &names)
+        .await
+        .expect(404);
+    assert_eq!(elsewhere.reason(), "no_such_switch");
+}
+
+#[tokio::test]
+async fn switches_count_the_gateways_of_the_callers_domains_alone() {
+    let fleet = fleet().await;
+    fleet.other.set_gateway("globex", "theirs", IP_TRUNK).await;
+    let lost =
+        r#"<gateway name="taken"><param name="realm" value="x"/><param name="register" value="false"/></gateway>"#;
+    fleet.switch.add_gateways("external", lost);
+    fleet.other.set_gateway("globex", "taken", IP_TRUNK).await;
+    fleet.switch.wait_for_state("theirs", "NOREG").await;
+    let admin = Client::admin(&fleet.redis, &fleet.app).await;
+    let of = async |client: &Client| client.get("/switches").await.expect(200).body["items"][0].clone();
+    let all = || of(&admin);
+    let all = eventually("all are counted", all, |switch| {
+        switch["state"] == json!({"up": 1, "unknown": 3}) && switch["conflicts"][0]["code"] == "name_in_use"
+    });
+    all.await;
+    let ours = of(&fleet.operator).await;
+    assert_eq!(ours["state"], json!({"up": 1, "unknown": 1}));
+    assert_eq!(ours["conflicts"], json!([]));
+}

@@ -37,12 +37,28 @@ pub fn check(english: &str, chinese: &str) {
     let known: BTreeSet<_> = tokens(&plain_chinese).collect();
     let missing: Vec<_> = names.difference(&known).collect();
     assert!(missing.is_empty(), "{missing:?} are not in the Chinese text: {both}");
-    let mut in_a_row = 0;
-    for word in plain_chinese.split(' ') {
-        let is_english = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
-        in_a_row = if is_english { in_a_row + 1 } else { 0 };
-        assert!(in_a_row < SENTENCE_WORDS, "an English sentence: {both}");
+    assert_eq!(english_sentence(chinese), None, "{both}");
+}
+
+/// The first English sentence of a text. What stands in quotes or backticks is none.
+pub fn english_sentence(text: &str) -> Option<String> {
+    let (_, plain) = split(text);
+    let mut sentence: Vec<&str> = Vec::new();
+    for word in plain.split_whitespace() {
+        let bare = word.trim_matches([',', ';', ':', '.', '(', ')']);
+        match !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_lowercase()) {
+            true => sentence.push(word),
+            false => sentence.clear(),
+        }
+        if sentence.len() >= SENTENCE_WORDS {
+            return Some(sentence.join(" "));
+        }
+        // A list of words is no sentence.
+        if word.ends_with(',') {
+            sentence.clear();
+        }
     }
+    None
 }
 
 /// What stands in quotes or backticks, and the rest.

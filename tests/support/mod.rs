@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod app;
+pub mod bilingual;
 pub mod browser;
 pub mod fake_switch;
 pub mod fs_xml;

@@ -6,12 +6,18 @@ use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
 use super::super::while_doing;
+use crate::gateway::Direction;
 use crate::operate::gateways::Assignments;
 use crate::shown::shown;
 
 const STDIN: &str = "standard input";
-/// Stands before the name of a variable.
-const VARIABLE: &str = "var:";
+/// What stands before the name of a variable, and the calls that it is then for.
+const VARIABLES: [(&str, Option<Direction>); 4] = [
+    ("var:", None),
+    ("inbound:", Some(Direction::Inbound)),
+    ("outbound:", Some(Direction::Outbound)),
+    ("both:", Some(Direction::Both)),
+];
 /// The longest value from a file or from standard input, in bytes: a gateway's whole value may have as many.
 const MAX_VALUE_BYTES: u64 = 64 * 1024;
 
@@ -28,7 +34,10 @@ pub(super) fn read(
             let word = shown(word);
             anyhow::bail!("{word} assigns nothing: write {word}=VALUE to set it, or {word}= to remove it");
         };
-        if !names.insert(name) {
+        let variable = VARIABLES
+            .into_iter()
+            .find_map(|(prefix, direction)| Some((name.strip_prefix(prefix)?, direction)));
+        if !names.insert((variable.is_some(), variable.map_or(name, |(bare, _)| bare))) {
             anyhow::bail!("{} is assigned twice", shown(name));
         }
         let value = match value.strip_prefix('@') {
@@ -42,8 +51,12 @@ pub(super) fn read(
             },
             Some(path) => Some(file(Path::new(path), name)?),
         };
-        let (list, name) = match name.strip_prefix(VARIABLE) {
-            Some(variable) => (&mut to.variables, variable),
+        let (list, name) = match variable {
+            Some((variable, direction)) => {
+                to.directions
+                    .extend(direction.map(|direction| (variable.to_owned(), direction)));
+                (&mut to.variables, variable)
+            }
             None => (&mut to.params, name),
         };
         if name.is_empty() {
@@ -132,6 +145,19 @@ mod tests {
             read.variables,
             [set("p:caller_id_number", Some("1001")), set("x", None)]
         );
+    }
+
+    #[test]
+    fn a_variable_is_limited_to_a_direction() {
+        let words = ["inbound:a=1", "outbound:p:x=2", "both:b=3", "var:c=4"];
+        let read = parse(&words, "").ok().unwrap();
+        let names: Vec<_> = read.variables.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["a", "p:x", "b", "c"]);
+        let directions: Vec<_> = read.directions.iter().map(|(name, to)| (name.as_str(), *to)).collect();
+        let (inbound, outbound, both) = (Direction::Inbound, Direction::Outbound, Direction::Both);
+        assert_eq!(directions, [("a", inbound), ("p:x", outbound), ("b", both)]);
+        let twice = parse(&["var:a=1", "inbound:a=2"], "").err().unwrap();
+        assert_eq!(twice, "inbound:a is assigned twice");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `trunkd gateway restart`, `register` and `unregister`.
+//! `trunkd gateway register` and `unregister`, and `restart` of one gateway.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::settings::Flags;
 #[derive(clap::Args)]
 pub(in crate::cli) struct Job {
     #[command(flatten)]
-    target: Target,
+    pub(super) target: Target,
     /// Only on this switch; otherwise on every switch that runs the gateway, or is to
     #[arg(long)]
-    switch: Option<String>,
+    pub(super) switch: Option<String>,
     /// Wait this long for the effect; what no trunkd has begun by then is taken back
     #[arg(long, value_name = "TIME", value_parser = wait, default_value = "20s")]
-    wait: Duration,
+    pub(super) wait: Duration,
 }
 
 /// Has the trunkd that changes each switch do it, and prints what came of it.

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 
 use super::super::{Shared, json_text, print, terminal};
+use super::filter::Filter;
 use super::text;
-use crate::operate::gateways::Validity;
 use crate::operate::listing::{Cursor, Direction, ListQuery, Sort};
 use crate::operate::{Caller, Service};
 use crate::settings::Flags;
@@ -17,24 +17,8 @@ pub(in crate::cli) struct Arguments {
     /// Words that all occur in name, description, carrier, realm, proxy, username or tags
     #[arg(value_name = "WORD")]
     words: Vec<String>,
-    /// Only this domain
-    #[arg(long)]
-    domain: Option<String>,
-    /// Only these states: up, down, missing, trying, unknown, idle, or FreeSWITCH's own, such as REGED
-    #[arg(long = "state", value_name = "STATE", value_delimiter = ',')]
-    states: Vec<String>,
-    /// Only gateways that this switch has or is to have; --state then means that on it
-    #[arg(long, visible_alias = "node", value_name = "SWITCHNAME")]
-    switch: Option<String>,
-    #[arg(long)]
-    profile: Option<String>,
-    #[arg(long)]
-    carrier: Option<String>,
-    #[arg(long)]
-    tag: Option<String>,
-    /// Only these: valid, disabled, kept, invalid, shadowed
-    #[arg(long, value_name = "WORD", value_delimiter = ',', value_parser = validity)]
-    validity: Vec<Validity>,
+    #[command(flatten)]
+    filter: Filter,
     /// By name, domain, state, since, ping_ms, profile or carrier; - in front turns it round
     #[arg(long, value_name = "ORDER", default_value = "name", value_parser = sort, allow_hyphen_values = true)]
     sort: (Sort, Direction),
@@ -72,25 +56,14 @@ impl Arguments {
     fn query(&self) -> ListQuery {
         let (sort, direction) = self.sort;
         ListQuery {
-            domain: self.domain.clone(),
             search: Some(self.words.join(" ")),
-            states: self.states.clone(),
-            switch: self.switch.clone(),
-            profile: self.profile.clone(),
-            carrier: self.carrier.clone(),
-            tag: self.tag.clone(),
-            validity: self.validity.clone(),
             sort,
             direction,
             limit: usize::try_from(self.limit).unwrap_or(usize::MAX),
             after: self.after.clone(),
+            ..self.filter.query()
         }
     }
-}
-
-fn validity(word: &str) -> Result<Validity, String> {
-    let names = || Validity::ALL.map(Validity::as_str).join(", ");
-    Validity::parse(word).ok_or_else(|| format!("write some of {}", names()))
 }
 
 fn sort(text: &str) -> Result<(Sort, Direction), String> {

@@ -1,10 +1,12 @@
 //! `trunkd gateway`: the gateways in Redis, for people who don't write JSON.
 
 mod assignments;
+mod filter;
 mod get;
 mod job;
 mod list;
 mod outcome;
+mod restart;
 mod set;
 mod target;
 mod text;
@@ -32,8 +34,8 @@ pub(super) enum Command {
     Copy(write::Copy),
     /// Rename a gateway; switches stop the old one and start the new one
     Rename(write::Rename),
-    /// Stop a gateway on its switches and start it again with the value in Redis
-    Restart(job::Job),
+    /// Stop gateways on their switches and start them again with the value in Redis
+    Restart(restart::Arguments),
     /// Register a gateway now, whatever it waits for
     Register(job::Job),
     /// Unregister a gateway; it stays down until it is registered or restarted
@@ -50,7 +52,7 @@ pub(super) async fn run(shared: &Shared, command: &Command) -> anyhow::Result<Ex
         Command::Delete(arguments) => write::delete(shared, arguments).await,
         Command::Copy(arguments) => write::copy(shared, arguments).await,
         Command::Rename(arguments) => write::rename(shared, arguments).await,
-        Command::Restart(job) => job::run(shared, job, JobAction::Restart).await,
+        Command::Restart(arguments) => restart::run(shared, arguments).await,
         Command::Register(job) => job::run(shared, job, JobAction::Register).await,
         Command::Unregister(job) => job::run(shared, job, JobAction::Unregister).await,
         Command::History(arguments) => get::history(shared, arguments).await,

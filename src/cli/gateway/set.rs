@@ -13,14 +13,15 @@ use crate::settings::Flags;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-PARAM=VALUE sets a param, and PARAM= removes it. var:NAME=VALUE does the same with a variable. @FILE reads the \
+PARAM=VALUE sets a param, and PARAM= removes it. var:NAME=VALUE does the same with a variable; inbound:NAME=VALUE and \
+outbound:NAME=VALUE limit it to such calls, both:NAME=VALUE doesn't. @FILE reads the \
 value from a file, @- from standard input (on a terminal it asks), so that no password stands in the list of \
 processes; @@x is the text @x. \
 Everything else of the gateway stays as it is.")]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     target: Target,
-    /// PARAM=VALUE or var:NAME=VALUE
+    /// PARAM=VALUE, var:NAME=VALUE, inbound:NAME=VALUE or outbound:NAME=VALUE
     #[arg(value_name = "ASSIGNMENT")]
     assignments: Vec<String>,
     /// Enable it
@@ -32,6 +33,9 @@ pub(in crate::cli) struct Arguments {
     /// Its profile; an empty text stands for the default one
     #[arg(long, value_parser = profile)]
     profile: Option<String>,
+    /// The switches that get it, with commas between; an empty text means all
+    #[arg(long, value_name = "SWITCHNAMES")]
+    nodes: Option<String>,
     /// What it is for; an empty text removes it
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
@@ -77,6 +81,7 @@ impl Arguments {
         let mut assignments = Assignments {
             texts: texts.collect(),
             enabled: (self.enabled || self.disabled).then_some(self.enabled),
+            nodes: self.nodes.as_deref().map(names),
             tags: self.tags.clone(),
             untags: self.untags.clone(),
             ..Assignments::default()
@@ -87,6 +92,11 @@ impl Arguments {
         }
         Ok(assignments)
     }
+}
+
+fn names(text: &str) -> Vec<String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
 }
 
 fn profile(text: &str) -> Result<String, String> {

@@ -26,7 +26,7 @@ pub(super) fn counts_text(counts: &Counts) -> String {
 pub(in crate::cli) fn note(gateway: &Gateway, now: Timestamp) -> String {
     // Old news from a switch that can't be reached.
     let trouble = trouble(gateway, now).filter(|_| gateway.stale != Some(true));
-    let note = gateway.note.as_ref().map(|note| note.text.clone());
+    let note = gateway.note.as_ref().map(|note| note.text.en().to_owned());
     let notes: Vec<_> = trouble.into_iter().chain(note).collect();
     notes.join("; ")
 }

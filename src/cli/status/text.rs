@@ -106,7 +106,7 @@ fn head(status: &Status, size: Option<Size>, now: Timestamp) -> Vec<String> {
     if let Some(away) = &status.redis_down {
         let text = format!(
             "{}; the desired gateways are those of {} ({} ago)",
-            away.reason,
+            away.reason.en(),
             clock(away.last_good, now),
             age(now.duration_since(away.last_good))
         );
@@ -123,7 +123,7 @@ fn head(status: &Status, size: Option<Size>, now: Timestamp) -> Vec<String> {
         // Conflicts of gateways are in their notes.
         let is_of_profile = |note: &&Note| note.code == NoteCode::ProfileNotRunning;
         for conflict in switch.conflicts.iter().filter(is_of_profile) {
-            out.extend(paragraph(&format!("  ! {}", conflict.text), size));
+            out.extend(paragraph(&format!("  ! {}", conflict.text.en()), size));
         }
     }
     out
@@ -153,7 +153,7 @@ fn summary(switch: &Switch, now: Timestamp) -> String {
     parts.extend(mode.map(|mode| format!("reconcile.mode: {mode}")));
     parts.extend(switch.paused.then(|| "PAUSED".to_owned()));
     parts.extend(switch.removals_left.map(|left| format!("removals left: {left}")));
-    parts.extend(switch.held.clone());
+    parts.extend(switch.held.as_ref().map(|held| held.en().to_owned()));
     if switch.held.is_some() && switch.is_store_empty {
         parts.push("`trunkd restore` puts the domains back".to_owned());
     }
@@ -219,7 +219,7 @@ fn unplaced_line(gateway: &Unplaced) -> Line {
     cells[GATEWAY] = shown(&gateway.name).to_string();
     cells[2] = shown(&gateway.profile).to_string();
     cells[STATE] = "on no switch".to_owned();
-    cells[NOTE] = shown_line(&gateway.note).to_string();
+    cells[NOTE] = shown_line(gateway.note.en()).to_string();
     Line {
         rank: (false, Condition::Missing),
         cells,

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::Direction;
 use super::{Document, NULL, Node, PARAM_KEYS, find, object, object_mut};
 
 /// Both spellings of the key that variables are under.
@@ -16,6 +17,19 @@ impl Document {
     /// Sets a variable; `None` removes it. A direction that is written there stays.
     pub fn set_variable(&mut self, name: &str, value: Option<&str>) {
         self.set_member(VARIABLE_KEYS, name, value);
+    }
+
+    /// Limits a variable that is set to calls of one direction, or to none.
+    pub fn set_direction(&mut self, name: &str, direction: Direction) {
+        for key in VARIABLE_KEYS {
+            if object(&self.0, key).is_some_and(|members| find(members, name).is_some()) {
+                let members = object_mut(&mut self.0, key);
+                members
+                    .iter_mut()
+                    .filter(|(known, _)| known == name)
+                    .for_each(|(_, value)| limit(value, direction));
+            }
+        }
     }
 
     fn set_member(&mut self, keys: [&str; 2], name: &str, value: Option<&str>) {
@@ -92,6 +106,28 @@ fn set(members: &mut Vec<(String, Node)>, name: &str, value: &str) {
     }
 }
 
+/// `"x"` becomes `{"value": "x", "direction": "inbound"}`, or the other way round.
+fn limit(value: &mut Node, direction: Direction) {
+    let word = Node::Leaf(Value::from(direction.as_str()).to_string());
+    match value {
+        Node::Object(parts) if direction == Direction::Both => {
+            let at = parts.iter().position(|(key, _)| key == "value");
+            if let Some(at) = at {
+                *value = parts.swap_remove(at).1;
+            }
+        }
+        Node::Object(parts) => match parts.iter_mut().find(|(key, _)| key == "direction") {
+            Some((_, known)) => *known = word,
+            None => parts.push(("direction".to_owned(), word)),
+        },
+        Node::Leaf(_) if direction == Direction::Both => {}
+        Node::Leaf(text) => {
+            let text = Node::Leaf(std::mem::take(text));
+            *value = Node::Object(vec![("value".to_owned(), text), ("direction".to_owned(), word)]);
+        }
+    }
+}
+
 /// `25` and `"25"` mean the same.
 fn is_same(written: &str, value: &str) -> bool {
     let text: Option<String> = serde_json::from_str(written).ok();
@@ -162,5 +198,18 @@ mod tests {
             r#"{"variables":{"p:x":{"value":"2","direction":"inbound"}}}"#,
         );
         check(r#"{"variable":{"a":"b"}}"#, set, r#"{"variable":{"a":"b","p:x":"2"}}"#);
+    }
+
+    #[test]
+    fn a_direction_is_set_and_taken_away() {
+        let inbound = |document: &mut Document| document.set_direction("a", Direction::Inbound);
+        let both = |document: &mut Document| document.set_direction("a", Direction::Both);
+        let limited = r#"{"variables":{"a":{"value":"1","direction":"inbound"},"b":"2"}}"#;
+        let outbound = limited.replace("inbound", "outbound");
+        check(r#"{"variables":{"a":"1","b":"2"}}"#, inbound, limited);
+        check(&outbound, inbound, limited);
+        check(limited, both, r#"{"variables":{"a":"1","b":"2"}}"#);
+        check(r#"{"variable":{"a":1}}"#, both, r#"{"variable":{"a":1}}"#);
+        check("{}", inbound, "{}");
     }
 }

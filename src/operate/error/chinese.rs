@@ -90,8 +90,7 @@ impl OperateError {
                 format!("无法读取 {} 的配置：{}", shown(switch), shown(reason))
             }
             Self::NotConnected(switch) => format!(
-                "提供服务的 trunkd 没有连接 {switch}：`trunkd status` 和它的日志会说明原因，或者用 --node \
-                 指定其他 FreeSWITCH"
+                "提供服务的 trunkd 没有连接 {switch}：`trunkd status` 和它的日志会说明原因；或者另选一个 FreeSWITCH"
             ),
             Self::ModeOff => {
                 "reconcile.mode 为 \"off\"，trunkd 不会改动任何 FreeSWITCH：请设为 \"apply\" 或 \"observe\"".to_owned()

@@ -20,7 +20,6 @@ use crate::desired::Current;
 use crate::files;
 use crate::gateway::{Document, DomainName, GatewayName, RawDomain};
 use crate::import::{self, Import, ImportError, Imported, Options, ProfileNames, Verdict, fs_xml, fusionpbx, sheet};
-use crate::language::Language;
 
 pub use crate::import::fusionpbx::Naming;
 
@@ -83,16 +82,6 @@ impl ImportDraft {
             existing: self.existing,
             difference: self.transfer.into_report(),
         }
-    }
-}
-
-impl ImportAnswer {
-    /// Leaves only this language, for an answer.
-    pub fn translate(&mut self, language: Language) {
-        self.import.translate(language);
-        self.difference.translate(language);
-        let findings = self.existing.iter_mut().flat_map(|item| &mut item.findings);
-        findings.for_each(|finding| finding.translate(language));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Values to set one by one, for people who don't write JSON.
 
-use crate::gateway::Document;
+use crate::gateway::{Direction, Document};
 
 /// What to set in a gateway's value. Everything else stays.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -9,6 +9,10 @@ pub struct Assignments {
     pub params: Vec<(String, Option<String>)>,
     /// The same for variables.
     pub variables: Vec<(String, Option<String>)>,
+    /// The calls that a variable is for.
+    pub directions: Vec<(String, Direction)>,
+    /// The switches that get the gateway; an empty list means all.
+    pub nodes: Option<Vec<String>>,
     /// Texts at the top, such as `profile`; an empty one removes the key.
     pub texts: Vec<(&'static str, String)>,
     pub enabled: Option<bool>,
@@ -29,6 +33,14 @@ impl Assignments {
         }
         for (name, text) in &self.variables {
             value.set_variable(name, text.as_deref());
+        }
+        for (name, direction) in &self.directions {
+            value.set_direction(name, *direction);
+        }
+        match &self.nodes {
+            Some(nodes) if nodes.is_empty() => value.remove("nodes"),
+            Some(nodes) => value.set("nodes", &nodes.as_slice().into()),
+            None => {}
         }
         for (key, text) in &self.texts {
             match text.is_empty() {

@@ -9,12 +9,12 @@ use utoipa::ToSchema;
 
 use super::super::service::Service;
 use super::super::status::{Blocker, Condition, Deviation, Gateway as Observed, Switch};
-use super::super::{Caller, OperateError};
+use super::super::{Caller, OperateError, recorded};
 use super::GatewayRef;
-use crate::control::trouble::trouble;
 use crate::desired::Current;
 use crate::gateway::{Gateway, revision};
 use crate::language::{Bilingual, Message, Text, text};
+use crate::operate::recorded::failure;
 use crate::reconcile::restart_seconds;
 use crate::registration::State;
 
@@ -175,7 +175,7 @@ fn outcome(gateway: &Observed) -> Outcome {
     match &gateway.deviation {
         Some(Deviation::ActionFailed { problem }) => {
             return Outcome::Failed {
-                reason: trouble(problem),
+                reason: failure(problem),
             };
         }
         Some(
@@ -218,21 +218,8 @@ fn outcome(gateway: &Observed) -> Outcome {
     }
 }
 
-/// The reasons that are trunkd's own; others are what the carrier answered.
-fn in_own_words(reason: String) -> Message {
-    let own = [
-        text("ping lost", "心跳丢失"),
-        text("ping stuck", "心跳停滞"),
-        text("challenge not answered", "质询未得到应答"),
-        text("no answer", "没有应答"),
-        text("unregistered", "已注销"),
-    ];
-    let known = own.into_iter().find(|known| known.en == reason);
-    known.map_or_else(|| Message::same(reason), Message::from)
-}
-
 /// In the carrier's words, if it said any.
 fn down_reason(gateway: &Observed) -> Message {
     let said = gateway.reason.clone().or_else(|| gateway.answer());
-    said.map_or_else(|| text("it is down", "不可用").into(), in_own_words)
+    said.map_or_else(|| text("it is down", "不可用").into(), |said| recorded(&said))
 }

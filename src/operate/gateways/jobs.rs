@@ -12,10 +12,10 @@ use super::super::{Caller, OperateError};
 use super::GatewayRef;
 use super::effect::{Effect, Outcome, POLL, effect};
 use super::read::stored;
-use crate::control::trouble::trouble;
 use crate::control::{Job, JobAction, JobOutcome};
 use crate::desired::Current;
 use crate::language::{Text, text};
+use crate::operate::recorded::failure;
 use crate::settings::ReconcileMode;
 
 /// What to do with a gateway, and where.
@@ -208,7 +208,7 @@ fn effect_of(action: JobAction, switch: Switch, job: Option<&Running>) -> Effect
         },
         Some(job) => match &job.outcome {
             JobOutcome::Failed(reason) => Outcome::Failed {
-                reason: trouble(reason),
+                reason: failure(reason),
             },
             JobOutcome::Pending if !is_reachable => {
                 pending(text("the switch can't be reached", "无法连接该 FreeSWITCH"))

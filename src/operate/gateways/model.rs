@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::super::status::Gateway;
 use super::precondition::ETag;
 use crate::gateway::{Finding, Severity};
-use crate::language::{Language, Message};
+use crate::language::Message;
 
 /// One gateway: what Redis holds, what trunkd thinks of it, and what each switch does with it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -88,22 +88,6 @@ impl ProblemField {
             pointer: finding.field.as_deref().map_or_else(String::new, pointer),
             reason: finding.reason.clone(),
             fix: finding.fix.clone(),
-        }
-    }
-
-    /// Leaves only this language, for an answer.
-    pub fn translate(&mut self, language: Language) {
-        for text in [&mut self.reason, &mut self.fix] {
-            *text = Message::same(text.in_language(language));
-        }
-    }
-}
-
-impl GatewayDetail {
-    /// Leaves only this language of its findings, for an answer.
-    pub fn translate(&mut self, language: Language) {
-        for finding in &mut self.findings {
-            finding.translate(language);
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::service::Service;
 use super::super::{Caller, OperateError};
@@ -13,18 +15,21 @@ use crate::control::{Job, JobAction, JobOutcome};
 use crate::desired::Current;
 use crate::gateway::{DomainName, GatewayName};
 use crate::language::{Bilingual, Message};
+use crate::operate::recorded::failure;
 use crate::reconcile::restart_seconds;
 use crate::settings::ReconcileMode;
 
 /// The most gateways of one call. At 50 starts a second they take 20 s.
 pub const MAX_RESTARTS: usize = 1000;
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct RestartOptions {
     /// Only say what would happen.
     pub dry_run: bool,
     /// Do nothing unless this many gateways are restarted: those that a person was shown.
     pub expected: Option<usize>,
+    /// Only on this switch. Otherwise on every one that runs them, or is to.
+    pub switch: Option<String>,
 }
 
 /// What is restarted, or would be.
@@ -38,7 +43,7 @@ pub struct Restart {
 }
 
 /// A gateway that can't be restarted.
-#[derive(Debug)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct LeftOut {
     pub domain: String,
     pub name: String,
@@ -56,17 +61,20 @@ pub struct RestartOn {
 }
 
 /// How far the restarts on one switch are.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RestartProgress {
     pub switch: String,
     pub state: RestartState,
+    /// Gateways that were to be restarted.
     pub all: usize,
+    /// Those whose turn is still to come.
     pub left: usize,
     /// Gateway → why it was not restarted.
-    pub failed: BTreeMap<String, String>,
+    pub failed: BTreeMap<String, Message>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum RestartState {
     /// No trunkd has begun.
     Waiting,
@@ -86,7 +94,7 @@ impl Service {
         &self,
         caller: &Caller,
         chosen: &Chosen,
-        options: RestartOptions,
+        options: &RestartOptions,
     ) -> Result<Restart, OperateError> {
         caller.requires(Role::Operator)?;
         if self.settings.reconcile.mode == ReconcileMode::Off {
@@ -102,7 +110,9 @@ impl Service {
         let current = self.writable().await?;
         let (gateways, left_out) = self.restartable(&current, names);
         check_expected(options.expected, gateways.len())?;
-        let switches = self.restarts_by_switch(&current, &gateways).await?;
+        let switches = self
+            .restarts_by_switch(&current, &gateways, options.switch.as_deref())
+            .await?;
         let id = match options.dry_run {
             true => None,
             false => self.begin_restarts(caller, &switches).await?,
@@ -146,12 +156,21 @@ impl Service {
         &self,
         current: &Current,
         gateways: &[GatewayRef],
+        only: Option<&str>,
     ) -> Result<Vec<RestartOn>, OperateError> {
         self.catch_up().await?;
         let known = self.listing().read();
         let configured = self.settings.switches.iter().map(|switch| switch.name.clone());
         let reported = known.fleet.switches().map(|(name, _)| name.to_string());
-        let switches: BTreeSet<String> = configured.chain(reported).collect();
+        let mut switches: BTreeSet<String> = configured.chain(reported).collect();
+        if let Some(only) = only {
+            let known = switches.clone();
+            switches.retain(|name| name == only);
+            if switches.is_empty() {
+                let name = only.to_owned();
+                return Err(OperateError::UnknownSwitch { name, known });
+            }
+        }
         let on = |switch: String| {
             let names = gateways.iter().map(|of| &of.name);
             let here = names.filter(|name| current.desired.serves(name, &switch));
@@ -238,7 +257,7 @@ impl RestartProgress {
             failed: outcomes
                 .into_iter()
                 .filter_map(|(gateway, outcome)| match outcome {
-                    JobOutcome::Failed(reason) => Some((gateway, reason)),
+                    JobOutcome::Failed(reason) => Some((gateway, failure(&reason))),
                     JobOutcome::Pending | JobOutcome::Done => None,
                 })
                 .collect(),

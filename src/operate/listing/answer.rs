@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::super::gateways::Validity;
 use super::super::service::Service;
 use super::super::status::{Gateway, Note, SwitchNotes};
-use super::super::{Caller, OperateError};
+use super::super::{Caller, OperateError, recorded};
 use super::counts::{ByWord, Counts};
 use super::item::{Item, ListState, profile};
 use super::one_switch::seen;
@@ -17,7 +17,7 @@ use super::query::ListQuery;
 use super::select::{Selected, select};
 use super::{Known, index};
 use crate::control::Report;
-use crate::language::{Bilingual, Message};
+use crate::language::Message;
 use crate::observed::SwitchState;
 
 /// A gateway in a list.
@@ -92,24 +92,24 @@ pub struct SwitchSummary {
     pub core_uuid: String,
     pub last_seen: String,
     /// Why it is not connected.
-    pub reason: Option<String>,
+    pub reason: Option<Message>,
     /// Whether a trunkd is connected to it.
     pub watched: bool,
     pub paused: bool,
     /// `apply`, `observe` or `off`; `null` if no trunkd has reported on it.
     pub mode: Option<String>,
     /// Why its plan is held, if it is.
-    pub held: Option<String>,
+    pub held: Option<Message>,
     /// The trunkd that changes it.
     pub leader: Option<String>,
     /// How many more gateways may be removed without approval.
     pub removals_left: Option<usize>,
     /// What an operator must fix.
     pub conflicts: Vec<Note>,
-    /// Gateways by state.
+    /// Gateways by state, of the caller's domains.
     #[schema(value_type = BTreeMap<String, usize>)]
     pub state: ByWord,
-    /// Gateways that it runs, by profile.
+    /// Gateways that it runs, by profile, of the caller's domains.
     #[serde(skip)]
     pub profiles: BTreeMap<String, usize>,
     /// When it was paused: RFC 3339.
@@ -118,12 +118,6 @@ pub struct SwitchSummary {
     /// It is paused because every switch is.
     #[serde(skip)]
     pub all_paused: bool,
-    /// [`Self::held`] in each language.
-    #[serde(skip)]
-    pub held_message: Option<Message>,
-    /// The text of each of [`Self::conflicts`] in each language.
-    #[serde(skip)]
-    pub conflict_messages: Vec<Message>,
 }
 
 impl Service {
@@ -174,11 +168,11 @@ impl Service {
         })
     }
 
-    /// Every switch that Redis or the settings know, by name.
+    /// Every switch that Redis or the settings know, by name. Gateways are counted that the caller sees.
     ///
     /// # Errors
     /// Redis can't be read.
-    pub async fn switches(&self, _caller: &Caller) -> Result<Switches, OperateError> {
+    pub async fn switches(&self, caller: &Caller) -> Result<Switches, OperateError> {
         self.catch_up().await?;
         let notes = match self.stale_since() {
             // What was paused or resumed just now must be in the answer.
@@ -187,9 +181,16 @@ impl Service {
         };
         let known = self.listing().read();
         let mut states: BTreeMap<String, ByWord> = BTreeMap::new();
-        for on in known.index.items().values().flat_map(|item| &item.on) {
+        let mut profiles: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+        let items = known.index.items().values();
+        let seen = items.filter(|item| caller.sees_in(item.domain.as_deref()));
+        for on in seen.flat_map(|item| &item.on) {
             let of_switch = states.entry(on.switch.to_string()).or_default();
             *of_switch.entry(ListState::from(on.condition).as_str()).or_default() += 1;
+            if let Some(profile) = on.row.as_ref().and_then(|row| row.profile.as_ref()) {
+                let of_switch = profiles.entry(on.switch.to_string()).or_default();
+                *of_switch.entry(profile.clone()).or_default() += 1;
+            }
         }
         let seen = known
             .fleet
@@ -199,20 +200,13 @@ impl Service {
         for switch in &self.settings.switches {
             all.entry(switch.name.clone()).or_default();
         }
-        let mut profiles: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
-        for (name, of_switch) in known.fleet.switches() {
-            let counts = profiles.entry(name.to_string()).or_default();
-            for profile in of_switch.rows.values().filter_map(|row| row.profile.as_ref()) {
-                *counts.entry(profile.clone()).or_default() += 1;
-            }
-        }
         let summary = |(name, state): (String, SwitchState)| {
             let by_state = states.remove(&name).unwrap_or_default();
             let profiles = profiles.remove(&name).unwrap_or_default();
             SwitchSummary {
                 profiles,
                 watched: known.fleet.is_watched(&name),
-                ..SwitchSummary::new(name, state, &notes, by_state)
+                ..SwitchSummary::new(caller, name, state, &notes, by_state)
             }
         };
         Ok(Switches {
@@ -234,29 +228,28 @@ impl DomainSummary {
 }
 
 impl SwitchSummary {
-    fn new(name: String, state: SwitchState, notes: &SwitchNotes, by_state: ByWord) -> Self {
+    fn new(caller: &Caller, name: String, state: SwitchState, notes: &SwitchNotes, by_state: ByWord) -> Self {
         let report = notes.report(&name);
-        let conflicts = report.map_or(&[][..], |report| &report.conflicts);
+        let conflicts = report.iter().flat_map(|report| &report.conflicts);
+        let conflicts = conflicts.filter(|conflict| caller.sees_in(conflict.domain()));
         let mode = report.map(|report| report.mode.clone()).filter(|mode| !mode.is_empty());
         Self {
             watched: false,
             paused: notes.is_paused(&name),
             mode,
-            held: report.and_then(|report| report.held.clone()),
+            held: report.and_then(Report::held),
             leader: notes.leader(&name).map(str::to_owned),
             removals_left: report.and_then(|report| report.removals_left),
-            conflicts: conflicts.iter().map(Note::from).collect(),
+            conflicts: conflicts.map(Note::from).collect(),
             connected: state.connected,
             since: state.since,
             core_uuid: state.core_uuid,
             last_seen: state.last_seen,
-            reason: state.reason,
+            reason: state.reason.as_deref().map(recorded),
             state: by_state,
             profiles: BTreeMap::new(),
             paused_since: notes.paused_since(&name).map(str::to_owned),
             all_paused: notes.are_all_paused(),
-            held_message: report.and_then(Report::held),
-            conflict_messages: conflicts.iter().map(Bilingual::message).collect(),
             name,
         }
     }

@@ -7,6 +7,7 @@ use super::super::status::{Counts, RedisDown, Selection, Status, SwitchNotes, VE
 use super::super::{Caller, OperateError};
 use super::fleet::{Fleet, SwitchRows};
 use crate::desired::Current;
+use crate::language::Bilingual;
 use crate::settings::Settings;
 
 impl Service {
@@ -52,7 +53,7 @@ fn status(settings: &Settings, current: &Current, fleet: Fleet, notes: &SwitchNo
         version: VERSION,
         well: false,
         redis_down: current.stale.as_ref().map(|(last_good, error)| RedisDown {
-            reason: OperateError::unreadable(settings, error).to_string(),
+            reason: OperateError::unreadable(settings, error).message(),
             last_good: *last_good,
         }),
         switches: switches.collect(),

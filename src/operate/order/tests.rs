@@ -63,7 +63,7 @@ fn what_was_not_done_or_is_still_held_is_in_the_outcome() {
     let outcome = ends(&reports([leader, report(false, true, 0)]), &one_kill());
     let expected = OrderOutcome::Finished {
         undone: [("gw1".to_owned(), "refused".to_owned())].into(),
-        still_held: Some("removes 40 of 50".to_owned()),
+        still_held: Some(Message::same("removes 40 of 50")),
     };
     assert_eq!(outcome, Some(expected));
 }
@@ -72,7 +72,7 @@ fn what_was_not_done_or_is_still_held_is_in_the_outcome() {
 fn a_release_is_not_done_while_something_is_held() {
     let held = |undone| OrderOutcome::Finished {
         undone,
-        still_held: Some("later edits".to_owned()),
+        still_held: Some(Message::same("later edits")),
     };
     assert!(!held(BTreeMap::new()).is_done(&[]));
     assert!(!held([("gw1".to_owned(), String::new())].into()).is_done(&[]));

@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 
-use super::{OperateError, sources};
+use super::{OperateError, recorded, sources};
 use crate::control::{Conflict, OTHER_SWITCHES, Reports};
 use crate::desired::Current;
 use crate::event_socket::{self, ConnectError, OpenError};
 use crate::gateway::{Gateway, GatewayName};
+use crate::language::{Message, Text, message, text};
 use crate::reconcile::{
     Assessment, Differences, Exempt, FieldChange, Known, Limits, Plan, differing_fields, form, read_switch, wants,
 };
@@ -145,7 +146,7 @@ fn holds(reports: &Reports, switch: &str) -> Vec<HeldBy> {
     let holds = reports.holding(switch).filter_map(|(trunkd, report)| {
         Some(HeldBy {
             trunkd: trunkd.to_owned(),
-            held: report.held.clone()?,
+            held: report.held()?,
             held_back: report.held_back.clone(),
             removed_from: report.removed_from.clone(),
             state: report.state.clone(),
@@ -155,18 +156,27 @@ fn holds(reports: &Reports, switch: &str) -> Vec<HeldBy> {
     holds.collect()
 }
 
+const NOT_THERE: Text = text(
+    "; check `address` of this [[switch]], and that FreeSWITCH runs and its mod_event_socket listens there",
+    "；请检查此 [[switch]] 的 `address`，以及 FreeSWITCH 是否在运行、其 mod_event_socket 是否在此监听",
+);
+
 /// What the switch runs, or a line with the problem and the fix.
-async fn ask(switch: &SwitchSettings) -> Result<Known, String> {
-    read_switch(&sources::address(switch), event_socket::Timing::default()).await.map_err(|error| {
+async fn ask(switch: &SwitchSettings) -> Result<Known, Message> {
+    let known = read_switch(&sources::address(switch), event_socket::Timing::default()).await;
+    known.map_err(|error| {
         let fix = match &error {
-            OpenError::Connect(ConnectError::Io(_) | ConnectError::Timeout(..)) => {
-                "; check `address` of this [[switch]], and that FreeSWITCH runs and its mod_event_socket listens there"
-            }
-            _ => "",
+            OpenError::Connect(ConnectError::Io(_) | ConnectError::Timeout(..)) => NOT_THERE,
+            _ => Text::EMPTY,
         };
         // It may quote the switch.
-        let error = error.to_string();
-        format!("it cannot be read at {}: {}{fix}", switch.address, shown(&error))
+        let (at, why) = (&switch.address, recorded(&shown(&error.to_string()).to_string()));
+        message!(
+            "it cannot be read at {at}: {why}{fix}",
+            "无法在 {at} 读取它：{why}{fix}",
+            why = why,
+            fix = fix
+        )
     })
 }
 

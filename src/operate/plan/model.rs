@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::control::Report;
 use crate::gateway::GatewayName;
+use crate::language::Message;
 use crate::reconcile::{Action, FieldChange, Hold, Plan};
 use crate::redis::StoreError;
 
@@ -30,7 +31,7 @@ pub struct Plans {
 #[derive(Debug, Serialize)]
 pub struct HeldBy {
     pub trunkd: String,
-    pub held: String,
+    pub held: Message,
     /// Gateways that are served although Redis doesn't want them.
     #[serde(skip)]
     pub held_back: BTreeSet<String>,
@@ -48,7 +49,7 @@ pub struct HeldBy {
 pub struct SwitchPlan {
     pub switch: String,
     /// Why the switch could not be read. Then there is no plan, which is not an empty plan.
-    pub error: Option<String>,
+    pub error: Option<Message>,
     pub plan: Option<Plan>,
     /// The fields that differ, for gateways to restart whose current fields are known.
     pub changes: BTreeMap<GatewayName, Vec<FieldChange>>,

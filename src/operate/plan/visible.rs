@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::model::{Plans, SwitchPlan};
-use crate::control::Conflict;
 
 impl Plans {
     /// Leaves out what is in other domains, or in an unknown one. Then the rest can be approved alone.
@@ -31,8 +30,7 @@ impl SwitchPlan {
                 Some(to) => sees(&to.domain),
                 None => sees_removed(action.gateway().as_str()),
             });
-            plan.conflicts
-                .retain(|conflict| matches!(conflict, Conflict::NotOurs { domain, .. } if sees(domain)));
+            plan.conflicts.retain(|conflict| conflict.domain().is_some_and(&sees));
         }
         let shown: BTreeSet<_> = self.actions().iter().map(|action| action.gateway().clone()).collect();
         self.changes.retain(|gateway, _| shown.contains(gateway));

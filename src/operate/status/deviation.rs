@@ -3,9 +3,9 @@
 use std::fmt;
 
 use crate::control::Conflict;
-use crate::control::trouble::trouble;
 use crate::gateway::ProfileName;
 use crate::language::{Bilingual, Language, Message};
+use crate::operate::recorded::failure;
 
 /// `Display` is what a person reads, [`Note`](super::Note) what programs get.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,7 +126,7 @@ impl Bilingual for Deviation {
                 format!("保留原值：新值被拒绝，{}", problem.in_language(Language::Zh))
             }
             Self::Kept { problem } => format!("保留原值：{}", problem.in_language(Language::Zh)),
-            Self::ActionFailed { problem } => trouble(problem).in_language(Language::Zh).to_owned(),
+            Self::ActionFailed { problem } => failure(problem).in_language(Language::Zh).to_owned(),
             Self::Conflict { conflict } => conflict.chinese(),
             Self::ProfileNotRunning { profile } => {
                 format!("该 FreeSWITCH 上的 profile {profile} 没有运行；可用 `sofia profile {profile} start` 启动")

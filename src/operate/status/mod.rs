@@ -23,13 +23,14 @@ pub use deviation::{Blocker, Deviation};
 pub use model::{Counts, Gateway, OnSwitch, RedisDown, Status, Switch, Unplaced, VERSION};
 pub use note::{BlockCode, Note, NoteCode, ReasonCode};
 pub(in crate::operate) use notes::SwitchNotes;
-pub use select::{Selection, StateFilter};
+pub use select::{NoSuchState, Selection, StateFilter};
 pub(in crate::operate) use unplaced::unplaced;
 
 use super::{OperateError, is_watched, sources};
 use crate::control::{Control, Report};
 use crate::desired::{Catalog, Current, LastGood, LastGoodError};
 use crate::event_socket::{self, GatewayStatus, Session};
+use crate::language::Bilingual;
 use crate::observed::{Row, SwitchState};
 use crate::reconcile::{want, wants};
 use crate::redis::{Store, StoreError};
@@ -122,7 +123,7 @@ impl StatusSource {
             }
         })?;
         let down = current.stale.as_ref().map(|(last_good, error)| RedisDown {
-            reason: OperateError::unreadable(&self.settings, error).to_string(),
+            reason: OperateError::unreadable(&self.settings, error).message(),
             last_good: *last_good,
         });
         let mut status = match (observed, down) {

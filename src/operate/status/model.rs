@@ -8,6 +8,7 @@ use super::condition::Condition;
 use super::deviation::Deviation;
 use super::note::{Note, ReasonCode};
 use crate::gateway::Finding;
+use crate::language::Message;
 use crate::observed::{Challenge, Row, SwitchState};
 use crate::registration::{Calls, PingStatus, State};
 
@@ -33,7 +34,7 @@ pub struct Status {
 
 #[derive(Serialize, ToSchema)]
 pub struct RedisDown {
-    pub reason: String,
+    pub reason: Message,
     /// The time of the last good state.
     #[schema(value_type = String, format = DateTime)]
     pub last_good: Timestamp,
@@ -53,7 +54,7 @@ pub struct Switch {
     /// `apply` or `observe`; `null` if no trunkd has reported on it.
     pub mode: Option<String>,
     /// Why its plan is held, if it is.
-    pub held: Option<String>,
+    pub held: Option<Message>,
     /// Redis has no domain, so `trunkd restore` may be needed.
     #[serde(skip)]
     pub is_store_empty: bool,
@@ -139,7 +140,7 @@ pub struct Unplaced {
     pub domain: String,
     pub profile: String,
     pub nodes: Vec<String>,
-    pub note: String,
+    pub note: Message,
 }
 
 /// The switch of a gateway.

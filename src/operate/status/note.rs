@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::condition::Condition;
 use super::deviation::{Blocker, Deviation};
 use crate::control::Conflict;
+use crate::language::{Bilingual, Message};
 use crate::observed::{Row, reason};
 use crate::registration::State;
 
@@ -19,7 +20,7 @@ pub struct Note {
     /// `unwanted`.
     pub blocked_by: Option<BlockCode>,
     /// The same for people.
-    pub text: String,
+    pub text: Message,
 }
 
 /// Why a gateway is not what Redis wants.
@@ -84,7 +85,7 @@ impl Deviation {
         Note {
             code,
             blocked_by: blocker.map(BlockCode::from),
-            text: self.to_string(),
+            text: self.message(),
         }
     }
 }
@@ -99,7 +100,7 @@ impl From<&Conflict> for Note {
         Self {
             code,
             blocked_by: None,
-            text: conflict.to_string(),
+            text: conflict.message(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::super::OperateError;
 use super::condition::Condition;
 use super::model::{Gateway, Status};
+use crate::language::{Text, text};
 use crate::registration::State;
 
 #[derive(Debug, Clone, Default)]
@@ -30,13 +31,22 @@ pub enum StateFilter {
     State(State),
 }
 
-const STATES: &str = "write up, down, missing, trying or unknown, or one of FreeSWITCH's words: UNREGED, TRYING, \
-                      REGISTER, REGED, UNREGISTER, FAILED, FAIL_WAIT, EXPIRED, NOREG, DOWN, TIMEOUT";
+const STATES: Text = text(
+    "write up, down, missing, trying or unknown, or one of FreeSWITCH's words: UNREGED, TRYING, REGISTER, REGED, \
+     UNREGISTER, FAILED, FAIL_WAIT, EXPIRED, NOREG, DOWN, TIMEOUT",
+    "可用 up, down, missing, trying 或 unknown，或者 FreeSWITCH 自己的词之一：UNREGED, TRYING, REGISTER, REGED, \
+     UNREGISTER, FAILED, FAIL_WAIT, EXPIRED, NOREG, DOWN, TIMEOUT",
+);
+
+/// Why a word is no state: its fix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.en)]
+pub struct NoSuchState(pub Text);
 
 impl std::str::FromStr for StateFilter {
-    type Err = String;
+    type Err = NoSuchState;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, NoSuchState> {
         // DOWN is both; in capitals it is FreeSWITCH's state.
         let conditions = [
             Condition::Up,
@@ -49,7 +59,7 @@ impl std::str::FromStr for StateFilter {
             return Ok(Self::Condition(condition));
         }
         match State::from(text.to_ascii_uppercase().as_str()) {
-            State::Unknown(_) => Err(STATES.to_owned()),
+            State::Unknown(_) => Err(NoSuchState(STATES)),
             state => Ok(Self::State(state)),
         }
     }

@@ -5,7 +5,6 @@ use utoipa::ToSchema;
 
 use super::super::gateways::{ProblemField, SwitchForecast};
 use crate::gateway::ValueChange;
-use crate::language::Language;
 
 /// The most changes of one domain: they are written in one step, and others wait for Redis about a
 /// second meanwhile.
@@ -112,12 +111,6 @@ impl TransferReport {
             self.left_out += self.items.len() - most;
             self.items.truncate(most);
         }
-    }
-
-    /// Leaves only this language of the findings, for an answer.
-    pub fn translate(&mut self, language: Language) {
-        let findings = self.items.iter_mut().flat_map(|item| &mut item.findings);
-        findings.for_each(|finding| finding.translate(language));
     }
 }
 

@@ -16,7 +16,6 @@ use crate::control::{Control, Job, JobAction, JobOutcome};
 use crate::event_socket::{Changes, Commands, RegistrationReply};
 use crate::gateway::{GatewayName, ProfileName};
 use crate::history::ActionKind;
-use crate::metrics;
 use crate::reconcile::plan::{Action, Known, Want};
 
 /// A job that this trunkd carries out.
@@ -98,7 +97,13 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         for job in jobs {
             if job.is_over(now) {
                 if job.done_at.is_none() {
-                    tracing::warn!(switch = name, action = job.action.as_str(), by = job.by, asked_at = %job.at, "not all of this was done in time, and the rest is not done any more");
+                    tracing::warn!(
+                        switch = name,
+                        action = job.action.as_str(),
+                        by = job.by,
+                        asked_at = %job.at,
+                        "not all of this was done in time, and the rest is not done any more"
+                    );
                 }
                 self.memory.jobs.remove(&job.id);
                 let _ = self.store.drop_job(&name, &job.id).await;
@@ -225,7 +230,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         let switch = self.switch.name().to_owned();
         let domain = self.memory.wants.get(gateway).map(|want| want.domain.to_string());
         let (label, verb) = (if failure.is_some() { "failed" } else { "done" }, action.as_str());
-        ::metrics::counter!(metrics::RECONCILE_ACTIONS, "switch" => switch.clone(), "action" => verb, "outcome" => label).increment(1);
+        self.count_action(verb, label);
         match failure {
             None => tracing::info!(%switch, %gateway, domain, by, "{}", action.done()),
             Some(reason) => tracing::warn!(%switch, %gateway, domain, by, "could not {verb}: {reason}"),

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::{Decision, DesiredSource, Executor, Switch};
-use crate::control::{Control, Order, OrderContent, OrderReport, Term};
+use crate::control::{Control, Order, OrderContent, OrderReport, Term, trouble};
 use crate::gateway::Desired;
 use crate::reconcile::plan::Ordered;
 use crate::shown::shown;
@@ -49,7 +49,12 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             if term.is_some() {
                 if is_forgotten {
                     let id = shown(&head.id);
-                    tracing::warn!(switch = name, order = %id, "ordered at {}, too long ago to be meant still", head.at);
+                    tracing::warn!(
+                        switch = name,
+                        order = %id,
+                        "ordered at {}, too long ago to be meant still",
+                        head.at
+                    );
                 }
                 let _ = self.store.drop_order(&name, &head.id).await;
             }
@@ -85,7 +90,11 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         };
         if content.is_none() && term.is_some() {
             let id = shown(&head.id);
-            tracing::warn!(switch, order = %id, "this order does not say what to do: it is of an older trunkd, or was cut off; run `trunkd apply` again");
+            tracing::warn!(
+                switch,
+                order = %id,
+                "this order does not say what to do: it is of an older trunkd, or was cut off; run `trunkd apply` again"
+            );
             let _ = self.store.drop_order(switch, &head.id).await;
         }
         let Some(content) = content else { return false };
@@ -142,17 +151,13 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         read.is_finished = true;
         let mut undone = BTreeMap::new();
         for gateway in &progress.changed {
-            undone.insert(
-                gateway.to_string(),
-                "changed since it was shown, so it was left alone".to_owned(),
-            );
+            undone.insert(gateway.to_string(), trouble::CHANGED_SINCE_SHOWN.en.to_owned());
         }
         for gateway in &progress.on_its_way {
-            let reason = "it is being deleted, or was unregistered by hand, so it was left alone";
-            undone.insert(gateway.to_string(), reason.to_owned());
+            undone.insert(gateway.to_string(), trouble::ON_ITS_WAY.en.to_owned());
         }
         for gateway in &progress.to_do {
-            let reason = memory.troubles.reason(gateway).unwrap_or("not done");
+            let reason = memory.troubles.reason(gateway).unwrap_or(trouble::NOT_DONE.en);
             undone.insert(gateway.to_string(), reason.to_owned());
         }
         let id = shown(&read.head.id);

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{DesiredSource, Executor, Switch};
 use crate::gateway::GatewayName;
 use crate::history::{ActionKind, ActionOutcome, Entry, Event};
+use crate::language::Language;
 use crate::reconcile::plan::{Action, Decision};
 use crate::shown::shown_within;
 
@@ -143,8 +144,12 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         let name = self.switch.name();
         let done = match &decision.held {
             Some(held) => {
-                let reason = held.summary();
-                let entry = Entry::of_switch(name, Event::Hold { reason });
+                let reason = held.summary_message();
+                let event = Event::Hold {
+                    reason: reason.en().to_owned(),
+                    reason_zh: Some(reason.in_language(Language::Zh).to_owned()),
+                };
+                let entry = Entry::of_switch(name, event);
                 self.store.begin_hold(&self.history, name, &entry).await
             }
             None => {

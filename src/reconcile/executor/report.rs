@@ -13,7 +13,6 @@ use super::troubles::{Failure, Retry};
 use crate::control::{Control, Report};
 use crate::gateway::{Desired, GatewayName};
 use crate::health::{self, Part};
-use crate::language::Language;
 use crate::metrics;
 use crate::reconcile::plan::{Action, Decision, Held};
 use crate::shown::shown;
@@ -40,7 +39,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
                 return tracing::debug!(%switch, %gateway, "could not {verb}: the switch went away meanwhile");
             }
         };
-        ::metrics::counter!(metrics::RECONCILE_ACTIONS, "switch" => switch.clone(), "action" => verb, "outcome" => label).increment(1);
+        self.count_action(verb, label);
         let Some((failure, reason)) = failure else {
             self.memory.troubles.resolve(gateway);
             let log = &mut self.memory.action_log;
@@ -59,9 +58,22 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
                 tracing::warn!(%switch, %gateway, domain, "could not {verb}, trying again: {reason}");
             }
             Retry::Never => {
-                tracing::error!(%switch, %gateway, domain, "could not {verb}, and it is not tried again until it is edited, or until `trunkd apply`: {reason}");
+                tracing::error!(
+                    %switch,
+                    %gateway,
+                    domain,
+                    "could not {verb}, and it is not tried again until it is edited, or until `trunkd apply`: {reason}"
+                );
             }
         }
+    }
+
+    pub(super) fn count_action(&self, action: &'static str, outcome: &'static str) {
+        let switch = self.switch.name().to_owned();
+        let counter = ::metrics::counter!(
+            metrics::RECONCILE_ACTIONS, "switch" => switch, "action" => action, "outcome" => outcome
+        );
+        counter.increment(1);
     }
 
     /// Logs holds and conflicts once, and sets the health and the metrics.
@@ -111,7 +123,6 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         let troubles = memory.troubles.iter();
         let troubles = troubles.map(|(name, reason)| (name.to_string(), reason.to_owned()));
         let held_back = self.held_back(decision.held.as_ref(), desired);
-        let held = decision.held.as_ref().map(Held::summary_message);
         let report = Report {
             mode: self.mode.as_str().to_owned(),
             paused: control.is_paused(self.switch.name()),
@@ -121,8 +132,6 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             restart: count(|action| matches!(action, Action::Restart { .. })),
             kill: count(|action| matches!(action, Action::Kill { .. })),
             unchanged: plan.unchanged,
-            held: held.as_ref().map(|held| held.en().to_owned()),
-            held_zh: held.map(|held| held.in_language(Language::Zh).to_owned()),
             removed_from: self.removed_from(&held_back),
             held_back: held_back.keys().map(ToString::to_string).collect(),
             state: Some(self.served.state_name(desired)),
@@ -131,8 +140,10 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             troubles: troubles.collect(),
             pending: pending.collect(),
             last_order: memory.last_order.clone(),
+            ..Report::default()
         };
-        self.reporter.set(report).await;
+        let held = decision.held.as_ref().map(Held::summary_message);
+        self.reporter.set(report.holding(held)).await;
     }
 
     /// The gateways that are served although Redis doesn't want them, and their domains.

@@ -57,14 +57,14 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         let report = Report {
             mode: self.mode.as_str().to_owned(),
             paused: control.is_paused(&name),
-            held: held.as_ref().map(Held::summary),
             removed_from: self.removed_from(&held_back),
             held_back: held_back.keys().map(ToString::to_string).collect(),
             state: Some(self.served.state_name(desired)),
             last_order: self.memory.last_order.clone(),
             ..Report::default()
         };
-        self.reporter.set(report).await;
+        let held = held.as_ref().map(Held::summary_message);
+        self.reporter.set(report.holding(held)).await;
     }
 
     /// Whether the lease holder, which knows what the switch runs, already serves this state. Then it is

@@ -9,7 +9,7 @@ use super::review::ReviewPage;
 use super::show::{Said, failed};
 use crate::control::JobAction;
 use crate::gateway::{Document, GatewayName};
-use crate::language::Bilingual;
+use crate::language::{Bilingual, message};
 use crate::operate::gateways::{Body, ETag, GatewayRef, JobRequest, Precondition, WriteOptions, Written};
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::{Problem, SignedIn};
@@ -262,8 +262,12 @@ impl Acting<'_> {
     fn new_name(&self) -> Result<GatewayName, Failure> {
         let name = GatewayName::parse(self.sent.text("name"));
         name.map_err(|error| {
-            let t = self.t();
-            let text = format!("{}. {}", error.text(t.0), error.fix().in_language(t.0));
+            let text = message!(
+                "{name}. {fix}",
+                "{name}。{fix}",
+                name = error.message(),
+                fix = error.fix()
+            );
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", text).into()
         })
     }

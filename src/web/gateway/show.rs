@@ -12,13 +12,13 @@ use super::timeline::{self, Happened};
 use crate::history::{Entry, HistoryQuery};
 use crate::operate::gateways::{Effect, GatewayDetail, GatewayRef, Validity};
 use crate::operate::listing::ListState;
+use crate::operate::recorded;
 use crate::operate::status::Gateway;
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::SignedIn;
 use crate::shown::escaped;
 use crate::web::address::gateway_url;
 use crate::web::failure::{Failure, no_such_page, page as page_of};
-use crate::web::language;
 use crate::web::page::{Frame, show};
 use crate::web::texts::Texts;
 use crate::web::words;
@@ -121,7 +121,7 @@ pub(super) async fn failed(
         return failure.response(request);
     }
     let said = Said {
-        problem: Some(failure.text(language::texts(request).0).to_owned()),
+        problem: Some(failure.text(Texts::of(request).0).to_owned()),
         ..said
     };
     match make(service, caller, request, of, said, status).await {
@@ -248,7 +248,7 @@ fn switch_rows(t: Texts, on: &[Gateway], effects: &[Effect], now: Timestamp) -> 
             word: gateway.state.as_ref().map(ToString::to_string).unwrap_or_default(),
             explanation: words::explanation(t, &reason).unwrap_or_default(),
             advice: words::advice(t, &reason).unwrap_or_default(),
-            reason,
+            reason: recorded(&reason).in_language(t.0).to_owned(),
             effect: effect.and_then(|effect| effect_rows(t, std::slice::from_ref(effect)).pop()),
             ping: gateway.ping_ms.map_or_else(String::new, |ms| format!("{ms:.0}")),
             since: since.map_or_else(String::new, |since| words::ago(t, since, now)),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::changes::{ChangeRow, change_rows};
 use crate::history::{ActionKind, ActionOutcome, EditKind, Entry, Event};
+use crate::operate::recorded;
 use crate::web::texts::Texts;
 use crate::web::words;
 
@@ -44,7 +45,7 @@ fn row(t: Texts, entry: Entry, may_edit: bool, now: Timestamp) -> Happened {
         who: entry.who,
         switch: entry.switch.unwrap_or_default(),
         text,
-        reason,
+        reason: recorded(&reason).in_language(t.0).to_owned(),
         changes,
     }
 }
@@ -66,7 +67,10 @@ fn text(t: Texts, event: &Event) -> (String, String) {
             ..
         } => action_text(t, *action, *outcome, reason.as_deref()),
         Event::Reveal { .. } => own("past-reveal"),
-        Event::Hold { reason } => (t.get("past-hold").into_owned(), reason.clone()),
+        Event::Hold { reason, reason_zh } => {
+            let reason = words::hold(t, reason, reason_zh.as_deref());
+            (t.get("past-hold").into_owned(), reason.to_owned())
+        }
         Event::Release => own("past-release"),
         other => (other.kind().as_str().to_owned(), String::new()),
     }

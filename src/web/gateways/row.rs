@@ -6,6 +6,7 @@ use crate::gateway::GatewayName;
 use crate::language::Bilingual;
 use crate::operate::gateways::Validity;
 use crate::operate::listing::ListedGateway;
+use crate::operate::recorded;
 use crate::operate::status::Gateway;
 use crate::shown::escaped;
 use crate::web::address::gateway_url;
@@ -59,7 +60,7 @@ impl Row {
             state: item.state.as_str(),
             state_label: t.get(words::state(item.state)).into_owned(),
             explanation: words::explanation(t, &reason).unwrap_or_default(),
-            reason,
+            reason: recorded(&reason).in_language(t.0).to_owned(),
             validity: match item.validity {
                 Some(Validity::Valid) => None,
                 Some(validity) => Some(t.get(words::validity(validity)).into_owned()),

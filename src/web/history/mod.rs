@@ -14,6 +14,7 @@ use super::failure::{Failure, page as page_of};
 use super::page::{Frame, show};
 use super::words;
 use crate::history::{EditKind, Entry, Event, HistoryQuery, Kind, is_entry_id};
+use crate::language::{message, text};
 use crate::operate::{Caller, Service};
 use crate::portal::{Problem, SignedIn};
 use sentence::Change;
@@ -68,17 +69,24 @@ struct Line {
 impl Filters {
     fn query(&self) -> Result<HistoryQuery, Problem> {
         let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        let wrong = |name: &str, fix: &str| Problem::bad_request(name, format!("{name} can't be read"), fix);
+        let wrong = |name: &str, fix| {
+            let reason = message!("{name} can't be read", "{name} 无法识别");
+            Problem::bad_request(name, reason, fix)
+        };
         let kinds = Kind::ALL.into_iter().filter(|kind| kind.as_str() == self.kind);
         let since = match self.since.as_str() {
             "" => None,
             age => {
-                let age = humantime::parse_duration(age).map_err(|_| wrong("since", "write 24h or 7d"))?;
+                let age = humantime::parse_duration(age)
+                    .map_err(|_| wrong("since", text("write 24h or 7d", "请写成 24h 或 7d")))?;
                 Timestamp::now().checked_sub(age).ok()
             }
         };
         if !self.after.is_empty() && !is_entry_id(&self.after) {
-            return Err(wrong("after", "follow the link to the next page"));
+            return Err(wrong(
+                "after",
+                text("follow the link to the next page", "请用下一页的链接"),
+            ));
         }
         Ok(HistoryQuery {
             domain: given(&self.domain),

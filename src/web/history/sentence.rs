@@ -5,8 +5,10 @@ use serde_json::Value;
 
 use crate::gateway::ValueChange;
 use crate::history::{Access, ActionKind, ActionOutcome, EditKind, Entry, Event, Kind};
+use crate::operate::recorded;
 use crate::shown::escaped;
 use crate::web::texts::Texts;
+use crate::web::words;
 
 /// One field that an edit changes.
 pub(super) struct Change {
@@ -75,11 +77,14 @@ pub(super) fn what(t: Texts, event: &Event) -> String {
             ];
             t.fill("did-edits", &values)
         }
-        Event::Outage { reason, .. } => t.with("did-outage", reason).into_owned(),
+        Event::Outage { reason, .. } => t.with("did-outage", recorded(reason).in_language(t.0)).into_owned(),
         Event::Recovered { reason, seconds, .. } => {
-            t.fill("did-recover", &[("reason", reason), ("time", &lasted(*seconds))])
+            let (reason, time) = (recorded(reason), lasted(*seconds));
+            t.fill("did-recover", &[("reason", reason.in_language(t.0)), ("time", &time)])
         }
-        Event::SwitchLost { reason, .. } => t.with("did-lose-switch", reason).into_owned(),
+        Event::SwitchLost { reason, .. } => t
+            .with("did-lose-switch", recorded(reason).in_language(t.0))
+            .into_owned(),
         Event::SwitchBack { seconds, .. } => t.with("did-find-switch", &lasted(*seconds)).into_owned(),
         Event::Action {
             action,
@@ -104,7 +109,10 @@ pub(super) fn what(t: Texts, event: &Event) -> String {
         Event::Pause => t.get("did-pause").into_owned(),
         Event::Resume => t.get("did-resume").into_owned(),
         Event::Apply { .. } => t.get("did-apply").into_owned(),
-        Event::Hold { reason } => t.with("did-hold", reason).into_owned(),
+        Event::Hold { reason, reason_zh } => {
+            let reason = words::hold(t, reason, reason_zh.as_deref());
+            t.with("did-hold", reason).into_owned()
+        }
         Event::Release => t.get("did-release").into_owned(),
     }
 }
@@ -133,7 +141,8 @@ fn acted(t: Texts, action: ActionKind, outcome: ActionOutcome, reason: Option<&s
     match outcome {
         ActionOutcome::Done => done.into_owned(),
         ActionOutcome::Failed => {
-            let values = [("action", &*done), ("reason", reason.unwrap_or_default())];
+            let reason = recorded(reason.unwrap_or_default());
+            let values = [("action", &*done), ("reason", reason.in_language(t.0))];
             t.fill("did-fail", &values)
         }
     }

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use super::failure::Failure;
 use super::page::{Frame, show};
 use super::words;
-use crate::access::{Domains, Identity, Role, Token, User};
+use crate::access::{Domains, DomainsError, Identity, Role, Token, User};
 use crate::operate::{Caller, OperateError, Service, people};
 use crate::web::address::see_other;
 
@@ -140,11 +140,9 @@ fn domains(domains: &Domains) -> String {
 }
 
 /// What was typed: nothing means all.
-fn typed_domains(text: &str) -> Result<Domains, String> {
+fn typed_domains(text: &str) -> Result<Domains, DomainsError> {
     match text.trim() {
         "" => Ok(Domains::All),
-        text => text
-            .parse()
-            .map_err(|error: crate::access::DomainsError| error.to_string()),
+        text => text.parse(),
     }
 }

@@ -10,9 +10,11 @@ use serde::Deserialize;
 
 use super::{After, back, page, refused, typed_domains};
 use crate::access::{NewToken, Role};
+use crate::language::Bilingual;
 use crate::operate::{Service, people};
 use crate::portal::SignedIn;
 use crate::web::failure::page as page_of;
+use crate::web::texts::Texts;
 
 /// A day, as people count the validity of a token.
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -54,7 +56,7 @@ pub(in crate::web) async fn create(
         Ok(domains) => domains,
         Err(problem) => {
             let after = After {
-                problem: Some(problem),
+                problem: Some(problem.text(Texts::of(&request).0)),
                 ..typed
             };
             let answer = page(&service, &caller, &request, StatusCode::UNPROCESSABLE_ENTITY, after).await;

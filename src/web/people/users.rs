@@ -7,9 +7,11 @@ use serde::Deserialize;
 
 use super::{After, back, page, refused, typed_domains};
 use crate::access::{NewUser, Role};
+use crate::language::Bilingual;
 use crate::operate::{Service, people};
 use crate::portal::SignedIn;
 use crate::web::failure::page as page_of;
+use crate::web::texts::Texts;
 
 #[derive(Deserialize)]
 pub(in crate::web) struct NewUserForm {
@@ -66,7 +68,7 @@ pub(in crate::web) async fn add(
     let answer = match typed_domains(&domains) {
         Err(problem) => {
             let after = After {
-                problem: Some(problem),
+                problem: Some(problem.text(Texts::of(&request).0)),
                 ..typed
             };
             page(&service, &caller, &request, StatusCode::UNPROCESSABLE_ENTITY, after).await

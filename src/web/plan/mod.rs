@@ -158,7 +158,11 @@ fn render(caller: &Caller, request: &HttpRequest, wanted: &Wanted, shown: ShownP
         id,
         switch: wanted.switch.clone(),
         adopt: wanted.adopt,
-        others: plans.others_held.iter().map(|hold| hold.held.clone()).collect(),
+        others: plans
+            .others_held
+            .iter()
+            .map(|hold| hold.held.in_language(t.0).to_owned())
+            .collect(),
         pending: plans.pending,
         is_running,
         may_release: plans.pending && !is_running && caller.requires(Role::Operator).is_ok(),

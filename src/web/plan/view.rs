@@ -1,9 +1,10 @@
 //! The plan of a switch in words.
 
 use crate::control::Conflict;
-use crate::language::{Bilingual, Language};
+use crate::language::Bilingual;
 use crate::operate::approve::Applied;
 use crate::operate::plan::SwitchPlan;
+use crate::operate::recorded;
 use crate::reconcile::{Action, FieldChange, MASK};
 use crate::shown::escaped;
 use crate::web::address::gateway_url;
@@ -65,7 +66,7 @@ impl OnSwitch {
         let last_order = plan.serve.as_ref().and_then(|report| report.last_order.as_ref());
         Self {
             name: plan.switch.clone(),
-            error: plan.error.clone(),
+            error: plan.error.as_ref().map(|error| error.in_language(t.0).to_owned()),
             summary: summary(t, actions),
             changes: actions
                 .iter()
@@ -102,9 +103,12 @@ fn summary(t: Texts, actions: &[Action]) -> Vec<String> {
 fn notes(t: Texts, plan: &SwitchPlan) -> Vec<String> {
     let mut notes: Vec<String> = plan.held.iter().map(|hold| hold.text(t.0)).collect();
     let known = plan.held.as_ref().map(crate::reconcile::Hold::summary);
-    let elsewhere = plan.holds.iter().filter(|hold| known.as_ref() != Some(&hold.held));
+    let elsewhere = plan
+        .holds
+        .iter()
+        .filter(|hold| known.as_deref() != Some(hold.held.en()));
     notes.extend(elsewhere.map(|hold| {
-        let values = [("held", hold.held.as_str()), ("trunkd", hold.trunkd.as_str())];
+        let values = [("held", hold.held.in_language(t.0)), ("trunkd", hold.trunkd.as_str())];
         t.fill("plan-held-by", &values)
     }));
     if plan.paused {
@@ -115,7 +119,13 @@ fn notes(t: Texts, plan: &SwitchPlan) -> Vec<String> {
         notes.push(t.with("plan-mode", &report.mode).into_owned());
     }
     let troubles = report.troubles.iter().take(MAX_NAMED);
-    notes.extend(troubles.map(|(gateway, reason)| t.fill("plan-trouble", &[("gateway", gateway), ("reason", reason)])));
+    notes.extend(troubles.map(|(gateway, reason)| {
+        let reason = recorded(reason);
+        t.fill(
+            "plan-trouble",
+            &[("gateway", gateway), ("reason", reason.in_language(t.0))],
+        )
+    }));
     notes
 }
 
@@ -199,12 +209,15 @@ impl Outcome {
                 name => name.to_owned(),
             },
             is_done: applied.done,
-            text: match (&applied.still_held, t.0) {
-                (Some(held), Language::En) if !applied.done => format!("{}: {held}", t.get(id)),
+            text: match &applied.still_held {
+                Some(held) if !applied.done => {
+                    let values = [("outcome", &*t.get(id)), ("held", held.in_language(t.0))];
+                    t.fill("outcome-with-hold", &values)
+                }
                 _ => t.get(id).into_owned(),
             },
             undone: undone
-                .map(|(gateway, reason)| (gateway.clone(), reason.clone()))
+                .map(|(gateway, reason)| (gateway.clone(), reason.in_language(t.0).to_owned()))
                 .collect(),
         }
     }

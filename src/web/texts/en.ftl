@@ -337,6 +337,7 @@ outcome-goes-on = it goes on
 outcome-abandoned = no trunkd took it up, so it was taken back: see the switches
 outcome-undone = some of it was not done
 outcome-still-held = something is still held, because of later edits
+outcome-with-hold = { $outcome }: { $held }
 secret-changed = changed (secret)
 not-set = not set
 

@@ -325,6 +325,7 @@ outcome-goes-on = 仍在执行
 outcome-abandoned = 没有 trunkd 执行，因此已撤回：请查看交换机
 outcome-undone = 部分变更未完成
 outcome-still-held = 因后来的修改，仍有内容暂缓
+outcome-with-hold = { $outcome }：{ $held }
 secret-changed = 已更改（机密）
 not-set = 未设置
 

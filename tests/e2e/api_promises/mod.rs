@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::support::bilingual::english_sentence;
 use conforms::problems;
 use scripts::{Script, scripts, scripts_without_redis};
 use world::{Sent, World};
@@ -98,8 +99,30 @@ fn check(document: &Value, operation: &str, status: u16, sent: &Sent) {
         assert_eq!(kind, "application/problem+json", "{what}");
         assert_eq!(sent.answer.body["status"], status, "{what}");
     }
+    let english: Vec<_> = texts(&sent.answer.body).filter_map(english_sentence).collect();
+    assert!(
+        english.is_empty(),
+        "English for who reads Chinese: {english:#?}\n{what}"
+    );
     if status == 429 {
         assert!(sent.answer.headers.contains_key("retry-after"), "{what}");
+    }
+}
+
+/// Texts for people. What the history keeps is as it was recorded.
+fn texts(body: &Value) -> Box<dyn Iterator<Item = &str> + '_> {
+    match body {
+        Value::Object(object) if object.contains_key("who") => Box::new(std::iter::empty()),
+        Value::Object(object) => Box::new(
+            object
+                .iter()
+                .filter(|(key, _)| *key != "title")
+                .flat_map(|(_, value)| texts(value)),
+        ),
+        Value::Array(items) => Box::new(items.iter().flat_map(texts)),
+        // Behind this the parser says what it found.
+        Value::String(text) => Box::new(text.split("内容有误：").take(1)),
+        _ => Box::new(std::iter::empty()),
     }
 }
 

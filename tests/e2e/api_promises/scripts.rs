@@ -169,14 +169,14 @@ fn of_jobs() -> Vec<Script> {
             403: w.operator("POST /domains/globex/gateways/g1/restart", Null);
             404: w.operator("POST /domains/acme/gateways/nothing/restart", Null);
             404: w.operator("POST /domains/acme/gateways/g1/restart?switch=fs9", Null);
-            409: w.admin_of_off("POST /domains/acme/gateways/g1/restart");
+            409: w.admin_of_off("POST /domains/acme/gateways/g1/restart", Null);
         }
         "POST /domains/{domain}/gateways/{name}/register" {
             200: w.operator("POST /domains/acme/gateways/g1/register", Null);
             400: w.operator("POST /domains/acme/gateways/g1/register?swich=fs1", Null);
             403: w.viewer("POST /domains/acme/gateways/g1/register", Null);
             404: w.operator("POST /domains/acme/gateways/invalid/register", Null);
-            409: w.admin_of_off("POST /domains/acme/gateways/g1/register");
+            409: w.admin_of_off("POST /domains/acme/gateways/g1/register", Null);
             422: async {
                 w.make("all").await;
                 w.operator("POST /domains/acme/gateways/all/register", Null).await
@@ -187,7 +187,7 @@ fn of_jobs() -> Vec<Script> {
             400: w.operator("POST /domains/acme/gateways/a%20b/unregister", Null);
             403: w.viewer("POST /domains/acme/gateways/g1/unregister", Null);
             404: w.operator("POST /domains/acme/gateways/nothing/unregister", Null);
-            409: w.admin_of_off("POST /domains/acme/gateways/g1/unregister");
+            409: w.admin_of_off("POST /domains/acme/gateways/g1/unregister", Null);
             422: w.operator("POST /domains/acme/gateways/all/unregister", Null);
         }
     }
@@ -221,9 +221,21 @@ fn of_bulk() -> Vec<Script> {
                 let g1 = json!([{"domain": "acme", "name": "g1"}]);
                 w.operator("POST /gateways/bulk", json!({"gateways": g1, "do": {"tag": ["a"]}}))
             };
+            200: w.operator("POST /gateways/bulk?dry_run=true", json!({"filter": {}, "do": "restart"}));
             400: w.operator("POST /gateways/bulk", json!({"filter": {}, "do": "explode"}));
+            404: w.operator("POST /gateways/bulk?switch=fs9", json!({"filter": {}, "do": "restart"}));
+            409: w.admin_of_off("POST /gateways/bulk", json!({"filter": {}, "do": "restart"}));
             403: w.viewer("POST /gateways/bulk", json!({"filter": {}, "do": "disable"}));
             413: w.operator("POST /gateways/bulk", json!("x".repeat(17 * 1024 * 1024)));
+        }
+        "GET /restarts/{id}" {
+            200: async {
+                let g1 = json!([{"domain": "acme", "name": "g1"}]);
+                let restart = w.operator("POST /gateways/bulk", json!({"gateways": g1, "do": "restart"})).await;
+                let id = restart.answer.expect(200).body["id"].as_str().unwrap().to_owned();
+                w.operator(&format!("GET /restarts/{id}"), Null).await
+            };
+            400: w.operator("GET /restarts/x?language=fr", Null);
         }
     }
 }
@@ -253,7 +265,10 @@ fn of_lists() -> Vec<Script> {
             403: w.viewer("GET /gateways?domain=globex", Null);
         }
         "GET /domains" { 200: w.viewer("GET /domains", Null); }
-        "GET /switches" { 200: w.viewer("GET /switches", Null); }
+        "GET /switches" {
+            200: w.viewer("GET /switches", Null);
+            400: w.viewer("GET /switches?language=fr", Null);
+        }
         "GET /status" {
             200: w.viewer("GET /status", Null);
             200: w.admin("GET /status?failing=true", Null);
@@ -345,7 +360,7 @@ fn of_switches() -> Vec<Script> {
             400: w.admin("GET /plan?adopt=perhaps", Null);
             403: w.operator("GET /plan?adopt=true", Null);
             404: w.admin("GET /plan?switch=fs9", Null);
-            409: w.admin_of_off("GET /plan");
+            409: w.admin_of_off("GET /plan", Null);
         }
         "POST /plan/apply" {
             400: w.admin("POST /plan/apply", json!({"id": 1}));

@@ -100,8 +100,8 @@ impl World {
     }
 
     /// The admin, at a trunkd whose `reconcile.mode` is `off`.
-    pub(super) async fn admin_of_off(&self, call: &str) -> Sent {
-        self.ask(&self.admin.at(&self.off), call, Value::Null).await
+    pub(super) async fn admin_of_off(&self, call: &str, body: Value) -> Sent {
+        self.ask(&self.admin.at(&self.off), call, body).await
     }
 
     /// With a header more.
@@ -193,6 +193,8 @@ async fn sent(call: &str, request: reqwest::RequestBuilder, body: Value) -> Sent
         Value::Null => request,
         body => request.body(body.to_string()),
     };
+    // The texts of what is answered are checked too.
+    let request = request.header("Accept-Language", "zh");
     let response = request.send().await.expect("an answer");
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let is_stream = headers

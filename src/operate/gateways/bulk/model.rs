@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 use super::super::forecast::SwitchForecast;
 use super::super::model::ProblemField;
 use super::draft::Drafted;
-use crate::language::Language;
 
 /// Gateways that an answer lists one by one.
 const MAX_ITEMS: usize = 1000;
@@ -105,17 +104,6 @@ impl BulkAnswer {
             items,
             left_out,
             plan,
-        }
-    }
-}
-
-impl BulkAnswer {
-    /// Leaves only this language of the errors, for an answer.
-    pub fn translate(&mut self, language: Language) {
-        for item in &mut self.items {
-            if let BulkOutcome::Refused { errors } = &mut item.outcome {
-                errors.iter_mut().for_each(|error| error.translate(language));
-            }
         }
     }
 }

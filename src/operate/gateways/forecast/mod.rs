@@ -32,7 +32,6 @@ pub struct SwitchForecast {
     /// Gateways that it stops.
     pub stop: usize,
     /// Why an operator must approve it first, if so: `held: removes 40 of 50 (more than 10)`.
-    #[schema(value_type = Option<String>)]
     pub held: Option<Message>,
     /// Nothing is changed on it until somebody resumes.
     pub paused: bool,

@@ -63,7 +63,7 @@ fn a_note_names_what_blocks_the_change() {
         (note.code, note.blocked_by),
         (NoteCode::Outdated, Some(BlockCode::Held))
     );
-    assert!(note.text.contains("held: removes 40 of 50"), "{}", note.text);
+    assert!(note.text.en().contains("held: removes 40 of 50"), "{:?}", note.text);
     let missing = Deviation::Missing { blocker: None }.note();
     assert_eq!((missing.code, missing.blocked_by), (NoteCode::Missing, None));
 }

@@ -1,5 +1,6 @@
 use super::super::model::{Counts, OnSwitch, Switch, Unplaced, VERSION};
 use super::*;
+use crate::language::Text;
 use crate::observed::SwitchState;
 
 fn gateway(name: &str, domain: &str, condition: Condition) -> Gateway {
@@ -43,7 +44,7 @@ fn status() -> Status {
         domain: "beta".to_owned(),
         profile: "external".to_owned(),
         nodes: Vec::new(),
-        note: String::new(),
+        note: Text::EMPTY.into(),
     };
     let fs1 = vec![
         gateway("a", "acme", Condition::Up),

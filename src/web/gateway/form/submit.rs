@@ -16,7 +16,6 @@ use crate::portal::{caller, check_origin, remembered};
 use crate::web::address::{gateway_url, see_other};
 use crate::web::failure::{Failure, no_such_page};
 use crate::web::gateway::review::{ReviewPage, Warning};
-use crate::web::language;
 use crate::web::page::Frame;
 use crate::web::texts::Texts;
 
@@ -60,7 +59,7 @@ pub(in crate::web) async fn check(service: web::Data<Service>, request: HttpRequ
         }),
         _ => Target::New,
     };
-    let t = language::texts(&request);
+    let t = Texts::of(&request);
     let found = async {
         let entry = Entry::of_sent(&service, &caller, target, sent).await?;
         let problems = check_entry(&service, &caller, &entry, t).await?;
@@ -128,7 +127,7 @@ async fn submit(service: &Service, request: &HttpRequest, target: Target, sent: 
     if let Err(problem) = check_origin(request) {
         return Failure::from(problem).response(request);
     }
-    let t = language::texts(request);
+    let t = Texts::of(request);
     let caller = match caller(request).await {
         Ok((caller, _)) => caller,
         Err(problem) => {
@@ -181,7 +180,7 @@ async fn interrupted(
     (target, sent): (Target, Sent),
     failure: &Failure,
 ) -> HttpResponse {
-    let t = language::texts(request);
+    let t = Texts::of(request);
     let status = failure.status();
     let text = match status {
         StatusCode::UNAUTHORIZED => t.get("form-signed-out").into_owned(),

@@ -7,6 +7,7 @@ use actix_web::web::Query;
 
 use super::super::filters;
 use crate::gateway::{DomainName, GatewayName};
+use crate::language::Message;
 use crate::operate::gateways::bulk::{Change, Chosen};
 use crate::portal::{ListParams, Problem, words};
 use crate::web::texts::Texts;
@@ -102,7 +103,7 @@ impl Form {
     /// # Errors
     /// A 400 for a form that is not ours, or that chooses nothing.
     pub(super) fn parse(t: Texts, body: &[u8]) -> Result<Self, Problem> {
-        let bad = |text: &str| Problem::new(StatusCode::BAD_REQUEST, "bad_request", text);
+        let bad = |text: Message| Problem::new(StatusCode::BAD_REQUEST, "bad_request", text);
         let (mut action, mut is_all, mut named) = (None, false, BTreeSet::new());
         let (mut filter, mut tags) = (String::new(), Vec::new());
         let (mut shown, mut typed) = (None, None);
@@ -118,13 +119,14 @@ impl Form {
                 _ => {}
             }
         }
-        let action = action.ok_or_else(|| bad(&t.get("bulk-bad-form")))?;
+        let action = action.ok_or_else(|| bad(Message::same(t.get("bulk-bad-form"))))?;
         let chosen = match is_all {
             true => {
-                let params = Query::<ListParams>::from_query(&filter).map_err(|error| bad(&error.to_string()))?;
+                let params =
+                    Query::<ListParams>::from_query(&filter).map_err(|error| bad(Message::same(error.to_string())))?;
                 Chosen::Filter(Box::new(params.into_inner().query()?))
             }
-            false if named.is_empty() => return Err(bad(&t.get("bulk-none"))),
+            false if named.is_empty() => return Err(bad(Message::same(t.get("bulk-none")))),
             false => Chosen::Named(named),
         };
         Ok(Self {

@@ -138,7 +138,7 @@ impl Asked<'_> {
                 };
                 let restart = self
                     .service
-                    .restart_many(self.caller, &self.form.chosen, options)
+                    .restart_many(self.caller, &self.form.chosen, &options)
                     .await?;
                 Outcome::of_restart(t, &restart)
             }
@@ -200,11 +200,11 @@ impl Asked<'_> {
     async fn restart(&self, expected: usize) -> Result<HttpResponse, OperateError> {
         let options = RestartOptions {
             expected: Some(expected),
-            dry_run: false,
+            ..RestartOptions::default()
         };
         let restart = self
             .service
-            .restart_many(self.caller, &self.form.chosen, options)
+            .restart_many(self.caller, &self.form.chosen, &options)
             .await?;
         Ok(match restart.id {
             Some(id) => see_other(format!("/gateways/restarts/{id}")).finish(),

@@ -82,11 +82,8 @@ impl Outcome {
         let all = restart.gateways.len();
         let names = restart.gateways.iter().take(MOST_NAMES);
         let names: Vec<_> = names.map(|of| Name::new(of.domain.text(), of.name.as_str())).collect();
-        let problems = restart
-            .left_out
-            .iter()
-            .take(MOST_PROBLEMS)
-            .map(|of| ItemProblem::of(t, of));
+        let problems = restart.left_out.iter().take(MOST_PROBLEMS);
+        let problems = problems.map(|left_out| ItemProblem::of(t, left_out));
         let problems: Vec<_> = problems.collect();
         let rows = [
             ("bulk-count-restart", all),

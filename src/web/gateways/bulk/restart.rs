@@ -52,9 +52,10 @@ pub(in crate::web) async fn show_progress(
 fn page(frame: Frame, progress: Vec<RestartProgress>) -> RestartsPage {
     let is_under_way = progress.iter().any(RestartProgress::is_under_way);
     let switches = progress.iter().map(|on| OnSwitch::new(frame.t, on)).collect();
+    let language = frame.t.0;
     let failed = progress.into_iter().flat_map(|on| {
         let failed = on.failed.into_iter();
-        failed.map(move |(gateway, reason)| (on.switch.clone(), gateway, reason))
+        failed.map(move |(gateway, reason)| (on.switch.clone(), gateway, reason.in_language(language).to_owned()))
     });
     let mut failures: Vec<_> = failed.collect();
     let more_failures = failures.len().saturating_sub(MOST_FAILURES);
