@@ -104,7 +104,12 @@ fn query_error(error: &QueryPayloadError) -> Problem {
 }
 
 fn path_error(error: &PathError) -> Problem {
-    let reason = shown(&error.to_string()).to_string();
+    let error = error.to_string();
+    let said = error.strip_prefix("Path deserialize error: ").unwrap_or(&error);
+    if said.starts_with("unknown variant") {
+        return describe("", said);
+    }
+    let reason = shown(said).to_string();
     let reason = message!("{reason}", "路径有误：{reason}");
     let fix = text(
         "percent-encode names in the path, as UTF-8",

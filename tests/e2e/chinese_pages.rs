@@ -302,6 +302,6 @@ async fn mistakes(admin: &Reader) {
     check(
         "a form of another site",
         &refused.text().await.unwrap(),
-        "不是从 trunkd 的页面发出的",
+        "并非来自 trunkd 的页面",
     );
 }
