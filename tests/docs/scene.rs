@@ -25,7 +25,8 @@ use super::expected::is_as_shown;
 use super::page::{Block, root};
 use crate::support::app::eventually_within;
 use crate::support::fake_switch::{Binding, FakeSwitch, Outcome};
-use crate::support::redis::{Group, RedisServer, free_port};
+use crate::support::port::free_port;
+use crate::support::redis::{Group, RedisServer};
 
 /// For a command on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);

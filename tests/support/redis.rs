@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+use super::port::free_port;
+
 /// A server that isn't up by then never will be.
 const START_DEADLINE: Duration = Duration::from_secs(15);
 /// Another process may take a free port before the server listens on it.
@@ -643,9 +645,4 @@ async fn answers_ping(url: &str) -> bool {
         Ok(Err(error)) => error.code().is_some_and(|code| matches!(code, "NOAUTH" | "NOPERM")),
         Err(_) => false,
     }
-}
-
-pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port of 127.0.0.1");
-    listener.local_addr().expect("the address of a bound listener").port()
 }

@@ -42,6 +42,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::port::free_port;
+
 /// A second of FreeSWITCH's
 const TICK: Duration = Duration::from_millis(20);
 const HEARTBEAT: Duration = Duration::from_secs(20);
@@ -394,7 +396,7 @@ impl Builder {
     /// Starts it, on a free port of 127.0.0.1, and returns when mod_sofia has its configuration (or has none) and the
     /// event socket listens.
     pub async fn start(self) -> FakeSwitch {
-        let listener = event_socket::bind(0).expect("listen on a free port of 127.0.0.1");
+        let listener = event_socket::bind(free_port()).expect("listen on a free port of 127.0.0.1");
         let address = listener.local_addr().expect("the address of a bound listener");
         let mut bus = Bus::new(&self.switchname);
         if let Some(hostname) = self.hostname {
