@@ -387,13 +387,13 @@ async fn many_gateways_are_restarted_by_name_or_by_what_selects_them() {
     let instances = || switch.view(|view| ["a1", "a2", "b1"].map(|name| view.gateway(name).unwrap().instance));
     let before = instances();
 
-    let would = shell.run(&["restart", "--carrier", "c1", "--dry-run"]).await;
+    let would = shell.gateway(&["restart", "--carrier", "c1", "--dry-run"]).await;
     assert_eq!(would.expect(2), "Would restart 2 gateways: fs1 2.\n");
-    let asked = shell.run(&["restart", "--carrier", "c1"]).await;
+    let asked = shell.gateway(&["restart", "--carrier", "c1"]).await;
     asked.expect(1);
     assert!(asked.error.contains("add --yes"), "{asked:?}");
     assert_eq!(instances(), before);
-    let done = shell.run(&["restart", "--carrier", "c1", "--yes"]).await;
+    let done = shell.gateway(&["restart", "--carrier", "c1", "--yes"]).await;
     assert_eq!(done.expect(0), "fs1: restarted 2 of 2\n");
     let after = instances();
     assert!(
@@ -401,7 +401,7 @@ async fn many_gateways_are_restarted_by_name_or_by_what_selects_them() {
         "{before:?} {after:?}"
     );
 
-    let named = shell.run(&["restart", "a1", "b1", "off", "--switch", "fs1"]).await;
+    let named = shell.gateway(&["restart", "a1", "b1", "off", "--switch", "fs1"]).await;
     assert_eq!(named.expect(1), "fs1: restarted 2 of 2\n");
     assert!(
         named
@@ -411,11 +411,11 @@ async fn many_gateways_are_restarted_by_name_or_by_what_selects_them() {
     );
     assert_ne!(instances()[2], before[2]);
     for wrong in [["restart"].as_slice(), &["restart", "a1", "--carrier", "c1"]] {
-        let said = shell.run(wrong).await;
+        let said = shell.gateway(wrong).await;
         said.expect(1);
         assert_eq!(said.out, "");
     }
-    let unknown = shell.run(&["restart", "a1", "b1", "--switch", "fs9"]).await;
+    let unknown = shell.gateway(&["restart", "a1", "b1", "--switch", "fs9"]).await;
     assert!(unknown.error.contains("there is no switch \"fs9\""), "{unknown:?}");
 }
 
@@ -433,14 +433,16 @@ async fn nodes_and_directions_of_variables_are_set() {
         "fs1, fs2",
         "--domain=acme",
     ];
-    shell.run(&set).await.expect(0);
+    shell.gateway(&set).await.expect(0);
     let gateway = stored(&other, "acme", "gw").await.unwrap();
     assert_eq!(gateway["nodes"], json!(["fs1", "fs2"]));
     assert_eq!(
         gateway["variables"],
         json!({"a": {"value": "1", "direction": "inbound"}, "b": "2"})
     );
-    let both = shell.run(&["set", "gw", "var:a=3", "outbound:b=2", "--nodes="]).await;
+    let both = shell
+        .gateway(&["set", "gw", "var:a=3", "outbound:b=2", "--nodes="])
+        .await;
     both.expect(0);
     let gateway = stored(&other, "acme", "gw").await.unwrap();
     assert_eq!(gateway.get("nodes"), None);
@@ -449,7 +451,7 @@ async fn nodes_and_directions_of_variables_are_set() {
         "b": {"value": "2", "direction": "outbound"},
     });
     assert_eq!(gateway["variables"], variables);
-    shell.run(&["set", "gw", "both:a=3"]).await.expect(0);
+    shell.gateway(&["set", "gw", "both:a=3"]).await.expect(0);
     let gateway = stored(&other, "acme", "gw").await.unwrap();
     assert_eq!(gateway["variables"]["a"], "3");
 }
