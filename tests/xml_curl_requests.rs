@@ -1078,9 +1078,11 @@ async fn health_names_each_part_and_is_a_503_only_when_nothing_can_be_served() {
         report.to_string(),
         concat!(
             r#"{"status":"degraded","version":"(a version)","serving":true,"parts":["#,
-            r#"{"name":"redis","state":"degraded","since":"(a time)","reason":"connection refused"},"#,
+            r#"{"name":"redis","state":"degraded","since":"(a time)","reason":"connection refused","#,
+            r#""runbook":"docs/runbooks.md#trunkdredisaway"},"#,
             r#"{"name":"templates","state":"ok","since":"(a time)","reason":null},"#,
-            r#"{"name":"switch:fs1","state":"degraded","since":"(a time)","reason":"no route to host"}]}"#,
+            r#"{"name":"switch:fs1","state":"degraded","since":"(a time)","reason":"no route to host","#,
+            r#""runbook":"docs/runbooks.md#trunkdswitchaway"}]}"#,
         )
     );
 

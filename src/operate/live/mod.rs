@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::OperateError;
@@ -32,6 +32,8 @@ const POLL: Duration = Duration::from_millis(50);
 const POLL_AGAIN: Duration = Duration::from_secs(1);
 /// How often reports and pauses are read: they change a few times a minute.
 const NOTES_EVERY: Duration = Duration::from_secs(1);
+/// How long a new listener waits for the first look. Later than that, Redis is away.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(2);
 /// Entries of the history per look.
 const MAX_ENTRIES: usize = 1000;
 
@@ -57,6 +59,8 @@ impl Service {
         after: Option<&LivePosition>,
     ) -> Result<(Subscription, Option<Vec<Arc<LiveEvent>>>), OperateError> {
         let subscription = self.live.ring.subscribe();
+        // What happens after the answer must not be lost. If Redis is away, a `resync` follows.
+        let _ = timeout(FOLLOWED_WITHIN, self.live.ring.followed()).await;
         let Some(after) = after else {
             return Ok((subscription, Some(Vec::new())));
         };
@@ -70,7 +74,7 @@ impl Service {
             loop {
                 self.live.ring.wanted().await;
                 let mut follower = Follower::default();
-                while self.live.ring.is_wanted() {
+                while !self.live.ring.is_left() {
                     let looked = self.look(&mut follower).await;
                     self.say_whether_away(&mut follower, looked.is_err());
                     let pause = match looked {
@@ -114,7 +118,12 @@ impl Service {
         let away = OperateError::at(&self.settings);
         let Some(before) = follower.position.clone() else {
             let history = self.history.newest_id().await.map_err(away)?;
-            follower.position = Some(LivePosition { changes, history });
+            let now = LivePosition { changes, history };
+            if follower.is_away {
+                self.live.ring.push(vec![events::resync()], &now, &now);
+            }
+            follower.position = Some(now);
+            self.live.ring.set_followed();
             return Ok(());
         };
         let is_due = follower.notes_at.is_none_or(|at| at.elapsed() >= NOTES_EVERY);

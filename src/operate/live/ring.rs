@@ -1,7 +1,6 @@
 //! The last live events, for any number of listeners that read at their own pace.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -22,13 +21,14 @@ pub(super) struct Ring {
     said: Arc<Said>,
     /// How many listen.
     listeners: watch::Sender<usize>,
+    /// Whether a follower knows where it is: what happens from then on is said.
+    is_followed: watch::Sender<bool>,
 }
 
 struct Said {
     events: Mutex<Events>,
     /// The number of the next event.
     next: watch::Sender<u64>,
-    listeners: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -52,17 +52,16 @@ impl Default for Ring {
             said: Arc::new(Said {
                 events: Mutex::default(),
                 next: watch::Sender::new(0),
-                listeners: AtomicUsize::new(0),
             }),
             listeners: watch::Sender::new(0),
+            is_followed: watch::Sender::new(false),
         }
     }
 }
 
 impl Ring {
     pub(super) fn subscribe(&self) -> Subscription {
-        let count = self.said.listeners.fetch_add(1, Ordering::Relaxed) + 1;
-        self.listeners.send_replace(count);
+        self.listeners.send_modify(|count| *count += 1);
         let changed = self.said.next.subscribe();
         let next = *changed.borrow();
         Subscription {
@@ -73,7 +72,33 @@ impl Ring {
         }
     }
 
-    pub(super) fn is_wanted(&self) -> bool {
+    /// From now on everything is said.
+    pub(super) fn set_followed(&self) {
+        self.is_followed.send_if_modified(|is| !std::mem::replace(is, true));
+    }
+
+    /// Waits until everything is said.
+    pub(super) async fn followed(&self) {
+        let mut is_followed = self.is_followed.subscribe();
+        // The sender lives as long as the ring.
+        let _ = is_followed.wait_for(|is| *is).await;
+    }
+
+    /// Whether nobody listens any more: who comes now waits for the next follower.
+    pub(super) fn is_left(&self) -> bool {
+        if self.is_wanted() {
+            return false;
+        }
+        let was_followed = self.is_followed.send_replace(false);
+        // Who came just before that may have relied on this follower.
+        let is_wanted = self.is_wanted();
+        if is_wanted {
+            self.is_followed.send_replace(was_followed);
+        }
+        !is_wanted
+    }
+
+    fn is_wanted(&self) -> bool {
         *self.listeners.borrow() > 0
     }
 
@@ -137,7 +162,29 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let count = self.said.listeners.fetch_sub(1, Ordering::Relaxed) - 1;
-        self.listeners.send_replace(count);
+        self.listeners.send_modify(|count| *count -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::Ring;
+
+    #[test]
+    fn who_comes_after_the_last_one_left_waits_for_the_next_follower() {
+        let ring = Ring::default();
+        let first = ring.subscribe();
+        assert_eq!(ring.followed().now_or_never(), None);
+        ring.set_followed();
+        let second = ring.subscribe();
+        drop(first);
+        assert!(!ring.is_left(), "one still listens");
+        assert_eq!(ring.followed().now_or_never(), Some(()));
+        drop(second);
+        assert!(ring.is_left());
+        let _third = ring.subscribe();
+        assert_eq!(ring.followed().now_or_never(), None);
     }
 }
