@@ -145,22 +145,21 @@ async fn a_replaced_gateway_is_not_lost_with_its_predecessors_delete() {
     switch
         .wait_until("the predecessor is gone", |view| view.all("carrier1").len() == 1)
         .await;
-    switch.wait_for_state("carrier1", "REGED").await;
-    let sequence = switch.view(|view| view.sequence()).to_string();
+    let last = |list: &[serde_json::Value], kind: &str| list.iter().rposition(|event| event["Event-Subclass"] == kind);
+    let listed = eventually(
+        "the predecessor's delete is listed, and then the new one's registration",
+        || other.list("gateway-list"),
+        |list| {
+            last(list, "sofia::gateway_delete").is_some() && list.last().is_some_and(|event| event["State"] == "REGED")
+        },
+    )
+    .await;
+    let [added, deleted] = ["sofia::gateway_add", "sofia::gateway_delete"].map(|kind| last(&listed, kind).unwrap());
+    assert!(added < deleted, "FreeSWITCH fires them in this order: {listed:#?}");
+    let sequence = listed.last().unwrap()["Event-Sequence"].as_str().unwrap().to_owned();
     other
         .wait_for("gateways", "carrier1", "/Event-Sequence", sequence)
         .await;
-    let kinds: Vec<_> = other
-        .list("gateway-list")
-        .await
-        .iter()
-        .map(|e| e["Event-Subclass"].as_str().unwrap().to_owned())
-        .collect();
-    let (deleted, added) = (
-        kinds.iter().rposition(|kind| kind == "sofia::gateway_delete").unwrap(),
-        kinds.iter().rposition(|kind| kind == "sofia::gateway_add").unwrap(),
-    );
-    assert!(added < deleted, "FreeSWITCH fires them in this order: {kinds:?}");
     assert_eq!(
         other.field("trunkd:status:fs1", "carrier1").await.unwrap()["state"],
         "REGED"
