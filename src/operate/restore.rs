@@ -77,7 +77,7 @@ impl Service {
         self.lost(caller, wanted, lost).await
     }
 
-    /// Gateways whose value FreeSWITCH would refuse, and of which the last good state has a valid version.
+    /// Gateways whose value FreeSWITCH would refuse, if the last good state has a valid version of them.
     ///
     /// # Errors
     /// As [`Service::draft_transfer`].

@@ -146,6 +146,18 @@ async fn without_javascript_the_last_known_state_is_shown_too_and_in_chinese() {
     browser.close().await;
 }
 
+/// Redis is back: the form that was filled in is saved, with the password that was typed.
+async fn saves_what_was_typed(fleet: &Fleet, browser: &Browser) {
+    browser.click("Check and continue").await;
+    browser.wait_for_text("Save carrier2?").await;
+    browser.click("Save").await;
+    browser
+        .wait_for_path("/domains/acme/gateways/carrier2?done=saved")
+        .await;
+    assert_eq!(password(fleet).await, SECRET);
+    browser.errors().await;
+}
+
 #[tokio::test]
 async fn a_form_that_is_filled_in_stays_and_is_saved_when_redis_is_back() {
     let mut fleet = registered().await;
@@ -156,14 +168,7 @@ async fn a_form_that_is_filled_in_stays_and_is_saved_when_redis_is_back() {
     browser.wait_for_text("What you typed is still here").await;
     fleet.redis.restart(Data::Kept).await;
     recovered(&browser).await;
-    browser.click("Check and continue").await;
-    browser.wait_for_text("Save carrier2?").await;
-    browser.click("Save").await;
-    browser
-        .wait_for_path("/domains/acme/gateways/carrier2?done=saved")
-        .await;
-    assert_eq!(password(&fleet).await, SECRET);
-    browser.errors().await;
+    saves_what_was_typed(&fleet, &browser).await;
     browser.close().await;
 }
 
@@ -183,14 +188,7 @@ async fn without_javascript_a_form_comes_back_with_everything_and_is_saved_when_
     let name = browser.labelled("Name").await.prop("value").await.unwrap();
     assert_eq!(name.as_deref(), Some("carrier2"));
     fleet.redis.restart(Data::Kept).await;
-    browser.click("Check and continue").await;
-    browser.wait_for_text("Save carrier2?").await;
-    browser.click("Save").await;
-    browser
-        .wait_for_path("/domains/acme/gateways/carrier2?done=saved")
-        .await;
-    assert_eq!(password(&fleet).await, SECRET);
-    browser.errors().await;
+    saves_what_was_typed(&fleet, &browser).await;
     browser.close().await;
 }
 

@@ -249,7 +249,7 @@ impl Reader<'_> {
         }))
     }
 
-    /// A text in quotes, of which two stand for one.
+    /// A text in quotes. Two quotes inside of it stand for one.
     fn quoted(&mut self, quote: char, with_backslashes: bool) -> Result<String, ImportError> {
         let start = self.line;
         let mut out = String::new();
