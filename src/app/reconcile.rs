@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 use super::source::LiveSource;
+use crate::carriers::Seen;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
 use crate::ingest::{Cursor, Ingest};
@@ -78,6 +79,10 @@ impl Switch for LiveSwitch {
 
     fn instance(&self, gateway: &GatewayName) -> Result<Option<u64>, Unknown> {
         self.0.instance(gateway.as_str()).ok_or(Unknown)
+    }
+
+    fn registration(&self, gateway: &GatewayName) -> Option<Seen> {
+        self.0.registration(gateway.as_str())
     }
 
     fn changed(&self) -> watch::Receiver<u64> {

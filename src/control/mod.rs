@@ -10,6 +10,7 @@ mod holds;
 mod jobs;
 mod lease;
 mod orders;
+mod pace;
 mod removals;
 mod reports;
 pub(crate) mod trouble;

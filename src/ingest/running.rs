@@ -9,6 +9,7 @@ use super::Ingest;
 use super::state::Connection;
 use super::view::Changes as ChangedGateways;
 pub use super::view::Cursor;
+use crate::carriers::Seen;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
 use crate::registration::State;
@@ -105,6 +106,17 @@ impl Ingest {
     pub fn instance(&self, gateway: &str) -> Option<Option<u64>> {
         let state = self.lock();
         state.is_known().then(|| state.view.instance(gateway))
+    }
+
+    /// What is known of the registration of the live gateway of that name.
+    pub fn registration(&self, gateway: &str) -> Option<Seen> {
+        let state = self.lock();
+        let row = state.view.row(gateway)?;
+        Some(Seen {
+            instance: state.view.instance(gateway)?,
+            since: row.since,
+            progress: row.state.as_ref().into(),
+        })
     }
 
     /// The commands connection, while the switch is connected.

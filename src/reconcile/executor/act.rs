@@ -1,6 +1,6 @@
 //! Sends the commands of a plan and verifies their results.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -39,8 +39,9 @@ pub(super) enum ActionOutcome {
 
 impl<S: Switch, W: DesiredSource> Executor<S, W> {
     pub(super) async fn act(&mut self, actions: Vec<Action>) {
+        let mut left: BTreeSet<_> = actions.iter().map(|action| action.gateway().clone()).collect();
         let Some((commands, changes)) = self.switch.commands() else {
-            return;
+            return self.give_back(&left);
         };
         let (batches, single) = in_batches(actions);
         // A round is no larger than a burst, so that the report shows progress.
@@ -62,9 +63,11 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             done.extend(started.into_iter().map(|(action, outcome)| (action, outcome, took)));
         }
         for (action, outcome, took) in done {
+            left.remove(action.gateway());
             let outcome = self.unless_gone(outcome);
             self.record_outcome(&action, outcome, took, None);
         }
+        self.give_back(&left);
     }
 
     /// If the switch is gone, a failure says nothing about the gateway.
