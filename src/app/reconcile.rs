@@ -1,7 +1,7 @@
 //! The desired gateways and a switch, as the executor needs them: the implementors of `reconcile`'s
 //! traits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -34,6 +34,10 @@ pub(super) struct LiveSwitch(pub(super) Arc<Ingest>, pub(super) Mutex<Cursor>);
 impl RunningSource for LiveSwitch {
     fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>> {
         self.0.revisions(core_uuid)
+    }
+
+    fn usable(&self) -> HashSet<Arc<str>> {
+        self.0.usable()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What runs on a switch, for readers in other rooms: the executor, the API.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -99,6 +99,13 @@ impl Ingest {
             live.filter_map(|(name, row)| Some((name.clone(), row.revision.clone()?)))
                 .collect(),
         )
+    }
+
+    /// The gateways that could carry calls when the switch was last heard of.
+    pub fn usable(&self) -> HashSet<Arc<str>> {
+        let state = self.lock();
+        let usable = state.view.rows().filter(|(_, row)| row.usable == Some(true));
+        usable.map(|(name, _)| name.clone()).collect()
     }
 
     /// A number that distinguishes the live gateway of that name, if there is one, from its

@@ -56,7 +56,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             .buffer_unordered(AT_ONCE);
         let mut done: Vec<_> = doing.collect().await;
         for (profile, mut actions) in batches {
-            actions.truncate(self.pace.lock().await.burst().clamp(1, BATCH_MOST));
+            self.limit_batch(&mut actions).await;
             let began = Instant::now();
             let started = this.start_batch(&profile, actions, &commands, &changes).await;
             let took = began.elapsed();
@@ -68,6 +68,20 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             self.record_outcome(&action, outcome, took, None);
         }
         self.give_back(&left);
+    }
+
+    /// What does not register is limited only by the size of the answer.
+    async fn limit_batch(&self, actions: &mut Vec<Action>) {
+        let mut registering = self.pace.lock().await.burst().max(1);
+        actions.retain(|action| {
+            if !action.to().is_some_and(|to| to.registers) {
+                return true;
+            }
+            let is_within = registering > 0;
+            registering = registering.saturating_sub(1);
+            is_within
+        });
+        actions.truncate(BATCH_MOST);
     }
 
     /// If the switch is gone, a failure says nothing about the gateway.
