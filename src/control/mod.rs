@@ -21,4 +21,4 @@ pub use jobs::{Job, JobAction, JobOutcome};
 pub use lease::{Lease, Term};
 pub use orders::{Control, OTHER_SWITCHES, Order, OrderContent, OrderedAction, Version};
 pub use removals::Removal;
-pub use reports::{OrderReport, REPORT_LASTS, Report, Reports};
+pub use reports::{OrderReport, REPORT_LASTS, Report, Reports, Waiting};

@@ -1,5 +1,8 @@
 //! The plan of a switch in words.
 
+use std::time::Duration;
+
+use crate::carriers::Lasts;
 use crate::control::Conflict;
 use crate::language::Bilingual;
 use crate::operate::approve::Applied;
@@ -85,6 +88,15 @@ impl OnSwitch {
     }
 }
 
+/// How long it takes.
+pub(in crate::web) fn takes(t: Texts, lasts: &Lasts) -> String {
+    let time = humantime::format_duration(Duration::from_secs(lasts.seconds)).to_string();
+    match &lasts.carrier {
+        Some(carrier) => t.fill("plan-takes-paced", &[("time", &*time), ("carrier", carrier)]),
+        None => t.with("plan-takes", &time).into_owned(),
+    }
+}
+
 fn summary(t: Texts, actions: &[Action]) -> Vec<String> {
     let count = |is_it: fn(&Action) -> bool| actions.iter().filter(|action| is_it(action)).count();
     let counts = [
@@ -102,6 +114,7 @@ fn summary(t: Texts, actions: &[Action]) -> Vec<String> {
 /// Why the plan is held, or not carried out by itself.
 fn notes(t: Texts, plan: &SwitchPlan) -> Vec<String> {
     let mut notes: Vec<String> = plan.held.iter().map(|hold| hold.text(t.0)).collect();
+    notes.extend(plan.lasts.as_ref().map(|lasts| takes(t, lasts)));
     let known = plan.held.as_ref().map(crate::reconcile::Hold::summary);
     let elsewhere = plan
         .holds

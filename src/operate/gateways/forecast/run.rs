@@ -7,7 +7,8 @@ use tokio::task::spawn_blocking;
 
 use super::super::super::OperateError;
 use super::super::super::service::Service;
-use super::{Here, Seen, SwitchForecast, forecast};
+use super::{Here, Limited, Seen, SwitchForecast, forecast};
+use crate::carriers::Carriers;
 use crate::desired::Current;
 use crate::gateway::{Desired, GatewayName, Rules};
 use crate::reconcile::Limits;
@@ -49,13 +50,19 @@ impl Service {
         after: impl FnOnce(&Current, &Rules) -> Desired + Send + 'static,
     ) -> Result<Vec<SwitchForecast>, OperateError> {
         let (listing, rules) = (self.listing().clone(), self.catalog.rules());
-        let limits = Limits {
-            max_removals: self.settings.reconcile.max_removals,
-        };
+        let carriers = Carriers::new(&self.settings.carriers);
+        let reconcile = self.settings.reconcile.clone();
         let working = spawn_blocking(move || {
             let after = after(&current, &rules);
             let fleet = &listing.read().fleet;
-            forecast(&current, &after, seen, fleet, limits)
+            let limits = Limited {
+                removals: Limits {
+                    max_removals: reconcile.max_removals,
+                },
+                carriers: &carriers,
+                starts_per_second: reconcile.starts_per_second,
+            };
+            forecast(&current, &after, seen, fleet, &limits)
         });
         working.await.map_err(|_| OperateError::Interrupted)
     }
