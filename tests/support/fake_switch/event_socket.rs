@@ -4,9 +4,9 @@
 //!
 //! Deliberately absent: `filter`, `log`, `linger`, `sendevent`, `userauth`, outbound sessions.
 
-use super::Shared;
 use super::api;
 use super::bus::{Connection, Format};
+use super::core::Shared;
 use super::event::{NAMES, Origin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
