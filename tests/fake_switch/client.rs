@@ -213,3 +213,35 @@ pub(crate) fn assert_as_recorded(got: &[Frame], name: &str) {
         "the order of the sequence numbers of {name}"
     );
 }
+
+/// fs_cli put a line end after each reply.
+#[track_caller]
+pub(crate) fn assert_api_as_recorded(reply: &str, name: &str) {
+    let mut recorded = recording(&format!("api/{name}.txt"));
+    assert_eq!(recorded.pop(), Some('\n'));
+    assert_reply_as_recorded(reply, &recorded, name);
+}
+
+/// On the second day replies were recorded as they came.
+#[track_caller]
+pub(crate) fn assert_api_of_second_day(reply: &str, name: &str) {
+    assert_reply_as_recorded(reply, &recording(&format!("api/{name}.txt")), name);
+}
+
+#[track_caller]
+fn assert_reply_as_recorded(reply: &str, recorded: &str, name: &str) {
+    let line = |line: &str| match line {
+        line if line.starts_with("    <uptime-usec>") => "    <uptime-usec>*</uptime-usec>\n".to_owned(),
+        line if line.starts_with("    <ping>") && !line.contains(">0<") => "    <ping>*</ping>\n".to_owned(),
+        line if line.starts_with("UP ") => "UP *\n".to_owned(),
+        line if line.starts_with("min idle cpu ") => "min idle cpu *\n".to_owned(),
+        line => format!("{line}\n"),
+    };
+    let normalised = |text: &str| -> String { text.lines().map(line).collect() };
+    assert_eq!(normalised(reply), normalised(recorded), "{name}");
+    assert_eq!(
+        reply.ends_with('\n'),
+        recorded.ends_with('\n'),
+        "{name}: the end of the reply"
+    );
+}

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn gateway(name: &str, params: &[(&str, &str)]) -> String {
+pub(crate) fn gateway(name: &str, params: &[(&str, &str)]) -> String {
     let params: String = params
         .iter()
         .map(|(name, value)| format!("<param name=\"{name}\" value=\"{value}\"/>\n"))
@@ -10,14 +10,14 @@ fn gateway(name: &str, params: &[(&str, &str)]) -> String {
     format!("<gateway name=\"{name}\">\n{params}</gateway>\n")
 }
 
-const LOGIN: [(&str, &str); 3] = [("realm", "sip.example.net"), ("username", "u"), ("password", "p")];
+pub(crate) const LOGIN: [(&str, &str); 3] = [("realm", "sip.example.net"), ("username", "u"), ("password", "p")];
 
-async fn still_switch() -> FakeSwitch {
+pub(crate) async fn still_switch() -> FakeSwitch {
     FakeSwitch::builder().manual_ticks().start().await
 }
 
 /// The states of all gateways of a name, newest first
-fn states(switch: &FakeSwitch, name: &str) -> Vec<&'static str> {
+pub(crate) fn states(switch: &FakeSwitch, name: &str) -> Vec<&'static str> {
     switch.view(|view| view.all(name).iter().map(|gateway| gateway.state.name()).collect())
 }
 

@@ -4,16 +4,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod carriers;
 mod client;
 mod event_socket;
 mod gateways;
 mod preprocessor_and_parser;
 mod recordings;
 mod redis_server;
+mod second_day;
 mod web;
 mod xml_curl;
 
-use client::{Client, Frame, assert_as_recorded, blank, frames};
+use client::{Client, Frame, assert_api_as_recorded, assert_api_of_second_day, assert_as_recorded, blank, frames};
 use std::path::Path;
 use std::time::Duration;
 use support::fake_switch::{Binding, FORBIDDEN, FakeSwitch, Method, Outcome};

@@ -3,6 +3,7 @@
 use super::super::port::free_port;
 use super::FakeSwitch;
 use super::bus::Bus;
+use super::carrier::Carrier;
 use super::core::{Core, Shared};
 use super::event_socket;
 use super::registrar::Registrar;
@@ -101,6 +102,12 @@ impl Builder {
         self
     }
 
+    /// A carrier, shared with other switches, that answers for its host.
+    pub fn carrier(mut self, carrier: &Carrier) -> Self {
+        self.registrar.carriers.push(carrier.clone());
+        self
+    }
+
     /// The length of FreeSWITCH's second
     pub fn tick(mut self, tick: Duration) -> Self {
         self.tick = Some(tick);
@@ -124,6 +131,8 @@ impl Builder {
     pub async fn start(self) -> FakeSwitch {
         let listener = event_socket::bind(free_port()).expect("listen on a free port of 127.0.0.1");
         let address = listener.local_addr().expect("the address of a bound listener");
+        let mut registrar = self.registrar;
+        registrar.switch.clone_from(&self.switchname);
         let mut bus = Bus::new(&self.switchname);
         if let Some(hostname) = self.hostname {
             bus.hostname = hostname;
@@ -133,7 +142,7 @@ impl Builder {
                 password: self.password,
                 bus,
                 sofia: Sofia::default(),
-                registrar: self.registrar,
+                registrar,
                 globals: self.globals,
                 binding: self.binding,
                 disk: self.disk,

@@ -107,6 +107,12 @@ impl Shared {
         }
     }
 
+    /// Where a switch went before it ever listened, there still is the one from the start.
+    pub(super) fn close_listener(&self) {
+        drop(self.listener.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.listens.send_replace(false);
+    }
+
     pub(super) fn tick(&self) {
         self.with(|core| {
             if core.running {

@@ -24,6 +24,9 @@ const NOTICE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) async fn listen(shared: Arc<Shared>) {
     let mut wanted = shared.listening.subscribe();
     loop {
+        if !*wanted.borrow_and_update() {
+            shared.close_listener();
+        }
         if wanted.wait_for(|on| *on).await.is_err() {
             return;
         }
@@ -55,8 +58,6 @@ pub(super) async fn listen(shared: Arc<Shared>) {
                 }
             }
         }
-        drop(listener);
-        shared.listens.send_replace(false);
     }
 }
 

@@ -1,8 +1,9 @@
 //! `FakeSwitch`: an in-process model of FreeSWITCH, as far as trunkd can observe it.
 //!
 //! It speaks the event socket ([`event_socket`]), requests `sofia.conf` as mod_xml_curl does ([`xml_curl`]) and keeps
-//! gateways by mod_sofia's rules ([`sofia`]), registering them with scripted carriers ([`registrar`]). It is modelled
-//! on FreeSWITCH's source and checked against recordings of a real one in `tests/fake_switch/`.
+//! gateways by mod_sofia's rules ([`sofia`]), registering them with scripted carriers: its own ([`registrar`]), or those
+//! that it shares with other switches ([`Carrier`]). It is modelled on FreeSWITCH's source and checked against
+//! recordings of a real one in `tests/fake_switch/`.
 //!
 //! Its second is a *tick*, 20 ms by default: every duration that FreeSWITCH counts in seconds (retry, expiry, ping,
 //! the age of a profile) counts ticks. With [`Builder::manual_ticks`] time only moves by [`FakeSwitch::step`].
@@ -14,16 +15,28 @@
 //! switch.registrar(|registrar| registrar.set("gw1", FORBIDDEN));
 //! switch.drop_connections();
 //! ```
+//!
+//! ```ignore
+//! let carrier = Carrier::new("sip.example.net");
+//! carrier.account("alice", "s3cret"); // 403 for any other password
+//! carrier.throttle(10, Window::Real(Duration::from_secs(1)));
+//! let one = FakeSwitch::builder().switchname("fs1").carrier(&carrier).start().await;
+//! let two = FakeSwitch::builder().switchname("fs2").carrier(&carrier).start().await;
+//! carrier.answer_for(ALL, 30, BUSY); // for 30 s of FakeSwitch's clock
+//! assert!(carrier.busiest(Window::Real(Duration::from_secs(1))) <= 10);
+//! ```
 
 mod api;
 mod builder;
 mod burst;
 pub mod bus;
+mod carrier;
 mod configuration;
 mod core;
 pub mod event;
 mod event_socket;
 mod faults;
+mod outcome;
 pub mod registrar;
 pub mod sofia;
 mod view;
@@ -34,8 +47,10 @@ pub use super::fs_xml::Element;
 pub use builder::Builder;
 pub use burst::Burst;
 pub use bus::ConnectionRecord;
+pub use carrier::{ALL, Carrier, Received, Window};
 pub use event::Event;
-pub use registrar::{FORBIDDEN, Method, Outcome, Registrar, Wire};
+pub use outcome::{BUSY, CHALLENGED_AGAIN, DECLINE, FORBIDDEN, NOT_FOUND, Outcome, UNAVAILABLE};
+pub use registrar::{Method, Registrar, Wire};
 pub use sofia::{Gateway, Profile, RegState};
 pub use view::View;
 pub use xml_curl::{AuthScheme, Binding, HttpRequest, Used};

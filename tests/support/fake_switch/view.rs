@@ -158,6 +158,11 @@ impl View<'_> {
         self.core.sofia.ticks
     }
 
+    /// Seconds since 1970, by the fake's clock
+    pub fn now(&self) -> i64 {
+        self.core.sofia.now
+    }
+
     /// A summary for a failed wait.
     pub fn summary(&self) -> String {
         let gateways: Vec<String> = self

@@ -5,6 +5,8 @@ use super::super::bus::Bus;
 use super::super::event::Origin;
 use super::{Gateway, Profile, RegState, Sofia};
 
+type Pairs = Vec<(String, String)>;
+
 const FIRE_ADD: Origin = Origin("sofia_reg.c", "sofia_reg_add_gateway", 3723);
 
 impl Sofia {
@@ -195,7 +197,7 @@ impl Sofia {
 }
 
 /// Those with this direction, or with none
-fn variables_of(tag: &Element, direction: &str) -> Vec<(String, String)> {
+fn variables_of(tag: &Element, direction: &str) -> Pairs {
     let variables = tag.child("variables").unwrap_or(tag).children_named("variable");
     variables
         .filter(|variable| {
@@ -212,7 +214,7 @@ fn variables_of(tag: &Element, direction: &str) -> Vec<(String, String)> {
 }
 
 /// The params as they stand, and the transport of the last `register-transport`
-fn params_of(tag: &Element, profile: &Profile) -> Result<(Vec<(String, String)>, &'static str), String> {
+fn params_of(tag: &Element, profile: &Profile) -> Result<(Pairs, &'static str), String> {
     let mut params = Vec::new();
     let mut transport = "udp";
     for param in tag.child("params").unwrap_or(tag).children_named("param") {

@@ -1,6 +1,8 @@
 //! A gateway as mod_sofia holds it.
 
-use super::super::registrar::Login;
+use super::super::outcome::Login;
+use super::super::registrar::Sender;
+use super::conf::strip_prefix_ignoring_case;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RegState {
@@ -127,13 +129,19 @@ impl Gateway {
         }
     }
 
-    pub(super) fn login(&self) -> Login<'_> {
-        Login {
-            scheme: &self.scheme,
-            realm: &self.realm,
-            username: &self.username,
-            auth_username: &self.auth_username,
-            password: &self.password,
+    /// Who sends its REGISTER and OPTIONS, and to which host: `register-proxy` is where they go if it is set (`sofia.c`).
+    pub(super) fn sender(&self) -> Sender<'_> {
+        let target = self.param("register-proxy").filter(|target| !target.is_empty());
+        Sender {
+            gateway: &self.name,
+            host: host_of(target.unwrap_or(&self.proxy)),
+            login: Login {
+                scheme: &self.scheme,
+                realm: &self.realm,
+                username: &self.username,
+                auth_username: &self.auth_username,
+                password: &self.password,
+            },
         }
     }
 }
@@ -143,4 +151,15 @@ fn find_header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a st
         .iter()
         .find(|(known, _)| known.eq_ignore_ascii_case(name))
         .map(|(_, value)| value.as_str())
+}
+
+/// `sip:Host:port;params` without all but the host, in lower case
+fn host_of(target: &str) -> String {
+    let bare = strip_prefix_ignoring_case(target, "sip:").unwrap_or(target);
+    let host = bare.split(';').next().unwrap_or_default();
+    let host = match host.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => host,
+    };
+    host.to_ascii_lowercase()
 }

@@ -2,7 +2,8 @@
 
 use super::super::bus::Bus;
 use super::super::event::Origin;
-use super::super::registrar::{Answer, Method, Wire};
+use super::super::outcome::Answer;
+use super::super::registrar::{Method, Wire};
 use super::conf::strip_prefix_ignoring_case;
 use super::{RegState, Sofia, World};
 use std::net::IpAddr;
@@ -32,15 +33,15 @@ pub(super) struct Handle {
 impl Sofia {
     pub(super) fn send_register(&mut self, index: usize, method: Method, world: &mut World) {
         let gateway = &self.gateways[index];
-        let answer = world.registrar.answer_to_register(&gateway.name, &gateway.login());
         let granted = world.registrar.grants_expires.map_or(gateway.freq, i64::from);
+        let answer = world.registrar.answer_to_register(&gateway.sender(), method, granted);
         world.registrar.sent(self.wire(index, method, Some(answer.status)));
         self.expect(index, gateway.handle, answer, granted);
     }
 
     pub(super) fn send_options(&mut self, index: usize, world: &mut World) {
         let gateway = &self.gateways[index];
-        let answer = world.registrar.answer_to_options(&gateway.name, &gateway.login());
+        let answer = world.registrar.answer_to_options(&gateway.sender());
         world
             .registrar
             .sent(self.wire(index, Method::Options, Some(answer.status)));

@@ -14,6 +14,7 @@ impl Sofia {
     pub fn tick(&mut self, world: &mut World) {
         self.now += 1;
         self.ticks += 1;
+        world.registrar.tick();
         self.collect_due();
         self.hand_over(world);
         for index in (0..self.profiles.len()).rev() {
@@ -197,6 +198,7 @@ impl Sofia {
         if self.handles.remove(&id).is_some_and(|handle| handle.registered) {
             let entry = self.wire(index, Method::Unregister, None);
             world.registrar.sent(entry);
+            world.registrar.unregister(&self.gateways[index].sender());
         }
     }
 }
