@@ -233,7 +233,7 @@ async fn injected_events_and_bursts_arrive_as_they_stand() {
     let switch = still_switch().await;
     let mut client = Client::connect(&switch).await;
     client.say("auth ClueCon").await;
-    client.say("event json HEARTBEAT").await;
+    client.say("event json HEARTBEAT CUSTOM sofia::gateway_state").await;
     switch.inject_event(&json(7));
     switch.inject_event(&json(7).replace("HEARTBEAT", "TRAP"));
     switch.inject_event("{\"Event-Sequence\":\"8\"}");

@@ -191,3 +191,12 @@ async fn a_refused_gateway_shows_how_long_it_waits() {
     let reply = switch.api("sofia xmlstatus gateway gw_refused").await;
     assert_api_of_second_day(&reply.replace(":5080", ":51973"), "sofia-xmlstatus-gateway-refused");
 }
+
+#[tokio::test]
+async fn a_registered_gateway_shows_itself() {
+    let switch = second_day().await;
+    switch.steps(5);
+    let reply = switch.api("sofia status gateway gw_ok").await;
+    let reply = reply.replace(":5080", ":51973").replace("bob", "alice");
+    assert_api_of_second_day(&reply, "sofia-status-gateway-gw_ok");
+}

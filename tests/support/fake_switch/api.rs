@@ -1,6 +1,7 @@
 //! The API commands that trunkd may give (`mod_commands.c`, `mod_sofia.c`), answered in FreeSWITCH's words.
 
 use super::super::fs_xml::{self, Element};
+use super::calls;
 use super::core::{Shared, duration_words};
 use super::event::Origin;
 use super::sofia::RegState;
@@ -40,6 +41,7 @@ async fn run(shared: &Arc<Shared>, command: &str, argument: &str) -> Option<Stri
         "switchname" => Some(shared.read(|core| core.bus.switchname.clone())),
         "hostname" => Some(shared.read(|core| core.bus.hostname.clone())),
         "global_getvar" => Some(shared.read(|core| core.global(argument).unwrap_or_default())),
+        "show" => Some(shared.read(|core| calls::show(core, argument))),
         "xml_locate" => Some(xml_locate(shared, argument).await),
         "reloadxml" => {
             reload_xml(shared).await;

@@ -3,6 +3,7 @@
 use super::super::port::free_port;
 use super::FakeSwitch;
 use super::bus::Bus;
+use super::calls::Calls;
 use super::carrier::Carrier;
 use super::core::{Core, Shared};
 use super::event_socket;
@@ -143,6 +144,7 @@ impl Builder {
                 bus,
                 sofia: Sofia::default(),
                 registrar,
+                calls: Calls::default(),
                 globals: self.globals,
                 binding: self.binding,
                 disk: self.disk,

@@ -2,6 +2,7 @@
 //! profiles and gateways (`sofia.c`).
 
 use super::super::fs_xml::Element;
+use super::calls::Calls;
 use super::core::Shared;
 use super::event::Origin;
 use super::sofia::{Profile, Sofia};
@@ -103,6 +104,7 @@ impl Shared {
                 (core.sofia.now, core.sofia.ticks)
             };
             core.sofia = Sofia::starting_at(now, ticks);
+            core.calls = Calls::default();
             core.running = true;
         });
         self.fetch_other_configurations(&["acl.conf", "loopback.conf", "timezones.conf"])

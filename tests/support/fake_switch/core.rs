@@ -1,6 +1,7 @@
 //! Everything that FreeSWITCH knows, behind one lock, and the clock that moves it.
 
 use super::bus::Bus;
+use super::calls::Calls;
 use super::event::Origin;
 use super::event_socket;
 use super::registrar::Registrar;
@@ -19,6 +20,7 @@ pub(super) struct Core {
     pub(super) bus: Bus,
     pub(super) sofia: Sofia,
     pub(super) registrar: Registrar,
+    pub(super) calls: Calls,
     pub(super) globals: BTreeMap<String, String>,
     pub(super) binding: Option<Binding>,
     pub(super) disk: Option<Vec<u8>>,
@@ -136,7 +138,7 @@ impl Shared {
                 ("Up-Time", &duration_words(uptime)),
                 ("FreeSWITCH-Version", "1.11.3-dev+git~20260821T141014Z~cc93a683ca~64bit"),
                 ("Uptime-msec", &uptime.as_millis().to_string()),
-                ("Session-Count", "0"),
+                ("Session-Count", &core.calls.up.len().to_string()),
                 ("Max-Sessions", "1000"),
                 ("Session-Per-Sec", "1000"),
                 ("Session-Per-Sec-Last", "0"),

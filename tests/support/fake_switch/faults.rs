@@ -118,6 +118,7 @@ impl FakeSwitch {
             let origin = Origin("switch_core.c", "switch_core_destroy", 3033);
             let event = core.bus.create("SHUTDOWN", None, origin);
             core.bus.fire(event.with("Event-Info", "System Shutting Down"));
+            core.calls.end_all(&mut core.sofia, &mut core.bus);
         });
         self.shared.unload_sofia();
     }

@@ -30,6 +30,8 @@ mod api;
 mod builder;
 mod burst;
 pub mod bus;
+mod call_events;
+mod calls;
 mod carrier;
 mod configuration;
 mod core;
@@ -47,11 +49,13 @@ pub use super::fs_xml::Element;
 pub use builder::Builder;
 pub use burst::Burst;
 pub use bus::ConnectionRecord;
+pub use call_events::Headers;
+pub use calls::Call;
 pub use carrier::{ALL, Carrier, Received, Window};
 pub use event::Event;
 pub use outcome::{BUSY, CHALLENGED_AGAIN, DECLINE, FORBIDDEN, NOT_FOUND, Outcome, UNAVAILABLE};
 pub use registrar::{Method, Registrar, Wire};
-pub use sofia::{Gateway, Profile, RegState};
+pub use sofia::{CallCounters, Gateway, Profile, RegState};
 pub use view::View;
 pub use xml_curl::{AuthScheme, Binding, HttpRequest, Used};
 
@@ -114,7 +118,17 @@ impl FakeSwitch {
 
     /// Sets a gateway's call counters in `xmlstatus`: in, out, failed in, failed out.
     pub fn set_calls(&self, gateway: &str, calls: [u32; 4]) {
-        self.shared.with(|core| core.sofia.set_calls(gateway, calls));
+        let [incoming, out, incoming_failed, out_failed] = calls;
+        self.shared.with(|core| {
+            if let Some(gateway) = core.sofia.live_gateway(gateway) {
+                gateway.calls = CallCounters {
+                    incoming,
+                    out,
+                    incoming_failed,
+                    out_failed,
+                };
+            }
+        });
     }
 
     /// An API command, typed at the console rather than sent over the event socket

@@ -46,6 +46,12 @@ impl View<'_> {
             .collect()
     }
 
+    /// Calls that are up over a gateway of that name
+    pub fn calls(&self, gateway: &str) -> usize {
+        let up = self.core.calls.up.values();
+        up.filter(|call| call.gateway.as_deref() == Some(gateway)).count()
+    }
+
     pub fn profiles(&self) -> Vec<&Profile> {
         self.core
             .sofia

@@ -3,7 +3,7 @@
 use super::super::super::fs_xml::Element;
 use super::super::bus::Bus;
 use super::super::event::Origin;
-use super::{Gateway, Profile, RegState, Sofia};
+use super::{CallCounters, Gateway, Profile, RegState, Sofia};
 
 type Pairs = Vec<(String, String)>;
 
@@ -165,7 +165,7 @@ impl Sofia {
             ping_time: 0.0,
             pinging: false,
             network: None,
-            calls: [0; 4],
+            calls: CallCounters::default(),
             handle: None,
             params,
         })

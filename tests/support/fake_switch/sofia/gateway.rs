@@ -90,10 +90,18 @@ pub struct Gateway {
     pub ping_time: f64,
     pub pinging: bool,
     pub network: Option<(String, u16)>,
-    /// In, out, failed in, failed out: from zero at each start (FACTS 41)
-    pub calls: [u32; 4],
+    pub calls: CallCounters,
     /// The SIP handle of its registration
     pub(super) handle: Option<u64>,
+}
+
+/// From zero at each start of a gateway (FACTS 41)
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CallCounters {
+    pub incoming: u32,
+    pub out: u32,
+    pub incoming_failed: u32,
+    pub out_failed: u32,
 }
 
 impl Gateway {

@@ -9,7 +9,7 @@ mod sip;
 mod status;
 mod ticks;
 
-pub use gateway::{Gateway, RegState};
+pub use gateway::{CallCounters, Gateway, RegState};
 pub use profile::Profile;
 
 use super::bus::Bus;
@@ -83,6 +83,10 @@ impl Sofia {
 
     pub fn gateway(&self, key: &str) -> Option<&Gateway> {
         self.find(key).map(|index| &self.gateways[index])
+    }
+
+    pub fn live_gateway(&mut self, key: &str) -> Option<&mut Gateway> {
+        self.find(key).map(|index| &mut self.gateways[index])
     }
 
     /// Every gateway of every running profile, in the order of `xmlstatus`; those pending deletion and ghosts too.
@@ -242,11 +246,5 @@ impl Sofia {
         gateway.retry = 0;
         gateway.state = state;
         true
-    }
-
-    pub fn set_calls(&mut self, name: &str, calls: [u32; 4]) {
-        if let Some(index) = self.find(name) {
-            self.gateways[index].calls = calls;
-        }
     }
 }

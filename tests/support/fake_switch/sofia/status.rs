@@ -54,10 +54,11 @@ impl Sofia {
         element("state", gateway.state.name());
         element("status", gateway.status_name());
         element("uptime-usec", &number(self.uptime_usec(gateway)));
-        let words = ["calls-in", "calls-out", "failed-calls-in", "failed-calls-out"];
-        for (word, count) in words.into_iter().zip(gateway.calls) {
-            element(word, &count.to_string());
-        }
+        let calls = gateway.calls;
+        element("calls-in", &calls.incoming.to_string());
+        element("calls-out", &calls.out.to_string());
+        element("failed-calls-in", &calls.incoming_failed.to_string());
+        element("failed-calls-out", &calls.out_failed.to_string());
         match self.retry_of(gateway) {
             Some(Some(seconds)) => element("retry", &format!("{seconds}s")),
             Some(None) => element("retry", "NEVER"),
@@ -171,10 +172,10 @@ impl Sofia {
                 format!("{}{}", g.status_name(), if g.pinging { " (ping)" } else { "" }),
             ),
             ("Uptime  \t", format!("{uptime}s")),
-            ("CallsIN \t", g.calls[0].to_string()),
-            ("CallsOUT\t", g.calls[1].to_string()),
-            ("FailedCallsIN\t", g.calls[2].to_string()),
-            ("FailedCallsOUT\t", g.calls[3].to_string()),
+            ("CallsIN \t", g.calls.incoming.to_string()),
+            ("CallsOUT\t", g.calls.out.to_string()),
+            ("FailedCallsIN\t", g.calls.incoming_failed.to_string()),
+            ("FailedCallsOUT\t", g.calls.out_failed.to_string()),
         ];
         let body: String = rows.iter().map(|(label, value)| format!("{label}{value}\n")).collect();
         Some(format!("{LINE}\n{body}{LINE}\n"))
