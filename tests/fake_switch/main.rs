@@ -9,6 +9,7 @@ mod carriers;
 mod client;
 mod event_socket;
 mod gateways;
+mod options;
 mod preprocessor_and_parser;
 mod recordings;
 mod redis_server;

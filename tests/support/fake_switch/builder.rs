@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A second of FreeSWITCH's
 const TICK: Duration = Duration::from_millis(20);
+/// Of `external` and `internal`
+const BUILT_IN_PORTS: [u16; 2] = [5080, 5060];
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
 /// Configures a FakeSwitch. The defaults: switchname `fs1`, password `ClueCon`, profiles `external` and `internal`,
@@ -31,6 +33,7 @@ pub struct Builder {
     globals: BTreeMap<String, String>,
     other_configurations: bool,
     registrar: Registrar,
+    sip: bool,
     tick: Option<Duration>,
     heartbeat: Duration,
 }
@@ -51,6 +54,7 @@ impl Builder {
             globals: globals.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             other_configurations: true,
             registrar: Registrar::default(),
+            sip: false,
             tick: Some(TICK),
             heartbeat: HEARTBEAT,
         }
@@ -109,6 +113,13 @@ impl Builder {
         self
     }
 
+    /// Each profile answers OPTIONS over UDP, on loopback at its `sip-port`: give it a free one. Those of the built-in
+    /// profiles are free ones then.
+    pub fn sip(mut self) -> Self {
+        self.sip = true;
+        self
+    }
+
     /// The length of FreeSWITCH's second
     pub fn tick(mut self, tick: Duration) -> Self {
         self.tick = Some(tick);
@@ -145,6 +156,8 @@ impl Builder {
                 sofia: Sofia::default(),
                 registrar,
                 calls: Calls::default(),
+                sip: BTreeMap::new(),
+                sip_is_silent: false,
                 globals: self.globals,
                 binding: self.binding,
                 disk: self.disk,
@@ -156,6 +169,12 @@ impl Builder {
                 running: false,
             }),
             version: watch::Sender::new(0),
+            has_sip: self.sip,
+            built_in_ports: if self.sip {
+                [free_port(), free_port()]
+            } else {
+                BUILT_IN_PORTS
+            },
             fetching: tokio::sync::Mutex::new(()),
             listening: watch::Sender::new(false),
             listens: watch::Sender::new(true),

@@ -67,12 +67,11 @@ impl Shared {
     pub(super) async fn load_sofia(self: &Arc<Self>) -> bool {
         let built_in = self.read(|core| core.binding.is_none() && core.disk.is_none());
         if built_in {
-            self.with(|core| {
-                for (name, port) in [("external", 5080), ("internal", 5060)] {
-                    core.sofia.start_profile(Profile::new(name, port), &mut core.bus);
-                }
-                core.sofia.loaded = true;
-            });
+            for (name, port) in ["external", "internal"].into_iter().zip(self.built_in_ports) {
+                self.with(|core| core.sofia.start_profile(Profile::new(name, port), &mut core.bus));
+                self.open_sip(name).await;
+            }
+            self.with(|core| core.sofia.loaded = true);
             return true;
         }
         let loaded = self.config_sofia(None, false).await;
@@ -148,6 +147,7 @@ impl Shared {
                 });
             } else {
                 self.with(|core| core.sofia.start_profile(made, &mut core.bus));
+                self.open_sip(this).await;
                 self.launch_worker(this).await;
             }
         }
@@ -167,6 +167,7 @@ impl Shared {
         self.with(|core| {
             let (sofia, mut world) = core.sofia_in_its_world();
             sofia.stop_profile(name, &mut world);
+            core.sip.remove(name);
         });
     }
 

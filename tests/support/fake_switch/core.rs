@@ -4,6 +4,7 @@ use super::bus::Bus;
 use super::calls::Calls;
 use super::event::Origin;
 use super::event_socket;
+use super::options::SipSocket;
 use super::registrar::Registrar;
 use super::sofia::{Sofia, World};
 use super::xml_curl::{Binding, HttpRequest};
@@ -21,6 +22,9 @@ pub(super) struct Core {
     pub(super) sofia: Sofia,
     pub(super) registrar: Registrar,
     pub(super) calls: Calls,
+    /// By profile
+    pub(super) sip: BTreeMap<String, SipSocket>,
+    pub(super) sip_is_silent: bool,
     pub(super) globals: BTreeMap<String, String>,
     pub(super) binding: Option<Binding>,
     pub(super) disk: Option<Vec<u8>>,
@@ -59,6 +63,10 @@ pub(super) struct Shared {
     pub(super) core: Mutex<Core>,
     /// Counts changes of the core, for those who wait for one.
     pub(super) version: watch::Sender<u64>,
+    /// Whether profiles have sockets for SIP
+    pub(super) has_sip: bool,
+    /// The ports of the built-in profiles
+    pub(super) built_in_ports: [u16; 2],
     /// FreeSWITCH fetches one configuration at a time
     pub(super) fetching: tokio::sync::Mutex<()>,
     /// Whether the event socket should listen, and whether it does
@@ -104,7 +112,7 @@ impl Shared {
         loop {
             match event_socket::bind(self.address.port()) {
                 Ok(listener) => return listener,
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(_) => tokio::time::sleep(event_socket::RETRY).await,
             }
         }
     }

@@ -20,6 +20,9 @@ const AUTH_TIMEOUT: Duration = Duration::from_secs(25);
 /// A peer that reads nothing holds up a notice no longer than this
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Between two tries to take a port that isn't free yet
+pub(super) const RETRY: Duration = Duration::from_millis(10);
+
 /// Listens on the same port (any free one at first), with the listener there only while it should be.
 pub(super) async fn listen(shared: Arc<Shared>) {
     let mut wanted = shared.listening.subscribe();

@@ -149,6 +149,7 @@ impl FakeSwitch {
         self.shared.with(|core| {
             core.running = false;
             core.sofia.profiles.clear();
+            core.sip.clear();
         });
         self.drop_connections();
         self.refuse_connections(true).await;

@@ -24,7 +24,13 @@
 //! let two = FakeSwitch::builder().switchname("fs2").carrier(&carrier).start().await;
 //! carrier.answer_for(ALL, 30, BUSY); // for 30 s of FakeSwitch's clock
 //! assert!(carrier.busiest(Window::Real(Duration::from_secs(1))) <= 10);
+//!
+//! let call = one.dial("gw1").unwrap(); // Err("GATEWAY_DOWN") or Err("INVALID_GATEWAY")
+//! one.pick_up(&call);
+//! one.hang_up(call, "NORMAL_CLEARING");
 //! ```
+//!
+//! With [`Builder::sip`] each profile answers OPTIONS over UDP ([`options`]), until [`FakeSwitch::silence_sip`].
 
 mod api;
 mod builder;
@@ -38,6 +44,7 @@ mod core;
 pub mod event;
 mod event_socket;
 mod faults;
+mod options;
 mod outcome;
 pub mod registrar;
 pub mod sofia;

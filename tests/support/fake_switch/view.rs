@@ -61,6 +61,11 @@ impl View<'_> {
             .collect()
     }
 
+    /// OPTIONS that a profile got since it started, answered or not
+    pub fn options(&self, profile: &str) -> usize {
+        self.core.sip.get(profile).map_or(0, |socket| socket.received)
+    }
+
     /// False where mod_sofia found no configuration (FACTS 7)
     pub fn sofia_loaded(&self) -> bool {
         self.core.sofia.loaded

@@ -3,7 +3,7 @@
 use super::super::super::fs_xml::Element;
 use super::conf::{atoi, is_true};
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 #[derive(Debug, Clone)]
 pub struct Profile {
@@ -79,6 +79,12 @@ impl Profile {
         } else {
             format!("{host}:{port}")
         }
+    }
+
+    /// Its `sip-ip` if that is one of loopback, else 127.0.0.1
+    pub fn loopback_ip(&self) -> IpAddr {
+        let given = self.sip_ip.parse().ok();
+        given.filter(IpAddr::is_loopback).unwrap_or(Ipv4Addr::LOCALHOST.into())
     }
 
     pub(super) fn url(&self, port: u16) -> String {
