@@ -4,6 +4,8 @@
 //! Its clock is that of its switches: a second begins when a switch ticks that has ticked in this one already. So
 //! switches that tick together share a second, and one that dies doesn't hold the others up. What trunkd paces runs in
 //! real time: count that in [`Window::Real`].
+//!
+//! To wait for something here, use a switch's [`super::FakeSwitch::wait_until`]: it looks whenever the switch sends.
 
 use super::outcome::{Answer, BUSY, FORBIDDEN, Login, Outcome};
 use super::registrar::Method;
@@ -150,7 +152,8 @@ impl Carrier {
         self.state().gone = false;
     }
 
-    /// It challenges un-REGISTERs anew, which FreeSWITCH doesn't repeat: registrations stay until they expire (FACTS 22).
+    /// It challenges un-REGISTERs anew, and FreeSWITCH doesn't repeat them: registrations stay until they expire
+    /// (FACTS 22).
     pub fn challenge_unregisters(&self) {
         self.state().challenges_unregisters = true;
     }
