@@ -9,7 +9,7 @@ use super::model::{GatewayDetail, ProblemField};
 use super::read::{stored, with_value};
 use super::{Assignments, ETag, GatewayRef, Precondition};
 use crate::desired::{Current, Edit, Edited};
-use crate::gateway::{Document, GatewayName, Parsed, Severity, ValueChange};
+use crate::gateway::{Document, GatewayName, Parsed, Severity, ValueChange, shared_account};
 use crate::history::{EditKind, Entry, Event};
 
 /// Writes without a condition that lose against another writer are tried this often.
@@ -302,11 +302,16 @@ impl Service {
         draft: Draft,
         options: &WriteOptions,
     ) -> Result<Written, OperateError> {
-        let gateway = match &draft.after {
+        let mut gateway = match &draft.after {
             Some(value) => Some(self.detail(current, of, value).await?),
             None => None,
         };
         let gateway_after = draft.parsed.as_ref().and_then(|parsed| parsed.gateway.as_ref());
+        if let (Some(detail), Some(after), true) = (&mut gateway, gateway_after, options.dry_run) {
+            let others = current.desired.served().values().map(|entry| &entry.gateway);
+            let shared = shared_account(after, others);
+            detail.findings.extend(shared.as_ref().map(ProblemField::of));
+        }
         let effect = match options.dry_run {
             true => self.predict(current, of, gateway_after, draft.after.is_none()).await?,
             false => Vec::new(),
