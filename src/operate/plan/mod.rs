@@ -63,6 +63,7 @@ pub async fn read(
             switch: switch.name.clone(),
             error: None,
             plan: None,
+            unchanged: BTreeMap::new(),
             changes: BTreeMap::new(),
             held: None,
             holds: holds(&reports, &switch.name),
@@ -190,12 +191,13 @@ impl SwitchPlan {
         adopt: bool,
     ) -> Result<(), StoreError> {
         let wants = wants(&current.desired, &current.key, &self.switch);
+        let differences = Differences::between(&wants, &known.actual);
         let assessment = Assessment {
             known,
             desired: &current.desired,
             wants: &wants,
             key: &current.key,
-            differences: &Differences::between(&wants, &known.actual),
+            differences: &differences,
             limits: Limits {
                 max_removals: settings.reconcile.max_removals,
             },
@@ -216,6 +218,7 @@ impl SwitchPlan {
         };
         self.held = assessment.hold(&plan, &exempt);
         self.changes = changes(store, current, &plan).await?;
+        self.unchanged = differences.unchanged(&wants);
         self.plan = Some(plan);
         Ok(())
     }
