@@ -374,6 +374,8 @@ fn the_debian_package_has_what_a_service_needs() {
     let control = package.control("control");
     let version = format!("Version: {}-1\n", env!("CARGO_PKG_VERSION"));
     assert!(control.contains(&version), "{control}");
+    let depends = control.lines().find(|line| line.starts_with("Depends: ")).unwrap();
+    assert!(depends.contains("libc6 (>= "), "{depends}");
     let postinst = package.control("postinst");
     // The user comes first: the file is given to it.
     let steps = [
