@@ -125,6 +125,11 @@ pub(crate) fn removals(switch: &str) -> String {
     format!("trunkd:removals:{switch}")
 }
 
+/// HASH: switchname → how much of the carrier's pace it uses. Expires.
+pub(crate) fn pace(carrier: &str) -> String {
+    format!("trunkd:pace:{carrier}")
+}
+
 /// STREAM: what happened to one gateway, with what an edit replaced.
 pub(crate) fn history_of(domain: &str, gateway: &str) -> String {
     // A gateway's name has no slash.
@@ -249,6 +254,7 @@ mod tests {
             calls("fs1"),
             refusals("fs1"),
             gone("fs1"),
+            pace("sip.example.net"),
             seen("fs1", "uuid"),
             history_of("acme", "gw1"),
             recorded("acme", "gw1"),

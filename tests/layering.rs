@@ -28,6 +28,7 @@ const FLOORS: &[&[&str]] = &[
     &["keys", "data_dir"],
     &["event_socket", "import"],
     &["sofia_conf", "documents"],
+    &["carriers"],
     &["gateway", "registration"],
     &["telemetry"],
     &[

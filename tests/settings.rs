@@ -495,6 +495,55 @@ fn webhooks_are_refused_with_what_to_write() {
 }
 
 #[test]
+fn carriers_are_refused_with_what_to_write() {
+    let carrier = |more: &str| format!("[[carrier]]\nname = 'sip.example.net'\n{more}\n");
+    for (file, says) in [
+        (
+            carrier("registers_per_second = 0"),
+            &["`carrier.registers_per_second`", "1 or more"][..],
+        ),
+        (
+            carrier("registers_in_flight = 0"),
+            &["`carrier.registers_in_flight`", "1 or more"],
+        ),
+        (carrier("jitter = '60%'"), &["`carrier[1].jitter`", "from 0 to 50 %"]),
+        (carrier("match = ['*']"), &["`carrier[1].match[1]`", "*.example.net"]),
+        (
+            carrier("") + &carrier(""),
+            &["`carrier.name`", "two carriers are named \"sip.example.net\""],
+        ),
+        (
+            carrier("match = ['a.test']") + "[[carrier]]\nname = 'b'\nmatch = ['A.test']",
+            &["`carrier.match`", "\"a.test\" belongs to two carriers"],
+        ),
+        (
+            "[[carrier]]\nname = ' '".to_owned(),
+            &["`carrier.name`", "sip.example.net"],
+        ),
+        ("[carrier]\nname = 'b'".to_owned(), &["[[carrier]], with two brackets"]),
+        (carrier("pace = 5"), &["`carrier[1].pace`"]),
+    ] {
+        assert_says(&Given::file(&file).error(), says);
+    }
+}
+
+#[test]
+fn a_carrier_has_defaults_and_can_be_set_in_the_environment() {
+    let given = Given::nothing().variable("TRUNKD_CARRIER", r#"[{name="b.test", match="a.test, *.b.test"}]"#);
+    let settings = given.load().unwrap();
+    let [carrier] = &settings.carriers[..] else {
+        panic!("{:?}", settings.carriers)
+    };
+    assert_eq!(carrier.hosts.len(), 2);
+    assert_eq!(
+        (carrier.registers_per_second, carrier.registers_in_flight),
+        (None, None)
+    );
+    assert!(carrier.pace_boot);
+    assert_eq!(carrier.jitter.get(), 0);
+}
+
+#[test]
 fn a_webhook_has_defaults_and_a_name_of_its_url_that_stays() {
     let url = "https://hooks.example.net/services/s3cret";
     let variable = format!("[{{url=\"{url}\"}}, {{name=\"a\", url=\"{url}\", events=\"edit,hold\", domains=\"a,b\"}}]");

@@ -1,12 +1,13 @@
 //! The desired gateways and a switch, as the executor needs them: the implementors of `reconcile`'s
 //! traits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
 use super::source::LiveSource;
+use crate::carriers::Seen;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
 use crate::ingest::{Cursor, Ingest};
@@ -33,6 +34,10 @@ pub(super) struct LiveSwitch(pub(super) Arc<Ingest>, pub(super) Mutex<Cursor>);
 impl RunningSource for LiveSwitch {
     fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>> {
         self.0.revisions(core_uuid)
+    }
+
+    fn usable(&self) -> HashSet<Arc<str>> {
+        self.0.usable()
     }
 }
 
@@ -78,6 +83,10 @@ impl Switch for LiveSwitch {
 
     fn instance(&self, gateway: &GatewayName) -> Result<Option<u64>, Unknown> {
         self.0.instance(gateway.as_str()).ok_or(Unknown)
+    }
+
+    fn registration(&self, gateway: &GatewayName) -> Option<Seen> {
+        self.0.registration(gateway.as_str())
     }
 
     fn changed(&self) -> watch::Receiver<u64> {

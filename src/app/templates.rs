@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use arc_swap::ArcSwap;
 
 use super::error::AppError;
+use crate::carriers::Carriers;
 use crate::gateway::{Policy, ProfileName, Rules};
 use crate::health::{Health, Part, State};
 use crate::metrics;
@@ -15,6 +16,7 @@ pub(super) struct TemplateFiles {
     dir: PathBuf,
     default_profile: ProfileName,
     policy: Policy,
+    carriers: Carriers,
     pub(super) current: ArcSwap<Templates>,
 }
 
@@ -22,12 +24,14 @@ impl TemplateFiles {
     pub(super) fn load(settings: &Settings, health: &Health) -> Result<Self, AppError> {
         let default_profile =
             ProfileName::parse(&settings.templates.default_profile).map_err(AppError::DefaultProfile)?;
-        let templates = read(&settings.templates.dir)?;
+        let carriers = Carriers::new(&settings.carriers);
+        let templates = read(&settings.templates.dir)?.with_carriers(carriers.clone());
         report(health, None);
         Ok(Self {
             dir: settings.templates.dir.clone(),
             default_profile,
             policy: Policy::of(settings),
+            carriers,
             current: ArcSwap::from_pointee(templates),
         })
     }
@@ -44,7 +48,8 @@ impl TemplateFiles {
         match read {
             Ok((rules, templates)) => {
                 let profiles = templates.profile_names().count();
-                self.current.store(templates.into());
+                self.current
+                    .store(templates.with_carriers(self.carriers.clone()).into());
                 report(health, None);
                 tracing::info!(profiles, dir = %self.dir.display(), "templates reloaded");
                 Some(rules)

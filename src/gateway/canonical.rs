@@ -280,6 +280,7 @@ mod tests {
             profile: ProfileName::parse("external").unwrap(),
             enabled: true,
             nodes: None,
+            carrier: None,
             params: params.into_iter().collect(),
             variables: Default::default(),
         })

@@ -156,6 +156,8 @@ pub struct Gateway {
     pub enabled: bool,
     /// The switchnames that are to have it; `None` is every switch.
     pub nodes: Option<Box<[String]>>,
+    /// What the operator calls the carrier; FreeSWITCH never gets it.
+    pub carrier: Option<Box<str>>,
     /// `<param>` name → value, sorted by name, each name once.
     pub params: Pairs,
     /// Sorted by name, each name once.
@@ -179,8 +181,16 @@ impl Gateway {
             .map(|(_, value)| value)
     }
 
+    /// What the key `carrier` says, else [`Gateway::carrier_host`]. Gateways with the same one share a
+    /// carrier.
+    pub fn carrier_name(&self) -> Option<String> {
+        match &self.carrier {
+            Some(carrier) => Some(carrier.to_string()),
+            None => self.carrier_host(),
+        }
+    }
+
     /// The host in `register-proxy`, `proxy` or `realm`, else the name, as for FreeSWITCH; in lower case.
-    /// Gateways with the same one share a carrier.
     pub fn carrier_host(&self) -> Option<String> {
         let params = ["register-proxy", "proxy", "realm"];
         let text = params
@@ -207,6 +217,7 @@ impl fmt::Debug for Gateway {
             .field("profile", &self.profile)
             .field("enabled", &self.enabled)
             .field("nodes", &self.nodes)
+            .field("carrier", &self.carrier)
             .field("params", &self.params)
             .field("variables", &self.variables)
             .finish()

@@ -115,6 +115,7 @@ fn read_gateway(
         profile: profile.unwrap_or_else(|| rules.default_profile.clone()),
         enabled,
         nodes: nodes.map(Vec::into_boxed_slice),
+        carrier: top.carrier,
         params: params.set.iter().map(|(name, param)| (name, &param.value)).collect(),
         variables,
     }

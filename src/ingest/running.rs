@@ -1,6 +1,6 @@
 //! What runs on a switch, for readers in other rooms: the executor, the API.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -9,6 +9,7 @@ use super::Ingest;
 use super::state::Connection;
 use super::view::Changes as ChangedGateways;
 pub use super::view::Cursor;
+use crate::carriers::Seen;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
 use crate::registration::State;
@@ -100,11 +101,29 @@ impl Ingest {
         )
     }
 
+    /// The gateways that could carry calls when the switch was last heard of.
+    pub fn usable(&self) -> HashSet<Arc<str>> {
+        let state = self.lock();
+        let usable = state.view.rows().filter(|(_, row)| row.usable == Some(true));
+        usable.map(|(name, _)| name.clone()).collect()
+    }
+
     /// A number that distinguishes the live gateway of that name, if there is one, from its
     /// successors. The outer `None` while it is not known what runs.
     pub fn instance(&self, gateway: &str) -> Option<Option<u64>> {
         let state = self.lock();
         state.is_known().then(|| state.view.instance(gateway))
+    }
+
+    /// What is known of the registration of the live gateway of that name.
+    pub fn registration(&self, gateway: &str) -> Option<Seen> {
+        let state = self.lock();
+        let row = state.view.row(gateway)?;
+        Some(Seen {
+            instance: state.view.instance(gateway)?,
+            since: row.since,
+            progress: row.state.as_ref().into(),
+        })
     }
 
     /// The commands connection, while the switch is connected.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::OperateError;
 use super::people::People;
+use crate::carriers::Carriers;
 use crate::desired::{Catalog, LastGood};
 use crate::event_socket::SwitchAddress;
 use crate::gateway::{Policy, ProfileName, Rules};
@@ -48,7 +49,8 @@ pub fn address(switch: &SwitchSettings) -> SwitchAddress {
 /// # Errors
 /// [`TemplateError`](crate::sofia_conf::TemplateError).
 pub fn templates(settings: &Settings) -> Result<Templates, OperateError> {
-    Ok(Templates::load(&settings.templates.dir)?)
+    let templates = Templates::load(&settings.templates.dir)?;
+    Ok(templates.with_carriers(Carriers::new(&settings.carriers)))
 }
 
 /// What gateways are checked against.

@@ -3,6 +3,7 @@
 //!
 //! `plan` decides, `executor` acts, and `Served` guards what FreeSWITCH is served in the meantime.
 
+mod boot;
 pub mod executor;
 mod ledger;
 mod loss;
@@ -18,6 +19,7 @@ mod starts;
 mod state_log;
 mod states;
 
+pub use boot::BootRules;
 pub use executor::{DesiredSource, Executor, ExecutorContext, Refreshed, Switch, Timing, Unknown, Wanted};
 pub use ledger::Ledger;
 pub use others::Others;

@@ -23,6 +23,7 @@ impl Default for Settings {
             gateways: GatewaySettings::default(),
             switches: Vec::new(),
             reconcile: ReconcileSettings::default(),
+            carriers: Vec::new(),
             history: HistorySettings::default(),
             backup: BackupSettings::default(),
             webhooks: Vec::new(),
@@ -130,6 +131,7 @@ impl Default for ReconcileSettings {
             // A script that deletes one after the other is done by then, or noticed.
             removals_window: Duration::from_secs(600),
             starts_per_second: 50,
+            boot_slice: 2000,
         }
     }
 }

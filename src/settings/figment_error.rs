@@ -13,7 +13,7 @@ use super::origin::{FLAG, Origin};
 use super::sources::insert;
 
 /// Keys that are lists of tables.
-const LISTS: [&str; 2] = ["switch", "webhook"];
+const LISTS: [&str; 3] = ["carrier", "switch", "webhook"];
 
 /// Drops the values that figment's error holds: they may be secrets.
 pub(super) fn translate(error: figment::Error, figment: &Figment) -> SettingsError {

@@ -6,6 +6,7 @@
 //!
 //! Makes no decision about gateways, and opens only the settings file and the secret files that it names.
 
+mod carrier;
 mod choices;
 mod defaults;
 mod error;
@@ -21,6 +22,7 @@ mod text;
 mod validate;
 mod webhook;
 
+pub use carrier::{CarrierSettings, HostPattern, Percent};
 pub use choices::{AllowHooks, LogFormat, ReconcileMode};
 pub use error::SettingsError;
 pub use model::{

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::carrier::CarrierSettings;
 use super::choices::{AllowHooks, LogFormat, ReconcileMode};
 use super::redis_url::without_password;
 use super::text::{self, Credential, HostPort};
@@ -38,6 +39,11 @@ pub struct Settings {
     #[serde(rename = "switch")]
     pub switches: Vec<SwitchSettings>,
     pub reconcile: ReconcileSettings,
+    /// Each `[[carrier]]` table: how gently one carrier is registered with. In the environment, one
+    /// list of inline tables, which replaces the file's:
+    /// `TRUNKD_CARRIER='[{name="sip.example.net", registers_per_second=5}]'`.
+    #[serde(rename = "carrier")]
+    pub carriers: Vec<CarrierSettings>,
     pub history: HistorySettings,
     pub backup: BackupSettings,
     /// Each `[[webhook]]` table: one receiver of what happened. In the environment, one list of
@@ -305,6 +311,11 @@ pub struct ReconcileSettings {
     /// Gateways that may start per second on each switch; at least 1. `TRUNKD_RECONCILE__STARTS_PER_SECOND`.
     #[serde(deserialize_with = "text::one")]
     pub starts_per_second: u32,
+    /// The most gateways of a profile that a switch gets when it starts; the rest follow by themselves.
+    /// FreeSWITCH reads its configuration in time that grows with the square of it (FACTS 52). 0: all.
+    /// `TRUNKD_RECONCILE__BOOT_SLICE`.
+    #[serde(deserialize_with = "text::one")]
+    pub boot_slice: usize,
 }
 
 /// `[log]`.

@@ -55,6 +55,7 @@ fn paths(settings: &mut Settings) -> Vec<(&'static str, &mut PathBuf)> {
         gateways: _,
         switches,
         reconcile: _,
+        carriers: _,
         history: _,
         backup,
         webhooks,

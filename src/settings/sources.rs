@@ -29,9 +29,10 @@ const FOREIGN: [&str; 5] = [
 
 /// Keys whose variable may hold a TOML list or table. Any other variable is taken literally, so
 /// that a password may begin with a bracket.
-const STRUCTURED: [&str; 12] = [
+const STRUCTURED: [&str; 13] = [
     "api.allow",
     "api.tls",
+    "carrier",
     "gateways.allow_hooks",
     "http.credentials",
     "http.allow",

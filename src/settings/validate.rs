@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::error::{SettingsError, WayToRedis};
 use super::model::{ApiSettings, HttpSettings, OWN_KEYS, ReconcileSettings, RedisSettings, SentinelSettings, Settings};
 use super::origin::Origin;
-use super::webhook;
+use super::{carrier, webhook};
 
 /// Checks ranges, and values that contradict each other.
 pub(super) fn values(settings: &Settings, origin: &dyn Fn(&str) -> Origin) -> Result<(), SettingsError> {
@@ -66,6 +66,7 @@ pub(super) fn values(settings: &Settings, origin: &dyn Fn(&str) -> Origin) -> Re
         );
     }
     check_switches(settings, &invalid)?;
+    carrier::check(&settings.carriers, &invalid)?;
     webhook::check(&settings.webhooks, &invalid)
 }
 

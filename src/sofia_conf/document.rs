@@ -10,6 +10,7 @@ use super::render::{attribute, write_gateway, write_line};
 use super::templates::{Part, Profile};
 use super::{RevisionKey, Templates};
 use crate::all_cores::on_all_cores;
+use crate::carriers::Carriers;
 use crate::gateway::{Desired, Entries, Entry, EntryChange, Gateway, GatewayName};
 
 /// The constant answer to everything trunkd doesn't serve (FACTS 7).
@@ -115,6 +116,7 @@ impl Templates {
             key,
             query,
             only_profile,
+            carriers: &self.carriers,
         };
         if let Some(next) = before.and_then(|before| self.update(&builder, before)) {
             return Some(next);
@@ -138,7 +140,7 @@ impl Templates {
                 (GatewayQuery::None, Some(profile)) => &profile.indent,
                 _ => INDENT,
             };
-            write_gateway(text, &entry.gateway, builder.key, indent);
+            builder.write(text, &entry.gateway, indent);
         })?;
         let next = Document::new(blocks, builder.desired.served());
         // A profile with no gateway of ours is copied from its template as it is.
@@ -239,6 +241,7 @@ struct DocumentBuilder<'a> {
     key: &'a RevisionKey,
     query: &'a Query<'a>,
     only_profile: Option<&'a Profile>,
+    carriers: &'a Carriers,
 }
 
 /// Indentation of gateways in a document without settings.
@@ -269,6 +272,10 @@ impl<'a> DocumentBuilder<'a> {
         changes
     }
 
+    fn write(&self, out: &mut Vec<u8>, gateway: &Gateway, indent: &str) {
+        write_gateway(out, gateway, self.key, self.carriers, indent);
+    }
+
     fn push_profile(&self, out: &mut BlockWriter, number: usize, profile: &Profile) {
         let mut ours = self.ours(profile).peekable();
         if ours.peek().is_none() {
@@ -282,7 +289,7 @@ impl<'a> DocumentBuilder<'a> {
     fn push_gateways_only(&self, out: &mut BlockWriter, number: usize, profile: &Profile) {
         match self.query.gateway {
             GatewayQuery::One(name) => match self.one(name, profile) {
-                Some(SingleGateway::Ours(gateway)) => write_gateway(out.text(), gateway, self.key, INDENT),
+                Some(SingleGateway::Ours(gateway)) => self.write(out.text(), gateway, INDENT),
                 Some(SingleGateway::Own(text)) => out.push_str(text),
                 None => {}
             },
@@ -306,7 +313,7 @@ impl<'a> DocumentBuilder<'a> {
                     profile,
                     name: entry.gateway.name.clone(),
                 };
-                out.gateway(key, |text| write_gateway(text, &entry.gateway, self.key, indent));
+                out.gateway(key, |text| self.write(text, &entry.gateway, indent));
             }
         };
         let entries: Vec<_> = entries.collect();

@@ -6,24 +6,35 @@ use quick_xml::events::{BytesEnd, BytesStart, Event};
 use quick_xml::name::QName;
 
 use super::escape::escape;
+use crate::carriers::Carriers;
 use crate::gateway::{Direction, Gateway, REVISION_VARIABLE, RevisionKey, params, revision};
 
 /// Most tags are shorter.
 const TAG_BYTES: usize = 256;
 
 /// Appends the `<gateway>` element, one tag per line, each line indented by `indent`.
-pub(super) fn write_gateway(out: &mut Vec<u8>, gateway: &Gateway, key: &RevisionKey, indent: &str) {
-    write_with_revision(out, gateway, &revision(gateway, key), indent);
+pub(super) fn write_gateway(
+    out: &mut Vec<u8>,
+    gateway: &Gateway,
+    key: &RevisionKey,
+    carriers: &Carriers,
+    indent: &str,
+) {
+    // What trunkd changes is no edit, so the revision is that of the value in Redis.
+    let spread = carriers.spread(gateway);
+    write_with_revision(out, spread.as_ref().unwrap_or(gateway), &revision(gateway, key), indent);
 }
 
 /// The `<gateway>` element for people: secrets are replaced by asterisks.
-pub fn masked_gateway(gateway: &Gateway, key: &RevisionKey) -> String {
+pub fn masked_gateway(gateway: &Gateway, key: &RevisionKey, carriers: &Carriers) -> String {
+    let served = carriers.spread(gateway);
+    let served = served.as_ref().unwrap_or(gateway);
     let shown = |(name, value)| match params::param(name).is_some_and(|spec| spec.secret) {
         true => (name, "********"),
         false => (name, value),
     };
     let masked = Gateway {
-        params: gateway.params.iter().map(shown).collect(),
+        params: served.params.iter().map(shown).collect(),
         ..gateway.clone()
     };
     let mut out = Vec::new();

@@ -27,6 +27,7 @@ mod lease;
 mod live;
 mod orders;
 mod outages;
+mod pace;
 mod program;
 mod reconcile;
 mod rescan;

@@ -14,6 +14,14 @@ pub(super) fn check_text(report: &mut Report<'_>, key: &str, json: &Json<'_>) {
     }
 }
 
+/// The text, unless it is blank.
+pub(super) fn noted(json: &Json<'_>) -> Option<Box<str>> {
+    match json {
+        Json::String(text) => Some(text.trim()).filter(|text| !text.is_empty()).map(Into::into),
+        _ => None,
+    }
+}
+
 fn no_string(json: &Json<'_>) -> Message {
     message!(
         "is {kind}, not a string; trunkd ignores it",

@@ -1,6 +1,6 @@
 //! The keys of a gateway's value.
 
-use super::notes::{check_tags, check_text};
+use super::notes::{check_tags, check_text, noted};
 use super::object::{BAD_KEY, warn_repeated};
 use crate::gateway::finding::{Report, shown};
 use crate::gateway::json::{Json, Object, members};
@@ -20,6 +20,8 @@ pub(super) struct Top<'a> {
     pub(super) profile: Option<Json<'a>>,
     pub(super) enabled: Option<Json<'a>>,
     pub(super) nodes: Option<Json<'a>>,
+    /// Without blanks around it; `None` if it says nothing.
+    pub(super) carrier: Option<Box<str>>,
 }
 
 /// The object that the value is, if it can be read.
@@ -91,7 +93,11 @@ pub(super) fn read_top<'a>(report: &mut Report<'_>, value: &'a [u8]) -> Option<T
             "profile" => top.profile = Some(json),
             "enabled" => top.enabled = Some(json),
             "nodes" => top.nodes = Some(json),
-            "description" | "carrier" => check_text(report, &key, &json),
+            "description" => check_text(report, &key, &json),
+            "carrier" => {
+                check_text(report, &key, &json);
+                top.carrier = noted(&json);
+            }
             "tags" => check_tags(report, &json),
             "subscriptions" => {
                 let reason = text("trunkd does not serve subscriptions", "trunkd 不下发 subscriptions");

@@ -6,8 +6,10 @@ use super::super::service::Service;
 use super::super::{Caller, OperateError};
 use super::model::{GatewayDetail, ProblemField, Validity};
 use super::{ETag, GatewayRef};
+use crate::carriers::Carriers;
 use crate::desired::Current;
 use crate::gateway::{Desired, Document, RawDomain, RawDomains, Rules, revision};
+use crate::sofia_conf::masked_gateway;
 
 impl Service {
     /// One gateway.
@@ -45,7 +47,8 @@ impl Service {
         let entry = current.desired.get(of.name.as_str());
         let entry = entry.filter(|entry| *entry.gateway.domain == **of.domain.text());
         let entry = entry.ok_or_else(|| OperateError::NotServed(of.name.to_string()))?;
-        Ok(crate::sofia_conf::masked_gateway(&entry.gateway, &current.key))
+        let carriers = Carriers::new(&self.settings.carriers);
+        Ok(masked_gateway(&entry.gateway, &current.key, &carriers))
     }
 
     pub(super) async fn detail(

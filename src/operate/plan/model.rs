@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::carriers::Lasts;
 use crate::control::Report;
 use crate::gateway::GatewayName;
 use crate::language::Message;
@@ -58,6 +59,8 @@ pub struct SwitchPlan {
     /// The fields that differ, for gateways to restart whose current fields are known.
     pub changes: BTreeMap<GatewayName, Vec<FieldChange>>,
     pub held: Option<Hold>,
+    /// How long it takes; `null` for less than a second.
+    pub lasts: Option<Lasts>,
     /// What each trunkd holds: changes, or what it serves.
     pub holds: Vec<HeldBy>,
     pub paused: bool,

@@ -53,8 +53,8 @@ impl SwitchPlan {
             hold.held = held.clone().unwrap_or_else(|| HELD.into());
         }
         self.holds.retain(|hold| !hold.held_back.is_empty());
-        // It names gateways of all domains.
-        self.serve = None;
+        // These are about all domains.
+        (self.serve, self.lasts) = (None, None);
     }
 
     /// How many gateways of ours the plan is about.

@@ -9,8 +9,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::act::{AT_ONCE, ActionOutcome};
+use super::carriers::Registers;
 use super::troubles::Troubles;
 use super::{DesiredSource, Executor, Switch};
+use crate::carriers::Expected;
 use crate::control::trouble;
 use crate::control::{Control, Job, JobAction, JobOutcome};
 use crate::event_socket::{Changes, Commands, RegistrationReply};
@@ -34,6 +36,17 @@ struct Task {
     action: JobAction,
     by: String,
     gateway: GatewayName,
+}
+
+impl Registers for Task {
+    fn registers(&self) -> Option<(&GatewayName, Expected)> {
+        let expected = match self.action {
+            JobAction::Restart => Expected::OfNewInstance,
+            JobAction::Register => Expected::OfSameInstance,
+            JobAction::Unregister => return None,
+        };
+        Some((&self.gateway, expected))
+    }
 }
 
 /// What to do with it on the switch.
@@ -75,6 +88,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         self.take_up(jobs).await;
         let round = self.pace.lock().await.burst().clamp(8, AT_ONCE);
         let tasks = due(&self.memory.jobs, &self.memory.troubles, busy, round);
+        let tasks = self.within_pace(tasks).await;
         let is_due = !tasks.is_empty();
         if is_due && let Some((commands, changes)) = self.switch.commands() {
             let this = &*self;

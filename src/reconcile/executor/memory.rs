@@ -6,6 +6,7 @@ use std::sync::Arc;
 use imbl::OrdSet;
 use tokio::time::Instant;
 
+use super::carriers::CarrierLoads;
 use super::jobs::ActiveJob;
 use super::orders::ReadOrder;
 use super::record::ActionLog;
@@ -53,6 +54,7 @@ pub(super) struct Memory {
     pub(super) last_order: Option<OrderReport>,
     /// By id: the jobs that this trunkd has taken up in this term.
     pub(super) jobs: BTreeMap<String, ActiveJob>,
+    pub(super) carriers: CarrierLoads,
     /// When the removals shared by all trunkd were last read; `None`: not in this term.
     pub(super) removals_read: Option<Instant>,
     /// When the reports of the other trunkd were last read.
@@ -85,6 +87,7 @@ impl Memory {
     pub(super) fn begin(&mut self, term: Option<Term>) {
         self.term = term;
         self.jobs.clear();
+        self.carriers = CarrierLoads::default();
         self.troubles.clear();
         self.removals_read = None;
         self.recorded_hold = None;

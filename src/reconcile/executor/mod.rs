@@ -2,6 +2,7 @@
 //! verified.
 
 mod act;
+mod carriers;
 mod forms;
 mod jobs;
 mod memory;
@@ -27,6 +28,7 @@ use super::plan::{Action, Authority, Decision, DecisionInput, Known, Limits};
 use super::reporter::Reporter;
 use super::running::Running;
 use super::served::Served;
+use crate::carriers::Carriers;
 use crate::control::{Control, Lease, Term};
 use crate::health::Health;
 use crate::history::History;
@@ -91,6 +93,7 @@ pub struct ExecutorContext<W> {
     /// Identifies this trunkd among the others.
     pub holder: Arc<str>,
     pub health: Arc<Health>,
+    pub carriers: Carriers,
 }
 
 /// The executor of one switch.
@@ -109,6 +112,7 @@ pub struct Executor<S, W> {
     limits: Limits,
     ledger: Ledger,
     timing: Timing,
+    carriers: Carriers,
     pace: Mutex<Pace>,
     /// FreeSWITCH never gets two reloads at the same time.
     reload: Mutex<()>,
@@ -139,6 +143,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             },
             ledger,
             timing,
+            carriers: context.carriers,
             pace: Mutex::new(Pace::new(settings.starts_per_second)),
             reload: Mutex::new(()),
             memory: Memory::default(),
@@ -227,6 +232,8 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         let actions = self.record_removals(actions).await;
         let actions: Vec<_> = actions.into_iter().map(|(action, _)| action).collect();
         let busy: BTreeSet<_> = actions.iter().map(|action| action.gateway().clone()).collect();
+        self.memory.carriers.waiting.clear();
+        let actions = self.within_pace(actions).await;
         let has_acted = !actions.is_empty();
         if has_acted {
             tracing::trace!(switch = self.switch.name(), actions = actions.len(), "acting");
@@ -254,6 +261,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             self.memory.begin(term);
         }
         if term.is_none() {
+            self.memory.carriers.waiting.clear();
             // The lease holder reports troubles and writes forms; a new holder starts with all of them.
             self.memory.troubles.clear();
             self.memory.unwritten.clear();
@@ -265,11 +273,15 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
     /// When to plan again, given what could not be done now.
     fn next_step(&self, decision: &Decision, later: Instant) -> Instant {
         let is_allowed = |action: &Action| decision.allows(action).is_some();
+        let soonest = Instant::now() + self.timing.coalesce;
+        let later = match self.memory.carriers.look_again_in(self.timing.coalesce) {
+            Some(soon) => later.min(Instant::now() + soon),
+            None => later,
+        };
         if !decision.plan.actions.iter().any(is_allowed) {
             return later;
         }
         // What is already due could not be done, so an immediate retry is useless.
-        let soonest = Instant::now() + self.timing.coalesce;
         let next = self.memory.next_due(&self.timing);
         next.map_or(later, |next| next.max(soonest).min(later))
     }

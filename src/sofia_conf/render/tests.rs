@@ -53,6 +53,7 @@ proptest! {
             profile: ProfileName::parse("external").unwrap(),
             enabled: true,
             nodes: None,
+            carrier: None,
             params: params.iter().collect(),
             variables: variables
                 .iter()
@@ -60,7 +61,7 @@ proptest! {
                 .collect(),
         };
         let mut xml = Vec::new();
-        write_gateway(&mut xml, &gateway, &KEY, "");
+        write_gateway(&mut xml, &gateway, &KEY, &Carriers::default(), "");
         let seen = fs_xml::preprocess(&xml, &globals());
         prop_assert_eq!(
             (&seen.executed, &seen.dropped_lines, &seen.expanded_globals),

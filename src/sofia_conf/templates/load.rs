@@ -10,6 +10,7 @@ use super::error::{TemplateError, TemplateWarning};
 use super::file::TemplateFile;
 use super::parts::{LoadState, Part, Profile};
 use super::profiles::profile_parts;
+use crate::carriers::Carriers;
 use crate::gateway::{ProfileName, Rules};
 
 /// The most profile files that are read. FreeSWITCH runs a thread and opens a port for each profile.
@@ -28,6 +29,7 @@ pub struct Templates {
     /// What goes between the two, in order.
     pub(in crate::sofia_conf) parts: Vec<Part>,
     warnings: Vec<TemplateWarning>,
+    pub(in crate::sofia_conf) carriers: Carriers,
 }
 
 impl Templates {
@@ -50,6 +52,7 @@ impl Templates {
             tail,
             parts,
             warnings,
+            carriers: Carriers::default(),
         };
         if templates.profiles().next().is_none() {
             return Err(TemplateError::of_file(
@@ -59,6 +62,11 @@ impl Templates {
             ));
         }
         Ok(templates)
+    }
+
+    /// The same, for gateways of these carriers.
+    pub fn with_carriers(self, carriers: Carriers) -> Self {
+        Self { carriers, ..self }
     }
 
     pub(in crate::sofia_conf) fn profiles(&self) -> impl Iterator<Item = &Profile> {

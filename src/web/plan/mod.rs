@@ -2,6 +2,8 @@
 
 mod view;
 
+pub(in crate::web) use view::takes;
+
 use std::time::Duration;
 
 use actix_web::http::StatusCode;

@@ -1,5 +1,8 @@
 //! The plan of a switch in words.
 
+use std::time::Duration;
+
+use crate::carriers::Lasts;
 use crate::control::Conflict;
 use crate::language::Bilingual;
 use crate::operate::approve::Applied;
@@ -92,6 +95,15 @@ impl OnSwitch {
     }
 }
 
+/// How long it takes.
+pub(in crate::web) fn takes(t: Texts, lasts: &Lasts) -> String {
+    let time = humantime::format_duration(Duration::from_secs(lasts.seconds)).to_string();
+    match &lasts.carrier {
+        Some(carrier) => t.fill("plan-takes-paced", &[("time", &*time), ("carrier", carrier)]),
+        None => t.with("plan-takes", &time).into_owned(),
+    }
+}
+
 fn summary(t: Texts, actions: &[Action]) -> Vec<String> {
     let count = |is_it: fn(&Action) -> bool| actions.iter().filter(|action| is_it(action)).count();
     let counts = [
@@ -119,15 +131,13 @@ fn notes(t: Texts, plan: &SwitchPlan) -> Vec<Note> {
     });
     let held = plan.held.iter().map(|hold| hold.text(t.0)).chain(elsewhere);
     let mut notes: Vec<_> = held.map(|text| Note::new(text, "/runbooks#trunkdplanheld")).collect();
+    notes.extend(plan.lasts.as_ref().map(|lasts| Note::plain(takes(t, lasts))));
     if plan.paused {
         notes.push(Note::new(t.get("plan-paused"), "/runbooks#trunkdpausedforlong"));
     }
     let Some(report) = &plan.serve else { return notes };
     if report.mode != "apply" {
-        notes.push(Note {
-            text: t.with("plan-mode", &report.mode).into_owned(),
-            runbook: None,
-        });
+        notes.push(Note::plain(t.with("plan-mode", &report.mode)));
     }
     let troubles = report.troubles.iter().take(MAX_NAMED);
     notes.extend(troubles.map(|(gateway, reason)| {
@@ -143,6 +153,13 @@ impl Note {
         Self {
             text: text.into(),
             runbook: Some(runbook),
+        }
+    }
+
+    fn plain(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            runbook: None,
         }
     }
 }

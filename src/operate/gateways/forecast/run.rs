@@ -8,7 +8,8 @@ use tokio::task::spawn_blocking;
 use super::super::super::held::held_for;
 use super::super::super::service::Service;
 use super::super::super::{Caller, OperateError};
-use super::{Here, Seen, SwitchForecast, forecast};
+use super::{Here, Limited, Seen, SwitchForecast, forecast};
+use crate::carriers::Carriers;
 use crate::desired::Current;
 use crate::gateway::{Desired, GatewayName, Rules};
 use crate::reconcile::Limits;
@@ -51,13 +52,19 @@ impl Service {
         after: impl FnOnce(&Current, &Rules) -> Desired + Send + 'static,
     ) -> Result<Vec<SwitchForecast>, OperateError> {
         let (listing, rules) = (self.listing().clone(), self.catalog.rules());
-        let limits = Limits {
-            max_removals: self.settings.reconcile.max_removals,
-        };
+        let carriers = Carriers::new(&self.settings.carriers);
+        let reconcile = self.settings.reconcile.clone();
         let working = spawn_blocking(move || {
             let after = after(&current, &rules);
             let fleet = &listing.read().fleet;
-            forecast(&current, &after, seen, fleet, limits)
+            let limits = Limited {
+                removals: Limits {
+                    max_removals: reconcile.max_removals,
+                },
+                carriers: &carriers,
+                starts_per_second: reconcile.starts_per_second,
+            };
+            forecast(&current, &after, seen, fleet, &limits)
         });
         let mut all = working.await.map_err(|_| OperateError::Interrupted)?;
         for forecast in &mut all {

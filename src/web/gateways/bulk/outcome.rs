@@ -5,6 +5,7 @@ use crate::operate::gateways::SwitchForecast;
 use crate::operate::gateways::bulk::{BulkAnswer, BulkCounts, BulkOutcome};
 use crate::operate::gateways::{LeftOut, Restart, RestartOn};
 use crate::web::address::gateway_url;
+use crate::web::plan::takes;
 use crate::web::texts::Texts;
 
 /// Gateways that a page names, and problems that it tells.
@@ -123,6 +124,7 @@ impl OnSwitch {
             Some(mode) => remarks.push(t.with("bulk-mode", mode).into_owned()),
             None => remarks.push(t.get("bulk-nobody").into_owned()),
         }
+        remarks.extend(on.lasts.as_ref().map(|lasts| takes(t, lasts)));
         Some(Self {
             name: on.switch.clone(),
             starts: on.start,
