@@ -13,6 +13,7 @@ pub mod foreign;
 mod gateway_metrics;
 pub mod gateways;
 pub mod health;
+mod held;
 mod hosts;
 mod import;
 pub mod listing;

@@ -16,6 +16,7 @@ mod page;
 mod people;
 mod plan;
 mod routes;
+mod runbooks;
 mod setup;
 mod sign_in;
 mod switches;

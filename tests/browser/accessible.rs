@@ -11,7 +11,7 @@ const ACCOUNT: &str =
     r#"{"param":{"realm":"sip.example.net","username":"u","password":"p"},"carrier":"example","tags":["berlin"]}"#;
 
 /// Pages for people who are signed in.
-pub(crate) const PAGES: [&str; 12] = [
+pub(crate) const PAGES: [&str; 13] = [
     "/gateways",
     "/gateways/new",
     "/gateways/new?preset=ims",
@@ -24,6 +24,7 @@ pub(crate) const PAGES: [&str; 12] = [
     "/history",
     "/users",
     "/password",
+    "/runbooks",
 ];
 
 /// Controls without a name, headings that skip a level, and more than one first heading.

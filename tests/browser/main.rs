@@ -15,6 +15,7 @@ mod keyboard;
 mod narrow;
 mod people;
 mod plan;
+mod runbooks;
 mod screenshots;
 mod sign_in;
 mod switches;

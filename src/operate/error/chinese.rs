@@ -1,8 +1,9 @@
 //! The Chinese texts of errors.
 
 use super::{Known, OperateError};
-use crate::language::Bilingual;
+use crate::language::{Bilingual, Language};
 use crate::operate::gateways::bulk::BulkAnswer;
+use crate::operate::recorded;
 use crate::operate::transfer::{DomainOutcome, MAX_PER_DOMAIN};
 use crate::shown::shown;
 
@@ -87,7 +88,9 @@ impl OperateError {
                 format!("没有名为 \"{}\" 的 FreeSWITCH；已知的为 {}", shown(name), Known(known))
             }
             Self::SwitchUnread { switch, reason } => {
-                format!("无法读取 {} 的配置：{}", shown(switch), shown(reason))
+                let reason = recorded(reason);
+                let reason = shown(reason.in_language(Language::Zh));
+                format!("无法读取 {} 的配置：{reason}", shown(switch))
             }
             Self::NotConnected(switch) => format!(
                 "提供服务的 trunkd 没有连接 {switch}：`trunkd status` 和它的日志会说明原因；或者另选一个 FreeSWITCH"
@@ -352,6 +355,15 @@ mod tests {
                 .chinese()
                 .contains("redis://10.0.0.7")
         );
+    }
+
+    #[test]
+    fn why_a_switch_cannot_be_read_is_in_chinese() {
+        let error = OperateError::SwitchUnread {
+            switch: "fs1".to_owned(),
+            reason: "no answer within 5s while connecting".to_owned(),
+        };
+        assert_eq!(error.chinese(), "无法读取 fs1 的配置：连接时 5s 内没有应答");
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub async fn read(
             switch: switch.name.clone(),
             error: None,
             plan: None,
+            unchanged: BTreeMap::new(),
             changes: BTreeMap::new(),
             held: None,
             lasts: None,
@@ -192,12 +193,13 @@ impl SwitchPlan {
         adopt: bool,
     ) -> Result<(), StoreError> {
         let wants = wants(&current.desired, &current.key, &self.switch);
+        let differences = Differences::between(&wants, &known.actual);
         let assessment = Assessment {
             known,
             desired: &current.desired,
             wants: &wants,
             key: &current.key,
-            differences: &Differences::between(&wants, &known.actual),
+            differences: &differences,
             limits: Limits {
                 max_removals: settings.reconcile.max_removals,
             },
@@ -218,6 +220,7 @@ impl SwitchPlan {
         };
         self.held = assessment.hold(&plan, &exempt);
         self.changes = changes(store, current, &plan).await?;
+        self.unchanged = differences.unchanged(&wants);
         self.lasts = lasts(settings, current, &plan);
         self.plan = Some(plan);
         Ok(())

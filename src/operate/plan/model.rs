@@ -1,6 +1,7 @@
 //! Plans as data.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -52,6 +53,9 @@ pub struct SwitchPlan {
     /// Why the switch could not be read. Then there is no plan, which is not an empty plan.
     pub error: Option<Message>,
     pub plan: Option<Plan>,
+    /// How many gateways run as they should, by domain.
+    #[serde(skip)]
+    pub unchanged: BTreeMap<Arc<str>, usize>,
     /// The fields that differ, for gateways to restart whose current fields are known.
     pub changes: BTreeMap<GatewayName, Vec<FieldChange>>,
     pub held: Option<Hold>,

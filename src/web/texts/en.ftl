@@ -17,6 +17,9 @@ away = Redis can't be reached. Nothing can be changed until it is back.
 away-as-of = Redis can't be reached, and nothing can be changed. This is the state as of { $value }
 last-known = last known
 
+runbooks = Runbooks
+what-to-do = What to do
+
 sign-in = Sign in
 sign-in-first = Nobody can sign in yet. Follow the link that `trunkd serve` printed, or run `trunkd user add NAME --role admin`.
 sign-in-name = Name

@@ -17,6 +17,9 @@ away = 无法连接 Redis。在其恢复之前不能做任何更改。
 away-as-of = 无法连接 Redis，暂时不能做任何更改。当前显示的状态截至 { $value }
 last-known = 最后已知
 
+runbooks = 处理手册
+what-to-do = 处理方法
+
 sign-in = 登录
 sign-in-first = 目前还没有可登录的用户。请打开 `trunkd serve` 打印的链接，或运行 `trunkd user add NAME --role admin`。
 sign-in-name = 用户名
