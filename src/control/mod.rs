@@ -1,5 +1,5 @@
 //! What several trunkd and their operators share through Redis about changing switches: orders, jobs,
-//! pauses, reports, removals, leases, and the forms behind revisions.
+//! pauses, reports, removals, leases, the forms behind revisions, and imports that are looked at.
 //!
 //! Decides nothing: `reconcile` does.
 
@@ -13,6 +13,7 @@ mod orders;
 mod removals;
 mod reports;
 pub(crate) mod trouble;
+mod uploads;
 
 pub use conflict::Conflict;
 pub use forms::Form;
@@ -21,3 +22,4 @@ pub use lease::{Lease, Term};
 pub use orders::{Control, OTHER_SWITCHES, Order, OrderContent, OrderedAction, Version};
 pub use removals::Removal;
 pub use reports::{OrderReport, REPORT_LASTS, Report, Reports};
+pub use uploads::UPLOAD_LASTS;
