@@ -5,7 +5,9 @@
 
 mod address;
 mod assets;
+mod change;
 mod failure;
+mod forecast;
 mod gateway;
 mod gateways;
 mod guard;
