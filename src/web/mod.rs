@@ -12,6 +12,7 @@ mod gateway;
 mod gateways;
 mod guard;
 mod history;
+mod import;
 mod kept;
 mod language;
 mod page;

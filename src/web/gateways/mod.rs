@@ -40,6 +40,8 @@ struct GatewaysPage {
     may_edit: bool,
     /// The filters again, for "all that match".
     filter: String,
+    /// Where all that match are a file.
+    export: String,
 }
 
 /// The list.
@@ -114,6 +116,7 @@ fn page(
             })
         }),
         rows: found.items.into_iter().map(|item| Row::new(t, item, now)).collect(),
+        export: format!("/api/v1/export?{}", filters::filter(params)),
         filter: filters::filter(params),
         may_edit: caller.requires(crate::access::Role::Operator).is_ok(),
         frame,
