@@ -26,11 +26,12 @@ pub mod people;
 pub mod plan;
 mod recorded;
 pub mod restore;
-
+mod sealed;
 mod service;
 pub mod sources;
 pub mod status;
 pub mod transfer;
+pub mod upload;
 
 pub use error::OperateError;
 pub use noticed::Noticed;

@@ -7,6 +7,7 @@ use super::listing::Listing;
 use super::live::Live;
 use super::people::People;
 use super::status::StatusSource;
+use super::upload::UploadPlaces;
 use super::{OperateError, sources};
 use crate::access::Access;
 use crate::desired::{Catalog, LastGood};
@@ -24,6 +25,7 @@ pub struct Service {
     pub(super) status: StatusSource,
     pub(super) listing: Arc<Listing>,
     pub(super) live: Live,
+    pub(super) uploads: UploadPlaces,
 }
 
 /// People and programs would rather wait for a busy Redis than be refused; FreeSWITCH would not.
@@ -40,6 +42,7 @@ impl Service {
             store: store.clone(),
             listing: Arc::default(),
             live: Live::default(),
+            uploads: UploadPlaces::default(),
             catalog,
         }
     }

@@ -5,11 +5,14 @@
 
 mod address;
 mod assets;
+mod change;
 mod failure;
+mod forecast;
 mod gateway;
 mod gateways;
 mod guard;
 mod history;
+mod import;
 mod kept;
 mod language;
 mod page;

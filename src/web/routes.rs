@@ -7,7 +7,8 @@ use actix_web::{HttpResponse, Resource, Scope};
 
 use super::address::see_other;
 use super::{
-    assets, failure, gateway, gateways, guard, history, language, people, plan, runbooks, setup, sign_in, switches,
+    assets, failure, gateway, gateways, guard, history, import, language, people, plan, runbooks, setup, sign_in,
+    switches,
 };
 
 /// Everything that is a page.
@@ -60,6 +61,11 @@ fn signed_in() -> Scope<
         .service(history::list)
         .service(history::ask)
         .service(history::submit)
+        .service(import::form)
+        .service(import::take)
+        .service(import::from_switch)
+        .service(import::review)
+        .service(import::decide)
         .service(people::list)
         .service(people::add_user)
         .service(people::remove_user)

@@ -22,13 +22,14 @@ pub(crate) const PAGES: [&str; 13] = [
     "/switches",
     "/plan",
     "/history",
+    "/import",
     "/users",
     "/password",
     "/runbooks",
 ];
 
 /// Controls without a name, headings that skip a level, and more than one first heading.
-const PROBLEMS: &str = r#"
+pub(crate) const PROBLEMS: &str = r#"
     const problems = [];
     const named = (control) =>
         control.getAttribute("aria-label")?.trim() ||
@@ -56,7 +57,7 @@ const PROBLEMS: &str = r#"
 "#;
 
 /// Text whose contrast with what is behind it is below 4.5.
-const CONTRAST: &str = r#"
+pub(crate) const CONTRAST: &str = r#"
     const rgb = (color) => color.match(/[\d.]+/g).map(Number);
     const light = ([r, g, b]) => {
         const part = (c) => ((c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);

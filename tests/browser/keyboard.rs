@@ -45,7 +45,7 @@ const FOCUSED: &str = r#"
 "#;
 
 /// Tabs through the page.
-async fn walk(browser: &Browser, page: &str) {
+pub(crate) async fn walk(browser: &Browser, page: &str) {
     let stops = browser.script(PREPARE).await;
     let stops = usize::try_from(stops.as_u64().unwrap()).unwrap();
     assert!(stops < MOST_STOPS, "{page} has {stops} stops");

@@ -11,6 +11,7 @@ mod gateway_changes;
 mod gateway_form;
 mod gateways;
 mod history;
+mod import;
 mod keyboard;
 mod narrow;
 mod people;

@@ -56,6 +56,8 @@ impl Bilingual for OperateError {
             | Self::WantedTwice { .. }
             | Self::NothingWanted
             | Self::TooManyInDomain { .. }
+            | Self::NoSuchUpload
+            | Self::TooManyUploads
             | Self::TransferStopped { .. } => self.of_many(),
             Self::UnknownGateway(_)
             | Self::InNoDomain(_)
@@ -133,6 +135,8 @@ impl OperateError {
                 "域 \"{}\" 将有 {changes} 个网关改变，一次最多写入 {MAX_PER_DOMAIN} 个：请减少一次处理的文件",
                 shown(domain)
             ),
+            Self::NoSuchUpload => "上传的内容已不再保留：已写入、已放弃，或已超过 15 分钟；请重新上传".to_owned(),
+            Self::TooManyUploads => "正在读取的导入过多：请待其完成后重试".to_owned(),
             Self::TransferStopped { cause, done } => format!(
                 "已写入 {} 个网关，随后失败：{}",
                 done.changes(DomainOutcome::Written),
@@ -316,6 +320,8 @@ mod tests {
                 cause: Box::new(OperateError::Writing(timeout())),
                 done: Box::new(transfer_report()),
             },
+            OperateError::NoSuchUpload,
+            OperateError::TooManyUploads,
             OperateError::Contended(name()),
         ];
         for error in errors {

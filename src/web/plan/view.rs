@@ -1,8 +1,5 @@
 //! The plan of a switch in words.
 
-use std::time::Duration;
-
-use crate::carriers::Lasts;
 use crate::control::Conflict;
 use crate::language::Bilingual;
 use crate::operate::approve::Applied;
@@ -11,6 +8,7 @@ use crate::operate::recorded;
 use crate::reconcile::{Action, FieldChange, MASK};
 use crate::shown::escaped;
 use crate::web::address::gateway_url;
+use crate::web::forecast::takes;
 use crate::web::texts::Texts;
 
 /// Changes that are named one by one. A plan of thousands stays readable.
@@ -92,15 +90,6 @@ impl OnSwitch {
             conflicts: conflicts.take(MAX_NAMED).map(|conflict| conflict.text(t.0)).collect(),
             running: last_order.filter(|order| !order.done).map(|order| order.left),
         }
-    }
-}
-
-/// How long it takes.
-pub(in crate::web) fn takes(t: Texts, lasts: &Lasts) -> String {
-    let time = humantime::format_duration(Duration::from_secs(lasts.seconds)).to_string();
-    match &lasts.carrier {
-        Some(carrier) => t.fill("plan-takes-paced", &[("time", &*time), ("carrier", carrier)]),
-        None => t.with("plan-takes", &time).into_owned(),
     }
 }
 
