@@ -11,7 +11,7 @@ const ACCOUNT: &str =
     r#"{"param":{"realm":"sip.example.net","username":"u","password":"p"},"carrier":"example","tags":["berlin"]}"#;
 
 /// Pages for people who are signed in.
-pub(crate) const PAGES: [&str; 13] = [
+pub(crate) const PAGES: [&str; 14] = [
     "/gateways",
     "/gateways/new",
     "/gateways/new?preset=ims",
