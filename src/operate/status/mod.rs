@@ -106,7 +106,8 @@ impl StatusSource {
         current: &Current,
         gateway: &str,
     ) -> Result<Vec<Switch>, OperateError> {
-        let observed = self.observed(Some(gateway)).await;
+        // Every write holds this future several times over, and a page with a form some more.
+        let observed = Box::pin(self.observed(Some(gateway))).await;
         let mut observed = observed.map_err(OperateError::at(&self.settings))?;
         if !caller.sees_all() {
             let reports = observed.reports.values_mut();
