@@ -10,7 +10,7 @@ use super::source::LiveSource;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
 use crate::ingest::{Cursor, Ingest};
-use crate::reconcile::{DesiredSource, Known, Listed, Refreshed, RunningSource, Switch, Unknown, Wanted};
+use crate::reconcile::{DesiredSource, Known, Listed, Refreshed, RunningSource, Seen, Switch, Unknown, Wanted};
 
 impl DesiredSource for LiveSource {
     async fn wanted(&self) -> Option<Wanted> {
@@ -56,6 +56,11 @@ impl Switch for LiveSwitch {
             profile: gateway.profile.as_deref(),
             state: gateway.state.as_ref(),
             revision: gateway.revision.as_ref().map(Option::as_deref),
+            seen: Seen {
+                usable: gateway.usable,
+                reason: gateway.reason.clone(),
+                is_refused_for_good: gateway.is_refused_for_good,
+            },
         });
         if running.is_complete {
             *known = Known::new(profiles, ghosts, gateways);

@@ -16,6 +16,7 @@ use super::reconcile::LiveSwitch;
 use super::tasks::Tasks;
 use super::{last_good, systemd, upkeep};
 use crate::api::Api;
+use crate::carriers::Carriers;
 use crate::embedded::Embedded;
 use crate::event_socket::SwitchAddress;
 use crate::health::{Part, State};
@@ -202,6 +203,8 @@ impl Parts {
             history,
             holder: instance,
             health: self.health.clone(),
+            carriers: Carriers::new(&self.settings.carriers),
+            before: self.known_before.as_ref().map(|(before, _)| before.desired.clone()),
         };
         let live = Arc::new(LiveSwitch(ingest, Mutex::default()));
         self.source.running.add(name, live.clone());

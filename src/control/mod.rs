@@ -3,6 +3,7 @@
 //!
 //! Decides nothing: `reconcile` does.
 
+mod canaries;
 mod conflict;
 mod fields;
 mod forms;
@@ -13,7 +14,9 @@ mod orders;
 mod removals;
 mod reports;
 pub(crate) mod trouble;
+mod verifications;
 
+pub use canaries::Canary;
 pub use conflict::Conflict;
 pub use forms::Form;
 pub use jobs::{Job, JobAction, JobOutcome};
@@ -21,3 +24,4 @@ pub use lease::{Lease, Term};
 pub use orders::{Control, OTHER_SWITCHES, Order, OrderContent, OrderedAction, Version};
 pub use removals::Removal;
 pub use reports::{OrderReport, REPORT_LASTS, Report, Reports};
+pub use verifications::{Good, Verification};

@@ -53,6 +53,8 @@ pub struct Report {
     pub troubles: BTreeMap<String, String>,
     /// gateway → the revision that it should run with, if it doesn't.
     pub pending: BTreeMap<String, String>,
+    /// Edited gateways that have to work within a while.
+    pub verifying: BTreeSet<String>,
     /// The last order that it processed.
     pub last_order: Option<OrderReport>,
 }

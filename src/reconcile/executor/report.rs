@@ -139,6 +139,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             conflicts: plan.conflicts.clone(),
             troubles: troubles.collect(),
             pending: pending.collect(),
+            verifying: memory.edits.pending().map(ToString::to_string).collect(),
             last_order: memory.last_order.clone(),
             ..Report::default()
         };
