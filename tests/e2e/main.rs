@@ -30,6 +30,7 @@ mod outages;
 mod program;
 mod reconcile;
 mod rescan;
+mod rollback;
 mod sentinel;
 mod serving;
 mod shell;

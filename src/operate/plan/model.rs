@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::control::Report;
-use crate::gateway::GatewayName;
+use crate::gateway::{GatewayName, Rollback};
 use crate::language::Message;
 use crate::reconcile::{Action, FieldChange, Hold, Plan};
 use crate::redis::StoreError;
@@ -53,6 +53,11 @@ pub struct SwitchPlan {
     pub plan: Option<Plan>,
     /// The fields that differ, for gateways to restart whose current fields are known.
     pub changes: BTreeMap<GatewayName, Vec<FieldChange>>,
+    /// Edits that are not carried out by themselves, and why. To approve the plan tries them again.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tries_again: BTreeMap<GatewayName, Message>,
+    #[serde(skip)]
+    pub rollbacks: BTreeMap<GatewayName, Rollback>,
     pub held: Option<Hold>,
     /// What each trunkd holds: changes, or what it serves.
     pub holds: Vec<HeldBy>,
