@@ -34,6 +34,10 @@ pub(crate) const SETS: &str = "trunkd:sets";
 pub(crate) const WEBHOOKS: &str = "trunkd:webhooks";
 /// HASH: switchname → the history's entry about the hold of its plan.
 pub(crate) const HELD: &str = "trunkd:held";
+/// HASH: gateway → an edit of it that the carrier refused, or that waits, and what runs in its place.
+pub(crate) const ROLLBACKS: &str = "trunkd:rollbacks";
+/// HASH: carrier → the gateways that are tried before others of it.
+pub(crate) const CANARIES: &str = "trunkd:canaries";
 /// HASH: switchname → whether it is connected.
 pub(crate) const SWITCHES: &str = "trunkd:switches";
 
@@ -146,6 +150,11 @@ pub(crate) fn recorded_once(claim: &str) -> String {
     format!("trunkd:recorded-once:{claim}")
 }
 
+/// HASH: gateway → an edit of it that has to work within a while, and what worked before.
+pub(crate) fn verifying(switch: &str) -> String {
+    format!("trunkd:verifying:{switch}")
+}
+
 /// HASH: gateway → its state on the switch.
 pub(crate) fn status(switch: &str) -> String {
     format!("trunkd:status:{switch}")
@@ -242,6 +251,8 @@ mod tests {
             SETS,
             WEBHOOKS,
             HELD,
+            ROLLBACKS,
+            CANARIES,
             SWITCHES,
             USERS,
             TOKENS,
@@ -251,6 +262,7 @@ mod tests {
         let of_switch = [
             lease("fs1"),
             lease(&webhook("alerts")),
+            verifying("fs1"),
             status("fs1"),
             outages("fs1"),
             job("5e88"),

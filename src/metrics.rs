@@ -47,6 +47,8 @@ pub const SWITCH_CHALLENGES: &str = "trunkd_switch_challenges";
 pub const SNAPSHOTS: &str = "trunkd_snapshots_total";
 pub const SNAPSHOT_CORRECTIONS: &str = "trunkd_snapshot_corrections_total";
 pub const RECONCILE_ACTIONS: &str = "trunkd_reconcile_actions_total";
+pub const ROLLBACKS: &str = "trunkd_rollbacks_total";
+pub const EDITS_HELD: &str = "trunkd_edits_held";
 pub const RECONCILE_LEASE: &str = "trunkd_reconcile_lease";
 pub const RECONCILE_HELD: &str = "trunkd_reconcile_held";
 pub const RECONCILE_PAUSED: &str = "trunkd_reconcile_paused";
@@ -228,6 +230,16 @@ pub const ALL: &[Metric] = &[
         RECONCILE_ACTIONS,
         &["action", "outcome", "switch"],
         "Changes of gateways on a switch, by action and outcome",
+    ),
+    counter(
+        ROLLBACKS,
+        &["outcome", "switch"],
+        "Edits that a carrier refused, by what became of them",
+    ),
+    gauge(
+        EDITS_HELD,
+        &["phase"],
+        "Gateways that run an older version than Redis holds, by the reason",
     ),
     gauge(
         RECONCILE_LEASE,

@@ -124,6 +124,14 @@ pub fn is_usable(state: &State, ping: Option<&PingStatus>, pinged: Pinged, befor
     }
 }
 
+/// Whether a carrier that answers a registration with this SIP status won't answer anything else until
+/// the gateway is edited, or the account at the carrier. Others may pass: a carrier that is overloaded,
+/// one that can't be reached, a time-out. A carrier
+/// that refuses a password by another 401 or 407 is reported as 904 (sofia.c, nua_stack.h).
+pub fn is_final_refusal(status: &str) -> bool {
+    matches!(status, "401" | "403" | "404" | "407" | "410" | "904")
+}
+
 /// The gateway's calls since it was started (FACTS 41).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Calls {

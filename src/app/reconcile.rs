@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 use super::source::LiveSource;
-use crate::carriers::Seen;
+use crate::carriers::Registration;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
 use crate::ingest::{Cursor, Ingest};
-use crate::reconcile::{DesiredSource, Known, Listed, Refreshed, RunningSource, Switch, Unknown, Wanted};
+use crate::reconcile::{DesiredSource, Known, Listed, Refreshed, RunningSource, Seen, Switch, Unknown, Wanted};
 
 impl DesiredSource for LiveSource {
     async fn wanted(&self) -> Option<Wanted> {
@@ -61,6 +61,11 @@ impl Switch for LiveSwitch {
             profile: gateway.profile.as_deref(),
             state: gateway.state.as_ref(),
             revision: gateway.revision.as_ref().map(Option::as_deref),
+            seen: Seen {
+                usable: gateway.usable,
+                reason: gateway.reason.clone(),
+                is_refused_for_good: gateway.is_refused_for_good,
+            },
         });
         if running.is_complete {
             *known = Known::new(profiles, ghosts, gateways);
@@ -85,7 +90,7 @@ impl Switch for LiveSwitch {
         self.0.instance(gateway.as_str()).ok_or(Unknown)
     }
 
-    fn registration(&self, gateway: &GatewayName) -> Option<Seen> {
+    fn registration(&self, gateway: &GatewayName) -> Option<Registration> {
         self.0.registration(gateway.as_str())
     }
 

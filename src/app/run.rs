@@ -204,6 +204,7 @@ impl Parts {
             holder: instance,
             health: self.health.clone(),
             carriers: Carriers::new(&self.settings.carriers),
+            before: self.known_before.as_ref().map(|(before, _)| before.desired.clone()),
         };
         let live = Arc::new(LiveSwitch(ingest, Mutex::default()));
         self.source.running.add(name, live.clone());

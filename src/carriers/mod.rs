@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::gateway::{Gateway, GatewayName};
 use crate::settings::CarrierSettings;
 
-pub use load::{Expected, Load, Progress, Seen, Usage};
+pub use load::{Expected, Load, Progress, Registration, Usage};
 pub use starts::{Lasts, Starts};
 
 /// FreeSWITCH's `expire-seconds` when a gateway has none (FACTS 12).

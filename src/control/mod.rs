@@ -3,6 +3,7 @@
 //!
 //! Decides nothing: `reconcile` does.
 
+mod canaries;
 mod conflict;
 mod fields;
 mod forms;
@@ -15,7 +16,9 @@ mod removals;
 mod reports;
 pub(crate) mod trouble;
 mod uploads;
+mod verifications;
 
+pub use canaries::Canary;
 pub use conflict::Conflict;
 pub use forms::Form;
 pub use jobs::{Job, JobAction, JobOutcome};
@@ -24,3 +27,4 @@ pub use orders::{Control, OTHER_SWITCHES, Order, OrderContent, OrderedAction, Ve
 pub use removals::Removal;
 pub use reports::{OrderReport, REPORT_LASTS, Report, Reports, Waiting};
 pub use uploads::UPLOAD_LASTS;
+pub use verifications::{Good, Verification};

@@ -55,6 +55,8 @@ pub struct Report {
     pub pending: BTreeMap<String, String>,
     /// Carrier → what waits for its pace.
     pub waiting: BTreeMap<String, Waiting>,
+    /// Edited gateways that have to work within a while.
+    pub verifying: BTreeSet<String>,
     /// The last order that it processed.
     pub last_order: Option<OrderReport>,
 }

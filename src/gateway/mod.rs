@@ -25,6 +25,7 @@ mod parse;
 mod placeholder;
 mod profile_params;
 mod revision;
+mod rollback;
 mod rules;
 pub mod value_keys;
 pub mod variables;
@@ -53,6 +54,7 @@ pub(crate) use names::{fix_for_param, param_spelt};
 pub use pairs::{Pairs, Variable, Variables};
 pub use parse::{Parsed, parse};
 pub use revision::{KeyError, RevisionKey, former_revisions, revision};
+pub use rollback::{Phase, Rollback, Rollbacks, StoredValue, Tried};
 
 /// The variable that carries a gateway's revision on the switch, and is reserved for that.
 pub const REVISION_VARIABLE: &str = "trunkd_revision";
@@ -160,6 +162,8 @@ pub struct Gateway {
     pub nodes: Option<Box<[String]>>,
     /// What the operator calls the carrier; FreeSWITCH never gets it.
     pub carrier: Option<Box<str>>,
+    /// Whether an edit that the carrier refuses may be taken back.
+    pub rollback: bool,
     /// `<param>` name → value, sorted by name, each name once.
     pub params: Pairs,
     /// Sorted by name, each name once.
@@ -233,6 +237,7 @@ impl fmt::Debug for Gateway {
             .field("enabled", &self.enabled)
             .field("nodes", &self.nodes)
             .field("carrier", &self.carrier)
+            .field("rollback", &self.rollback)
             .field("params", &self.params)
             .field("variables", &self.variables)
             .finish()

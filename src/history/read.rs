@@ -23,6 +23,7 @@ pub enum Kind {
     SwitchBack,
     Action,
     Actions,
+    RolledBack,
     Reveal,
     Access,
     Pause,
@@ -69,6 +70,7 @@ impl Event {
             Self::SwitchBack { .. } => Kind::SwitchBack,
             Self::Action { .. } => Kind::Action,
             Self::Actions { .. } => Kind::Actions,
+            Self::RolledBack { .. } => Kind::RolledBack,
             Self::Reveal { .. } => Kind::Reveal,
             Self::Access { .. } => Kind::Access,
             Self::Pause => Kind::Pause,
@@ -81,7 +83,7 @@ impl Event {
 }
 
 impl Kind {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Edit,
         Self::Edits,
         Self::Outage,
@@ -90,6 +92,7 @@ impl Kind {
         Self::SwitchBack,
         Self::Action,
         Self::Actions,
+        Self::RolledBack,
         Self::Reveal,
         Self::Access,
         Self::Pause,
@@ -110,6 +113,7 @@ impl Kind {
             Self::SwitchBack => "switch_back",
             Self::Action => "action",
             Self::Actions => "actions",
+            Self::RolledBack => "rolled_back",
             Self::Reveal => "reveal",
             Self::Access => "access",
             Self::Pause => "pause",

@@ -7,9 +7,10 @@ use tokio::sync::watch;
 
 use super::Ingest;
 use super::state::Connection;
+use super::usable::is_refused_for_good;
 use super::view::Changes as ChangedGateways;
 pub use super::view::Cursor;
-use crate::carriers::Seen;
+use crate::carriers::Registration;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
 use crate::registration::State;
@@ -35,6 +36,12 @@ pub struct RunningGateway {
     pub state: Option<State>,
     /// `None` until the switch was asked; then its answer.
     pub revision: Option<Option<String>>,
+    /// Whether calls can use it; `None` if unknown.
+    pub usable: Option<bool>,
+    /// Why not, if known: `403 Forbidden`.
+    pub reason: Option<String>,
+    /// Whether the carrier won't answer anything else to the same registration.
+    pub is_refused_for_good: bool,
 }
 
 impl Ingest {
@@ -65,6 +72,9 @@ impl Ingest {
                     profile: row.profile.clone(),
                     state: row.state.clone(),
                     revision: state.view.is_revision_known(&name).then(|| row.revision.clone()),
+                    usable: row.usable,
+                    reason: row.reason.clone(),
+                    is_refused_for_good: is_refused_for_good(row),
                     name,
                 }),
                 None => removed.push(name),
@@ -116,10 +126,10 @@ impl Ingest {
     }
 
     /// What is known of the registration of the live gateway of that name.
-    pub fn registration(&self, gateway: &str) -> Option<Seen> {
+    pub fn registration(&self, gateway: &str) -> Option<Registration> {
         let state = self.lock();
         let row = state.view.row(gateway)?;
-        Some(Seen {
+        Some(Registration {
             instance: state.view.instance(gateway)?,
             since: row.since,
             progress: row.state.as_ref().into(),

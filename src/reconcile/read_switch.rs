@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::plan::{Known, Listed};
+use super::plan::{Known, Listed, Seen};
 use crate::event_socket::{self, GatewayStatus, OpenError, Session, SwitchAddress};
 use crate::gateway::GatewayName;
 
@@ -22,6 +22,8 @@ pub async fn read_switch(switch: &SwitchAddress, timing: event_socket::Timing) -
     let found = commands.revisions(&names).await?;
     let revisions: HashMap<_, _> = names.iter().map(GatewayName::as_str).zip(found).collect();
     let gateways = live.iter().map(|status| Listed {
+        // The plan of a command tries nothing.
+        seen: Seen::default(),
         name: &status.name,
         profile: Some(&status.profile),
         state: Some(&status.state),

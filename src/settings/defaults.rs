@@ -132,6 +132,10 @@ impl Default for ReconcileSettings {
             removals_window: Duration::from_secs(600),
             starts_per_second: 50,
             boot_slice: 2000,
+            rollback: true,
+            verify_within: Duration::from_secs(30),
+            canary_from: 10,
+            canary: 2,
         }
     }
 }

@@ -316,6 +316,20 @@ pub struct ReconcileSettings {
     /// `TRUNKD_RECONCILE__BOOT_SLICE`.
     #[serde(deserialize_with = "text::one")]
     pub boot_slice: usize,
+    /// Whether an edit that the carrier refuses is taken back, if the version before worked.
+    /// `TRUNKD_RECONCILE__ROLLBACK`.
+    #[serde(deserialize_with = "text::one")]
+    pub rollback: bool,
+    /// How long an edited gateway may take until it works again. `TRUNKD_RECONCILE__VERIFY_WITHIN`.
+    #[serde(deserialize_with = "text::one")]
+    pub verify_within: Duration,
+    /// If more working gateways of one carrier than this are edited together, the first few are tried
+    /// before the others. `TRUNKD_RECONCILE__CANARY_FROM`.
+    #[serde(deserialize_with = "text::one")]
+    pub canary_from: usize,
+    /// How many are tried first; 0: all at once. `TRUNKD_RECONCILE__CANARY`.
+    #[serde(deserialize_with = "text::one")]
+    pub canary: usize,
 }
 
 /// `[log]`.

@@ -49,7 +49,7 @@ fn of_reason(gateway: &Gateway) -> Option<&'static str> {
     let refusal = gateway.status.as_deref().unwrap_or_default();
     match (gateway.reason_code?, refusal) {
         (ReasonCode::Registering, _) => None,
-        (ReasonCode::Refused, "401" | "403" | "404" | "407" | "410") => Some("/runbooks#trunkdgatewayrefused"),
+        (ReasonCode::Refused, "401" | "403" | "404" | "407" | "410" | "904") => Some("/runbooks#trunkdgatewayrefused"),
         _ => Some("/runbooks#trunkdgatewaydown"),
     }
 }
@@ -60,12 +60,20 @@ fn of_note(note: &Note) -> Option<&'static str> {
             Some("/runbooks#trunkdswitchaway")
         }
         (NoteCode::NewValueRefused | NoteCode::Kept, _) => Some("/runbooks#trunkdgatewayinvalid"),
+        (NoteCode::RolledBack | NoteCode::EditHeld, _) => Some("/runbooks#trunkdeditrolledback"),
         (NoteCode::ActionFailed, _) => Some("/runbooks#trunkdchangefails"),
         (NoteCode::NameInUse | NoteCode::Ghost | NoteCode::ProfileNotRunning, _) => Some("/runbooks#trunkdconflict"),
         (_, Some(BlockCode::Held)) => Some("/runbooks#trunkdplanheld"),
         (_, Some(BlockCode::Paused)) => Some("/runbooks#trunkdpausedforlong"),
         (_, Some(BlockCode::NoReconciler)) => Some("/runbooks#trunkdnobodyleads"),
-        (NoteCode::Missing | NoteCode::Outdated | NoteCode::Unwanted | NoteCode::NotOurs, _) => None,
+        (
+            NoteCode::Missing
+            | NoteCode::Outdated
+            | NoteCode::Unwanted
+            | NoteCode::NotOurs
+            | NoteCode::EditWaits,
+            _,
+        ) => None,
     }
 }
 

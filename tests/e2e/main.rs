@@ -32,6 +32,7 @@ mod pace;
 mod program;
 mod reconcile;
 mod rescan;
+mod rollback;
 mod sentinel;
 mod serving;
 mod shell;

@@ -4,9 +4,9 @@ fn name(name: &str) -> GatewayName {
     GatewayName::parse(name).unwrap()
 }
 
-fn seen(instance: u64, second: i64, progress: Progress) -> Seen {
+fn seen(instance: u64, second: i64, progress: Progress) -> Registration {
     let since = Timestamp::from_second(second).unwrap();
-    Seen {
+    Registration {
         instance,
         since,
         progress,

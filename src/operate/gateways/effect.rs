@@ -46,6 +46,8 @@ pub enum Outcome {
     Applied,
     /// The switch has the new version, and it doesn't work: `403 Forbidden`; or an action failed.
     Failed { reason: Message },
+    /// The carrier refused the edit, so the version before runs again.
+    RolledBack { reason: Message },
     /// An operator must approve it first.
     Held { reason: Message },
     /// It has not taken effect yet.
@@ -200,6 +202,16 @@ fn outcome(gateway: &Observed) -> Outcome {
                 reason: problem.clone(),
             };
         }
+        Some(Deviation::RolledBack { problem }) => {
+            return Outcome::RolledBack {
+                reason: problem.clone(),
+            };
+        }
+        Some(Deviation::EditHeld { problem }) => {
+            return Outcome::Held {
+                reason: problem.clone(),
+            };
+        }
         // It was there before, and trunkd leaves it alone.
         Some(Deviation::NotOurs) => return Outcome::NotForThisSwitch,
         Some(deviation) => return pending(deviation.message()),
@@ -214,6 +226,8 @@ fn outcome(gateway: &Observed) -> Outcome {
         Condition::Down if is_registering => pending(REGISTERING.into()),
         Condition::Up => Outcome::Applied,
         Condition::Unknown if gateway.observed_revision.is_some() => Outcome::Applied,
+        // It is taken back, or has some seconds left.
+        Condition::Down if gateway.is_verified => pending(down_reason(gateway)),
         Condition::Down => Outcome::Failed {
             reason: down_reason(gateway),
         },

@@ -43,7 +43,7 @@ pub enum Validity {
     Valid,
     /// `enabled` is false.
     Disabled,
-    /// The value is refused, and its last valid version is served.
+    /// The value is refused, by trunkd or by the carrier, and an earlier version is served.
     Kept,
     /// The value is refused, and nothing is served.
     Invalid,

@@ -70,6 +70,7 @@ impl Service {
         let validity = match (&parsed.gateway, ours) {
             (Some(gateway), _) if !gateway.enabled => Validity::Disabled,
             (Some(_), None) => Validity::Shadowed,
+            (Some(_), Some(entry)) if entry.rollback.is_some() => Validity::Kept,
             (Some(_), Some(_)) => Validity::Valid,
             (None, Some(_)) => Validity::Kept,
             (None, None) => Validity::Invalid,
@@ -79,13 +80,15 @@ impl Service {
             Validity::Shadowed => Vec::new(),
             _ => self.of_gateway(caller, current, of.name.as_str()).await?,
         };
+        let rolled_back = ours.and_then(|entry| entry.rolled_back(value));
+        let findings = parsed.findings.iter().chain(&rolled_back);
         Ok(GatewayDetail {
             domain: of.domain.text().to_string(),
             name: of.name.to_string(),
             value: document.as_ref().map(|document| document.without_secrets().to_raw()),
             secrets: document.as_ref().map(Document::secrets).unwrap_or_default(),
             validity,
-            findings: parsed.findings.iter().map(ProblemField::of).collect(),
+            findings: findings.map(ProblemField::of).collect(),
             desired_revision: ours.map(|entry| revision(&entry.gateway, &current.key)),
             switches: switches.into_iter().flat_map(|switch| switch.gateways).collect(),
             stale_since: self.listing().read().age_with(current),
@@ -124,7 +127,7 @@ pub(super) fn with_value(current: &Current, of: &GatewayRef, value: &[u8], rules
     }
     let fields = RawDomain::hash([(name.as_bytes().to_vec(), value.to_vec())]);
     let domains: RawDomains = [(of.domain.clone(), fields)].into();
-    let desired = Desired::build(&domains, rules, None);
+    let desired = Desired::build_with(&domains, current.desired.rollbacks(), rules, None);
     // A refused value leaves the last valid one, and a disabled one the name to another domain.
     desired.get(name)?;
     Some(Current {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::carriers::Lasts;
 use crate::control::Report;
-use crate::gateway::GatewayName;
+use crate::gateway::{GatewayName, Rollback};
 use crate::language::Message;
 use crate::reconcile::{Action, FieldChange, Hold, Plan};
 use crate::redis::StoreError;
@@ -58,6 +58,11 @@ pub struct SwitchPlan {
     pub unchanged: BTreeMap<Arc<str>, usize>,
     /// The fields that differ, for gateways to restart whose current fields are known.
     pub changes: BTreeMap<GatewayName, Vec<FieldChange>>,
+    /// Edits that are not carried out by themselves, and why. To approve the plan tries them again.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tries_again: BTreeMap<GatewayName, Message>,
+    #[serde(skip)]
+    pub rollbacks: BTreeMap<GatewayName, Rollback>,
     pub held: Option<Hold>,
     /// How long it takes; `null` for less than a second.
     pub lasts: Option<Lasts>,

@@ -38,6 +38,8 @@ impl SwitchPlan {
         }
         let shown: BTreeSet<_> = self.actions().iter().map(|action| action.gateway().clone()).collect();
         self.changes.retain(|gateway, _| shown.contains(gateway));
+        self.tries_again.retain(|gateway, _| shown.contains(gateway));
+        self.rollbacks.retain(|gateway, _| shown.contains(gateway));
         let ours = self.ours();
         if let Some(hold) = &mut self.held {
             hold.removals.retain(|gateway| shown.contains(gateway));

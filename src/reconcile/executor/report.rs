@@ -142,6 +142,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             troubles: troubles.collect(),
             pending: pending.collect(),
             waiting: memory.carriers.waiting.clone(),
+            verifying: memory.edits.pending().map(ToString::to_string).collect(),
             last_order: memory.last_order.clone(),
             ..Report::default()
         };

@@ -215,6 +215,14 @@ impl Differences {
         unchanged
     }
 
+    pub fn contains(&self, gateway: &GatewayName) -> bool {
+        self.0.contains(gateway)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &GatewayName> {
+        self.0.iter()
+    }
+
     /// Compares this gateway again, after it or its wanted version may have changed.
     pub fn update(&mut self, gateway: &GatewayName, wants: &BTreeMap<GatewayName, Want>, actual: &Actual) {
         let differs = match (wants.get(gateway), actual.gateways.get(gateway)) {

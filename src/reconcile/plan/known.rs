@@ -16,6 +16,19 @@ pub struct Known {
     /// Gateways in transition: being deleted, or their revision is not known yet. They are left
     /// alone until that is over.
     pub unsettled: BTreeSet<GatewayName>,
+    /// How those of `actual` fare.
+    pub seen: BTreeMap<GatewayName, Seen>,
+}
+
+/// How a gateway fares.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether calls can use it; `None` if unknown.
+    pub usable: Option<bool>,
+    /// Why not, if known: `403 Forbidden`.
+    pub reason: Option<String>,
+    /// Whether the carrier won't answer anything else to the same registration.
+    pub is_refused_for_good: bool,
 }
 
 /// A live gateway, as listed. Each name has only one.
@@ -27,6 +40,7 @@ pub struct Listed<'a> {
     pub state: Option<&'a State>,
     /// `None` until the switch was asked; then its answer.
     pub revision: Option<Option<&'a str>>,
+    pub seen: Seen,
 }
 
 impl Known {
@@ -76,12 +90,14 @@ impl Known {
             revision: revision.map(str::to_owned),
             registers: listed.state != Some(&State::Noreg),
         };
+        self.seen.insert(name.clone(), listed.seen.clone());
         self.actual.gateways.insert(name, have);
     }
 
     /// The gateway with this name no longer exists.
     pub fn forget(&mut self, name: &GatewayName) {
         self.unsettled.remove(name);
+        self.seen.remove(name);
         self.actual.gateways.remove(name);
     }
 

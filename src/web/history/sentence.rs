@@ -77,6 +77,10 @@ pub(super) fn what(t: Texts, event: &Event) -> String {
             let values: Vec<_> = names.into_iter().zip(counts.iter().map(String::as_str)).collect();
             t.fill("did-actions", &values)
         }
+        Event::RolledBack { reason, gave_up, .. } => {
+            let id = if *gave_up { "did-give-up" } else { "did-roll-back" };
+            t.with(id, recorded(reason).in_language(t.0)).into_owned()
+        }
         Event::Reveal { field } => t.with("did-reveal", field).into_owned(),
         Event::Access { access } => accessed(t, access),
         Event::Pause => t.get("did-pause").into_owned(),
@@ -150,6 +154,7 @@ pub(super) fn kind(kind: Kind) -> &'static str {
         Kind::SwitchBack => "kind-switch-back",
         Kind::Action => "kind-action",
         Kind::Actions => "kind-actions",
+        Kind::RolledBack => "kind-rolled-back",
         Kind::Reveal => "kind-reveal",
         Kind::Access => "kind-access",
         Kind::Pause => "kind-pause",

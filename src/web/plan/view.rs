@@ -168,6 +168,8 @@ impl Change {
             (None, None) => String::new(),
         };
         let is_held = plan.held.as_ref().is_some_and(|hold| hold.removals.contains(gateway));
+        let mut notes = change_notes(t, action, is_held);
+        notes.extend(plan.tries_again.get(gateway).map(|why| why.in_language(t.0).to_owned()));
         Self {
             word,
             verb: t.get(verb).into_owned(),
@@ -181,7 +183,7 @@ impl Change {
                 .flatten()
                 .map(Field::new)
                 .collect(),
-            notes: change_notes(t, action, is_held),
+            notes,
         }
     }
 }
