@@ -20,7 +20,7 @@ const FLOORS: &[&[&str]] = &[
     &["operate"],
     &["http"],
     &["xml_curl"],
-    &["reconcile", "ingest"],
+    &["reconcile", "ingest", "calls"],
     &["access", "desired", "observed", "control"],
     &["history"],
     &["redis"],
@@ -203,6 +203,9 @@ fn what_a_room_never_holds_is_not_in_it() {
         ),
         ("event_socket", &["redis::", "deadpool"]),
         ("ingest", &["redis::", "startgw", "killgw", "rescan"]),
+        ("calls", &["redis", "actix_web", "startgw", "killgw"]),
+        ("calls/window.rs", pure),
+        ("calls/stats.rs", pure),
         (
             "api",
             &["redis::", "crate::redis", "anyhow", "clap", "println!", "eprint"],

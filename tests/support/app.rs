@@ -61,6 +61,7 @@ pub fn quick() -> Timing {
         ingest,
         reconcile,
         webhooks,
+        save_calls: Duration::from_millis(50),
     }
 }
 
