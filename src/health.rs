@@ -21,6 +21,8 @@ pub enum Part {
     Templates,
     /// Whether the last good state can be kept on disk.
     DataDir,
+    /// Whether the backup of the day is written. Listed if there is to be one.
+    Backup,
     /// Whether the HTTP server has room for connections. Listed after it was full for the first
     /// time.
     Http,
@@ -51,6 +53,7 @@ impl Part {
             Part::Gateways => Cow::Borrowed("gateways"),
             Part::Templates => Cow::Borrowed("templates"),
             Part::DataDir => Cow::Borrowed("data_dir"),
+            Part::Backup => Cow::Borrowed("backup"),
             Part::Http => Cow::Borrowed("http"),
             Part::Api => Cow::Borrowed("api"),
             Part::Switch(name) => Cow::Owned(format!("switch:{name}")),
@@ -69,6 +72,7 @@ impl Part {
             Part::Redis => Some("docs/runbooks.md#trunkdredisaway"),
             Part::Gateways => Some("docs/runbooks.md#trunkdstale"),
             Part::Templates => Some("docs/runbooks.md#trunkdtemplatesrefused"),
+            Part::Backup => Some("docs/runbooks.md#trunkdbackupfails"),
             Part::Switch(_) | Part::Calls(_) => Some("docs/runbooks.md#trunkdswitchaway"),
             Part::Reconcile(_) => Some("docs/runbooks.md#switches"),
             Part::Control | Part::Lease(_) => Some("docs/runbooks.md#trunkdnobodyleads"),

@@ -197,6 +197,11 @@ pub(crate) fn seen(switch: &str, core_uuid: &str) -> String {
     format!("trunkd:seen:{switch}:{core_uuid}")
 }
 
+/// HASH: id → an import that its owner looks at before it is written, encrypted. Expires.
+pub(crate) fn uploads(owner: &str) -> String {
+    format!("trunkd:uploads:{owner}")
+}
+
 /// STRING: whose session it is, by the SHA-256 of its cookie. Expires.
 pub(crate) fn session(cookie_hash: &str) -> String {
     format!("trunkd:session:{cookie_hash}")
@@ -273,6 +278,7 @@ mod tests {
             recorded_once("5e88"),
         ];
         let of_people = [
+            uploads("user:alice"),
             session("5e88"),
             sign_ins_of_name("alice"),
             sign_ins_of_address("192.0.2.1"),

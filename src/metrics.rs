@@ -33,6 +33,7 @@ pub const TLS_EXPIRY: &str = "trunkd_tls_expiry_timestamp_seconds";
 pub const GATEWAYS: &str = "trunkd_gateways";
 pub const DESIRED_AGE_SECONDS: &str = "trunkd_desired_age_seconds";
 pub const TEMPLATES_OK: &str = "trunkd_templates_ok";
+pub const BACKUP_OK: &str = "trunkd_backup_ok";
 pub const EVENTS: &str = "trunkd_events_total";
 pub const EVENTS_STORED: &str = "trunkd_events_stored_total";
 pub const EVENTS_STALE: &str = "trunkd_events_stale_total";
@@ -157,6 +158,7 @@ pub const ALL: &[Metric] = &[
         "Age of the desired gateways that are being served",
     ),
     gauge(TEMPLATES_OK, &[], "1 while the templates in use are those on disk"),
+    gauge(BACKUP_OK, &[], "1 unless the backup of the day could not be written"),
     counter(
         EVENTS,
         &["subclass", "switch"],

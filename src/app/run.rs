@@ -246,8 +246,10 @@ impl Parts {
     fn spawn_backups(&self, tasks: &mut Tasks) {
         let backup = &self.settings.backup;
         if let Some(dir) = backup.dir.clone() {
-            let (service, keep) = (self.service.clone(), backup.keep);
-            tasks.spawn_cut("backups", async move { service.back_up_daily(&dir, keep).await });
+            let (service, health, keep) = (self.service.clone(), self.health.clone(), backup.keep);
+            tasks.spawn_cut("backups", async move {
+                service.back_up_daily(&dir, keep, &health).await;
+            });
         }
     }
 

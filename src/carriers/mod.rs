@@ -2,6 +2,7 @@
 //! No clock, no I/O.
 
 mod load;
+mod starts;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::gateway::{Gateway, GatewayName};
 use crate::settings::CarrierSettings;
 
 pub use load::{Expected, Load, Progress, Seen, Usage};
+pub use starts::{Lasts, Starts};
 
 /// FreeSWITCH's `expire-seconds` when a gateway has none (FACTS 12).
 const DEFAULT_EXPIRE: u64 = 3600;

@@ -1,5 +1,5 @@
 //! What several trunkd and their operators share through Redis about changing switches: orders, jobs,
-//! pauses, reports, removals, leases, and the forms behind revisions.
+//! pauses, reports, removals, leases, the forms behind revisions, and imports that are looked at.
 //!
 //! Decides nothing: `reconcile` does.
 
@@ -14,6 +14,7 @@ mod pace;
 mod removals;
 mod reports;
 pub(crate) mod trouble;
+mod uploads;
 
 pub use conflict::Conflict;
 pub use forms::Form;
@@ -21,4 +22,5 @@ pub use jobs::{Job, JobAction, JobOutcome};
 pub use lease::{Lease, Term};
 pub use orders::{Control, OTHER_SWITCHES, Order, OrderContent, OrderedAction, Version};
 pub use removals::Removal;
-pub use reports::{OrderReport, REPORT_LASTS, Report, Reports};
+pub use reports::{OrderReport, REPORT_LASTS, Report, Reports, Waiting};
+pub use uploads::UPLOAD_LASTS;

@@ -7,6 +7,7 @@ use super::listing::Listing;
 use super::live::Live;
 use super::people::People;
 use super::status::StatusSource;
+use super::upload::UploadPlaces;
 use super::{OperateError, sources};
 use crate::access::Access;
 use crate::calls::CallLog;
@@ -27,6 +28,7 @@ pub struct Service {
     pub(super) live: Live,
     /// `None` unless calls are counted.
     pub(super) calls: Option<Arc<CallLog>>,
+    pub(super) uploads: UploadPlaces,
 }
 
 /// People and programs would rather wait for a busy Redis than be refused; FreeSWITCH would not.
@@ -45,6 +47,7 @@ impl Service {
             listing: Arc::default(),
             live: Live::default(),
             calls: settings.calls.enabled.then(|| Arc::new(CallLog::new(switches))),
+            uploads: UploadPlaces::default(),
             catalog,
         }
     }

@@ -40,7 +40,10 @@ impl BootRules {
     }
 
     fn waits_for_pace(&self, gateway: &Gateway) -> bool {
-        let carrier = self.carriers.of(gateway).filter(|carrier| carrier.pace_boot && carrier.is_paced());
+        let carrier = self
+            .carriers
+            .of(gateway)
+            .filter(|carrier| carrier.pace_boot && carrier.is_paced());
         carrier.is_some() && gateway.registers()
     }
 }

@@ -21,6 +21,7 @@ mod gateway_command;
 mod gateway_metrics;
 mod health;
 mod import;
+mod import_page;
 mod ingest;
 mod jobs;
 mod keys;

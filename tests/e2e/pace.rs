@@ -15,7 +15,16 @@ use trunkd::redis::Store;
 use trunkd::settings::CarrierSettings;
 
 use super::lease::store;
+use crate::support::app::{Other, TestApp, eventually, switch_toml};
+use crate::support::fake_switch::{Binding, Carrier, FakeSwitch, View, Window};
 use crate::support::redis::RedisServer;
+
+const IP_TRUNK: &str = r#"{"param":{"realm":"ip.test","register":"false"}}"#;
+const ACCOUNT: &str = r#"{"param":{"realm":"sip.test","username":"u","password":"p"}}"#;
+const PACED: &str = "[[carrier]]\nname = \"sip.test\"\nregisters_per_second = 5\n";
+const APPLY: &str = "[reconcile]\nmode = \"apply\"\n";
+/// A little less than a second: a worker that runs each second may be early by the resolution of the clock.
+const ONE_SECOND: Window = Window::Real(Duration::from_millis(990));
 
 /// What happens on one switch. Times are in milliseconds.
 #[derive(Debug, Clone)]
@@ -175,4 +184,117 @@ fn no_second_has_more_registers_than_the_pace_whatever_the_switches_do() {
         Ok(())
     });
     outcome.unwrap();
+}
+
+async fn set_gateways(other: &Other, prefix: &str, count: usize, value: &str) {
+    for number in 0..count {
+        other
+            .set_gateway("default", &format!("{prefix}{number:02}"), value)
+            .await;
+    }
+}
+
+/// Ticks as slowly as a real one.
+async fn slow_switch(name: &str, carrier: &Carrier) -> FakeSwitch {
+    let builder = FakeSwitch::builder().switchname(name).carrier(carrier);
+    builder.tick(Duration::from_secs(1)).start().await
+}
+
+async fn join(app: &TestApp, switch: &FakeSwitch) {
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    switch.restart().await;
+    switch.wait_until("trunkd listens", |view| view.listeners() == 1).await;
+}
+
+/// Waits until trunkd knows the switch and has nothing left to start.
+async fn settled(other: &Other) {
+    let is_settled = |report: &Option<serde_json::Value>| {
+        report
+            .as_ref()
+            .is_some_and(|report| report["knows"] == true && report["start"] == 0)
+    };
+    let report = || other.field("trunkd:reconcile", "fs1");
+    eventually("nothing is left to do", report, is_settled).await;
+}
+
+fn count(view: &View, state: &str) -> usize {
+    let all = view.gateways();
+    all.iter()
+        .filter(|gateway| view.state(&gateway.name) == Some(state))
+        .count()
+}
+
+#[tokio::test]
+async fn gateways_of_one_carrier_start_at_its_pace_on_two_switches_and_others_do_not_wait() {
+    let (redis, carrier) = (RedisServer::start().await, Carrier::new("sip.test"));
+    let other = Other::new(&redis).await;
+    let (one, two) = (slow_switch("fs1", &carrier).await, slow_switch("fs2", &carrier).await);
+    let toml = format!("{}{}{APPLY}{PACED}", switch_toml(&one, "fs1"), switch_toml(&two, "fs2"));
+    let app = TestApp::start(&redis, &toml).await;
+    join(&app, &one).await;
+    join(&app, &two).await;
+    set_gateways(&other, "account", 15, ACCOUNT).await;
+    let waits = |report: &Option<serde_json::Value>| {
+        let waiting = report.as_ref().map(|report| &report["waiting"]["sip.test"]);
+        waiting.is_some_and(|waiting| waiting["per_second"] == 5 && !waiting["gateways"][0].is_null())
+    };
+    eventually("some wait", || other.field("trunkd:reconcile", "fs1"), waits).await;
+    app.wait_for_reason("reconcile:fs1", &["sip.test", "5 REGISTERs a second"])
+        .await;
+    other.set_gateway("default", "ip", IP_TRUNK).await;
+    for switch in [&one, &two] {
+        switch.wait_for_state("ip", "NOREG").await;
+    }
+    assert!(carrier.registers().len() < 30, "the IP trunk waited for all accounts");
+    for switch in [&one, &two] {
+        switch
+            .wait_until("all are registered", |view| count(view, "REGED") == 15)
+            .await;
+    }
+    assert!(carrier.busiest(ONE_SECOND) <= 5, "{:#?}", carrier.registers());
+    assert_eq!(carrier.registers().len(), 30);
+}
+
+#[tokio::test]
+async fn a_switch_that_boots_keeps_to_the_pace_and_gets_what_registers_nowhere_at_once() {
+    let (redis, carrier) = (RedisServer::start().await, Carrier::new("sip.test"));
+    let other = Other::new(&redis).await;
+    set_gateways(&other, "account", 12, ACCOUNT).await;
+    set_gateways(&other, "ip", 3, IP_TRUNK).await;
+    let switch = slow_switch("fs1", &carrier).await;
+    let app = TestApp::start(&redis, &format!("{}{APPLY}{PACED}", switch_toml(&switch, "fs1"))).await;
+    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    // Nobody knows yet whether trunkd reaches the switch once it runs.
+    switch.restart().await;
+    switch
+        .wait_until("all are registered", |view| count(view, "REGED") == 12)
+        .await;
+    assert!(carrier.busiest(ONE_SECOND) > 5);
+    settled(&other).await;
+    carrier.forget_received();
+    switch.restart().await;
+    switch
+        .wait_until("the IP trunks run", |view| count(view, "NOREG") == 3)
+        .await;
+    switch
+        .wait_until("all are registered", |view| count(view, "REGED") == 12)
+        .await;
+    assert!(carrier.busiest(ONE_SECOND) <= 5, "{:#?}", carrier.registers());
+    assert_eq!(carrier.registers().len(), 12);
+}
+
+#[tokio::test]
+async fn a_switch_that_boots_gets_a_slice_first_and_the_rest_by_itself() {
+    let redis = RedisServer::start().await;
+    let other = Other::new(&redis).await;
+    set_gateways(&other, "ip", 10, IP_TRUNK).await;
+    let switch = FakeSwitch::builder().start().await;
+    let app = TestApp::with_switch(&redis, &switch, &format!("{APPLY}boot_slice = 4\n")).await;
+    settled(&other).await;
+    assert_eq!(app.served().await.len(), 4);
+    switch.clear_wire();
+    switch.restart().await;
+    switch.wait_until("all run", |view| count(view, "NOREG") == 10).await;
+    let started = switch.view(|view| view.commands().iter().filter(|line| line.contains("startgw")).count());
+    assert_eq!(started, 6);
 }

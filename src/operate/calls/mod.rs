@@ -52,11 +52,12 @@ impl Service {
     /// calls are counted.
     pub(in crate::operate) async fn gateway_calls(&self, gateway: &str, switches: &[&str]) -> Option<CallStats> {
         let log = self.calls.as_deref()?;
-        // A command hears no calls. What a serving trunkd saved is as good.
-        if !self.catalog.is_tracking() {
-            log.read_saved(&self.store, gateway).await.ok()?;
+        if self.heard_calls().is_some() {
+            return Some(CallStats::of_gateway(log, gateway, switches));
         }
-        Some(CallStats::of_gateway(log, gateway, switches))
+        // What a serving trunkd saved. A switch without calls has nothing that says since when.
+        log.read_saved(&self.store, gateway).await.ok()?;
+        Some(CallStats::of_gateway(log, gateway, &[]))
     }
 
     /// The calls that this trunkd hears. `None` for a command, or unless calls are counted.

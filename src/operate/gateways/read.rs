@@ -27,7 +27,7 @@ impl Service {
         let Some(value) = value else {
             return Err(Self::missing(&current, of));
         };
-        self.detail(&current, of, &value).await
+        self.detail(caller, &current, of, &value).await
     }
 
     /// What FreeSWITCH would get, with the secrets replaced.
@@ -53,6 +53,7 @@ impl Service {
 
     pub(super) async fn detail(
         &self,
+        caller: &Caller,
         current: &Current,
         of: &GatewayRef,
         value: &[u8],
@@ -76,7 +77,7 @@ impl Service {
         let switches = match validity {
             // What runs under its name is the gateway of another domain.
             Validity::Shadowed => Vec::new(),
-            _ => self.of_gateway(current, of.name.as_str()).await?,
+            _ => self.of_gateway(caller, current, of.name.as_str()).await?,
         };
         let call_stats = match validity {
             Validity::Shadowed => None,

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::super::calls::CallStats;
 use super::super::gateways::Validity;
+use super::super::held::held_for;
 use super::super::service::Service;
 use super::super::status::{Gateway, Note, SwitchNotes};
 use super::super::{Caller, OperateError, recorded};
@@ -106,7 +107,7 @@ pub struct SwitchSummary {
     pub held: Option<Message>,
     /// The trunkd that changes it.
     pub leader: Option<String>,
-    /// How many more gateways may be removed without approval.
+    /// How many more gateways may be removed without approval; `null` for who sees some domains alone.
     pub removals_left: Option<usize>,
     /// What an operator must fix.
     pub conflicts: Vec<Note>,
@@ -134,7 +135,7 @@ impl Service {
             caller.check_sees(domain)?;
         }
         self.catch_up().await?;
-        let notes = self.notes().await?;
+        let notes = self.notes().await?.for_caller(caller);
         let (listing, query, caller) = (self.listing().clone(), query.clone(), caller.clone());
         let calls = self.heard_calls().cloned();
         let default_profile = self.settings.templates.default_profile.clone();
@@ -251,13 +252,14 @@ impl SwitchSummary {
         let conflicts = report.iter().flat_map(|report| &report.conflicts);
         let conflicts = conflicts.filter(|conflict| caller.sees_in(conflict.domain()));
         let mode = report.map(|report| report.mode.clone()).filter(|mode| !mode.is_empty());
+        let left = report.and_then(|report| report.removals_left);
         Self {
             watched: false,
             paused: notes.is_paused(&name),
             mode,
-            held: report.and_then(Report::held),
+            held: held_for(caller, report.and_then(Report::held)),
             leader: notes.leader(&name).map(str::to_owned),
-            removals_left: report.and_then(|report| report.removals_left),
+            removals_left: left.filter(|_| caller.sees_all()),
             conflicts: conflicts.map(Note::from).collect(),
             connected: state.connected,
             since: state.since,

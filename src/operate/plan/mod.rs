@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 
 use super::{OperateError, recorded, sources};
+use crate::carriers::{Carriers, Lasts, Starts};
 use crate::control::{Conflict, OTHER_SWITCHES, Reports};
 use crate::desired::Current;
 use crate::event_socket::{self, ConnectError, OpenError};
@@ -63,8 +64,10 @@ pub async fn read(
             switch: switch.name.clone(),
             error: None,
             plan: None,
+            unchanged: BTreeMap::new(),
             changes: BTreeMap::new(),
             held: None,
+            lasts: None,
             holds: holds(&reports, &switch.name),
             paused: control.is_paused(&switch.name),
             serve: reports.leading(&switch.name).map(|(_, report)| report.clone()),
@@ -190,12 +193,13 @@ impl SwitchPlan {
         adopt: bool,
     ) -> Result<(), StoreError> {
         let wants = wants(&current.desired, &current.key, &self.switch);
+        let differences = Differences::between(&wants, &known.actual);
         let assessment = Assessment {
             known,
             desired: &current.desired,
             wants: &wants,
             key: &current.key,
-            differences: &Differences::between(&wants, &known.actual),
+            differences: &differences,
             limits: Limits {
                 max_removals: settings.reconcile.max_removals,
             },
@@ -216,9 +220,26 @@ impl SwitchPlan {
         };
         self.held = assessment.hold(&plan, &exempt);
         self.changes = changes(store, current, &plan).await?;
+        self.unchanged = differences.unchanged(&wants);
+        self.lasts = lasts(settings, current, &plan);
         self.plan = Some(plan);
         Ok(())
     }
+}
+
+fn lasts(settings: &Settings, current: &Current, plan: &Plan) -> Option<Lasts> {
+    let carriers = Carriers::new(&settings.carriers);
+    let mut starts = Starts::default();
+    for action in plan
+        .actions
+        .iter()
+        .filter(|action| action.to().is_some_and(|to| to.registers))
+    {
+        let entry = current.desired.get(action.gateway().as_str());
+        let carrier = entry.and_then(|entry| carriers.of(&entry.gateway));
+        starts.add(carrier, action.from().is_some());
+    }
+    starts.lasts(settings.reconcile.starts_per_second)
 }
 
 fn not_ours(plan: &Plan) -> BTreeSet<GatewayName> {

@@ -6,6 +6,7 @@ use crate::control::Conflict;
 use crate::gateway::ProfileName;
 use crate::language::{Bilingual, Language, Message};
 use crate::operate::recorded::failure;
+use crate::shown::shown;
 
 /// `Display` is what a person reads, [`Note`](super::Note) what programs get.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +60,11 @@ pub enum Blocker {
     Mode {
         mode: String,
     },
+    /// Others register with its carrier first.
+    Pace {
+        carrier: String,
+        per_second: Option<u32>,
+    },
     /// Nothing: it is in progress.
     InProgress,
     /// No trunkd reconciles the switch.
@@ -111,6 +117,13 @@ impl fmt::Display for Blocker {
             Self::Held { held } => f.write_str(held.en()),
             Self::Paused => f.write_str("paused"),
             Self::Mode { mode } => write!(f, "reconcile.mode is {mode:?}"),
+            Self::Pace { carrier, per_second } => {
+                let carrier = shown(carrier);
+                match per_second {
+                    Some(pace) => write!(f, "others register first with {carrier}, {pace} a second"),
+                    None => write!(f, "others wait for an answer of {carrier} first"),
+                }
+            }
             Self::InProgress => f.write_str("under way"),
             Self::NoReconciler => f.write_str("no reconciler looks at it"),
         }
@@ -149,6 +162,13 @@ impl Bilingual for Blocker {
             Self::Held { held } => held.in_language(Language::Zh).to_owned(),
             Self::Paused => "已暂停".to_owned(),
             Self::Mode { mode } => format!("reconcile.mode 为 {mode:?}"),
+            Self::Pace { carrier, per_second } => {
+                let carrier = shown(carrier);
+                match per_second {
+                    Some(pace) => format!("其他网关先向 {carrier} 注册，每秒 {pace} 个"),
+                    None => format!("其他网关先等待 {carrier} 的应答"),
+                }
+            }
             Self::InProgress => "正在进行".to_owned(),
             Self::NoReconciler => "没有 trunkd 负责它".to_owned(),
         }
@@ -171,6 +191,14 @@ mod tests {
             Blocker::Paused,
             Blocker::Mode {
                 mode: "observe".to_owned(),
+            },
+            Blocker::Pace {
+                carrier: "sip.example.net".to_owned(),
+                per_second: Some(5),
+            },
+            Blocker::Pace {
+                carrier: "sip.example.net".to_owned(),
+                per_second: None,
             },
             Blocker::InProgress,
             Blocker::NoReconciler,

@@ -49,6 +49,7 @@ pub enum BlockCode {
     Held,
     Paused,
     Mode,
+    Pace,
     InProgress,
     NoReconciler,
 }
@@ -112,6 +113,7 @@ impl From<&Blocker> for BlockCode {
             Blocker::Held { .. } => Self::Held,
             Blocker::Paused => Self::Paused,
             Blocker::Mode { .. } => Self::Mode,
+            Blocker::Pace { .. } => Self::Pace,
             Blocker::InProgress => Self::InProgress,
             Blocker::NoReconciler => Self::NoReconciler,
         }

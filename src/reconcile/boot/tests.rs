@@ -37,7 +37,11 @@ fn those_that_were_usable_come_first_and_few_come_whole() {
 #[test]
 fn what_registers_with_a_paced_carrier_is_left_to_the_executor() {
     let value = |more: &str| format!(r#"{{"param":{{"realm":"sip.test","username":"u","password":"p"}}{more}}}"#);
-    let (here, there, other) = (value(""), value(r#","nodes":["fs2"]"#), value(r#","profile":"internal""#));
+    let (here, there, other) = (
+        value(""),
+        value(r#","nodes":["fs2"]"#),
+        value(r#","profile":"internal""#),
+    );
     let all = desired(&[
         ("ip", r#"{"param":{"realm":"sip.test","register":false}}"#),
         ("account", &here),

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{DesiredSource, Executor, Switch};
 use crate::carriers::{Expected, Load};
+use crate::control::Waiting;
 use crate::gateway::GatewayName;
 use crate::reconcile::plan::Action;
 
@@ -17,8 +18,8 @@ const SHARE_LOOK: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct CarrierLoads {
     loads: BTreeMap<String, Load>,
-    /// Carrier → gateways that wait for its pace since the last plan.
-    pub(super) waiting: BTreeMap<String, usize>,
+    /// Carrier → what waits for its pace since the last plan.
+    pub(super) waiting: BTreeMap<String, Waiting>,
 }
 
 impl CarrierLoads {
@@ -79,7 +80,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
                     self.expect_register(carrier, &one, now);
                     may_begin.push(one);
                 }
-                None => *self.memory.carriers.waiting.entry(carrier).or_default() += 1,
+                None => self.wait(carrier, &one),
             }
         }
         may_begin
@@ -106,6 +107,17 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             let load = self.memory.carriers.loads.entry(carrier).or_default();
             load.add(gateway.clone(), before, expected, now);
         }
+    }
+
+    fn wait(&mut self, carrier: String, one: &impl Registers) {
+        let Some((gateway, _)) = one.registers() else { return };
+        let per_second = self
+            .carriers
+            .named(&carrier)
+            .and_then(|carrier| carrier.registers_per_second);
+        let waiting = self.memory.carriers.waiting.entry(carrier).or_default();
+        waiting.per_second = per_second;
+        waiting.gateways.insert(gateway.to_string());
     }
 
     /// How many of `wanted` may begin. Also tells the other switches what this one causes now.

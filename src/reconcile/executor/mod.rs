@@ -232,6 +232,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         let actions = self.record_removals(actions).await;
         let actions: Vec<_> = actions.into_iter().map(|(action, _)| action).collect();
         let busy: BTreeSet<_> = actions.iter().map(|action| action.gateway().clone()).collect();
+        self.memory.carriers.waiting.clear();
         let actions = self.within_pace(actions).await;
         let has_acted = !actions.is_empty();
         if has_acted {
@@ -260,13 +261,13 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             self.memory.begin(term);
         }
         if term.is_none() {
+            self.memory.carriers.waiting.clear();
             // The lease holder reports troubles and writes forms; a new holder starts with all of them.
             self.memory.troubles.clear();
             self.memory.unwritten.clear();
             self.record_actions(true).await;
         }
         self.memory.leads = term.is_some();
-        self.memory.carriers.waiting.clear();
     }
 
     /// When to plan again, given what could not be done now.

@@ -12,4 +12,5 @@ mod timeline;
 pub(super) use actions::act;
 pub(super) use changes::{EffectRow, effect_rows};
 pub(super) use form::{check, edit, new, submit_edit, submit_new};
+pub(super) use rich::Rich;
 pub(super) use show::view;

@@ -21,6 +21,7 @@ use crate::shown::escaped;
 use crate::web::address::gateway_url;
 use crate::web::failure::{Failure, no_such_page, page as page_of};
 use crate::web::page::{Frame, show};
+use crate::web::runbooks;
 use crate::web::texts::Texts;
 use crate::web::words;
 
@@ -74,6 +75,8 @@ struct SwitchRow {
     explanation: String,
     /// What to do about it.
     advice: String,
+    /// The address of more of it.
+    runbook: Option<&'static str>,
     effect: Option<EffectRow>,
     ping: String,
     since: String,
@@ -252,6 +255,7 @@ fn switch_rows(t: Texts, on: &[Gateway], effects: &[Effect], now: Timestamp) -> 
             word: gateway.state.as_ref().map(ToString::to_string).unwrap_or_default(),
             explanation: words::explanation(t, &reason).unwrap_or_default(),
             advice: words::advice(t, &reason).unwrap_or_default(),
+            runbook: runbooks::of_gateway(gateway),
             reason: recorded(&reason).in_language(t.0).to_owned(),
             effect: effect.and_then(|effect| effect_rows(t, std::slice::from_ref(effect)).pop()),
             ping: gateway.ping_ms.map_or_else(String::new, |ms| format!("{ms:.0}")),

@@ -1,39 +1,12 @@
 //! Entries of the history in words.
 
 use jiff::SignedDuration;
-use serde_json::Value;
 
-use crate::gateway::ValueChange;
 use crate::history::{Access, ActionKind, ActionOutcome, EditKind, Entry, Event, Kind};
 use crate::operate::recorded;
-use crate::shown::escaped;
+use crate::web::change::Change;
 use crate::web::texts::Texts;
 use crate::web::words;
-
-/// One field that an edit changes.
-pub(super) struct Change {
-    pub(super) field: String,
-    /// `None`: not set.
-    pub(super) before: Option<String>,
-    pub(super) after: Option<String>,
-    pub(super) is_secret: bool,
-}
-
-impl Change {
-    pub(super) fn new(change: &ValueChange) -> Self {
-        Self {
-            field: change.field.clone(),
-            before: change.before.as_ref().map(text),
-            after: change.after.as_ref().map(text),
-            is_secret: change.secret,
-        }
-    }
-}
-
-/// A string without its quotes. Characters that can't be seen are written out.
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| escaped(&value.to_string()), escaped)
-}
 
 pub(super) fn changes(event: &Event) -> Vec<Change> {
     match event {

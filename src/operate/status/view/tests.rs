@@ -1,6 +1,7 @@
 use jiff::Timestamp;
 
 use super::*;
+use crate::control::Waiting;
 use crate::gateway::{ProfileName, RawDomain, RevisionKey, Rules};
 use crate::reconcile::wants;
 
@@ -151,15 +152,25 @@ fn the_blocker_is_the_first_thing_that_must_change() {
     let mut view = view(&desired, Some(held()));
     view.paused = true;
     view.watched = false;
-    assert_eq!(view.blocker(), Blocker::NoTrunkd);
+    assert_eq!(view.blocker("gw1"), Blocker::NoTrunkd);
     view.watched = true;
-    assert!(matches!(view.blocker(), Blocker::Held { .. }));
+    assert!(matches!(view.blocker("gw1"), Blocker::Held { .. }));
     view.report = Some(Report { held: None, ..held() });
-    assert_eq!(view.blocker(), Blocker::Paused);
+    assert_eq!(view.blocker("gw1"), Blocker::Paused);
     view.paused = false;
-    assert!(matches!(view.blocker(), Blocker::Mode { mode } if mode == "observe"));
+    assert!(matches!(view.blocker("gw1"), Blocker::Mode { mode } if mode == "observe"));
     view.report = Some(applying());
-    assert_eq!(view.blocker(), Blocker::InProgress);
+    assert_eq!(view.blocker("gw1"), Blocker::InProgress);
+    let waiting = Waiting {
+        per_second: Some(5),
+        gateways: ["gw1".to_owned()].into(),
+    };
+    view.report = Some(Report {
+        waiting: [("sip.example.net".to_owned(), waiting)].into(),
+        ..applying()
+    });
+    assert!(matches!(view.blocker("gw1"), Blocker::Pace { .. }));
+    assert_eq!(view.blocker("gw2"), Blocker::InProgress);
     view.report = None;
-    assert_eq!(view.blocker(), Blocker::NoReconciler);
+    assert_eq!(view.blocker("gw1"), Blocker::NoReconciler);
 }
