@@ -30,6 +30,8 @@ pub enum Part {
     Api,
     /// A switch, by its `[[switch]] name`.
     Switch(String),
+    /// The connection for calls of a switch, by its name. Listed if calls are counted.
+    Calls(String),
     /// The executor of a switch, by its name.
     Reconcile(String),
     /// The orders and pauses in Redis. Listed after the first problem with them.
@@ -55,6 +57,7 @@ impl Part {
             Part::Http => Cow::Borrowed("http"),
             Part::Api => Cow::Borrowed("api"),
             Part::Switch(name) => Cow::Owned(format!("switch:{name}")),
+            Part::Calls(name) => Cow::Owned(format!("calls:{name}")),
             Part::Reconcile(name) => Cow::Owned(format!("reconcile:{name}")),
             Part::Control => Cow::Borrowed("control"),
             Part::Lease(name) => Cow::Owned(format!("lease:{name}")),
@@ -70,7 +73,7 @@ impl Part {
             Part::Gateways => Some("docs/runbooks.md#trunkdstale"),
             Part::Templates => Some("docs/runbooks.md#trunkdtemplatesrefused"),
             Part::Backup => Some("docs/runbooks.md#trunkdbackupfails"),
-            Part::Switch(_) => Some("docs/runbooks.md#trunkdswitchaway"),
+            Part::Switch(_) | Part::Calls(_) => Some("docs/runbooks.md#trunkdswitchaway"),
             Part::Reconcile(_) => Some("docs/runbooks.md#switches"),
             Part::Control | Part::Lease(_) => Some("docs/runbooks.md#trunkdnobodyleads"),
             Part::Webhook(_) => Some("docs/runbooks.md#trunkdwebhookgivesup"),

@@ -180,6 +180,16 @@ pub(crate) fn calls(switch: &str) -> String {
     format!("trunkd:calls:{switch}")
 }
 
+/// What the lease of a switch's calls is of: its holder saves them.
+pub(crate) fn calls_of(switch: &str) -> String {
+    format!("calls:{switch}")
+}
+
+/// HASH: gateway → its calls that ended within the last day. Expires.
+pub(crate) fn ended_calls(switch: &str) -> String {
+    format!("trunkd:ended-calls:{switch}")
+}
+
 /// HASH: gateway → how often its carrier refused it, by SIP status code.
 pub(crate) fn refusals(switch: &str) -> String {
     format!("trunkd:refusals:{switch}")
@@ -269,6 +279,8 @@ mod tests {
             meta("fs1"),
             marks("fs1"),
             calls("fs1"),
+            lease(&calls_of("fs1")),
+            ended_calls("fs1"),
             refusals("fs1"),
             gone("fs1"),
             pace("sip.example.net"),

@@ -16,7 +16,9 @@ use ::metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gaug
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use gateways::GatewayGauges;
-pub use per_gateway::{CallTotals, GatewayLabels, GatewaySample, GatewaySamples, GatewayText, OF_GATEWAYS};
+pub use per_gateway::{
+    CallTotals, GatewayLabels, GatewaySample, GatewaySamples, GatewayText, OF_GATEWAYS, WindowSample,
+};
 
 pub const XML_CURL_REQUESTS: &str = "trunkd_xml_curl_requests_total";
 pub const XML_CURL_SECONDS: &str = "trunkd_xml_curl_seconds";
@@ -44,6 +46,9 @@ pub const SWITCH_USABLE: &str = "trunkd_switch_usable";
 pub const GATEWAY_OUTAGES: &str = "trunkd_gateway_outages_total";
 pub const SWITCH_PINGS_STUCK: &str = "trunkd_switch_pings_stuck";
 pub const SWITCH_CHALLENGES: &str = "trunkd_switch_challenges";
+pub const CALLS_CONNECTED: &str = "trunkd_calls_connected";
+pub const CALLS_COUNTED: &str = "trunkd_calls_counted_total";
+pub const CALLS_DROPPED: &str = "trunkd_calls_dropped_total";
 pub const SNAPSHOTS: &str = "trunkd_snapshots_total";
 pub const SNAPSHOT_CORRECTIONS: &str = "trunkd_snapshot_corrections_total";
 pub const RECONCILE_ACTIONS: &str = "trunkd_reconcile_actions_total";
@@ -215,6 +220,21 @@ pub const ALL: &[Metric] = &[
         SWITCH_CHALLENGES,
         &["switch"],
         "Gateways whose carrier sent a challenge that FreeSWITCH did not answer",
+    ),
+    gauge(
+        CALLS_CONNECTED,
+        &["switch"],
+        "1 while the calls of a switch are counted",
+    ),
+    counter(
+        CALLS_COUNTED,
+        &["switch"],
+        "Calls over gateways of a switch that ended and were counted",
+    ),
+    counter(
+        CALLS_DROPPED,
+        &["reason", "switch"],
+        "Calls that ended and could not be counted",
     ),
     counter(
         SNAPSHOTS,

@@ -5,6 +5,7 @@
 
 pub mod approve;
 pub mod backup;
+pub mod calls;
 pub mod check;
 mod error;
 pub mod export;

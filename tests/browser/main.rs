@@ -7,6 +7,7 @@ mod support;
 mod accessible;
 mod away;
 mod bulk;
+mod calls;
 mod gateway_changes;
 mod gateway_form;
 mod gateways;

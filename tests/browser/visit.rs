@@ -39,6 +39,11 @@ impl Fleet {
         Self::of(RedisServer::start().await, &switch_toml(other, name)).await
     }
 
+    /// With calls counted.
+    pub(crate) async fn counting_calls() -> Self {
+        Self::of(RedisServer::start().await, "[calls]\nenabled = true\n").await
+    }
+
     async fn on(redis: RedisServer) -> Self {
         Self::of(redis, "").await
     }

@@ -13,6 +13,7 @@ mod api_promises;
 mod attacks;
 mod away;
 mod bounds;
+mod calls;
 mod chinese_pages;
 mod commands;
 mod files;

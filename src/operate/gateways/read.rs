@@ -82,6 +82,14 @@ impl Service {
         };
         let rolled_back = ours.and_then(|entry| entry.rolled_back(value));
         let findings = parsed.findings.iter().chain(&rolled_back);
+        let call_stats = match validity {
+            Validity::Shadowed => None,
+            _ => {
+                let on: Vec<_> = switches.iter().filter(|switch| !switch.gateways.is_empty()).collect();
+                let on: Vec<_> = on.iter().map(|switch| &*switch.name).collect();
+                self.gateway_calls(of.name.as_str(), &on).await
+            }
+        };
         Ok(GatewayDetail {
             domain: of.domain.text().to_string(),
             name: of.name.to_string(),
@@ -91,6 +99,7 @@ impl Service {
             findings: findings.map(ProblemField::of).collect(),
             desired_revision: ours.map(|entry| revision(&entry.gateway, &current.key)),
             switches: switches.into_iter().flat_map(|switch| switch.gateways).collect(),
+            call_stats,
             stale_since: self.listing().read().age_with(current),
             etag: Some(ETag::of(&current.key, value)),
         })

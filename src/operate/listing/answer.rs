@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::calls::CallStats;
 use super::super::gateways::Validity;
 use super::super::held::held_for;
 use super::super::service::Service;
@@ -17,6 +18,7 @@ use super::one_switch::seen;
 use super::query::ListQuery;
 use super::select::{Selected, select};
 use super::{Known, index};
+use crate::calls::CallLog;
 use crate::control::Report;
 use crate::language::Message;
 use crate::observed::SwitchState;
@@ -37,6 +39,8 @@ pub struct ListedGateway {
     /// The worst of its states.
     pub state: ListState,
     pub switches: Vec<Gateway>,
+    /// Its calls that ended. `null` unless `[calls] enabled = true`.
+    pub call_stats: Option<CallStats>,
 }
 
 /// A page of a list.
@@ -133,12 +137,17 @@ impl Service {
         self.catch_up().await?;
         let notes = self.notes().await?.for_caller(caller);
         let (listing, query, caller) = (self.listing().clone(), query.clone(), caller.clone());
+        let calls = self.heard_calls().cloned();
         let default_profile = self.settings.templates.default_profile.clone();
         let page = tokio::task::spawn_blocking(move || {
             let known = listing.read();
             let sees = |domain: Option<&str>| caller.sees_in(domain);
             let selected = select(&known.index, &query, &default_profile, sees)?;
-            Ok(page(&known, selected, &notes, &default_profile))
+            let mut page = page(&known, selected, &notes, &default_profile);
+            for item in &mut page.items {
+                item.call_stats = calls.as_deref().and_then(|log| item.counted(log));
+            }
+            Ok(page)
         });
         page.await.unwrap_or_else(|_| Err(OperateError::Interrupted))
     }
@@ -217,6 +226,15 @@ impl Service {
     }
 }
 
+impl ListedGateway {
+    /// `None` if what runs under its name isn't this gateway, or isn't ours.
+    fn counted(&self, log: &CallLog) -> Option<CallStats> {
+        self.validity.filter(|validity| *validity != Validity::Shadowed)?;
+        let on: Vec<_> = self.switches.iter().map(|on| &*on.switch).collect();
+        Some(CallStats::of_gateway(log, &self.name, &on))
+    }
+}
+
 impl DomainSummary {
     fn empty(name: &str) -> Self {
         Self {
@@ -273,6 +291,7 @@ fn page(known: &Known, selected: Selected, notes: &SwitchNotes, default_profile:
             validity: item.validity,
             state: item.state,
             switches: switches.unwrap_or_default(),
+            call_stats: None,
         }
     });
     Page {

@@ -1,6 +1,7 @@
 //! The page of one gateway, its form, and what one can do with it.
 
 mod actions;
+mod calls;
 mod changes;
 mod form;
 mod review;

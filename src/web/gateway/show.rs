@@ -6,6 +6,7 @@ use askama::Template;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::calls::CallsTable;
 use super::changes::{EffectRow, effect_rows};
 use super::form::{FoundProblem, Stored, of_path};
 use super::timeline::{self, Happened};
@@ -52,6 +53,8 @@ struct GatewayPage {
     is_enabled: bool,
     facts: Vec<(String, String)>,
     switches: Vec<SwitchRow>,
+    /// `None` unless calls are counted.
+    calls: Option<CallsTable>,
     findings: Vec<FoundProblem>,
     /// `None` while it can't be read.
     timeline: Option<Vec<Happened>>,
@@ -171,6 +174,7 @@ async fn make(
         is_enabled: stored.as_ref().is_none_or(Stored::is_enabled),
         facts: stored.as_ref().map(|stored| facts(t, stored)).unwrap_or_default(),
         switches: switch_rows(t, &detail.switches, &effects, now),
+        calls: detail.call_stats.as_ref().map(|stats| CallsTable::new(t, stats, now)),
         findings: detail
             .findings
             .iter()
