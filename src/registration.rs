@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 macro_rules! words {
@@ -122,6 +123,21 @@ pub fn is_usable(state: &State, ping: Option<&PingStatus>, pinged: Pinged, befor
         }
         State::Unknown(_) => None,
     }
+}
+
+/// How often in a row the carrier refused a gateway by an answer that a retry won't change, since the gateway was
+/// started, registered, unregistered, or failed in another way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    pub in_a_row: u32,
+    /// The last refusal's: `403`, `Forbidden`. `None` if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phrase: Option<String>,
+    /// When this gateway stopped being REGED, if it was since it was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_until: Option<Timestamp>,
 }
 
 /// The gateway's calls since it was started (FACTS 41).

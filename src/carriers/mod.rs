@@ -2,6 +2,7 @@
 //! No clock, no I/O.
 
 mod load;
+pub mod parking;
 mod starts;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use crate::gateway::{Gateway, GatewayName};
 use crate::settings::CarrierSettings;
 
 pub use load::{Expected, Load, Progress, Seen, Usage};
+pub use parking::{CarrierOut, Parked, Registration};
 pub use starts::{Lasts, Starts};
 
 /// FreeSWITCH's `expire-seconds` when a gateway has none (FACTS 12).

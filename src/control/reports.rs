@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::conflict::{Conflict, known_conflicts};
+use crate::carriers::{CarrierOut, Parked};
 use crate::keys;
 use crate::language::{Language, Message};
 use crate::redis::{Store, StoreError, script_with_now, since_epoch};
@@ -55,6 +56,10 @@ pub struct Report {
     pub pending: BTreeMap<String, String>,
     /// Carrier → what waits for its pace.
     pub waiting: BTreeMap<String, Waiting>,
+    /// gateway → how it is parked.
+    pub parked: BTreeMap<String, Parked>,
+    /// Carrier → since when most of its gateways fail together.
+    pub carriers_out: BTreeMap<String, CarrierOut>,
     /// The last order that it processed.
     pub last_order: Option<OrderReport>,
 }

@@ -9,9 +9,10 @@ use super::Ingest;
 use super::state::Connection;
 use super::view::Changes as ChangedGateways;
 pub use super::view::Cursor;
-use crate::carriers::Seen;
+use crate::carriers::{Registration, Seen};
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
+use crate::observed::Row;
 use crate::registration::State;
 
 /// What changed on a switch since a reader's cursor, or all that runs on it.
@@ -33,6 +34,8 @@ pub struct RunningGateway {
     /// `None` until an event or a snapshot names it.
     pub profile: Option<String>,
     pub state: Option<State>,
+    /// How its registration stands. `None` if it is REGED or never registers.
+    pub registration: Option<Registration>,
     /// `None` until the switch was asked; then its answer.
     pub revision: Option<Option<String>>,
 }
@@ -64,6 +67,7 @@ impl Ingest {
                 Some(row) => gateways.push(RunningGateway {
                     profile: row.profile.clone(),
                     state: row.state.clone(),
+                    registration: registration(row),
                     revision: state.view.is_revision_known(&name).then(|| row.revision.clone()),
                     name,
                 }),
@@ -175,4 +179,13 @@ impl Ingest {
         self.notify_readers();
         self.snapshot_soon();
     }
+}
+
+fn registration(row: &Row) -> Option<Registration> {
+    let is_in_order = matches!(row.state, Some(State::Reged | State::Noreg));
+    (!is_in_order).then(|| Registration {
+        state: row.state.clone(),
+        down_since: row.usable_since.filter(|_| row.usable == Some(false)),
+        refused: row.refused.clone(),
+    })
 }

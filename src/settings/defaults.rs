@@ -132,6 +132,7 @@ impl Default for ReconcileSettings {
             removals_window: Duration::from_secs(600),
             starts_per_second: 50,
             boot_slice: 2000,
+            park_after: 5,
         }
     }
 }

@@ -316,6 +316,10 @@ pub struct ReconcileSettings {
     /// `TRUNKD_RECONCILE__BOOT_SLICE`.
     #[serde(deserialize_with = "text::one")]
     pub boot_slice: usize,
+    /// A gateway that its carrier refuses so often in a row is parked. 0: none is.
+    /// `TRUNKD_RECONCILE__PARK_AFTER`.
+    #[serde(deserialize_with = "text::one")]
+    pub park_after: u32,
 }
 
 /// `[log]`.

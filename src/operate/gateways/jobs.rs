@@ -1,4 +1,4 @@
-//! Restarts, registers and unregisters a gateway on its switches, without an edit.
+//! Restarts, registers, unregisters, parks and unparks a gateway on its switches, without an edit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -214,6 +214,8 @@ fn effect_of(action: JobAction, switch: Switch, job: Option<&Running>) -> Effect
                 pending(text("the switch can't be reached", "无法连接该 FreeSWITCH"))
             }
             JobOutcome::Pending => pending(text("waiting for its turn", "等待执行")),
+            // It may have been down already.
+            JobOutcome::Done if action == JobAction::Park => Outcome::Applied,
             JobOutcome::Done if now == job.before => pending(text(
                 "FreeSWITCH has not reported its new state yet",
                 "FreeSWITCH 尚未报告新的状态",

@@ -72,6 +72,8 @@ impl Action {
             "restart" => Self::Job(JobAction::Restart),
             "register" => Self::Job(JobAction::Register),
             "unregister" => Self::Job(JobAction::Unregister),
+            "park" => Self::Job(JobAction::Park),
+            "unpark" => Self::Job(JobAction::Unpark),
             "copy" => Self::Copy,
             "rename" => Self::Rename,
             "enable" => Self::Enable,

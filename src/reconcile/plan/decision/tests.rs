@@ -278,7 +278,7 @@ impl World {
                 profiles: [external()].into(),
                 ghosts: BTreeSet::new(),
             },
-            unsettled: BTreeSet::new(),
+            ..Known::default()
         }
     }
 

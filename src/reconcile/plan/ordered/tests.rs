@@ -40,7 +40,7 @@ fn known(all: &[(&str, Option<&str>)]) -> Known {
             profiles: [external()].into(),
             ghosts: BTreeSet::new(),
         },
-        unsettled: BTreeSet::new(),
+        ..Known::default()
     }
 }
 
