@@ -1,5 +1,6 @@
-//! Jobs of operators: gateways that are restarted, registered, unregistered, parked or unparked by name. They are carried
-//! out while the switch is paused too, but by the lease holder alone and at the pace of all starts.
+//! Jobs of operators: gateways that are restarted, registered, unregistered, parked or unparked by name.
+//! They are carried out while the switch is paused too, but by the lease holder alone and at the pace of
+//! all starts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -240,9 +241,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             return;
         }
         active.pending.remove(&gateway);
-        if matches!(action, JobAction::Restart | JobAction::Register | JobAction::Unpark) {
-            self.memory.parking.known.gateways.remove(&gateway);
-        }
+        self.memory.parking.job_is_done(action, &gateway);
         let outcome = failure.map_or(JobOutcome::Done, JobOutcome::Failed);
         active.unsaved.push((gateway, outcome));
     }

@@ -49,6 +49,14 @@ impl Registers for Try {
 }
 
 impl ParkingMemory {
+    pub(super) fn job_is_done(&mut self, action: JobAction, gateway: &GatewayName) {
+        match action {
+            JobAction::Restart | JobAction::Register | JobAction::Unpark => drop(self.known.gateways.remove(gateway)),
+            JobAction::Park => drop(self.sent.insert(gateway.clone(), Instant::now())),
+            JobAction::Unregister => {}
+        }
+    }
+
     /// For `/health`.
     pub(super) fn texts(&self) -> Vec<String> {
         let out = self.known.carriers_out.iter().map(|(carrier, out)| {
@@ -138,22 +146,23 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         let has_job = |name: &GatewayName| self.memory.jobs.values().any(|job| job.has(name));
         tasks.retain(|(name, _)| !busy.contains(name) && !has_job(name));
         tasks.truncate(AT_ONCE);
-        let is_due = !tasks.is_empty();
-        let mut tries = Vec::new();
+        let (mut has_worked, mut tries) = (false, Vec::new());
         for (gateway, task) in tasks {
-            match task {
+            has_worked |= match task {
                 Task::Park(parked) => self.park(&gateway, &parked, known, &changes).await,
                 Task::Step(parked, Step::Confirm) => {
                     self.save_parked(&gateway, Some(&parked.in_phase(Phase::Waiting)), None)
-                        .await;
+                        .await
                 }
                 Task::Step(parked, Step::Unpark(why)) => self.unpark(&gateway, &parked, why).await,
                 Task::Step(_, Step::Unregister) => self.tell(&gateway, false, known, &changes).await,
-                Task::Step(parked, _) => tries.push(Try(gateway, parked)),
+                Task::Step(parked, _) => {
+                    tries.push(Try(gateway, parked));
+                    false
+                }
             }
         }
-        self.try_again(tries, known, &changes).await;
-        is_due
+        self.try_again(tries, known, &changes).await || has_worked
     }
 
     /// What is to be done now. Commands that were just sent have not had their effect yet.
@@ -198,7 +207,8 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         tasks
     }
 
-    async fn park(&mut self, gateway: &GatewayName, parked: &Parked, known: &Known, changes: &Changes) {
+    /// False if Redis did not take it.
+    async fn park(&mut self, gateway: &GatewayName, parked: &Parked, known: &Known, changes: &Changes) -> bool {
         let reason = parked.answer().unwrap_or_default();
         let event = Event::Parked {
             reason: reason.clone(),
@@ -207,7 +217,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         };
         // First Redis: whoever continues after a crash knows what was begun.
         if !self.save_parked(gateway, Some(parked), Some(event)).await {
-            return;
+            return false;
         }
         let domain = self.memory.wants.get(gateway).map(|want| want.domain.to_string());
         let next_try = parked.next_try.map(|at| at.to_string());
@@ -219,39 +229,40 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             "parked, since its carrier refuses it: {}",
             shown(&reason)
         );
-        self.tell(gateway, false, known, changes).await;
+        self.tell(gateway, false, known, changes).await
     }
 
-    async fn unpark(&mut self, gateway: &GatewayName, parked: &Parked, why: Unparked) {
+    async fn unpark(&mut self, gateway: &GatewayName, parked: &Parked, why: Unparked) -> bool {
         let lasted = Timestamp::now().duration_since(parked.since).as_secs();
         let event = Event::Unparked {
             reason: why,
             seconds: lasted.try_into().unwrap_or_default(),
         };
-        if self.save_parked(gateway, None, Some(event)).await {
+        let is_saved = self.save_parked(gateway, None, Some(event)).await;
+        if is_saved {
             tracing::info!(switch = self.switch.name(), %gateway, why = why.as_str(), "no longer parked");
         }
+        is_saved
     }
 
-    /// Those that their carriers' pace admits. The plan starts the ones that the switch doesn't have.
-    async fn try_again(&mut self, tries: Vec<Try>, known: &Known, changes: &Changes) {
-        let (here, absent): (Vec<_>, Vec<_>) = tries
-            .into_iter()
-            .partition(|Try(name, _)| known.actual.gateways.contains_key(name));
+    /// Those that their carriers' pace admits. The plan starts the ones that the switch doesn't have. False if
+    /// nothing was begun.
+    async fn try_again(&mut self, tries: Vec<Try>, known: &Known, changes: &Changes) -> bool {
+        let is_here = |Try(name, _): &Try| known.actual.gateways.contains_key(name);
+        let (here, absent): (Vec<_>, Vec<_>) = tries.into_iter().partition(is_here);
+        let mut has_worked = false;
         for Try(gateway, parked) in absent {
-            self.save_parked(&gateway, Some(&parked.in_phase(Phase::Trying)), None)
-                .await;
+            let trying = parked.in_phase(Phase::Trying);
+            has_worked |= self.save_parked(&gateway, Some(&trying), None).await;
         }
         for Try(gateway, parked) in self.within_pace(here).await {
-            let is_known = parked.phase == Phase::Trying;
-            if is_known
-                || self
-                    .save_parked(&gateway, Some(&parked.in_phase(Phase::Trying)), None)
-                    .await
-            {
-                self.tell(&gateway, true, known, changes).await;
+            let trying = parked.in_phase(Phase::Trying);
+            let is_known = parked == trying;
+            if is_known || self.save_parked(&gateway, Some(&trying), None).await {
+                has_worked |= self.tell(&gateway, true, known, changes).await;
             }
         }
+        has_worked
     }
 
     /// Writes how a gateway is parked. False if Redis did not take it.
@@ -282,9 +293,10 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         self.save_parked(gateway, parked.as_ref(), None).await
     }
 
-    async fn tell(&mut self, gateway: &GatewayName, registers: bool, known: &Known, changes: &Changes) {
+    /// Sends `register` or `unregister`; whether it took effect shows later.
+    async fn tell(&mut self, gateway: &GatewayName, registers: bool, known: &Known, changes: &Changes) -> bool {
         let Some(have) = known.actual.gateways.get(gateway) else {
-            return;
+            return false;
         };
         let outcome = self.set_registration(gateway, &have.profile, registers, changes).await;
         self.memory.parking.sent.insert(gateway.clone(), Instant::now());
@@ -297,6 +309,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             }
             ActionOutcome::Yielded | ActionOutcome::Interrupted => {}
         }
+        true
     }
 
     /// Records which carriers are out, and which are back.
@@ -335,7 +348,8 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
                 .store
                 .set_carrier_out(&self.history, name, carrier, None, Some(&entry));
             if saved.await.is_ok() {
-                tracing::info!(switch = name, carrier = %shown(carrier), "the carrier's gateways no longer fail together");
+                let carrier = shown(carrier);
+                tracing::info!(switch = name, %carrier, "the carrier's gateways no longer fail together");
             }
         }
         self.memory.parking.known.carriers_out = out;
@@ -386,9 +400,10 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
     }
 }
 
-/// `None` while it is not known what runs under that name.
+/// `None` while it is not known what runs under that name, or somebody else started it.
 fn sight<'a>(known: &'a Known, gateway: &GatewayName) -> Option<Sight<'a>> {
     match (known.actual.gateways.get(gateway), known.not_registered.get(gateway)) {
+        (Some(have), _) if !have.is_ours() => None,
         (Some(_), Some(it)) => Some(Sight::Unregistered(it)),
         (Some(_), None) => Some(Sight::Registered),
         (None, _) => (!known.unsettled.contains(gateway)).then_some(Sight::Absent),
