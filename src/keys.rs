@@ -134,6 +134,16 @@ pub(crate) fn pace(carrier: &str) -> String {
     format!("trunkd:pace:{carrier}")
 }
 
+/// HASH: gateway → why it is parked on the switch, and until when.
+pub(crate) fn parked(switch: &str) -> String {
+    format!("trunkd:parked:{switch}")
+}
+
+/// HASH: carrier → since when most of its gateways on the switch fail together.
+pub(crate) fn carriers_out(switch: &str) -> String {
+    format!("trunkd:carriers-out:{switch}")
+}
+
 /// STREAM: what happened to one gateway, with what an edit replaced.
 pub(crate) fn history_of(domain: &str, gateway: &str) -> String {
     // A gateway's name has no slash.
@@ -284,6 +294,8 @@ mod tests {
             refusals("fs1"),
             gone("fs1"),
             pace("sip.example.net"),
+            parked("fs1"),
+            carriers_out("fs1"),
             seen("fs1", "uuid"),
             history_of("acme", "gw1"),
             recorded("acme", "gw1"),

@@ -59,6 +59,8 @@ pub const RECONCILE_HELD: &str = "trunkd_reconcile_held";
 pub const RECONCILE_PAUSED: &str = "trunkd_reconcile_paused";
 pub const RECONCILE_PENDING: &str = "trunkd_reconcile_pending";
 pub const RECONCILE_CONFLICTS: &str = "trunkd_reconcile_conflicts";
+pub const PARKED_GATEWAYS: &str = "trunkd_parked_gateways";
+pub const CARRIER_OUT: &str = "trunkd_carrier_out";
 pub const WEBHOOK_DELIVERIES: &str = "trunkd_webhook_deliveries_total";
 pub const WEBHOOK_LAG_SECONDS: &str = "trunkd_webhook_lag_seconds";
 pub const REDIS_ERRORS: &str = "trunkd_redis_errors_total";
@@ -285,6 +287,16 @@ pub const ALL: &[Metric] = &[
         RECONCILE_CONFLICTS,
         &["switch"],
         "Conflicts on a switch that an operator must fix",
+    ),
+    gauge(
+        PARKED_GATEWAYS,
+        &["switch"],
+        "Gateways that are parked on a switch, most of them because their carrier refuses them",
+    ),
+    gauge(
+        CARRIER_OUT,
+        &["carrier", "switch"],
+        "1 while more than half of a carrier's gateways on a switch fail together",
     ),
     counter(
         WEBHOOK_DELIVERIES,

@@ -120,10 +120,11 @@ impl LiveSource {
             return None;
         }
         let was_usable = self.running.before_boot(&request.node)?;
+        let parked = self.running.parked(&request.node);
         let (rules, request, desired) = (self.boot.clone(), request.clone(), desired.clone());
         let choice = tokio::task::spawn_blocking(move || {
             let profile = request.profile.as_deref()?;
-            let first = rules.first(&desired, &request.node, profile, &was_usable)?;
+            let first = rules.first(&desired, &request.node, profile, &was_usable, &parked)?;
             tracing::info!(
                 switch = %shown(&request.node),
                 profile = %shown(profile),

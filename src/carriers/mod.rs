@@ -2,6 +2,7 @@
 //! No clock, no I/O.
 
 mod load;
+pub mod parking;
 mod starts;
 
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use sha2::{Digest, Sha256};
 use crate::gateway::{Gateway, GatewayName};
 use crate::settings::CarrierSettings;
 
-pub use load::{Expected, Load, Progress, Registration, Usage};
+pub use load::{Attempt, Expected, Load, Progress, Usage};
+pub use parking::{CarrierOut, Parked, Registration};
 pub use starts::{Lasts, Starts};
 
 /// FreeSWITCH's `expire-seconds` when a gateway has none (FACTS 12).

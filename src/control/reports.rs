@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::conflict::{Conflict, known_conflicts};
+use crate::carriers::{CarrierOut, Parked};
 use crate::keys;
 use crate::language::{Language, Message};
 use crate::redis::{Store, StoreError, script_with_now, since_epoch};
@@ -57,6 +58,10 @@ pub struct Report {
     pub waiting: BTreeMap<String, Waiting>,
     /// Edited gateways that have to work within a while.
     pub verifying: BTreeSet<String>,
+    /// gateway → how it is parked.
+    pub parked: BTreeMap<String, Parked>,
+    /// Carrier → since when most of its gateways fail together.
+    pub carriers_out: BTreeMap<String, CarrierOut>,
     /// The last order that it processed.
     pub last_order: Option<OrderReport>,
 }

@@ -10,9 +10,10 @@ use super::state::Connection;
 use super::usable::is_refused_for_good;
 use super::view::Changes as ChangedGateways;
 pub use super::view::Cursor;
-use crate::carriers::Registration;
+use crate::carriers::{Attempt, Registration};
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
+use crate::observed::Row;
 use crate::registration::State;
 
 /// What changed on a switch since a reader's cursor, or all that runs on it.
@@ -34,6 +35,8 @@ pub struct RunningGateway {
     /// `None` until an event or a snapshot names it.
     pub profile: Option<String>,
     pub state: Option<State>,
+    /// How its registration stands. `None` if it is REGED or never registers.
+    pub registration: Option<Registration>,
     /// `None` until the switch was asked; then its answer.
     pub revision: Option<Option<String>>,
     /// Whether calls can use it; `None` if unknown.
@@ -71,6 +74,7 @@ impl Ingest {
                 Some(row) => gateways.push(RunningGateway {
                     profile: row.profile.clone(),
                     state: row.state.clone(),
+                    registration: registration(row),
                     revision: state.view.is_revision_known(&name).then(|| row.revision.clone()),
                     usable: row.usable,
                     reason: row.reason.clone(),
@@ -126,10 +130,10 @@ impl Ingest {
     }
 
     /// What is known of the registration of the live gateway of that name.
-    pub fn registration(&self, gateway: &str) -> Option<Registration> {
+    pub fn attempt(&self, gateway: &str) -> Option<Attempt> {
         let state = self.lock();
         let row = state.view.row(gateway)?;
-        Some(Registration {
+        Some(Attempt {
             instance: state.view.instance(gateway)?,
             since: row.since,
             progress: row.state.as_ref().into(),
@@ -185,4 +189,13 @@ impl Ingest {
         self.notify_readers();
         self.snapshot_soon();
     }
+}
+
+fn registration(row: &Row) -> Option<Registration> {
+    let is_in_order = matches!(row.state, Some(State::Reged | State::Noreg));
+    (!is_in_order).then(|| Registration {
+        state: row.state.clone(),
+        down_since: row.usable_since.filter(|_| row.usable == Some(false)),
+        refused: row.refused.clone(),
+    })
 }

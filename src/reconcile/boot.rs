@@ -18,19 +18,21 @@ pub struct BootRules {
 
 impl BootRules {
     /// The gateways of this profile that the switch gets when it starts. Those that could carry calls
-    /// before come first. `None` if it gets all of them.
+    /// before come first; what is parked does not come at all. `None` if it gets all of them.
     pub fn first(
         &self,
         desired: &Desired,
         switch: &str,
         profile: &str,
         was_usable: &HashSet<Arc<str>>,
+        parked: &BTreeSet<GatewayName>,
     ) -> Option<BTreeSet<GatewayName>> {
         let gateways = desired.served().values().map(|entry| &entry.gateway);
         let wanted: Vec<_> = gateways
             .filter(|gateway| gateway.profile.as_str().eq_ignore_ascii_case(profile) && gateway.serves(Some(switch)))
             .collect();
-        let mut first: Vec<_> = wanted.iter().filter(|gateway| !self.waits_for_pace(gateway)).collect();
+        let is_left_out = |gateway: &Gateway| self.waits_for_pace(gateway) || parked.contains(&gateway.name);
+        let mut first: Vec<_> = wanted.iter().filter(|gateway| !is_left_out(gateway)).collect();
         if self.slice > 0 && first.len() > self.slice {
             // Sorted by name already, and this keeps that order.
             first.sort_by_key(|gateway| !was_usable.contains(gateway.name.as_str()));

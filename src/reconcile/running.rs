@@ -38,6 +38,8 @@ struct Known {
     is_kept_complete: bool,
     /// When that was last so.
     kept_at: Option<Instant>,
+    /// What is parked there.
+    parked: Arc<BTreeSet<GatewayName>>,
 }
 
 /// The source of a rescan request, and its profile.
@@ -56,6 +58,7 @@ impl Running {
             switch,
             is_kept_complete: false,
             kept_at: None,
+            parked: Arc::default(),
         };
         self.lock().insert(name.to_owned(), known);
     }
@@ -70,6 +73,21 @@ impl Running {
         }
     }
 
+    /// Sets what is parked on a switch: FreeSWITCH is not given it.
+    pub fn set_parked(&self, name: &str, parked: BTreeSet<GatewayName>) {
+        if let Some(known) = self.lock().get_mut(name) {
+            known.parked = Arc::new(parked);
+        }
+    }
+
+    /// What is parked on a switch.
+    pub fn parked(&self, name: &str) -> Arc<BTreeSet<GatewayName>> {
+        self.lock()
+            .get(name)
+            .map(|known| known.parked.clone())
+            .unwrap_or_default()
+    }
+
     /// The gateways wanted on the switch that it does not run in this version and profile. `None`
     /// when that is unknown or nothing may be left out: then all of them are needed.
     pub fn missing(&self, asks: Rescan<'_>, desired: &Desired, key: &RevisionKey) -> Option<BTreeSet<GatewayName>> {
@@ -81,7 +99,8 @@ impl Running {
             .filter(|gateway| gateway.profile.as_str().eq_ignore_ascii_case(asks.profile))
             .filter(|gateway| gateway.serves(Some(asks.switch)))
             .collect();
-        let missing = missing(&wanted, key, &runs);
+        let mut missing = missing(&wanted, key, &runs);
+        missing.retain(|name| !known.parked.contains(name));
         (missing.len() < wanted.len()).then_some(missing)
     }
 

@@ -137,6 +137,7 @@ impl Default for ReconcileSettings {
             verify_within: Duration::from_secs(30),
             canary_from: 10,
             canary: 2,
+            park_after: 5,
         }
     }
 }

@@ -340,6 +340,10 @@ pub struct ReconcileSettings {
     /// How many are tried first; 0: all at once. `TRUNKD_RECONCILE__CANARY`.
     #[serde(deserialize_with = "text::one")]
     pub canary: usize,
+    /// A gateway that its carrier refuses so often in a row is parked. 0: none is.
+    /// `TRUNKD_RECONCILE__PARK_AFTER`.
+    #[serde(deserialize_with = "text::one")]
+    pub park_after: u32,
 }
 
 /// `[log]`.

@@ -61,6 +61,7 @@ fn of_note(note: &Note) -> Option<&'static str> {
         }
         (NoteCode::NewValueRefused | NoteCode::Kept, _) => Some("/runbooks#trunkdgatewayinvalid"),
         (NoteCode::RolledBack | NoteCode::EditHeld, _) => Some("/runbooks#trunkdeditrolledback"),
+        (NoteCode::Parked, _) => Some("/runbooks#trunkdgatewaysparked"),
         (NoteCode::ActionFailed, _) => Some("/runbooks#trunkdchangefails"),
         (NoteCode::NameInUse | NoteCode::Ghost | NoteCode::ProfileNotRunning, _) => Some("/runbooks#trunkdconflict"),
         (_, Some(BlockCode::Held)) => Some("/runbooks#trunkdplanheld"),

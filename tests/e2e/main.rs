@@ -30,6 +30,7 @@ mod live;
 mod orders;
 mod outages;
 mod pace;
+mod parking;
 mod program;
 mod reconcile;
 mod rescan;

@@ -39,6 +39,7 @@ pub fn quick() -> Timing {
     };
     let reconcile = reconcile::Timing {
         delete: Duration::from_secs(5),
+        down: Duration::from_millis(500),
         appear: Duration::from_millis(500),
         confirm: Duration::from_millis(30),
         first_retry: Duration::from_millis(50),

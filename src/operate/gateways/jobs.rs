@@ -1,4 +1,4 @@
-//! Restarts, registers and unregisters a gateway on its switches, without an edit.
+//! Restarts, registers, unregisters, parks and unparks a gateway on its switches, without an edit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use crate::control::{Job, JobAction, JobOutcome};
 use crate::desired::Current;
 use crate::language::{Text, text};
 use crate::operate::recorded::failure;
+use crate::registration::State;
 use crate::settings::ReconcileMode;
 
 /// What to do with a gateway, and where.
@@ -201,6 +202,8 @@ fn since(switch: &Switch) -> Option<Timestamp> {
 fn effect_of(action: JobAction, switch: Switch, job: Option<&Running>) -> Effect {
     let now = since(&switch);
     let is_reachable = is_reachable(&switch);
+    let state = switch.gateways.first().and_then(|gateway| gateway.state.as_ref());
+    let was_down = matches!(state, None | Some(State::Down));
     let mut effect = effect(switch, false);
     effect.outcome = match job {
         None if effect.outcome == Outcome::NotForThisSwitch => Outcome::NotForThisSwitch,
@@ -215,11 +218,12 @@ fn effect_of(action: JobAction, switch: Switch, job: Option<&Running>) -> Effect
                 pending(text("the switch can't be reached", "无法连接该 FreeSWITCH"))
             }
             JobOutcome::Pending => pending(text("waiting for its turn", "等待执行")),
+            JobOutcome::Done if action == JobAction::Park && was_down => Outcome::Applied,
             JobOutcome::Done if now == job.before => pending(text(
                 "FreeSWITCH has not reported its new state yet",
                 "FreeSWITCH 尚未报告新的状态",
             )),
-            JobOutcome::Done if action == JobAction::Unregister => Outcome::Applied,
+            JobOutcome::Done if matches!(action, JobAction::Unregister | JobAction::Park) => Outcome::Applied,
             JobOutcome::Done => effect.outcome,
         },
     };

@@ -18,7 +18,7 @@ use crate::event_socket::{self, ConnectError, OpenError};
 use crate::gateway::{Desired, Gateway, GatewayName, Rollback};
 use crate::language::{Message, Text, message, text};
 use crate::reconcile::{
-    Assessment, Differences, Exempt, FieldChange, Known, Limits, Plan, differing_fields, form, read_switch, wants,
+    Assessment, Differences, Exempt, FieldChange, Known, Limits, Plan, differing_fields, form, read_switch, want, wants,
 };
 use crate::redis::{Store, StoreError};
 use crate::settings::{ReconcileMode, Settings, SwitchSettings};
@@ -78,10 +78,12 @@ pub async fn read(
             serve: reports.leading(&switch.name).map(|(_, report)| report.clone()),
         };
         match running {
-            Ok(known) => plan
-                .decide(settings, store, &current, &known, adopt)
-                .await
-                .map_err(away)?,
+            Ok(mut known) => {
+                known.parked = parked(&reports, &switch.name, &current);
+                plan.decide(settings, store, &current, &known, adopt)
+                    .await
+                    .map_err(away)?;
+            }
             Err(error) => plan.error = Some(error),
         }
         plan.try_again(&kept);
@@ -136,6 +138,18 @@ fn others_held(reports: &Reports, switch: Option<&str>) -> Vec<HeldBy> {
         Some(_) => Vec::new(),
         None => holds(reports, OTHER_SWITCHES),
     }
+}
+
+/// What is not started now, since its carrier refuses it.
+fn parked(reports: &Reports, switch: &str, current: &Current) -> BTreeSet<GatewayName> {
+    let report = reports.leading(switch).map(|(_, report)| report);
+    let parked = report.into_iter().flat_map(|report| &report.parked);
+    let stopped = parked.filter(|(_, parked)| parked.is_stopped());
+    let same = stopped.filter_map(|(name, parked)| {
+        let (name, want) = want(&current.desired, &current.key, switch, name)?;
+        want.is_revision(&parked.revision).then_some(name)
+    });
+    same.collect()
 }
 
 fn chosen<'a>(settings: &'a Settings, switch: Option<&str>) -> Result<Vec<&'a SwitchSettings>, OperateError> {

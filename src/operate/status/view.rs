@@ -6,6 +6,7 @@ use super::condition::Condition;
 use super::deviation::{Blocker, Deviation};
 use super::model::{Counts, Gateway, OnSwitch, Switch};
 use super::note::Note;
+use crate::carriers::Parked;
 use crate::control::{Conflict, Report};
 use crate::gateway::{Desired, Entry, GatewayName, Phase};
 use crate::observed::{Row, SwitchState};
@@ -99,6 +100,9 @@ impl View<'_> {
         if let Some(reported) = self.reported(name, want) {
             return Some(reported);
         }
+        if let Some(parked) = self.parked(name, want) {
+            return Some(Deviation::Parked { parked: parked.clone() });
+        }
         match (want, row) {
             (Some(_), None) if !connected => Some(Deviation::SwitchNotConnected),
             (Some(_), None) => Some(Deviation::Missing {
@@ -116,6 +120,12 @@ impl View<'_> {
             (None, Some(_)) => Some(Deviation::NotOurs),
             (Some(_), Some(_)) | (None, None) => None,
         }
+    }
+
+    /// How the wanted version is parked.
+    fn parked(&self, name: &str, want: Option<&Want>) -> Option<&Parked> {
+        let parked = self.report.as_ref()?.parked.get(name)?;
+        want?.is_revision(&parked.revision).then_some(parked)
     }
 
     /// What the reconciler reports about it.

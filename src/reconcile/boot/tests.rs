@@ -28,7 +28,7 @@ fn names(first: Option<BTreeSet<GatewayName>>) -> Option<Vec<String>> {
 fn those_that_were_usable_come_first_and_few_come_whole() {
     let all = desired(&[("a", IP_TRUNK), ("b", IP_TRUNK), ("c", IP_TRUNK), ("d", IP_TRUNK)]);
     let usable: HashSet<Arc<str>> = ["d".into(), "gone".into()].into();
-    let first = |slice| names(rules(slice, &[]).first(&all, "fs1", "External", &usable));
+    let first = |slice| names(rules(slice, &[]).first(&all, "fs1", "External", &usable, &BTreeSet::new()));
     assert_eq!(first(2), Some(vec!["a".to_owned(), "d".to_owned()]));
     assert_eq!(first(4), None);
     assert_eq!(first(0), None);
@@ -48,7 +48,9 @@ fn what_registers_with_a_paced_carrier_is_left_to_the_executor() {
         ("elsewhere", &there),
         ("in-other-profile", &other),
     ]);
-    let first = |carrier: CarrierSettings| names(rules(0, &[carrier]).first(&all, "fs1", "external", &HashSet::new()));
+    let first = |carrier: CarrierSettings| {
+        names(rules(0, &[carrier]).first(&all, "fs1", "external", &HashSet::new(), &BTreeSet::new()))
+    };
     let paced = CarrierSettings::paced("sip.test", Some(5), None);
     assert_eq!(first(paced.clone()), Some(vec!["ip".to_owned()]));
     let in_flight = CarrierSettings::paced("sip.test", None, Some(5));
@@ -59,4 +61,12 @@ fn what_registers_with_a_paced_carrier_is_left_to_the_executor() {
     };
     assert_eq!(first(not_at_boot), None);
     assert_eq!(first(CarrierSettings::paced("sip.test", None, None)), None);
+}
+
+#[test]
+fn what_is_parked_is_left_out() {
+    let all = desired(&[("a", IP_TRUNK), ("b", IP_TRUNK)]);
+    let parked = [GatewayName::parse("a").unwrap(), GatewayName::parse("gone").unwrap()].into();
+    let first = rules(0, &[]).first(&all, "fs1", "external", &HashSet::new(), &parked);
+    assert_eq!(names(first), Some(vec!["b".to_owned()]));
 }

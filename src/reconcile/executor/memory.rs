@@ -10,6 +10,7 @@ use super::canary::Canaries;
 use super::carriers::CarrierLoads;
 use super::jobs::ActiveJob;
 use super::orders::ReadOrder;
+use super::parking::ParkingMemory;
 use super::record::ActionLog;
 use super::switch::{DesiredSource, Refreshed, Switch, Wanted};
 use super::troubles::Troubles;
@@ -57,6 +58,7 @@ pub(super) struct Memory {
     /// By id: the jobs that this trunkd has taken up in this term.
     pub(super) jobs: BTreeMap<String, ActiveJob>,
     pub(super) carriers: CarrierLoads,
+    pub(super) parking: ParkingMemory,
     /// When the removals shared by all trunkd were last read; `None`: not in this term.
     pub(super) removals_read: Option<Instant>,
     /// When the reports of the other trunkd were last read.

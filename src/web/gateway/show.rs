@@ -10,11 +10,13 @@ use super::calls::CallsTable;
 use super::changes::{EffectRow, effect_rows};
 use super::form::{FoundProblem, Stored, of_path};
 use super::timeline::{self, Happened};
+use crate::carriers::Parked;
 use crate::history::{Entry, HistoryQuery};
+use crate::language::Bilingual;
 use crate::operate::gateways::{Effect, GatewayDetail, GatewayRef, Validity};
 use crate::operate::listing::ListState;
 use crate::operate::recorded;
-use crate::operate::status::Gateway;
+use crate::operate::status::{Deviation, Gateway};
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::SignedIn;
 use crate::shown::escaped;
@@ -51,6 +53,8 @@ struct GatewayPage {
     copy_name: Option<String>,
     new_name: Option<String>,
     is_enabled: bool,
+    /// On any switch.
+    is_parked: bool,
     facts: Vec<(String, String)>,
     switches: Vec<SwitchRow>,
     /// `None` unless calls are counted.
@@ -172,6 +176,7 @@ async fn make(
             validity => Some(t.get(words::validity(validity)).into_owned()),
         },
         is_enabled: stored.as_ref().is_none_or(Stored::is_enabled),
+        is_parked: detail.switches.iter().any(|on| parked(on).is_some()),
         facts: stored.as_ref().map(|stored| facts(t, stored)).unwrap_or_default(),
         switches: switch_rows(t, &detail.switches, &effects, now),
         calls: detail.call_stats.as_ref().map(|stats| CallsTable::new(t, stats, now)),
@@ -215,6 +220,8 @@ fn done_text(t: Texts, done: &str) -> Option<String> {
         "restart" => "done-restart",
         "register" => "done-register",
         "unregister" => "done-unregister",
+        "park" => "done-park",
+        "unpark" => "done-unpark",
         "copy" => "done-copy",
         "rename" => "done-rename",
         "undo" => "done-undo",
@@ -242,10 +249,23 @@ fn facts(t: Texts, stored: &Stored) -> Vec<(String, String)> {
     set.map(|(label, value)| (label, escaped(&value))).collect()
 }
 
+fn parked(gateway: &Gateway) -> Option<&Parked> {
+    match &gateway.deviation {
+        Some(Deviation::Parked { parked }) => Some(parked),
+        _ => None,
+    }
+}
+
 fn switch_rows(t: Texts, on: &[Gateway], effects: &[Effect], now: Timestamp) -> Vec<SwitchRow> {
     let row = |gateway: &Gateway| {
         let effect = effects.iter().find(|effect| effect.switch == gateway.switch);
-        let reason = words::reason(gateway).unwrap_or_default();
+        let parked = parked(gateway);
+        // What is parked shows why, and not that it is unregistered.
+        let reason = match parked {
+            Some(parked) => parked.answer(),
+            None => words::reason(gateway),
+        };
+        let reason = reason.unwrap_or_default();
         let state = ListState::from(gateway.condition);
         let since = gateway.usable_since.or(gateway.since);
         SwitchRow {
@@ -256,7 +276,10 @@ fn switch_rows(t: Texts, on: &[Gateway], effects: &[Effect], now: Timestamp) -> 
             explanation: words::explanation(t, &reason).unwrap_or_default(),
             advice: words::advice(t, &reason).unwrap_or_default(),
             runbook: runbooks::of_gateway(gateway),
-            reason: recorded(&reason).in_language(t.0).to_owned(),
+            reason: match (&gateway.deviation, parked) {
+                (Some(deviation), Some(_)) => deviation.text(t.0),
+                _ => recorded(&reason).in_language(t.0).to_owned(),
+            },
             effect: effect.and_then(|effect| effect_rows(t, std::slice::from_ref(effect)).pop()),
             ping: gateway.ping_ms.map_or_else(String::new, |ms| format!("{ms:.0}")),
             since: since.map_or_else(String::new, |since| words::ago(t, since, now)),
