@@ -230,8 +230,11 @@ impl GatewaySample {
     }
 }
 
+/// Writes a line with these labels besides those of the gateway, and this value.
+type WriteLine<'a> = dyn FnMut(&[(&str, &str)], &dyn std::fmt::Display) + 'a;
+
 impl WindowSample {
-    fn write(&self, name: &str, line: &mut dyn FnMut(&[(&str, &str)], &dyn std::fmt::Display)) {
+    fn write(&self, name: &str, line: &mut WriteLine<'_>) {
         let window = ("window", self.window);
         match name {
             ENDED_CALLS => {
