@@ -1,5 +1,5 @@
 //! What several trunkd and their operators share through Redis about changing switches: orders, jobs,
-//! pauses, reports, removals, leases, and the forms behind revisions.
+//! pauses, reports, removals, verifications and canaries of edits, leases, and the forms behind revisions.
 //!
 //! Decides nothing: `reconcile` does.
 
