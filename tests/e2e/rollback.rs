@@ -78,6 +78,13 @@ impl Rig {
             .map(|(_, fields)| serde_json::from_str::<Value>(&fields[0].1).unwrap());
         parsed.filter(|entry| entry["kind"] == kind).collect()
     }
+
+    /// What the history says about the only hold.
+    async fn why_held(&self) -> String {
+        let held = eventually("it is recorded", || self.history("hold"), |held| !held.is_empty()).await;
+        assert_eq!(held.len(), 1, "{held:?}");
+        held[0]["reason"].as_str().unwrap().to_owned()
+    }
 }
 
 async fn runs(switch: &FakeSwitch, password: &str, state: &str) {
@@ -384,9 +391,7 @@ async fn of_200_edits_two_are_tried_and_the_others_are_not_touched_if_these_are_
     }
     assert_eq!(rig.switch.view(killed).len(), 4, "two, there and back");
     assert!(rig.switch.view(killed).iter().all(|name| names[..2].contains(name)));
-    let held = rig.history("hold").await;
-    assert_eq!(held.len(), 1, "{held:?}");
-    let reason = held[0]["reason"].as_str().unwrap();
+    let reason = rig.why_held().await;
     assert!(
         reason.starts_with("held: 2 of 2 first ones were refused: 403 Forbidden; 198 more"),
         "{reason}"
@@ -458,6 +463,6 @@ async fn if_the_carrier_is_busy_the_others_wait_and_nothing_is_rolled_back() {
     count(&rig.other, "held", 10).await;
     count(&rig.other, "rolled_back", 0).await;
     assert_eq!(rig.switch.view(killed).len(), 2);
-    let reason = rig.history("hold").await[0]["reason"].as_str().unwrap().to_owned();
+    let reason = rig.why_held().await;
     assert!(reason.contains("503 Service Unavailable"), "{reason}");
 }
