@@ -72,10 +72,11 @@ fn diff(bencher: Bencher<'_, '_>, gateways: usize) {
         seen: Seen::default(),
         name: name.as_str(),
         profile: Some("external"),
+        registration: None,
         state: Some(&State::Reged),
         revision: Some(Some(want.revision.as_str())),
     });
-    let known = Known::new(["external"], std::iter::empty(), listed);
+    let known = Known::new(["external"], std::iter::empty(), listed, tokio::time::Instant::now());
     let desired = Desired::build(&raw(gateways, 1), &rules, None);
     let wants = wants(&desired, &KEY, "fs1");
     bencher.bench(|| {

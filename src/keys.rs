@@ -129,6 +129,21 @@ pub(crate) fn removals(switch: &str) -> String {
     format!("trunkd:removals:{switch}")
 }
 
+/// HASH: switchname → how much of the carrier's pace it uses. Expires.
+pub(crate) fn pace(carrier: &str) -> String {
+    format!("trunkd:pace:{carrier}")
+}
+
+/// HASH: gateway → why it is parked on the switch, and until when.
+pub(crate) fn parked(switch: &str) -> String {
+    format!("trunkd:parked:{switch}")
+}
+
+/// HASH: carrier → since when most of its gateways on the switch fail together.
+pub(crate) fn carriers_out(switch: &str) -> String {
+    format!("trunkd:carriers-out:{switch}")
+}
+
 /// STREAM: what happened to one gateway, with what an edit replaced.
 pub(crate) fn history_of(domain: &str, gateway: &str) -> String {
     // A gateway's name has no slash.
@@ -175,6 +190,16 @@ pub(crate) fn calls(switch: &str) -> String {
     format!("trunkd:calls:{switch}")
 }
 
+/// What the lease of a switch's calls is of: its holder saves them.
+pub(crate) fn calls_of(switch: &str) -> String {
+    format!("calls:{switch}")
+}
+
+/// HASH: gateway → its calls that ended within the last day. Expires.
+pub(crate) fn ended_calls(switch: &str) -> String {
+    format!("trunkd:ended-calls:{switch}")
+}
+
 /// HASH: gateway → how often its carrier refused it, by SIP status code.
 pub(crate) fn refusals(switch: &str) -> String {
     format!("trunkd:refusals:{switch}")
@@ -189,6 +214,11 @@ pub(crate) fn gone(switch: &str) -> String {
 /// event. `apply.lua` bounds it, and moves earlier blocks to the same key with `:before` appended.
 pub(crate) fn seen(switch: &str, core_uuid: &str) -> String {
     format!("trunkd:seen:{switch}:{core_uuid}")
+}
+
+/// HASH: id → an import that its owner looks at before it is written, encrypted. Expires.
+pub(crate) fn uploads(owner: &str) -> String {
+    format!("trunkd:uploads:{owner}")
 }
 
 /// STRING: whose session it is, by the SHA-256 of its cookie. Expires.
@@ -259,14 +289,20 @@ mod tests {
             meta("fs1"),
             marks("fs1"),
             calls("fs1"),
+            lease(&calls_of("fs1")),
+            ended_calls("fs1"),
             refusals("fs1"),
             gone("fs1"),
+            pace("sip.example.net"),
+            parked("fs1"),
+            carriers_out("fs1"),
             seen("fs1", "uuid"),
             history_of("acme", "gw1"),
             recorded("acme", "gw1"),
             recorded_once("5e88"),
         ];
         let of_people = [
+            uploads("user:alice"),
             session("5e88"),
             sign_ins_of_name("alice"),
             sign_ins_of_address("192.0.2.1"),

@@ -16,7 +16,9 @@ use ::metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gaug
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use gateways::GatewayGauges;
-pub use per_gateway::{CallTotals, GatewayLabels, GatewaySample, GatewaySamples, GatewayText, OF_GATEWAYS};
+pub use per_gateway::{
+    CallTotals, GatewayLabels, GatewaySample, GatewaySamples, GatewayText, OF_GATEWAYS, WindowSample,
+};
 
 pub const XML_CURL_REQUESTS: &str = "trunkd_xml_curl_requests_total";
 pub const XML_CURL_SECONDS: &str = "trunkd_xml_curl_seconds";
@@ -31,6 +33,7 @@ pub const TLS_EXPIRY: &str = "trunkd_tls_expiry_timestamp_seconds";
 pub const GATEWAYS: &str = "trunkd_gateways";
 pub const DESIRED_AGE_SECONDS: &str = "trunkd_desired_age_seconds";
 pub const TEMPLATES_OK: &str = "trunkd_templates_ok";
+pub const BACKUP_OK: &str = "trunkd_backup_ok";
 pub const EVENTS: &str = "trunkd_events_total";
 pub const EVENTS_STORED: &str = "trunkd_events_stored_total";
 pub const EVENTS_STALE: &str = "trunkd_events_stale_total";
@@ -43,6 +46,9 @@ pub const SWITCH_USABLE: &str = "trunkd_switch_usable";
 pub const GATEWAY_OUTAGES: &str = "trunkd_gateway_outages_total";
 pub const SWITCH_PINGS_STUCK: &str = "trunkd_switch_pings_stuck";
 pub const SWITCH_CHALLENGES: &str = "trunkd_switch_challenges";
+pub const CALLS_CONNECTED: &str = "trunkd_calls_connected";
+pub const CALLS_COUNTED: &str = "trunkd_calls_counted_total";
+pub const CALLS_DROPPED: &str = "trunkd_calls_dropped_total";
 pub const SNAPSHOTS: &str = "trunkd_snapshots_total";
 pub const SNAPSHOT_CORRECTIONS: &str = "trunkd_snapshot_corrections_total";
 pub const RECONCILE_ACTIONS: &str = "trunkd_reconcile_actions_total";
@@ -53,6 +59,8 @@ pub const RECONCILE_HELD: &str = "trunkd_reconcile_held";
 pub const RECONCILE_PAUSED: &str = "trunkd_reconcile_paused";
 pub const RECONCILE_PENDING: &str = "trunkd_reconcile_pending";
 pub const RECONCILE_CONFLICTS: &str = "trunkd_reconcile_conflicts";
+pub const PARKED_GATEWAYS: &str = "trunkd_parked_gateways";
+pub const CARRIER_OUT: &str = "trunkd_carrier_out";
 pub const WEBHOOK_DELIVERIES: &str = "trunkd_webhook_deliveries_total";
 pub const WEBHOOK_LAG_SECONDS: &str = "trunkd_webhook_lag_seconds";
 pub const REDIS_ERRORS: &str = "trunkd_redis_errors_total";
@@ -154,6 +162,7 @@ pub const ALL: &[Metric] = &[
         "Age of the desired gateways that are being served",
     ),
     gauge(TEMPLATES_OK, &[], "1 while the templates in use are those on disk"),
+    gauge(BACKUP_OK, &[], "1 unless the backup of the day could not be written"),
     counter(
         EVENTS,
         &["subclass", "switch"],
@@ -214,6 +223,21 @@ pub const ALL: &[Metric] = &[
         &["switch"],
         "Gateways whose carrier sent a challenge that FreeSWITCH did not answer",
     ),
+    gauge(
+        CALLS_CONNECTED,
+        &["switch"],
+        "1 while the calls of a switch are counted",
+    ),
+    counter(
+        CALLS_COUNTED,
+        &["switch"],
+        "Calls over gateways of a switch that ended and were counted",
+    ),
+    counter(
+        CALLS_DROPPED,
+        &["reason", "switch"],
+        "Calls that ended and could not be counted",
+    ),
     counter(
         SNAPSHOTS,
         &["outcome", "switch"],
@@ -263,6 +287,16 @@ pub const ALL: &[Metric] = &[
         RECONCILE_CONFLICTS,
         &["switch"],
         "Conflicts on a switch that an operator must fix",
+    ),
+    gauge(
+        PARKED_GATEWAYS,
+        &["switch"],
+        "Gateways that are parked on a switch, most of them because their carrier refuses them",
+    ),
+    gauge(
+        CARRIER_OUT,
+        &["carrier", "switch"],
+        "1 while more than half of a carrier's gateways on a switch fail together",
     ),
     counter(
         WEBHOOK_DELIVERIES,

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 macro_rules! words {
@@ -126,9 +127,25 @@ pub fn is_usable(state: &State, ping: Option<&PingStatus>, pinged: Pinged, befor
 
 /// Whether a carrier that answers a registration with this SIP status won't answer anything else until
 /// the gateway is edited, or the account at the carrier. Others may pass: a carrier that is overloaded,
-/// one that can't be reached, a time-out. FreeSWITCH reports 401 and 407 only if its password was refused.
+/// one that can't be reached, a time-out. FreeSWITCH says 904 for a carrier that challenges again instead of
+/// taking the password (sofia.c).
 pub fn is_final_refusal(status: &str) -> bool {
-    matches!(status, "401" | "403" | "404" | "407" | "410")
+    matches!(status, "401" | "403" | "404" | "407" | "410" | "904")
+}
+
+/// How often in a row the carrier refused a gateway by an answer that a retry won't change, since the gateway was
+/// started, registered, unregistered, or failed in another way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    pub in_a_row: u32,
+    /// The last refusal's: `403`, `Forbidden`. `None` if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phrase: Option<String>,
+    /// When this gateway stopped being REGED, if it was since it was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_until: Option<Timestamp>,
 }
 
 /// The gateway's calls since it was started (FACTS 41).

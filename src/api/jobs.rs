@@ -1,4 +1,4 @@
-//! Calls that have a gateway restarted, registered or unregistered on its switches.
+//! Calls that have a gateway restarted, registered, unregistered, parked or unparked on its switches.
 
 use actix_web::{HttpRequest, HttpResponse, post, web};
 use serde::{Deserialize, Serialize};
@@ -131,6 +131,56 @@ pub(super) async fn unregister_gateway(
         &path,
         query.into_inner(),
         JobAction::Unregister,
+    )
+    .await
+}
+
+/// Park a gateway
+///
+/// Unregisters it until it is unparked or edited, also if FreeSWITCH restarts.
+#[utoipa::path(
+    tag = "Gateways", params(GatewayPath, JobQuery), context_path = "/api/v1",
+    responses(
+        (status = 200, description = "What each switch does about it", body = JobAnswer),
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Unprocessable, Unavailable,
+    )
+)]
+#[post("/domains/{domain}/gateways/{name}/park")]
+pub(super) async fn park_gateway(
+    service: web::Data<Service>,
+    SignedIn(caller): SignedIn,
+    path: web::Path<GatewayPath>,
+    query: web::Query<JobQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    run(&request, &service, &caller, &path, query.into_inner(), JobAction::Park).await
+}
+
+/// Unpark a gateway
+///
+/// Registers it now. It fails on a switch where the gateway is not parked.
+#[utoipa::path(
+    tag = "Gateways", params(GatewayPath, JobQuery), context_path = "/api/v1",
+    responses(
+        (status = 200, description = "What each switch does about it", body = JobAnswer),
+        BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Unprocessable, Unavailable,
+    )
+)]
+#[post("/domains/{domain}/gateways/{name}/unpark")]
+pub(super) async fn unpark_gateway(
+    service: web::Data<Service>,
+    SignedIn(caller): SignedIn,
+    path: web::Path<GatewayPath>,
+    query: web::Query<JobQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    run(
+        &request,
+        &service,
+        &caller,
+        &path,
+        query.into_inner(),
+        JobAction::Unpark,
     )
     .await
 }

@@ -36,6 +36,8 @@ use crate::portal::{COOKIE, Problem};
         jobs::restart_gateway,
         jobs::register_gateway,
         jobs::unregister_gateway,
+        jobs::park_gateway,
+        jobs::unpark_gateway,
         events::events,
         history::gateway_history,
         params::params,

@@ -67,6 +67,8 @@ fn protected() -> impl actix_web::dev::HttpServiceFactory {
         .service(jobs::restart_gateway)
         .service(jobs::register_gateway)
         .service(jobs::unregister_gateway)
+        .service(jobs::park_gateway)
+        .service(jobs::unpark_gateway)
         .service(events::events)
         .service(history::gateway_history)
         .service(params::params)

@@ -1,12 +1,14 @@
 //! The desired gateways and a switch, as the executor needs them: the implementors of `reconcile`'s
 //! traits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::source::LiveSource;
+use crate::carriers::Attempt;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
 use crate::ingest::{Cursor, Ingest};
@@ -34,6 +36,10 @@ impl RunningSource for LiveSwitch {
     fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>> {
         self.0.revisions(core_uuid)
     }
+
+    fn usable(&self) -> HashSet<Arc<str>> {
+        self.0.usable()
+    }
 }
 
 impl Switch for LiveSwitch {
@@ -49,12 +55,14 @@ impl Switch for LiveSwitch {
         // The value is replaced whole.
         let mut cursor = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         let running = self.0.changes_since(&mut cursor).ok_or(Unknown)?;
+        let now = Instant::now();
         let ghosts = running.ghosts.iter().map(|(name, profile)| (&**name, profile.as_str()));
         let profiles = running.profiles.iter().map(String::as_str);
         let gateways = running.gateways.iter().map(|gateway| Listed {
             name: &gateway.name,
             profile: gateway.profile.as_deref(),
             state: gateway.state.as_ref(),
+            registration: gateway.registration.as_ref(),
             revision: gateway.revision.as_ref().map(Option::as_deref),
             seen: Seen {
                 usable: gateway.usable,
@@ -63,14 +71,14 @@ impl Switch for LiveSwitch {
             },
         });
         if running.is_complete {
-            *known = Known::new(profiles, ghosts, gateways);
+            *known = Known::new(profiles, ghosts, gateways, now);
             return Ok(Refreshed::All);
         }
         known.set_profiles_and_ghosts(profiles, ghosts);
         let mut changed = Vec::with_capacity(running.gateways.len() + running.removed.len());
         for listed in gateways {
             if let Ok(name) = GatewayName::parse(listed.name) {
-                known.set(name.clone(), &listed);
+                known.set(name.clone(), &listed, now);
                 changed.push(name);
             }
         }
@@ -83,6 +91,10 @@ impl Switch for LiveSwitch {
 
     fn instance(&self, gateway: &GatewayName) -> Result<Option<u64>, Unknown> {
         self.0.instance(gateway.as_str()).ok_or(Unknown)
+    }
+
+    fn attempt(&self, gateway: &GatewayName) -> Option<Attempt> {
+        self.0.attempt(gateway.as_str())
     }
 
     fn changed(&self) -> watch::Receiver<u64> {

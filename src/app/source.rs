@@ -8,13 +8,16 @@ use tokio::sync::watch;
 
 use super::freshness::Freshness;
 use super::templates::TemplateFiles;
+use crate::calls::OurGateways;
+use crate::carriers::Carriers;
 use crate::desired::{Catalog, Current, Unavailable};
 use crate::gateway::{Desired, GatewayName, RevisionKey};
 use crate::health::{Health, Part, State};
 use crate::ingest::Domains;
-use crate::reconcile::{Ledger, Rescan, Running, Served};
+use crate::reconcile::{BootRules, Ledger, Rescan, Running, Served};
 use crate::redis::Store;
 use crate::settings::Settings;
+use crate::shown::shown;
 use crate::xml_curl::{self, CurrentConfig, RequestKind, RequestedGateway, SofiaConfRequest, UnknownSwitches};
 
 pub(super) struct LiveSource {
@@ -28,6 +31,7 @@ pub(super) struct LiveSource {
     unknown: UnknownSwitches,
     ledger: Ledger,
     freshness: Freshness,
+    boot: BootRules,
 }
 
 impl LiveSource {
@@ -49,6 +53,10 @@ impl LiveSource {
             ledger: Ledger::new(store.clone(), served.clone(), settings.reconcile.removals_window),
             served,
             freshness: Freshness::default(),
+            boot: BootRules {
+                slice: settings.reconcile.boot_slice,
+                carriers: Carriers::new(&settings.carriers),
+            },
         }
     }
 
@@ -91,6 +99,43 @@ impl LiveSource {
         read
     }
 
+    /// What the request is answered with, if that is not everything.
+    async fn part(
+        &self,
+        request: &SofiaConfRequest,
+        desired: &Arc<Desired>,
+        key: &RevisionKey,
+    ) -> Option<Arc<Desired>> {
+        match request.kind() {
+            RequestKind::Rescan => self.missing(request, desired, key).await,
+            RequestKind::Profile => self.first(request, desired).await,
+            _ => None,
+        }
+    }
+
+    /// The gateways that a profile gets when it starts. `None` serves all of them: trunkd starts the
+    /// rest only if it reaches the switch, and nothing is held.
+    async fn first(&self, request: &SofiaConfRequest, desired: &Arc<Desired>) -> Option<Arc<Desired>> {
+        if self.served.holding(&request.node).is_some() {
+            return None;
+        }
+        let was_usable = self.running.before_boot(&request.node)?;
+        let parked = self.running.parked(&request.node);
+        let (rules, request, desired) = (self.boot.clone(), request.clone(), desired.clone());
+        let choice = tokio::task::spawn_blocking(move || {
+            let profile = request.profile.as_deref()?;
+            let first = rules.first(&desired, &request.node, profile, &was_usable, &parked)?;
+            tracing::info!(
+                switch = %shown(&request.node),
+                profile = %shown(profile),
+                now = first.len(),
+                "the profile starts with some of its gateways; the others follow"
+            );
+            Some(Arc::new(desired.only(&first)))
+        });
+        choice.await.ok().flatten()
+    }
+
     /// The gateways that a rescan must add: those that the switch does not run. `None` serves all
     /// of them.
     async fn missing(
@@ -99,9 +144,6 @@ impl LiveSource {
         desired: &Arc<Desired>,
         key: &RevisionKey,
     ) -> Option<Arc<Desired>> {
-        if request.kind() != RequestKind::Rescan {
-            return None;
-        }
         let (running, request) = (self.running.clone(), request.clone());
         let (desired, key) = (desired.clone(), key.clone());
         // This compares up to ten thousand gateways, so it must not run on a thread that serves
@@ -136,6 +178,12 @@ impl Domains for LiveSource {
     }
 }
 
+impl OurGateways for LiveSource {
+    fn is_ours(&self, switch: &str, gateway: &str) -> bool {
+        self.domain(switch, gateway).is_some()
+    }
+}
+
 impl xml_curl::ConfigSource for LiveSource {
     async fn current(&self, request: &SofiaConfRequest) -> Result<CurrentConfig, xml_curl::Unavailable> {
         if self.unknown.record(&request.node, Instant::now()) {
@@ -162,9 +210,9 @@ impl xml_curl::ConfigSource for LiveSource {
         // A stale state may lack what was removed since, so trunkd does not start gateways from it
         // either.
         if current.stale.is_none()
-            && let Some(missing) = self.missing(request, &desired, &current.key).await
+            && let Some(part) = self.part(request, &desired, &current.key).await
         {
-            desired = missing;
+            desired = part;
             is_shared = false;
         }
         let asked_to_start = match &request.gateway {

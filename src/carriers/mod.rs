@@ -1,12 +1,20 @@
 //! Which carrier a gateway belongs to, and how gently that carrier is registered with.
 //! No clock, no I/O.
 
+mod load;
+pub mod parking;
+mod starts;
+
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use crate::gateway::{Gateway, GatewayName};
 use crate::settings::CarrierSettings;
+
+pub use load::{Attempt, Expected, Load, Progress, Usage};
+pub use parking::{CarrierOut, Parked, Registration};
+pub use starts::{Lasts, Starts};
 
 /// FreeSWITCH's `expire-seconds` when a gateway has none (FACTS 12).
 const DEFAULT_EXPIRE: u64 = 3600;
@@ -39,6 +47,11 @@ impl Carriers {
             return None;
         }
         self.known(&gateway.carrier_name()?)
+    }
+
+    /// The carrier that the settings call so.
+    pub fn named(&self, name: &str) -> Option<&CarrierSettings> {
+        self.0.iter().find(|carrier| carrier.name == name)
     }
 
     fn known(&self, name: &str) -> Option<&CarrierSettings> {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::{Shared, json_text, print};
 use crate::language::Message;
@@ -73,7 +74,7 @@ fn plan_lines(plan: &SwitchPlan, colour: bool) -> String {
     let (mut text, remarks) = match &plan.plan {
         Some(changes) => {
             let text = plan_text(name, changes, &plan.changes, plan.held.as_ref(), colour);
-            (text, remarks(plan))
+            (text, lasts(plan).into_iter().chain(remarks(plan)).collect())
         }
         None => {
             let error = plan.error.as_ref().map_or("", Message::en);
@@ -104,6 +105,15 @@ fn holds_elsewhere(plan: &SwitchPlan) -> Vec<String> {
         }
     };
     elsewhere.map(remark).collect()
+}
+
+fn lasts(plan: &SwitchPlan) -> Option<String> {
+    let lasts = plan.lasts.as_ref()?;
+    let time = humantime::format_duration(Duration::from_secs(lasts.seconds));
+    Some(match &lasts.carrier {
+        Some(carrier) => format!("takes about {time}, at the pace of {}", shown(carrier)),
+        None => format!("takes about {time}"),
+    })
 }
 
 /// Why `trunkd serve` doesn't carry the plan out, if so.

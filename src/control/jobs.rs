@@ -40,6 +40,10 @@ pub enum JobAction {
     Register,
     /// Unregister, and stay down until it is registered or restarted.
     Unregister,
+    /// Unregister, and stay like that when FreeSWITCH restarts, until it is unparked or edited.
+    Park,
+    /// Register a parked gateway now.
+    Unpark,
 }
 
 /// What became of one gateway of a job.
@@ -107,6 +111,8 @@ impl JobAction {
             Self::Restart => "restart",
             Self::Register => "register",
             Self::Unregister => "unregister",
+            Self::Park => "park",
+            Self::Unpark => "unpark",
         }
     }
 
@@ -116,6 +122,8 @@ impl JobAction {
             Self::Restart => "restarted",
             Self::Register => "registered",
             Self::Unregister => "unregistered",
+            Self::Park => "parked",
+            Self::Unpark => "unparked",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What several trunkd and their operators share through Redis about changing switches: orders, jobs,
-//! pauses, reports, removals, verifications and canaries of edits, leases, and the forms behind revisions.
+//! pauses, reports, removals, verifications and canaries of edits, leases, the forms behind revisions,
+//! and imports that are looked at.
 //!
 //! Decides nothing: `reconcile` does.
 
@@ -11,9 +12,12 @@ mod holds;
 mod jobs;
 mod lease;
 mod orders;
+mod pace;
+mod parked;
 mod removals;
 mod reports;
 pub(crate) mod trouble;
+mod uploads;
 mod verifications;
 
 pub use canaries::Canary;
@@ -22,6 +26,8 @@ pub use forms::Form;
 pub use jobs::{Job, JobAction, JobOutcome};
 pub use lease::{Lease, Term};
 pub use orders::{Control, OTHER_SWITCHES, Order, OrderContent, OrderedAction, Version};
+pub use parked::Parking;
 pub use removals::Removal;
-pub use reports::{OrderReport, REPORT_LASTS, Report, Reports};
+pub use reports::{OrderReport, REPORT_LASTS, Report, Reports, Waiting};
+pub use uploads::UPLOAD_LASTS;
 pub use verifications::{Good, Verification};

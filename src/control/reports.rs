@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::conflict::{Conflict, known_conflicts};
+use crate::carriers::{CarrierOut, Parked};
 use crate::keys;
 use crate::language::{Language, Message};
 use crate::redis::{Store, StoreError, script_with_now, since_epoch};
@@ -53,10 +54,40 @@ pub struct Report {
     pub troubles: BTreeMap<String, String>,
     /// gateway → the revision that it should run with, if it doesn't.
     pub pending: BTreeMap<String, String>,
+    /// Carrier → what waits for its pace.
+    pub waiting: BTreeMap<String, Waiting>,
     /// Edited gateways that have to work within a while.
     pub verifying: BTreeSet<String>,
+    /// gateway → how it is parked.
+    pub parked: BTreeMap<String, Parked>,
+    /// Carrier → since when most of its gateways fail together.
+    pub carriers_out: BTreeMap<String, CarrierOut>,
     /// The last order that it processed.
     pub last_order: Option<OrderReport>,
+}
+
+/// What waits for the pace of a carrier.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Waiting {
+    /// REGISTERs per second of the carrier; `None` if it only limits those without an answer.
+    pub per_second: Option<u32>,
+    pub gateways: BTreeSet<String>,
+}
+
+impl Waiting {
+    /// For `/health`: `1288 gateways wait for sip.example.net, which gets 5 REGISTERs a second`.
+    pub fn text(&self, carrier: &str) -> String {
+        let count = self.gateways.len();
+        let noun = if count == 1 { "gateway waits" } else { "gateways wait" };
+        match self.per_second {
+            Some(pace) => format!(
+                "{count} {noun} for {}, which gets {pace} REGISTERs a second",
+                shown(carrier)
+            ),
+            None => format!("{count} {noun} for answers of {}", shown(carrier)),
+        }
+    }
 }
 
 /// The progress of an order.

@@ -14,6 +14,7 @@ pub(crate) const NEVER_REGISTERS: Text = text(
     "it does not register: its `register` is false",
     "它不注册：其 `register` 为 false",
 );
+pub(crate) const NOT_PARKED: Text = text("it is not parked", "它没有被停放");
 pub(crate) const STARTED_BY_OTHERS: Text = text(
     "a gateway of this name runs that trunkd has not started, so it is left alone",
     "有一个同名网关正在运行，但不是由 trunkd 启动的，因此保持不动",
@@ -45,8 +46,8 @@ pub(crate) const CHANGED_SINCE_SHOWN: Text = text(
     "展示之后又有变化，因此保持不动",
 );
 pub(crate) const ON_ITS_WAY: Text = text(
-    "it is being deleted, or was unregistered by hand, so it was left alone",
-    "它正在被删除，或者已被手动注销，因此保持不动",
+    "it is being deleted, or was unregistered a moment ago, so it was left alone",
+    "它正在被删除，或者刚刚被注销，因此保持不动",
 );
 pub(crate) const NOT_DONE: Text = text("not done", "没有完成");
 

@@ -2,6 +2,7 @@
 //!
 //! Pure: no I/O, no XML, no Redis keys, no clock.
 
+mod accounts;
 mod canonical;
 mod check;
 mod desired;
@@ -38,6 +39,7 @@ use params::Kind;
 
 use crate::settings::{AllowHooks, Settings};
 
+pub use accounts::{shared_account, shared_accounts};
 pub use desired::{Counts, Desired, Entries, Entry, EntryChange, Refused, RefusedNames};
 pub use document::{Document, Member, Members, ValueChange};
 pub use domain::{DomainName, MAX_DOMAIN_BYTES, RawDomains};
@@ -204,6 +206,19 @@ impl Gateway {
         Host::parse(text, Kind::Route)
             .ok()
             .map(|host| host.name.to_ascii_lowercase())
+    }
+
+    /// The hosts that REGISTER, pings and calls are sent to, in lower case. What can't be read is left out.
+    pub fn route_hosts(&self) -> impl Iterator<Item = String> {
+        let set = |name: &str| self.param(name).filter(|text| !text.is_empty());
+        let calls = set("proxy").or(set("realm"));
+        let registrar = set("register-proxy").filter(|_| self.registers());
+        let texts = [registrar, calls, set("outbound-proxy")].into_iter().flatten();
+        let hosts: BTreeSet<_> = texts
+            .filter_map(|text| Host::parse(text, Kind::Route).ok())
+            .map(|host| host.name.to_ascii_lowercase())
+            .collect();
+        hosts.into_iter()
     }
 
     /// Whether FreeSWITCH registers it at the carrier (FACTS 13: a missing `register` means true).

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::carriers::parking::Unparked;
 use crate::gateway::ValueChange;
 
 /// What happened, when, and who did it.
@@ -129,6 +130,39 @@ pub enum Event {
         gateways: usize,
         usable: usize,
     },
+    /// A gateway is parked on a switch: its carrier refuses it, so it is tried later.
+    Parked {
+        /// `403 Forbidden`.
+        reason: String,
+        /// How often it was tried since it was parked first.
+        tries: u32,
+        /// When it is tried next.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        next_try: Option<Timestamp>,
+    },
+    /// It is no longer parked.
+    Unparked {
+        reason: Unparked,
+        /// How long it was parked.
+        seconds: u64,
+    },
+    /// More than half of a carrier's gateways on a switch began to fail together. None of them is parked.
+    CarrierOut {
+        carrier: String,
+        /// How many fail.
+        failing: usize,
+        /// How many register with it.
+        of: usize,
+        #[schema(value_type = String, format = DateTime)]
+        since: Timestamp,
+    },
+    /// They no longer fail together.
+    CarrierBack {
+        carrier: String,
+        /// How long they did.
+        seconds: u64,
+    },
     /// trunkd changed a gateway on a switch, or could not.
     Action {
         action: ActionKind,
@@ -209,6 +243,8 @@ pub enum ActionKind {
     Kill,
     Register,
     Unregister,
+    Park,
+    Unpark,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -1,6 +1,6 @@
 //! What runs on a switch, for readers in other rooms: the executor, the API.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -10,8 +10,10 @@ use super::state::Connection;
 use super::usable::is_refused_for_good;
 use super::view::Changes as ChangedGateways;
 pub use super::view::Cursor;
+use crate::carriers::{Attempt, Registration};
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
+use crate::observed::Row;
 use crate::registration::State;
 
 /// What changed on a switch since a reader's cursor, or all that runs on it.
@@ -33,6 +35,8 @@ pub struct RunningGateway {
     /// `None` until an event or a snapshot names it.
     pub profile: Option<String>,
     pub state: Option<State>,
+    /// How its registration stands. `None` if it is REGED or never registers.
+    pub registration: Option<Registration>,
     /// `None` until the switch was asked; then its answer.
     pub revision: Option<Option<String>>,
     /// Whether calls can use it; `None` if unknown.
@@ -70,6 +74,7 @@ impl Ingest {
                 Some(row) => gateways.push(RunningGateway {
                     profile: row.profile.clone(),
                     state: row.state.clone(),
+                    registration: registration(row),
                     revision: state.view.is_revision_known(&name).then(|| row.revision.clone()),
                     usable: row.usable,
                     reason: row.reason.clone(),
@@ -110,11 +115,29 @@ impl Ingest {
         )
     }
 
+    /// The gateways that could carry calls when the switch was last heard of.
+    pub fn usable(&self) -> HashSet<Arc<str>> {
+        let state = self.lock();
+        let usable = state.view.rows().filter(|(_, row)| row.usable == Some(true));
+        usable.map(|(name, _)| name.clone()).collect()
+    }
+
     /// A number that distinguishes the live gateway of that name, if there is one, from its
     /// successors. The outer `None` while it is not known what runs.
     pub fn instance(&self, gateway: &str) -> Option<Option<u64>> {
         let state = self.lock();
         state.is_known().then(|| state.view.instance(gateway))
+    }
+
+    /// What is known of the registration of the live gateway of that name.
+    pub fn attempt(&self, gateway: &str) -> Option<Attempt> {
+        let state = self.lock();
+        let row = state.view.row(gateway)?;
+        Some(Attempt {
+            instance: state.view.instance(gateway)?,
+            since: row.since,
+            progress: row.state.as_ref().into(),
+        })
     }
 
     /// The commands connection, while the switch is connected.
@@ -166,4 +189,13 @@ impl Ingest {
         self.notify_readers();
         self.snapshot_soon();
     }
+}
+
+fn registration(row: &Row) -> Option<Registration> {
+    let is_in_order = matches!(row.state, Some(State::Reged | State::Noreg));
+    (!is_in_order).then(|| Registration {
+        state: row.state.clone(),
+        down_since: row.usable_since.filter(|_| row.usable == Some(false)),
+        refused: row.refused.clone(),
+    })
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::registration::{Calls, PingStatus, State};
+use crate::registration::{Calls, PingStatus, Refused, State};
 
 /// The state of a gateway on one switch: the value in `trunkd:status:<switchname>`. Times are RFC
 /// 3339 in UTC.
@@ -50,6 +50,9 @@ pub struct Row {
     /// When FreeSWITCH tries to register again, while it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
+    /// Refusals since it was REGED. `None` while it is, and if there is nothing to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
     /// The switch is unreachable: this is the last known state.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
@@ -102,6 +105,7 @@ impl Row {
             calls: None,
             challenge: None,
             retry_at: None,
+            refused: None,
             stale: false,
             is_first_sight: false,
         }

@@ -10,6 +10,7 @@ const KNOWN: &[Text] = &[
     // Why an action failed.
     trouble::NOT_THERE,
     trouble::NEVER_REGISTERS,
+    trouble::NOT_PARKED,
     trouble::STARTED_BY_OTHERS,
     trouble::REFUSED,
     trouble::SERVED_OTHER,

@@ -3,6 +3,7 @@
 //!
 //! `plan` decides, `executor` acts, and `Served` guards what FreeSWITCH is served in the meantime.
 
+mod boot;
 pub mod executor;
 mod ledger;
 mod loss;
@@ -18,13 +19,14 @@ mod starts;
 mod state_log;
 mod states;
 
+pub use boot::BootRules;
 pub use executor::{DesiredSource, Executor, ExecutorContext, Refreshed, Switch, Timing, Unknown, Wanted};
 pub use ledger::Ledger;
 pub use others::Others;
 pub use plan::{
     Action, Actual, Assessment, Authority, Decision, DecisionInput, Differences, Exempt, FieldChange, Have, Held, Hold,
-    HoldReason, Known, Limits, Listed, MASK, Plan, Seen, Verdict, Want, differing_fields, form, judge, plan_text,
-    restart_seconds, shown_change, want, wants,
+    HoldReason, Known, Limits, Listed, MASK, Plan, Seen, Verdict, Want, Weight, differing_fields, form, judge,
+    plan_text, restart_seconds, shown_change, want, wants,
 };
 pub use read_switch::read_switch;
 pub use running::{Rescan, Running, RunningSource};

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use tokio::time::Instant;
+
 use super::plan::{Known, Listed, Seen};
 use crate::event_socket::{self, GatewayStatus, OpenError, Session, SwitchAddress};
 use crate::gateway::GatewayName;
@@ -27,9 +29,11 @@ pub async fn read_switch(switch: &SwitchAddress, timing: event_socket::Timing) -
         name: &status.name,
         profile: Some(&status.profile),
         state: Some(&status.state),
+        registration: None,
         revision: revisions.get(status.name.as_str()).map(Option::as_deref),
     });
-    Ok(Known::new(profiles.iter().map(String::as_str), ghosts, gateways))
+    let profiles = profiles.iter().map(String::as_str);
+    Ok(Known::new(profiles, ghosts, gateways, Instant::now()).settled())
 }
 
 /// Returns the live gateway of each name, which is listed first, and the other profiles that have a

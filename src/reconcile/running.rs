@@ -5,18 +5,24 @@
 //! The running gateways are queried when needed, not cached, so an answer is as fresh as the last
 //! event.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::all_cores::on_all_cores;
 use crate::gateway::{Desired, Gateway, GatewayName};
 use crate::gateway::{RevisionKey, revision};
+
+/// A switch whose event socket could be reached within this time can be reached again when it starts.
+const RECENTLY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A switch that can report what it runs.
 pub trait RunningSource: Send + Sync {
     /// The live gateways that are not being deleted, with their revisions. `None` while they are
     /// unknown for the FreeSWITCH run with this Core-UUID.
     fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>>;
+    /// The gateways that could carry calls when the switch was last heard of.
+    fn usable(&self) -> HashSet<Arc<str>>;
 }
 
 /// What the switches in the settings run. Shared in an `Arc`.
@@ -30,6 +36,10 @@ struct Known {
     switch: Arc<dyn RunningSource>,
     /// Whether trunkd starts missing gateways there on its own.
     is_kept_complete: bool,
+    /// When that was last so.
+    kept_at: Option<Instant>,
+    /// What is parked there.
+    parked: Arc<BTreeSet<GatewayName>>,
 }
 
 /// The source of a rescan request, and its profile.
@@ -47,6 +57,8 @@ impl Running {
         let known = Known {
             switch,
             is_kept_complete: false,
+            kept_at: None,
+            parked: Arc::default(),
         };
         self.lock().insert(name.to_owned(), known);
     }
@@ -57,7 +69,23 @@ impl Running {
     pub fn is_kept_complete(&self, name: &str, is_kept_complete: bool) {
         if let Some(known) = self.lock().get_mut(name) {
             known.is_kept_complete = is_kept_complete;
+            known.kept_at = is_kept_complete.then(Instant::now);
         }
+    }
+
+    /// Sets what is parked on a switch: FreeSWITCH is not given it.
+    pub fn set_parked(&self, name: &str, parked: BTreeSet<GatewayName>) {
+        if let Some(known) = self.lock().get_mut(name) {
+            known.parked = Arc::new(parked);
+        }
+    }
+
+    /// What is parked on a switch.
+    pub fn parked(&self, name: &str) -> Arc<BTreeSet<GatewayName>> {
+        self.lock()
+            .get(name)
+            .map(|known| known.parked.clone())
+            .unwrap_or_default()
     }
 
     /// The gateways wanted on the switch that it does not run in this version and profile. `None`
@@ -71,8 +99,17 @@ impl Running {
             .filter(|gateway| gateway.profile.as_str().eq_ignore_ascii_case(asks.profile))
             .filter(|gateway| gateway.serves(Some(asks.switch)))
             .collect();
-        let missing = missing(&wanted, key, &runs);
+        let mut missing = missing(&wanted, key, &runs);
+        missing.retain(|name| !known.parked.contains(name));
         (missing.len() < wanted.len()).then_some(missing)
+    }
+
+    /// The gateways that could carry calls before the switch stopped, if this trunkd will start on its
+    /// own what the switch is not given now. It can if it could recently.
+    pub fn before_boot(&self, switch: &str) -> Option<HashSet<Arc<str>>> {
+        let known = self.lock().get(switch).cloned()?;
+        known.kept_at.filter(|at| at.elapsed() < RECENTLY)?;
+        Some(known.switch.usable())
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {

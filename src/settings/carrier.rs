@@ -36,6 +36,25 @@ pub struct CarrierSettings {
     pub jitter: Percent,
 }
 
+impl CarrierSettings {
+    /// A carrier with this pace, and nothing else.
+    pub fn paced(name: &str, registers_per_second: Option<u32>, registers_in_flight: Option<u32>) -> Self {
+        Self {
+            name: name.to_owned(),
+            hosts: Vec::new(),
+            registers_per_second,
+            registers_in_flight,
+            pace_boot: true,
+            jitter: Percent::default(),
+        }
+    }
+
+    /// Whether there is a limit at all.
+    pub fn is_paced(&self) -> bool {
+        self.registers_per_second.is_some() || self.registers_in_flight.is_some()
+    }
+}
+
 fn yes() -> bool {
     true
 }

@@ -44,6 +44,7 @@ pub struct Settings {
     /// `TRUNKD_CARRIER='[{name="sip.example.net", registers_per_second=5}]'`.
     #[serde(rename = "carrier")]
     pub carriers: Vec<CarrierSettings>,
+    pub calls: CallsSettings,
     pub history: HistorySettings,
     pub backup: BackupSettings,
     /// Each `[[webhook]]` table: one receiver of what happened. In the environment, one list of
@@ -136,6 +137,15 @@ pub struct ApiSettings {
     /// The address that people see, as `https://trunks.example.net`. Empty: that of `listen`.
     /// `TRUNKD_API__PUBLIC_URL`.
     pub public_url: String,
+}
+
+/// `[calls]`: calls over gateways.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallsSettings {
+    /// Whether they are counted, on one more connection to each switch. `TRUNKD_CALLS__ENABLED`.
+    #[serde(deserialize_with = "text::one")]
+    pub enabled: bool,
 }
 
 /// `[history]`: how much of what happened is kept.
@@ -330,6 +340,10 @@ pub struct ReconcileSettings {
     /// How many are tried first; 0: all at once. `TRUNKD_RECONCILE__CANARY`.
     #[serde(deserialize_with = "text::one")]
     pub canary: usize,
+    /// A gateway that its carrier refuses so often in a row is parked. 0: none is.
+    /// `TRUNKD_RECONCILE__PARK_AFTER`.
+    #[serde(deserialize_with = "text::one")]
+    pub park_after: u32,
 }
 
 /// `[log]`.

@@ -110,7 +110,7 @@ pub struct WebhookEvent(&'static str);
 
 impl WebhookEvent {
     /// Every kind there is. A test compares it with the history.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self("outage"),
         Self("recovered"),
         Self("hold"),
@@ -118,6 +118,10 @@ impl WebhookEvent {
         Self("switch_lost"),
         Self("switch_back"),
         Self("rolled_back"),
+        Self("parked"),
+        Self("unparked"),
+        Self("carrier_out"),
+        Self("carrier_back"),
         Self("edit"),
         Self("edits"),
         Self("action"),

@@ -353,6 +353,18 @@ async fn a_gateway_is_restarted_unregistered_and_registered() {
         down.expect(0),
         "carrier1 in default is unregistered.\n  fs1: applied, DOWN\n"
     );
+    let up = shell.gateway(&["register", "carrier1"]).await;
+    up.expect(0);
+    let parked = shell.gateway(&["park", "carrier1"]).await;
+    assert_eq!(
+        parked.expect(0),
+        "carrier1 in default is parked.\n  fs1: applied, DOWN\n"
+    );
+    let unparked = shell.gateway(&["unpark", "carrier1"]).await;
+    assert_eq!(
+        unparked.expect(0),
+        "carrier1 in default is unparked.\n  fs1: applied, REGED\n"
+    );
     switch.registrar(|registrar| registrar.set("carrier1", FORBIDDEN));
     let refused = shell.gateway(&["register", "carrier1"]).await;
     let out = refused.expect(1);

@@ -1,4 +1,4 @@
-//! `trunkd gateway register` and `unregister`, and `restart` of one gateway.
+//! `trunkd gateway register`, `unregister`, `park` and `unpark`, and `restart` of one gateway.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -40,6 +40,10 @@ pub(super) enum Command {
     Register(job::Job),
     /// Unregister a gateway; it stays down until it is registered or restarted
     Unregister(job::Job),
+    /// Unregister a gateway until it is unparked or edited, also if FreeSWITCH restarts
+    Park(job::Job),
+    /// Register a parked gateway now
+    Unpark(job::Job),
     /// Print what happened to a gateway
     History(get::History),
 }
@@ -55,6 +59,8 @@ pub(super) async fn run(shared: &Shared, command: &Command) -> anyhow::Result<Ex
         Command::Restart(arguments) => restart::run(shared, arguments).await,
         Command::Register(job) => job::run(shared, job, JobAction::Register).await,
         Command::Unregister(job) => job::run(shared, job, JobAction::Unregister).await,
+        Command::Park(job) => job::run(shared, job, JobAction::Park).await,
+        Command::Unpark(job) => job::run(shared, job, JobAction::Unpark).await,
         Command::History(arguments) => get::history(shared, arguments).await,
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{EventEffect, LiveGateway, Mark, View, kept_answer, kept_challenge};
 use crate::event_socket::{GatewayEvent, Subclass};
+use crate::ingest::refused;
 use crate::ingest::usable::{RowSource, judge};
 use crate::observed::{Challenge, Change, Row, reason};
 use crate::registration::{PingStatus, State};
@@ -197,5 +198,6 @@ fn row_from_event(before: Option<&Row>, event: &GatewayEvent) -> Row {
         None => RowSource::Event,
     };
     judge(&mut row, before, source);
+    row.refused = refused::after_event(before, &row, event.status.as_deref());
     row
 }

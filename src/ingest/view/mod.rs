@@ -312,11 +312,17 @@ impl LiveGateway {
 
     /// About what it takes in memory. The revision is ours, and short.
     fn bytes(&self) -> usize {
-        const ROW_AND_ENTRY: usize = 768;
+        const ROW_AND_ENTRY: usize = 896;
         let row = &*self.row;
         let challenge = row.challenge.as_ref().and_then(|challenge| challenge.realm.as_ref());
+        let refusal = row.refused.as_ref().and_then(|refused| refused.phrase.as_ref());
         let texts = [&row.profile, &row.status, &row.phrase, &row.reason];
-        let texts = texts.into_iter().flatten().chain(challenge).map(String::len);
+        let texts = texts
+            .into_iter()
+            .flatten()
+            .chain(challenge)
+            .chain(refusal)
+            .map(String::len);
         ROW_AND_ENTRY + texts.sum::<usize>()
     }
 }
@@ -333,6 +339,7 @@ fn continue_stored(row: &Row, stored: Row) -> Option<Row> {
         usable_since: stored.usable_since,
         reason: row.reason.clone().or(stored.reason),
         challenge: row.challenge.clone().or(stored.challenge),
+        refused: row.refused.clone().or(stored.refused),
         is_first_sight: false,
         ..row.clone()
     })

@@ -17,7 +17,12 @@ impl View {
         let was_known = std::mem::replace(&mut live.is_revision_known, true);
         let is_other = live.row.revision != revision;
         if is_other {
-            Arc::make_mut(&mut live.row).revision = revision;
+            let row = Arc::make_mut(&mut live.row);
+            if row.revision.is_some() {
+                // It was restarted with another configuration while nobody listened.
+                row.refused = None;
+            }
+            row.revision = revision;
             live.is_revision_unstored = true;
         }
         if is_other || !was_known {

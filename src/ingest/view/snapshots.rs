@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::{LiveGateway, Mark, PingInProgress, View, kept_answer, kept_challenge};
 use crate::event_socket::GatewayStatus;
+use crate::ingest::refused;
 use crate::ingest::usable::{RowSource, judge};
 use crate::observed::Row;
 use crate::registration::State;
@@ -202,6 +203,7 @@ pub(super) fn row_from_snapshot(
         ..Row::unknown(now)
     };
     judge(&mut row, before, RowSource::Snapshot);
+    row.refused = refused::after_snapshot(before, &row);
     // The rows in Redis were taken over before the first snapshot.
     row.is_first_sight = false;
     let is_seeded = live.is_some_and(|live| live.is_seeded);

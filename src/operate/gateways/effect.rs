@@ -81,11 +81,16 @@ impl Service {
     /// The caller may not see the domain, or Redis can't be read.
     pub async fn effect(&self, caller: &Caller, of: &GatewayRef) -> Result<Vec<Effect>, OperateError> {
         caller.check_sees(of.domain.text())?;
-        self.wait_for_effect(of, Duration::ZERO).await
+        self.wait_for_effect(caller, of, Duration::ZERO).await
     }
 
     /// Waits until every switch did what Redis says, or can't, or time is up.
-    pub(super) async fn wait_for_effect(&self, of: &GatewayRef, limit: Duration) -> Result<Vec<Effect>, OperateError> {
+    pub(super) async fn wait_for_effect(
+        &self,
+        caller: &Caller,
+        of: &GatewayRef,
+        limit: Duration,
+    ) -> Result<Vec<Effect>, OperateError> {
         let deadline = Instant::now() + limit;
         let mut had: BTreeSet<String> = BTreeSet::new();
         loop {
@@ -95,7 +100,7 @@ impl Service {
                 .one(of.name.as_str())
                 .await
                 .map_err(OperateError::unavailable(&self.settings))?;
-            let switches = self.of_gateway(&current, of.name.as_str()).await?;
+            let switches = self.of_gateway(caller, &current, of.name.as_str()).await?;
             for switch in &switches {
                 if !switch.gateways.is_empty() {
                     had.insert(switch.name.clone());
@@ -118,6 +123,7 @@ impl Service {
     /// What each switch would do if the gateway became `after`.
     pub(super) async fn predict(
         &self,
+        caller: &Caller,
         current: &Current,
         of: &GatewayRef,
         after: Option<&Gateway>,
@@ -125,7 +131,7 @@ impl Service {
     ) -> Result<Vec<Effect>, OperateError> {
         let before = current.desired.get(of.name.as_str());
         let is_other = before.is_some_and(|entry| *entry.gateway.domain < **of.domain.text());
-        let switches = self.status.of_gateway(current, of.name.as_str()).await?;
+        let switches = self.status.of_gateway(caller, current, of.name.as_str()).await?;
         let predicted = switches.into_iter().map(|switch| {
             let now = before.filter(|entry| entry.gateway.serves(Some(&switch.name)));
             let then = after.filter(|gateway| gateway.enabled && gateway.serves(Some(&switch.name)));

@@ -1,4 +1,4 @@
-//! Restarts, registers and unregisters a gateway on its switches, without an edit.
+//! Restarts, registers, unregisters, parks and unparks a gateway on its switches, without an edit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use crate::control::{Job, JobAction, JobOutcome};
 use crate::desired::Current;
 use crate::language::{Text, text};
 use crate::operate::recorded::failure;
+use crate::registration::State;
 use crate::settings::ReconcileMode;
 
 /// What to do with a gateway, and where.
@@ -51,7 +52,7 @@ impl Service {
         caller.may_edit(of.domain.text())?;
         let current = self.writable().await?;
         self.check_runnable(&current, of, request.action)?;
-        let switches = self.status.of_gateway(&current, of.name.as_str()).await?;
+        let switches = self.status.of_gateway(caller, &current, of.name.as_str()).await?;
         let switches = selected(switches, request.switch.as_deref())?;
         let mut jobs = BTreeMap::new();
         for switch in switches.iter().filter(|switch| is_target(switch)) {
@@ -73,7 +74,7 @@ impl Service {
         {
             return Err(OperateError::NotConnected(away.name.clone()));
         }
-        self.wait_for_jobs(of, request, jobs).await
+        self.wait_for_jobs(caller, of, request, jobs).await
     }
 
     pub(super) fn check_runnable(
@@ -102,6 +103,7 @@ impl Service {
     /// taken back.
     async fn wait_for_jobs(
         &self,
+        caller: &Caller,
         of: &GatewayRef,
         request: &JobRequest,
         mut jobs: BTreeMap<String, Running>,
@@ -111,7 +113,7 @@ impl Service {
             self.read_outcomes(of, &mut jobs).await?;
             let current = self.catalog.all().await;
             let current = current.map_err(OperateError::unavailable(&self.settings))?;
-            let switches = self.status.of_gateway(&current, of.name.as_str()).await?;
+            let switches = self.status.of_gateway(caller, &current, of.name.as_str()).await?;
             let switches = selected(switches, request.switch.as_deref())?;
             let effect: Vec<_> = switches
                 .into_iter()
@@ -200,6 +202,8 @@ fn since(switch: &Switch) -> Option<Timestamp> {
 fn effect_of(action: JobAction, switch: Switch, job: Option<&Running>) -> Effect {
     let now = since(&switch);
     let is_reachable = is_reachable(&switch);
+    let state = switch.gateways.first().and_then(|gateway| gateway.state.as_ref());
+    let was_down = matches!(state, None | Some(State::Down));
     let mut effect = effect(switch, false);
     effect.outcome = match job {
         None if effect.outcome == Outcome::NotForThisSwitch => Outcome::NotForThisSwitch,
@@ -214,11 +218,12 @@ fn effect_of(action: JobAction, switch: Switch, job: Option<&Running>) -> Effect
                 pending(text("the switch can't be reached", "无法连接该 FreeSWITCH"))
             }
             JobOutcome::Pending => pending(text("waiting for its turn", "等待执行")),
+            JobOutcome::Done if action == JobAction::Park && was_down => Outcome::Applied,
             JobOutcome::Done if now == job.before => pending(text(
                 "FreeSWITCH has not reported its new state yet",
                 "FreeSWITCH 尚未报告新的状态",
             )),
-            JobOutcome::Done if action == JobAction::Unregister => Outcome::Applied,
+            JobOutcome::Done if matches!(action, JobAction::Unregister | JobAction::Park) => Outcome::Applied,
             JobOutcome::Done => effect.outcome,
         },
     };

@@ -27,7 +27,7 @@ impl Service {
         let Some(value) = value else {
             return Err(Self::missing(&current, of));
         };
-        self.detail(&current, of, &value).await
+        self.detail(caller, &current, of, &value).await
     }
 
     /// What FreeSWITCH would get, with the secrets replaced.
@@ -53,6 +53,7 @@ impl Service {
 
     pub(super) async fn detail(
         &self,
+        caller: &Caller,
         current: &Current,
         of: &GatewayRef,
         value: &[u8],
@@ -77,10 +78,18 @@ impl Service {
         let switches = match validity {
             // What runs under its name is the gateway of another domain.
             Validity::Shadowed => Vec::new(),
-            _ => self.of_gateway(current, of.name.as_str()).await?,
+            _ => self.of_gateway(caller, current, of.name.as_str()).await?,
         };
         let rolled_back = ours.and_then(|entry| entry.rolled_back(value));
         let findings = parsed.findings.iter().chain(&rolled_back);
+        let call_stats = match validity {
+            Validity::Shadowed => None,
+            _ => {
+                let on: Vec<_> = switches.iter().filter(|switch| !switch.gateways.is_empty()).collect();
+                let on: Vec<_> = on.iter().map(|switch| &*switch.name).collect();
+                self.gateway_calls(of.name.as_str(), &on).await
+            }
+        };
         Ok(GatewayDetail {
             domain: of.domain.text().to_string(),
             name: of.name.to_string(),
@@ -90,6 +99,7 @@ impl Service {
             findings: findings.map(ProblemField::of).collect(),
             desired_revision: ours.map(|entry| revision(&entry.gateway, &current.key)),
             switches: switches.into_iter().flat_map(|switch| switch.gateways).collect(),
+            call_stats,
             stale_since: self.listing().read().age_with(current),
             etag: Some(ETag::of(&current.key, value)),
         })

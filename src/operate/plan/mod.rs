@@ -11,13 +11,14 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::{OperateError, recorded, sources};
+use crate::carriers::{Carriers, Lasts, Starts};
 use crate::control::{Conflict, OTHER_SWITCHES, Reports};
 use crate::desired::Current;
 use crate::event_socket::{self, ConnectError, OpenError};
 use crate::gateway::{Desired, Gateway, GatewayName, Rollback};
 use crate::language::{Message, Text, message, text};
 use crate::reconcile::{
-    Assessment, Differences, Exempt, FieldChange, Known, Limits, Plan, differing_fields, form, read_switch, wants,
+    Assessment, Differences, Exempt, FieldChange, Known, Limits, Plan, differing_fields, form, read_switch, want, wants,
 };
 use crate::redis::{Store, StoreError};
 use crate::settings::{ReconcileMode, Settings, SwitchSettings};
@@ -66,19 +67,23 @@ pub async fn read(
             switch: switch.name.clone(),
             error: None,
             plan: None,
+            unchanged: BTreeMap::new(),
             changes: BTreeMap::new(),
             tries_again: BTreeMap::new(),
             rollbacks: BTreeMap::new(),
             held: None,
+            lasts: None,
             holds: holds(&reports, &switch.name),
             paused: control.is_paused(&switch.name),
             serve: reports.leading(&switch.name).map(|(_, report)| report.clone()),
         };
         match running {
-            Ok(known) => plan
-                .decide(settings, store, &current, &known, adopt)
-                .await
-                .map_err(away)?,
+            Ok(mut known) => {
+                known.parked = parked(&reports, &switch.name, &current);
+                plan.decide(settings, store, &current, &known, adopt)
+                    .await
+                    .map_err(away)?;
+            }
             Err(error) => plan.error = Some(error),
         }
         plan.try_again(&kept);
@@ -133,6 +138,18 @@ fn others_held(reports: &Reports, switch: Option<&str>) -> Vec<HeldBy> {
         Some(_) => Vec::new(),
         None => holds(reports, OTHER_SWITCHES),
     }
+}
+
+/// What is not started now, since its carrier refuses it.
+fn parked(reports: &Reports, switch: &str, current: &Current) -> BTreeSet<GatewayName> {
+    let report = reports.leading(switch).map(|(_, report)| report);
+    let parked = report.into_iter().flat_map(|report| &report.parked);
+    let stopped = parked.filter(|(_, parked)| parked.is_stopped());
+    let same = stopped.filter_map(|(name, parked)| {
+        let (name, want) = want(&current.desired, &current.key, switch, name)?;
+        want.is_revision(&parked.revision).then_some(name)
+    });
+    same.collect()
 }
 
 fn chosen<'a>(settings: &'a Settings, switch: Option<&str>) -> Result<Vec<&'a SwitchSettings>, OperateError> {
@@ -196,12 +213,13 @@ impl SwitchPlan {
         adopt: bool,
     ) -> Result<(), StoreError> {
         let wants = wants(&current.desired, &current.key, &self.switch);
+        let differences = Differences::between(&wants, &known.actual);
         let assessment = Assessment {
             known,
             desired: &current.desired,
             wants: &wants,
             key: &current.key,
-            differences: &Differences::between(&wants, &known.actual),
+            differences: &differences,
             limits: Limits {
                 max_removals: settings.reconcile.max_removals,
             },
@@ -222,9 +240,26 @@ impl SwitchPlan {
         };
         self.held = assessment.hold(&plan, &exempt);
         self.changes = changes(store, current, &plan).await?;
+        self.unchanged = differences.unchanged(&wants);
+        self.lasts = lasts(settings, current, &plan);
         self.plan = Some(plan);
         Ok(())
     }
+}
+
+fn lasts(settings: &Settings, current: &Current, plan: &Plan) -> Option<Lasts> {
+    let carriers = Carriers::new(&settings.carriers);
+    let mut starts = Starts::default();
+    for action in plan
+        .actions
+        .iter()
+        .filter(|action| action.to().is_some_and(|to| to.registers))
+    {
+        let entry = current.desired.get(action.gateway().as_str());
+        let carrier = entry.and_then(|entry| carriers.of(&entry.gateway));
+        starts.add(carrier, action.from().is_some());
+    }
+    starts.lasts(settings.reconcile.starts_per_second)
 }
 
 impl SwitchPlan {

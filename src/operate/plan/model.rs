@@ -1,10 +1,12 @@
 //! Plans as data.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::carriers::Lasts;
 use crate::control::Report;
 use crate::gateway::{GatewayName, Rollback};
 use crate::language::Message;
@@ -51,6 +53,9 @@ pub struct SwitchPlan {
     /// Why the switch could not be read. Then there is no plan, which is not an empty plan.
     pub error: Option<Message>,
     pub plan: Option<Plan>,
+    /// How many gateways run as they should, by domain.
+    #[serde(skip)]
+    pub unchanged: BTreeMap<Arc<str>, usize>,
     /// The fields that differ, for gateways to restart whose current fields are known.
     pub changes: BTreeMap<GatewayName, Vec<FieldChange>>,
     /// Edits that are not carried out by themselves, and why. To approve the plan tries them again.
@@ -59,6 +64,8 @@ pub struct SwitchPlan {
     #[serde(skip)]
     pub rollbacks: BTreeMap<GatewayName, Rollback>,
     pub held: Option<Hold>,
+    /// How long it takes; `null` for less than a second.
+    pub lasts: Option<Lasts>,
     /// What each trunkd holds: changes, or what it serves.
     pub holds: Vec<HeldBy>,
     pub paused: bool,

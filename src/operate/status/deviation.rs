@@ -2,10 +2,14 @@
 
 use std::fmt;
 
+use crate::carriers::Parked;
 use crate::control::Conflict;
 use crate::gateway::ProfileName;
 use crate::language::{Bilingual, Language, Message};
 use crate::operate::recorded::failure;
+use crate::shown::shown;
+
+const TIME: &str = "%Y-%m-%d %H:%M:%S UTC";
 
 /// `Display` is what a person reads, [`Note`](super::Note) what programs get.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +47,10 @@ pub enum Deviation {
     ProfileNotRunning {
         profile: ProfileName,
     },
+    /// Its carrier refuses it, or a person parked it.
+    Parked {
+        parked: Parked,
+    },
     /// It is desired, but not on the switch.
     Missing {
         blocker: Option<Blocker>,
@@ -71,6 +79,11 @@ pub enum Blocker {
     Mode {
         mode: String,
     },
+    /// Others register with its carrier first.
+    Pace {
+        carrier: String,
+        per_second: Option<u32>,
+    },
     /// Nothing: it is in progress.
     InProgress,
     /// No trunkd reconciles the switch.
@@ -82,6 +95,8 @@ impl Deviation {
     pub fn is_failure(&self) -> bool {
         match self {
             Self::SwitchUnreachable | Self::SwitchNotConnected | Self::NotOurs | Self::EditWaits { .. } => false,
+            // What a person parks is as he wants it.
+            Self::Parked { parked } => parked.answer().is_some(),
             Self::NewValueRefused { .. }
             | Self::Kept { .. }
             | Self::RolledBack { .. }
@@ -112,6 +127,16 @@ impl fmt::Display for Deviation {
                 f,
                 "profile {profile} does not run on this switch; `sofia profile {profile} start` starts it"
             ),
+            Self::Parked { parked } => match (parked.answer(), parked.next_try) {
+                (Some(answer), Some(_)) if !parked.is_stopped() => {
+                    write!(f, "parked: the carrier answered {}; it tries again now", shown(&answer))
+                }
+                (Some(answer), Some(at)) => {
+                    let at = at.strftime(TIME);
+                    write!(f, "parked: the carrier answers {}; next try at {at}", shown(&answer))
+                }
+                _ => write!(f, "parked by {}, until it is unparked or edited", shown(&parked.by)),
+            },
             Self::Missing { blocker: None } => f.write_str("desired, and not on this switch"),
             Self::Missing { blocker: Some(blocker) } => write!(f, "desired, and not on this switch: {blocker}"),
             Self::Outdated { blocker } => write!(f, "the edit is not on this switch: {blocker}"),
@@ -128,6 +153,13 @@ impl fmt::Display for Blocker {
             Self::Held { held } => f.write_str(held.en()),
             Self::Paused => f.write_str("paused"),
             Self::Mode { mode } => write!(f, "reconcile.mode is {mode:?}"),
+            Self::Pace { carrier, per_second } => {
+                let carrier = shown(carrier);
+                match per_second {
+                    Some(pace) => write!(f, "others register first with {carrier}, {pace} a second"),
+                    None => write!(f, "others wait for an answer of {carrier} first"),
+                }
+            }
             Self::InProgress => f.write_str("under way"),
             Self::NoReconciler => f.write_str("no reconciler looks at it"),
         }
@@ -151,6 +183,16 @@ impl Bilingual for Deviation {
             Self::ProfileNotRunning { profile } => {
                 format!("该 FreeSWITCH 上的 profile {profile} 没有运行；可用 `sofia profile {profile} start` 启动")
             }
+            Self::Parked { parked } => match (parked.answer(), parked.next_try) {
+                (Some(answer), Some(_)) if !parked.is_stopped() => {
+                    format!("已停放：运营商的应答为 {}；正在重试", shown(&answer))
+                }
+                (Some(answer), Some(at)) => {
+                    let at = at.strftime(TIME);
+                    format!("已停放：运营商的应答为 {}；下次尝试：{at}", shown(&answer))
+                }
+                _ => format!("由 {} 停放，直到取消停放或修改", shown(&parked.by)),
+            },
             Self::Missing { blocker: None } => "应有此网关，但该 FreeSWITCH 上没有".to_owned(),
             Self::Missing { blocker: Some(blocker) } => {
                 format!("应有此网关，但该 FreeSWITCH 上没有：{}", blocker.chinese())
@@ -169,6 +211,13 @@ impl Bilingual for Blocker {
             Self::Held { held } => held.in_language(Language::Zh).to_owned(),
             Self::Paused => "已暂停".to_owned(),
             Self::Mode { mode } => format!("reconcile.mode 为 {mode:?}"),
+            Self::Pace { carrier, per_second } => {
+                let carrier = shown(carrier);
+                match per_second {
+                    Some(pace) => format!("其他网关先向 {carrier} 注册，每秒 {pace} 个"),
+                    None => format!("其他网关先等待 {carrier} 的应答"),
+                }
+            }
             Self::InProgress => "正在进行".to_owned(),
             Self::NoReconciler => "没有 trunkd 负责它".to_owned(),
         }
@@ -191,6 +240,14 @@ mod tests {
             Blocker::Paused,
             Blocker::Mode {
                 mode: "observe".to_owned(),
+            },
+            Blocker::Pace {
+                carrier: "sip.example.net".to_owned(),
+                per_second: Some(5),
+            },
+            Blocker::Pace {
+                carrier: "sip.example.net".to_owned(),
+                per_second: None,
             },
             Blocker::InProgress,
             Blocker::NoReconciler,
@@ -222,6 +279,9 @@ mod tests {
             Deviation::ProfileNotRunning { profile: profile() },
             Deviation::Missing { blocker: None },
             Deviation::NotOurs,
+            Deviation::Parked {
+                parked: Parked::by("r1", "user:alice", jiff::Timestamp::UNIX_EPOCH),
+            },
         ];
         for deviation in others.into_iter().chain(blocked) {
             deviation.message().check();

@@ -58,7 +58,7 @@ pub struct Switch {
     /// Redis has no domain, so `trunkd restore` may be needed.
     #[serde(skip)]
     pub is_store_empty: bool,
-    /// How many more gateways may be removed without approval.
+    /// How many more gateways may be removed without approval; `null` for who sees some domains alone.
     pub removals_left: Option<usize>,
     /// What an operator must fix.
     pub conflicts: Vec<Note>,

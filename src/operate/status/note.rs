@@ -38,6 +38,7 @@ pub enum NoteCode {
     NameInUse,
     Ghost,
     ProfileNotRunning,
+    Parked,
     Missing,
     Outdated,
     Unwanted,
@@ -52,6 +53,7 @@ pub enum BlockCode {
     Held,
     Paused,
     Mode,
+    Pace,
     InProgress,
     NoReconciler,
 }
@@ -83,6 +85,7 @@ impl Deviation {
             Self::ActionFailed { .. } => (NoteCode::ActionFailed, None),
             Self::Conflict { conflict } => return Note::from(conflict),
             Self::ProfileNotRunning { .. } => (NoteCode::ProfileNotRunning, None),
+            Self::Parked { .. } => (NoteCode::Parked, None),
             Self::Missing { blocker } => (NoteCode::Missing, blocker.as_ref()),
             Self::Outdated { blocker } => (NoteCode::Outdated, Some(blocker)),
             Self::Unwanted { blocker } => (NoteCode::Unwanted, Some(blocker)),
@@ -118,6 +121,7 @@ impl From<&Blocker> for BlockCode {
             Blocker::Held { .. } => Self::Held,
             Blocker::Paused => Self::Paused,
             Blocker::Mode { .. } => Self::Mode,
+            Blocker::Pace { .. } => Self::Pace,
             Blocker::InProgress => Self::InProgress,
             Blocker::NoReconciler => Self::NoReconciler,
         }

@@ -6,6 +6,7 @@ use super::condition::Condition;
 use super::deviation::{Blocker, Deviation};
 use super::model::{Counts, Gateway, OnSwitch, Switch};
 use super::note::Note;
+use crate::carriers::Parked;
 use crate::control::{Conflict, Report};
 use crate::gateway::{Desired, Entry, GatewayName, Phase};
 use crate::observed::{Row, SwitchState};
@@ -99,23 +100,32 @@ impl View<'_> {
         if let Some(reported) = self.reported(name, want) {
             return Some(reported);
         }
+        if let Some(parked) = self.parked(name, want) {
+            return Some(Deviation::Parked { parked: parked.clone() });
+        }
         match (want, row) {
             (Some(_), None) if !connected => Some(Deviation::SwitchNotConnected),
             (Some(_), None) => Some(Deviation::Missing {
-                blocker: (!self.asked).then(|| self.blocker()),
+                blocker: (!self.asked).then(|| self.blocker(name)),
             }),
             _ if self.asked => None,
             (Some(want), Some(_)) if self.has_key && runs.is_some_and(|runs| !want.is_revision(runs)) => {
-                let blocker = self.blocker();
+                let blocker = self.blocker(name);
                 Some(Deviation::Outdated { blocker })
             }
             (None, Some(_)) if runs.is_some() => {
-                let blocker = self.blocker();
+                let blocker = self.blocker(name);
                 Some(Deviation::Unwanted { blocker })
             }
             (None, Some(_)) => Some(Deviation::NotOurs),
             (Some(_), Some(_)) | (None, None) => None,
         }
+    }
+
+    /// How the wanted version is parked.
+    fn parked(&self, name: &str, want: Option<&Want>) -> Option<&Parked> {
+        let parked = self.report.as_ref()?.parked.get(name)?;
+        want?.is_revision(&parked.revision).then_some(parked)
     }
 
     /// What the reconciler reports about it.
@@ -141,7 +151,7 @@ impl View<'_> {
     }
 
     /// Why the change has not been made.
-    fn blocker(&self) -> Blocker {
+    fn blocker(&self, name: &str) -> Blocker {
         let held = self.report.as_ref().and_then(Report::held);
         match (&self.report, held) {
             _ if !self.watched => Blocker::NoTrunkd,
@@ -150,7 +160,17 @@ impl View<'_> {
             (Some(report), None) if report.mode != "apply" => Blocker::Mode {
                 mode: report.mode.clone(),
             },
-            (Some(_), None) => Blocker::InProgress,
+            (Some(report), None) => {
+                let waiting = report.waiting.iter();
+                let mut waiting = waiting.filter(|(_, waiting)| waiting.gateways.contains(name));
+                match waiting.next() {
+                    Some((carrier, waiting)) => Blocker::Pace {
+                        carrier: carrier.clone(),
+                        per_second: waiting.per_second,
+                    },
+                    None => Blocker::InProgress,
+                }
+            }
             (None, None) => Blocker::NoReconciler,
         }
     }

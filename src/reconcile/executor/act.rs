@@ -1,6 +1,6 @@
 //! Sends the commands of a plan and verifies their results.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -39,8 +39,9 @@ pub(super) enum ActionOutcome {
 
 impl<S: Switch, W: DesiredSource> Executor<S, W> {
     pub(super) async fn act(&mut self, actions: Vec<Action>) {
+        let mut left: BTreeSet<_> = actions.iter().map(|action| action.gateway().clone()).collect();
         let Some((commands, changes)) = self.switch.commands() else {
-            return;
+            return self.give_back(&left);
         };
         let (batches, single) = in_batches(actions);
         // A round is no larger than a burst, so that the report shows progress.
@@ -55,16 +56,32 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             .buffer_unordered(AT_ONCE);
         let mut done: Vec<_> = doing.collect().await;
         for (profile, mut actions) in batches {
-            actions.truncate(self.pace.lock().await.burst().clamp(1, BATCH_MOST));
+            self.limit_batch(&mut actions).await;
             let began = Instant::now();
             let started = this.start_batch(&profile, actions, &commands, &changes).await;
             let took = began.elapsed();
             done.extend(started.into_iter().map(|(action, outcome)| (action, outcome, took)));
         }
         for (action, outcome, took) in done {
+            left.remove(action.gateway());
             let outcome = self.unless_gone(outcome);
             self.record_outcome(&action, outcome, took, None);
         }
+        self.give_back(&left);
+    }
+
+    /// What does not register is limited only by the size of the answer.
+    async fn limit_batch(&self, actions: &mut Vec<Action>) {
+        let mut registering = self.pace.lock().await.burst().max(1);
+        actions.retain(|action| {
+            if !action.to().is_some_and(|to| to.registers) {
+                return true;
+            }
+            let is_within = registering > 0;
+            registering = registering.saturating_sub(1);
+            is_within
+        });
+        actions.truncate(BATCH_MOST);
     }
 
     /// If the switch is gone, a failure says nothing about the gateway.

@@ -1,5 +1,6 @@
-//! Jobs of operators: gateways that are restarted, registered or unregistered by name. They are carried
-//! out while the switch is paused too, but by the lease holder alone and at the pace of all starts.
+//! Jobs of operators: gateways that are restarted, registered, unregistered, parked or unparked by name.
+//! They are carried out while the switch is paused too, but by the lease holder alone and at the pace of
+//! all starts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,8 +10,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::act::{AT_ONCE, ActionOutcome};
+use super::carriers::Registers;
 use super::troubles::Troubles;
 use super::{DesiredSource, Executor, Switch};
+use crate::carriers::Expected;
 use crate::control::trouble;
 use crate::control::{Control, Job, JobAction, JobOutcome};
 use crate::event_socket::{Changes, Commands, RegistrationReply};
@@ -36,6 +39,17 @@ struct Task {
     gateway: GatewayName,
 }
 
+impl Registers for Task {
+    fn registers(&self) -> Option<(&GatewayName, Expected)> {
+        let expected = match self.action {
+            JobAction::Restart => Expected::OfNewInstance,
+            JobAction::Register | JobAction::Unpark => Expected::OfSameInstance,
+            JobAction::Unregister | JobAction::Park => return None,
+        };
+        Some((&self.gateway, expected))
+    }
+}
+
 /// What to do with it on the switch.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
@@ -46,7 +60,7 @@ enum Step {
     },
     /// Its revision isn't known yet.
     Wait,
-    /// It was killed, and the plan has started it.
+    /// Nothing: the plan has started it, or starts it or not as it is parked now.
     Done,
 }
 
@@ -75,6 +89,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         self.take_up(jobs).await;
         let round = self.pace.lock().await.burst().clamp(8, AT_ONCE);
         let tasks = due(&self.memory.jobs, &self.memory.troubles, busy, round);
+        let tasks = self.within_pace(tasks).await;
         let is_due = !tasks.is_empty();
         if is_due && let Some((commands, changes)) = self.switch.commands() {
             let this = &*self;
@@ -133,7 +148,18 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             .jobs
             .get(&task.job)
             .is_some_and(|job| job.killed.contains(&task.gateway));
-        let (change, outcome) = match step(task.action, &task.gateway, known, &self.memory.wants, killed) {
+        let is_parked = self.memory.parking.known.gateways.contains_key(&task.gateway);
+        let step = step(task.action, &task.gateway, known, &self.memory.wants, killed, is_parked);
+        let is_ready = matches!(step, Ok(Step::Change(_) | Step::Registration { .. } | Step::Done));
+        if is_ready && !self.set_parked_by_hand(task.action, &task.gateway, &task.by).await {
+            return Worked {
+                task,
+                change: None,
+                outcome: ActionOutcome::Yielded,
+                took: began.elapsed(),
+            };
+        }
+        let (change, outcome) = match step {
             Ok(Step::Change(action)) => {
                 let outcome = self.act_on(&action, commands, changes).await;
                 (Some(action), outcome)
@@ -154,7 +180,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         }
     }
 
-    async fn set_registration(
+    pub(super) async fn set_registration(
         &self,
         gateway: &GatewayName,
         profile: &ProfileName,
@@ -215,6 +241,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             return;
         }
         active.pending.remove(&gateway);
+        self.memory.parking.job_is_done(action, &gateway);
         let outcome = failure.map_or(JobOutcome::Done, JobOutcome::Failed);
         active.unsaved.push((gateway, outcome));
     }
@@ -239,6 +266,8 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             JobAction::Restart => ActionKind::Restart,
             JobAction::Register => ActionKind::Register,
             JobAction::Unregister => ActionKind::Unregister,
+            JobAction::Park => ActionKind::Park,
+            JobAction::Unpark => ActionKind::Unpark,
         };
         let log = &mut self.memory.action_log;
         log.add_one(&switch, kind, (gateway, domain), failure, took, Some(by));
@@ -266,6 +295,11 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
 }
 
 impl ActiveJob {
+    /// Whether it still has to do something with this gateway.
+    pub(super) fn has(&self, gateway: &GatewayName) -> bool {
+        self.pending.contains(gateway)
+    }
+
     fn new(job: &Job, outcomes: BTreeMap<String, JobOutcome>) -> Self {
         let pending = outcomes
             .into_iter()
@@ -313,13 +347,14 @@ fn due(
     tasks
 }
 
-/// `killed`: the job has killed it already. `Err`: why nothing can be done.
+/// `killed`: the job has killed it already. `is_parked`: it is parked. `Err`: why nothing can be done.
 fn step(
     action: JobAction,
     gateway: &GatewayName,
     known: &Known,
     wants: &BTreeMap<GatewayName, Want>,
     killed: bool,
+    is_parked: bool,
 ) -> Result<Step, String> {
     let have = known.actual.gateways.get(gateway);
     if have.is_none() && known.unsettled.contains(gateway) {
@@ -345,10 +380,18 @@ fn step(
                 None => Step::Change(Action::Start { gateway, to }),
             });
         }
-        JobAction::Register => true,
+        JobAction::Unpark if !is_parked => return Err(trouble::NOT_PARKED.en.to_owned()),
+        JobAction::Register | JobAction::Unpark => true,
         JobAction::Unregister => false,
+        JobAction::Park => match wants.get(gateway) {
+            None => return Err(trouble::NOT_WANTED.en.to_owned()),
+            Some(want) if !want.registers => return Err(trouble::NEVER_REGISTERS.en.to_owned()),
+            Some(_) => false,
+        },
     };
     match have {
+        // It is parked without running, or the plan starts it.
+        None if is_parked || action == JobAction::Park => Ok(Step::Done),
         None => Err(trouble::NOT_THERE.en.to_owned()),
         Some(have) if !have.registers => Err(trouble::NEVER_REGISTERS.en.to_owned()),
         Some(have) => Ok(Step::Registration {

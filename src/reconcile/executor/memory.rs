@@ -7,8 +7,10 @@ use imbl::OrdSet;
 use tokio::time::Instant;
 
 use super::canary::Canaries;
+use super::carriers::CarrierLoads;
 use super::jobs::ActiveJob;
 use super::orders::ReadOrder;
+use super::parking::ParkingMemory;
 use super::record::ActionLog;
 use super::switch::{DesiredSource, Refreshed, Switch, Wanted};
 use super::troubles::Troubles;
@@ -55,6 +57,8 @@ pub(super) struct Memory {
     pub(super) last_order: Option<OrderReport>,
     /// By id: the jobs that this trunkd has taken up in this term.
     pub(super) jobs: BTreeMap<String, ActiveJob>,
+    pub(super) carriers: CarrierLoads,
+    pub(super) parking: ParkingMemory,
     /// When the removals shared by all trunkd were last read; `None`: not in this term.
     pub(super) removals_read: Option<Instant>,
     /// When the reports of the other trunkd were last read.
@@ -90,6 +94,7 @@ impl Memory {
     pub(super) fn begin(&mut self, term: Option<Term>) {
         self.term = term;
         self.jobs.clear();
+        self.carriers = CarrierLoads::default();
         self.troubles.clear();
         self.removals_read = None;
         self.recorded_hold = None;

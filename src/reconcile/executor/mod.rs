@@ -3,11 +3,13 @@
 
 mod act;
 mod canary;
+mod carriers;
 mod forms;
 mod jobs;
 mod memory;
 mod orders;
 mod pace;
+mod parking;
 mod record;
 mod report;
 mod switch;
@@ -48,6 +50,8 @@ pub use switch::{DesiredSource, Refreshed, Switch, Unknown, Wanted};
 pub struct Timing {
     /// How long a killed gateway's `gateway_delete` may take.
     pub delete: Duration,
+    /// A gateway that is DOWN for longer was not killed, but unregistered.
+    pub down: Duration,
     /// How long a started gateway's `gateway_add` may take before the gateway counts as refused.
     pub appear: Duration,
     /// How long a gateway must be gone from Redis before it is killed.
@@ -67,12 +71,16 @@ pub struct Timing {
     /// A gateway that a running switch has not had for this long is no loss when it is no longer served:
     /// a switch that boots has its gateways by then.
     pub settle: Duration,
+    /// How long a gateway that was refused too often is parked before it may try again. Each wait is twice as long
+    /// as the one before, up to 24 times this.
+    pub first_park: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
         Self {
             delete: Duration::from_secs(10),
+            down: Duration::from_secs(15),
             appear: Duration::from_secs(2),
             confirm: Duration::from_millis(250),
             first_retry: Duration::from_secs(1),
@@ -82,6 +90,7 @@ impl Default for Timing {
             lease: Duration::from_secs(5),
             forms_kept: Duration::from_secs(24 * 60 * 60),
             settle: Duration::from_secs(60),
+            first_park: Duration::from_secs(60 * 60),
         }
     }
 }
@@ -117,6 +126,8 @@ pub struct Executor<S, W> {
     limits: Limits,
     ledger: Ledger,
     timing: Timing,
+    carriers: Carriers,
+    park_after: u32,
     pace: Mutex<Pace>,
     /// FreeSWITCH never gets two reloads at the same time.
     reload: Mutex<()>,
@@ -125,7 +136,6 @@ pub struct Executor<S, W> {
     edit_rules: EditRules,
     /// The gateways as an earlier trunkd knew them.
     before: Option<Arc<Desired>>,
-    carriers: Carriers,
 }
 
 /// What happens to edits that don't work.
@@ -159,6 +169,8 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             },
             ledger,
             timing,
+            carriers: context.carriers,
+            park_after: settings.park_after,
             pace: Mutex::new(Pace::new(settings.starts_per_second)),
             reload: Mutex::new(()),
             memory: Memory::default(),
@@ -170,7 +182,6 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
                 canary: settings.canary,
             },
             before: context.before,
-            carriers: context.carriers,
         }
     }
 
@@ -220,6 +231,9 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             return later;
         };
         tracing::trace!(switch = self.switch.name(), "the desired gateways are read");
+        if !self.read_parking().await {
+            return later;
+        }
         let term = self.lease.term();
         self.begin_step(term).await;
         let order = self.order(&control, term).await;
@@ -235,6 +249,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         if term.is_some() {
             self.verify_edits(known, &wanted).await;
         }
+        known.parked = self.memory.parking.stopped(&self.memory.wants);
         let mut decision = self.decide(known, &wanted, order, &control);
         if decision.held.is_some() && self.others_agree(&wanted.desired).await {
             decision = self.decide(known, &wanted, order, &control);
@@ -266,6 +281,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             self.act(actions).await;
         }
         let has_worked = self.work_on_jobs(&control, known, &busy).await;
+        let has_worked = self.work_on_parking(&control, known, &busy).await || has_worked;
         if has_acted || has_worked {
             self.record_actions(false).await;
             self.report(&decision, &wanted.desired, &control).await;
@@ -286,6 +302,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             self.memory.begin(term);
         }
         if term.is_none() {
+            self.memory.carriers.waiting.clear();
             // The lease holder reports troubles and writes forms; a new holder starts with all of them.
             self.memory.troubles.clear();
             self.memory.unwritten.clear();
@@ -297,11 +314,15 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
     /// When to plan again, given what could not be done now.
     fn next_step(&self, decision: &Decision, later: Instant) -> Instant {
         let is_allowed = |action: &Action| decision.allows(action).is_some();
+        let soonest = Instant::now() + self.timing.coalesce;
+        let later = match self.memory.carriers.look_again_in(self.timing.coalesce) {
+            Some(soon) => later.min(Instant::now() + soon),
+            None => later,
+        };
         if !decision.plan.actions.iter().any(is_allowed) {
             return later;
         }
         // What is already due could not be done, so an immediate retry is useless.
-        let soonest = Instant::now() + self.timing.coalesce;
         let next = self.memory.next_due(&self.timing);
         next.map_or(later, |next| next.max(soonest).min(later))
     }
@@ -316,6 +337,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
                 }
                 self.memory.compare(&known.actual, &learned);
                 self.memory.edits.observe(known, &learned, Timestamp::now());
+                known.settle(Instant::now(), self.timing.down);
                 true
             }
             Err(Unknown) => {

@@ -97,7 +97,16 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         });
         let other = self.lease.other().filter(|_| wrong.is_none());
         let other = other.map(|other| format!("trunkd {} changes this switch", shown(&other)));
-        let reasons: Vec<_> = wrong.into_iter().chain(pause).chain(other).collect();
+        let waiting = self.memory.carriers.waiting.iter();
+        let waiting = waiting.map(|(carrier, waiting)| waiting.text(carrier));
+        let parking = self.memory.parking.texts();
+        let reasons: Vec<_> = wrong
+            .into_iter()
+            .chain(pause)
+            .chain(waiting)
+            .chain(parking)
+            .chain(other)
+            .collect();
         let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
         self.health.set(Part::Reconcile(name.clone()), state, reason);
         let counts = [
@@ -139,7 +148,10 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             conflicts: plan.conflicts.clone(),
             troubles: troubles.collect(),
             pending: pending.collect(),
+            waiting: memory.carriers.waiting.clone(),
             verifying: memory.edits.pending().map(ToString::to_string).collect(),
+            parked: memory.parking.parked(),
+            carriers_out: memory.parking.known.carriers_out.clone(),
             last_order: memory.last_order.clone(),
             ..Report::default()
         };

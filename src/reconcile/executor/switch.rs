@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::carriers::Attempt;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::{Desired, GatewayName, RevisionKey};
 use crate::reconcile::plan::Known;
@@ -22,7 +23,9 @@ pub trait Switch: Send + Sync + 'static {
     /// The instance number of the live gateway of that name; its successor gets another one. `Err` while
     /// the state of the switch is not known.
     fn instance(&self, gateway: &GatewayName) -> Result<Option<u64>, Unknown>;
-    /// Changes whenever one of the three above changes.
+    /// What is known of the registration of the live gateway of that name.
+    fn attempt(&self, gateway: &GatewayName) -> Option<Attempt>;
+    /// Changes whenever one of those above changes.
     fn changed(&self) -> watch::Receiver<u64>;
     /// The connection for commands.
     fn commands(&self) -> Option<(Commands, Changes)>;

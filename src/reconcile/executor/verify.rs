@@ -237,6 +237,8 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         let due = self.try_few_first(due, decision, known, wanted).await;
         let due = self.record_removals(due).await;
         let actions = due.into_iter().map(|(action, _)| action).collect();
+        self.memory.carriers.waiting.clear();
+        let actions = self.within_pace(actions).await;
         self.begin_verifying(actions, &wanted.desired).await
     }
 

@@ -2,8 +2,12 @@
 //! `plan` from one query of the switch.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::diff::{Action, Actual, Differences, Have, Plan, Want};
+use crate::carriers::Registration;
 use crate::control::Conflict;
 use crate::gateway::RevisionKey;
 use crate::gateway::{Desired, GatewayName, ProfileName};
@@ -18,6 +22,12 @@ pub struct Known {
     pub unsettled: BTreeSet<GatewayName>,
     /// How those of `actual` fare.
     pub seen: BTreeMap<GatewayName, Seen>,
+    /// Gateways that are not to be started now.
+    pub parked: BTreeSet<GatewayName>,
+    /// Gateways that register and aren't REGED.
+    pub not_registered: BTreeMap<GatewayName, Registration>,
+    /// When each gateway was first seen DOWN.
+    pub(super) down: BTreeMap<GatewayName, Instant>,
 }
 
 /// How a gateway fares.
@@ -38,6 +48,8 @@ pub struct Listed<'a> {
     /// `None` until an event or a snapshot names it.
     pub profile: Option<&'a str>,
     pub state: Option<&'a State>,
+    /// `None` if it is REGED or never registers, or the switch is read only once.
+    pub registration: Option<&'a Registration>,
     /// `None` until the switch was asked; then its answer.
     pub revision: Option<Option<&'a str>>,
     pub seen: Seen,
@@ -49,12 +61,13 @@ impl Known {
         profiles: impl IntoIterator<Item = &'a str>,
         ghosts: impl IntoIterator<Item = (&'a str, &'a str)>,
         gateways: impl IntoIterator<Item = Listed<'a>>,
+        now: Instant,
     ) -> Self {
         let mut known = Self::default();
         known.set_profiles_and_ghosts(profiles, ghosts);
         for listed in gateways {
             if let Ok(name) = GatewayName::parse(listed.name) {
-                known.set(name, &listed);
+                known.set(name, &listed, now);
             }
         }
         known
@@ -75,15 +88,24 @@ impl Known {
     }
 
     /// Sets the gateway with this name.
-    pub fn set(&mut self, name: GatewayName, listed: &Listed<'_>) {
+    pub fn set(&mut self, name: GatewayName, listed: &Listed<'_>, now: Instant) {
+        let down_since = self.down.get(&name).copied().unwrap_or(now);
         self.forget(&name);
         let profile = listed.profile.and_then(|profile| ProfileName::parse(profile).ok());
         let (Some(profile), Some(revision)) = (profile, listed.revision) else {
             self.unsettled.insert(name);
             return;
         };
-        if matches!(listed.state, Some(State::Unregister | State::Down)) {
-            self.unsettled.insert(name.clone());
+        match listed.state {
+            Some(State::Unregister) => drop(self.unsettled.insert(name.clone())),
+            Some(State::Down) => {
+                self.down.insert(name.clone(), down_since);
+                self.unsettled.insert(name.clone());
+            }
+            _ => {}
+        }
+        if let Some(registration) = listed.registration {
+            self.not_registered.insert(name.clone(), registration.clone());
         }
         let have = Have {
             profile,
@@ -94,8 +116,26 @@ impl Known {
         self.actual.gateways.insert(name, have);
     }
 
+    /// Call it before each plan. A killed gateway is DOWN for a tick before it is deleted (FACTS 22). One that is
+    /// DOWN for longer was unregistered, and stays like that (FACTS 38): it is no longer in transition.
+    pub fn settle(&mut self, now: Instant, deleted_within: Duration) {
+        let is_deleted = |since: &Instant| now.duration_since(*since) < deleted_within;
+        for (name, _) in self.down.iter().filter(|(_, since)| !is_deleted(since)) {
+            self.unsettled.remove(name);
+        }
+    }
+
+    /// For a switch that is read only once: what is DOWN counts as unregistered.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        self.unsettled.retain(|name| !self.down.contains_key(name));
+        self
+    }
+
     /// The gateway with this name no longer exists.
     pub fn forget(&mut self, name: &GatewayName) {
+        self.down.remove(name);
+        self.not_registered.remove(name);
         self.unsettled.remove(name);
         self.seen.remove(name);
         self.actual.gateways.remove(name);
@@ -103,7 +143,7 @@ impl Known {
 
     /// [`Differences::plan`] for `differences`, without gateways in transition. It also leaves
     /// alone a gateway whose value in Redis is refused: a bad value removes nothing, even if trunkd
-    /// started after it was written and knows no valid version to keep.
+    /// started after it was written and knows no valid version to keep. What is parked is not started.
     pub fn plan(
         &self,
         differences: &Differences,
@@ -115,8 +155,10 @@ impl Known {
         let is_left = |name: &GatewayName| self.unsettled.contains(name) || desired.refused().contains_key(name);
         // The gateways of an unreadable domain are unknown, so nothing is killed.
         let is_blind = |action: &Action| matches!(action, Action::Kill { .. }) && desired.has_unreadable_domain();
+        let is_parked =
+            |action: &Action| matches!(action, Action::Start { gateway, .. } if self.parked.contains(gateway));
         plan.actions
-            .retain(|action| !is_left(action.gateway()) && !is_blind(action));
+            .retain(|action| !is_left(action.gateway()) && !is_blind(action) && !is_parked(action));
         plan.conflicts.retain(|conflict| match conflict {
             Conflict::NotOurs { gateway, .. } => !is_left(gateway),
             Conflict::Ghost { .. } | Conflict::ProfileNotRunning { .. } => true,

@@ -10,6 +10,10 @@ impl RunningSource for Switch {
     fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>> {
         (core_uuid == "run").then(|| self.0.clone())
     }
+
+    fn usable(&self) -> HashSet<Arc<str>> {
+        self.0.keys().filter(|name| &***name != "is-older").cloned().collect()
+    }
 }
 
 fn desired() -> Desired {
@@ -89,4 +93,16 @@ fn nothing_is_left_out_while_it_is_not_known_or_nobody_would_start_it() {
     for asks in others {
         assert!(!is_known(asks), "{asks:?}");
     }
+}
+
+#[test]
+fn what_was_usable_before_a_boot_is_known_where_the_rest_is_started_by_itself() {
+    let running = running(&desired());
+    assert_eq!(running.before_boot("fs1"), None, "nothing would start the rest");
+    running.is_kept_complete("fs1", true);
+    let usable = running.before_boot("fs1").unwrap();
+    assert!(usable.contains("runs") && !usable.contains("is-older"));
+    running.is_kept_complete("fs1", false);
+    assert_eq!(running.before_boot("fs1"), None);
+    assert_eq!(running.before_boot("fs2"), None);
 }

@@ -6,20 +6,24 @@ use askama::Template;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::calls::CallsTable;
 use super::changes::{EffectRow, effect_rows};
 use super::form::{FoundProblem, Stored, of_path};
 use super::timeline::{self, Happened};
+use crate::carriers::Parked;
 use crate::history::{Entry, HistoryQuery};
+use crate::language::Bilingual;
 use crate::operate::gateways::{Effect, GatewayDetail, GatewayRef, Validity};
 use crate::operate::listing::ListState;
 use crate::operate::recorded;
-use crate::operate::status::Gateway;
+use crate::operate::status::{Deviation, Gateway};
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::SignedIn;
 use crate::shown::escaped;
 use crate::web::address::gateway_url;
 use crate::web::failure::{Failure, no_such_page, page as page_of};
 use crate::web::page::{Frame, show};
+use crate::web::runbooks;
 use crate::web::texts::Texts;
 use crate::web::words;
 
@@ -49,8 +53,12 @@ struct GatewayPage {
     copy_name: Option<String>,
     new_name: Option<String>,
     is_enabled: bool,
+    /// On any switch.
+    is_parked: bool,
     facts: Vec<(String, String)>,
     switches: Vec<SwitchRow>,
+    /// `None` unless calls are counted.
+    calls: Option<CallsTable>,
     findings: Vec<FoundProblem>,
     /// `None` while it can't be read.
     timeline: Option<Vec<Happened>>,
@@ -71,6 +79,8 @@ struct SwitchRow {
     explanation: String,
     /// What to do about it.
     advice: String,
+    /// The address of more of it.
+    runbook: Option<&'static str>,
     effect: Option<EffectRow>,
     ping: String,
     since: String,
@@ -166,8 +176,10 @@ async fn make(
             validity => Some(t.get(words::validity(validity)).into_owned()),
         },
         is_enabled: stored.as_ref().is_none_or(Stored::is_enabled),
+        is_parked: detail.switches.iter().any(|on| parked(on).is_some()),
         facts: stored.as_ref().map(|stored| facts(t, stored)).unwrap_or_default(),
         switches: switch_rows(t, &detail.switches, &effects, now),
+        calls: detail.call_stats.as_ref().map(|stats| CallsTable::new(t, stats, now)),
         findings: detail
             .findings
             .iter()
@@ -208,6 +220,8 @@ fn done_text(t: Texts, done: &str) -> Option<String> {
         "restart" => "done-restart",
         "register" => "done-register",
         "unregister" => "done-unregister",
+        "park" => "done-park",
+        "unpark" => "done-unpark",
         "copy" => "done-copy",
         "rename" => "done-rename",
         "undo" => "done-undo",
@@ -235,10 +249,23 @@ fn facts(t: Texts, stored: &Stored) -> Vec<(String, String)> {
     set.map(|(label, value)| (label, escaped(&value))).collect()
 }
 
+fn parked(gateway: &Gateway) -> Option<&Parked> {
+    match &gateway.deviation {
+        Some(Deviation::Parked { parked }) => Some(parked),
+        _ => None,
+    }
+}
+
 fn switch_rows(t: Texts, on: &[Gateway], effects: &[Effect], now: Timestamp) -> Vec<SwitchRow> {
     let row = |gateway: &Gateway| {
         let effect = effects.iter().find(|effect| effect.switch == gateway.switch);
-        let reason = words::reason(gateway).unwrap_or_default();
+        let parked = parked(gateway);
+        // What is parked shows why, and not that it is unregistered.
+        let reason = match parked {
+            Some(parked) => parked.answer(),
+            None => words::reason(gateway),
+        };
+        let reason = reason.unwrap_or_default();
         let state = ListState::from(gateway.condition);
         let since = gateway.usable_since.or(gateway.since);
         SwitchRow {
@@ -248,7 +275,11 @@ fn switch_rows(t: Texts, on: &[Gateway], effects: &[Effect], now: Timestamp) -> 
             word: gateway.state.as_ref().map(ToString::to_string).unwrap_or_default(),
             explanation: words::explanation(t, &reason).unwrap_or_default(),
             advice: words::advice(t, &reason).unwrap_or_default(),
-            reason: recorded(&reason).in_language(t.0).to_owned(),
+            runbook: runbooks::of_gateway(gateway),
+            reason: match (&gateway.deviation, parked) {
+                (Some(deviation), Some(_)) => deviation.text(t.0),
+                _ => recorded(&reason).in_language(t.0).to_owned(),
+            },
             effect: effect.and_then(|effect| effect_rows(t, std::slice::from_ref(effect)).pop()),
             ping: gateway.ping_ms.map_or_else(String::new, |ms| format!("{ms:.0}")),
             since: since.map_or_else(String::new, |since| words::ago(t, since, now)),

@@ -101,6 +101,8 @@ fn action_text(t: Texts, action: ActionKind, outcome: ActionOutcome, reason: Opt
         ActionKind::Kill => "past-kill",
         ActionKind::Register => "past-register",
         ActionKind::Unregister => "past-unregister",
+        ActionKind::Park => "past-park",
+        ActionKind::Unpark => "past-unpark",
     };
     let text = t.get(id);
     let text = match outcome {

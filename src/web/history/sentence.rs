@@ -1,39 +1,13 @@
 //! Entries of the history in words.
 
 use jiff::SignedDuration;
-use serde_json::Value;
 
-use crate::gateway::ValueChange;
+use crate::carriers::parking::Unparked;
 use crate::history::{Access, ActionKind, ActionOutcome, EditKind, Entry, Event, Kind};
 use crate::operate::recorded;
-use crate::shown::escaped;
+use crate::web::change::Change;
 use crate::web::texts::Texts;
 use crate::web::words;
-
-/// One field that an edit changes.
-pub(super) struct Change {
-    pub(super) field: String,
-    /// `None`: not set.
-    pub(super) before: Option<String>,
-    pub(super) after: Option<String>,
-    pub(super) is_secret: bool,
-}
-
-impl Change {
-    pub(super) fn new(change: &ValueChange) -> Self {
-        Self {
-            field: change.field.clone(),
-            before: change.before.as_ref().map(text),
-            after: change.after.as_ref().map(text),
-            is_secret: change.secret,
-        }
-    }
-}
-
-/// A string without its quotes. Characters that can't be seen are written out.
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| escaped(&value.to_string()), escaped)
-}
 
 pub(super) fn changes(event: &Event) -> Vec<Change> {
     match event {
@@ -86,6 +60,19 @@ pub(super) fn what(t: Texts, event: &Event) -> String {
             .with("did-lose-switch", recorded(reason).in_language(t.0))
             .into_owned(),
         Event::SwitchBack { seconds, .. } => t.with("did-find-switch", &lasted(*seconds)).into_owned(),
+        Event::Parked { reason, .. } => t.with("did-park-refused", reason).into_owned(),
+        Event::Unparked { reason, .. } => t.get(unparked(*reason)).into_owned(),
+        Event::CarrierOut {
+            carrier, failing, of, ..
+        } => {
+            let (failing, of) = (failing.to_string(), of.to_string());
+            let values = [("carrier", carrier.as_str()), ("failing", &failing), ("of", &of)];
+            t.fill("did-lose-carrier", &values)
+        }
+        Event::CarrierBack { carrier, seconds } => {
+            let values = [("carrier", carrier.as_str()), ("time", &lasted(*seconds))];
+            t.fill("did-find-carrier", &values)
+        }
         Event::Action {
             action,
             outcome,
@@ -140,6 +127,8 @@ fn acted(t: Texts, action: ActionKind, outcome: ActionOutcome, reason: Option<&s
         ActionKind::Kill => "did-kill",
         ActionKind::Register => "did-register",
         ActionKind::Unregister => "did-unregister",
+        ActionKind::Park => "did-park",
+        ActionKind::Unpark => "did-unpark",
     };
     let done = t.get(id);
     match outcome {
@@ -149,6 +138,15 @@ fn acted(t: Texts, action: ActionKind, outcome: ActionOutcome, reason: Option<&s
             let values = [("action", &*done), ("reason", reason.in_language(t.0))];
             t.fill("did-fail", &values)
         }
+    }
+}
+
+fn unparked(reason: Unparked) -> &'static str {
+    match reason {
+        Unparked::Registered => "did-unpark-registered",
+        Unparked::Edited => "did-unpark-edited",
+        Unparked::ByHand => "did-unpark-by-hand",
+        Unparked::Off => "did-unpark-off",
     }
 }
 
@@ -179,6 +177,10 @@ pub(super) fn kind(kind: Kind) -> &'static str {
         Kind::Recovered => "kind-recovered",
         Kind::SwitchLost => "kind-switch-lost",
         Kind::SwitchBack => "kind-switch-back",
+        Kind::Parked => "kind-parked",
+        Kind::Unparked => "kind-unparked",
+        Kind::CarrierOut => "kind-carrier-out",
+        Kind::CarrierBack => "kind-carrier-back",
         Kind::Action => "kind-action",
         Kind::Actions => "kind-actions",
         Kind::RolledBack => "kind-rolled-back",

@@ -190,6 +190,22 @@ fn of_jobs() -> Vec<Script> {
             409: w.admin_of_off("POST /domains/acme/gateways/g1/unregister", Null);
             422: w.operator("POST /domains/acme/gateways/all/unregister", Null);
         }
+        "POST /domains/{domain}/gateways/{name}/park" {
+            200: w.operator("POST /domains/acme/gateways/g1/park", Null);
+            400: w.operator("POST /domains/acme/gateways/a%20b/park", Null);
+            403: w.viewer("POST /domains/acme/gateways/g1/park", Null);
+            404: w.operator("POST /domains/acme/gateways/nothing/park", Null);
+            409: w.admin_of_off("POST /domains/acme/gateways/g1/park", Null);
+            422: w.operator("POST /domains/acme/gateways/all/park", Null);
+        }
+        "POST /domains/{domain}/gateways/{name}/unpark" {
+            200: w.operator("POST /domains/acme/gateways/g1/unpark", Null);
+            400: w.operator("POST /domains/acme/gateways/a%20b/unpark", Null);
+            403: w.viewer("POST /domains/acme/gateways/g1/unpark", Null);
+            404: w.operator("POST /domains/acme/gateways/nothing/unpark", Null);
+            409: w.admin_of_off("POST /domains/acme/gateways/g1/unpark", Null);
+            422: w.operator("POST /domains/acme/gateways/all/unpark", Null);
+        }
     }
 }
 

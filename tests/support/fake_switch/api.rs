@@ -1,9 +1,10 @@
 //! The API commands that trunkd may give (`mod_commands.c`, `mod_sofia.c`), answered in FreeSWITCH's words.
 
 use super::super::fs_xml::{self, Element};
-use super::Shared;
+use super::calls;
+use super::core::{Shared, duration_words};
 use super::event::Origin;
-use super::sofia::{Profile, RegState, World};
+use super::sofia::RegState;
 use std::sync::Arc;
 
 const API: Origin = Origin("switch_loadable_module.c", "switch_api_execute", 2996);
@@ -40,6 +41,7 @@ async fn run(shared: &Arc<Shared>, command: &str, argument: &str) -> Option<Stri
         "switchname" => Some(shared.read(|core| core.bus.switchname.clone())),
         "hostname" => Some(shared.read(|core| core.bus.hostname.clone())),
         "global_getvar" => Some(shared.read(|core| core.global(argument).unwrap_or_default())),
+        "show" => Some(shared.read(|core| calls::show(core, argument))),
         "xml_locate" => Some(xml_locate(shared, argument).await),
         "reloadxml" => {
             reload_xml(shared).await;
@@ -128,7 +130,7 @@ fn encoded(value: &str) -> String {
 
 /// `status_function`
 fn status(shared: &Shared) -> String {
-    let uptime = shared.read(|core| super::duration_words(core.bus.booted.elapsed()));
+    let uptime = shared.read(|core| duration_words(core.bus.booted.elapsed()));
     format!(
         "UP {uptime}\n\
          FreeSWITCH (Version 1.11.3-dev git cc93a68 2026-08-21 14:10:14Z 64bit) is ready\n\
@@ -242,88 +244,6 @@ async fn profile(shared: &Arc<Shared>, name: &str, verb: &str, argument: Option<
 async fn end_and_respawn_profile(shared: Arc<Shared>, name: String) {
     shared.end_profile(&name);
     shared.config_sofia(Some(&name), false).await;
-}
-
-impl Shared {
-    /// `config_sofia`: a running profile is scanned again, one that isn't running is started. False: no such profile.
-    pub(super) async fn config_sofia(self: &Arc<Self>, name: Option<&str>, rescan: bool) -> bool {
-        let mut params = Vec::new();
-        params.extend(name.map(|name| ("profile", name)));
-        if rescan {
-            params.push(("reconfig", "true"));
-        }
-        let origin = Origin("sofia.c", "config_sofia", 4486);
-        let Some(configuration) = self.fetch_sofia_conf(origin, &params).await else {
-            return false;
-        };
-        let profiles = configuration.child("profiles");
-        let mut found = false;
-        for profile in profiles
-            .into_iter()
-            .flat_map(|profiles| profiles.children_named("profile"))
-        {
-            let this = profile.attribute("name").unwrap_or_default();
-            let Some(made) = Profile::from_xml(profile) else {
-                self.with(|core| core.sofia.log.push("No Settings, check the new config!".to_owned()));
-                continue;
-            };
-            if name.is_some_and(|name| !name.eq_ignore_ascii_case(this)) {
-                continue;
-            }
-            found = true;
-            if self.read(|core| core.sofia.profile(this).is_some()) {
-                self.with(|core| {
-                    core.sofia.reread_settings(profile);
-                    if let Some(gateways) = profile.child("gateways") {
-                        core.sofia.parse_gateways(this, gateways, None, &mut core.bus);
-                    }
-                });
-            } else {
-                self.with(|core| core.sofia.start_profile(made, &mut core.bus));
-                self.launch_worker(this).await;
-            }
-        }
-        found || name.is_none()
-    }
-
-    /// `launch_sofia_worker_thread`: the gateways of a profile that just started
-    async fn launch_worker(self: &Arc<Self>, name: &str) {
-        let origin = Origin("sofia.c", "launch_sofia_worker_thread", 3046);
-        match self.fetch_sofia_conf(origin, &[("profile", name)]).await {
-            None => self.end_profile(name), // no worker, so the profile's thread ends too
-            configuration => self.add_gateways_of(configuration, name, None),
-        }
-    }
-
-    pub(super) fn end_profile(&self, name: &str) {
-        self.with(|core| {
-            let super::Core {
-                sofia, bus, registrar, ..
-            } = core;
-            sofia.stop_profile(name, &mut World { bus, registrar });
-        });
-    }
-
-    /// `config_gateway`
-    async fn config_gateway(self: &Arc<Self>, profile: &str, gateway: &str) -> bool {
-        let origin = Origin("sofia.c", "config_gateway", 4432);
-        let params = [("profile", profile), ("reconfig", "true"), ("gateway", gateway)];
-        let configuration = self.fetch_sofia_conf(origin, &params).await;
-        let opened = configuration.is_some();
-        self.add_gateways_of(configuration, profile, (gateway != "_all_").then_some(gateway));
-        opened
-    }
-
-    fn add_gateways_of(&self, configuration: Option<Element>, name: &str, only: Option<&str>) {
-        let gateways = configuration
-            .as_ref()
-            .and_then(|configuration| configuration.child("profiles"))
-            .and_then(|profiles| profiles.child_where("profile", "name", name))
-            .and_then(|profile| profile.child("gateways"));
-        if let Some(gateways) = gateways {
-            self.with(|core| core.sofia.parse_gateways(name, gateways, only, &mut core.bus));
-        }
-    }
 }
 
 /// `sofia_gateway_data_function`

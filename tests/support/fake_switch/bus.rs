@@ -207,10 +207,18 @@ impl Bus {
     }
 
     /// Bytes as they stand, to every connection that listens to events.
-    pub fn inject_bytes(&mut self, bytes: &Bytes) -> usize {
-        let mut reached = 0;
+    pub fn inject_bytes(&mut self, bytes: &Bytes) {
         for connection in self.connections.values_mut().filter(|connection| connection.listening) {
             connection.push(bytes.clone());
+        }
+    }
+
+    /// Frames in JSON, to who listens for such events. Returns the number of connections.
+    pub fn inject_frames(&mut self, name: &str, subclass: Option<&str>, frames: &Bytes) -> usize {
+        let connections = self.connections.values_mut();
+        let mut reached = 0;
+        for connection in connections.filter(|one| one.format == Format::Json && one.wants(name, subclass)) {
+            connection.push(frames.clone());
             reached += 1;
         }
         reached

@@ -137,23 +137,24 @@ impl Event {
         self
     }
 
-    /// `switch_event_serialize_json`. A value that begins with `ARRAY::` became a list when its
-    /// header was added (FACTS 50).
+    /// `switch_event_serialize_json`: a header that was added twice is there twice. A value that begins with `ARRAY::`
+    /// became a list when its header was added (FACTS 50).
     pub fn to_json(&self) -> String {
-        let mut object = serde_json::Map::new();
+        let mut pairs = Vec::with_capacity(self.headers.len());
+        let mut push =
+            |name: &str, value: serde_json::Value| pairs.push(format!("{}:{value}", serde_json::Value::from(name)));
         for (name, value) in &self.headers {
             let list = value.strip_prefix("ARRAY::").filter(|list| !list.is_empty());
-            let value = match list {
-                Some(list) => list.split("|:").collect::<Vec<_>>().into(),
-                None => serde_json::Value::from(value.as_str()),
-            };
-            object.insert(name.clone(), value);
+            match list {
+                Some(list) => push(name, list.split("|:").collect::<Vec<_>>().into()),
+                None => push(name, value.as_str().into()),
+            }
         }
         if let Some(body) = &self.body {
-            object.insert("Content-Length".to_owned(), body.len().to_string().into());
-            object.insert("_body".to_owned(), body.as_str().into());
+            push("Content-Length", body.len().to_string().into());
+            push("_body", body.as_str().into());
         }
-        serde_json::Value::Object(object).to_string()
+        format!("{{{}}}", pairs.join(","))
     }
 
     /// `switch_event_serialize`, values percent-encoded

@@ -4,9 +4,9 @@
 //!
 //! Deliberately absent: `filter`, `log`, `linger`, `sendevent`, `userauth`, outbound sessions.
 
-use super::Shared;
 use super::api;
 use super::bus::{Connection, Format};
+use super::core::Shared;
 use super::event::{NAMES, Origin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,10 +20,16 @@ const AUTH_TIMEOUT: Duration = Duration::from_secs(25);
 /// A peer that reads nothing holds up a notice no longer than this
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Between two tries to take a port that isn't free yet
+pub(super) const RETRY: Duration = Duration::from_millis(10);
+
 /// Listens on the same port (any free one at first), with the listener there only while it should be.
 pub(super) async fn listen(shared: Arc<Shared>) {
     let mut wanted = shared.listening.subscribe();
     loop {
+        if !*wanted.borrow_and_update() {
+            shared.close_listener();
+        }
         if wanted.wait_for(|on| *on).await.is_err() {
             return;
         }
@@ -55,8 +61,6 @@ pub(super) async fn listen(shared: Arc<Shared>) {
                 }
             }
         }
-        drop(listener);
-        shared.listens.send_replace(false);
     }
 }
 

@@ -1,27 +1,9 @@
-//! The carriers: what they answer to REGISTER and OPTIONS, by script, and what went over the wire, in order.
+//! What one FreeSWITCH meets where it registers: answers by script, and what went over the wire, in order. A
+//! [`Carrier`] that several switches share answers for its own host.
 
+use super::carrier::{Carrier, Sent};
+use super::outcome::{Answer, FORBIDDEN, Login, Outcome};
 use std::collections::BTreeMap;
-
-/// What a carrier does with a REGISTER or an OPTIONS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// 200
-    Ok,
-    /// A final answer from the carrier, for example 403 Forbidden
-    Reject(u16, &'static str),
-    /// A 401 from a host that is none of the gateway's: FreeSWITCH doesn't answer it (FACTS 45)
-    Challenged,
-    /// Nobody listens there: the SIP stack itself answers 503 Service Unavailable immediately
-    Refused,
-    /// No answer. The SIP stack gives up after 32 s with 408; a gateway with a shorter `timeout-seconds` goes to
-    /// TIMEOUT before that.
-    Silent,
-    /// The same, that many seconds (ticks) later
-    After(u32, Box<Outcome>),
-}
-
-/// 403 Forbidden
-pub const FORBIDDEN: Outcome = Outcome::Reject(403, "Forbidden");
 
 /// Which gateways a rule is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,8 +13,9 @@ enum Who {
     Username(String),
 }
 
-/// The most specific rule wins: by gateway name, then by realm, then by user name, then the default (200).
-#[derive(Debug, Clone)]
+/// The most specific rule wins: by gateway name, then by realm, then by user name, then the [`Carrier`] of the
+/// gateway's host, then the default (200). What a rule answers never gets to the carrier.
+#[derive(Clone)]
 pub struct Registrar {
     register: BTreeMap<Who, Outcome>,
     options: BTreeMap<Who, Outcome>,
@@ -46,6 +29,9 @@ pub struct Registrar {
     /// `<pingtime>` of an answered OPTIONS
     pub round_trip_ms: f64,
     wire: Vec<Wire>,
+    /// Who sends: carriers keep that
+    pub(super) switch: String,
+    pub(super) carriers: Vec<Carrier>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,24 +59,16 @@ pub struct Wire {
     pub contact: String,
     pub realm: String,
     pub username: String,
-    /// What is answered, as soon as that is decided; None while the carrier is silent, and for an un-REGISTER
+    /// What mod_sofia gets for it, as soon as that is decided; None while the carrier is silent, and for an un-REGISTER
     pub status: Option<u16>,
 }
 
-/// An answer as the SIP stack hands it to mod_sofia.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    pub status: u16,
-    pub phrase: &'static str,
-    /// From a real message, not made by the stack itself
-    pub from_network: bool,
-    pub is_unanswered_challenge: bool,
-    /// Seconds until it comes
-    pub after: u32,
+/// Who sends a request, and to which host.
+pub(super) struct Sender<'a> {
+    pub(super) gateway: &'a str,
+    pub(super) host: String,
+    pub(super) login: Login<'a>,
 }
-
-/// The transaction timer of SIP over UDP, 64 × T1 (sofia-sip)
-const TRANSACTION_SECONDS: u32 = 32;
 
 impl Default for Registrar {
     fn default() -> Self {
@@ -104,6 +82,8 @@ impl Default for Registrar {
             refresh_after: None,
             round_trip_ms: 0.5,
             wire: Vec::new(),
+            switch: String::new(),
+            carriers: Vec::new(),
         }
     }
 }
@@ -153,46 +133,57 @@ impl Registrar {
         self.wire.push(entry);
     }
 
-    pub(super) fn answer_to_register(&self, gateway: &str, login: &Login) -> Answer {
-        if self
-            .accounts
-            .get(login.auth_username)
-            .is_some_and(|password| !login.matches(password))
-        {
-            return answer(&FORBIDDEN);
+    /// A second of the switch begins.
+    pub(super) fn tick(&self) {
+        for carrier in &self.carriers {
+            carrier.tick(&self.switch);
         }
-        answer(pick(&self.register, gateway, login).unwrap_or(&self.register_default))
     }
 
-    pub(super) fn answer_to_options(&self, gateway: &str, login: &Login) -> Answer {
-        answer(pick(&self.options, gateway, login).unwrap_or(&self.options_default))
+    /// `expires` is what the registration is granted, in seconds.
+    pub(super) fn answer_to_register(&self, sender: &Sender, method: Method, expires: i64) -> Answer {
+        let Sender { gateway, login, .. } = sender;
+        let required = self.accounts.get(login.auth_username);
+        if required.is_some_and(|password| !login.matches(password)) {
+            return Answer::from(&FORBIDDEN);
+        }
+        if let Some(outcome) = pick(&self.register, gateway, login) {
+            return Answer::from(outcome);
+        }
+        match self.carrier_of(sender) {
+            Some(carrier) => Answer::from(&carrier.register(&self.sent_by(sender, method), login, expires)),
+            None => Answer::from(&self.register_default),
+        }
     }
-}
 
-/// What a gateway logs in with.
-pub(super) struct Login<'a> {
-    pub(super) scheme: &'a str,
-    pub(super) realm: &'a str,
-    pub(super) username: &'a str,
-    pub(super) auth_username: &'a str,
-    pub(super) password: &'a str,
-}
+    pub(super) fn answer_to_options(&self, sender: &Sender) -> Answer {
+        if let Some(outcome) = pick(&self.options, sender.gateway, &sender.login) {
+            return Answer::from(outcome);
+        }
+        match self.carrier_of(sender) {
+            Some(carrier) => Answer::from(&carrier.options(&self.switch)),
+            None => Answer::from(&self.options_default),
+        }
+    }
 
-impl Login<'_> {
-    /// FACTS 15: the credentials pass through `scheme:"realm":user:password` in a buffer of 256 bytes, and the SIP
-    /// stack takes that apart at the colons.
-    fn matches(&self, password: &str) -> bool {
-        let text = format!(
-            "{}:\"{}\":{}:{}",
-            self.scheme, self.realm, self.auth_username, self.password
-        );
-        let text = &text.as_bytes()[..text.len().min(255)];
-        let after_realm = self.scheme.len() + self.realm.len() + 4;
-        let rest = text.get(after_realm..).unwrap_or_default();
-        let Some(colon) = rest.iter().position(|&c| c == b':') else {
-            return false;
-        };
-        rest[..colon] == *self.auth_username.as_bytes() && rest[colon + 1..] == *password.as_bytes()
+    /// An un-REGISTER, whose answer nobody waits for.
+    pub(super) fn unregister(&self, sender: &Sender) {
+        if let Some(carrier) = self.carrier_of(sender) {
+            carrier.unregister(&self.sent_by(sender, Method::Unregister));
+        }
+    }
+
+    fn carrier_of(&self, sender: &Sender) -> Option<&Carrier> {
+        self.carriers.iter().find(|carrier| carrier.host() == sender.host)
+    }
+
+    fn sent_by<'a>(&'a self, sender: &'a Sender, method: Method) -> Sent<'a> {
+        Sent {
+            switch: &self.switch,
+            gateway: sender.gateway,
+            account: sender.login.auth_username,
+            method,
+        }
     }
 }
 
@@ -201,34 +192,4 @@ fn pick<'a>(rules: &'a BTreeMap<Who, Outcome>, gateway: &str, login: &Login) -> 
         .get(&Who::Gateway(gateway.to_owned()))
         .or_else(|| rules.get(&Who::Realm(login.realm.to_owned())))
         .or_else(|| rules.get(&Who::Username(login.username.to_owned())))
-}
-
-fn answer(outcome: &Outcome) -> Answer {
-    let answer = |status, phrase, from_network| Answer {
-        status,
-        phrase,
-        from_network,
-        is_unanswered_challenge: false,
-        after: 0,
-    };
-    match outcome {
-        Outcome::Ok => answer(200, "OK", true),
-        Outcome::Reject(status, phrase) => answer(*status, phrase, true),
-        Outcome::Challenged => Answer {
-            is_unanswered_challenge: true,
-            ..answer(401, "Unauthorized", true)
-        },
-        Outcome::Refused => answer(503, "Service Unavailable", false),
-        Outcome::Silent => Answer {
-            after: TRANSACTION_SECONDS,
-            ..answer(408, "Request Timeout", false)
-        },
-        Outcome::After(seconds, outcome) => {
-            let inner = self::answer(outcome);
-            Answer {
-                after: inner.after + seconds,
-                ..inner
-            }
-        }
-    }
 }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::super::listing::Fleet;
 use super::super::status::SwitchNotes;
+use crate::carriers::{Carriers, Lasts, Starts};
 use crate::control::Report;
 use crate::desired::Current;
 use crate::gateway::{
@@ -29,6 +30,8 @@ pub struct SwitchForecast {
     /// For how long new calls over one of them fail, about; 0 for less than a second. `null` if it
     /// restarts none.
     pub interruption_seconds: Option<usize>,
+    /// How long it takes until all have started; `null` for less than a second.
+    pub lasts: Option<Lasts>,
     /// Gateways that it stops.
     pub stop: usize,
     /// Why an operator must approve it first, if so: `held: removes 40 of 50 (more than 10)`.
@@ -50,6 +53,13 @@ struct Here {
     name: String,
     /// Removed lately without approval.
     recent: BTreeSet<GatewayName>,
+}
+
+/// What the settings allow.
+struct Limited<'a> {
+    removals: Limits,
+    carriers: &'a Carriers,
+    starts_per_second: u32,
 }
 
 /// A field that is written.
@@ -104,11 +114,17 @@ fn with_values(fields: &Fields, values: &NewValues<'_>) -> Fields {
 }
 
 /// In the order of the switches.
-fn forecast(current: &Current, after: &Desired, seen: Seen, fleet: &Fleet, limits: Limits) -> Vec<SwitchForecast> {
+fn forecast(
+    current: &Current,
+    after: &Desired,
+    seen: Seen,
+    fleet: &Fleet,
+    limits: &Limited<'_>,
+) -> Vec<SwitchForecast> {
     let Seen { switches, notes } = seen;
     let switches = switches.into_iter();
     let mut all: Vec<_> = switches
-        .map(|here| (SwitchForecast::of(&here.name, &notes), here))
+        .map(|here| (SwitchForecast::of(&here.name, &notes), here, Starts::default()))
         .collect();
     for change in EntryChange::between(current.desired.served(), after.served()) {
         let before = change.before.map(|entry| &entry.gateway);
@@ -119,19 +135,27 @@ fn forecast(current: &Current, after: &Desired, seen: Seen, fleet: &Fleet, limit
             (Some(before), Some(now)) => revision(before, &current.key) != revision(now, &current.key),
             _ => true,
         };
-        for (forecast, here) in all.iter_mut().filter(|_| !stays) {
+        let carrier = now.filter(|now| now.registers()).map(|now| limits.carriers.of(now));
+        for (forecast, here, starts) in all.iter_mut().filter(|_| !stays) {
             let runs = |gateway: Option<&Gateway>| gateway.is_some_and(|gateway| gateway.serves(Some(&here.name)));
             match (runs(before), runs(now)) {
-                (false, true) => forecast.start += 1,
+                (false, true) => {
+                    forecast.start += 1;
+                    carrier.inspect(|carrier| starts.add(*carrier, false));
+                }
                 (true, false) => forecast.stop += 1,
-                (true, true) if differs => forecast.add_restart(before.zip(now)),
+                (true, true) if differs => {
+                    forecast.add_restart(before.zip(now));
+                    carrier.inspect(|carrier| starts.add(*carrier, true));
+                }
                 (true, true) | (false, false) => {}
             }
         }
     }
-    let held = all.into_iter().map(|(mut forecast, here)| {
+    let held = all.into_iter().map(|(mut forecast, here, starts)| {
+        forecast.lasts = starts.lasts(limits.starts_per_second);
         if forecast.stop > 0 {
-            forecast.held = hold(after, &here, fleet, limits).or(forecast.held);
+            forecast.held = hold(after, &here, fleet, limits.removals).or(forecast.held);
         }
         forecast
     });
@@ -146,6 +170,7 @@ impl SwitchForecast {
             start: 0,
             restart: 0,
             interruption_seconds: None,
+            lasts: None,
             stop: 0,
             held: report.and_then(Report::held),
             paused: notes.is_paused(switch),

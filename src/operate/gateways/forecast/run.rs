@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use futures_util::future::try_join_all;
 use tokio::task::spawn_blocking;
 
-use super::super::super::OperateError;
+use super::super::super::held::held_for;
 use super::super::super::service::Service;
-use super::{Here, Seen, SwitchForecast, forecast};
+use super::super::super::{Caller, OperateError};
+use super::{Here, Limited, Seen, SwitchForecast, forecast};
+use crate::carriers::Carriers;
 use crate::desired::Current;
 use crate::gateway::{Desired, GatewayName, Rules};
 use crate::reconcile::Limits;
@@ -44,19 +46,30 @@ impl Service {
     /// What every switch does if `after` makes this of the present state.
     pub(in crate::operate) async fn forecast(
         &self,
+        caller: &Caller,
         current: Current,
         seen: Seen,
         after: impl FnOnce(&Current, &Rules) -> Desired + Send + 'static,
     ) -> Result<Vec<SwitchForecast>, OperateError> {
         let (listing, rules) = (self.listing().clone(), self.catalog.rules());
-        let limits = Limits {
-            max_removals: self.settings.reconcile.max_removals,
-        };
+        let carriers = Carriers::new(&self.settings.carriers);
+        let reconcile = self.settings.reconcile.clone();
         let working = spawn_blocking(move || {
             let after = after(&current, &rules);
             let fleet = &listing.read().fleet;
-            forecast(&current, &after, seen, fleet, limits)
+            let limits = Limited {
+                removals: Limits {
+                    max_removals: reconcile.max_removals,
+                },
+                carriers: &carriers,
+                starts_per_second: reconcile.starts_per_second,
+            };
+            forecast(&current, &after, seen, fleet, &limits)
         });
-        working.await.map_err(|_| OperateError::Interrupted)
+        let mut all = working.await.map_err(|_| OperateError::Interrupted)?;
+        for forecast in &mut all {
+            forecast.held = held_for(caller, forecast.held.take());
+        }
+        Ok(all)
     }
 }

@@ -1,7 +1,9 @@
 use jiff::Timestamp;
 
 use super::*;
+use crate::control::Waiting;
 use crate::gateway::{ProfileName, RawDomain, RevisionKey, Rules};
+use crate::language::Bilingual;
 use crate::reconcile::wants;
 
 /// gw1 and gw10 are desired.
@@ -151,15 +153,60 @@ fn the_blocker_is_the_first_thing_that_must_change() {
     let mut view = view(&desired, Some(held()));
     view.paused = true;
     view.watched = false;
-    assert_eq!(view.blocker(), Blocker::NoTrunkd);
+    assert_eq!(view.blocker("gw1"), Blocker::NoTrunkd);
     view.watched = true;
-    assert!(matches!(view.blocker(), Blocker::Held { .. }));
+    assert!(matches!(view.blocker("gw1"), Blocker::Held { .. }));
     view.report = Some(Report { held: None, ..held() });
-    assert_eq!(view.blocker(), Blocker::Paused);
+    assert_eq!(view.blocker("gw1"), Blocker::Paused);
     view.paused = false;
-    assert!(matches!(view.blocker(), Blocker::Mode { mode } if mode == "observe"));
+    assert!(matches!(view.blocker("gw1"), Blocker::Mode { mode } if mode == "observe"));
     view.report = Some(applying());
-    assert_eq!(view.blocker(), Blocker::InProgress);
+    assert_eq!(view.blocker("gw1"), Blocker::InProgress);
+    let waiting = Waiting {
+        per_second: Some(5),
+        gateways: ["gw1".to_owned()].into(),
+    };
+    view.report = Some(Report {
+        waiting: [("sip.example.net".to_owned(), waiting)].into(),
+        ..applying()
+    });
+    assert!(matches!(view.blocker("gw1"), Blocker::Pace { .. }));
+    assert_eq!(view.blocker("gw2"), Blocker::InProgress);
     view.report = None;
-    assert_eq!(view.blocker(), Blocker::NoReconciler);
+    assert_eq!(view.blocker("gw1"), Blocker::NoReconciler);
+}
+
+#[test]
+fn a_parked_version_says_so_until_it_is_edited() {
+    let desired = desired();
+    let parked = |revision: &str| Parked {
+        code: Some("403".to_owned()),
+        phrase: Some("Forbidden".to_owned()),
+        next_try: Some(Timestamp::UNIX_EPOCH),
+        ..Parked::by(revision, "trunkd", Timestamp::UNIX_EPOCH)
+    };
+    let report = |revision: &str| Report {
+        parked: [("gw1".to_owned(), parked(revision))].into(),
+        ..applying()
+    };
+    let revision = view(&desired, None).wants["gw1"].revision.clone();
+    let (now, before) = (
+        view(&desired, Some(report(&revision))),
+        view(&desired, Some(report("r0"))),
+    );
+    let row = running(Some(&revision));
+    for row in [Some(&row), None] {
+        let said = deviation(&now, "gw1", row).unwrap();
+        assert_eq!(
+            said.to_string(),
+            "parked: the carrier answers 403 Forbidden; next try at 1970-01-01 00:00:00 UTC"
+        );
+        said.message().check();
+        assert!(said.is_failure());
+    }
+    assert_eq!(deviation(&before, "gw1", Some(&row)), None);
+    let by_a_person = Deviation::Parked {
+        parked: Parked::by(&revision, "user:alice", Timestamp::UNIX_EPOCH),
+    };
+    assert!(!by_a_person.is_failure());
 }

@@ -33,7 +33,7 @@ fn known(have: Option<Have>) -> Known {
 
 fn next(action: JobAction, known: &Known, is_wanted: bool, killed: bool) -> Result<Step, String> {
     let wants = is_wanted.then(|| (name("gw"), want())).into_iter().collect();
-    step(action, &name("gw"), known, &wants, killed)
+    step(action, &name("gw"), known, &wants, killed, false)
 }
 
 #[test]
@@ -84,6 +84,28 @@ fn only_a_gateway_that_runs_and_registers_is_registered_or_unregistered() {
         assert!(next(action, &known(Some(have(Some("r1"), false))), true, false).is_err());
         assert!(next(action, &known(Some(have(None, true))), true, false).is_err());
     }
+}
+
+#[test]
+fn a_gateway_is_parked_and_unparked_whether_it_runs_or_not() {
+    let wants = [(name("gw"), want())].into();
+    let next = |action, known: &Known, is_parked| step(action, &name("gw"), known, &wants, false, is_parked);
+    let registration = |registers| {
+        Ok(Step::Registration {
+            profile: "external".parse().unwrap(),
+            registers,
+        })
+    };
+    let (running, absent) = (known(Some(have(Some("r1"), true))), known(None));
+    assert_eq!(next(JobAction::Park, &running, false), registration(false));
+    assert_eq!(next(JobAction::Park, &absent, false), Ok(Step::Done));
+    for action in [JobAction::Unpark, JobAction::Register] {
+        assert_eq!(next(action, &running, true), registration(true));
+        assert_eq!(next(action, &absent, true), Ok(Step::Done));
+    }
+    assert!(next(JobAction::Unpark, &running, false).is_err());
+    let never = known(Some(have(Some("r1"), false)));
+    assert!(next(JobAction::Park, &never, false).is_err());
 }
 
 #[test]

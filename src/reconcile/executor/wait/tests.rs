@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::*;
+use crate::carriers::Attempt;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::reconcile::executor::Refreshed;
 use crate::reconcile::plan::Known;
@@ -51,6 +52,10 @@ impl Switch for FakeInstances {
 
     fn refresh(&self, _: &mut Known) -> Result<Refreshed, Unknown> {
         Err(Unknown)
+    }
+
+    fn attempt(&self, _: &GatewayName) -> Option<Attempt> {
+        None
     }
 
     fn instance(&self, gateway: &GatewayName) -> Result<Option<u64>, Unknown> {
