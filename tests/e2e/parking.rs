@@ -195,7 +195,7 @@ async fn if_most_gateways_of_a_carrier_fail_together_it_is_told_once_and_nothing
         (&entries[0]["kind"], &entries[0]["carrier"]),
         (&json!("carrier_out"), &json!("sip.test"))
     );
-    let series = r#"trunkd_carrier_out{switch="fs1",carrier="sip.test"}"#;
+    let series = r#"trunkd_carrier_out{carrier="sip.test",switch="fs1"}"#;
     rig.wait_for_metric(series, 1.0).await;
     rig.app
         .wait_for_reason("reconcile:fs1", &["sip.test", "fail together"])
