@@ -195,7 +195,7 @@ async fn if_most_gateways_of_a_carrier_fail_together_it_is_told_once_and_nothing
         (&entries[0]["kind"], &entries[0]["carrier"]),
         (&json!("carrier_out"), &json!("sip.test"))
     );
-    let series = r#"trunkd_carrier_out{switch="fs1",carrier="sip.test"}"#;
+    let series = r#"trunkd_carrier_out{carrier="sip.test",switch="fs1"}"#;
     rig.wait_for_metric(series, 1.0).await;
     rig.app
         .wait_for_reason("reconcile:fs1", &["sip.test", "fail together"])
@@ -332,4 +332,16 @@ async fn an_operator_parks_and_unparks_a_gateway() {
     );
     let viewer = Client::new(&rig.redis, &rig.app, Role::Viewer, "acme").await;
     viewer.post(&path("park"), &Value::Null).await.expect(403);
+}
+
+#[tokio::test]
+async fn an_edit_of_a_gateway_that_was_unregistered_by_hand_is_applied() {
+    let rig = Rig::start(AN_HOUR).await;
+    rig.set("trunk", "p").await;
+    rig.switch.wait_for_state("trunk", "REGED").await;
+    rig.switch.api("sofia profile external unregister trunk").await;
+    rig.other.wait_for("trunkd:status:fs1", "trunk", "/state", "DOWN").await;
+    rig.set("trunk", "other").await;
+    rig.switch.wait_for_state("trunk", "REGED").await;
+    assert!(rig.other.hash(PARKED).await.is_empty());
 }

@@ -114,8 +114,10 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         shown_out.extend(parking.carriers_out.keys().cloned());
         for carrier in shown_out.iter() {
             let is_out = parking.carriers_out.contains_key(carrier);
-            let labels = [("switch", name.clone()), ("carrier", carrier.clone())];
-            ::metrics::gauge!(metrics::CARRIER_OUT, &labels).set(f64::from(is_out));
+            let gauge = ::metrics::gauge!(
+                metrics::CARRIER_OUT, "carrier" => carrier.clone(), "switch" => name.clone()
+            );
+            gauge.set(f64::from(is_out));
         }
     }
 
