@@ -1,6 +1,6 @@
 //! What must be true when the faults are over.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -76,34 +76,56 @@ async fn differences(world: &World, other: &Other) -> Vec<String> {
     })
 }
 
-async fn wanted(other: &Other) -> BTreeMap<String, Value> {
+/// What the switch is to have.
+struct Wanted {
+    /// The values that each gateway may run with: the one in Redis, and if the carrier refused that, the one before.
+    values: BTreeMap<String, Vec<Value>>,
+    /// A switch that restarted does not have these.
+    parked: BTreeSet<String>,
+}
+
+async fn wanted(other: &Other) -> Wanted {
     let mut wanted = BTreeMap::new();
     for domain in DOMAINS {
         let values = other.hash(&format!("cti_gateway@{domain}")).await;
         // Copies are disabled.
-        wanted.extend(values.into_iter().filter(|(_, value)| value["enabled"] != false));
+        let values = values.into_iter().filter(|(_, value)| value["enabled"] != false);
+        wanted.extend(values.map(|(name, value)| (name, vec![value])));
     }
-    wanted
+    for (name, record) in other.hash("trunkd:rollbacks").await {
+        let good = record["good"].as_str().and_then(|good| serde_json::from_str(good).ok());
+        if let (Some(values), Some(good)) = (wanted.get_mut(&name), good) {
+            values.push(good);
+        }
+    }
+    Wanted {
+        values: wanted,
+        parked: other.hash("trunkd:parked:fs1").await.into_keys().collect(),
+    }
 }
 
 /// How the gateways of the switch differ from what Redis wants.
-fn unlike(view: &View, wanted: &BTreeMap<String, Value>) -> Vec<String> {
+fn unlike(view: &View, wanted: &Wanted) -> Vec<String> {
     let mut found = Vec::new();
     if !view.ghosts().is_empty() {
         found.push(format!("there are {} ghosts", view.ghosts().len()));
     }
-    let mut names: Vec<_> = view.gateways().iter().map(|gateway| &gateway.name).collect();
-    names.sort();
-    if names != wanted.keys().collect::<Vec<_>>() {
-        found.push(format!("on the switch: {names:?}; wanted: {:?}", wanted.keys()));
+    let names: BTreeSet<_> = view.gateways().iter().map(|gateway| gateway.name.clone()).collect();
+    let values = &wanted.values;
+    let is_wanted = |name: &&String| names.contains(*name) || !wanted.parked.contains(*name);
+    if !names.iter().eq(values.keys().filter(is_wanted)) {
+        found.push(format!("on the switch: {names:?}; wanted: {:?}", values.keys()));
     }
     for gateway in view.gateways() {
-        if let Some(wanted) = wanted
+        if let Some(wanted) = values
             .get(&gateway.name)
-            .filter(|wanted| !is_as_wanted(gateway, wanted))
+            .filter(|wanted| !wanted.iter().any(|wanted| is_as_wanted(gateway, wanted)))
         {
             let (params, variables) = (&gateway.params, &gateway.ib_vars);
-            found.push(format!("{}: {params:?} {variables:?}, wanted: {wanted}", gateway.name));
+            found.push(format!(
+                "{}: {params:?} {variables:?}, wanted: {wanted:?}",
+                gateway.name
+            ));
         }
     }
     found
