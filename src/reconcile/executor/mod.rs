@@ -246,9 +246,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             return later;
         }
         self.want(&wanted, known);
-        if term.is_some() {
-            self.verify_edits(known, &wanted).await;
-        }
+        self.verify_edits(known, &wanted).await;
         known.parked = self.memory.parking.stopped(&self.memory.wants);
         let mut decision = self.decide(known, &wanted, order, &control);
         if decision.held.is_some() && self.others_agree(&wanted.desired).await {

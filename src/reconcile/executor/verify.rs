@@ -266,8 +266,11 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         actions
     }
 
-    /// Decides about the pending edits, and takes back what was refused.
+    /// Decides about the pending edits, and takes back what was refused. Only the lease holder does.
     pub(super) async fn verify_edits(&mut self, known: &Known, wanted: &Wanted) {
+        if !self.memory.leads {
+            return;
+        }
         let name = self.switch.name().to_owned();
         if !self.memory.edits.is_read {
             let Ok(left) = self.store.read_verifications(&name).await else {

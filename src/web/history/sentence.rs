@@ -91,10 +91,7 @@ pub(super) fn what(t: Texts, event: &Event) -> String {
             let values: Vec<_> = names.into_iter().zip(counts.iter().map(String::as_str)).collect();
             t.fill("did-actions", &values)
         }
-        Event::RolledBack { reason, gave_up, .. } => {
-            let id = if *gave_up { "did-give-up" } else { "did-roll-back" };
-            t.with(id, recorded(reason).in_language(t.0)).into_owned()
-        }
+        Event::RolledBack { reason, gave_up, .. } => rolled_back(t, reason, *gave_up),
         Event::Reveal { field } => t.with("did-reveal", field).into_owned(),
         Event::Access { access } => accessed(t, access),
         Event::Pause => t.get("did-pause").into_owned(),
@@ -106,6 +103,11 @@ pub(super) fn what(t: Texts, event: &Event) -> String {
         }
         Event::Release => t.get("did-release").into_owned(),
     }
+}
+
+fn rolled_back(t: Texts, reason: &str, gave_up: bool) -> String {
+    let id = if gave_up { "did-give-up" } else { "did-roll-back" };
+    t.with(id, recorded(reason).in_language(t.0)).into_owned()
 }
 
 fn edited(t: Texts, edit: EditKind, other: Option<&str>) -> String {
