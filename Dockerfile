@@ -14,6 +14,9 @@ COPY src ./src
 # Cargo.toml names the benchmarks, and Cargo builds nothing while their files are missing.
 COPY benches ./benches
 COPY templates ./templates
+# A page shows them.
+COPY docs/runbooks.md ./docs/runbooks.md
+COPY docs/zh-CN/runbooks.md ./docs/zh-CN/runbooks.md
 # The caches outlive a build, so the next one compiles only what changed.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \

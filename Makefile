@@ -16,7 +16,7 @@ run: ## build trunkd and run it on its own Redis, with a sample gateway (CONFIG=
 	@cargo run --bin trunkd -- serve --config $(if $(CONFIG),"$(CONFIG)",dev.toml --sample) $(ARGS)
 
 test: ## run every test (ARGS="--test settings" picks some)
-	@scripts/setup.sh cargo cc curl openssl redis-server chromium chromedriver cargo-deb man
+	@scripts/setup.sh cargo cc curl openssl redis-server chromium chromedriver cargo-deb dpkg-shlibdeps man
 	@cargo test $(ARGS)
 
 screenshots: ## make the pictures of the pages again, in docs/screenshots
@@ -47,7 +47,7 @@ bench: ## measure answers, load, events, edits, the API, files and the pure part
 	@QUICK="$(QUICK)" cargo bench --bench answers --bench fleet --bench ingest --bench edit_to_wire --bench api --bench files --bench pure
 
 deb: ## build the Debian package, in target/debian (docs/install.md)
-	@scripts/setup.sh cargo cc cargo-deb
+	@scripts/setup.sh cargo cc cargo-deb dpkg-shlibdeps
 	@scripts/build-deb.sh
 
 deb-test: ## install that package in a fresh Debian made by debootstrap, use, upgrade and purge it (as root)

@@ -1,14 +1,15 @@
 //! How many events of a switch trunkd takes to Redis in a second, beside what Redis itself takes:
 //! `redis-benchmark` with HSET of values of the same length, in pipelines of 100 on one connection.
 //! And what a burst costs while Redis is stalled: memory, and events that channel and list don't
-//! get.
+//! get. And whether a flood of calls on their own connection slows the events of gateways.
 //!
 //! The switch is the tests' FakeSwitch, in this process; it sends a burst that was made before, as
 //! fast as the socket takes it. `redis-server` and `trunkd serve` are processes; all share this
 //! machine. `make bench` runs it; `docs/benchmarks.md` says how to read what it prints.
 //!
 //! `QUICK=1` is a tenth of the events; `EVENTS=50000`, `GATEWAYS=100` and `ROUNDS=5` choose for
-//! themselves; `CASE="hash only"` picks one row.
+//! themselves; `CASE="hash only"` picks one row, `CASE=stalled` or `CASE=calls` one of the others;
+//! `CALLS=5000` is how many calls end a second in the last one.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -100,6 +101,9 @@ async fn main() {
     if chosen("stalled") {
         println!("\n{}", stalled(&size).await);
     }
+    if chosen("calls") {
+        println!("\n{}", flooded(&size, of("CALLS", 5000)).await);
+    }
 }
 
 async fn measure(case: &Case, size: &Size) -> String {
@@ -177,6 +181,66 @@ async fn stalled(size: &Size) -> String {
     )
 }
 
+/// The same burst by turns alone and while calls end all the time.
+async fn flooded(size: &Size, calls_per_second: usize) -> String {
+    /// How often some of them end.
+    const STEP: Duration = Duration::from_millis(100);
+    let scene = Scene::set_with(size, "[calls]\nenabled = true\n[reconcile]\nmode = \"off\"\n").await;
+    // Only calls over gateways that are in Redis count.
+    for name in &size.gateways {
+        let ip_trunk = r#"{"param":{"realm":"sip.example.net","register":"false"},"profile":"external"}"#;
+        scene.other.set_gateway("bench", name, ip_trunk).await;
+    }
+    let calls = scene
+        .switch
+        .prepare_burst_of_calls(calls_per_second.div_ceil(10), &size.gateways);
+    let counted = || scene.counted("trunkd_calls_counted_total{");
+    let some = || {
+        scene.switch.fire_burst(&calls);
+        counted()
+    };
+    // Until trunkd has read the gateways from Redis, their calls are not counted.
+    eventually("calls are counted", some, |counted| *counted > 0).await;
+    scene.switch.wait_for_delivery().await;
+    let (before, mut fired) = (settled(counted).await, 0);
+    let (mut quiet, mut busy) = (0.0_f64, 0.0_f64);
+    for _ in 0..size.rounds {
+        let burst = scene.switch.prepare_burst(size.events, &size.gateways);
+        quiet = quiet.max(per_second(size.events, scene.take(&burst).await));
+        let burst = scene.switch.prepare_burst(size.events, &size.gateways);
+        let flood = async {
+            loop {
+                assert_eq!(scene.switch.fire_burst(&calls), 1, "trunkd counts calls");
+                fired += calls.events;
+                sleep(STEP).await;
+            }
+        };
+        let took = tokio::select! {
+            took = scene.take(&burst) => took,
+            () = flood => Duration::MAX,
+        };
+        busy = busy.max(per_second(size.events, took));
+    }
+    eventually("all calls are counted", counted, |counted| *counted == before + fired).await;
+    format!(
+        "While {calls_per_second} calls end a second: {busy:.0} events/s of gateways, {quiet:.0} without ({:.0} %); {fired} calls, all counted",
+        100.0 * busy / quiet
+    )
+}
+
+/// The number once it stays the same.
+async fn settled(mut count: impl AsyncFnMut() -> usize) -> usize {
+    let mut before = count().await;
+    loop {
+        sleep(Duration::from_millis(500)).await;
+        let now = count().await;
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
+}
+
 /// Redis, a switch with its gateways, and a trunkd that knows them.
 struct Scene {
     redis: RedisServer,
@@ -188,9 +252,6 @@ struct Scene {
 
 impl Scene {
     async fn set(announces: bool, size: &Size) -> Self {
-        let redis = RedisServer::start().await;
-        let other = Other::new(&redis).await;
-        let switch = FakeSwitch::builder().tick(Duration::from_secs(1)).start().await;
         let status = if announces {
             // Nothing is trimmed: what is there is counted.
             format!(
@@ -200,6 +261,14 @@ impl Scene {
         } else {
             String::new()
         };
+        Self::set_with(size, &status).await
+    }
+
+    /// With these settings besides.
+    async fn set_with(size: &Size, more: &str) -> Self {
+        let redis = RedisServer::start().await;
+        let other = Other::new(&redis).await;
+        let switch = FakeSwitch::builder().tick(Duration::from_secs(1)).start().await;
         let xml: Vec<_> = size
             .gateways
             .iter()
@@ -207,7 +276,7 @@ impl Scene {
             .collect();
         switch.add_gateways("external", &xml.concat());
         let toml = format!(
-            "{status}[redis]\nurl = {:?}\n{}",
+            "{more}[redis]\nurl = {:?}\n{}",
             redis.url(),
             switch_toml(&switch, "fs1")
         );

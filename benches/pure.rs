@@ -10,7 +10,7 @@ use std::sync::Arc;
 use divan::{Bencher, black_box};
 use trunkd::gateway::RevisionKey;
 use trunkd::gateway::{Desired, ProfileName, RawDomain, RawDomains, Rules};
-use trunkd::reconcile::{Differences, Known, Listed, wants};
+use trunkd::reconcile::{Differences, Known, Listed, Seen, wants};
 use trunkd::registration::State;
 use trunkd::sofia_conf::{GatewayQuery, Query, Templates};
 
@@ -69,6 +69,7 @@ fn diff(bencher: Bencher<'_, '_>, gateways: usize) {
     let rules = rules(&templates());
     let runs = wants(&Desired::build(&raw(gateways, 0), &rules, None), &KEY, "fs1");
     let listed = runs.iter().map(|(name, want)| Listed {
+        seen: Seen::default(),
         name: name.as_str(),
         profile: Some("external"),
         registration: None,

@@ -101,6 +101,8 @@ for tool in "$@"; do
     openssl) packages+=(openssl) ;;
     redis-server) packages+=(redis-server) servers+=(redis-server) ;;
     wrk) packages+=(wrk) ;;
+    # Without it cargo-deb only warns, and the package depends on no libc6.
+    dpkg-shlibdeps) packages+=(dpkg-dev) ;;
     man) packages+=(man-db groff-base) ;;
     debootstrap) packages+=(debootstrap) ;;
     # For the tests of the pages.

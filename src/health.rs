@@ -21,6 +21,8 @@ pub enum Part {
     Templates,
     /// Whether the last good state can be kept on disk.
     DataDir,
+    /// Whether the backup of the day is written. Listed if there is to be one.
+    Backup,
     /// Whether the HTTP server has room for connections. Listed after it was full for the first
     /// time.
     Http,
@@ -28,6 +30,8 @@ pub enum Part {
     Api,
     /// A switch, by its `[[switch]] name`.
     Switch(String),
+    /// The connection for calls of a switch, by its name. Listed if calls are counted.
+    Calls(String),
     /// The executor of a switch, by its name.
     Reconcile(String),
     /// The orders and pauses in Redis. Listed after the first problem with them.
@@ -49,9 +53,11 @@ impl Part {
             Part::Gateways => Cow::Borrowed("gateways"),
             Part::Templates => Cow::Borrowed("templates"),
             Part::DataDir => Cow::Borrowed("data_dir"),
+            Part::Backup => Cow::Borrowed("backup"),
             Part::Http => Cow::Borrowed("http"),
             Part::Api => Cow::Borrowed("api"),
             Part::Switch(name) => Cow::Owned(format!("switch:{name}")),
+            Part::Calls(name) => Cow::Owned(format!("calls:{name}")),
             Part::Reconcile(name) => Cow::Owned(format!("reconcile:{name}")),
             Part::Control => Cow::Borrowed("control"),
             Part::Lease(name) => Cow::Owned(format!("lease:{name}")),
@@ -66,7 +72,8 @@ impl Part {
             Part::Redis => Some("docs/runbooks.md#trunkdredisaway"),
             Part::Gateways => Some("docs/runbooks.md#trunkdstale"),
             Part::Templates => Some("docs/runbooks.md#trunkdtemplatesrefused"),
-            Part::Switch(_) => Some("docs/runbooks.md#trunkdswitchaway"),
+            Part::Backup => Some("docs/runbooks.md#trunkdbackupfails"),
+            Part::Switch(_) | Part::Calls(_) => Some("docs/runbooks.md#trunkdswitchaway"),
             Part::Reconcile(_) => Some("docs/runbooks.md#switches"),
             Part::Control | Part::Lease(_) => Some("docs/runbooks.md#trunkdnobodyleads"),
             Part::Webhook(_) => Some("docs/runbooks.md#trunkdwebhookgivesup"),

@@ -34,6 +34,10 @@ pub(crate) const SETS: &str = "trunkd:sets";
 pub(crate) const WEBHOOKS: &str = "trunkd:webhooks";
 /// HASH: switchname → the history's entry about the hold of its plan.
 pub(crate) const HELD: &str = "trunkd:held";
+/// HASH: gateway → an edit of it that the carrier refused, or that waits, and what runs in its place.
+pub(crate) const ROLLBACKS: &str = "trunkd:rollbacks";
+/// HASH: carrier → the gateways that are tried before others of it.
+pub(crate) const CANARIES: &str = "trunkd:canaries";
 /// HASH: switchname → whether it is connected.
 pub(crate) const SWITCHES: &str = "trunkd:switches";
 
@@ -156,6 +160,11 @@ pub(crate) fn recorded_once(claim: &str) -> String {
     format!("trunkd:recorded-once:{claim}")
 }
 
+/// HASH: gateway → an edit of it that has to work within a while, and what worked before.
+pub(crate) fn verifying(switch: &str) -> String {
+    format!("trunkd:verifying:{switch}")
+}
+
 /// HASH: gateway → its state on the switch.
 pub(crate) fn status(switch: &str) -> String {
     format!("trunkd:status:{switch}")
@@ -181,6 +190,16 @@ pub(crate) fn calls(switch: &str) -> String {
     format!("trunkd:calls:{switch}")
 }
 
+/// What the lease of a switch's calls is of: its holder saves them.
+pub(crate) fn calls_of(switch: &str) -> String {
+    format!("calls:{switch}")
+}
+
+/// HASH: gateway → its calls that ended within the last day. Expires.
+pub(crate) fn ended_calls(switch: &str) -> String {
+    format!("trunkd:ended-calls:{switch}")
+}
+
 /// HASH: gateway → how often its carrier refused it, by SIP status code.
 pub(crate) fn refusals(switch: &str) -> String {
     format!("trunkd:refusals:{switch}")
@@ -195,6 +214,11 @@ pub(crate) fn gone(switch: &str) -> String {
 /// event. `apply.lua` bounds it, and moves earlier blocks to the same key with `:before` appended.
 pub(crate) fn seen(switch: &str, core_uuid: &str) -> String {
     format!("trunkd:seen:{switch}:{core_uuid}")
+}
+
+/// HASH: id → an import that its owner looks at before it is written, encrypted. Expires.
+pub(crate) fn uploads(owner: &str) -> String {
+    format!("trunkd:uploads:{owner}")
 }
 
 /// STRING: whose session it is, by the SHA-256 of its cookie. Expires.
@@ -247,6 +271,8 @@ mod tests {
             SETS,
             WEBHOOKS,
             HELD,
+            ROLLBACKS,
+            CANARIES,
             SWITCHES,
             USERS,
             TOKENS,
@@ -256,12 +282,15 @@ mod tests {
         let of_switch = [
             lease("fs1"),
             lease(&webhook("alerts")),
+            verifying("fs1"),
             status("fs1"),
             outages("fs1"),
             job("5e88"),
             meta("fs1"),
             marks("fs1"),
             calls("fs1"),
+            lease(&calls_of("fs1")),
+            ended_calls("fs1"),
             refusals("fs1"),
             gone("fs1"),
             pace("sip.example.net"),
@@ -273,6 +302,7 @@ mod tests {
             recorded_once("5e88"),
         ];
         let of_people = [
+            uploads("user:alice"),
             session("5e88"),
             sign_ins_of_name("alice"),
             sign_ins_of_address("192.0.2.1"),

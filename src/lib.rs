@@ -11,6 +11,7 @@ mod all_cores;
 pub mod api;
 pub mod app;
 pub mod backoff;
+pub mod calls;
 pub mod carriers;
 pub mod cli;
 pub mod control;

@@ -16,7 +16,9 @@ use ::metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gaug
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use gateways::GatewayGauges;
-pub use per_gateway::{CallTotals, GatewayLabels, GatewaySample, GatewaySamples, GatewayText, OF_GATEWAYS};
+pub use per_gateway::{
+    CallTotals, GatewayLabels, GatewaySample, GatewaySamples, GatewayText, OF_GATEWAYS, WindowSample,
+};
 
 pub const XML_CURL_REQUESTS: &str = "trunkd_xml_curl_requests_total";
 pub const XML_CURL_SECONDS: &str = "trunkd_xml_curl_seconds";
@@ -31,6 +33,7 @@ pub const TLS_EXPIRY: &str = "trunkd_tls_expiry_timestamp_seconds";
 pub const GATEWAYS: &str = "trunkd_gateways";
 pub const DESIRED_AGE_SECONDS: &str = "trunkd_desired_age_seconds";
 pub const TEMPLATES_OK: &str = "trunkd_templates_ok";
+pub const BACKUP_OK: &str = "trunkd_backup_ok";
 pub const EVENTS: &str = "trunkd_events_total";
 pub const EVENTS_STORED: &str = "trunkd_events_stored_total";
 pub const EVENTS_STALE: &str = "trunkd_events_stale_total";
@@ -43,9 +46,14 @@ pub const SWITCH_USABLE: &str = "trunkd_switch_usable";
 pub const GATEWAY_OUTAGES: &str = "trunkd_gateway_outages_total";
 pub const SWITCH_PINGS_STUCK: &str = "trunkd_switch_pings_stuck";
 pub const SWITCH_CHALLENGES: &str = "trunkd_switch_challenges";
+pub const CALLS_CONNECTED: &str = "trunkd_calls_connected";
+pub const CALLS_COUNTED: &str = "trunkd_calls_counted_total";
+pub const CALLS_DROPPED: &str = "trunkd_calls_dropped_total";
 pub const SNAPSHOTS: &str = "trunkd_snapshots_total";
 pub const SNAPSHOT_CORRECTIONS: &str = "trunkd_snapshot_corrections_total";
 pub const RECONCILE_ACTIONS: &str = "trunkd_reconcile_actions_total";
+pub const ROLLBACKS: &str = "trunkd_rollbacks_total";
+pub const EDITS_HELD: &str = "trunkd_edits_held";
 pub const RECONCILE_LEASE: &str = "trunkd_reconcile_lease";
 pub const RECONCILE_HELD: &str = "trunkd_reconcile_held";
 pub const RECONCILE_PAUSED: &str = "trunkd_reconcile_paused";
@@ -154,6 +162,7 @@ pub const ALL: &[Metric] = &[
         "Age of the desired gateways that are being served",
     ),
     gauge(TEMPLATES_OK, &[], "1 while the templates in use are those on disk"),
+    gauge(BACKUP_OK, &[], "1 unless the backup of the day could not be written"),
     counter(
         EVENTS,
         &["subclass", "switch"],
@@ -214,6 +223,21 @@ pub const ALL: &[Metric] = &[
         &["switch"],
         "Gateways whose carrier sent a challenge that FreeSWITCH did not answer",
     ),
+    gauge(
+        CALLS_CONNECTED,
+        &["switch"],
+        "1 while the calls of a switch are counted",
+    ),
+    counter(
+        CALLS_COUNTED,
+        &["switch"],
+        "Calls over gateways of a switch that ended and were counted",
+    ),
+    counter(
+        CALLS_DROPPED,
+        &["reason", "switch"],
+        "Calls that ended and could not be counted",
+    ),
     counter(
         SNAPSHOTS,
         &["outcome", "switch"],
@@ -228,6 +252,16 @@ pub const ALL: &[Metric] = &[
         RECONCILE_ACTIONS,
         &["action", "outcome", "switch"],
         "Changes of gateways on a switch, by action and outcome",
+    ),
+    counter(
+        ROLLBACKS,
+        &["outcome", "switch"],
+        "Edits that a carrier refused, by what became of them",
+    ),
+    gauge(
+        EDITS_HELD,
+        &["phase"],
+        "Gateways that run an older version than Redis holds, by the reason",
     ),
     gauge(
         RECONCILE_LEASE,

@@ -125,6 +125,14 @@ pub fn is_usable(state: &State, ping: Option<&PingStatus>, pinged: Pinged, befor
     }
 }
 
+/// Whether a carrier that answers a registration with this SIP status won't answer anything else until
+/// the gateway is edited, or the account at the carrier. Others may pass: a carrier that is overloaded,
+/// one that can't be reached, a time-out. FreeSWITCH says 904 for a carrier that challenges again instead of
+/// taking the password (sofia.c).
+pub fn is_final_refusal(status: &str) -> bool {
+    matches!(status, "401" | "403" | "404" | "407" | "410" | "904")
+}
+
 /// How often in a row the carrier refused a gateway by an answer that a retry won't change, since the gateway was
 /// started, registered, unregistered, or failed in another way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

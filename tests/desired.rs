@@ -11,8 +11,10 @@ use proptest::prelude::*;
 #[allow(unreachable_pub)]
 mod bilingual;
 
+use jiff::Timestamp;
 use trunkd::gateway::{
-    Counts, Desired, GatewayName, ProfileFacts, ProfileName, RawDomain, RawDomains, Rules, Severity,
+    Counts, Desired, GatewayName, Phase, ProfileFacts, ProfileName, RawDomain, RawDomains, Rollback, Rollbacks, Rules,
+    Severity, StoredValue,
 };
 use trunkd::language::{Language, Message};
 
@@ -385,6 +387,80 @@ fn a_profile_that_lost_its_template_keeps_its_gateways_desired() {
             .en()
             .starts_with("new value refused, profile: there is no template")
     );
+}
+
+/// What is decided about an edit of the gateway `gw` in the domain `acme`.
+fn rollback(phase: Phase, edit: &str, good: &str) -> Rollback {
+    Rollback {
+        domain: "acme".to_owned(),
+        edit: Rollback::digest(edit.as_bytes()),
+        phase,
+        good: StoredValue::new(good.as_bytes()).unwrap(),
+        worked_at: "2026-11-26T14:02:00Z".parse().unwrap(),
+        at: "2026-11-26T14:03:00Z".parse().unwrap(),
+        switch: "fs1".to_owned(),
+        answer: "403 Forbidden".to_owned(),
+        canary: None,
+    }
+}
+
+#[test]
+fn an_edit_that_is_not_carried_out_keeps_the_version_that_worked_until_there_is_another() {
+    let rules = rules(&[]);
+    let name = GatewayName::parse("gw").unwrap();
+    let (good, edit) = (valid("good"), valid("edit"));
+    let raw = domains([("acme", hash(&[("gw", &edit), ("other", &good)]))]);
+    let of = |phase| Rollbacks::from_iter([(name.clone(), rollback(phase, &edit, &good))]);
+    let serves = |desired: &Desired| served(desired)["gw"].clone();
+    let mut before = Desired::build(&raw, &rules, None);
+    for (phase, is_kept) in [
+        (Phase::Waiting, true),
+        (Phase::Held, true),
+        (Phase::Released, false),
+        (Phase::RolledBack, true),
+        (Phase::GaveUp, false),
+    ] {
+        let now = Desired::build_with(&raw, &of(phase), &rules, Some(&before));
+        let context = if is_kept { "good" } else { "edit" };
+        assert_eq!(serves(&now), ("acme".into(), context.into(), is_kept), "{phase:?}");
+        assert_eq!(
+            served(&now),
+            served(&Desired::build_with(&raw, &of(phase), &rules, None))
+        );
+        assert_eq!(now.findings().to_vec().len(), usize::from(is_kept));
+        assert_eq!(now.stored_value(&name), Some(edit.as_bytes()));
+        assert_eq!(
+            now.served_value(&name).as_deref(),
+            Some(if is_kept { &good } else { &edit }.as_bytes())
+        );
+        assert!(
+            now.outdated_rollbacks("2026-11-26T15:00:00Z".parse().unwrap())
+                .is_empty()
+        );
+        before = now;
+    }
+    let rolled_back = of(Phase::RolledBack);
+    let now = Desired::build_with(&raw, &rolled_back, &rules, Some(&before));
+    let finding = &now.findings().to_vec()[0];
+    assert_eq!(finding.severity, Severity::Warning);
+    assert_eq!(
+        finding.reason.en(),
+        "rolled back: 403 Forbidden with the new param.context; the version that worked until 2026-11-26T14:02:00Z runs"
+    );
+    for text in [&finding.reason, &finding.fix] {
+        check(text);
+    }
+    // A trunkd that starts without Redis serves it too.
+    let restored = Desired::build(&now.last_valid(), &rules, None);
+    assert_eq!(serves(&restored), ("acme".into(), "good".into(), false));
+    assert_eq!(served(&now.carrying_out_all(&raw, &rules))["gw"].1, "edit");
+
+    let edited = domains([("acme", hash(&[("gw", &valid("more")), ("other", &good)]))]);
+    let next = Desired::build_with(&edited, &rolled_back, &rules, Some(&now));
+    assert_eq!(serves(&next), ("acme".into(), "more".into(), false));
+    assert_eq!(next.outdated_rollbacks(Timestamp::UNIX_EPOCH).len(), 1);
+    let gone = Desired::build_with(&domains([]), &rolled_back, &rules, Some(&now));
+    assert_eq!(gone.outdated_rollbacks(Timestamp::UNIX_EPOCH).len(), 1);
 }
 
 #[test]

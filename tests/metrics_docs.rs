@@ -233,7 +233,7 @@ fn each_alert_has_a_runbook_and_a_test_in_which_it_fires() {
         );
     }
     let runbooks = text_of("docs/runbooks.md");
-    let headings: BTreeSet<_> = runbooks.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let headings: BTreeSet<_> = runbooks.lines().filter_map(|line| line.strip_prefix("### ")).collect();
     assert_eq!(headings, alerts);
     let fires = tests
         .split("- alertname: ")

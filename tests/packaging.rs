@@ -127,8 +127,10 @@ fn cargo_accepts_what_the_dockerfile_copies() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // It says where the pages are; without it they don't compile.
-    assert!(folder.path().join("askama.toml").exists());
+    // The pages don't compile without what they are made of.
+    for file in ["askama.toml", "docs/runbooks.md", "docs/zh-CN/runbooks.md"] {
+        assert!(folder.path().join(file).exists(), "{file}");
+    }
 }
 
 /// The platform of this machine: crates of other platforms needn't be on it.
@@ -372,6 +374,8 @@ fn the_debian_package_has_what_a_service_needs() {
     let control = package.control("control");
     let version = format!("Version: {}-1\n", env!("CARGO_PKG_VERSION"));
     assert!(control.contains(&version), "{control}");
+    let depends = control.lines().find(|line| line.starts_with("Depends: ")).unwrap();
+    assert!(depends.contains("libc6 (>= "), "{depends}");
     let postinst = package.control("postinst");
     // The user comes first: the file is given to it.
     let steps = [

@@ -553,7 +553,10 @@ fn a_webhook_has_defaults_and_a_name_of_its_url_that_stays() {
     };
     let events =
         |webhook: &WebhookSettings| -> Vec<&str> { webhook.events.iter().map(|event| event.as_str()).collect() };
-    assert_eq!(events(unnamed), ["outage", "recovered", "hold", "switch_lost"]);
+    assert_eq!(
+        events(unnamed),
+        ["outage", "recovered", "hold", "switch_lost", "rolled_back"]
+    );
     assert_eq!(unnamed.name, "2b69b280", "its place in Redis has this name");
     assert_eq!((named.name.as_str(), events(named)), ("a", vec!["edit", "hold"]));
     assert_eq!(named.domains, ["a", "b"]);

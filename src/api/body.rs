@@ -1,15 +1,18 @@
 //! Bodies and parameters: everything that makes no sense is a problem that names the place and the
 //! fix.
 
+mod chinese;
+
 use actix_web::dev::Payload;
 use actix_web::error::{PathError, PayloadError, QueryPayloadError};
 use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use crate::gateway::Document;
-use crate::language::{Text, message, text};
+use crate::language::{Message, Text, message, text};
 use crate::portal::Problem;
 use crate::shown::shown;
 
@@ -18,12 +21,20 @@ pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 const AFTER_JSON: Text = text("there is something after the JSON", "JSON 之后还有内容");
 
+const SEE_THE_DOCUMENT: Text = text(
+    "see /api/openapi.json for what this call takes",
+    "此接口的参数见 /api/openapi.json",
+);
+
 /// Reads a JSON body into a type that refuses keys that it doesn't know.
 pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let pointer = pointer(error.path());
-        describe(&pointer, &error.inner().to_string())
+        let (pointer, error) = (pointer(error.path()), error.into_inner());
+        match error.classify() {
+            Category::Data => describe(&pointer, &error.to_string()),
+            Category::Syntax | Category::Eof | Category::Io => no_json(&pointer, &error),
+        }
     })?;
     json.end()
         .map_err(|_| Problem::bad_request("", AFTER_JSON, text("send one JSON value", "请只发送一个 JSON 值")))?;
@@ -59,6 +70,12 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     parts.collect()
 }
 
+fn no_json(pointer: &str, error: &serde_json::Error) -> Problem {
+    let (line, column) = (error.line(), error.column());
+    let reason = message!("{error}", "第 {line} 行第 {column} 列的 JSON 语法有误");
+    Problem::bad_request(pointer, reason, SEE_THE_DOCUMENT)
+}
+
 /// serde's message, with the nearest name there is for one that there isn't.
 fn describe(pointer: &str, message: &str) -> Problem {
     let message = shown(message).to_string();
@@ -80,13 +97,9 @@ fn describe(pointer: &str, message: &str) -> Problem {
                 }
             }
         }
-        None => text(
-            "see /api/openapi.json for what this call takes",
-            "此接口的参数见 /api/openapi.json",
-        )
-        .into(),
+        None => SEE_THE_DOCUMENT.into(),
     };
-    Problem::bad_request(pointer, message!("{message}", "内容有误：{message}"), fix)
+    Problem::bad_request(pointer, Message::new(&message, chinese::of_serde(&message)), fix)
 }
 
 /// What actix-web itself refuses.
@@ -161,6 +174,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::language::Language;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -184,6 +198,25 @@ mod tests {
         assert!(reason.contains("`rol`"), "{reason}");
         assert_eq!(fix, "did you mean `role`?");
         assert_eq!(refused(r#"{"zzzz":"x"}"#).2, "write one of role, inner");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_chinese_too() {
+        let chinese = |body: &str| {
+            let problem = json::<Sent>(body.as_bytes()).unwrap_err();
+            problem.errors[0].reason.in_language(Language::Zh).to_owned()
+        };
+        for (body, expected) in [
+            (r#"{"rol":"x"}"#, "没有名为 `rol` 的字段"),
+            (r#"{"inner":[]}"#, "缺少字段 `role`"),
+            (r#"{"role":"x","role":"y"}"#, "字段 `role` 出现了两次"),
+            (r#"{"role":7}"#, "类型有误：是整数，应为字符串"),
+            (r#"{"role":"x","inner":["a"]}"#, "类型有误：是字符串，应为非负整数"),
+            (r#"{"role":"x","inner":[256]}"#, "取值超出范围"),
+            ("{\n\"role\": ,}", "第 2 行第 9 列的 JSON 语法有误"),
+        ] {
+            assert_eq!(chinese(body), expected, "{body}");
+        }
     }
 
     #[test]

@@ -107,9 +107,7 @@ pub(super) async fn import_foreign(
     }
     options.profiles.default = query.profile;
     let name = query.file.unwrap_or_else(|| format!("upload.{extension}"));
-    let import = service
-        .read_upload(&caller, format, name, sent.to_vec(), options)
-        .await?;
+    let import = service.read_upload(&caller, format, name, sent, options).await?;
     let draft = service.draft_import(&caller, import, query.overwrite).await?;
     let mut answer = match query.dry_run {
         true => draft.into_answer(),

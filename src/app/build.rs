@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use socket2::{Domain, Socket, Type};
@@ -31,11 +32,24 @@ use crate::webhooks;
 
 /// Intervals and limits that the settings do not have. Operators get the defaults; tests shorten
 /// them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Timing {
     pub ingest: ingest::Timing,
     pub reconcile: reconcile::Timing,
     pub webhooks: webhooks::Timing,
+    /// How often the calls that were counted are saved.
+    pub save_calls: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            ingest: ingest::Timing::default(),
+            reconcile: reconcile::Timing::default(),
+            webhooks: webhooks::Timing::default(),
+            save_calls: Duration::from_secs(60),
+        }
+    }
 }
 
 /// A trunkd that is built and listens, but does nothing yet.

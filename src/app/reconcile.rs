@@ -8,11 +8,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::source::LiveSource;
-use crate::carriers::Seen;
+use crate::carriers::Attempt;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
 use crate::ingest::{Cursor, Ingest};
-use crate::reconcile::{DesiredSource, Known, Listed, Refreshed, RunningSource, Switch, Unknown, Wanted};
+use crate::reconcile::{DesiredSource, Known, Listed, Refreshed, RunningSource, Seen, Switch, Unknown, Wanted};
 
 impl DesiredSource for LiveSource {
     async fn wanted(&self) -> Option<Wanted> {
@@ -64,6 +64,11 @@ impl Switch for LiveSwitch {
             state: gateway.state.as_ref(),
             registration: gateway.registration.as_ref(),
             revision: gateway.revision.as_ref().map(Option::as_deref),
+            seen: Seen {
+                usable: gateway.usable,
+                reason: gateway.reason.clone(),
+                is_refused_for_good: gateway.is_refused_for_good,
+            },
         });
         if running.is_complete {
             *known = Known::new(profiles, ghosts, gateways, now);
@@ -88,8 +93,8 @@ impl Switch for LiveSwitch {
         self.0.instance(gateway.as_str()).ok_or(Unknown)
     }
 
-    fn registration(&self, gateway: &GatewayName) -> Option<Seen> {
-        self.0.registration(gateway.as_str())
+    fn attempt(&self, gateway: &GatewayName) -> Option<Attempt> {
+        self.0.attempt(gateway.as_str())
     }
 
     fn changed(&self) -> watch::Receiver<u64> {

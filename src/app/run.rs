@@ -16,6 +16,7 @@ use super::reconcile::LiveSwitch;
 use super::tasks::Tasks;
 use super::{last_good, systemd, upkeep};
 use crate::api::Api;
+use crate::calls;
 use crate::carriers::Carriers;
 use crate::embedded::Embedded;
 use crate::event_socket::SwitchAddress;
@@ -190,6 +191,7 @@ impl Parts {
             history: history.clone(),
             domains: self.source.clone(),
         };
+        self.spawn_calls(tasks, address.clone(), instance.clone());
         let ingest = Arc::new(Ingest::new(address, observed, recorder, timing, self.health.clone()));
         tasks.spawn(format_args!("ingest of {name}"), |stop| ingest.clone().run(stop));
         if !self.has_executors() {
@@ -204,12 +206,28 @@ impl Parts {
             holder: instance,
             health: self.health.clone(),
             carriers: Carriers::new(&self.settings.carriers),
+            before: self.known_before.as_ref().map(|(before, _)| before.desired.clone()),
         };
         let live = Arc::new(LiveSwitch(ingest, Mutex::default()));
         self.source.running.add(name, live.clone());
         let timing = self.timing.reconcile.clone();
         let executor = Executor::new(live, shared, &self.settings.reconcile, timing);
         tasks.spawn(format_args!("reconciler of {name}"), |stop| executor.run(stop));
+    }
+
+    fn spawn_calls(&self, tasks: &mut Tasks, switch: SwitchAddress, holder: Arc<str>) {
+        let Some(log) = self.service.calls() else { return };
+        let timing = calls::Timing {
+            connection: self.timing.ingest.connection,
+            retry: self.timing.ingest.retry_delays(),
+            save: self.timing.save_calls,
+            lease: self.timing.reconcile.lease,
+        };
+        let name = switch.name.clone();
+        let (ours, health) = (self.source.clone(), self.health.clone());
+        let saving = (self.store.clone(), holder);
+        let listener = calls::Listener::new(switch, log.clone(), ours, saving, timing, health);
+        tasks.spawn(format_args!("calls of {name}"), |stop| listener.run(stop));
     }
 
     /// FreeSWITCH's side must not fail because of a receiver's certificates.
@@ -229,8 +247,10 @@ impl Parts {
     fn spawn_backups(&self, tasks: &mut Tasks) {
         let backup = &self.settings.backup;
         if let Some(dir) = backup.dir.clone() {
-            let (service, keep) = (self.service.clone(), backup.keep);
-            tasks.spawn_cut("backups", async move { service.back_up_daily(&dir, keep).await });
+            let (service, health, keep) = (self.service.clone(), self.health.clone(), backup.keep);
+            tasks.spawn_cut("backups", async move {
+                service.back_up_daily(&dir, keep, &health).await;
+            });
         }
     }
 

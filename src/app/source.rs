@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::freshness::Freshness;
 use super::templates::TemplateFiles;
+use crate::calls::OurGateways;
 use crate::carriers::Carriers;
 use crate::desired::{Catalog, Current, Unavailable};
 use crate::gateway::{Desired, GatewayName, RevisionKey};
@@ -174,6 +175,12 @@ impl Domains for LiveSource {
             None => &desired.refused().get(&name)?.domain,
         };
         Some(domain.to_string())
+    }
+}
+
+impl OurGateways for LiveSource {
+    fn is_ours(&self, switch: &str, gateway: &str) -> bool {
+        self.domain(switch, gateway).is_some()
     }
 }
 

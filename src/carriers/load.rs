@@ -23,7 +23,7 @@ const ANSWERED_BY: Duration = Duration::from_secs(64);
 
 /// What is known of a gateway's registration on the switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub struct Attempt {
     /// Its successor has another one.
     pub instance: u64,
     /// When its state was entered.
@@ -65,7 +65,7 @@ pub struct Load(BTreeMap<GatewayName, Caused>);
 #[derive(Debug)]
 struct Caused {
     at: Instant,
-    before: Option<Seen>,
+    before: Option<Attempt>,
     expected: Expected,
     sent: Option<Instant>,
     /// Others that were pending at the same time were seen to be sent: this one was probably sent with
@@ -87,7 +87,7 @@ pub struct Usage {
 
 impl Load {
     /// A REGISTER of this gateway may follow from now on.
-    pub fn add(&mut self, gateway: GatewayName, before: Option<Seen>, expected: Expected, now: Instant) {
+    pub fn add(&mut self, gateway: GatewayName, before: Option<Attempt>, expected: Expected, now: Instant) {
         let caused = Caused {
             at: now,
             before,
@@ -107,7 +107,7 @@ impl Load {
     }
 
     /// Takes what the switch says now.
-    pub fn observe(&mut self, seen: impl Fn(&GatewayName) -> Option<Seen>, now: Instant) {
+    pub fn observe(&mut self, seen: impl Fn(&GatewayName) -> Option<Attempt>, now: Instant) {
         let mut is_any_sent = false;
         for (gateway, caused) in &mut self.0 {
             let seen = seen(gateway);
@@ -146,7 +146,7 @@ impl Load {
 }
 
 impl Caused {
-    fn is_sent(&self, seen: Option<Seen>) -> bool {
+    fn is_sent(&self, seen: Option<Attempt>) -> bool {
         let Some(seen) = seen.filter(|seen| seen.progress != Progress::NotSent) else {
             return false;
         };

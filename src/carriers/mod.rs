@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::gateway::{Gateway, GatewayName};
 use crate::settings::CarrierSettings;
 
-pub use load::{Expected, Load, Progress, Seen, Usage};
+pub use load::{Attempt, Expected, Load, Progress, Usage};
 pub use parking::{CarrierOut, Parked, Registration};
 pub use starts::{Lasts, Starts};
 

@@ -18,6 +18,7 @@ fn gateway(name: &str, carrier: Option<&str>, params: &[(&str, &str)]) -> Gatewa
         enabled: true,
         nodes: None,
         carrier: carrier.map(Into::into),
+        rollback: true,
         params: params.iter().copied().collect(),
         variables: Default::default(),
     }

@@ -16,10 +16,13 @@ pub(super) struct Arguments {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Also ask DNS for the host of every gateway
+    #[arg(long)]
+    hosts: bool,
 }
 
 pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let report = check(shared.load_settings(Flags::new())).await;
+    let report = check(shared.load_settings(Flags::new()), arguments.hosts).await;
     print(&match arguments.json {
         true => json_text(&report)?,
         false => lines(&report, Timestamp::now()),

@@ -122,6 +122,9 @@ fn remarks(plan: &SwitchPlan) -> Vec<String> {
     if plan.paused {
         remarks.push("paused: nothing is changed by itself until `trunkd resume`".to_owned());
     }
+    let again = plan.tries_again.iter();
+    remarks
+        .extend(again.map(|(gateway, why)| format!("gateway {gateway}: {}; `trunkd apply` tries it again", why.en())));
     let Some(report) = &plan.serve else {
         remarks.push("no trunkd serve looks at this switch".to_owned());
         return remarks;

@@ -1,6 +1,6 @@
 //! Which of several trunkd may change a switch: the key `trunkd:lease:<switch>` contains the holder's
 //! name, and expires unless the holder renews it. `trunkd:lease:webhook:<name>` says in the same way
-//! which one posts to a webhook.
+//! which one posts to a webhook, and `trunkd:lease:calls:<switch>` which one saves calls.
 //!
 //! A holder counts on its monotonic clock, from before it asked. So it stops before Redis gives the
 //! lease to another trunkd, whatever kept it from renewing.
@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::health::{self, Part};
 pub use clock::Term;
@@ -95,6 +95,15 @@ impl Lease {
             self.changed.send_replace(());
         }
         Ok(())
+    }
+
+    /// Renews the lease, or takes it, forever.
+    pub async fn hold(&self) {
+        loop {
+            // The store has logged any error.
+            let _ = self.renew_or_take().await;
+            sleep(self.interval()).await;
+        }
     }
 
     /// Releases the lease if we hold it, so that the next trunkd need not wait.

@@ -1,8 +1,9 @@
 //! What several trunkd and their operators share through Redis about changing switches: orders, jobs,
-//! pauses, reports, removals, leases, and the forms behind revisions.
+//! pauses, reports, removals, leases, the forms behind revisions, and imports that are looked at.
 //!
 //! Decides nothing: `reconcile` does.
 
+mod canaries;
 mod conflict;
 mod fields;
 mod forms;
@@ -15,7 +16,10 @@ mod parked;
 mod removals;
 mod reports;
 pub(crate) mod trouble;
+mod uploads;
+mod verifications;
 
+pub use canaries::Canary;
 pub use conflict::Conflict;
 pub use forms::Form;
 pub use jobs::{Job, JobAction, JobOutcome};
@@ -24,3 +28,5 @@ pub use orders::{Control, OTHER_SWITCHES, Order, OrderContent, OrderedAction, Ve
 pub use parked::Parking;
 pub use removals::Removal;
 pub use reports::{OrderReport, REPORT_LASTS, Report, Reports, Waiting};
+pub use uploads::UPLOAD_LASTS;
+pub use verifications::{Good, Verification};

@@ -56,6 +56,8 @@ pub struct Report {
     pub pending: BTreeMap<String, String>,
     /// Carrier → what waits for its pace.
     pub waiting: BTreeMap<String, Waiting>,
+    /// Edited gateways that have to work within a while.
+    pub verifying: BTreeSet<String>,
     /// gateway → how it is parked.
     pub parked: BTreeMap<String, Parked>,
     /// Carrier → since when most of its gateways fail together.

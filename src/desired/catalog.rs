@@ -21,7 +21,7 @@ use super::current::{Current, Good, Unavailable};
 use super::finding_log::log_changes;
 use super::last_good::refused;
 use super::read::{FULL_READ, READ, Raw, Wanted};
-use crate::gateway::{Desired, RawDomains, RevisionKey, Rules};
+use crate::gateway::{Desired, Phase, RawDomains, RevisionKey, Rollbacks, Rules};
 use crate::keys;
 use crate::metrics::{self, GatewayGauges};
 use crate::redis::tracking::{Dirty, Fence, Mark, Tracking};
@@ -73,6 +73,7 @@ impl Catalog {
             store.gateway_keys().prefix().to_owned(),
             keys::REVISION_KEY.to_owned(),
             keys::CONTROL.to_owned(),
+            keys::ROLLBACKS.to_owned(),
         ];
         let tracking = Tracking::start(runtime, store.link().clone(), prefixes, store.timeout(), stop.clone());
         if store.link().has_sentinels() {
@@ -214,7 +215,8 @@ impl Catalog {
             Ok(raw) => {
                 let key = self.key(&raw).await;
                 let before = self.lock().as_ref().map(|good| good.desired.clone());
-                let desired = Desired::build(&raw.domains, &self.rules.load(), before.as_deref());
+                let rollbacks = raw.rollbacks.unwrap_or_default();
+                let desired = Desired::build_with(&raw.domains, &rollbacks, &self.rules.load(), before.as_deref());
                 Ok(Current {
                     desired: Arc::new(desired),
                     domains: Arc::new(raw.domains),
@@ -298,7 +300,11 @@ impl Catalog {
         let domains: Vec<_> = changed.iter().filter_map(|key| self.store.domain_of(key)).collect();
         let read = self.reads.fetch_add(1, Ordering::Relaxed);
         let began = Instant::now();
-        let raw = self.store.read_gateways(&Wanted::Domains(&domains), FULL_READ).await?;
+        let wanted = Wanted::Domains {
+            domains: &domains,
+            with_rollbacks: changed.contains(keys::ROLLBACKS.as_bytes()),
+        };
+        let raw = self.store.read_gateways(&wanted, FULL_READ).await?;
         let read_in = began.elapsed();
         if let Some(doubt) = raw.doubt {
             return Err(doubt);
@@ -307,7 +313,7 @@ impl Catalog {
         let unchanged = known.iter().filter(|(name, _)| !changed.contains(name));
         let mut all: RawDomains = unchanged.map(|(name, raw)| (name.clone(), raw.clone())).collect();
         all.extend(raw.domains);
-        Ok(self.adopt(read, (all, read_in), key, mark, None))
+        Ok(self.adopt(read, (all, raw.rollbacks, read_in), key, mark, None))
     }
 
     /// The data of a server that is not a master is served if nothing better is known, and is never fresh.
@@ -321,31 +327,35 @@ impl Catalog {
             _ => {
                 let key = self.key(&raw).await;
                 let mark = mark.filter(|_| raw.doubt.is_none());
-                Ok(self.adopt(read, (raw.domains, read_in), key, mark, raw.doubt))
+                let read_parts = (raw.domains, raw.rollbacks, read_in);
+                Ok(self.adopt(read, read_parts, key, mark, raw.doubt))
             }
         }
     }
 
+    /// Without `rollbacks` the known ones count.
     fn adopt(
         &self,
         read: u64,
-        (domains, read_in): (RawDomains, Duration),
+        (domains, rollbacks, read_in): (RawDomains, Option<Rollbacks>, Duration),
         key: RevisionKey,
         mark: Option<Mark>,
         doubt: Option<StoreError>,
     ) -> Current {
         let began = Instant::now();
         let (before, rules) = (self.lock().clone(), self.rules.load_full());
-        let desired = match &before {
-            // With tracking, something did change.
-            Some(good) if mark.is_none() && Arc::ptr_eq(&good.rules, &rules) && *good.domains == domains => {
-                good.desired.clone()
+        let known = before.as_ref().map(|good| good.desired.rollbacks());
+        let rollbacks = rollbacks.or_else(|| known.cloned()).unwrap_or_default();
+        let is_same = |good: &&Good| {
+            Arc::ptr_eq(&good.rules, &rules) && *good.domains == domains && *good.desired.rollbacks() == rollbacks
+        };
+        // With tracking, something did change.
+        let desired = match before.as_ref().filter(|_| mark.is_none()).filter(is_same) {
+            Some(good) => good.desired.clone(),
+            None => {
+                let before = before.as_ref().map(|good| &*good.desired);
+                Arc::new(Desired::build_with(&domains, &rollbacks, &rules, before))
             }
-            _ => Arc::new(Desired::build(
-                &domains,
-                &rules,
-                before.as_ref().map(|good| &*good.desired),
-            )),
         };
         tracing::debug!(
             read_ms = ms(read_in),
@@ -380,6 +390,10 @@ impl Catalog {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .set(by_validity(&desired));
+                for phase in [Phase::RolledBack, Phase::Waiting, Phase::Held] {
+                    let held = desired.rollbacks().count(phase);
+                    ::metrics::gauge!(metrics::EDITS_HELD, "phase" => phase.as_str()).set(held as f64);
+                }
             }
         }
         adopted

@@ -12,6 +12,7 @@ mod last_good;
 mod read;
 mod restore;
 mod revision_key;
+mod rollbacks;
 mod sets;
 
 pub use catalog::Catalog;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::{ErrorKind, RedisError};
 
 use super::revision_key::{MAX_FORMER_KEYS, StoredKey};
-use crate::gateway::{DomainName, RawDomain, RawDomains};
+use crate::gateway::{DomainName, RawDomain, RawDomains, Rollbacks};
 use crate::keys::{self, GatewayKeys};
 use crate::redis::{HashConnection, RedisRole, Store, StoreError};
 
@@ -24,13 +24,28 @@ pub(super) enum Wanted<'a> {
     /// Only this field of each domain.
     Gateway(&'a str),
     /// These domains, each with its key.
-    Domains(&'a [(DomainName, Vec<u8>)]),
+    Domains {
+        domains: &'a [(DomainName, Vec<u8>)],
+        /// And which edits are not carried out.
+        with_rollbacks: bool,
+    },
+}
+
+impl Wanted<'_> {
+    fn has_rollbacks(&self) -> bool {
+        match self {
+            Self::All | Self::Gateway(_) => true,
+            Self::Domains { with_rollbacks, .. } => *with_rollbacks,
+        }
+    }
 }
 
 /// The domains and the stored revision key.
 pub(super) struct Raw {
     pub(super) domains: RawDomains,
     pub(super) key: StoredKey,
+    /// `None` if they were not asked for.
+    pub(super) rollbacks: Option<Rollbacks>,
     /// Why the data may be old, if the server is not a master.
     pub(super) doubt: Option<StoreError>,
 }
@@ -39,16 +54,20 @@ impl Store {
     pub(super) async fn read_gateways(&self, wanted: &Wanted<'_>, limit: Duration) -> Result<Raw, StoreError> {
         let read = self.read_hashes(READ, limit, async |bulk| {
             let domains = match wanted {
-                Wanted::Domains(domains) => domains.to_vec(),
+                Wanted::Domains { domains, .. } => domains.to_vec(),
                 Wanted::All | Wanted::Gateway(_) => self.domains(bulk).await?,
             };
             let mut pipe = redis::pipe();
             pipe.get(keys::REVISION_KEY);
             pipe.lrange(keys::FORMER_REVISION_KEYS, 0, MAX_FORMER_KEYS - 1);
+            let with_rollbacks = wanted.has_rollbacks();
+            if with_rollbacks {
+                pipe.hgetall(keys::ROLLBACKS);
+            }
             for (_, key) in &domains {
                 match wanted {
                     Wanted::Gateway(gateway) => pipe.hget(key, gateway),
-                    Wanted::All | Wanted::Domains(_) => pipe.hgetall(key),
+                    Wanted::All | Wanted::Domains { .. } => pipe.hgetall(key),
                 };
                 pipe.cmd("TYPE").arg(key);
             }
@@ -61,9 +80,14 @@ impl Store {
                     .ok_or_else(|| RedisError::from((ErrorKind::Parse, "a reply is missing")))
             };
             let key = StoredKey::read(next()?.value(), next()?.value())?;
+            let rollbacks = match with_rollbacks {
+                true => Some(self.rollbacks_in(next()?.into_fields())?),
+                false => None,
+            };
             let mut raw = Raw {
                 domains: RawDomains::new(),
                 key,
+                rollbacks,
                 doubt: None,
             };
             for (domain, _) in domains {

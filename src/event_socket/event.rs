@@ -18,7 +18,7 @@ use crate::registration::{PingStatus, State};
 /// years, so a higher one is not FreeSWITCH's.
 pub const MAX_SEQUENCE: u64 = (1 << 53) - 1;
 /// Longer than any name that an operator types, and short enough for a key.
-const MAX_GATEWAY_BYTES: usize = 1024;
+pub(super) const MAX_GATEWAY_BYTES: usize = 1024;
 
 /// What a subscribed event is (FACTS 30).
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,8 @@
 //!
 //! The only room that speaks this protocol. Knows nothing about Redis. A switch gets two
 //! connections, one for events and one for commands, because a long `api` command delays the events
-//! of its own connection (FACTS 36).
+//! of its own connection (FACTS 36). If calls are counted it gets a third one, so that no flood of
+//! calls delays the events of gateways.
 //!
 //! The client is our own, not a crate. The reply to `sofia xmlstatus gateway` is 9.3 MB at 10,000
 //! gateways (FACTS 21), an event must be passed on as the bytes that FreeSWITCH sent, and a queued
@@ -17,6 +18,8 @@ mod error;
 mod event;
 mod frame;
 mod frame_stream;
+mod hangup;
+mod reconnect;
 mod session;
 mod timing;
 mod xmlstatus;
@@ -26,6 +29,8 @@ pub use commands::{Changes, Commands, Killed, QueryError, RegistrationReply, SNA
 pub use connection::connect;
 pub use error::{CommandError, ConnectError, Lost};
 pub use event::{Event, EventError, GatewayEvent, MAX_SEQUENCE, Subclass, headers};
+pub use hangup::{Direction, Hangup, Hangups};
+pub use reconnect::{Reconnect, RetryDelays};
 pub use session::{OpenError, Session, SwitchAddress};
 pub use timing::Timing;
 pub use xmlstatus::{GatewayDetails, GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles};

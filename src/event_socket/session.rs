@@ -84,6 +84,18 @@ impl OpenError {
     }
 }
 
+/// Whether the switch is the one that the settings name.
+pub(super) async fn check_name(commands: &Commands, switch: &SwitchAddress) -> Result<(), OpenError> {
+    let answered = commands.switchname().await?;
+    if answered != switch.name {
+        return Err(OpenError::OtherName {
+            name: switch.name.clone(),
+            answered,
+        });
+    }
+    Ok(())
+}
+
 impl Session {
     /// Connects, authenticates, asks who the switch is, and subscribes.
     ///
@@ -94,13 +106,7 @@ impl Session {
         let (commands_client, commands_end) = connect(&switch.address, &switch.password, timing).await?;
         let changes = Changes::new(commands_client.clone());
         let commands = Commands::new(commands_client);
-        let answered = commands.switchname().await?;
-        if answered != switch.name {
-            return Err(OpenError::OtherName {
-                name: switch.name.clone(),
-                answered,
-            });
-        }
+        check_name(&commands, switch).await?;
         let core_uuid = commands.core_uuid().await?;
         let hostname = commands.hostname().await?;
         events_client.command(SUBSCRIBE, Duration::from_secs(5)).await?;

@@ -281,6 +281,7 @@ mod tests {
             enabled: true,
             nodes: None,
             carrier: None,
+            rollback: true,
             params: params.into_iter().collect(),
             variables: Default::default(),
         })

@@ -13,7 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Findings, GatewayName, RawDomain, RawDomains, Rules};
+use jiff::Timestamp;
+
+use super::{DomainName, Findings, GatewayName, RawDomain, RawDomains, Rollback, Rollbacks, Rules};
 pub use counts::Counts;
 use decision::{Decision, count_nodes};
 use domain::{Domain, Domains};
@@ -32,18 +34,28 @@ pub struct Desired {
     counts: BTreeMap<String, Counts>,
     /// The switches that served gateways name, with the number of gateways.
     nodes: BTreeMap<String, usize>,
+    rollbacks: Rollbacks,
 }
 
 impl Desired {
     /// Builds the state from the content of Redis. Valid versions of `previous` are kept while a new value
     /// is bad. An unchanged field is not parsed again and keeps its `Arc<Entry>`.
     pub fn build(raw: &RawDomains, rules: &Rules, previous: Option<&Desired>) -> Desired {
+        Self::build_with(raw, &Rollbacks::default(), rules, previous)
+    }
+
+    /// The same, with edits that are not carried out.
+    pub fn build_with(raw: &RawDomains, rollbacks: &Rollbacks, rules: &Rules, previous: Option<&Desired>) -> Desired {
         let same_rules = previous
             .and_then(|p| p.rules.as_ref())
             .filter(|before| ***before == *rules);
         let known = FieldReader {
             rules,
             unchanged_rules: same_rules.is_some(),
+            rollbacks,
+            decided_again: previous
+                .map(|previous| rollbacks.differing(&previous.rollbacks))
+                .unwrap_or_default(),
         };
         let rules = same_rules.map_or_else(|| Arc::new(rules.clone()), Arc::clone);
 
@@ -58,10 +70,57 @@ impl Desired {
             domains.insert(name.clone(), domain);
         }
         let before = previous.filter(|_| known.unchanged_rules);
-        match before {
+        let mut now = match before {
             Some(before) => before.with(domains, changed, &rules),
             None => Desired::decide(domains, rules),
+        };
+        now.rollbacks = rollbacks.clone();
+        now
+    }
+
+    /// This state as if every edit were carried out. `raw` is what it was built from.
+    pub fn carrying_out_all(&self, raw: &RawDomains, rules: &Rules) -> Desired {
+        Self::build(raw, rules, Some(self))
+    }
+
+    /// The edits that are not, or not simply, carried out. They may be about values that Redis no longer
+    /// has.
+    pub fn rollbacks(&self) -> &Rollbacks {
+        &self.rollbacks
+    }
+
+    /// The records about values that Redis no longer has, or that are of no use any more.
+    pub fn outdated_rollbacks(&self, now: Timestamp) -> Vec<(GatewayName, Arc<Rollback>)> {
+        let outdated = self.rollbacks.iter().filter(|(name, rollback)| {
+            let domain = self.domains.get(&DomainName::from_text(&rollback.domain));
+            let Some(domain) = domain else { return true };
+            // What a domain that can't be read has is not known.
+            let Some(fields) = &domain.fields else { return false };
+            let value = fields.get(name.as_str().as_bytes());
+            rollback.is_over(now) || !value.is_some_and(|value| rollback.is_about(&rollback.domain, value))
+        });
+        outdated
+            .map(|(name, rollback)| (name.clone(), Arc::clone(rollback)))
+            .collect()
+    }
+
+    /// The value that Redis has of a served gateway.
+    pub fn stored_value(&self, name: &GatewayName) -> Option<&[u8]> {
+        self.domain_of(name)?.fields.as_ref()?.get(name.as_str().as_bytes())
+    }
+
+    /// The value of the version of a gateway that is served.
+    pub fn served_value(&self, name: &GatewayName) -> Option<Vec<u8>> {
+        let older = self.domain_of(name)?.slots.get(name)?.valid()?.older;
+        match older {
+            Some(older) => Some(older.to_vec()),
+            None => Some(self.stored_value(name)?.to_vec()),
         }
+    }
+
+    fn domain_of(&self, name: &GatewayName) -> Option<&Domain> {
+        let domain = &self.served.get(name)?.gateway.domain;
+        self.domains.get(&DomainName::from_text(domain)).map(|domain| &**domain)
     }
 
     /// The gateway of this name, if it is served.
@@ -192,6 +251,7 @@ impl Desired {
             nodes,
             rules: Some(rules),
             domains,
+            rollbacks: Rollbacks::default(),
         }
     }
 
@@ -224,6 +284,7 @@ impl Desired {
             counts: self.counts_with(&domains, &old, &new),
             nodes: self.nodes.clone(),
             domains: BTreeMap::new(),
+            rollbacks: Rollbacks::default(),
         };
         for (gateway, entry) in &old.served {
             next.served.remove(gateway);

@@ -2,6 +2,7 @@
 //!
 //! Pure: no I/O, no XML, no Redis keys, no clock.
 
+mod accounts;
 mod canonical;
 mod check;
 mod desired;
@@ -24,6 +25,7 @@ mod parse;
 mod placeholder;
 mod profile_params;
 mod revision;
+mod rollback;
 mod rules;
 pub mod value_keys;
 pub mod variables;
@@ -37,6 +39,7 @@ use params::Kind;
 
 use crate::settings::{AllowHooks, Settings};
 
+pub use accounts::{shared_account, shared_accounts};
 pub use desired::{Counts, Desired, Entries, Entry, EntryChange, Refused, RefusedNames};
 pub use document::{Document, Member, Members, ValueChange};
 pub use domain::{DomainName, MAX_DOMAIN_BYTES, RawDomains};
@@ -51,6 +54,7 @@ pub(crate) use names::{fix_for_param, param_spelt};
 pub use pairs::{Pairs, Variable, Variables};
 pub use parse::{Parsed, parse};
 pub use revision::{KeyError, RevisionKey, former_revisions, revision};
+pub use rollback::{Phase, Rollback, Rollbacks, StoredValue, Tried};
 
 /// The variable that carries a gateway's revision on the switch, and is reserved for that.
 pub const REVISION_VARIABLE: &str = "trunkd_revision";
@@ -158,6 +162,8 @@ pub struct Gateway {
     pub nodes: Option<Box<[String]>>,
     /// What the operator calls the carrier; FreeSWITCH never gets it.
     pub carrier: Option<Box<str>>,
+    /// Whether an edit that the carrier refuses may be taken back.
+    pub rollback: bool,
     /// `<param>` name → value, sorted by name, each name once.
     pub params: Pairs,
     /// Sorted by name, each name once.
@@ -202,6 +208,19 @@ impl Gateway {
             .map(|host| host.name.to_ascii_lowercase())
     }
 
+    /// The hosts that REGISTER, pings and calls are sent to, in lower case. What can't be read is left out.
+    pub fn route_hosts(&self) -> impl Iterator<Item = String> {
+        let set = |name: &str| self.param(name).filter(|text| !text.is_empty());
+        let calls = set("proxy").or(set("realm"));
+        let registrar = set("register-proxy").filter(|_| self.registers());
+        let texts = [registrar, calls, set("outbound-proxy")].into_iter().flatten();
+        let hosts: BTreeSet<_> = texts
+            .filter_map(|text| Host::parse(text, Kind::Route).ok())
+            .map(|host| host.name.to_ascii_lowercase())
+            .collect();
+        hosts.into_iter()
+    }
+
     /// Whether FreeSWITCH registers it at the carrier (FACTS 13: a missing `register` means true).
     pub fn registers(&self) -> bool {
         self.param("register").is_none_or(is_true)
@@ -218,6 +237,7 @@ impl fmt::Debug for Gateway {
             .field("enabled", &self.enabled)
             .field("nodes", &self.nodes)
             .field("carrier", &self.carrier)
+            .field("rollback", &self.rollback)
             .field("params", &self.params)
             .field("variables", &self.variables)
             .finish()

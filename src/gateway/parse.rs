@@ -13,7 +13,7 @@ use super::finding::{Report, shown};
 use super::{Finding, Gateway, GatewayName, Rules, Severity};
 use crate::language::{Bilingual, Message, Text, text};
 use fields::{read_params, read_variables};
-use settings::{read_enabled, read_nodes, read_profile};
+use settings::{read_bool, read_nodes, read_profile};
 use top::{Top, read_top};
 
 /// The result: a gateway if FreeSWITCH would accept it, and the findings.
@@ -102,7 +102,8 @@ fn read_gateway(
     top: Top<'_>,
     rules: &Rules,
 ) -> Gateway {
-    let enabled = read_enabled(report, top.enabled);
+    let enabled = read_bool(report, "enabled", top.enabled);
+    let rollback = read_bool(report, "rollback", top.rollback);
     let profile = read_profile(report, top.profile, rules);
     let nodes = read_nodes(report, top.nodes, &rules.policy);
     let params = read_params(report, top.params);
@@ -116,6 +117,7 @@ fn read_gateway(
         enabled,
         nodes: nodes.map(Vec::into_boxed_slice),
         carrier: top.carrier,
+        rollback,
         params: params.set.iter().map(|(name, param)| (name, &param.value)).collect(),
         variables,
     }

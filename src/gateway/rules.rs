@@ -39,6 +39,7 @@ pub(super) fn check(values: &Values<'_>) -> Vec<Note> {
         pings::pings,
         rfc_5626,
         retry_seconds_twice,
+        impatience,
     ];
     let mut notes: Vec<_> = always.iter().flat_map(|rule| rule(values)).collect();
     // Only if everything could be read, it is known what is missing.
@@ -358,6 +359,33 @@ fn rfc_5626(values: &Values<'_>) -> Vec<Note> {
 }
 
 /// Of the two spellings the later one in the document counts, and params are written by name.
+/// A refused registration is tried again after `retry-seconds`, twice that, and so on; after a 503 always
+/// after `retry-seconds` (FACTS 39).
+fn impatience(values: &Values<'_>) -> Vec<Note> {
+    const PATIENT: i32 = 10;
+    let name = match values.get("retry_seconds") {
+        Some(_) => "retry_seconds",
+        None => "retry-seconds",
+    };
+    let seconds = values.known(name).map(atoi);
+    // FreeSWITCH replaces what is below its own limit.
+    let least = param("retry-seconds")
+        .and_then(ParamSpec::number)
+        .map_or(0, |number| number.least);
+    let is_short = seconds.is_some_and(|seconds| (least..PATIENT).contains(&seconds));
+    let note = (values.registers() && is_short).then(|| {
+        warning(
+            name,
+            text(
+                "is so short that carriers which refuse a registration may ban this address",
+                "过短：运营商拒绝注册后可能封禁本机地址",
+            ),
+            text("30 is FreeSWITCH's default", "FreeSWITCH 的默认值为 30"),
+        )
+    });
+    note.into_iter().collect()
+}
+
 fn retry_seconds_twice(values: &Values<'_>) -> Vec<Note> {
     let is_twice = ["retry-seconds", "retry_seconds"]
         .iter()

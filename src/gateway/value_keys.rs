@@ -64,7 +64,7 @@ const PLAIN: KeySpec = KeySpec {
 };
 
 /// Every key that trunkd knows.
-pub const KEYS: [KeySpec; 8] = [
+pub const KEYS: [KeySpec; 9] = [
     KeySpec {
         name: "param",
         other_name: Some("params"),
@@ -148,6 +148,17 @@ pub const KEYS: [KeySpec; 8] = [
             "运营商名称，不会下发给 FreeSWITCH。",
         ),
         example: r#""Example Telecom""#,
+        ..PLAIN
+    },
+    KeySpec {
+        name: "rollback",
+        kind: KeyType::Bool,
+        default: Is(text("`reconcile.rollback`", "设置项 `reconcile.rollback`")),
+        purpose: text(
+            "`false` keeps an edit even if the carrier refuses it.",
+            "`false` 表示即使运营商拒绝，也保留修改。",
+        ),
+        example: "false",
         ..PLAIN
     },
 ];

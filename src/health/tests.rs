@@ -82,6 +82,7 @@ fn a_degraded_part_names_a_runbook_that_exists() {
         Part::Redis,
         Part::Gateways,
         Part::Templates,
+        Part::Backup,
         Part::Control,
         Part::Switch(name()),
         Part::Reconcile(name()),

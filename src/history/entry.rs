@@ -181,6 +181,17 @@ pub enum Event {
         failed: usize,
         seconds: u64,
     },
+    /// An edit was taken back, because the carrier refused it: the version before runs.
+    RolledBack {
+        /// `403 Forbidden`
+        reason: String,
+        /// When the version before last worked.
+        #[schema(value_type = String, format = DateTime)]
+        worked_at: Timestamp,
+        /// The carrier refused the version before too, so the edit stays after all.
+        #[serde(default)]
+        gave_up: bool,
+    },
     /// A password was shown.
     Reveal {
         /// `param.password`.

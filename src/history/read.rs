@@ -27,6 +27,7 @@ pub enum Kind {
     CarrierBack,
     Action,
     Actions,
+    RolledBack,
     Reveal,
     Access,
     Pause,
@@ -77,6 +78,7 @@ impl Event {
             Self::CarrierBack { .. } => Kind::CarrierBack,
             Self::Action { .. } => Kind::Action,
             Self::Actions { .. } => Kind::Actions,
+            Self::RolledBack { .. } => Kind::RolledBack,
             Self::Reveal { .. } => Kind::Reveal,
             Self::Access { .. } => Kind::Access,
             Self::Pause => Kind::Pause,
@@ -89,7 +91,7 @@ impl Event {
 }
 
 impl Kind {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Edit,
         Self::Edits,
         Self::Outage,
@@ -102,6 +104,7 @@ impl Kind {
         Self::CarrierBack,
         Self::Action,
         Self::Actions,
+        Self::RolledBack,
         Self::Reveal,
         Self::Access,
         Self::Pause,
@@ -126,6 +129,7 @@ impl Kind {
             Self::CarrierBack => "carrier_back",
             Self::Action => "action",
             Self::Actions => "actions",
+            Self::RolledBack => "rolled_back",
             Self::Reveal => "reveal",
             Self::Access => "access",
             Self::Pause => "pause",

@@ -32,9 +32,19 @@ impl ImportError {
         Self::new(place, reason, text("import fewer at once", "请减少一次导入的数量"))
     }
 
-    pub(super) fn too_large(place: impl fmt::Display) -> Self {
+    /// There is more than [`MAX_BYTES`].
+    pub fn too_large(place: impl fmt::Display) -> Self {
         let reason = message!("there are more than {MAX_BYTES} bytes", "内容超过 {MAX_BYTES} 字节");
         Self::new(place, reason, text("import less at once", "请减少一次导入的内容"))
+    }
+
+    /// A file with nothing in it.
+    pub fn empty(place: impl fmt::Display) -> Self {
+        Self::new(
+            place,
+            text("the file is empty", "文件是空的"),
+            text("choose another one", "请选择其他文件"),
+        )
     }
 
     /// A file or folder that the system doesn't let be read.

@@ -2,19 +2,18 @@
 
 use tokio::time::{Instant, sleep};
 
-use super::reconnect::Reconnect;
 use super::schedule::Schedule;
 use super::snapshot::RunIdentity;
 use super::state::Connection;
 use super::{Ingest, bounded};
-use crate::event_socket::{OpenError, Session};
+use crate::event_socket::{OpenError, Reconnect, Session};
 use crate::health;
 use crate::metrics;
 use jiff::Timestamp;
 
 impl Ingest {
     pub(super) async fn run_connector(&self) {
-        let mut reconnect = Reconnect::new(&self.timing);
+        let mut reconnect = Reconnect::new(self.timing.retry_delays());
         loop {
             let next = match Session::open(&self.switch, self.timing.connection).await {
                 Ok(session) => {

@@ -12,8 +12,8 @@
 //! | outages | `outages` | records in the history what stopped being usable, and what is again |
 //!
 //! Reading never waits for a Redis that takes nothing. What decides takes values, and the time as
-//! one: `view`, `backlog`, `sequence`, `usable`, `refused`, `snapshot`, `schedule`, `reconnect`. Others
-//! read what runs through `running`.
+//! one: `view`, `backlog`, `sequence`, `usable`, `refused`, `snapshot`, `schedule`. Others read
+//! what runs through `running`.
 
 mod backlog;
 mod connector;
@@ -21,7 +21,6 @@ mod gauges;
 mod intake;
 mod keeper;
 mod outages;
-mod reconnect;
 mod refused;
 mod reviser;
 mod running;

@@ -7,9 +7,10 @@ use tokio::sync::watch;
 
 use super::Ingest;
 use super::state::Connection;
+use super::usable::is_refused_for_good;
 use super::view::Changes as ChangedGateways;
 pub use super::view::Cursor;
-use crate::carriers::{Registration, Seen};
+use crate::carriers::{Attempt, Registration};
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
 use crate::observed::Row;
@@ -38,6 +39,12 @@ pub struct RunningGateway {
     pub registration: Option<Registration>,
     /// `None` until the switch was asked; then its answer.
     pub revision: Option<Option<String>>,
+    /// Whether calls can use it; `None` if unknown.
+    pub usable: Option<bool>,
+    /// Why not, if known: `403 Forbidden`.
+    pub reason: Option<String>,
+    /// Whether the carrier won't answer anything else to the same registration.
+    pub is_refused_for_good: bool,
 }
 
 impl Ingest {
@@ -69,6 +76,9 @@ impl Ingest {
                     state: row.state.clone(),
                     registration: registration(row),
                     revision: state.view.is_revision_known(&name).then(|| row.revision.clone()),
+                    usable: row.usable,
+                    reason: row.reason.clone(),
+                    is_refused_for_good: is_refused_for_good(row),
                     name,
                 }),
                 None => removed.push(name),
@@ -120,10 +130,10 @@ impl Ingest {
     }
 
     /// What is known of the registration of the live gateway of that name.
-    pub fn registration(&self, gateway: &str) -> Option<Seen> {
+    pub fn attempt(&self, gateway: &str) -> Option<Attempt> {
         let state = self.lock();
         let row = state.view.row(gateway)?;
-        Some(Seen {
+        Some(Attempt {
             instance: state.view.instance(gateway)?,
             since: row.since,
             progress: row.state.as_ref().into(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::view::PING_LIMIT;
-use crate::event_socket;
+use crate::event_socket::{self, RetryDelays};
 
 /// The defaults are what an operator gets; tests shorten them.
 #[derive(Debug, Clone)]
@@ -24,6 +24,16 @@ pub struct Timing {
     pub stale_after: Duration,
     /// A ping that takes longer is stuck.
     pub ping_limit: Duration,
+}
+
+impl Timing {
+    pub fn retry_delays(&self) -> RetryDelays {
+        RetryDelays {
+            first: self.first_retry,
+            most: self.most_retry,
+            refused: self.refused_retry,
+        }
+    }
 }
 
 impl Default for Timing {

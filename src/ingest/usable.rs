@@ -2,7 +2,7 @@
 
 use crate::observed::Row;
 use crate::observed::reason::{CHALLENGE_NOT_ANSWERED, NO_ANSWER, PING_LOST, PING_STUCK, UNREGISTERED};
-use crate::registration::{PingStatus, Pinged, State, is_usable};
+use crate::registration::{PingStatus, Pinged, State, is_final_refusal, is_usable};
 
 /// What a row was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,12 @@ fn is_lost_ping(row: &Row, before: Option<&Row>) -> bool {
     let was_registered = before.is_some_and(|before| before.state == Some(State::Reged));
     let is_of_ping = matches!(row.status.as_deref(), Some("408" | "503"));
     was_registered && is_of_ping && row.state == Some(State::Failed) && row.ping == Some(PingStatus::Down)
+}
+
+/// Whether the carrier refused the last registration, and won't answer anything else to the same one.
+pub(super) fn is_refused_for_good(row: &Row) -> bool {
+    let has_failed = matches!(row.state, Some(State::Failed | State::FailWait)) && row.usable == Some(false);
+    has_failed && row.status.as_deref().is_some_and(is_final_refusal)
 }
 
 /// `403 Forbidden`; `None` when the answer was no refusal.

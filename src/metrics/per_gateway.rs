@@ -18,8 +18,13 @@ const REFUSALS: &str = "trunkd_gateway_refusals_total";
 const CALLS: &str = "trunkd_gateway_calls_total";
 const FAILED_CALLS: &str = "trunkd_gateway_failed_calls_total";
 
+const ENDED_CALLS: &str = "trunkd_gateway_ended_calls";
+const CALL_FAILURES: &str = "trunkd_gateway_call_failures";
+const ASR: &str = "trunkd_gateway_asr";
+const ACD_SECONDS: &str = "trunkd_gateway_acd_seconds";
+
 /// Every metric of a gateway, in the order in which they are written.
-pub const OF_GATEWAYS: [Metric; 8] = [
+pub const OF_GATEWAYS: [Metric; 12] = [
     gauge(
         INFO,
         &["switch", "gateway", "profile", "domain", "host"],
@@ -60,6 +65,34 @@ pub const OF_GATEWAYS: [Metric; 8] = [
         &["switch", "gateway", "profile", "domain", "direction"],
         "Calls over a gateway that failed",
     ),
+    gauge(
+        ENDED_CALLS,
+        &[
+            "switch",
+            "gateway",
+            "profile",
+            "domain",
+            "window",
+            "direction",
+            "outcome",
+        ],
+        "Calls over a gateway that ended within the window",
+    ),
+    gauge(
+        CALL_FAILURES,
+        &["switch", "gateway", "profile", "domain", "window", "cause"],
+        "Calls over a gateway that failed within the window, by hangup cause",
+    ),
+    gauge(
+        ASR,
+        &["switch", "gateway", "profile", "domain", "window"],
+        "Answered calls of all calls that ended within the window, from 0 to 1; absent without calls",
+    ),
+    gauge(
+        ACD_SECONDS,
+        &["switch", "gateway", "profile", "domain", "window"],
+        "Average duration of answered calls that ended within the window; absent without them",
+    ),
 ];
 
 /// About as much as one chunk of a response takes.
@@ -80,6 +113,20 @@ pub struct GatewaySample {
     pub refusals: Vec<(Box<str>, u64)>,
     /// `None` until a snapshot has them.
     pub calls: Option<CallTotals>,
+    /// Empty if calls are not counted, or there were none.
+    pub windows: Vec<WindowSample>,
+}
+
+/// Calls that ended within a span of time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WindowSample {
+    pub window: &'static str,
+    /// Direction, outcome and calls.
+    pub ended: [(&'static str, &'static str, u64); 4],
+    /// Failed ones, by hangup cause.
+    pub causes: Vec<(&'static str, u64)>,
+    pub asr: Option<f64>,
+    pub acd: Option<f64>,
 }
 
 /// The labels that all series of a gateway have, as text.
@@ -128,14 +175,15 @@ impl GatewaySample {
             ping_ms: None,
             refusals: Vec::new(),
             calls: None,
+            windows: Vec::new(),
         }
     }
 
     fn write(&self, name: &str, text: &mut String) {
         let labels = &*self.labels.0;
-        let mut line = |more: Option<(&str, &str)>, value: &dyn std::fmt::Display| {
+        let mut line = |more: &[(&str, &str)], value: &dyn std::fmt::Display| {
             let _ = write!(text, "{name}{{{labels}");
-            if let Some((label, of)) = more {
+            for (label, of) in more {
                 let _ = write!(text, ",{label}=\"");
                 escape_into(text, of);
                 text.push('"');
@@ -143,36 +191,67 @@ impl GatewaySample {
             let _ = writeln!(text, "}} {value}");
         };
         match name {
-            INFO => line(self.host.as_deref().map(|host| ("host", host)), &1),
+            INFO => match self.host.as_deref() {
+                Some(host) => line(&[("host", host)], &1),
+                None => line(&[], &1),
+            },
             STATE => {
                 for state in STATE_LABELS {
-                    line(Some(("state", state)), &u8::from(state == self.state));
+                    line(&[("state", state)], &u8::from(state == self.state));
                 }
             }
             USABLE => {
                 if let Some(usable) = self.usable {
-                    line(None, &u8::from(usable));
+                    line(&[], &u8::from(usable));
                 }
             }
-            SINCE => line(None, &self.since_seconds),
+            SINCE => line(&[], &self.since_seconds),
             PING_MS => {
                 if let Some(ping_ms) = self.ping_ms {
-                    line(None, &ping_ms);
+                    line(&[], &ping_ms);
                 }
             }
             REFUSALS => {
                 for (code, count) in &self.refusals {
-                    line(Some(("code", code)), count);
+                    line(&[("code", code)], count);
                 }
             }
-            _ => {
+            CALLS | FAILED_CALLS => {
                 let Some(calls) = self.calls else { return };
                 let (inbound, outbound) = match name {
                     CALLS => (calls.inbound, calls.outbound),
                     _ => (calls.failed_in, calls.failed_out),
                 };
-                line(Some(("direction", "in")), &inbound);
-                line(Some(("direction", "out")), &outbound);
+                line(&[("direction", "in")], &inbound);
+                line(&[("direction", "out")], &outbound);
+            }
+            _ => self.windows.iter().for_each(|window| window.write(name, &mut line)),
+        }
+    }
+}
+
+/// Writes a line with more labels and a value.
+type WriteLine<'a> = dyn FnMut(&[(&str, &str)], &dyn std::fmt::Display) + 'a;
+
+impl WindowSample {
+    fn write(&self, name: &str, line: &mut WriteLine<'_>) {
+        let window = ("window", self.window);
+        match name {
+            ENDED_CALLS => {
+                for (direction, outcome, count) in &self.ended {
+                    line(&[window, ("direction", direction), ("outcome", outcome)], count);
+                }
+            }
+            CALL_FAILURES => {
+                for (cause, count) in &self.causes {
+                    line(&[window, ("cause", cause)], count);
+                }
+            }
+            _ => {
+                let value = if name == ASR { self.asr } else { self.acd };
+                if let Some(value) = value {
+                    line(&[window], &value);
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
+use super::held::held_for;
 use super::order::{self, OrderOutcome};
 use super::plan::{self, Plans, ShownPlan, SwitchPlan};
 use super::recorded::failure;
@@ -77,7 +78,7 @@ impl Service {
         let work: Vec<_> = plans.switches.iter().filter(|plan| plan.is_pending()).collect();
         order::check_served(&self.settings, &self.store, &work).await?;
         self.record_apply(caller, &work, id).await;
-        let doing = work.iter().map(|plan| self.carry_out(&by, plan));
+        let doing = work.iter().map(|plan| self.carry_out(caller, plan));
         let releasing = timeout(
             WAIT,
             order::release_others(&self.settings, &self.store, &by, &plans.others_held),
@@ -91,12 +92,15 @@ impl Service {
         Ok(applied)
     }
 
-    async fn carry_out(&self, by: &str, plan: &SwitchPlan) -> Result<Applied, OperateError> {
-        match timeout(WAIT, order::carry_out(&self.settings, &self.store, by, plan, |_| {})).await {
+    async fn carry_out(&self, caller: &Caller, plan: &SwitchPlan) -> Result<Applied, OperateError> {
+        let by = caller.identity.to_string();
+        match timeout(WAIT, order::carry_out(&self.settings, &self.store, &by, plan, |_| {})).await {
             Ok(outcome) => {
                 let outcome = outcome?;
                 let is_done = outcome.is_done(plan.actions());
-                Ok(Applied::of(&plan.switch, &outcome, is_done))
+                let mut applied = Applied::of(&plan.switch, &outcome, is_done);
+                applied.still_held = held_for(caller, applied.still_held);
+                Ok(applied)
             }
             Err(_) => Ok(Applied::in_progress(&plan.switch)),
         }

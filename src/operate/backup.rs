@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ::metrics::gauge;
 use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -15,6 +16,8 @@ use super::export::LeftOut;
 use super::files::{FilesError, Target, write_documents};
 use super::service::Service;
 use crate::documents::Format;
+use crate::health::{Health, Part, State};
+use crate::metrics;
 
 const PREFIX: &str = "trunkd-gateways-";
 const SUFFIX: &str = ".jsonl";
@@ -73,26 +76,25 @@ impl Service {
         Ok(Some(written?))
     }
 
-    /// Writes one a day, forever. Several trunkd may have one folder: who comes first writes it.
-    pub async fn back_up_daily(&self, folder: &Path, keep: usize) {
+    /// Writes one a day, forever, and says in `health` how that goes. Several trunkd may have one folder: who
+    /// comes first writes it.
+    pub async fn back_up_daily(&self, folder: &Path, keep: usize, health: &Health) {
         let mut failure = None;
         loop {
             // What is there already may be another trunkd's.
             let is_there = folder.join(file_name(Timestamp::now())).exists();
-            let pause = match self.back_up_unless(is_there, folder, keep).await {
-                Ok(()) => {
-                    failure = None;
-                    INTERVAL
-                }
-                Err(error) => {
-                    let error = error.to_string();
-                    if failure.as_ref() != Some(&error) {
-                        tracing::error!("no backup could be written: {error}");
-                        failure = Some(error);
-                    }
-                    AGAIN
-                }
+            let done = self.back_up_unless(is_there, folder, keep).await;
+            let error = done.err().map(|error| error.to_string());
+            if let Some(error) = error.as_ref().filter(|_| failure != error) {
+                tracing::error!("no backup could be written: {error}");
+            }
+            failure = error;
+            let (state, pause) = match failure {
+                None => (State::Ok, INTERVAL),
+                Some(_) => (State::Degraded, AGAIN),
             };
+            gauge!(metrics::BACKUP_OK).set(f64::from(u8::from(state == State::Ok)));
+            health.set(Part::Backup, state, failure.clone());
             sleep(pause).await;
         }
     }

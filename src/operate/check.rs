@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{OperateError, sources};
+use super::{OperateError, hosts, sources};
 use crate::desired::LastGood;
-use crate::gateway::{Finding, Severity};
+use crate::gateway::{Finding, Severity, shared_accounts};
 use crate::http;
 use crate::settings::{Settings, SettingsError};
 
@@ -22,8 +22,8 @@ pub struct CheckReport {
     pub last_good: Option<Timestamp>,
 }
 
-/// Checks everything. `settings` is what loading them gave.
-pub async fn check(settings: Result<Settings, SettingsError>) -> CheckReport {
+/// Checks everything. `settings` is what loading them gave. With `looks_up_hosts`, DNS is asked for every host.
+pub async fn check(settings: Result<Settings, SettingsError>, looks_up_hosts: bool) -> CheckReport {
     let mut report = CheckReport {
         errors: Vec::new(),
         warnings: Vec::new(),
@@ -71,6 +71,13 @@ pub async fn check(settings: Result<Settings, SettingsError>) -> CheckReport {
     match read.await {
         Ok(current) => {
             report.gateways = current.desired.findings().to_vec();
+            let served = || current.desired.served().values().map(|entry| &entry.gateway);
+            report.gateways.extend(shared_accounts(served()));
+            if looks_up_hosts {
+                let resolved = hosts::resolve(served()).await;
+                report.gateways.extend(resolved.findings);
+                report.warnings.extend(resolved.problem);
+            }
             report.served = current.desired.served().len();
             if let Some((last_good, reason)) = current.stale {
                 report

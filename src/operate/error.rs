@@ -182,6 +182,11 @@ pub enum OperateError {
         cause: Box<Self>,
         done: Box<TransferReport>,
     },
+    /// It was written or discarded, or its time is over.
+    #[error("this upload is no longer kept: it was written, discarded, or its 15 minutes are over; upload it again")]
+    NoSuchUpload,
+    #[error("too many imports are being read at the moment: try again when they are done")]
+    TooManyUploads,
     #[error("others write the gateway \"{}\" all the time: try again", shown(.0))]
     Contended(String),
 }

@@ -3,13 +3,16 @@
 //! From Redis, not from this trunkd's own view of the switches. Redis has every switch, so any
 //! trunkd answers for the fleet, and one scrape job is enough. The counters are only there, as they
 //! must be the same whichever trunkd answers. The states are as fresh: an event is in Redis within
-//! milliseconds.
+//! milliseconds. Only the calls of the last minutes and hours are from this trunkd's memory.
 
 use std::collections::HashSet;
 
+use jiff::Timestamp;
+
 use super::{OperateError, Service};
+use crate::calls::{CallLog, Figures, Span};
 use crate::gateway::{Desired, GatewayName};
-use crate::metrics::{CallTotals, GatewayLabels, GatewaySample, state_label};
+use crate::metrics::{CallTotals, GatewayLabels, GatewaySample, WindowSample, state_label};
 use crate::observed::Counted;
 
 impl Service {
@@ -34,7 +37,10 @@ impl Service {
             loop {
                 let (next, page) = self.store.read_counted(&switch, cursor).await?;
                 let new = page.into_iter().filter(|counted| seen.insert(counted.gateway.clone()));
-                samples.extend(new.map(|counted| sample(&switch, counted, &desired)));
+                samples.extend(new.map(|counted| GatewaySample {
+                    windows: windows(self.calls.as_deref(), &switch, &counted.gateway),
+                    ..sample(&switch, counted, &desired)
+                }));
                 if next == 0 {
                     break;
                 }
@@ -75,5 +81,37 @@ fn sample(switch: &str, counted: Counted, desired: &Desired) -> GatewaySample {
             failed_in: calls.failed_in,
             failed_out: calls.failed_out,
         }),
+        windows: Vec::new(),
+    }
+}
+
+fn windows(log: Option<&CallLog>, switch: &str, gateway: &str) -> Vec<WindowSample> {
+    let figures = log.and_then(|log| log.on_switch(switch, gateway, Timestamp::now()));
+    let Some(figures) = figures else {
+        return Vec::new();
+    };
+    Span::ALL
+        .into_iter()
+        .zip(&figures)
+        .map(|(span, of)| window(span, of))
+        .collect()
+}
+
+fn window(span: Span, figures: &Figures) -> WindowSample {
+    WindowSample {
+        window: span.as_str(),
+        ended: [
+            ("in", "answered", figures.inbound.answered),
+            ("in", "failed", figures.inbound.failed),
+            ("out", "answered", figures.outbound.answered),
+            ("out", "failed", figures.outbound.failed),
+        ],
+        causes: figures
+            .causes
+            .iter()
+            .map(|(cause, count)| (cause.as_str(), *count))
+            .collect(),
+        asr: figures.asr(),
+        acd: figures.acd(),
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod approve;
 pub mod backup;
+pub mod calls;
 pub mod check;
 mod error;
 pub mod export;
@@ -13,6 +14,8 @@ pub mod foreign;
 mod gateway_metrics;
 pub mod gateways;
 pub mod health;
+mod held;
+mod hosts;
 mod import;
 pub mod listing;
 pub mod live;
@@ -24,11 +27,12 @@ pub mod people;
 pub mod plan;
 mod recorded;
 pub mod restore;
-
+mod sealed;
 mod service;
 pub mod sources;
 pub mod status;
 pub mod transfer;
+pub mod upload;
 
 pub use error::OperateError;
 pub use noticed::Noticed;

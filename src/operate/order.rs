@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::plan::{HeldBy, SwitchPlan};
 use super::{OperateError, is_watched};
 use crate::control::{OTHER_SWITCHES, OrderContent, Reports};
+use crate::gateway::{Phase, Rollback};
 use crate::language::Message;
 use crate::observed::SwitchState;
 use crate::reconcile::{Action, shown_change};
@@ -88,8 +89,24 @@ pub async fn carry_out(
     planned: &SwitchPlan,
     progress: impl Fn(usize),
 ) -> Result<OrderOutcome, OperateError> {
-    let outcome = order(store, by, &planned.switch, &content(planned), progress).await;
-    outcome.map_err(OperateError::at(settings))
+    let ordering = async {
+        release_edits(store, planned).await?;
+        order(store, by, &planned.switch, &content(planned), progress).await
+    };
+    ordering.await.map_err(OperateError::at(settings))
+}
+
+/// Edits that were taken back or wait are wanted again. First: an order is about what is wanted.
+async fn release_edits(store: &Store, planned: &SwitchPlan) -> Result<(), StoreError> {
+    let released = planned.rollbacks.iter().map(|(name, rollback)| {
+        let released = Rollback {
+            phase: Phase::Released,
+            at: Timestamp::now(),
+            ..rollback.clone()
+        };
+        (name.clone(), rollback.phase, released)
+    });
+    store.change_rollbacks(&released.collect::<Vec<_>>()).await.map(drop)
 }
 
 /// Exactly what the plan shows.

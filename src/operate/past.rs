@@ -1,6 +1,7 @@
 //! What happened, and undoing it.
 
 use super::gateways::{GatewayRef, WriteOptions, Written};
+use super::held::entry_for;
 use super::service::Service;
 use super::{Caller, OperateError};
 use crate::access::Role;
@@ -21,7 +22,9 @@ impl Service {
             caller.check_sees(domain)?;
         }
         let read = self.history.read(query, |entry| may_see(caller, entry)).await;
-        read.map_err(OperateError::at(&self.settings))
+        let mut page = read.map_err(OperateError::at(&self.settings))?;
+        page.entries = page.entries.into_iter().map(|entry| entry_for(caller, entry)).collect();
+        Ok(page)
     }
 
     /// Writes back what stood before an edit, as an edit of its own.

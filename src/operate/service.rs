@@ -7,8 +7,10 @@ use super::listing::Listing;
 use super::live::Live;
 use super::people::People;
 use super::status::StatusSource;
+use super::upload::UploadPlaces;
 use super::{OperateError, sources};
 use crate::access::Access;
+use crate::calls::CallLog;
 use crate::desired::{Catalog, LastGood};
 use crate::history::History;
 use crate::redis::Store;
@@ -24,6 +26,9 @@ pub struct Service {
     pub(super) status: StatusSource,
     pub(super) listing: Arc<Listing>,
     pub(super) live: Live,
+    /// `None` unless calls are counted.
+    pub(super) calls: Option<Arc<CallLog>>,
+    pub(super) uploads: UploadPlaces,
 }
 
 /// People and programs would rather wait for a busy Redis than be refused; FreeSWITCH would not.
@@ -32,6 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 impl Service {
     pub fn new(settings: &Settings, store: &Store, catalog: Arc<Catalog>) -> Self {
         let store = &store.patient(PATIENCE);
+        let switches = settings.switches.iter().map(|switch| switch.name.clone());
         Self {
             settings: settings.clone(),
             history: History::new(store.clone(), &settings.history),
@@ -40,6 +46,8 @@ impl Service {
             store: store.clone(),
             listing: Arc::default(),
             live: Live::default(),
+            calls: settings.calls.enabled.then(|| Arc::new(CallLog::new(switches))),
+            uploads: UploadPlaces::default(),
             catalog,
         }
     }
@@ -78,6 +86,11 @@ impl Service {
     /// Users, tokens and sessions.
     pub fn people(&self) -> &People {
         &self.people
+    }
+
+    /// The calls that were counted, if they are.
+    pub fn calls(&self) -> Option<&Arc<CallLog>> {
+        self.calls.as_ref()
     }
 
     /// Whose token or session it is.

@@ -183,6 +183,7 @@ impl From<OperateError> for Problem {
             OperateError::NoSuchGateway { .. } | OperateError::UnknownGateway(_) | OperateError::InNoDomain(_) => {
                 (StatusCode::NOT_FOUND, "no_such_gateway")
             }
+            OperateError::NoSuchUpload => (StatusCode::NOT_FOUND, "no_such_upload"),
             OperateError::NoSecret { .. } => (StatusCode::NOT_FOUND, "no_such_secret"),
             OperateError::NotServed(_) => (StatusCode::NOT_FOUND, "not_served"),
             OperateError::NoSuchEntry(_) => (StatusCode::NOT_FOUND, "no_such_entry"),
@@ -205,7 +206,7 @@ impl From<OperateError> for Problem {
             OperateError::NoLastGood(_) | OperateError::LastGood(_) => (StatusCode::CONFLICT, "no_last_good_state"),
             OperateError::Precondition { .. } => (StatusCode::PRECONDITION_FAILED, "changed_meanwhile"),
             OperateError::Refused(_) | OperateError::MeansAll(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
-            OperateError::TooManyJobs(_) => {
+            OperateError::TooManyJobs(_) | OperateError::TooManyUploads => {
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.message()).retry_after(RETRY_AFTER);
             }
             OperateError::Unreadable { .. } | OperateError::Store(_) => {

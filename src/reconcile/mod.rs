@@ -25,8 +25,8 @@ pub use ledger::Ledger;
 pub use others::Others;
 pub use plan::{
     Action, Actual, Assessment, Authority, Decision, DecisionInput, Differences, Exempt, FieldChange, Have, Held, Hold,
-    HoldReason, Known, Limits, Listed, MASK, Plan, Verdict, Want, differing_fields, form, judge, plan_text,
-    restart_seconds, shown_change, want, wants,
+    HoldReason, Known, Limits, Listed, MASK, Plan, Seen, Verdict, Want, Weight, differing_fields, form, judge,
+    plan_text, restart_seconds, shown_change, want, wants,
 };
 pub use read_switch::read_switch;
 pub use running::{Rescan, Running, RunningSource};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use tokio::time::Instant;
 
-use super::plan::{Known, Listed};
+use super::plan::{Known, Listed, Seen};
 use crate::event_socket::{self, GatewayStatus, OpenError, Session, SwitchAddress};
 use crate::gateway::GatewayName;
 
@@ -24,6 +24,8 @@ pub async fn read_switch(switch: &SwitchAddress, timing: event_socket::Timing) -
     let found = commands.revisions(&names).await?;
     let revisions: HashMap<_, _> = names.iter().map(GatewayName::as_str).zip(found).collect();
     let gateways = live.iter().map(|status| Listed {
+        // The plan of a command tries nothing.
+        seen: Seen::default(),
         name: &status.name,
         profile: Some(&status.profile),
         state: Some(&status.state),

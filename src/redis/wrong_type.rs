@@ -21,7 +21,7 @@ const SCAN_COUNT: usize = 1_000;
 const MAX_NAMED: usize = 3;
 
 /// Key (or prefix, if it ends with ':'), its type, and what happens when it is deleted.
-const OWN_KEYS: [(&str, &str, &str); 20] = [
+const OWN_KEYS: [(&str, &str, &str); 23] = [
     (keys::REVISION_KEY, "string", "trunkd writes back the key that it knows"),
     (
         keys::FORMER_REVISION_KEYS,
@@ -37,6 +37,12 @@ const OWN_KEYS: [(&str, &str, &str); 20] = [
     (keys::FORMS, "hash", "trunkd writes it again"),
     (keys::FORMS_USED, "zset", "trunkd writes it again"),
     (keys::SWITCHES, "hash", "trunkd writes it again"),
+    (keys::ROLLBACKS, "hash", "edits that were rolled back are tried again"),
+    (
+        keys::CANARIES,
+        "hash",
+        "edits of many gateways are tried with a few again",
+    ),
     (keys::WEBHOOKS, "hash", "each webhook begins with the newest entry"),
     (
         keys::USERS,
@@ -58,6 +64,11 @@ const OWN_KEYS: [(&str, &str, &str); 20] = [
         "the order in it is lost; give it again with `trunkd apply`",
     ),
     ("trunkd:removals:", "zset", "removals of the last minutes are forgotten"),
+    (
+        "trunkd:verifying:",
+        "hash",
+        "edits of the last seconds are not rolled back",
+    ),
     ("trunkd:status:", "hash", "trunkd writes it again"),
     ("trunkd:ingest:", "hash", "trunkd writes it again"),
     ("trunkd:marks:", "hash", "trunkd writes it again"),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::choices::{LogFormat, ReconcileMode};
 use super::model::{
-    ApiSettings, BackupSettings, GatewaySettings, HistorySettings, HttpSettings, LogSettings, ReconcileSettings,
-    RedisSettings, Settings, StatusSettings, TemplateSettings,
+    ApiSettings, BackupSettings, CallsSettings, GatewaySettings, HistorySettings, HttpSettings, LogSettings,
+    ReconcileSettings, RedisSettings, Settings, StatusSettings, TemplateSettings,
 };
 use super::text;
 
@@ -24,6 +24,7 @@ impl Default for Settings {
             switches: Vec::new(),
             reconcile: ReconcileSettings::default(),
             carriers: Vec::new(),
+            calls: CallsSettings::default(),
             history: HistorySettings::default(),
             backup: BackupSettings::default(),
             webhooks: Vec::new(),
@@ -132,6 +133,10 @@ impl Default for ReconcileSettings {
             removals_window: Duration::from_secs(600),
             starts_per_second: 50,
             boot_slice: 2000,
+            rollback: true,
+            verify_within: Duration::from_secs(30),
+            canary_from: 10,
+            canary: 2,
             park_after: 5,
         }
     }

@@ -26,7 +26,7 @@ pub use carrier::{CarrierSettings, HostPattern, Percent};
 pub use choices::{AllowHooks, LogFormat, ReconcileMode};
 pub use error::SettingsError;
 pub use model::{
-    ApiSettings, BackupSettings, GatewaySettings, HistorySettings, HttpSettings, LogSettings, OWN_KEYS,
+    ApiSettings, BackupSettings, CallsSettings, GatewaySettings, HistorySettings, HttpSettings, LogSettings, OWN_KEYS,
     ReconcileSettings, RedisSettings, RedisTlsSettings, SentinelSettings, Settings, StatusSettings, SwitchSettings,
     TemplateSettings, TlsSettings,
 };

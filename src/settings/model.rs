@@ -44,6 +44,7 @@ pub struct Settings {
     /// `TRUNKD_CARRIER='[{name="sip.example.net", registers_per_second=5}]'`.
     #[serde(rename = "carrier")]
     pub carriers: Vec<CarrierSettings>,
+    pub calls: CallsSettings,
     pub history: HistorySettings,
     pub backup: BackupSettings,
     /// Each `[[webhook]]` table: one receiver of what happened. In the environment, one list of
@@ -136,6 +137,15 @@ pub struct ApiSettings {
     /// The address that people see, as `https://trunks.example.net`. Empty: that of `listen`.
     /// `TRUNKD_API__PUBLIC_URL`.
     pub public_url: String,
+}
+
+/// `[calls]`: calls over gateways.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallsSettings {
+    /// Whether they are counted, on one more connection to each switch. `TRUNKD_CALLS__ENABLED`.
+    #[serde(deserialize_with = "text::one")]
+    pub enabled: bool,
 }
 
 /// `[history]`: how much of what happened is kept.
@@ -316,6 +326,20 @@ pub struct ReconcileSettings {
     /// `TRUNKD_RECONCILE__BOOT_SLICE`.
     #[serde(deserialize_with = "text::one")]
     pub boot_slice: usize,
+    /// Whether an edit that the carrier refuses is taken back, if the version before worked.
+    /// `TRUNKD_RECONCILE__ROLLBACK`.
+    #[serde(deserialize_with = "text::one")]
+    pub rollback: bool,
+    /// How long an edited gateway may take until it works again. `TRUNKD_RECONCILE__VERIFY_WITHIN`.
+    #[serde(deserialize_with = "text::one")]
+    pub verify_within: Duration,
+    /// If more working gateways of one carrier than this are edited together, the first few are tried
+    /// before the others. `TRUNKD_RECONCILE__CANARY_FROM`.
+    #[serde(deserialize_with = "text::one")]
+    pub canary_from: usize,
+    /// How many are tried first; 0: all at once. `TRUNKD_RECONCILE__CANARY`.
+    #[serde(deserialize_with = "text::one")]
+    pub canary: usize,
     /// A gateway that its carrier refuses so often in a row is parked. 0: none is.
     /// `TRUNKD_RECONCILE__PARK_AFTER`.
     #[serde(deserialize_with = "text::one")]

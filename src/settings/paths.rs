@@ -60,6 +60,7 @@ fn paths(settings: &mut Settings) -> Vec<(&'static str, &mut PathBuf)> {
         backup,
         webhooks,
         log: _,
+        calls: _,
         config_file: _,
     } = settings;
     let TemplateSettings {

@@ -88,6 +88,11 @@ fn check_reconcile(reconcile: &ReconcileSettings, invalid: &Refuse) -> Result<()
             "0 would start no gateway: write 1 or more".to_owned(),
         );
     }
+    let verify = reconcile.verify_within;
+    if verify < Duration::from_secs(1) || verify > Duration::from_secs(3600) {
+        let problem = "write a time from \"1s\" to \"1h\"; \"30s\" is usual";
+        return invalid("reconcile.verify_within", problem.to_owned());
+    }
     Ok(())
 }
 

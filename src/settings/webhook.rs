@@ -140,7 +140,9 @@ impl WebhookEvent {
 
 /// What somebody has to look at, and that an outage is over.
 fn default_events() -> Vec<WebhookEvent> {
-    ["outage", "recovered", "hold", "switch_lost"].map(WebhookEvent).into()
+    ["outage", "recovered", "hold", "switch_lost", "rolled_back"]
+        .map(WebhookEvent)
+        .into()
 }
 
 impl FromText for WebhookEvent {

@@ -10,10 +10,14 @@ pub(super) fn local_path(path: &str) -> &str {
     if is_local { path } else { "/" }
 }
 
+/// A part of a path.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
 /// The page of a gateway.
 pub(super) fn gateway_url(domain: &str, name: &str) -> String {
-    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    format!("/domains/{}/gateways/{}", encode(domain), encode(name))
+    format!("/domains/{}/gateways/{}", encoded(domain), encoded(name))
 }
 
 /// The list of gateways with one filter, or several.

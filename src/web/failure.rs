@@ -86,6 +86,7 @@ fn section(path: &str) -> &'static str {
         "switches" => "switches",
         "plan" => "plan",
         "history" => "history",
+        "import" => "import",
         "users" | "tokens" => "users",
         "password" => "password",
         _ => "",

@@ -7,6 +7,7 @@ use actix_web::{HttpMessage, web};
 
 /// A longer form is not kept.
 const MAX_BYTES: usize = 64 * 1024;
+const FORM: &str = "application/x-www-form-urlencoded";
 /// Fields that no page may hold, with the id of their label.
 const SECRETS: [(&str, &str); 3] = [
     ("password", "sign-in-password"),
@@ -26,9 +27,11 @@ pub(super) struct Kept {
 
 /// Reads the form of a request, and lets the handler read it too.
 pub(super) async fn keep(request: &mut ServiceRequest) {
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if *request.method() != Method::POST || length.is_none_or(|length| length > MAX_BYTES) {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let length = header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    // A file may hold passwords, which no page may have.
+    let is_form = header(header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with(FORM));
+    if *request.method() != Method::POST || !is_form || length.is_none_or(|length| length > MAX_BYTES) {
         return;
     }
     // A body that can't be read is the handler's business.

@@ -5,17 +5,21 @@
 
 mod address;
 mod assets;
+mod change;
 mod failure;
+mod forecast;
 mod gateway;
 mod gateways;
 mod guard;
 mod history;
+mod import;
 mod kept;
 mod language;
 mod page;
 mod people;
 mod plan;
 mod routes;
+mod runbooks;
 mod setup;
 mod sign_in;
 mod switches;

@@ -16,6 +16,8 @@ pub(super) struct Frame {
     /// The name, if somebody is signed in.
     pub(super) user: Option<String>,
     pub(super) is_admin: bool,
+    /// Whether he may edit gateways.
+    pub(super) may_edit: bool,
     /// The page's entry in the navigation.
     pub(super) here: &'static str,
     /// Set if Redis can't be reached.
@@ -48,7 +50,8 @@ impl Frame {
             t,
             away,
             user: caller.as_ref().map(|caller| caller.identity.name().to_owned()),
-            is_admin: caller.is_some_and(|caller| caller.role == Role::Admin),
+            is_admin: caller.as_ref().is_some_and(|caller| caller.role == Role::Admin),
+            may_edit: caller.is_some_and(|caller| caller.requires(Role::Operator).is_ok()),
             here,
             path: request
                 .uri()

@@ -6,13 +6,17 @@ use actix_web::web::{self, ServiceConfig, get, post, resource};
 use actix_web::{HttpResponse, Resource, Scope};
 
 use super::address::see_other;
-use super::{assets, failure, gateway, gateways, guard, history, language, people, plan, setup, sign_in, switches};
+use super::{
+    assets, failure, gateway, gateways, guard, history, import, language, people, plan, runbooks, setup, sign_in,
+    switches,
+};
 
 /// Everything that is a page.
 pub fn configure(config: &mut ServiceConfig) {
     config
         .configure(failure::configure)
         .service(assets::file)
+        .service(runbooks::page)
         .service(from_here(
             resource("/setup")
                 .route(get().to(setup::form))
@@ -57,6 +61,11 @@ fn signed_in() -> Scope<
         .service(history::list)
         .service(history::ask)
         .service(history::submit)
+        .service(import::form)
+        .service(import::take)
+        .service(import::from_switch)
+        .service(import::review)
+        .service(import::decide)
         .service(people::list)
         .service(people::add_user)
         .service(people::remove_user)

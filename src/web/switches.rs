@@ -37,6 +37,8 @@ struct Card {
     since: Option<Moment>,
     last_seen: Option<Moment>,
     leader: Option<String>,
+    /// Nobody changes it, although somebody should.
+    wants_leader: bool,
     mode: String,
     paused: Option<String>,
     is_paused: bool,
@@ -155,6 +157,7 @@ impl Card {
             reason: switch.reason.as_ref().map_or_else(String::new, in_language),
             since: moment(&switch.since),
             last_seen: moment(&switch.last_seen),
+            wants_leader: switch.leader.is_none() && state == "up" && switch.mode.as_deref() == Some("apply"),
             mode: t.get(mode(switch.mode.as_deref())).into_owned(),
             paused: paused.or_else(|| switch.paused.then(String::new)),
             is_paused: switch.paused,

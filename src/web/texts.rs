@@ -98,4 +98,4 @@ impl Texts {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -45,7 +45,7 @@ pub(super) fn reason(gateway: &Gateway) -> Option<String> {
 pub(super) fn explanation(t: Texts, reason: &str) -> Option<String> {
     let status = reason.split(' ').next().and_then(|word| word.parse::<u16>().ok());
     let id = match (status, reason) {
-        (Some(401 | 407), _) => "explain-401",
+        (Some(401 | 407 | 904), _) => "explain-401",
         (Some(403), _) => "explain-403",
         (Some(404), _) => "explain-404",
         (Some(408), _) => "explain-408",

@@ -109,19 +109,12 @@ impl Webhook {
         };
         tokio::select! {
             () = self.poster.run(&stop) => {}
-            () = hold(&self.lease) => {}
+            () = self.lease.hold() => {}
             () = is_late => {}
         }
         // The store has logged any Redis error.
         let _ = self.lease.release().await;
         // A receiver that is gone ends the posts, but not the task.
         stop.cancelled().await;
-    }
-}
-
-async fn hold(lease: &Lease) {
-    loop {
-        let _ = lease.renew_or_take().await;
-        sleep(lease.interval()).await;
     }
 }

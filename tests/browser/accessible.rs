@@ -11,7 +11,7 @@ const ACCOUNT: &str =
     r#"{"param":{"realm":"sip.example.net","username":"u","password":"p"},"carrier":"example","tags":["berlin"]}"#;
 
 /// Pages for people who are signed in.
-pub(crate) const PAGES: [&str; 12] = [
+pub(crate) const PAGES: [&str; 14] = [
     "/gateways",
     "/gateways/new",
     "/gateways/new?preset=ims",
@@ -22,12 +22,14 @@ pub(crate) const PAGES: [&str; 12] = [
     "/switches",
     "/plan",
     "/history",
+    "/import",
     "/users",
     "/password",
+    "/runbooks",
 ];
 
 /// Controls without a name, headings that skip a level, and more than one first heading.
-const PROBLEMS: &str = r#"
+pub(crate) const PROBLEMS: &str = r#"
     const problems = [];
     const named = (control) =>
         control.getAttribute("aria-label")?.trim() ||
@@ -55,7 +57,7 @@ const PROBLEMS: &str = r#"
 "#;
 
 /// Text whose contrast with what is behind it is below 4.5.
-const CONTRAST: &str = r#"
+pub(crate) const CONTRAST: &str = r#"
     const rgb = (color) => color.match(/[\d.]+/g).map(Number);
     const light = ([r, g, b]) => {
         const part = (c) => ((c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);

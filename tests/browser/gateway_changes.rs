@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::browser::Browser;
+use crate::support::fake_switch::View;
 use crate::visit::Fleet;
 
 const ACCOUNT: &str = r#"{"param":{"realm":"sip.example.net","username":"u","password":"p"},"carrier":"Example Telecom","tags":["berlin","spare"]}"#;
@@ -82,6 +83,25 @@ async fn a_gateway_is_parked_and_unparked() {
     browser.wait_for_path(&format!("{PAGE}?done=unpark")).await;
     browser.wait_for_text("REGED").await;
     fleet.other.wait_for_gone("trunkd:parked:fs1", "carrier1").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_restart_says_for_how_long_calls_fail_before_it_is_made() {
+    let (fleet, browser) = with_account().await;
+    browser.open(PAGE).await;
+    browser.click("Restart").await;
+    browser.wait_for_text("Restart: carrier1").await;
+    browser.wait_for_text("restarts it. New calls fail for about 4 s").await;
+    browser.click("Cancel").await;
+    browser.wait_for_path(PAGE).await;
+    let is_killed = |view: &View| view.commands().iter().any(|line| line.contains("killgw carrier1"));
+    assert!(!fleet.switch.view(is_killed), "nothing was done");
+    browser.click("Restart").await;
+    browser.wait_for_text("Restart: carrier1").await;
+    browser.click("Restart").await;
+    browser.wait_for_path(&format!("{PAGE}?done=restart")).await;
+    fleet.switch.wait_until("it was restarted", is_killed).await;
     browser.close().await;
 }
 

@@ -7,7 +7,7 @@ use crate::accessible::{fleet, on_each_page};
 use crate::support::browser::Person;
 
 /// What makes the page wider than its window.
-const TOO_WIDE: &str = r#"
+pub(crate) const TOO_WIDE: &str = r#"
     const width = document.documentElement.clientWidth;
     if (document.documentElement.scrollWidth <= width) return [];
     const wide = [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > width + 1);
@@ -15,7 +15,7 @@ const TOO_WIDE: &str = r#"
 "#;
 
 /// Cells that don't say which column they are of, and controls that nobody sees.
-const UNCLEAR: &str = r#"
+pub(crate) const UNCLEAR: &str = r#"
     const unclear = [];
     for (const cell of document.querySelectorAll("tbody td:not(.choose)")) {
         if (!cell.checkVisibility() || !cell.textContent.trim()) continue;

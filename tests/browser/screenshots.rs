@@ -15,7 +15,7 @@ struct Shot {
     path: &'static str,
 }
 
-const SHOTS: [Shot; 12] = [
+const SHOTS: [Shot; 14] = [
     Shot {
         name: "gateways",
         path: "/gateways",
@@ -57,6 +57,14 @@ const SHOTS: [Shot; 12] = [
         path: "/history",
     },
     Shot {
+        name: "import",
+        path: "/import",
+    },
+    Shot {
+        name: "import-review",
+        path: "/import",
+    },
+    Shot {
         name: "users",
         path: "/users",
     },
@@ -73,6 +81,9 @@ const MAX_BYTES: usize = 100_000;
 #[ignore = "makes the pictures of docs/screenshots; run by `make screenshots`"]
 async fn pictures_of_the_pages() {
     let (fleet, empty) = (fleet().await, Fleet::start().await);
+    let folder = tempfile::tempdir().unwrap();
+    let sheet = folder.path().join("trunks.csv");
+    fs::write(&sheet, SHEET).unwrap();
     for (language, tongue) in [("en-US,en", "en"), ("zh-CN,zh", "zh")] {
         for (dark, shade) in [(false, "light"), (true, "dark")] {
             let person = Person {
@@ -95,8 +106,10 @@ async fn pictures_of_the_pages() {
             for shot in &SHOTS {
                 browser.open(shot.path).await;
                 browser.find("h1").await;
-                if shot.name == "gateways-restart" {
-                    preview(&browser, "restart").await;
+                match shot.name {
+                    "gateways-restart" => preview(&browser, "restart").await,
+                    "import-review" => import(&browser, &sheet).await,
+                    _ => {}
                 }
                 keep(&browser, &format!("{}-{tongue}-{shade}", shot.name)).await;
             }
@@ -114,6 +127,21 @@ async fn preview(browser: &Browser, action: &str) {
     let button = browser.find(&format!("button[name=do][value={action}]")).await;
     button.click().await.unwrap();
     browser.find("form.stack").await;
+}
+
+/// A spreadsheet with something of everything.
+const SHEET: &str = "name,domain,realm,username,password,codec-prefs,colour\n\
+                     carrier1,acme,sip.example.com,u,p,,red\n\
+                     carrier3,acme,sip.example.org,u3,p3,PCMA,blue\n\
+                     carrier4,acme,sip.example.org,u4,,,\n";
+
+/// What an import would do.
+async fn import(browser: &Browser, sheet: &Path) {
+    let file = browser.find("#file").await;
+    file.send_keys(sheet.to_str().unwrap()).await.unwrap();
+    browser.find("#kind").await.select_by_value("csv").await.unwrap();
+    browser.click_on("form[enctype] button.primary").await;
+    browser.find("input[name=digest]").await;
 }
 
 /// Gateways in every state, with long and hostile texts.

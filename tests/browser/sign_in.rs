@@ -94,6 +94,8 @@ async fn a_whole_task_is_done_in_chinese_from_the_sign_in_on() {
         .switch
         .registrar(|registrar| registrar.set("beijing", Outcome::Ok));
     browser.click("重启").await;
+    browser.wait_for_text("将重启该网关").await;
+    browser.click("重启").await;
     browser.wait_for_text("已请求重启").await;
     browser.wait_for_text("REGED").await;
     browser.open("/history").await;

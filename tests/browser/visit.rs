@@ -8,7 +8,7 @@ use trunkd::access::{Access, NewUser, Role};
 use trunkd::operate::{Caller, Service, sources};
 
 use crate::support::api::API;
-use crate::support::app::{Other, TestApp, settings};
+use crate::support::app::{Other, TestApp, settings, switch_toml};
 use crate::support::browser::{Browser, Person};
 use crate::support::fake_switch::FakeSwitch;
 use crate::support::redis::RedisServer;
@@ -34,9 +34,23 @@ impl Fleet {
         Self::on(RedisServer::start_with_aof().await).await
     }
 
+    /// With another switch.
+    pub(crate) async fn with(other: &FakeSwitch, name: &str) -> Self {
+        Self::of(RedisServer::start().await, &switch_toml(other, name)).await
+    }
+
+    /// With calls counted.
+    pub(crate) async fn counting_calls() -> Self {
+        Self::of(RedisServer::start().await, "[calls]\nenabled = true\n").await
+    }
+
     async fn on(redis: RedisServer) -> Self {
+        Self::of(redis, "").await
+    }
+
+    async fn of(redis: RedisServer, toml: &str) -> Self {
         let switch = FakeSwitch::builder().start().await;
-        let app = TestApp::with_switch(&redis, &switch, &format!("{API}{APPLY}")).await;
+        let app = TestApp::with_switch(&redis, &switch, &format!("{toml}{API}{APPLY}")).await;
         let other = Other::new(&redis).await;
         Self {
             redis,
@@ -73,6 +87,10 @@ impl Fleet {
     /// A browser in which this new person has signed in.
     pub(crate) async fn signed_in(&self, name: &str, role: Role, person: &Person) -> Browser {
         self.add_user(name, role, "*").await;
+        self.sign_in(name, person).await
+    }
+
+    pub(crate) async fn sign_in(&self, name: &str, person: &Person) -> Browser {
         let browser = Browser::of(&self.app, person).await;
         browser.open("/sign-in").await;
         browser.find("#name").await.send_keys(name).await.unwrap();

@@ -5,12 +5,13 @@ use std::path::Path;
 use super::page::{self, Page};
 
 /// Each Chinese page, and the English one that it follows.
-const TRANSLATIONS: [(&str, &str); 5] = [
+const TRANSLATIONS: [(&str, &str); 6] = [
     ("README.zh-CN.md", "README.md"),
     ("docs/zh-CN/tutorial.md", "docs/tutorial.md"),
     ("docs/zh-CN/join-freeswitch.md", "fs-conf/README.md"),
     ("docs/zh-CN/ims.md", "docs/how-to/ims.md"),
     ("docs/zh-CN/troubleshooting.md", "docs/troubleshooting.md"),
+    ("docs/zh-CN/runbooks.md", "docs/runbooks.md"),
 ];
 /// For those who come from the original system, who read Chinese.
 const IN_CHINESE_ALONE: &str = "从原系统迁移";
@@ -37,7 +38,7 @@ fn each_page_is_in_its_language_and_each_chinese_page_follows_an_english_one() {
     for (chinese, english) in TRANSLATIONS {
         for heading in Page::read(chinese).headings {
             assert!(
-                is_chinese(&heading.text) || heading.text == "trunkd",
+                is_chinese(&heading.text) || is_name(&heading.text),
                 "{chinese}: {}",
                 heading.text
             );
@@ -73,6 +74,11 @@ fn commands(page: &Page) -> Vec<String> {
     };
     let block = |text: &str| text.lines().filter_map(without_comments).collect::<Vec<_>>().join("\n");
     page.blocks.iter().map(|of| block(&of.text)).collect()
+}
+
+/// Of the program, or of an alert.
+fn is_name(text: &str) -> bool {
+    text == "trunkd" || text.starts_with("Trunkd")
 }
 
 fn is_chinese(text: &str) -> bool {

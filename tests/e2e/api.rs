@@ -55,7 +55,8 @@ async fn edits(client: &Client) -> Vec<(String, String, Vec<String>)> {
 #[tokio::test]
 async fn an_operator_puts_a_trunk_and_is_answered_when_it_is_registered() {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
-    let app = TestApp::with_switch(&redis, &switch, &format!("{API}{APPLY}")).await;
+    let toml = format!("{API}{APPLY}rollback = false\n");
+    let app = TestApp::with_switch(&redis, &switch, &toml).await;
     let operator = Client::new(&redis, &app, Role::Operator, "acme").await;
     // Without it, the last gateway would go, and that is held.
     operator

@@ -371,7 +371,7 @@ async fn what_others_write_meanwhile_is_reported_and_not_overwritten() {
 }
 
 /// Until Redis holds back this command of somebody.
-async fn waits(other: &Other, command: &str) {
+pub(super) async fn waits(other: &Other, command: &str) {
     let list = || async {
         let list: String = redis::cmd("CLIENT")
             .arg("LIST")

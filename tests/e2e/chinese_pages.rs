@@ -1,18 +1,14 @@
 //! Every page in Chinese, in situations in which much has gone wrong: no English sentence is left. Words
 //! of FreeSWITCH, of carriers and of the system stay.
 
-use std::path::Path;
-
-use reqwest::redirect::Policy;
-use reqwest::{Method, Response};
-use secrecy::SecretString;
-use trunkd::access::{Access, NewUser, Role};
-use trunkd::operate::sources;
+use reqwest::Method;
+use trunkd::access::Role;
 
 use crate::support::api::API;
-use crate::support::app::{Other, TestApp, eventually, http_builder, settings};
+use crate::support::app::{Other, TestApp, eventually};
 use crate::support::bilingual::english_sentence;
 use crate::support::fake_switch::{FORBIDDEN, FakeSwitch, Outcome};
+use crate::support::pages::Reader;
 use crate::support::redis::RedisServer;
 
 const SETTINGS: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\nmax_removals = 2\n";
@@ -40,74 +36,20 @@ fn account(more: &str) -> String {
 }
 
 /// Somebody who reads Chinese.
-struct Reader {
-    base: String,
-    cookie: String,
-}
+struct Chinese(Reader);
 
-impl Reader {
+impl Chinese {
     async fn sign_in(app: &TestApp, redis: &RedisServer, name: &str, role: Role, domains: &str) -> Self {
-        let store = sources::store(&settings(redis, Path::new("unused"), "")).unwrap();
-        let new = NewUser {
-            name: name.to_owned(),
-            role,
-            domains: domains.parse().unwrap(),
-            password: SecretString::from(PASSWORD.to_owned()),
-        };
-        Access::new(store).add_user(new).await.unwrap();
-        let mut reader = Self {
-            base: format!("http://{}", app.api_address.expect("the pages are served")),
-            cookie: String::new(),
-        };
-        let signed_in = reader
-            .post(
-                "/sign-in",
-                &format!("name={name}&password={}&next=/", PASSWORD.replace(' ', "+")),
-            )
-            .await;
-        assert_eq!(signed_in.status(), 303);
-        let cookie = signed_in.headers()["set-cookie"].to_str().unwrap();
-        reader.cookie = cookie.split(';').next().unwrap().to_owned();
-        reader
-    }
-
-    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.request_from("same-origin", method, path)
-    }
-
-    /// From a page of this site.
-    fn request_from(&self, site: &str, method: Method, path: &str) -> reqwest::RequestBuilder {
-        let direct = http_builder().redirect(Policy::none()).build().unwrap();
-        direct
-            .request(method, format!("{}{path}", self.base))
-            .header("Accept-Language", "zh-CN,zh")
-            .header("Sec-Fetch-Site", site)
-            .header("Cookie", &self.cookie)
-    }
-
-    async fn post(&self, path: &str, form: &str) -> Response {
-        let request = self.request(Method::POST, path);
-        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
-        request.body(form.to_owned()).send().await.unwrap()
-    }
-
-    async fn get(&self, path: &str) -> String {
-        self.request(Method::GET, path)
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap()
+        Self(Reader::sign_in(app, redis, (name, "zh-CN,zh"), role, domains).await)
     }
 
     /// The page has this text and no English.
     async fn reads(&self, path: &str, text: &str) {
-        check(path, &self.get(path).await, text);
+        check(path, &self.0.get(path).await, text);
     }
 
     async fn is_told(&self, path: &str, form: &str, text: &str) {
-        let page = self.post(path, form).await.text().await.unwrap();
+        let page = self.0.post(path, form).await.text().await.unwrap();
         check(&format!("POST {path} {form}"), &page, text);
     }
 }
@@ -230,8 +172,8 @@ async fn no_page_has_an_english_sentence() {
     let app = TestApp::with_switch(&redis, &switch, &format!("{AWAY}{API}{SETTINGS}")).await;
     let other = Other::new(&redis).await;
     trouble(&other, &switch).await;
-    let admin = Reader::sign_in(&app, &redis, "li", Role::Admin, "*").await;
-    let plan = || admin.get("/plan");
+    let admin = Chinese::sign_in(&app, &redis, "li", Role::Admin, "*").await;
+    let plan = || admin.0.get("/plan");
     eventually("the removals are held", plan, |page| page.contains("已暂缓")).await;
 
     admin.reads("/gateways", "共 ").await;
@@ -261,16 +203,55 @@ async fn no_page_has_an_english_sentence() {
         admin.reads(&format!("/domains/acme/gateways/{name}"), name).await;
         admin.reads(&format!("/domains/acme/gateways/{name}/edit"), name).await;
     }
+    imports(&admin).await;
     mistakes(&admin).await;
 
-    let viewer = Reader::sign_in(&app, &redis, "wang", Role::Viewer, "acme").await;
+    let viewer = Chinese::sign_in(&app, &redis, "wang", Role::Viewer, "acme").await;
     viewer.is_told("/switches/pause", "switch=fs1", "此操作需要角色").await;
     viewer.reads("/domains/globex/gateways/fine", "您没有域").await;
     viewer.reads("/plan?adopt=true", "需要所有域").await;
 }
 
+/// The form of imports, what is wrong with files, the review and the result.
+async fn imports(admin: &Chinese) {
+    admin.reads("/import", "从交换机导入").await;
+    admin.reads("/import/1x0", "上传的内容已不再保留").await;
+    let is_told = async |file: (&str, &str), kind: &str, text: &str| {
+        let answer = admin
+            .0
+            .upload((file.0, file.1.as_bytes()), &[("kind", kind), ("domain", "acme")])
+            .await;
+        check(&format!("import of {}", file.0), &answer.text().await.unwrap(), text);
+    };
+    is_told(("empty.csv", " "), "csv", "文件是空的").await;
+    is_told(("rows.csv", "name\na,b\n"), "csv", "rows.csv").await;
+    is_told(("a.yaml", "name: [\n"), "documents", "无法读取").await;
+    is_told(("a.sql", "x"), "fusionpbx", "a.sql").await;
+    is_told(("a.csv", "x"), "cvs", "请选择文件类型").await;
+    is_told(("", ""), "csv", "未选择文件").await;
+    let sheet = "name,realm,register,cid-type,colour\nfine,b.example,false,,1\nneu,b.example,false,pid,1\nbad,,,,1\n";
+    let review = async |more: &str| {
+        let options = [("kind", "csv"), ("domain", "acme")];
+        let answer = admin.0.upload(("t.csv", sheet.as_bytes()), &options).await;
+        answer.headers()["location"].to_str().unwrap().to_owned() + more
+    };
+    let path = review("").await;
+    admin.reads(&path, "保持已存储的内容").await;
+    admin.reads(&(path.clone() + "?overwrite=true"), "将被替换").await;
+    admin.is_told(&path, "step=write&digest=x", "期间差异已发生变化").await;
+    let page = admin.0.get(&path).await;
+    let digest = page.split("name=\"digest\" value=\"").nth(1).unwrap();
+    let digest = digest.split('"').next().unwrap();
+    let written = format!("step=write&digest={digest}");
+    admin.is_told(&path, &written, "完成：已写入 1 个网关").await;
+    admin.is_told("/import/switch", "switch=fs9", "没有名为").await;
+    admin
+        .is_told("/import/switch", "switch=fs2", "无法读取 fs2 的配置")
+        .await;
+}
+
 /// What people do wrong, and what they are told.
-async fn mistakes(admin: &Reader) {
+async fn mistakes(admin: &Chinese) {
     admin.reads("/nothing", "未找到").await;
     admin.reads("/domains/acme/gateways/nothing", "没有网关").await;
     admin.reads("/history?after=x", "after 无法识别").await;
@@ -295,7 +276,7 @@ async fn mistakes(admin: &Reader) {
     admin.is_told("/gateways/bulk", restart, "没有下发").await;
     let delete = "do=delete&all=1&filter=domain%3Dacme";
     admin.is_told("/gateways/bulk", delete, "已暂缓").await;
-    let elsewhere = admin.request_from("cross-site", Method::POST, "/sign-in");
+    let elsewhere = admin.0.request_from("cross-site", Method::POST, "/sign-in");
     let elsewhere = elsewhere.header("Content-Type", "application/x-www-form-urlencoded");
     let refused = elsewhere.body(wrong).send().await.unwrap();
     assert_eq!(refused.status(), 403);

@@ -416,7 +416,7 @@ async fn a_backup_is_written_kept_and_restored() {
 }
 
 #[tokio::test]
-async fn a_serving_trunkd_writes_the_backup_of_the_day() {
+async fn a_serving_trunkd_writes_the_backup_of_the_day_or_says_why_it_cannot() {
     let redis = RedisServer::start().await;
     let folder = tempfile::tempdir().unwrap();
     Other::new(&redis)
@@ -440,6 +440,20 @@ async fn a_serving_trunkd_writes_the_backup_of_the_day() {
         text,
         "{\"domain\":\"acme\",\"name\":\"a\",\"param\":{\"realm\":\"a\",\"register\":\"false\"}}\n"
     );
+    let part = || app.part("backup");
+    eventually("it is in the health", part, |part| part["state"] == "ok").await;
+    assert_eq!(app.metric("trunkd_backup_ok").await, Some(1.0));
+    app.stop().await;
+
+    let in_the_way = folder.path().join("backups");
+    std::fs::write(&in_the_way, "a file").unwrap();
+    let app = TestApp::start(&redis, &format!("[backup]\ndir = {in_the_way:?}\n")).await;
+    let part = app.wait_for_reason("backup", &["backups", "File exists"]).await;
+    assert_eq!(
+        (&part["state"], &part["runbook"]),
+        (&json!("degraded"), &json!("docs/runbooks.md#trunkdbackupfails"))
+    );
+    assert_eq!(app.metric("trunkd_backup_ok").await, Some(0.0));
     app.stop().await;
 }
 

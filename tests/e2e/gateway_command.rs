@@ -160,7 +160,7 @@ async fn a_name_in_several_domains_or_in_none_needs_its_domain() {
 async fn an_edit_is_shown_before_and_waited_for_until_the_switch_has_it() {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let other = Other::new(&redis).await;
-    let _app = TestApp::with_switch(&redis, &switch, APPLY).await;
+    let _app = TestApp::with_switch(&redis, &switch, &format!("{APPLY}rollback = false\n")).await;
     let shell = Shell::new(&redis, &format!("{}{APPLY}", switch_toml(&switch, "fs1")));
     // Without it, the last gateway would go, and that is held.
     other

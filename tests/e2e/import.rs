@@ -267,3 +267,26 @@ async fn a_source_that_cannot_be_read_is_named() {
         assert!(said.contains(words), "{words}\n{said}");
     }
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_file_is_said_also_while_redis_is_away() {
+    let (mut redis, _other, folder) = alone().await;
+    redis.kill();
+    write(folder.path(), "bad.xml", BAD);
+    let (status, said) = run(folder.path(), &["import", "fs-xml", "bad.xml", "--domain", "acme"]).await;
+    assert_eq!(status, Some(1), "{said}");
+    for words in ["bad.xml:3: ", "0 taken, 0 changed, 1 skipped", "cannot read Redis at"] {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+    write(folder.path(), "cut.yaml", "domain: [acme");
+    for command in [
+        &["import", "csv", "cut.csv"][..],
+        &["diff", "-f", "cut.yaml"],
+        &["sync", "-f", "cut.yaml"],
+        &["restore", "cut.yaml"],
+    ] {
+        let (status, said) = run(folder.path(), command).await;
+        assert_eq!(status, Some(1), "{command:?}: {said}");
+        assert!(said.contains("cut.") && !said.contains("Redis"), "{command:?}: {said}");
+    }
+}

@@ -498,12 +498,13 @@ async fn an_operator_releases_what_is_held_of_his_domains_alone() {
         let _: () = connection.hset_multiple(key, &gateways).await.unwrap();
     }
     switch.wait_until("all run", |view| view.gateways().len() == 14).await;
+    let operator = Client::new(&redis, &app, Role::Operator, "acme").await;
+    let (mut all, mut his_events) = (admin.events("", None).await, operator.events("", None).await);
     // More than five at a time are held.
     for domain in ["acme", "globex"] {
         let gone = &names(domain)[..6];
         let _: () = connection.hdel(format!("cti_gateway@{domain}"), gone).await.unwrap();
     }
-    let operator = Client::new(&redis, &app, Role::Operator, "acme").await;
     eventually(
         "all of it is held",
         async || admin.get("/plan").await.expect(200).body,
@@ -518,6 +519,22 @@ async fn an_operator_releases_what_is_held_of_his_domains_alone() {
     .await;
     assert_eq!(kills(&his), names("acme")[..6]);
     assert!(!his.to_string().contains("globex"), "{his:#}");
+    let hold = &his["switches"][0]["held"];
+    assert_eq!(
+        (
+            &hold["ours"],
+            &hold["earlier"],
+            &hold["reason"],
+            &his["switches"][0]["plan"]["unchanged"]
+        ),
+        (&json!(7), &json!(0), &json!({"kind": "all_domains"}), &json!(1))
+    );
+    check_numbers(&admin, &operator).await;
+    let is_hold = |event: &SentEvent| event.data["kind"] == "hold";
+    let said = |events: Vec<SentEvent>| events.iter().map(|event| event.data.to_string()).collect::<String>();
+    let (all, his_events) = (said(all.until(is_hold).await), said(his_events.until(is_hold).await));
+    assert!(all.contains("held: removes 12 of 14"), "{all}");
+    assert!(!his_events.contains(" 14"), "{his_events}");
 
     operator
         .post("/plan/apply", &json!({"id": his["id"]}))
@@ -534,6 +551,29 @@ async fn an_operator_releases_what_is_held_of_his_domains_alone() {
     let rest = admin.get("/plan").await.expect(200).body;
     assert_eq!(kills(&rest), names("globex")[..6]);
     assert_eq!(operator.get("/plan").await.expect(200).body["pending"], false);
+}
+
+/// The numbers of a hold count all domains, so they are for who sees all of them.
+async fn check_numbers(admin: &Client, operator: &Client) {
+    let last = json!({"gateways": [{"domain": "acme", "name": "acme6"}], "do": "delete"});
+    for path in [
+        "/switches",
+        "/status",
+        "/history?kind=hold",
+        "/plan",
+        "/gateways/bulk?dry_run=true",
+    ] {
+        let of = async |client: &Client| match path.starts_with("/gateways/bulk") {
+            true => client.post(path, &last).await.expect(200).body.to_string(),
+            false => client.get(path).await.expect(200).body.to_string(),
+        };
+        let (all, his) = (of(admin).await, of(operator).await);
+        assert!(all.contains(" of 14"), "{path}: {all}");
+        assert!(his.contains("held: ") && !his.contains(" 14"), "{path}: {his}");
+    }
+    let left =
+        async |client: &Client| client.get("/switches").await.expect(200).body["items"][0]["removals_left"].clone();
+    assert_eq!((left(admin).await, left(operator).await), (json!(5), json!(null)));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
-use trunkd::carriers::{Expected, Load, Progress, Seen};
+use trunkd::carriers::{Attempt, Expected, Load, Progress};
 use trunkd::gateway::GatewayName;
 use trunkd::redis::Store;
 use trunkd::settings::CarrierSettings;
@@ -100,7 +100,7 @@ impl Model {
         let at = base + Duration::from_millis(now);
         let heard = |gateway: &GatewayName| {
             let is_heard = self.heard.get(gateway).is_some_and(|heard| *heard <= now);
-            is_heard.then_some(Seen {
+            is_heard.then_some(Attempt {
                 instance: 1,
                 since: Timestamp::UNIX_EPOCH,
                 progress: Progress::Answered,

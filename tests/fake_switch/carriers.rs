@@ -309,6 +309,22 @@ async fn two_switches_share_a_carrier_and_its_seconds() {
 }
 
 #[tokio::test]
+async fn an_un_register_that_is_challenged_anew_leaves_the_registration() {
+    let carrier = Carrier::new(HOST);
+    carrier.challenge_unregisters();
+    let switch = switch_at(&carrier, "fs1").await;
+    let params = [LOGIN.as_slice(), &[("expire-seconds", "60")]].concat();
+    switch.add_gateways("external", &gateway("g", &params));
+    switch.steps(2);
+    switch.api("sofia profile external killgw g").await;
+    switch.steps(2);
+    assert_eq!(carrier.received().last().unwrap().method, Method::Unregister);
+    assert_eq!(carrier.registered("u").len(), 1);
+    switch.steps(60);
+    assert!(carrier.registered("u").is_empty());
+}
+
+#[tokio::test]
 async fn a_carrier_is_out_for_everybody_or_for_one_switch() {
     let carrier = Carrier::new(HOST);
     carrier.cut_off("fs2", true);

@@ -132,6 +132,24 @@ async fn nonsense_gets_no_answer() {
     assert_eq!(switch.view(|view| view.options("external")), 1);
 }
 
+#[tokio::test]
+async fn a_cut_network_stops_both() {
+    let switch = FakeSwitch::builder().sip().start().await;
+    let (address, prober) = (switch.sip_address("external"), Prober::new().await);
+    let mut client = Client::listening(&switch).await;
+    switch.cut_off(true);
+    client.send("api switchname").await;
+    prober.send(address, &prober.request()).await;
+    switch.wait_until("it came", |view| view.options("external") == 1).await;
+    assert!(
+        !switch.view(|view| view.commands().contains(&"api switchname")),
+        "it isn't read"
+    );
+    switch.cut_off(false);
+    client.until_frames(4).await;
+    assert!(prober.ask(address).await.starts_with("SIP/2.0 200 OK\r\n"));
+}
+
 /// Several switches, each with the port that its `sofia.conf` gives it
 #[tokio::test]
 async fn sip_lives_and_dies_with_its_profile() {

@@ -10,6 +10,7 @@ pub mod bilingual;
 pub mod browser;
 pub mod fake_switch;
 pub mod fs_xml;
+pub mod pages;
 pub mod port;
 pub mod proxy;
 pub mod receiver;

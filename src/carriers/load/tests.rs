@@ -4,9 +4,9 @@ fn name(name: &str) -> GatewayName {
     GatewayName::parse(name).unwrap()
 }
 
-fn seen(instance: u64, second: i64, progress: Progress) -> Seen {
+fn seen(instance: u64, second: i64, progress: Progress) -> Attempt {
     let since = Timestamp::from_second(second).unwrap();
-    Seen {
+    Attempt {
         instance,
         since,
         progress,

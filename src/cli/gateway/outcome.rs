@@ -89,7 +89,7 @@ pub(super) fn finish_job(done: &Done, effect: &[Effect]) -> (String, ExitCode) {
 }
 
 fn is_failed(effect: &[Effect]) -> bool {
-    let is_failed = |effect: &Effect| matches!(effect.outcome, Outcome::Failed { .. });
+    let is_failed = |effect: &Effect| matches!(effect.outcome, Outcome::Failed { .. } | Outcome::RolledBack { .. });
     effect.iter().any(is_failed)
 }
 
@@ -137,6 +137,7 @@ fn effect_text(effect: &Effect) -> String {
             None => "applied, it is gone".to_owned(),
         },
         Outcome::Failed { reason } => format!("failed: {}", reason.en()),
+        Outcome::RolledBack { reason } => reason.en().to_owned(),
         Outcome::Held { reason } if reason.en().starts_with("held") => reason.en().to_owned(),
         Outcome::Held { reason } => format!("held: {}", reason.en()),
         Outcome::Pending { reason } => format!("pending: {}", reason.en()),

@@ -10,7 +10,7 @@ use super::transfer::{Asking, DIFFERS, show_and_write};
 use super::{Shared, json_text, print};
 use crate::gateway::{DomainName, ProfileName};
 use crate::operate::foreign::{ImportDraft, ImportOptions, Naming, Source};
-use crate::operate::{Caller, OperateError, Service};
+use crate::operate::{Caller, Service};
 use crate::settings::Flags;
 
 #[derive(clap::Subcommand)]
@@ -100,13 +100,18 @@ pub(super) async fn run(shared: &Shared, command: Command) -> anyhow::Result<Exi
     };
     let settings = shared.settings(Flags::new())?;
     let service = Service::open(&settings)?;
-    let drafted = draft(&service, source, &arguments, globals).await;
+    let import = service.read_import(source, arguments.options(globals)).await?;
+    // What is wrong with the source is worth knowing, also while Redis can't be asked.
+    if !arguments.json {
+        print(&text::source(&import))?;
+    }
+    let drafted = service.draft_import(&Caller::cli(), import, arguments.overwrite).await;
     let draft = drafted.map_err(|error| error.naming_server(&settings))?;
     let (has_errors, is_left) = (draft.import.has_errors(), !draft.existing.is_empty());
     let written = match arguments.json {
         true => write_json(&service, draft, arguments.yes).await,
         false => {
-            print(&text::report(&draft.import, &draft.existing))?;
+            print(&text::existing(&draft.existing))?;
             let asking = Asking {
                 dry_run: arguments.dry_run,
                 yes: arguments.yes,
@@ -119,16 +124,6 @@ pub(super) async fn run(shared: &Shared, command: Command) -> anyhow::Result<Exi
         ExitCode::SUCCESS if is_left => ExitCode::from(DIFFERS),
         code => code,
     })
-}
-
-async fn draft(
-    service: &Service,
-    source: Source,
-    arguments: &Arguments,
-    globals: Vec<(String, String)>,
-) -> Result<ImportDraft, OperateError> {
-    let import = service.read_import(source, arguments.options(globals)).await?;
-    service.draft_import(&Caller::cli(), import, arguments.overwrite).await
 }
 
 async fn write_json(service: &Service, draft: ImportDraft, yes: bool) -> anyhow::Result<ExitCode> {

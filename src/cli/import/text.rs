@@ -10,9 +10,9 @@ const MAX_NAMED: usize = 20;
 /// How many that exist are listed with their differences.
 const MAX_EXISTING: usize = 200;
 
-/// What was read, and what is left as it is stored.
-pub(super) fn report(import: &Import, existing: &[TransferItem]) -> String {
-    let mut lines = source(import);
+/// What is left as it is stored.
+pub(super) fn existing(existing: &[TransferItem]) -> String {
+    let mut lines = Vec::new();
     for item in existing.iter().take(MAX_EXISTING) {
         let changes: Vec<_> = item.changes.iter().map(change_text).collect();
         let place = format!("{} in {}", shown(&item.name), shown(&item.domain));
@@ -26,11 +26,11 @@ pub(super) fn report(import: &Import, existing: &[TransferItem]) -> String {
         1 => lines.push("It stays as it is stored; --overwrite replaces it.".to_owned()),
         _ => lines.push("They stay as they are stored; --overwrite replaces them.".to_owned()),
     }
-    lines.iter().map(|line| format!("{}\n", shown_line(line))).collect()
+    joined(&lines)
 }
 
-/// The gateways that something is to be said about, one after the other, then the others.
-fn source(import: &Import) -> Vec<String> {
+/// What was read: the gateways that something is to be said about, one after the other, then the others.
+pub(super) fn source(import: &Import) -> String {
     let mut lines: Vec<_> = import.remarks.iter().map(ToString::to_string).collect();
     let (plain, others): (Vec<_>, Vec<_>) = import
         .gateways
@@ -63,7 +63,11 @@ fn source(import: &Import) -> Vec<String> {
         "Read {}: {taken} taken, {changed} changed, {skipped} skipped.",
         gateways(import.gateways.len())
     ));
-    lines
+    joined(&lines)
+}
+
+fn joined(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("{}\n", shown_line(line))).collect()
 }
 
 /// `carrier1 in acme`.

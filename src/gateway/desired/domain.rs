@@ -137,6 +137,7 @@ impl Valid {
             false => Arc::new(Entry {
                 gateway: self.entry.gateway.clone(),
                 kept: Some(reason),
+                rollback: None,
             }),
         };
         Valid { older, entry }

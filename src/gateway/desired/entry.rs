@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 
-use crate::gateway::{Gateway, GatewayName};
+use crate::gateway::{Finding, Gateway, GatewayName, Rollback, Severity};
 use crate::language::Message;
 
 /// A gateway that is served.
@@ -14,6 +14,23 @@ pub struct Entry {
     pub gateway: Gateway,
     /// Set if this is an older version than the one in Redis: `new value refused, param.username: …`.
     pub kept: Option<Message>,
+    /// Set if it is so because the edit in Redis is not carried out.
+    pub rollback: Option<Arc<Rollback>>,
+}
+
+impl Entry {
+    /// The finding that the edit in Redis is not carried out, if so.
+    pub fn rolled_back(&self, edited: &[u8]) -> Option<Finding> {
+        let rollback = self.rollback.as_ref()?;
+        Some(Finding {
+            domain: self.gateway.domain.to_string(),
+            gateway: Some(self.gateway.name.to_string()),
+            field: None,
+            severity: Severity::Warning,
+            reason: rollback.reason(edited),
+            fix: rollback.fix().into(),
+        })
+    }
 }
 
 /// The served gateways by name. Successive states share what did not change, and a comparison costs what

@@ -1,6 +1,6 @@
 //! Reads the fields of a domain that changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -10,7 +10,7 @@ use super::entry::Entry;
 use crate::all_cores::on_all_cores;
 use crate::gateway::finding::shown;
 use crate::gateway::parse::{parse_name, parse_value};
-use crate::gateway::{FieldChange, Fields, Finding, GatewayName, Rules, Severity};
+use crate::gateway::{FieldChange, Fields, Finding, GatewayName, Rollbacks, Rules, Severity};
 use crate::language::{message, text};
 
 /// Reads fields under these rules.
@@ -18,6 +18,10 @@ pub(super) struct FieldReader<'a> {
     pub(super) rules: &'a Rules,
     /// Whether the previous state was read under the same rules.
     pub(super) unchanged_rules: bool,
+    /// Edits that are not carried out.
+    pub(super) rollbacks: &'a Rollbacks,
+    /// The gateways for which these differ from the previous state's.
+    pub(super) decided_again: BTreeSet<GatewayName>,
 }
 
 impl FieldReader<'_> {
@@ -29,14 +33,16 @@ impl FieldReader<'_> {
         before: Option<&Arc<Domain>>,
         changed: &mut BTreeSet<GatewayName>,
     ) -> Arc<Domain> {
-        let fields_before = before.and_then(|before| before.fields.as_ref());
-        let changes = match (before, fields_before) {
-            (Some(before), Some(known)) if self.unchanged_rules && Arc::ptr_eq(known, fields) => {
-                return Arc::clone(before);
-            }
-            (Some(_), Some(known)) if self.unchanged_rules => fields.changes(known),
+        let known = before.and_then(|before| before.fields.as_ref());
+        let is_same = known.is_some_and(|known| Arc::ptr_eq(known, fields));
+        let changes = match known {
+            Some(known) if self.unchanged_rules => self.changes(fields, known, is_same),
             _ => all_fields(fields, before.map(|before| &**before)),
         };
+        match before {
+            Some(before) if is_same && changes.is_empty() => return Arc::clone(before),
+            _ => {}
+        }
         let mut now = before.map(|before| Domain::clone(before)).unwrap_or_default();
         now.fields = Some(Arc::clone(fields));
         now.finding = None;
@@ -90,19 +96,47 @@ impl FieldReader<'_> {
         Arc::new(now)
     }
 
+    /// Changed fields, and unchanged ones whose edit is now carried out, or no longer.
+    fn changes<'a>(&'a self, fields: &'a Fields, known: &'a Fields, is_same: bool) -> Vec<FieldChange<'a>> {
+        let mut changes = if is_same { Vec::new() } else { fields.changes(known) };
+        let changed: HashSet<_> = changes.iter().map(|change| change.name).collect();
+        let decided_again = self.decided_again.iter().map(|name| name.as_str().as_bytes());
+        let decided_again = decided_again.filter(|name| !changed.contains(name)).filter_map(|name| {
+            let value = Some(fields.get(name)?);
+            Some(FieldChange {
+                name,
+                before: value,
+                now: value,
+            })
+        });
+        let decided_again: Vec<_> = decided_again.collect();
+        changes.extend(decided_again);
+        changes
+    }
+
     fn read_field(&self, domain: &Arc<str>, name: &GatewayName, value: &[u8], before: Option<&Before<'_>>) -> Slot {
         if let Some(before) = before
             && self.unchanged_rules
             && before.value == Some(value)
+            && !self.decided_again.contains(name)
         {
             return before.slot.clone();
         }
         let parsed = parse_value(domain, name, value, self.rules);
-        let findings: Vec<_> = parsed.findings.into_iter().map(Arc::new).collect();
+        let mut findings: Vec<_> = parsed.findings.into_iter().map(Arc::new).collect();
+        if parsed.gateway.is_some()
+            && let Some(good) = self.good_version(domain, name, value, &mut findings)
+        {
+            return Slot::new(Some(good), findings);
+        }
         let valid_before = before.and_then(|before| Some((before.slot.valid()?, before.value)));
         let valid = match parsed.gateway {
             Some(gateway) => {
-                let entry = Entry { gateway, kept: None };
+                let entry = Entry {
+                    gateway,
+                    kept: None,
+                    rollback: None,
+                };
                 // Other bytes may mean the same gateway.
                 let entry = match valid_before {
                     Some((before, _)) if *before.entry == entry => Arc::clone(&before.entry),
@@ -120,6 +154,32 @@ impl FieldReader<'_> {
             }),
         };
         Slot::new(valid, findings)
+    }
+
+    /// The version that runs in place of this edit, if the edit is not carried out.
+    fn good_version(
+        &self,
+        domain: &Arc<str>,
+        name: &GatewayName,
+        edited: &[u8],
+        findings: &mut Vec<Arc<Finding>>,
+    ) -> Option<Valid> {
+        let rollback = self.rollbacks.about(domain, name, edited)?;
+        if !rollback.phase.keeps_old() {
+            return None;
+        }
+        let good = rollback.good.as_bytes();
+        let gateway = parse_value(domain, name, good, self.rules).gateway?;
+        let entry = Entry {
+            gateway,
+            kept: Some(rollback.reason(edited)),
+            rollback: Some(Arc::clone(rollback)),
+        };
+        findings.extend(entry.rolled_back(edited).map(Arc::new));
+        Some(Valid {
+            older: Some(good.into()),
+            entry: Arc::new(entry),
+        })
     }
 }
 

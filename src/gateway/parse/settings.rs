@@ -1,4 +1,4 @@
-//! `enabled`, `profile` and `nodes`.
+//! `enabled`, `rollback`, `profile` and `nodes`.
 
 use super::object::{MAX_ITEMS, SHORTER, is_forbidden};
 use crate::gateway::finding::{Report, shown};
@@ -8,11 +8,12 @@ use crate::gateway::nodes::unknown_nodes;
 use crate::gateway::{Policy, ProfileName, Rules};
 use crate::language::{Bilingual, Message, Text, message, text};
 
-pub(super) fn read_enabled(report: &mut Report<'_>, json: Option<Json<'_>>) -> bool {
+/// A key that is true or false, and true if it is not set.
+pub(super) fn read_bool(report: &mut Report<'_>, key: &str, json: Option<Json<'_>>) -> bool {
     const FIX: Text = text("write true or false", "请填写 true 或 false");
     let word = match json {
         None | Some(Json::Null) => return true,
-        Some(Json::Bool(enabled)) => return enabled,
+        Some(Json::Bool(value)) => return value,
         Some(Json::String(word)) => word,
         Some(Json::Number(digits)) => digits.to_owned(),
         Some(other) => {
@@ -21,7 +22,7 @@ pub(super) fn read_enabled(report: &mut Report<'_>, json: Option<Json<'_>>) -> b
                 "是{kind}，不是 true 或 false",
                 kind = other.kind()
             );
-            report.error("enabled".to_owned(), reason, FIX);
+            report.error(key.to_owned(), reason, FIX);
             return true;
         }
     };
@@ -31,7 +32,7 @@ pub(super) fn read_enabled(report: &mut Report<'_>, json: Option<Json<'_>>) -> b
         false
     } else {
         let reason = text("is neither true nor false", "既不是 true 也不是 false");
-        report.error("enabled".to_owned(), reason, FIX);
+        report.error(key.to_owned(), reason, FIX);
         true
     }
 }

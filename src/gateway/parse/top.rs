@@ -22,6 +22,7 @@ pub(super) struct Top<'a> {
     pub(super) nodes: Option<Json<'a>>,
     /// Without blanks around it; `None` if it says nothing.
     pub(super) carrier: Option<Box<str>>,
+    pub(super) rollback: Option<Json<'a>>,
 }
 
 /// The object that the value is, if it can be read.
@@ -93,6 +94,7 @@ pub(super) fn read_top<'a>(report: &mut Report<'_>, value: &'a [u8]) -> Option<T
             "profile" => top.profile = Some(json),
             "enabled" => top.enabled = Some(json),
             "nodes" => top.nodes = Some(json),
+            "rollback" => top.rollback = Some(json),
             "description" => check_text(report, &key, &json),
             "carrier" => {
                 check_text(report, &key, &json);

@@ -79,6 +79,18 @@ fn each_metric_is_described_once_before_its_series() {
                 failed_in: 3,
                 failed_out: 4,
             }),
+            windows: vec![WindowSample {
+                window: "5m",
+                ended: [
+                    ("in", "answered", 1),
+                    ("in", "failed", 0),
+                    ("out", "answered", 2),
+                    ("out", "failed", 1),
+                ],
+                causes: vec![("USER_BUSY", 1)],
+                asr: Some(0.75),
+                acd: Some(12.5),
+            }],
             ..GatewaySample::of_state(
                 GatewayLabels::new("fs1", &format!("gw{number}"), Some("external"), None),
                 "REGED",
@@ -111,7 +123,7 @@ fn each_metric_is_described_once_before_its_series() {
         assert_eq!(text.matches(&header).count(), 1, "{name}");
     }
     let of_first: Vec<_> = text.lines().filter(|line| line.contains("gateway=\"gw0\"")).collect();
-    let counters = &of_first[of_first.len() - 6..];
+    let counters = &of_first[of_first.len() - 13..];
     let values: Vec<_> = counters
         .iter()
         .map(|line| line.rsplit_once(",profile=\"external\",").unwrap().1)
@@ -125,6 +137,13 @@ fn each_metric_is_described_once_before_its_series() {
             r#"direction="out"} 2"#,
             r#"direction="in"} 3"#,
             r#"direction="out"} 4"#,
+            r#"window="5m",direction="in",outcome="answered"} 1"#,
+            r#"window="5m",direction="in",outcome="failed"} 0"#,
+            r#"window="5m",direction="out",outcome="answered"} 2"#,
+            r#"window="5m",direction="out",outcome="failed"} 1"#,
+            r#"window="5m",cause="USER_BUSY"} 1"#,
+            r#"window="5m"} 0.75"#,
+            r#"window="5m"} 12.5"#,
         ]
     );
 }

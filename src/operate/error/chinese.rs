@@ -1,8 +1,9 @@
 //! The Chinese texts of errors.
 
 use super::{Known, OperateError};
-use crate::language::Bilingual;
+use crate::language::{Bilingual, Language};
 use crate::operate::gateways::bulk::BulkAnswer;
+use crate::operate::recorded;
 use crate::operate::transfer::{DomainOutcome, MAX_PER_DOMAIN};
 use crate::shown::shown;
 
@@ -55,6 +56,8 @@ impl Bilingual for OperateError {
             | Self::WantedTwice { .. }
             | Self::NothingWanted
             | Self::TooManyInDomain { .. }
+            | Self::NoSuchUpload
+            | Self::TooManyUploads
             | Self::TransferStopped { .. } => self.of_many(),
             Self::UnknownGateway(_)
             | Self::InNoDomain(_)
@@ -87,7 +90,9 @@ impl OperateError {
                 format!("没有名为 \"{}\" 的 FreeSWITCH；已知的为 {}", shown(name), Known(known))
             }
             Self::SwitchUnread { switch, reason } => {
-                format!("无法读取 {} 的配置：{}", shown(switch), shown(reason))
+                let reason = recorded(reason);
+                let reason = shown(reason.in_language(Language::Zh));
+                format!("无法读取 {} 的配置：{reason}", shown(switch))
             }
             Self::NotConnected(switch) => format!(
                 "提供服务的 trunkd 没有连接 {switch}：`trunkd status` 和它的日志会说明原因；或者另选一个 FreeSWITCH"
@@ -130,6 +135,8 @@ impl OperateError {
                 "域 \"{}\" 将有 {changes} 个网关改变，一次最多写入 {MAX_PER_DOMAIN} 个：请减少一次处理的文件",
                 shown(domain)
             ),
+            Self::NoSuchUpload => "上传的内容已不再保留：已写入、已放弃，或已超过 15 分钟；请重新上传".to_owned(),
+            Self::TooManyUploads => "正在读取的导入过多：请待其完成后重试".to_owned(),
             Self::TransferStopped { cause, done } => format!(
                 "已写入 {} 个网关，随后失败：{}",
                 done.changes(DomainOutcome::Written),
@@ -313,6 +320,8 @@ mod tests {
                 cause: Box::new(OperateError::Writing(timeout())),
                 done: Box::new(transfer_report()),
             },
+            OperateError::NoSuchUpload,
+            OperateError::TooManyUploads,
             OperateError::Contended(name()),
         ];
         for error in errors {
@@ -352,6 +361,15 @@ mod tests {
                 .chinese()
                 .contains("redis://10.0.0.7")
         );
+    }
+
+    #[test]
+    fn why_a_switch_cannot_be_read_is_in_chinese() {
+        let error = OperateError::SwitchUnread {
+            switch: "fs1".to_owned(),
+            reason: "no answer within 5s while connecting".to_owned(),
+        };
+        assert_eq!(error.chinese(), "无法读取 fs1 的配置：连接时 5s 内没有应答");
     }
 
     #[test]

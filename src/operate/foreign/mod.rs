@@ -8,6 +8,7 @@ mod switch;
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
@@ -107,7 +108,7 @@ impl Service {
         caller: &Caller,
         format: Format,
         name: String,
-        bytes: Vec<u8>,
+        bytes: Bytes,
         options: ImportOptions,
     ) -> Result<Import, OperateError> {
         caller.requires(Role::Operator)?;

@@ -46,6 +46,8 @@ pub enum Outcome {
     Applied,
     /// The switch has the new version, and it doesn't work: `403 Forbidden`; or an action failed.
     Failed { reason: Message },
+    /// The carrier refused the edit, so the version before runs again.
+    RolledBack { reason: Message },
     /// An operator must approve it first.
     Held { reason: Message },
     /// It has not taken effect yet.
@@ -79,11 +81,16 @@ impl Service {
     /// The caller may not see the domain, or Redis can't be read.
     pub async fn effect(&self, caller: &Caller, of: &GatewayRef) -> Result<Vec<Effect>, OperateError> {
         caller.check_sees(of.domain.text())?;
-        self.wait_for_effect(of, Duration::ZERO).await
+        self.wait_for_effect(caller, of, Duration::ZERO).await
     }
 
     /// Waits until every switch did what Redis says, or can't, or time is up.
-    pub(super) async fn wait_for_effect(&self, of: &GatewayRef, limit: Duration) -> Result<Vec<Effect>, OperateError> {
+    pub(super) async fn wait_for_effect(
+        &self,
+        caller: &Caller,
+        of: &GatewayRef,
+        limit: Duration,
+    ) -> Result<Vec<Effect>, OperateError> {
         let deadline = Instant::now() + limit;
         let mut had: BTreeSet<String> = BTreeSet::new();
         loop {
@@ -93,7 +100,7 @@ impl Service {
                 .one(of.name.as_str())
                 .await
                 .map_err(OperateError::unavailable(&self.settings))?;
-            let switches = self.of_gateway(&current, of.name.as_str()).await?;
+            let switches = self.of_gateway(caller, &current, of.name.as_str()).await?;
             for switch in &switches {
                 if !switch.gateways.is_empty() {
                     had.insert(switch.name.clone());
@@ -116,6 +123,7 @@ impl Service {
     /// What each switch would do if the gateway became `after`.
     pub(super) async fn predict(
         &self,
+        caller: &Caller,
         current: &Current,
         of: &GatewayRef,
         after: Option<&Gateway>,
@@ -123,7 +131,7 @@ impl Service {
     ) -> Result<Vec<Effect>, OperateError> {
         let before = current.desired.get(of.name.as_str());
         let is_other = before.is_some_and(|entry| *entry.gateway.domain < **of.domain.text());
-        let switches = self.status.of_gateway(current, of.name.as_str()).await?;
+        let switches = self.status.of_gateway(caller, current, of.name.as_str()).await?;
         let predicted = switches.into_iter().map(|switch| {
             let now = before.filter(|entry| entry.gateway.serves(Some(&switch.name)));
             let then = after.filter(|gateway| gateway.enabled && gateway.serves(Some(&switch.name)));
@@ -194,6 +202,16 @@ fn outcome(gateway: &Observed) -> Outcome {
                 reason: problem.clone(),
             };
         }
+        Some(Deviation::RolledBack { problem }) => {
+            return Outcome::RolledBack {
+                reason: problem.clone(),
+            };
+        }
+        Some(Deviation::EditHeld { problem }) => {
+            return Outcome::Held {
+                reason: problem.clone(),
+            };
+        }
         // It was there before, and trunkd leaves it alone.
         Some(Deviation::NotOurs) => return Outcome::NotForThisSwitch,
         Some(deviation) => return pending(deviation.message()),
@@ -208,6 +226,8 @@ fn outcome(gateway: &Observed) -> Outcome {
         Condition::Down if is_registering => pending(REGISTERING.into()),
         Condition::Up => Outcome::Applied,
         Condition::Unknown if gateway.observed_revision.is_some() => Outcome::Applied,
+        // It is taken back, or has some seconds left.
+        Condition::Down if gateway.is_verified => pending(down_reason(gateway)),
         Condition::Down => Outcome::Failed {
             reason: down_reason(gateway),
         },

@@ -52,7 +52,7 @@ impl Service {
         caller.may_edit(of.domain.text())?;
         let current = self.writable().await?;
         self.check_runnable(&current, of, request.action)?;
-        let switches = self.status.of_gateway(&current, of.name.as_str()).await?;
+        let switches = self.status.of_gateway(caller, &current, of.name.as_str()).await?;
         let switches = selected(switches, request.switch.as_deref())?;
         let mut jobs = BTreeMap::new();
         for switch in switches.iter().filter(|switch| is_target(switch)) {
@@ -74,7 +74,7 @@ impl Service {
         {
             return Err(OperateError::NotConnected(away.name.clone()));
         }
-        self.wait_for_jobs(of, request, jobs).await
+        self.wait_for_jobs(caller, of, request, jobs).await
     }
 
     pub(super) fn check_runnable(
@@ -103,6 +103,7 @@ impl Service {
     /// taken back.
     async fn wait_for_jobs(
         &self,
+        caller: &Caller,
         of: &GatewayRef,
         request: &JobRequest,
         mut jobs: BTreeMap<String, Running>,
@@ -112,7 +113,7 @@ impl Service {
             self.read_outcomes(of, &mut jobs).await?;
             let current = self.catalog.all().await;
             let current = current.map_err(OperateError::unavailable(&self.settings))?;
-            let switches = self.status.of_gateway(&current, of.name.as_str()).await?;
+            let switches = self.status.of_gateway(caller, &current, of.name.as_str()).await?;
             let switches = selected(switches, request.switch.as_deref())?;
             let effect: Vec<_> = switches
                 .into_iter()

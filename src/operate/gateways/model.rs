@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::super::calls::CallStats;
 use super::super::status::Gateway;
 use super::precondition::ETag;
 use crate::gateway::{Finding, Severity};
@@ -28,6 +29,8 @@ pub struct GatewayDetail {
     pub desired_revision: Option<String>,
     /// The gateway on each switch.
     pub switches: Vec<Gateway>,
+    /// Its calls that ended. `null` unless `[calls] enabled = true`.
+    pub call_stats: Option<CallStats>,
     /// Set if Redis can't be read: since when this is the last known state.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub stale_since: Option<Timestamp>,
@@ -43,7 +46,7 @@ pub enum Validity {
     Valid,
     /// `enabled` is false.
     Disabled,
-    /// The value is refused, and its last valid version is served.
+    /// The value is refused, by trunkd or by the carrier, and an earlier version is served.
     Kept,
     /// The value is refused, and nothing is served.
     Invalid,

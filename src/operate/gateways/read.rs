@@ -27,7 +27,7 @@ impl Service {
         let Some(value) = value else {
             return Err(Self::missing(&current, of));
         };
-        self.detail(&current, of, &value).await
+        self.detail(caller, &current, of, &value).await
     }
 
     /// What FreeSWITCH would get, with the secrets replaced.
@@ -53,6 +53,7 @@ impl Service {
 
     pub(super) async fn detail(
         &self,
+        caller: &Caller,
         current: &Current,
         of: &GatewayRef,
         value: &[u8],
@@ -69,6 +70,7 @@ impl Service {
         let validity = match (&parsed.gateway, ours) {
             (Some(gateway), _) if !gateway.enabled => Validity::Disabled,
             (Some(_), None) => Validity::Shadowed,
+            (Some(_), Some(entry)) if entry.rollback.is_some() => Validity::Kept,
             (Some(_), Some(_)) => Validity::Valid,
             (None, Some(_)) => Validity::Kept,
             (None, None) => Validity::Invalid,
@@ -76,7 +78,17 @@ impl Service {
         let switches = match validity {
             // What runs under its name is the gateway of another domain.
             Validity::Shadowed => Vec::new(),
-            _ => self.of_gateway(current, of.name.as_str()).await?,
+            _ => self.of_gateway(caller, current, of.name.as_str()).await?,
+        };
+        let rolled_back = ours.and_then(|entry| entry.rolled_back(value));
+        let findings = parsed.findings.iter().chain(&rolled_back);
+        let call_stats = match validity {
+            Validity::Shadowed => None,
+            _ => {
+                let on: Vec<_> = switches.iter().filter(|switch| !switch.gateways.is_empty()).collect();
+                let on: Vec<_> = on.iter().map(|switch| &*switch.name).collect();
+                self.gateway_calls(of.name.as_str(), &on).await
+            }
         };
         Ok(GatewayDetail {
             domain: of.domain.text().to_string(),
@@ -84,9 +96,10 @@ impl Service {
             value: document.as_ref().map(|document| document.without_secrets().to_raw()),
             secrets: document.as_ref().map(Document::secrets).unwrap_or_default(),
             validity,
-            findings: parsed.findings.iter().map(ProblemField::of).collect(),
+            findings: findings.map(ProblemField::of).collect(),
             desired_revision: ours.map(|entry| revision(&entry.gateway, &current.key)),
             switches: switches.into_iter().flat_map(|switch| switch.gateways).collect(),
+            call_stats,
             stale_since: self.listing().read().age_with(current),
             etag: Some(ETag::of(&current.key, value)),
         })
@@ -123,7 +136,7 @@ pub(super) fn with_value(current: &Current, of: &GatewayRef, value: &[u8], rules
     }
     let fields = RawDomain::hash([(name.as_bytes().to_vec(), value.to_vec())]);
     let domains: RawDomains = [(of.domain.clone(), fields)].into();
-    let desired = Desired::build(&domains, rules, None);
+    let desired = Desired::build_with(&domains, current.desired.rollbacks(), rules, None);
     // A refused value leaves the last valid one, and a disabled one the name to another domain.
     desired.get(name)?;
     Some(Current {

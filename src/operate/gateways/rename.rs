@@ -28,7 +28,7 @@ impl Service {
         };
         for _ in 0..ATTEMPTS {
             let current = self.writable().await?;
-            self.check_precondition(&current, of, options).await?;
+            self.check_precondition(caller, &current, of, options).await?;
             let before = stored(&current, of).ok_or_else(|| Self::missing(&current, of))?;
             if stored(&current, &renamed).is_some() {
                 return Err(OperateError::NameTaken(to.to_string()));
@@ -38,14 +38,14 @@ impl Service {
             // As it stands, and not as we would write it.
             draft.after = Some(before.to_vec());
             if options.dry_run {
-                return self.would_be(&current, &renamed, draft, options).await;
+                return self.would_be(caller, &current, &renamed, draft, options).await;
             }
             let edits = rename(caller, of, to, before, &value);
             let edited = self.history.edit(&of.domain, &edits).await;
             match edited.map_err(OperateError::writing(&self.settings))? {
                 Edited::Done(ids) => {
                     let id = ids.into_iter().last().unwrap_or_default();
-                    return self.written(&current, &renamed, draft, options, id).await;
+                    return self.written(caller, &current, &renamed, draft, options, id).await;
                 }
                 Edited::Conflict => {}
                 Edited::WrongType(kind) => {

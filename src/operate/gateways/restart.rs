@@ -10,6 +10,7 @@ use super::super::service::Service;
 use super::super::{Caller, OperateError};
 use super::GatewayRef;
 use super::bulk::{Chosen, check_expected};
+use super::effect::{Effect, Outcome};
 use crate::access::Role;
 use crate::control::{Job, JobAction, JobOutcome};
 use crate::desired::Current;
@@ -123,6 +124,35 @@ impl Service {
             left_out,
             switches,
         })
+    }
+
+    /// What a restart of this gateway does on each switch. Nothing is restarted.
+    ///
+    /// # Errors
+    /// As [`Service::run_job`].
+    pub async fn predict_restart(&self, caller: &Caller, of: &GatewayRef) -> Result<Vec<Effect>, OperateError> {
+        caller.may_edit(of.domain.text())?;
+        let current = self.writable().await?;
+        self.check_runnable(&current, of, JobAction::Restart)?;
+        let switches = self
+            .restarts_by_switch(&current, std::slice::from_ref(of), None)
+            .await?;
+        if let Some(away) = switches.first()
+            && switches.iter().all(|on| on.is_away)
+        {
+            return Err(OperateError::NotConnected(away.switch.clone()));
+        }
+        let effect = |on: RestartOn| Effect {
+            outcome: match on.is_away {
+                true => Outcome::WouldStay,
+                false => Outcome::WouldRestart {
+                    interruption_seconds: on.interruption_seconds,
+                },
+            },
+            switch: on.switch,
+            state: None,
+        };
+        Ok(switches.into_iter().map(effect).collect())
     }
 
     fn restartable(&self, current: &Current, names: Vec<(DomainName, String)>) -> (Vec<GatewayRef>, Vec<LeftOut>) {

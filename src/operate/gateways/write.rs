@@ -9,7 +9,7 @@ use super::model::{GatewayDetail, ProblemField};
 use super::read::{stored, with_value};
 use super::{Assignments, ETag, GatewayRef, Precondition};
 use crate::desired::{Current, Edit, Edited};
-use crate::gateway::{Document, GatewayName, Parsed, Severity, ValueChange};
+use crate::gateway::{Document, GatewayName, Parsed, Severity, ValueChange, shared_account};
 use crate::history::{EditKind, Entry, Event};
 
 /// Writes without a condition that lose against another writer are tried this often.
@@ -38,7 +38,7 @@ pub struct WriteOptions {
 }
 
 /// A write that took place, or would.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Written {
     /// The gateway as it is now, or would be. `None` if it was deleted.
     pub gateway: Option<GatewayDetail>,
@@ -187,18 +187,18 @@ impl Service {
             && draft.before != draft.after
             && let Some(id) = self.edit(caller, of, &draft, kind(&draft)).await?
         {
-            return self.written(&known, of, draft, options, id).await;
+            return self.written(caller, &known, of, draft, options, id).await;
         }
         for _ in 0..ATTEMPTS {
             let current = self.writable().await?;
-            self.check_precondition(&current, guarded.unwrap_or(of), options)
+            self.check_precondition(caller, &current, guarded.unwrap_or(of), options)
                 .await?;
             let draft = draft(&current)?;
             if options.dry_run || draft.before == draft.after {
-                return self.would_be(&current, of, draft, options).await;
+                return self.would_be(caller, &current, of, draft, options).await;
             }
             if let Some(id) = self.edit(caller, of, &draft, kind(&draft)).await? {
-                return self.written(&current, of, draft, options, id).await;
+                return self.written(caller, &current, of, draft, options, id).await;
             }
         }
         Err(OperateError::Contended(of.name.to_string()))
@@ -248,6 +248,7 @@ impl Service {
 
     pub(super) async fn check_precondition(
         &self,
+        caller: &Caller,
         current: &Current,
         of: &GatewayRef,
         options: &WriteOptions,
@@ -257,7 +258,7 @@ impl Service {
             return Ok(());
         }
         let now = match value {
-            Some(value) => Some(Box::new(self.detail(current, of, value).await?)),
+            Some(value) => Some(Box::new(self.detail(caller, current, of, value).await?)),
             None => None,
         };
         Err(OperateError::Precondition { now })
@@ -297,18 +298,27 @@ impl Service {
     /// What a write would do, or one that changes nothing.
     pub(super) async fn would_be(
         &self,
+        caller: &Caller,
         current: &Current,
         of: &GatewayRef,
         draft: Draft,
         options: &WriteOptions,
     ) -> Result<Written, OperateError> {
-        let gateway = match &draft.after {
-            Some(value) => Some(self.detail(current, of, value).await?),
+        let mut gateway = match &draft.after {
+            Some(value) => Some(self.detail(caller, current, of, value).await?),
             None => None,
         };
         let gateway_after = draft.parsed.as_ref().and_then(|parsed| parsed.gateway.as_ref());
+        if let (Some(detail), Some(after), true) = (&mut gateway, gateway_after, options.dry_run) {
+            let others = current.desired.served().values().map(|entry| &entry.gateway);
+            let shared = shared_account(after, others);
+            detail.findings.extend(shared.as_ref().map(ProblemField::of));
+        }
         let effect = match options.dry_run {
-            true => self.predict(current, of, gateway_after, draft.after.is_none()).await?,
+            true => {
+                self.predict(caller, current, of, gateway_after, draft.after.is_none())
+                    .await?
+            }
             false => Vec::new(),
         };
         Ok(Written {
@@ -323,6 +333,7 @@ impl Service {
     /// The answer to a write that was made from `before`.
     pub(super) async fn written(
         &self,
+        caller: &Caller,
         before: &Current,
         of: &GatewayRef,
         draft: Draft,
@@ -330,7 +341,7 @@ impl Service {
         history: String,
     ) -> Result<Written, OperateError> {
         let effect = match options.wait {
-            Some(limit) => self.wait_for_effect(of, limit).await?,
+            Some(limit) => self.wait_for_effect(caller, of, limit).await?,
             None => Vec::new(),
         };
         let value = draft.after.as_deref();
@@ -345,7 +356,7 @@ impl Service {
         };
         let gateway = match stored(&current, of) {
             Some(value) => {
-                let mut gateway = self.detail(&current, of, value).await?;
+                let mut gateway = self.detail(caller, &current, of, value).await?;
                 // Of what was written, also if somebody wrote again meanwhile.
                 gateway.etag = draft.after.as_deref().map(|value| ETag::of(&current.key, value));
                 Some(gateway)

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::calls::CallStats;
 use super::super::gateways::Validity;
+use super::super::held::held_for;
 use super::super::service::Service;
 use super::super::status::{Gateway, Note, SwitchNotes};
 use super::super::{Caller, OperateError, recorded};
@@ -16,6 +18,7 @@ use super::one_switch::seen;
 use super::query::ListQuery;
 use super::select::{Selected, select};
 use super::{Known, index};
+use crate::calls::CallLog;
 use crate::control::Report;
 use crate::language::Message;
 use crate::observed::SwitchState;
@@ -36,6 +39,8 @@ pub struct ListedGateway {
     /// The worst of its states.
     pub state: ListState,
     pub switches: Vec<Gateway>,
+    /// Its calls that ended. `null` unless `[calls] enabled = true`.
+    pub call_stats: Option<CallStats>,
 }
 
 /// A page of a list.
@@ -102,7 +107,7 @@ pub struct SwitchSummary {
     pub held: Option<Message>,
     /// The trunkd that changes it.
     pub leader: Option<String>,
-    /// How many more gateways may be removed without approval.
+    /// How many more gateways may be removed without approval; `null` for who sees some domains alone.
     pub removals_left: Option<usize>,
     /// What an operator must fix.
     pub conflicts: Vec<Note>,
@@ -130,14 +135,19 @@ impl Service {
             caller.check_sees(domain)?;
         }
         self.catch_up().await?;
-        let notes = self.notes().await?;
+        let notes = self.notes().await?.for_caller(caller);
         let (listing, query, caller) = (self.listing().clone(), query.clone(), caller.clone());
+        let calls = self.heard_calls().cloned();
         let default_profile = self.settings.templates.default_profile.clone();
         let page = tokio::task::spawn_blocking(move || {
             let known = listing.read();
             let sees = |domain: Option<&str>| caller.sees_in(domain);
             let selected = select(&known.index, &query, &default_profile, sees)?;
-            Ok(page(&known, selected, &notes, &default_profile))
+            let mut page = page(&known, selected, &notes, &default_profile);
+            for item in &mut page.items {
+                item.call_stats = calls.as_deref().and_then(|log| item.counted(log));
+            }
+            Ok(page)
         });
         page.await.unwrap_or_else(|_| Err(OperateError::Interrupted))
     }
@@ -216,6 +226,15 @@ impl Service {
     }
 }
 
+impl ListedGateway {
+    /// `None` if what runs under its name isn't this gateway, or isn't ours.
+    fn counted(&self, log: &CallLog) -> Option<CallStats> {
+        self.validity.filter(|validity| *validity != Validity::Shadowed)?;
+        let on: Vec<_> = self.switches.iter().map(|on| &*on.switch).collect();
+        Some(CallStats::of_gateway(log, &self.name, &on))
+    }
+}
+
 impl DomainSummary {
     fn empty(name: &str) -> Self {
         Self {
@@ -233,13 +252,14 @@ impl SwitchSummary {
         let conflicts = report.iter().flat_map(|report| &report.conflicts);
         let conflicts = conflicts.filter(|conflict| caller.sees_in(conflict.domain()));
         let mode = report.map(|report| report.mode.clone()).filter(|mode| !mode.is_empty());
+        let left = report.and_then(|report| report.removals_left);
         Self {
             watched: false,
             paused: notes.is_paused(&name),
             mode,
-            held: report.and_then(Report::held),
+            held: held_for(caller, report.and_then(Report::held)),
             leader: notes.leader(&name).map(str::to_owned),
-            removals_left: report.and_then(|report| report.removals_left),
+            removals_left: left.filter(|_| caller.sees_all()),
             conflicts: conflicts.map(Note::from).collect(),
             connected: state.connected,
             since: state.since,
@@ -271,6 +291,7 @@ fn page(known: &Known, selected: Selected, notes: &SwitchNotes, default_profile:
             validity: item.validity,
             state: item.state,
             switches: switches.unwrap_or_default(),
+            call_stats: None,
         }
     });
     Page {

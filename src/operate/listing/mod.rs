@@ -37,9 +37,9 @@ use jiff::Timestamp;
 pub(super) use fleet::Changed;
 use one_switch::seen;
 
-use super::OperateError;
 use super::service::Service;
 use super::status::{Switch, SwitchNotes};
+use super::{Caller, OperateError};
 use crate::desired::Current;
 
 impl Service {
@@ -101,15 +101,21 @@ impl Service {
     ///
     /// # Errors
     /// Redis can't be read, and no states are known.
-    pub(super) async fn of_gateway(&self, current: &Current, gateway: &str) -> Result<Vec<Switch>, OperateError> {
+    pub(super) async fn of_gateway(
+        &self,
+        caller: &Caller,
+        current: &Current,
+        gateway: &str,
+    ) -> Result<Vec<Switch>, OperateError> {
         let Some((_, error)) = &current.stale else {
-            return self.status.of_gateway(current, gateway).await;
+            return self.status.of_gateway(caller, current, gateway).await;
         };
         let known = self.listing.read();
         if known.fleet.position().is_none() {
             return Err(OperateError::unreadable(&self.settings, error));
         }
-        let (notes, names) = (self.status.last_notes(), BTreeSet::from([gateway]));
+        let notes = self.status.last_notes().for_caller(caller);
+        let names = BTreeSet::from([gateway]);
         let switches = known.fleet.switches();
         Ok(switches
             .map(|(switch, _)| seen(&known, current, switch, &names, &notes))

@@ -20,7 +20,7 @@ impl Service {
             caller.check_sees(domain)?;
         }
         self.catch_up().await?;
-        let notes = self.notes().await?;
+        let notes = self.notes().await?.for_caller(caller);
         let (current, fleet) = {
             let known = self.listing().read();
             (known.current().cloned(), known.fleet.clone())
@@ -72,6 +72,8 @@ fn restrict(status: &mut Status, caller: &Caller) {
             .gateways
             .retain(|gateway| caller.sees_in(gateway.domain.as_deref()));
         switch.counts = Counts::of(&switch.gateways);
+        // It counts all domains.
+        switch.removals_left = None;
     }
     status.on_no_switch.retain(|gateway| caller.sees(&gateway.domain));
     status.findings.retain(|finding| caller.sees(&finding.domain));

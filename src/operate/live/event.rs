@@ -16,6 +16,8 @@ pub struct LiveEvent {
     pub domain: Option<Arc<str>>,
     pub gateway: Option<Arc<str>>,
     pub(super) is_about_people: bool,
+    /// Only for who sees all domains, or only for all others. `None`: for both.
+    pub(super) for_all_domains: Option<bool>,
     /// JSON in one line.
     pub(super) data: String,
     /// As a server-sent event: `id`, `event` and `data`.
@@ -58,6 +60,7 @@ impl LiveEvent {
             domain: None,
             gateway: None,
             is_about_people: false,
+            for_all_domains: None,
             data: serde_json::to_string(data).unwrap_or_default(),
             text: Bytes::new(),
         }
@@ -74,6 +77,9 @@ impl LiveEvent {
 impl LiveEvent {
     /// Whether the caller may see it.
     pub fn is_for(&self, caller: &Caller) -> bool {
+        if self.for_all_domains.is_some_and(|all| all != caller.sees_all()) {
+            return false;
+        }
         match self.kind {
             LiveKind::Gateway => caller.sees_in(self.domain.as_deref()),
             // As in the history itself.

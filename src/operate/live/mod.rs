@@ -136,11 +136,11 @@ impl Service {
         let now = LivePosition { changes, history };
         let mut said = match changed.all {
             true => vec![events::resync()],
-            false => self.gateway_events(&changed.rows, &follower.notes),
+            false => self.gateway_events(&changed.rows, &follower.notes.without_numbers()),
         };
         said.extend(self.switch_events(&changed.switches));
         said.extend(events::plans(&follower.notes, &mut follower.plans, is_due));
-        said.extend(entries.iter().map(events::entry));
+        said.extend(entries.iter().flat_map(events::entry));
         self.live.ring.push(said, &before, &now);
         follower.position = Some(now);
         Ok(())
@@ -168,8 +168,8 @@ impl Service {
             .rows
             .into_iter()
             .map(|(switch, names)| (switch.into(), names.into_iter().map(Arc::from).collect()));
-        let mut said = self.gateway_events(&rows.collect(), &notes);
-        said.extend(entries.iter().map(events::entry));
+        let mut said = self.gateway_events(&rows.collect(), &notes.without_numbers());
+        said.extend(entries.iter().flat_map(events::entry));
         let history = entries.last().map_or(after.history.clone(), |entry| entry.id.clone());
         let now = LivePosition {
             changes: changes

@@ -6,6 +6,7 @@ mod visible;
 pub use model::{HeldBy, Plans, ShownPlan, SwitchPlan};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 
@@ -14,7 +15,7 @@ use crate::carriers::{Carriers, Lasts, Starts};
 use crate::control::{Conflict, OTHER_SWITCHES, Reports};
 use crate::desired::Current;
 use crate::event_socket::{self, ConnectError, OpenError};
-use crate::gateway::{Gateway, GatewayName};
+use crate::gateway::{Desired, Gateway, GatewayName, Rollback};
 use crate::language::{Message, Text, message, text};
 use crate::reconcile::{
     Assessment, Differences, Exempt, FieldChange, Known, Limits, Plan, differing_fields, form, read_switch, want, wants,
@@ -54,7 +55,9 @@ pub async fn read(
     }
     let templates = sources::templates(settings)?;
     let catalog = sources::catalog(store, sources::rules(settings, &templates)?, None);
-    let current = catalog.all().await.map_err(OperateError::unavailable(settings))?;
+    let mut current = catalog.all().await.map_err(OperateError::unavailable(settings))?;
+    let kept = current.desired.clone();
+    current.desired = Arc::new(kept.carrying_out_all(&current.domains, &catalog.rules()));
     plans.stale = current.stale.as_ref().map(|(_, reason)| reason.clone());
     plans.is_key_missing = !store.has_key().await.map_err(away)?;
     let control = store.read_control().await.map_err(away)?;
@@ -64,7 +67,10 @@ pub async fn read(
             switch: switch.name.clone(),
             error: None,
             plan: None,
+            unchanged: BTreeMap::new(),
             changes: BTreeMap::new(),
+            tries_again: BTreeMap::new(),
+            rollbacks: BTreeMap::new(),
             held: None,
             lasts: None,
             holds: holds(&reports, &switch.name),
@@ -80,6 +86,7 @@ pub async fn read(
             }
             Err(error) => plan.error = Some(error),
         }
+        plan.try_again(&kept);
         plans.pending |= plan.is_pending();
         plans.switches.push(plan);
     }
@@ -206,12 +213,13 @@ impl SwitchPlan {
         adopt: bool,
     ) -> Result<(), StoreError> {
         let wants = wants(&current.desired, &current.key, &self.switch);
+        let differences = Differences::between(&wants, &known.actual);
         let assessment = Assessment {
             known,
             desired: &current.desired,
             wants: &wants,
             key: &current.key,
-            differences: &Differences::between(&wants, &known.actual),
+            differences: &differences,
             limits: Limits {
                 max_removals: settings.reconcile.max_removals,
             },
@@ -232,6 +240,7 @@ impl SwitchPlan {
         };
         self.held = assessment.hold(&plan, &exempt);
         self.changes = changes(store, current, &plan).await?;
+        self.unchanged = differences.unchanged(&wants);
         self.lasts = lasts(settings, current, &plan);
         self.plan = Some(plan);
         Ok(())
@@ -251,6 +260,21 @@ fn lasts(settings: &Settings, current: &Current, plan: &Plan) -> Option<Lasts> {
         starts.add(carrier, action.from().is_some());
     }
     starts.lasts(settings.reconcile.starts_per_second)
+}
+
+impl SwitchPlan {
+    /// Notes which edits of the plan are not carried out by themselves; `kept` has the versions that run
+    /// in their place.
+    fn try_again(&mut self, kept: &Desired) {
+        for action in self.plan.iter().flat_map(|plan| &plan.actions) {
+            let name = action.gateway();
+            let entry = kept.get(name.as_str());
+            if let Some((rollback, reason)) = entry.and_then(|entry| entry.rollback.as_ref().zip(entry.kept.clone())) {
+                self.rollbacks.insert(name.clone(), Rollback::clone(rollback));
+                self.tries_again.insert(name.clone(), reason);
+            }
+        }
+    }
 }
 
 fn not_ours(plan: &Plan) -> BTreeSet<GatewayName> {

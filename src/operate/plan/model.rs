@@ -1,13 +1,14 @@
 //! Plans as data.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::carriers::Lasts;
 use crate::control::Report;
-use crate::gateway::GatewayName;
+use crate::gateway::{GatewayName, Rollback};
 use crate::language::Message;
 use crate::reconcile::{Action, FieldChange, Hold, Plan};
 use crate::redis::StoreError;
@@ -52,8 +53,16 @@ pub struct SwitchPlan {
     /// Why the switch could not be read. Then there is no plan, which is not an empty plan.
     pub error: Option<Message>,
     pub plan: Option<Plan>,
+    /// How many gateways run as they should, by domain.
+    #[serde(skip)]
+    pub unchanged: BTreeMap<Arc<str>, usize>,
     /// The fields that differ, for gateways to restart whose current fields are known.
     pub changes: BTreeMap<GatewayName, Vec<FieldChange>>,
+    /// Edits that are not carried out by themselves, and why. To approve the plan tries them again.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tries_again: BTreeMap<GatewayName, Message>,
+    #[serde(skip)]
+    pub rollbacks: BTreeMap<GatewayName, Rollback>,
     pub held: Option<Hold>,
     /// How long it takes; `null` for less than a second.
     pub lasts: Option<Lasts>,

@@ -25,6 +25,18 @@ pub enum Deviation {
     Kept {
         problem: Message,
     },
+    /// The carrier refused the edit, so the version before runs.
+    RolledBack {
+        problem: Message,
+    },
+    /// The edit was tried with others of its carrier, which don't work.
+    EditHeld {
+        problem: Message,
+    },
+    /// The edit is tried with others of its carrier first.
+    EditWaits {
+        problem: Message,
+    },
     /// An action on it failed.
     ActionFailed {
         problem: String,
@@ -82,11 +94,13 @@ impl Deviation {
     /// Whether it needs attention.
     pub fn is_failure(&self) -> bool {
         match self {
-            Self::SwitchUnreachable | Self::SwitchNotConnected | Self::NotOurs => false,
+            Self::SwitchUnreachable | Self::SwitchNotConnected | Self::NotOurs | Self::EditWaits { .. } => false,
             // What a person parks is as he wants it.
             Self::Parked { parked } => parked.answer().is_some(),
             Self::NewValueRefused { .. }
             | Self::Kept { .. }
+            | Self::RolledBack { .. }
+            | Self::EditHeld { .. }
             | Self::ActionFailed { .. }
             | Self::Conflict { .. }
             | Self::ProfileNotRunning { .. }
@@ -104,6 +118,9 @@ impl fmt::Display for Deviation {
             Self::SwitchNotConnected => f.write_str("switch not connected"),
             Self::NewValueRefused { problem } => write!(f, "kept: new value refused, {}", problem.en()),
             Self::Kept { problem } => write!(f, "kept: {}", problem.en()),
+            Self::RolledBack { problem } | Self::EditHeld { problem } | Self::EditWaits { problem } => {
+                f.write_str(problem.en())
+            }
             Self::ActionFailed { problem } => f.write_str(problem),
             Self::Conflict { conflict } => conflict.fmt(f),
             Self::ProfileNotRunning { profile } => write!(
@@ -158,6 +175,9 @@ impl Bilingual for Deviation {
                 format!("保留原值：新值被拒绝，{}", problem.in_language(Language::Zh))
             }
             Self::Kept { problem } => format!("保留原值：{}", problem.in_language(Language::Zh)),
+            Self::RolledBack { problem } | Self::EditHeld { problem } | Self::EditWaits { problem } => {
+                problem.in_language(Language::Zh).to_owned()
+            }
             Self::ActionFailed { problem } => failure(problem).in_language(Language::Zh).to_owned(),
             Self::Conflict { conflict } => conflict.chinese(),
             Self::ProfileNotRunning { profile } => {

@@ -26,7 +26,7 @@ pub(in crate::operate) use notes::SwitchNotes;
 pub use select::{NoSuchState, Selection, StateFilter};
 pub(in crate::operate) use unplaced::unplaced;
 
-use super::{OperateError, is_watched, sources};
+use super::{Caller, OperateError, held, is_watched, sources};
 use crate::control::{Control, Report};
 use crate::desired::{Catalog, Current, LastGood, LastGoodError};
 use crate::event_socket::{self, GatewayStatus, Session};
@@ -102,11 +102,17 @@ impl StatusSource {
     /// Redis can't be read.
     pub(in crate::operate) async fn of_gateway(
         &self,
+        caller: &Caller,
         current: &Current,
         gateway: &str,
     ) -> Result<Vec<Switch>, OperateError> {
-        let observed = self.observed(Some(gateway)).await;
-        let observed = observed.map_err(OperateError::at(&self.settings))?;
+        // Every write holds this future several times over, and a page with a form some more.
+        let observed = Box::pin(self.observed(Some(gateway))).await;
+        let mut observed = observed.map_err(OperateError::at(&self.settings))?;
+        if !caller.sees_all() {
+            let reports = observed.reports.values_mut();
+            reports.for_each(|report| *report = held::without_numbers(report));
+        }
         Ok(self.redis_switches(current, observed, Some(gateway)))
     }
 

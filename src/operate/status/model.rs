@@ -58,7 +58,7 @@ pub struct Switch {
     /// Redis has no domain, so `trunkd restore` may be needed.
     #[serde(skip)]
     pub is_store_empty: bool,
-    /// How many more gateways may be removed without approval.
+    /// How many more gateways may be removed without approval; `null` for who sees some domains alone.
     pub removals_left: Option<usize>,
     /// What an operator must fix.
     pub conflicts: Vec<Note>,
@@ -130,6 +130,9 @@ pub struct Gateway {
     pub note: Option<Note>,
     #[serde(skip)]
     pub deviation: Option<Deviation>,
+    /// It was just edited: if the carrier refuses that, it is taken back.
+    #[serde(skip)]
+    pub is_verified: bool,
 }
 
 /// A desired gateway whose `nodes` name no known switch.
@@ -183,6 +186,7 @@ impl Gateway {
             observed_revision: text(|row| &row.revision),
             note: None,
             deviation: None,
+            is_verified: false,
         }
     }
 

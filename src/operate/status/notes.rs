@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
+use super::super::{Caller, held};
 use super::StatusSource;
 use super::view::View;
 use crate::control::{Control, Report, Reports};
@@ -66,6 +67,26 @@ impl StatusSource {
 }
 
 impl SwitchNotes {
+    /// As the caller may read them.
+    pub(in crate::operate) fn for_caller(self: &Arc<Self>, caller: &Caller) -> Arc<Self> {
+        match caller.sees_all() {
+            true => self.clone(),
+            false => Arc::new(self.without_numbers()),
+        }
+    }
+
+    /// As those read them who see some domains.
+    pub(in crate::operate) fn without_numbers(&self) -> Self {
+        let reports = self.reports.iter();
+        let reports = reports.map(|(switch, report)| (switch.clone(), held::without_numbers(report)));
+        Self {
+            control: self.control.clone(),
+            all: self.all.clone(),
+            reports: reports.collect(),
+            has_key: self.has_key,
+        }
+    }
+
     /// What the rows of these gateways are compared with. `watched` is as of when the rows were read.
     pub(in crate::operate) fn view<'a>(
         &self,

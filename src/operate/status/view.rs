@@ -8,7 +8,7 @@ use super::model::{Counts, Gateway, OnSwitch, Switch};
 use super::note::Note;
 use crate::carriers::Parked;
 use crate::control::{Conflict, Report};
-use crate::gateway::{Desired, GatewayName};
+use crate::gateway::{Desired, Entry, GatewayName, Phase};
 use crate::observed::{Row, SwitchState};
 use crate::reconcile::Want;
 
@@ -74,6 +74,10 @@ impl View<'_> {
             .as_ref()
             .and_then(|report| report.pending.get(&gateway.name));
         gateway.applied_revision = pending.or(gateway.observed_revision.as_ref()).cloned();
+        gateway.is_verified = self
+            .report
+            .as_ref()
+            .is_some_and(|report| report.verifying.contains(&gateway.name));
         gateway.failing |= deviation.as_ref().is_some_and(Deviation::is_failure);
         gateway.note = deviation.as_ref().map(Deviation::note);
         gateway.deviation = deviation;
@@ -90,9 +94,8 @@ impl View<'_> {
             let problem = refused.reason.clone();
             return Some(Deviation::NewValueRefused { problem });
         }
-        if let Some(kept) = self.desired.get(name).and_then(|entry| entry.kept.as_ref()) {
-            let problem = kept.clone();
-            return Some(Deviation::Kept { problem });
+        if let Some(kept) = self.desired.get(name).and_then(|entry| kept(entry)) {
+            return Some(kept);
         }
         if let Some(reported) = self.reported(name, want) {
             return Some(reported);
@@ -171,6 +174,17 @@ impl View<'_> {
             (None, None) => Blocker::NoReconciler,
         }
     }
+}
+
+/// Why an older version is served than the one in Redis, if so.
+fn kept(entry: &Entry) -> Option<Deviation> {
+    let problem = entry.kept.clone()?;
+    Some(match entry.rollback.as_ref().map(|rollback| rollback.phase) {
+        Some(Phase::Waiting) => Deviation::EditWaits { problem },
+        Some(Phase::Held) => Deviation::EditHeld { problem },
+        Some(_) => Deviation::RolledBack { problem },
+        None => Deviation::Kept { problem },
+    })
 }
 
 #[cfg(test)]

@@ -26,8 +26,11 @@ pub use set::SetName;
 
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
 use super::gateways::bulk::MAX_GATEWAYS;
-use crate::gateway::{Document, DomainName, GatewayName};
+use crate::gateway::{Document, DomainName, GatewayName, RevisionKey};
 use draft::Drafted;
 
 #[cfg(doc)]
@@ -69,6 +72,22 @@ pub struct Transfer {
 impl Transfer {
     pub fn report(&self) -> &TransferReport {
         &self.report
+    }
+
+    /// Two transfers have the same digest under one key exactly if they write the same in place of the same. It
+    /// reveals nothing of the values, which may be secret.
+    pub fn digest(&self, key: &RevisionKey) -> String {
+        let mut content = Sha256::new();
+        for drafted in self.drafts.iter().filter(|drafted| drafted.is_write()) {
+            let name = [drafted.domain.as_bytes(), drafted.name.as_str().as_bytes()].map(Some);
+            let values = [drafted.before.as_deref(), drafted.after.as_deref()];
+            for part in name.into_iter().chain(values) {
+                let length = part.map_or(u64::MAX, |part| part.len() as u64);
+                content.update(length.to_be_bytes());
+                content.update(part.unwrap_or_default());
+            }
+        }
+        key.digest(&format!("transfer\0{}", HEXLOWER.encode(&content.finalize())))
     }
 
     /// For an answer that ends here.

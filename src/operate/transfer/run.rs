@@ -55,7 +55,7 @@ impl Service {
             let written = written.filter(|drafted| ready.contains(&drafted.domain));
             desired_after(current, rules, written.map(Drafted::new_value))
         };
-        let plan = self.forecast(current, seen, after).await?;
+        let plan = self.forecast(caller, current, seen, after).await?;
         let report = report(&drafts, domains, plan);
         Ok(Transfer {
             drafts,

@@ -103,7 +103,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
 
     fn expect_register(&mut self, carrier: String, one: &impl Registers, now: Instant) {
         if let Some((gateway, expected)) = one.registers() {
-            let before = self.switch.registration(gateway);
+            let before = self.switch.attempt(gateway);
             let load = self.memory.carriers.loads.entry(carrier).or_default();
             load.add(gateway.clone(), before, expected, now);
         }
@@ -124,7 +124,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
     async fn take_pace(&mut self, name: &str, wanted: usize) -> usize {
         let now = Instant::now();
         let load = self.memory.carriers.loads.entry(name.to_owned()).or_default();
-        load.observe(|gateway| self.switch.registration(gateway), now);
+        load.observe(|gateway| self.switch.attempt(gateway), now);
         let usage = load.usage(now);
         if load.is_empty() && wanted == 0 {
             self.memory.carriers.loads.remove(name);

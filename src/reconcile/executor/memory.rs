@@ -6,6 +6,7 @@ use std::sync::Arc;
 use imbl::OrdSet;
 use tokio::time::Instant;
 
+use super::canary::Canaries;
 use super::carriers::CarrierLoads;
 use super::jobs::ActiveJob;
 use super::orders::ReadOrder;
@@ -13,10 +14,11 @@ use super::parking::ParkingMemory;
 use super::record::ActionLog;
 use super::switch::{DesiredSource, Refreshed, Switch, Wanted};
 use super::troubles::Troubles;
+use super::verify::Edits;
 use super::{Executor, Timing};
 use crate::control::{OrderReport, Term};
 use crate::gateway::{Desired, Entries, EntryChange, GatewayName, RevisionKey};
-use crate::reconcile::plan::{Action, Actual, Authority, Differences, Have, Plan, Want};
+use crate::reconcile::plan::{Action, Actual, Authority, Differences, Have, Known, Plan, Want};
 use crate::reconcile::state_log::StateLog;
 
 /// What is remembered between plans.
@@ -63,6 +65,9 @@ pub(super) struct Memory {
     pub(super) others_read: Option<Instant>,
     /// The last term in which this trunkd held the lease.
     pub(super) term: Option<Term>,
+    /// Edits that have to work, and what worked before.
+    pub(super) edits: Edits,
+    pub(super) canaries: Canaries,
 }
 
 impl Memory {
@@ -94,6 +99,8 @@ impl Memory {
         self.removals_read = None;
         self.recorded_hold = None;
         self.forms_needed_at = None;
+        self.edits.begin_term();
+        self.canaries.begin_term();
     }
 
     /// The actions to try now, in order: ordered ones first, then edits made since the last plan, so that
@@ -144,7 +151,8 @@ impl Memory {
 
 impl<S: Switch, W: DesiredSource> Executor<S, W> {
     /// Updates the wants. An unchanged gateway keeps its computed revision.
-    pub(super) fn want(&mut self, wanted: &Wanted, actual: &Actual) {
+    pub(super) fn want(&mut self, wanted: &Wanted, running: &Known) {
+        let actual = &running.actual;
         let switch = self.switch.name();
         let memory = &mut self.memory;
         let before = memory.made_of.take().filter(|(_, key)| *key == wanted.key);
@@ -163,6 +171,11 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             memory.compare(actual, &Refreshed::All);
         }
         for change in EntryChange::between(known, wanted.desired.served()) {
+            let runs = actual.gateways.get(change.name).and_then(|have| have.revision.as_ref());
+            if let (Some(runs), Some(before)) = (runs, &before) {
+                let wanted_before = memory.wants.get(change.name);
+                memory.edits.replace(change.name, runs, wanted_before, before);
+            }
             match change.now.filter(|entry| entry.gateway.serves(Some(switch))) {
                 Some(entry) => {
                     memory.unwritten.insert(change.name.clone());
@@ -179,6 +192,10 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             }
             memory.differences.update(change.name, &memory.wants, actual);
         }
+        if let (None, Some(earlier)) = (&before, self.before.take()) {
+            memory.edits.recall(&earlier, &wanted.key, &memory.differences, running);
+        }
+        memory.edits.forget_replaced(&memory.differences);
     }
 }
 

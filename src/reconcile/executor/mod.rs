@@ -2,6 +2,7 @@
 //! verified.
 
 mod act;
+mod canary;
 mod carriers;
 mod forms;
 mod jobs;
@@ -14,12 +15,14 @@ mod report;
 mod switch;
 mod troubles;
 mod unseen;
+mod verify;
 mod wait;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +34,7 @@ use super::running::Running;
 use super::served::Served;
 use crate::carriers::Carriers;
 use crate::control::{Control, Lease, Term};
+use crate::gateway::Desired;
 use crate::health::Health;
 use crate::history::History;
 use crate::metrics;
@@ -101,6 +105,8 @@ pub struct ExecutorContext<W> {
     /// Identifies this trunkd among the others.
     pub holder: Arc<str>,
     pub health: Arc<Health>,
+    /// The gateways as an earlier trunkd knew them.
+    pub before: Option<Arc<Desired>>,
     pub carriers: Carriers,
 }
 
@@ -127,6 +133,17 @@ pub struct Executor<S, W> {
     reload: Mutex<()>,
     memory: Memory,
     started: Instant,
+    edit_rules: EditRules,
+    /// The gateways as an earlier trunkd knew them.
+    before: Option<Arc<Desired>>,
+}
+
+/// What happens to edits that don't work.
+struct EditRules {
+    rollback: bool,
+    verify_within: Duration,
+    canary_from: usize,
+    canary: usize,
 }
 
 impl<S: Switch, W: DesiredSource> Executor<S, W> {
@@ -158,6 +175,13 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             reload: Mutex::new(()),
             memory: Memory::default(),
             started: Instant::now(),
+            edit_rules: EditRules {
+                rollback: settings.rollback,
+                verify_within: settings.verify_within,
+                canary_from: settings.canary_from,
+                canary: settings.canary,
+            },
+            before: context.before,
         }
     }
 
@@ -221,7 +245,10 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             self.serve_unseen(order, &wanted.desired, &control).await;
             return later;
         }
-        self.want(&wanted, &known.actual);
+        self.want(&wanted, known);
+        if term.is_some() {
+            self.verify_edits(known, &wanted).await;
+        }
         known.parked = self.memory.parking.stopped(&self.memory.wants);
         let mut decision = self.decide(known, &wanted, order, &control);
         if decision.held.is_some() && self.others_agree(&wanted.desired).await {
@@ -243,15 +270,14 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         if order == OrderState::Current && !actions.iter().any(|(_, authority)| *authority == Authority::Order) {
             self.finish_order(&decision).await;
         }
-        let actions = self.record_removals(actions).await;
-        let actions: Vec<_> = actions.into_iter().map(|(action, _)| action).collect();
+        let actions = self.prepare(actions, &decision, known, &wanted).await;
         let busy: BTreeSet<_> = actions.iter().map(|action| action.gateway().clone()).collect();
-        self.memory.carriers.waiting.clear();
-        let actions = self.within_pace(actions).await;
         let has_acted = !actions.is_empty();
         if has_acted {
             tracing::trace!(switch = self.switch.name(), actions = actions.len(), "acting");
             self.memory.action_log.begin(actions.len());
+            // Whoever waits for an edit learns that it is verified before it can fail.
+            self.report(&decision, &wanted.desired, &control).await;
             self.act(actions).await;
         }
         let has_worked = self.work_on_jobs(&control, known, &busy).await;
@@ -310,6 +336,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
                     self.served.set_runs(self.switch.name(), None, Instant::now());
                 }
                 self.memory.compare(&known.actual, &learned);
+                self.memory.edits.observe(known, &learned, Timestamp::now());
                 known.settle(Instant::now(), self.timing.down);
                 true
             }

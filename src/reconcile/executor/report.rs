@@ -149,6 +149,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             troubles: troubles.collect(),
             pending: pending.collect(),
             waiting: memory.carriers.waiting.clone(),
+            verifying: memory.edits.pending().map(ToString::to_string).collect(),
             parked: memory.parking.parked(),
             carriers_out: memory.parking.known.carriers_out.clone(),
             last_order: memory.last_order.clone(),

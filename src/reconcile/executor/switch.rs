@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::carriers::Seen;
+use crate::carriers::Attempt;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::{Desired, GatewayName, RevisionKey};
 use crate::reconcile::plan::Known;
@@ -24,7 +24,7 @@ pub trait Switch: Send + Sync + 'static {
     /// the state of the switch is not known.
     fn instance(&self, gateway: &GatewayName) -> Result<Option<u64>, Unknown>;
     /// What is known of the registration of the live gateway of that name.
-    fn registration(&self, gateway: &GatewayName) -> Option<Seen>;
+    fn attempt(&self, gateway: &GatewayName) -> Option<Attempt>;
     /// Changes whenever one of those above changes.
     fn changed(&self) -> watch::Receiver<u64>;
     /// The connection for commands.

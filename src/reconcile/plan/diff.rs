@@ -206,6 +206,23 @@ impl Differences {
         differences
     }
 
+    /// How many of these run as they should, by domain.
+    pub fn unchanged(&self, wants: &BTreeMap<GatewayName, Want>) -> BTreeMap<Arc<str>, usize> {
+        let mut unchanged = BTreeMap::new();
+        for (_, want) in wants.iter().filter(|(name, _)| !self.0.contains(*name)) {
+            *unchanged.entry(want.domain.clone()).or_default() += 1;
+        }
+        unchanged
+    }
+
+    pub fn contains(&self, gateway: &GatewayName) -> bool {
+        self.0.contains(gateway)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &GatewayName> {
+        self.0.iter()
+    }
+
     /// Compares this gateway again, after it or its wanted version may have changed.
     pub fn update(&mut self, gateway: &GatewayName, wants: &BTreeMap<GatewayName, Want>, actual: &Actual) {
         let differs = match (wants.get(gateway), actual.gateways.get(gateway)) {

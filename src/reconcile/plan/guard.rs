@@ -77,6 +77,8 @@ pub enum HoldReason {
     All,
     /// Redis has no domain left, but had some before.
     StoreVanished,
+    /// Too many, counting domains that the reader doesn't see. The numbers are those of the others.
+    AllDomains,
     /// The running gateways carry revisions made with an unknown key. These restarts are of
     /// gateways that may not have changed.
     UnknownKey,
@@ -89,6 +91,7 @@ impl HoldReason {
             Self::TooMany { .. } => "too_many",
             Self::All => "all",
             Self::StoreVanished => "store_vanished",
+            Self::AllDomains => "all_domains",
             Self::UnknownKey => "unknown_key",
         }
     }
@@ -125,6 +128,9 @@ impl Held {
             HoldReason::StoreVanished => {
                 format!("held: removes {removals} of {ours}, because every domain is gone from Redis")
             }
+            HoldReason::AllDomains => format!(
+                "held: removes {removals} of {ours}; all changes together, also those in other domains, need approval"
+            ),
             HoldReason::UnknownKey => format!(
                 "held: restarts {removals} of {ours}, because they were started under another trunkd:key than \
                  Redis holds"
@@ -155,6 +161,9 @@ impl Held {
             HoldReason::StoreVanished => {
                 format!("已暂缓：要删除 {ours} 个中的 {removals} 个，因为 Redis 中已没有任何域")
             }
+            HoldReason::AllDomains => {
+                format!("已暂缓：要删除 {ours} 个中的 {removals} 个；所有变更合计（包括其他域的变更）需要批准")
+            }
             HoldReason::UnknownKey => {
                 format!("已暂缓：要重启 {ours} 个中的 {removals} 个，因为启动它们时的 trunkd:key 与 Redis 中的不同")
             }
@@ -165,7 +174,7 @@ impl Held {
 impl Bilingual for Held {
     fn chinese(&self) -> String {
         let undo = match self.reason {
-            HoldReason::TooMany { .. } | HoldReason::All => "撤销修改",
+            HoldReason::TooMany { .. } | HoldReason::All | HoldReason::AllDomains => "撤销修改",
             HoldReason::StoreVanished => "用 `trunkd restore` 恢复各个域",
             HoldReason::UnknownKey => "换回原来的密钥",
         };
@@ -188,7 +197,7 @@ impl fmt::Display for Hold {
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let undo = match self.reason {
-            HoldReason::TooMany { .. } | HoldReason::All => "undo the edit",
+            HoldReason::TooMany { .. } | HoldReason::All | HoldReason::AllDomains => "undo the edit",
             HoldReason::StoreVanished => "`trunkd restore` puts the domains back",
             HoldReason::UnknownKey => "put the old key back",
         };

@@ -20,12 +20,25 @@ pub struct Known {
     /// Gateways in transition: being deleted, or their revision is not known yet. They are left
     /// alone until that is over.
     pub unsettled: BTreeSet<GatewayName>,
+    /// How those of `actual` fare.
+    pub seen: BTreeMap<GatewayName, Seen>,
     /// Gateways that are not to be started now.
     pub parked: BTreeSet<GatewayName>,
     /// Gateways that register and aren't REGED.
     pub not_registered: BTreeMap<GatewayName, Registration>,
     /// When each gateway was first seen DOWN.
     pub(super) down: BTreeMap<GatewayName, Instant>,
+}
+
+/// How a gateway fares.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether calls can use it; `None` if unknown.
+    pub usable: Option<bool>,
+    /// Why not, if known: `403 Forbidden`.
+    pub reason: Option<String>,
+    /// Whether the carrier won't answer anything else to the same registration.
+    pub is_refused_for_good: bool,
 }
 
 /// A live gateway, as listed. Each name has only one.
@@ -39,6 +52,7 @@ pub struct Listed<'a> {
     pub registration: Option<&'a Registration>,
     /// `None` until the switch was asked; then its answer.
     pub revision: Option<Option<&'a str>>,
+    pub seen: Seen,
 }
 
 impl Known {
@@ -98,6 +112,7 @@ impl Known {
             revision: revision.map(str::to_owned),
             registers: listed.state != Some(&State::Noreg),
         };
+        self.seen.insert(name.clone(), listed.seen.clone());
         self.actual.gateways.insert(name, have);
     }
 
@@ -122,6 +137,7 @@ impl Known {
         self.down.remove(name);
         self.not_registered.remove(name);
         self.unsettled.remove(name);
+        self.seen.remove(name);
         self.actual.gateways.remove(name);
     }
 

@@ -54,6 +54,7 @@ proptest! {
             enabled: true,
             nodes: None,
             carrier: None,
+            rollback: true,
             params: params.iter().collect(),
             variables: variables
                 .iter()

@@ -99,7 +99,12 @@ impl Action {
     /// The id of the button's text.
     fn button(self) -> &'static str {
         match self {
-            Self::Job(_) | Self::Undo => "action-undo",
+            Self::Job(JobAction::Restart) => "action-restart",
+            Self::Job(JobAction::Register) => "action-register",
+            Self::Job(JobAction::Unregister) => "action-unregister",
+            Self::Job(JobAction::Park) => "action-park",
+            Self::Job(JobAction::Unpark) => "action-unpark",
+            Self::Undo => "action-undo",
             Self::Copy => "action-copy",
             Self::Rename => "action-rename",
             Self::Enable => "action-enable",
@@ -128,6 +133,7 @@ impl Acting<'_> {
 
     async fn run(&self, action: Action) -> Result<HttpResponse, Failure> {
         match action {
+            Action::Job(JobAction::Restart) if !self.is_sure() => self.ask_to_restart().await,
             Action::Job(job) => {
                 let request = JobRequest {
                     action: job,
@@ -151,9 +157,24 @@ impl Acting<'_> {
         }
     }
 
+    /// Whether what would happen was shown, and sent on.
+    fn is_sure(&self) -> bool {
+        self.sent.text("step") == "save"
+    }
+
+    /// New calls over it fail for seconds.
+    async fn ask_to_restart(&self) -> Result<HttpResponse, Failure> {
+        let effect = self.service.predict_restart(self.caller, &self.of).await?;
+        let nothing_written = Written {
+            effect,
+            ..Written::default()
+        };
+        Ok(self.ask(Action::Job(JobAction::Restart), &nothing_written, None, None))
+    }
+
     /// First what would happen; once that was sent on, it happens.
     async fn ask_or_do(&self, action: Action) -> Result<HttpResponse, Failure> {
-        let is_sure = self.sent.text("step") == "save";
+        let is_sure = self.is_sure();
         let is_named = action != Action::Delete || self.sent.text("typed") == self.of.name.as_str();
         if is_sure && is_named {
             return match self.write(action, false).await {
@@ -246,11 +267,8 @@ impl Acting<'_> {
         let frame = Frame::new(self.request, "gateways");
         let t = frame.t;
         let written = Written {
-            gateway: None,
-            is_new: false,
             changes: revert,
-            history: None,
-            effect: Vec::new(),
+            ..Written::default()
         };
         let title = format!("{}: {}", t.get(action.button()), self.of.name);
         let mut page = ReviewPage::new(frame, title, t.get("undo-anyway").into_owned(), &written);

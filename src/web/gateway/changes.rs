@@ -58,6 +58,7 @@ fn row(t: Texts, effect: &Effect) -> EffectRow {
     let (mark, text, reason) = match &effect.outcome {
         Outcome::Applied => ("up", t.get("effect-applied"), ""),
         Outcome::Failed { reason } => ("down", t.get("effect-failed"), reason.in_language(t.0)),
+        Outcome::RolledBack { reason } => ("down", t.get("effect-rolled-back"), reason.in_language(t.0)),
         Outcome::Held { reason } => ("trying", t.get("effect-held"), reason.in_language(t.0)),
         Outcome::Pending { reason } => ("trying", t.get("effect-pending"), reason.in_language(t.0)),
         Outcome::NotForThisSwitch => ("idle", t.get("effect-not-here"), ""),

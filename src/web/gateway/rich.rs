@@ -8,7 +8,7 @@ use std::fmt;
 pub(in crate::web) struct Rich(String);
 
 impl Rich {
-    pub(super) fn new(text: impl Into<String>) -> Self {
+    pub(in crate::web) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 

@@ -6,6 +6,7 @@ use askama::Template;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::calls::CallsTable;
 use super::changes::{EffectRow, effect_rows};
 use super::form::{FoundProblem, Stored, of_path};
 use super::timeline::{self, Happened};
@@ -22,6 +23,7 @@ use crate::shown::escaped;
 use crate::web::address::gateway_url;
 use crate::web::failure::{Failure, no_such_page, page as page_of};
 use crate::web::page::{Frame, show};
+use crate::web::runbooks;
 use crate::web::texts::Texts;
 use crate::web::words;
 
@@ -55,6 +57,8 @@ struct GatewayPage {
     is_parked: bool,
     facts: Vec<(String, String)>,
     switches: Vec<SwitchRow>,
+    /// `None` unless calls are counted.
+    calls: Option<CallsTable>,
     findings: Vec<FoundProblem>,
     /// `None` while it can't be read.
     timeline: Option<Vec<Happened>>,
@@ -75,6 +79,8 @@ struct SwitchRow {
     explanation: String,
     /// What to do about it.
     advice: String,
+    /// The address of more of it.
+    runbook: Option<&'static str>,
     effect: Option<EffectRow>,
     ping: String,
     since: String,
@@ -173,6 +179,7 @@ async fn make(
         is_parked: detail.switches.iter().any(|on| parked(on).is_some()),
         facts: stored.as_ref().map(|stored| facts(t, stored)).unwrap_or_default(),
         switches: switch_rows(t, &detail.switches, &effects, now),
+        calls: detail.call_stats.as_ref().map(|stats| CallsTable::new(t, stats, now)),
         findings: detail
             .findings
             .iter()
@@ -268,6 +275,7 @@ fn switch_rows(t: Texts, on: &[Gateway], effects: &[Effect], now: Timestamp) -> 
             word: gateway.state.as_ref().map(ToString::to_string).unwrap_or_default(),
             explanation: words::explanation(t, &reason).unwrap_or_default(),
             advice: words::advice(t, &reason).unwrap_or_default(),
+            runbook: runbooks::of_gateway(gateway),
             reason: match (&gateway.deviation, parked) {
                 (Some(deviation), Some(_)) => deviation.text(t.0),
                 _ => recorded(&reason).in_language(t.0).to_owned(),

@@ -38,7 +38,9 @@ fn row(t: Texts, entry: Entry, may_edit: bool, now: Timestamp) -> Happened {
         ago: words::ago(t, entry.at, now),
         exact: words::exact(entry.at),
         explanation: match &entry.event {
-            Event::Outage { reason, .. } => words::explanation(t, reason).unwrap_or_default(),
+            Event::Outage { reason, .. } | Event::RolledBack { reason, .. } => {
+                words::explanation(t, reason).unwrap_or_default()
+            }
             _ => String::new(),
         },
         undo: (can_undo && may_edit).then_some(entry.id),
@@ -66,6 +68,10 @@ fn text(t: Texts, event: &Event) -> (String, String) {
             reason,
             ..
         } => action_text(t, *action, *outcome, reason.as_deref()),
+        Event::RolledBack { reason, gave_up, .. } => {
+            let id = if *gave_up { "past-give-up" } else { "past-roll-back" };
+            (t.get(id).into_owned(), reason.clone())
+        }
         Event::Reveal { .. } => own("past-reveal"),
         Event::Hold { reason, reason_zh } => {
             let reason = words::hold(t, reason, reason_zh.as_deref());

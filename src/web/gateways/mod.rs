@@ -37,9 +37,10 @@ struct GatewaysPage {
     is_filtered: bool,
     next: Option<String>,
     first: Option<String>,
-    may_edit: bool,
     /// The filters again, for "all that match".
     filter: String,
+    /// Where all that match are a file.
+    export: String,
 }
 
 /// The list.
@@ -79,18 +80,11 @@ async fn make(
     let choices = service.choices(caller).await?;
     let now = Timestamp::now();
     let frame = Frame::new(request, "gateways").with_age(found.stale_since, now);
-    let page = page(frame, caller, &params, found, &choices, now);
+    let page = page(frame, &params, found, &choices, now);
     Ok(show(StatusCode::OK, &page))
 }
 
-fn page(
-    frame: Frame,
-    caller: &Caller,
-    params: &ListParams,
-    found: Page,
-    choices: &Choices,
-    now: Timestamp,
-) -> GatewaysPage {
+fn page(frame: Frame, params: &ListParams, found: Page, choices: &Choices, now: Timestamp) -> GatewaysPage {
     let t = frame.t;
     GatewaysPage {
         columns: filters::columns(t, params),
@@ -114,8 +108,8 @@ fn page(
             })
         }),
         rows: found.items.into_iter().map(|item| Row::new(t, item, now)).collect(),
+        export: format!("/api/v1/export?{}", filters::filter(params)),
         filter: filters::filter(params),
-        may_edit: caller.requires(crate::access::Role::Operator).is_ok(),
         frame,
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Row {
     /// `2/3`: on how many of its switches calls can use it.
     pub(super) switches: String,
     pub(super) calls: String,
+    /// What that number is.
+    pub(super) calls_exact: String,
 }
 
 impl Row {
@@ -52,6 +54,7 @@ impl Row {
         let since = worst.and_then(|on| on.usable_since.or(on.since));
         let ping = item.switches.iter().filter_map(|on| on.ping_ms).fold(None, worse);
         let up = item.switches.iter().filter(|on| on.usable == Some(true)).count();
+        let (calls, calls_exact) = calls(t, &item);
         Self {
             url: item.domain.as_deref().map(|domain| gateway_url(domain, &item.name)),
             key: format!("{}/{}", item.domain.as_deref().unwrap_or_default(), item.name),
@@ -73,7 +76,8 @@ impl Row {
                 0 => String::new(),
                 all => format!("{up}/{all}"),
             },
-            calls: calls(&item.switches),
+            calls,
+            calls_exact,
             domain: item.domain.unwrap_or_default(),
             name: item.name,
             description: item.description.as_deref().map(escaped).unwrap_or_default(),
@@ -95,15 +99,23 @@ fn worse(slowest: Option<f64>, ms: f64) -> Option<f64> {
     Some(slowest.map_or(ms, |slowest| slowest.max(ms)))
 }
 
-/// Calls in and out since the gateway started, on all switches.
-fn calls(switches: &[Gateway]) -> String {
-    let known: Vec<_> = switches.iter().filter_map(|on| on.calls).collect();
-    match known.is_empty() {
-        true => String::new(),
-        false => known
-            .iter()
-            .map(|calls| calls.inbound + calls.outbound)
-            .sum::<u64>()
-            .to_string(),
+/// The calls of the last day with their ASR if they are counted, else those since the gateway started;
+/// and what the number is.
+fn calls(t: Texts, item: &ListedGateway) -> (String, String) {
+    if let Some(stats) = &item.call_stats {
+        let day = &stats.last_24h;
+        let all = day.answered + day.failed;
+        let text = day
+            .asr_percent
+            .map_or_else(|| all.to_string(), |asr| format!("{all} · {asr} %"));
+        let (answered, failed) = (day.answered.to_string(), day.failed.to_string());
+        let exact = t.fill("calls-of-a-day", &[("answered", &answered), ("failed", &failed)]);
+        return (text, exact);
     }
+    let known: Vec<_> = item.switches.iter().filter_map(|on| on.calls).collect();
+    if known.is_empty() {
+        return (String::new(), String::new());
+    }
+    let sum: u64 = known.iter().map(|calls| calls.inbound + calls.outbound).sum();
+    (sum.to_string(), t.get("calls-since-start").into_owned())
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::address::{gateway_url, with_query};
+use super::change::Change;
 use super::failure::{Failure, page as page_of};
 use super::page::{Frame, show};
 use super::words;
@@ -17,7 +18,6 @@ use crate::history::{EditKind, Entry, Event, HistoryQuery, Kind, is_entry_id};
 use crate::language::{message, text};
 use crate::operate::{Caller, Service};
 use crate::portal::{Problem, SignedIn};
-use sentence::Change;
 pub(super) use undo::{ask, submit};
 
 /// Entries on a page.

@@ -1,40 +1,13 @@
 //! Entries of the history in words.
 
 use jiff::SignedDuration;
-use serde_json::Value;
 
 use crate::carriers::parking::Unparked;
-use crate::gateway::ValueChange;
 use crate::history::{Access, ActionKind, ActionOutcome, EditKind, Entry, Event, Kind};
 use crate::operate::recorded;
-use crate::shown::escaped;
+use crate::web::change::Change;
 use crate::web::texts::Texts;
 use crate::web::words;
-
-/// One field that an edit changes.
-pub(super) struct Change {
-    pub(super) field: String,
-    /// `None`: not set.
-    pub(super) before: Option<String>,
-    pub(super) after: Option<String>,
-    pub(super) is_secret: bool,
-}
-
-impl Change {
-    pub(super) fn new(change: &ValueChange) -> Self {
-        Self {
-            field: change.field.clone(),
-            before: change.before.as_ref().map(text),
-            after: change.after.as_ref().map(text),
-            is_secret: change.secret,
-        }
-    }
-}
-
-/// A string without its quotes. Characters that can't be seen are written out.
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| escaped(&value.to_string()), escaped)
-}
 
 pub(super) fn changes(event: &Event) -> Vec<Change> {
     match event {
@@ -117,6 +90,10 @@ pub(super) fn what(t: Texts, event: &Event) -> String {
             let names = ["started", "restarted", "killed", "failed"];
             let values: Vec<_> = names.into_iter().zip(counts.iter().map(String::as_str)).collect();
             t.fill("did-actions", &values)
+        }
+        Event::RolledBack { reason, gave_up, .. } => {
+            let id = if *gave_up { "did-give-up" } else { "did-roll-back" };
+            t.with(id, recorded(reason).in_language(t.0)).into_owned()
         }
         Event::Reveal { field } => t.with("did-reveal", field).into_owned(),
         Event::Access { access } => accessed(t, access),
@@ -206,6 +183,7 @@ pub(super) fn kind(kind: Kind) -> &'static str {
         Kind::CarrierBack => "kind-carrier-back",
         Kind::Action => "kind-action",
         Kind::Actions => "kind-actions",
+        Kind::RolledBack => "kind-rolled-back",
         Kind::Reveal => "kind-reveal",
         Kind::Access => "kind-access",
         Kind::Pause => "kind-pause",

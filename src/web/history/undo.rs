@@ -5,11 +5,11 @@ use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::sentence::Change;
 use crate::operate::gateways::WriteOptions;
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::SignedIn;
 use crate::web::address::see_other;
+use crate::web::change::Change;
 use crate::web::failure::{Failure, page as page_of};
 use crate::web::gateway::{EffectRow, effect_rows};
 use crate::web::page::{Frame, show};

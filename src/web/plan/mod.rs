@@ -2,8 +2,6 @@
 
 mod view;
 
-pub(in crate::web) use view::takes;
-
 use std::time::Duration;
 
 use actix_web::http::StatusCode;

@@ -1,8 +1,5 @@
 //! The plan of a switch in words.
 
-use std::time::Duration;
-
-use crate::carriers::Lasts;
 use crate::control::Conflict;
 use crate::language::Bilingual;
 use crate::operate::approve::Applied;
@@ -11,6 +8,7 @@ use crate::operate::recorded;
 use crate::reconcile::{Action, FieldChange, MASK};
 use crate::shown::escaped;
 use crate::web::address::gateway_url;
+use crate::web::forecast::takes;
 use crate::web::texts::Texts;
 
 /// Changes that are named one by one. A plan of thousands stays readable.
@@ -27,11 +25,18 @@ pub(super) struct OnSwitch {
     pub(super) more: usize,
     pub(super) unchanged: usize,
     /// Why it is held, or not carried out.
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Vec<Note>,
     pub(super) conflicts: Vec<String>,
     pub(super) is_in_the_way: bool,
     /// How many changes of an order are left.
     pub(super) running: Option<usize>,
+}
+
+/// Why a plan is held, or not carried out.
+pub(super) struct Note {
+    pub(super) text: String,
+    /// The address of what to do about it.
+    pub(super) runbook: Option<&'static str>,
 }
 
 /// What is done to one gateway.
@@ -88,15 +93,6 @@ impl OnSwitch {
     }
 }
 
-/// How long it takes.
-pub(in crate::web) fn takes(t: Texts, lasts: &Lasts) -> String {
-    let time = humantime::format_duration(Duration::from_secs(lasts.seconds)).to_string();
-    match &lasts.carrier {
-        Some(carrier) => t.fill("plan-takes-paced", &[("time", &*time), ("carrier", carrier)]),
-        None => t.with("plan-takes", &time).into_owned(),
-    }
-}
-
 fn summary(t: Texts, actions: &[Action]) -> Vec<String> {
     let count = |is_it: fn(&Action) -> bool| actions.iter().filter(|action| is_it(action)).count();
     let counts = [
@@ -112,34 +108,49 @@ fn summary(t: Texts, actions: &[Action]) -> Vec<String> {
 }
 
 /// Why the plan is held, or not carried out by itself.
-fn notes(t: Texts, plan: &SwitchPlan) -> Vec<String> {
-    let mut notes: Vec<String> = plan.held.iter().map(|hold| hold.text(t.0)).collect();
-    notes.extend(plan.lasts.as_ref().map(|lasts| takes(t, lasts)));
+fn notes(t: Texts, plan: &SwitchPlan) -> Vec<Note> {
     let known = plan.held.as_ref().map(crate::reconcile::Hold::summary);
     let elsewhere = plan
         .holds
         .iter()
         .filter(|hold| known.as_deref() != Some(hold.held.en()));
-    notes.extend(elsewhere.map(|hold| {
+    let elsewhere = elsewhere.map(|hold| {
         let values = [("held", hold.held.in_language(t.0)), ("trunkd", hold.trunkd.as_str())];
         t.fill("plan-held-by", &values)
-    }));
+    });
+    let held = plan.held.iter().map(|hold| hold.text(t.0)).chain(elsewhere);
+    let mut notes: Vec<_> = held.map(|text| Note::new(text, "/runbooks#trunkdplanheld")).collect();
+    notes.extend(plan.lasts.as_ref().map(|lasts| Note::plain(takes(t, lasts))));
     if plan.paused {
-        notes.push(t.get("plan-paused").into_owned());
+        notes.push(Note::new(t.get("plan-paused"), "/runbooks#trunkdpausedforlong"));
     }
     let Some(report) = &plan.serve else { return notes };
     if report.mode != "apply" {
-        notes.push(t.with("plan-mode", &report.mode).into_owned());
+        notes.push(Note::plain(t.with("plan-mode", &report.mode)));
     }
     let troubles = report.troubles.iter().take(MAX_NAMED);
     notes.extend(troubles.map(|(gateway, reason)| {
         let reason = recorded(reason);
-        t.fill(
-            "plan-trouble",
-            &[("gateway", gateway), ("reason", reason.in_language(t.0))],
-        )
+        let values = [("gateway", &**gateway), ("reason", reason.in_language(t.0))];
+        Note::new(t.fill("plan-trouble", &values), "/runbooks#trunkdchangefails")
     }));
     notes
+}
+
+impl Note {
+    fn new(text: impl Into<String>, runbook: &'static str) -> Self {
+        Self {
+            text: text.into(),
+            runbook: Some(runbook),
+        }
+    }
+
+    fn plain(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            runbook: None,
+        }
+    }
 }
 
 impl Change {
@@ -157,6 +168,8 @@ impl Change {
             (None, None) => String::new(),
         };
         let is_held = plan.held.as_ref().is_some_and(|hold| hold.removals.contains(gateway));
+        let mut notes = change_notes(t, action, is_held);
+        notes.extend(plan.tries_again.get(gateway).map(|why| why.in_language(t.0).to_owned()));
         Self {
             word,
             verb: t.get(verb).into_owned(),
@@ -170,7 +183,7 @@ impl Change {
                 .flatten()
                 .map(Field::new)
                 .collect(),
-            notes: change_notes(t, action, is_held),
+            notes,
         }
     }
 }

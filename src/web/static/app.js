@@ -289,3 +289,14 @@ if (bulk) {
   window.addEventListener("pageshow", update);
   update();
 }
+
+// --- Files ------------------------------------------------------------------------------------------
+
+// A file that is too large is not sent.
+for (const field of document.querySelectorAll("input[data-max-bytes]")) {
+  field.addEventListener("change", () => {
+    const isTooLarge = field.files[0]?.size > Number(field.dataset.maxBytes);
+    field.setCustomValidity(isTooLarge ? field.dataset.tooLarge : "");
+    field.reportValidity();
+  });
+}

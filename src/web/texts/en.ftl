@@ -6,6 +6,7 @@ nav-gateways = Gateways
 nav-switches = Switches
 nav-plan = Plan
 nav-history = History
+nav-import = Import
 nav-users = Users and tokens
 sign-out = Sign out
 live-lost = No connection to trunkd. This is the state as of %
@@ -16,6 +17,9 @@ live-unavailable = trunkd can't do this now, perhaps because Redis is away. What
 away = Redis can't be reached. Nothing can be changed until it is back.
 away-as-of = Redis can't be reached, and nothing can be changed. This is the state as of { $value }
 last-known = last known
+
+runbooks = Runbooks
+what-to-do = What to do
 
 sign-in = Sign in
 sign-in-first = Nobody can sign in yet. Follow the link that `trunkd serve` printed, or run `trunkd user add NAME --role admin`.
@@ -42,6 +46,10 @@ failure-home = see all gateways
 add-trunk = Add a trunk
 empty-title = No trunks yet
 empty-text = A trunk, or gateway, is the way from FreeSWITCH to a carrier. Add the first one: most carriers need four fields.
+empty-import = You have gateways elsewhere, in files, FusionPBX or a spreadsheet?
+empty-import-do = Import them
+export = Export
+export-hint = These gateways as a YAML file, without passwords
 search = Search
 search-hint = name, host, user, tag
 filter-all = all
@@ -68,6 +76,21 @@ column-ping = Ping, ms
 column-since = Since
 column-switches = Switches up
 column-calls = Calls
+calls-of-a-day = Last 24 h: { $answered } answered, { $failed } failed; the share is the ASR
+calls-since-start = Since the gateway started
+calls-5m = 5 min
+calls-1h = 1 h
+calls-24h = 24 h
+calls-answered = Answered
+calls-failed = Failed
+calls-asr = ASR
+calls-acd = ACD
+calls-causes = Why calls failed in the last 24 h:
+calls-last-failure = Last failed call: { $cause }, { $ago }, on { $switch }
+calls-not-counted = trunkd hasn't been connected for calls to each of the switches yet, so some are missing.
+calls-not-heard = Counted since { $value }. trunkd isn't connected for calls to one of the switches now, so some are missing.
+calls-since = Counted since { $value }
+calls-since-with-gaps = Counted since { $since }; none is missing since { $complete }
 
 state-up = Up
 state-down = Down
@@ -101,6 +124,7 @@ param-outbound-proxy = SBC for calls (outbound-proxy)
 field-name = What dial plans call it. Letters, digits, `_`, `.` and `-`.
 field-domain = The tenant that it belongs to. A new name makes a new domain.
 field-enabled = Enabled
+field-rollback = Roll back edits that the carrier refuses
 field-tags = Tags, with commas between
 fact-tags = Tags
 field-description = Description
@@ -167,6 +191,7 @@ change-secret = changed (secret)
 effect-label = Last change:
 effect-applied = in effect.
 effect-failed = has the new version, and it fails:
+effect-rolled-back = rolled back
 effect-held = held until an operator approves it:
 effect-pending = not yet in effect:
 effect-not-here = not for this switch
@@ -231,6 +256,8 @@ past-none = Nothing is recorded yet.
 past-away = The history is in Redis, and is shown again when Redis is back.
 past-outage = Down
 past-recovered = Up again after { $count } s
+past-roll-back = The edit was rolled back
+past-give-up = The version before is refused too, so the edit stays
 past-reveal = A secret was shown
 past-hold = Held
 past-release = No longer held
@@ -400,6 +427,8 @@ did-create-token = Created the token { $value }
 did-revoke-token = Revoked the token { $value }
 did-pause = Paused changes
 did-resume = Resumed changes
+did-roll-back = Rolled an edit back: { $value }
+did-give-up = Kept an edit after all, because the version before is refused too: { $value }
 did-apply = Released a plan
 did-hold = The plan is { $value }
 did-release = The plan is no longer held
@@ -415,6 +444,7 @@ kind-carrier-out = carrier out
 kind-carrier-back = carrier back
 kind-action = action
 kind-actions = many actions
+kind-rolled-back = rollback
 kind-reveal = look at a secret
 kind-access = users and sign-ins
 kind-pause = pause
@@ -589,3 +619,89 @@ restarts-failed = Failed
 restarts-left = Left
 restarts-progress = Progress
 restarts-failures = Not restarted
+
+## Import
+
+import-title = Import gateways
+import-intro = You see first what would change. Nothing is written until you confirm it.
+import-from-file = From a file
+import-file = File
+import-file-hint = At most 64 MiB, in UTF-8. An XML file can't include others here: import a whole conf/ with `trunkd import fs-xml`.
+import-too-large = This file is larger than 64 MiB: import less at once.
+import-too-slow = The upload took longer than 5 minutes. Import less at once, or use `trunkd import`.
+import-incomplete = The upload did not arrive whole. Choose the file again.
+import-no-file = No file was chosen.
+import-no-kind = Choose what the file is.
+import-kind = What the file is
+import-kind-documents = trunkd's own documents (YAML or JSON)
+import-kind-fs-xml = FreeSWITCH XML
+import-kind-fusionpbx = FusionPBX (pg_dump or CSV), named by UUID
+import-kind-fusionpbx-names = FusionPBX (pg_dump or CSV), named by gateway
+import-kind-csv = Spreadsheet (CSV)
+import-options = Options for files of other systems
+import-options-hint = trunkd's own documents need none: they name domain and profile, and replace what is stored.
+import-domain = Domain for all gateways
+import-domain-hint = Leave it empty to use the domain that the source names.
+import-profile = Profile for gateways without one
+import-profile-hint = Leave it empty for { $value }.
+import-overwrite = Also replace gateways that are stored already and differ
+import-look = Show what would change
+import-from-switch = From a switch
+import-from-switch-text = What the switch has in its configuration now. Gateways that trunkd started are left out.
+import-review-title = Import { $value }
+import-is-other = The difference changed meanwhile, so nothing was written. This is the difference now: look at it again.
+import-nothing = There is nothing to write.
+import-domain-refused = Nothing of these domains is written, because one of their gateways is refused:
+import-write = { $count ->
+    [one] Write { $count } gateway
+   *[other] Write { $count } gateways
+}
+import-discard = Discard
+import-kept = The upload is kept for 15 minutes, encrypted, and for you alone.
+import-count-added = To add
+import-count-changed = To change
+import-count-removed = To remove
+import-count-refused = Refused
+import-count-same = As they are
+import-count-existing = Left as stored
+import-count-skipped = Not imported
+import-existing = Stored already, and different
+import-existing-text = These are left as they are stored.
+import-existing-replace = See what replacing them would change
+import-overwrites = Gateways that are stored already and differ are replaced.
+import-existing-keep = Leave them as they are stored
+import-report = What was read
+import-of-all = About the source
+import-plain = { $count ->
+    [one] { $count } gateway is taken as it is.
+   *[other] { $count } gateways are taken as they are.
+}
+import-fields = { $count ->
+    [one] { $count } field
+   *[other] { $count } fields
+}
+import-added = new
+import-changed = changed
+import-removed = removed
+import-same = the same
+import-differs = differs
+import-refused = refused
+import-taken = taken
+import-taken-changed = taken, with changes
+import-skipped = not imported
+import-note = Note
+import-done = { $count ->
+    [one] Done: { $count } gateway written.
+   *[other] Done: { $count } gateways written.
+}
+import-not-all = Not everything was written.
+import-again = See what is left
+import-outcome = Outcome
+import-outcome-same = nothing to write
+import-outcome-written = written
+import-outcome-refused = not written: one of its gateways is refused
+import-outcome-meanwhile = left alone: somebody else changed one of its gateways meanwhile
+import-outcome-not-written = not written: Redis failed before its turn
+import-outcome-unknown = Redis did not answer, so it may be written or not
+import-to-list = Show the gateways
+import-another = Import another

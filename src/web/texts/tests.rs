@@ -32,12 +32,19 @@ fn variables(source: &str, id: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn sources(folder: &Path, found: &mut Vec<String>) {
+/// The text of every page and of the code behind it.
+pub(in crate::web) fn sources() -> Vec<String> {
+    let mut found = Vec::new();
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web"), &mut found);
+    found
+}
+
+fn read(folder: &Path, found: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let is_source = path.extension().is_some_and(|kind| kind == "rs" || kind == "html");
         if path.is_dir() {
-            sources(&path, found);
+            read(&path, found);
         } else if is_source && !path.ends_with("tests.rs") {
             found.push(fs::read_to_string(path).unwrap());
         }
@@ -64,9 +71,7 @@ fn both_catalogs_have_the_same_texts_with_the_same_values() {
 
 #[test]
 fn every_text_that_is_asked_for_is_there_and_every_one_is_used() {
-    let mut found = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web"), &mut found);
-    let all = found.concat();
+    let all = sources().concat();
     let quoted: BTreeSet<&str> = all.split('"').collect();
     let unused: Vec<_> = ids(ENGLISH_SOURCE)
         .into_iter()

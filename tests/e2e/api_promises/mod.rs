@@ -120,8 +120,7 @@ fn texts(body: &Value) -> Box<dyn Iterator<Item = &str> + '_> {
                 .flat_map(|(_, value)| texts(value)),
         ),
         Value::Array(items) => Box::new(items.iter().flat_map(texts)),
-        // Behind this the parser says what it found.
-        Value::String(text) => Box::new(text.split("内容有误：").take(1)),
+        Value::String(text) => Box::new(std::iter::once(&**text)),
         _ => Box::new(std::iter::empty()),
     }
 }

@@ -18,6 +18,7 @@ use crate::support::redis::RedisServer;
 /// Each script's client has an address of its own, so that failed sign-ins slow down nobody else.
 const PROXY: &str = "behind_proxy = true\n";
 const APPLY: &str = "[reconcile]\nmode = \"apply\"\n";
+const CALLS: &str = "[calls]\nenabled = true\n";
 /// A few more than are allowed without a wait.
 const MOST_ATTEMPTS: usize = 20;
 pub(super) const PASSWORD: &str = "a long password";
@@ -70,7 +71,7 @@ impl World {
         }
         let mut connection = redis.connection().await;
         let _: () = connection.set("cti_gateway@string", "x").await.unwrap();
-        let app = TestApp::with_switch(&redis, &switch, &format!("{API}{PROXY}{APPLY}")).await;
+        let app = TestApp::with_switch(&redis, &switch, &format!("{API}{PROXY}{APPLY}{CALLS}")).await;
         let off = TestApp::start(&redis, API).await;
         Self {
             admin: Client::admin(&redis, &app).await,

@@ -107,7 +107,7 @@ impl Builder {
         self
     }
 
-    /// A carrier, shared with other switches, that answers for its host.
+    /// A carrier that answers for its host, shared with other switches: each needs a switchname of its own.
     pub fn carrier(mut self, carrier: &Carrier) -> Self {
         self.registrar.carriers.push(carrier.clone());
         self

@@ -7,7 +7,7 @@ use super::bus::{Bus, new_uuid};
 use super::call_events::{Ending, Moment};
 use super::core::Core;
 use super::event::{self, Event};
-use super::sofia::{Gateway, Sofia};
+use super::sofia::{CallCounters, Gateway, Sofia};
 use std::collections::BTreeMap;
 
 const RECORDED_CALLS: &str = include_str!("../../recordings/api/show-calls-as-json.txt");
@@ -91,6 +91,26 @@ impl FakeSwitch {
             "a call that rings"
         );
         self.end(call, Ending::Refused(status));
+    }
+
+    /// A call over the gateway is challenged by a host that is not the gateway's, and ends there (FACTS 45).
+    pub fn challenge_call(&self, gateway: &str) {
+        self.shared.with(|core| core.sofia.challenge(gateway, &mut core.bus));
+    }
+
+    /// Sets a gateway's call counters in `xmlstatus`: in, out, failed in, failed out.
+    pub fn set_calls(&self, gateway: &str, calls: [u32; 4]) {
+        let [incoming, out, incoming_failed, out_failed] = calls;
+        self.shared.with(|core| {
+            if let Some(gateway) = core.sofia.live_gateway(gateway) {
+                gateway.calls = CallCounters {
+                    incoming,
+                    out,
+                    incoming_failed,
+                    out_failed,
+                };
+            }
+        });
     }
 
     fn end(&self, call: Call, ending: Ending) {

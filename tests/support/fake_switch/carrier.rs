@@ -4,10 +4,13 @@
 //! Its clock is that of its switches: a second begins when a switch ticks that has ticked in this one already. So
 //! switches that tick together share a second, and one that dies doesn't hold the others up. What trunkd paces runs in
 //! real time: count that in [`Window::Real`].
+//!
+//! To wait for something here, use a switch's [`super::FakeSwitch::wait_until`]: it looks whenever the switch sends.
 
-use super::outcome::{BUSY, FORBIDDEN, Login, Outcome};
+use super::outcome::{Answer, BUSY, FORBIDDEN, Login, Outcome};
 use super::registrar::Method;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -69,22 +72,19 @@ struct State {
     gone: bool,
     cut_off: BTreeSet<String>,
     received: Vec<Received>,
-    bindings: Vec<Binding>,
+    challenges_unregisters: bool,
+    /// The seconds in which each account of a switch's gateway is registered
+    bindings: BTreeMap<Binding, Range<i64>>,
 }
+
+/// Account, switch, gateway
+type Binding = (String, String, String);
 
 struct Rule {
     account: String,
     outcome: Outcome,
     /// None: for good
     until: Option<i64>,
-}
-
-struct Binding {
-    account: String,
-    switch: String,
-    gateway: String,
-    from: i64,
-    until: i64,
 }
 
 /// What tests script
@@ -152,6 +152,12 @@ impl Carrier {
         self.state().gone = false;
     }
 
+    /// It challenges un-REGISTERs anew, and FreeSWITCH doesn't repeat them: registrations stay until they expire
+    /// (FACTS 22).
+    pub fn challenge_unregisters(&self) {
+        self.state().challenges_unregisters = true;
+    }
+
     /// The network between it and one switch is cut, or whole again.
     pub fn cut_off(&self, switch: &str, cut: bool) {
         let mut state = self.state();
@@ -192,24 +198,31 @@ impl Carrier {
 
     /// The most of [`Self::registers`] that waited for their answer at one moment. Answers that come at once don't
     /// count: see [`Self::delay`].
-    pub fn most_in_flight(&self) -> usize {
+    pub fn most_in_flight(&self) -> u64 {
         let registers = self.registers();
-        let in_flight = |now: i64| {
-            let waiting = registers.iter().filter(|one| one.second <= now && now < one.answered);
-            waiting.count()
-        };
-        registers.iter().map(|one| in_flight(one.second)).max().unwrap_or(0)
+        let mut ends: Vec<i64> = registers.iter().map(|one| one.answered).collect();
+        ends.sort_unstable();
+        let mut ended = ends.into_iter().peekable();
+        let (mut waiting, mut most) = (0_i64, 0);
+        for one in &registers {
+            while ended.next_if(|end| *end <= one.second).is_some() {
+                waiting -= 1;
+            }
+            waiting += 1;
+            most = most.max(waiting);
+        }
+        most.unsigned_abs()
     }
 
     /// The switches on which an account is registered now, as the carrier sees it: a switch that died is here until its
     /// registration expires.
     pub fn registered(&self, account: &str) -> BTreeSet<String> {
         let state = self.state();
-        let live = state
-            .bindings
-            .iter()
-            .filter(|binding| binding.account == account && (binding.from..binding.until).contains(&state.second));
-        live.map(|binding| binding.switch.clone()).collect()
+        let bindings = state.bindings.iter();
+        bindings
+            .filter(|((of, _, _), seconds)| of == account && seconds.contains(&state.second))
+            .map(|((_, switch, _), _)| switch.clone())
+            .collect()
     }
 
     /// The present second of its clock
@@ -257,8 +270,8 @@ impl Carrier {
         let reachable = state.is_reachable(sent.switch);
         let now = state.second;
         state.keep(sent, None, false, now);
-        if reachable {
-            state.bindings.retain(|binding| !binding.is_of(sent));
+        if reachable && !state.challenges_unregisters {
+            state.bindings.remove(&sent.binding());
         }
     }
 
@@ -283,18 +296,11 @@ impl State {
             0 => outcome,
             seconds => Outcome::After(seconds, Box::new(outcome)),
         };
-        let answered = now + i64::from(super::outcome::Answer::from(&outcome).after);
+        let answered = now + i64::from(Answer::from(&outcome).after);
         let status = outcome.status();
         self.keep(sent, status, throttled, answered);
         if status == Some(200) {
-            self.bindings.retain(|binding| !binding.is_of(sent));
-            self.bindings.push(Binding {
-                account: sent.account.to_owned(),
-                switch: sent.switch.to_owned(),
-                gateway: sent.gateway.to_owned(),
-                from: answered,
-                until: answered + expires,
-            });
+            self.bindings.insert(sent.binding(), answered..answered + expires);
         }
         outcome
     }
@@ -345,8 +351,14 @@ impl State {
     }
 }
 
-impl Binding {
-    fn is_of(&self, sent: &Sent) -> bool {
-        self.account == sent.account && self.switch == sent.switch && self.gateway == sent.gateway
+impl Sent<'_> {
+    fn binding(&self) -> Binding {
+        let Sent {
+            account,
+            switch,
+            gateway,
+            ..
+        } = *self;
+        (account.to_owned(), switch.to_owned(), gateway.to_owned())
     }
 }

@@ -67,6 +67,13 @@ impl FakeSwitch {
         });
     }
 
+    /// The network between trunkd and this switch is cut, or whole again: its event socket is half-open and OPTIONS get
+    /// no answer. Carriers reach it as before; see [`super::Carrier::cut_off`].
+    pub fn cut_off(&self, cut: bool) {
+        self.stall(cut);
+        self.silence_sip(cut);
+    }
+
     /// Delays every `api` and `bgapi` command, and with it the events of its connection.
     pub fn slow_commands(&self, delay: Duration) {
         self.shared.with(|core| core.command_delay = delay);

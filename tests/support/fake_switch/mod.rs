@@ -1,8 +1,8 @@
 //! `FakeSwitch`: an in-process model of FreeSWITCH, as far as trunkd can observe it.
 //!
 //! It speaks the event socket ([`event_socket`]), requests `sofia.conf` as mod_xml_curl does ([`xml_curl`]) and keeps
-//! gateways by mod_sofia's rules ([`sofia`]), registering them with scripted carriers: its own ([`registrar`]), or those
-//! that it shares with other switches ([`Carrier`]). It is modelled on FreeSWITCH's source and checked against
+//! gateways by mod_sofia's rules ([`sofia`]), registering them with scripted carriers: its own ([`registrar`]), or
+//! some that it shares with other switches ([`Carrier`]). It is modelled on FreeSWITCH's source and checked against
 //! recordings of a real one in `tests/fake_switch/`.
 //!
 //! Its second is a *tick*, 20 ms by default: every duration that FreeSWITCH counts in seconds (retry, expiry, ping,
@@ -116,26 +116,6 @@ impl FakeSwitch {
         let gateways = super::fs_xml::parse(&text).expect("well-formed gateways");
         self.shared
             .with(|core| core.sofia.parse_gateways(profile, &gateways, None, &mut core.bus));
-    }
-
-    /// A call over the gateway is challenged by a host that is not the gateway's, and ends there (FACTS 45).
-    pub fn challenge_call(&self, gateway: &str) {
-        self.shared.with(|core| core.sofia.challenge(gateway, &mut core.bus));
-    }
-
-    /// Sets a gateway's call counters in `xmlstatus`: in, out, failed in, failed out.
-    pub fn set_calls(&self, gateway: &str, calls: [u32; 4]) {
-        let [incoming, out, incoming_failed, out_failed] = calls;
-        self.shared.with(|core| {
-            if let Some(gateway) = core.sofia.live_gateway(gateway) {
-                gateway.calls = CallCounters {
-                    incoming,
-                    out,
-                    incoming_failed,
-                    out_failed,
-                };
-            }
-        });
     }
 
     /// An API command, typed at the console rather than sent over the event socket

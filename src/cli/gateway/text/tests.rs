@@ -1,5 +1,6 @@
 use super::*;
 use crate::language::Message;
+use crate::operate::calls::{CallTally, FailedCall};
 use crate::operate::listing::ListState;
 use crate::operate::status::OnSwitch;
 
@@ -29,6 +30,7 @@ fn listed(name: &str, validity: Validity, switches: Vec<Gateway>) -> ListedGatew
         validity: Some(validity),
         state: ListState::Down,
         switches,
+        call_stats: None,
     }
 }
 
@@ -90,6 +92,7 @@ fn one_gateway_is_shown_as_it_is_assigned_and_its_secrets_masked() {
         }],
         desired_revision: None,
         switches: vec![on("fs1", Condition::Down)],
+        call_stats: None,
         stale_since: None,
         etag: None,
     };
@@ -105,4 +108,51 @@ fn one_gateway_is_shown_as_it_is_assigned_and_its_secrets_masked() {
          fs1: down, 403 Forbidden, down\n\
          warning: param.a/b is odd; leave it out\n"
     );
+}
+
+#[test]
+fn calls_have_a_line_for_each_span_and_one_for_the_last_failure() {
+    let now = now();
+    let none = CallTally { answered: 0, failed: 0 };
+    let figures = |answered, failed, asr_percent, acd_seconds| CallFigures {
+        answered,
+        failed,
+        asr_percent,
+        acd_seconds,
+        inbound: none,
+        outbound: none,
+        causes: Default::default(),
+    };
+    let stats = CallStats {
+        since: Some(now),
+        as_of: now,
+        complete_since: Some(now),
+        last_5m: figures(0, 0, None, None),
+        last_1h: figures(3, 1, Some(75.0), Some(61.5)),
+        last_24h: figures(9, 1, Some(90.0), Some(60.0)),
+        last_failure: Some(FailedCall {
+            at: now,
+            switch: "fs1".to_owned(),
+            direction: "out",
+            cause: "USER_BUSY",
+            sip_status: Some(486),
+        }),
+    };
+    let lines = call_lines(&stats, now);
+    assert_eq!(
+        lines[..3],
+        [
+            "calls of the last 5m: none",
+            "calls of the last 1h: 3 answered, 1 failed, ASR 75 %, ACD 61.5 s",
+            "calls of the last 24h: 9 answered, 1 failed, ASR 90 %, ACD 60 s",
+        ]
+    );
+    assert!(
+        lines[3].starts_with("last failed call: USER_BUSY (SIP 486) on fs1, "),
+        "{}",
+        lines[3]
+    );
+    assert_eq!(lines.len(), 4);
+    let unknown = CallStats { since: None, ..stats };
+    assert!(call_lines(&unknown, now).is_empty());
 }

@@ -57,7 +57,7 @@ impl Service {
             let changed = drafted.iter().zip(is_changed).filter(|(_, is_changed)| *is_changed);
             desired_after(current, rules, changed.filter_map(|(drafted, _)| drafted.new_value()))
         };
-        let plan = self.forecast(current, seen, after).await?;
+        let plan = self.forecast(caller, current, seen, after).await?;
         Ok(BulkAnswer::new(options.dry_run, &drafts, outcomes, plan))
     }
 

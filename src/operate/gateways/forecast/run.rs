@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use futures_util::future::try_join_all;
 use tokio::task::spawn_blocking;
 
-use super::super::super::OperateError;
+use super::super::super::held::held_for;
 use super::super::super::service::Service;
+use super::super::super::{Caller, OperateError};
 use super::{Here, Limited, Seen, SwitchForecast, forecast};
 use crate::carriers::Carriers;
 use crate::desired::Current;
@@ -45,6 +46,7 @@ impl Service {
     /// What every switch does if `after` makes this of the present state.
     pub(in crate::operate) async fn forecast(
         &self,
+        caller: &Caller,
         current: Current,
         seen: Seen,
         after: impl FnOnce(&Current, &Rules) -> Desired + Send + 'static,
@@ -64,6 +66,10 @@ impl Service {
             };
             forecast(&current, &after, seen, fleet, &limits)
         });
-        working.await.map_err(|_| OperateError::Interrupted)
+        let mut all = working.await.map_err(|_| OperateError::Interrupted)?;
+        for forecast in &mut all {
+            forecast.held = held_for(caller, forecast.held.take());
+        }
+        Ok(all)
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::*;
-use crate::carriers::Seen;
+use crate::carriers::Attempt;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::reconcile::executor::Refreshed;
 use crate::reconcile::plan::Known;
@@ -54,7 +54,7 @@ impl Switch for FakeInstances {
         Err(Unknown)
     }
 
-    fn registration(&self, _: &GatewayName) -> Option<Seen> {
+    fn attempt(&self, _: &GatewayName) -> Option<Attempt> {
         None
     }
 

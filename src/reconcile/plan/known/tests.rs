@@ -3,6 +3,7 @@ use crate::gateway::{ProfileFacts, RawDomain, Rules};
 
 fn listed<'a>(name: &'a str, state: &'a State, revision: Option<Option<&'a str>>) -> Listed<'a> {
     Listed {
+        seen: Seen::default(),
         name,
         profile: Some("external"),
         state: Some(state),

@@ -204,6 +204,7 @@ fn what_differs_between_two_versions_of_a_gateway_is_named_as_in_its_json() {
         enabled: true,
         nodes: None,
         carrier: None,
+        rollback: true,
         params: [("password", password), ("realm", "a")].into_iter().collect(),
         variables: [("codecs", "PCMA", direction)].into_iter().collect(),
     };

@@ -40,6 +40,13 @@ pub(super) fn patch(stored: &Stored, sent: &Sent, secrets: &[(&str, SecretEdit)]
             patch.insert("enabled".to_owned(), enabled.into());
         }
     }
+    if let Some(rollback) = sent.value("rollback") {
+        let rollback = rollback != "false";
+        if rollback != stored.may_roll_back() {
+            let value = if rollback { Value::Null } else { false.into() };
+            patch.insert("rollback".to_owned(), value);
+        }
+    }
     if let Some(tags) = sent.value("tags") {
         let tags = tags.split([',', '，']).map(str::trim);
         let tags = tags.filter(|tag| !tag.is_empty()).map(str::to_owned).collect();

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::sent::SentVariable;
-use crate::gateway::Document;
+use crate::gateway::{Document, is_false};
 use crate::operate::gateways::GatewayDetail;
 
 /// The value without its secrets.
@@ -84,6 +84,12 @@ impl Stored {
 
     pub(in crate::web::gateway) fn is_enabled(&self) -> bool {
         self.document.is_enabled()
+    }
+
+    /// Whether an edit that the carrier refuses may be taken back.
+    pub(super) fn may_roll_back(&self) -> bool {
+        let word = self.text("rollback");
+        word.is_empty() || !is_false(&word)
     }
 
     pub(super) fn has_secret(&self, param: &str) -> bool {

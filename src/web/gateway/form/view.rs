@@ -234,6 +234,11 @@ fn settings(source: &Source, catalog: &Description, offers: &Offers) -> Vec<Fiel
         choice("true", "choice-yes", &enabled.value),
         choice("false", "choice-no", &enabled.value),
     ];
+    let mut rollback = field("rollback", "field-rollback", stored.may_roll_back().to_string(), &[]);
+    rollback.choices = vec![
+        choice("true", "choice-yes", &rollback.value),
+        choice("false", "choice-no", &rollback.value),
+    ];
     let mut profile = field("profile", "column-profile", stored.text("profile"), &offers.profiles);
     if !offers.default_profile.is_empty() {
         profile.hints = vec![default_hint(t, &format!("`{}`", offers.default_profile))];
@@ -247,6 +252,7 @@ fn settings(source: &Source, catalog: &Description, offers: &Offers) -> Vec<Fiel
         profile,
         field("carrier", "column-carrier", stored.text("carrier"), &offers.carriers),
         tags,
+        rollback,
         description,
     ]
 }

@@ -18,6 +18,7 @@ use crate::operate::gateways::bulk::BulkOptions;
 use crate::operate::{Caller, OperateError, Service};
 use crate::portal::SignedIn;
 use crate::web::address::see_other;
+use crate::web::forecast::interruption;
 use form::{Action, Form};
 use outcome::Outcome;
 
@@ -146,7 +147,7 @@ impl Asked<'_> {
         let stage = Stage::Preview {
             button: t.count(self.form.action.button(), outcome.changes).into_owned(),
             number: (self.form.action == Action::Delete).then(|| t.count("bulk-number", outcome.changes).into_owned()),
-            interruption: outcome.interruption(t),
+            interruption: interruption(t, &outcome.switches),
             outcome,
         };
         Ok(self.show(frame, stage, problem))

@@ -1,11 +1,9 @@
 //! What would happen, or has happened, as a page shows it.
 
 use crate::language::Message;
-use crate::operate::gateways::SwitchForecast;
 use crate::operate::gateways::bulk::{BulkAnswer, BulkCounts, BulkOutcome};
 use crate::operate::gateways::{LeftOut, Restart, RestartOn};
-use crate::web::address::gateway_url;
-use crate::web::plan::takes;
+use crate::web::forecast::{Name, OnSwitch, counted, more};
 use crate::web::texts::Texts;
 
 /// Gateways that a page names, and problems that it tells.
@@ -25,23 +23,6 @@ pub(super) struct Outcome {
     pub(super) more_names: Option<String>,
     /// That they are changed.
     pub(super) done: String,
-}
-
-pub(super) struct OnSwitch {
-    pub(super) name: String,
-    pub(super) starts: usize,
-    pub(super) restarts: usize,
-    pub(super) stops: usize,
-    interruption_seconds: Option<usize>,
-    /// Why somebody must approve it.
-    pub(super) held: Option<String>,
-    pub(super) remarks: Vec<String>,
-}
-
-pub(super) struct Name {
-    pub(super) domain: String,
-    pub(super) name: String,
-    pub(super) url: String,
 }
 
 /// A gateway that is left alone.
@@ -70,7 +51,7 @@ impl Outcome {
         Self {
             changes: counts.changed,
             counts: shown_counts(t, counts, answer.dry_run),
-            switches: answer.plan.iter().filter_map(|on| OnSwitch::of_change(t, on)).collect(),
+            switches: OnSwitch::all(t, &answer.plan),
             done: t.count("bulk-done", counts.changed).into_owned(),
             more_problems: more(t, all_problems - problems.len()),
             problems,
@@ -92,8 +73,8 @@ impl Outcome {
         ];
         Self {
             changes: all,
-            counts: labelled(t, &rows),
-            switches: restart.switches.iter().map(|on| OnSwitch::of_restart(t, on)).collect(),
+            counts: counted(t, &rows),
+            switches: restart.switches.iter().map(|on| of_restart(t, on)).collect(),
             done: String::new(),
             more_problems: more(t, restart.left_out.len() - problems.len()),
             problems,
@@ -101,62 +82,18 @@ impl Outcome {
             names,
         }
     }
-
-    /// What restarts do to calls. `None` if no switch restarts anything.
-    pub(super) fn interruption(&self, t: Texts) -> Option<String> {
-        let longest = self.switches.iter().filter_map(|on| on.interruption_seconds).max()?;
-        Some(t.count("bulk-interruption", longest).into_owned())
-    }
 }
 
-impl OnSwitch {
-    /// `None`: it has nothing to do.
-    fn of_change(t: Texts, on: &SwitchForecast) -> Option<Self> {
-        if on.start + on.restart + on.stop == 0 && on.held.is_none() {
-            return None;
-        }
-        let mut remarks = Vec::new();
-        if on.paused {
-            remarks.push(t.get("bulk-paused").into_owned());
-        }
-        match on.mode.as_deref() {
-            Some("apply") => {}
-            Some(mode) => remarks.push(t.with("bulk-mode", mode).into_owned()),
-            None => remarks.push(t.get("bulk-nobody").into_owned()),
-        }
-        remarks.extend(on.lasts.as_ref().map(|lasts| takes(t, lasts)));
-        Some(Self {
-            name: on.switch.clone(),
-            starts: on.start,
-            restarts: on.restart,
-            stops: on.stop,
-            interruption_seconds: on.interruption_seconds,
-            held: on.held.as_ref().map(|held| held.in_language(t.0).to_owned()),
-            remarks,
-        })
-    }
-
-    fn of_restart(t: Texts, on: &RestartOn) -> Self {
-        let remarks = on.is_away.then(|| t.get("bulk-away").into_owned());
-        Self {
-            name: on.switch.clone(),
-            starts: 0,
-            restarts: on.gateways.len(),
-            stops: 0,
-            interruption_seconds: Some(on.interruption_seconds),
-            held: None,
-            remarks: remarks.into_iter().collect(),
-        }
-    }
-}
-
-impl Name {
-    pub(super) fn new(domain: &str, name: &str) -> Self {
-        Self {
-            domain: domain.to_owned(),
-            name: name.to_owned(),
-            url: gateway_url(domain, name),
-        }
+fn of_restart(t: Texts, on: &RestartOn) -> OnSwitch {
+    let remarks = on.is_away.then(|| t.get("bulk-away").into_owned());
+    OnSwitch {
+        name: on.switch.clone(),
+        starts: 0,
+        restarts: on.gateways.len(),
+        stops: 0,
+        interruption_seconds: Some(on.interruption_seconds),
+        held: None,
+        remarks: remarks.into_iter().collect(),
     }
 }
 
@@ -168,10 +105,6 @@ impl ItemProblem {
             fix: String::new(),
         }
     }
-}
-
-fn more(t: Texts, count: usize) -> Option<String> {
-    (count > 0).then(|| t.count("bulk-more", count).into_owned())
 }
 
 /// Why it is left alone, and the fix.
@@ -205,14 +138,5 @@ fn shown_counts(t: Texts, counts: &BulkCounts, is_preview: bool) -> Vec<(String,
         ("bulk-count-not-written", counts.not_written),
         ("bulk-count-unknown", counts.unknown),
     ];
-    labelled(t, &rows)
-}
-
-/// The first one always, the others unless they are zero.
-fn labelled(t: Texts, rows: &[(&str, usize)]) -> Vec<(String, usize)> {
-    let shown = rows
-        .iter()
-        .enumerate()
-        .filter(|(at, (_, count))| *at == 0 || *count > 0);
-    shown.map(|(_, (id, count))| (t.get(id).into_owned(), *count)).collect()
+    counted(t, &rows)
 }

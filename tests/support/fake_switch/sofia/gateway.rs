@@ -137,7 +137,7 @@ impl Gateway {
         }
     }
 
-    /// Who sends its REGISTER and OPTIONS, and to which host: `register-proxy` is where they go if it is set (`sofia.c`).
+    /// Who sends its REGISTER and OPTIONS, and to which host: to `register-proxy` if that is set (`sofia.c`).
     pub(super) fn sender(&self) -> Sender<'_> {
         let target = self.param("register-proxy").filter(|target| !target.is_empty());
         Sender {

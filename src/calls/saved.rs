@@ -1,0 +1,145 @@
+//! What was counted, in Redis: so a trunkd that starts doesn't begin at zero, and commands can show it.
+//!
+//! Each trunkd counts everything itself. One of them, the holder of a lease, writes.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::switch::{Failure, GatewayCalls, Since};
+use super::window::{SavedEntry, Span, Window};
+use super::{CallLog, seconds};
+use crate::keys;
+use crate::redis::{Store, StoreError};
+
+/// Longer than the longest window: afterwards nothing of it counts.
+const LASTS: Duration = Duration::from_secs(25 * 3600);
+/// Gateways in one write or read, so that other clients of Redis wait a few milliseconds at most.
+const PAGE: usize = 200;
+/// For one of them.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The calls of one gateway on one switch.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    at: Timestamp,
+    since: Option<Timestamp>,
+    complete_since: Option<Timestamp>,
+    /// As [`Span::ALL`].
+    windows: [Vec<SavedEntry>; Span::ALL.len()],
+    last_failure: Option<Failure>,
+}
+
+impl Saved {
+    fn of(calls: &GatewayCalls, since: Since) -> Self {
+        Self {
+            at: Timestamp::now(),
+            since: since.counted,
+            complete_since: since.complete,
+            windows: calls.windows.each_ref().map(Window::to_saved),
+            last_failure: calls.last_failure,
+        }
+    }
+
+    fn into_calls(self, now: Timestamp) -> (GatewayCalls, Since) {
+        let mut windows = Span::ALL.into_iter().zip(self.windows);
+        let windows = Span::ALL.map(|span| {
+            let (_, entries) = windows.next().unwrap_or((span, Vec::new()));
+            Window::from_saved(span, entries, seconds(now))
+        });
+        let since = Since {
+            counted: self.since,
+            complete: self.complete_since,
+            as_of: Some(self.at),
+        };
+        (GatewayCalls::restored(windows, self.last_failure), since)
+    }
+}
+
+impl CallLog {
+    /// Writes what changed since the last time.
+    pub(super) async fn save(&self, store: &Store, switch: &str) -> Result<(), StoreError> {
+        let key = keys::ended_calls(switch);
+        loop {
+            let Some((changed, forgotten, since)) = self.lock(switch).map(|mut calls| {
+                let (changed, forgotten) = (calls.take_unsaved(PAGE), calls.take_forgotten(PAGE));
+                (changed, forgotten, calls.since)
+            }) else {
+                return Ok(());
+            };
+            if changed.is_empty() && forgotten.is_empty() {
+                return Ok(());
+            }
+            let mut pipe = redis::pipe();
+            for (gateway, calls) in &changed {
+                let json = serde_json::to_string(&Saved::of(calls, since)).unwrap_or_default();
+                pipe.hset(&key, &**gateway, json).ignore();
+            }
+            for gateway in &forgotten {
+                pipe.hdel(&key, &**gateway).ignore();
+            }
+            pipe.expire(&key, LASTS.as_secs().cast_signed()).ignore();
+            let written = store
+                .write("save calls", TIMEOUT, async |connection| {
+                    pipe.query_async::<()>(connection).await
+                })
+                .await;
+            if written.is_err() {
+                if let Some(mut calls) = self.lock(switch) {
+                    calls.not_saved(changed.iter().map(|(gateway, _)| &**gateway));
+                }
+                return written;
+            }
+        }
+    }
+
+    /// Reads all that was saved of a switch.
+    pub(super) async fn restore(&self, store: &Store, switch: &str) -> Result<(), StoreError> {
+        let (key, mut cursor) = (keys::ended_calls(switch), 0_u64);
+        loop {
+            let page = store.read("read calls", TIMEOUT, async |connection| {
+                let mut scan = redis::cmd("HSCAN");
+                scan.arg(&key).arg(cursor).arg("COUNT").arg(PAGE);
+                scan.query_async::<(u64, Vec<(String, Vec<u8>)>)>(connection).await
+            });
+            let (next, page) = page.await?;
+            for (gateway, json) in page {
+                self.take_saved(switch, &gateway, &json);
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+
+    /// Reads what was saved of a gateway, on all switches. For a command.
+    ///
+    /// # Errors
+    /// Redis can't be read.
+    pub async fn read_saved(&self, store: &Store, gateway: &str) -> Result<(), StoreError> {
+        for switch in self.switches.keys() {
+            let key = keys::ended_calls(switch);
+            let saved = store.read("read calls", TIMEOUT, async |connection| {
+                let mut get = redis::cmd("HGET");
+                get.arg(&key).arg(gateway);
+                get.query_async::<Option<Vec<u8>>>(connection).await
+            });
+            if let Some(json) = saved.await? {
+                self.take_saved(switch, gateway, &json);
+            }
+        }
+        Ok(())
+    }
+
+    /// What can't be read was not written by a trunkd of this version, and is left out.
+    fn take_saved(&self, switch: &str, gateway: &str, json: &[u8]) {
+        let now = Timestamp::now();
+        let saved = serde_json::from_slice::<Saved>(json);
+        if let (Ok(saved), Some(mut calls)) = (saved, self.lock(switch)) {
+            let (restored, since) = saved.into_calls(now);
+            calls.restore(gateway, restored, since);
+        }
+    }
+}

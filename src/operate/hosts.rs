@@ -1,0 +1,171 @@
+//! Which hosts of gateways have no address, as seen from this machine. FreeSWITCH may ask other name
+//! servers, so these are warnings.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::net::NetError;
+use tokio::time::{sleep, timeout};
+
+use crate::gateway::{Finding, Gateway, Severity};
+use crate::language::{message, text};
+use crate::shown::shown;
+
+/// Hosts that are asked for at the same time, and at most.
+const AT_ONCE: usize = 32;
+const MOST: usize = 5000;
+/// One host takes four questions at most.
+const LIMIT: Duration = Duration::from_secs(5);
+/// For all hosts. What is not known by then is not told.
+const ALL_LIMIT: Duration = Duration::from_secs(60);
+/// The SRV records that SIP stacks look for (RFC 3263).
+const SERVICES: [&str; 3] = ["_sip._udp", "_sip._tcp", "_sips._tcp"];
+
+/// What became of the questions.
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    /// A finding for each gateway whose carrier has no address.
+    pub(super) findings: Vec<Finding>,
+    /// Why some hosts could not be asked for, if so.
+    pub(super) problem: Option<String>,
+}
+
+enum Answer {
+    Found,
+    Nothing,
+    /// The name servers don't say.
+    Unknown(String),
+}
+
+pub(super) async fn resolve<'a>(gateways: impl Iterator<Item = &'a Gateway>) -> Resolved {
+    let mut by_host: BTreeMap<String, Vec<&Gateway>> = BTreeMap::new();
+    for gateway in gateways {
+        for host in gateway.route_hosts().filter(|host| is_name(host)) {
+            by_host.entry(host).or_default().push(gateway);
+        }
+    }
+    let resolver = match TokioResolver::builder_tokio().and_then(|builder| builder.build()) {
+        Ok(resolver) => resolver,
+        Err(error) => {
+            let problem = Some(format!("no host could be looked up: {error}"));
+            return Resolved {
+                findings: Vec::new(),
+                problem,
+            };
+        }
+    };
+    let asking = futures_util::stream::iter(by_host.into_iter().take(MOST))
+        .map(async |(host, gateways)| (ask(&resolver, &host).await, host, gateways))
+        .buffer_unordered(AT_ONCE);
+    let answers: Vec<_> = asking.take_until(sleep(ALL_LIMIT)).collect().await;
+    let mut resolved = Resolved::default();
+    let mut unknown = BTreeSet::new();
+    for (answer, host, gateways) in answers {
+        match answer {
+            Answer::Found => {}
+            Answer::Nothing => resolved
+                .findings
+                .extend(gateways.into_iter().map(|gateway| finding(gateway, &host))),
+            Answer::Unknown(reason) => drop(unknown.insert((host, reason))),
+        }
+    }
+    resolved.findings.sort_unstable();
+    if let Some((host, reason)) = unknown.first() {
+        let (count, host) = (unknown.len(), shown(host));
+        resolved.problem = Some(format!(
+            "{count} hosts could not be looked up, such as {host}: {reason}"
+        ));
+    }
+    resolved
+}
+
+/// A name that DNS can know.
+fn is_name(host: &str) -> bool {
+    host.trim_matches(['[', ']']).parse::<IpAddr>().is_err()
+}
+
+async fn ask(resolver: &TokioResolver, host: &str) -> Answer {
+    let asking = async {
+        // With the dot it is not looked for in the domains of this machine.
+        let name = format!("{}.", host.trim_end_matches('.'));
+        match resolver.lookup_ip(name.as_str()).await {
+            Ok(_) => return Answer::Found,
+            Err(error) if !says_nothing(&error) => return Answer::Unknown(error.to_string()),
+            Err(_) => {}
+        }
+        for service in SERVICES {
+            match resolver.srv_lookup(format!("{service}.{name}")).await {
+                Ok(_) => return Answer::Found,
+                Err(error) if !says_nothing(&error) => return Answer::Unknown(error.to_string()),
+                Err(_) => {}
+            }
+        }
+        Answer::Nothing
+    };
+    let late = |_| Answer::Unknown(format!("no answer within {} s", LIMIT.as_secs()));
+    timeout(LIMIT, asking).await.unwrap_or_else(late)
+}
+
+/// There is no such record, in contrast to no answer.
+fn says_nothing(error: &NetError) -> bool {
+    error.is_no_records_found() || error.is_nx_domain()
+}
+
+fn finding(gateway: &Gateway, host: &str) -> Finding {
+    let host = shown(host);
+    Finding {
+        domain: gateway.domain.to_string(),
+        gateway: Some(gateway.name.to_string()),
+        field: None,
+        severity: Severity::Warning,
+        reason: message!(
+            "{host} has no address, as seen from this machine: neither A, AAAA nor SRV records",
+            "从本机查询，{host} 没有地址：既没有 A、AAAA 记录，也没有 SRV 记录"
+        ),
+        fix: text("check how it is written, and DNS", "请检查拼写和 DNS").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::{ProfileName, Rules, parse};
+
+    fn gateway(name: &str, params: &str) -> Gateway {
+        let rules = Rules::new(ProfileName::parse("external").unwrap(), Default::default());
+        let value = format!(r#"{{"param":{{"register":false,{params}}}}}"#);
+        parse("acme", name.as_bytes(), value.as_bytes(), &rules)
+            .gateway
+            .unwrap()
+    }
+
+    /// `.invalid` and `localhost` need no name server (RFC 6761).
+    #[tokio::test]
+    async fn a_host_without_an_address_is_found_and_an_address_is_none() {
+        let all = [
+            gateway("good", r#""realm":"localhost:5060""#),
+            gateway("address", r#""realm":"192.0.2.7""#),
+            gateway("v6", r#""proxy":"[2001:db8::7]:5060""#),
+            gateway("bad", r#""realm":"x","proxy":"SIP.carrier.invalid:5070""#),
+            gateway("outbound", r#""realm":"localhost","outbound-proxy":"sbc.invalid""#),
+        ];
+        let resolved = resolve(all.iter()).await;
+        let names: Vec<_> = resolved
+            .findings
+            .iter()
+            .map(|finding| finding.gateway.clone().unwrap())
+            .collect();
+        assert_eq!(names, ["bad", "outbound"], "{resolved:?}");
+        assert!(
+            resolved.findings[0]
+                .reason
+                .en()
+                .starts_with("sip.carrier.invalid has no address")
+        );
+        resolved.findings.iter().for_each(|finding| finding.reason.check());
+        assert_eq!(resolved.problem, None);
+    }
+}
