@@ -1,5 +1,6 @@
 //! What several trunkd and their operators share through Redis about changing switches: orders, jobs,
-//! pauses, reports, removals, leases, the forms behind revisions, and imports that are looked at.
+//! pauses, reports, removals, verifications and canaries of edits, leases, the forms behind revisions,
+//! and imports that are looked at.
 //!
 //! Decides nothing: `reconcile` does.
 

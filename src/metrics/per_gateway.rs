@@ -230,7 +230,7 @@ impl GatewaySample {
     }
 }
 
-/// Writes a line with more labels and a value.
+/// Writes a line with these labels besides those of the gateway, and this value.
 type WriteLine<'a> = dyn FnMut(&[(&str, &str)], &dyn std::fmt::Display) + 'a;
 
 impl WindowSample {

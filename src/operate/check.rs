@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{OperateError, hosts, sources};
 use crate::desired::LastGood;
-use crate::gateway::{Finding, Severity, shared_accounts};
+use crate::gateway::{Desired, Finding, Severity, shared_accounts};
 use crate::http;
 use crate::settings::{Settings, SettingsError};
 
@@ -70,15 +70,7 @@ pub async fn check(settings: Result<Settings, SettingsError>, looks_up_hosts: bo
     };
     match read.await {
         Ok(current) => {
-            report.gateways = current.desired.findings().to_vec();
-            let served = || current.desired.served().values().map(|entry| &entry.gateway);
-            report.gateways.extend(shared_accounts(served()));
-            if looks_up_hosts {
-                let resolved = hosts::resolve(served()).await;
-                report.gateways.extend(resolved.findings);
-                report.warnings.extend(resolved.problem);
-            }
-            report.served = current.desired.served().len();
+            report.add_gateways(&current.desired, looks_up_hosts).await;
             if let Some((last_good, reason)) = current.stale {
                 report
                     .errors
@@ -97,6 +89,18 @@ pub async fn check(settings: Result<Settings, SettingsError>, looks_up_hosts: bo
 }
 
 impl CheckReport {
+    async fn add_gateways(&mut self, desired: &Desired, looks_up_hosts: bool) {
+        let served = || desired.served().values().map(|entry| &entry.gateway);
+        self.served = desired.served().len();
+        self.gateways = desired.findings().to_vec();
+        self.gateways.extend(shared_accounts(served()));
+        if looks_up_hosts {
+            let resolved = hosts::resolve(served()).await;
+            self.gateways.extend(resolved.findings);
+            self.warnings.extend(resolved.problem);
+        }
+    }
+
     /// Whether there are no errors.
     pub fn is_well(&self) -> bool {
         self.errors.is_empty() && self.gateways.iter().all(|finding| finding.severity != Severity::Error)

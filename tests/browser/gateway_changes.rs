@@ -69,24 +69,6 @@ async fn a_gateway_is_renamed() {
 }
 
 #[tokio::test]
-async fn a_gateway_is_parked_and_unparked() {
-    let (fleet, browser) = with_account().await;
-    browser.open(PAGE).await;
-    browser.click("Park").await;
-    browser.wait_for_path(&format!("{PAGE}?done=park")).await;
-    let report = ("trunkd:reconcile", "fs1", "/parked/carrier1/phase");
-    fleet.other.wait_for(report.0, report.1, report.2, "waiting").await;
-    browser.open(PAGE).await;
-    browser.wait_for_text("parked by user:").await;
-    browser.wait_for_text("DOWN").await;
-    browser.click("Unpark").await;
-    browser.wait_for_path(&format!("{PAGE}?done=unpark")).await;
-    browser.wait_for_text("REGED").await;
-    fleet.other.wait_for_gone("trunkd:parked:fs1", "carrier1").await;
-    browser.close().await;
-}
-
-#[tokio::test]
 async fn a_restart_says_for_how_long_calls_fail_before_it_is_made() {
     let (fleet, browser) = with_account().await;
     browser.open(PAGE).await;
@@ -102,6 +84,24 @@ async fn a_restart_says_for_how_long_calls_fail_before_it_is_made() {
     browser.click("Restart").await;
     browser.wait_for_path(&format!("{PAGE}?done=restart")).await;
     fleet.switch.wait_until("it was restarted", is_killed).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_gateway_is_parked_and_unparked() {
+    let (fleet, browser) = with_account().await;
+    browser.open(PAGE).await;
+    browser.click("Park").await;
+    browser.wait_for_path(&format!("{PAGE}?done=park")).await;
+    let report = ("trunkd:reconcile", "fs1", "/parked/carrier1/phase");
+    fleet.other.wait_for(report.0, report.1, report.2, "waiting").await;
+    browser.open(PAGE).await;
+    browser.wait_for_text("parked by user:").await;
+    browser.wait_for_text("DOWN").await;
+    browser.click("Unpark").await;
+    browser.wait_for_path(&format!("{PAGE}?done=unpark")).await;
+    browser.wait_for_text("REGED").await;
+    fleet.other.wait_for_gone("trunkd:parked:fs1", "carrier1").await;
     browser.close().await;
 }
 

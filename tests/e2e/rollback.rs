@@ -28,12 +28,8 @@ impl Rig {
     async fn start(accounts: &[String], toml: &str) -> Self {
         let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
         let other = Other::new(&redis).await;
-        let mut pipe = redis::pipe();
-        for name in accounts {
-            switch.registrar(|registrar| registrar.account(name, "right"));
-            pipe.hset("cti_gateway@acme", name, account(name, "right")).ignore();
-        }
-        pipe.exec_async(&mut other.connection.clone()).await.unwrap();
+        switch.registrar(|registrar| accounts.iter().for_each(|name| registrar.account(name, "right")));
+        set_all(&other, accounts, "right").await;
         let app = TestApp::with_switch(&redis, &switch, &format!("{API}{APPLY}{toml}")).await;
         switch
             .wait_until("all are registered", |view| {
@@ -43,6 +39,9 @@ impl Rig {
         for name in accounts {
             other.wait_for("trunkd:status:fs1", name, "/usable", true).await;
         }
+        other
+            .wait_for("trunkd:reconcile", "fs1", "/unchanged", accounts.len())
+            .await;
         Self {
             redis,
             switch,
@@ -51,8 +50,8 @@ impl Rig {
         }
     }
 
-    async fn one(toml: &str) -> Self {
-        Self::start(&["gw".to_owned()], toml).await
+    async fn one() -> Self {
+        Self::start(&["gw".to_owned()], "").await
     }
 
     async fn edit(&self, password: &str) {
@@ -60,18 +59,12 @@ impl Rig {
     }
 
     /// Waits until the gateway runs with this password, and is registered or refused.
-    async fn runs(&self, name: &str, password: &str, state: &str) {
-        let what = format!("{name} runs with the password {password:?} and is {state}");
-        self.switch
-            .wait_until(&what, |view| {
-                view.gateway(name).is_some_and(|gateway| gateway.password == password)
-                    && view.state(name) == Some(state)
-            })
-            .await;
+    async fn runs(&self, password: &str, state: &str) {
+        runs(&self.switch, password, state).await;
     }
 
-    async fn phase(&self, name: &str, phase: &str) -> Value {
-        self.other.wait_for("trunkd:rollbacks", name, "/phase", phase).await
+    async fn is(&self, phase: &str) {
+        self.other.wait_for("trunkd:rollbacks", "gw", "/phase", phase).await;
     }
 
     async fn history(&self, kind: &str) -> Vec<Value> {
@@ -85,6 +78,22 @@ impl Rig {
             .map(|(_, fields)| serde_json::from_str::<Value>(&fields[0].1).unwrap());
         parsed.filter(|entry| entry["kind"] == kind).collect()
     }
+
+    /// What the history says about the only hold.
+    async fn why_held(&self) -> String {
+        let held = eventually("it is recorded", || self.history("hold"), |held| !held.is_empty()).await;
+        assert_eq!(held.len(), 1, "{held:?}");
+        held[0]["reason"].as_str().unwrap().to_owned()
+    }
+}
+
+async fn runs(switch: &FakeSwitch, password: &str, state: &str) {
+    let what = format!("it runs with the password {password:?} and is {state}");
+    switch
+        .wait_until(&what, |view| {
+            view.gateway("gw").is_some_and(|gateway| gateway.password == password) && view.state("gw") == Some(state)
+        })
+        .await;
 }
 
 fn killed(view: &View) -> Vec<String> {
@@ -96,7 +105,7 @@ fn killed(view: &View) -> Vec<String> {
 
 #[tokio::test]
 async fn an_edit_that_the_carrier_refuses_is_taken_back_and_redis_keeps_it() {
-    let rig = Rig::one("").await;
+    let rig = Rig::one().await;
     let operator = Client::new(&rig.redis, &rig.app, Role::Operator, "acme").await;
     let patch = json!({"param": {"password": "wrong"}});
     let path = "/domains/acme/gateways/gw";
@@ -108,7 +117,7 @@ async fn an_edit_that_the_carrier_refuses_is_taken_back_and_redis_keeps_it() {
         reason.starts_with("rolled back: 403 Forbidden with the new param.password; the version that worked until"),
         "{reason}"
     );
-    rig.runs("gw", "right", "REGED").await;
+    rig.runs("right", "REGED").await;
     rig.other.wait_for_gone("trunkd:verifying:fs1", "gw").await;
     let stored = rig.other.field("cti_gateway@acme", "gw").await.unwrap();
     assert_eq!(stored["param"]["password"], "wrong", "Redis keeps the new value");
@@ -135,14 +144,18 @@ async fn an_edit_that_the_carrier_refuses_is_taken_back_and_redis_keeps_it() {
 
 #[tokio::test]
 async fn a_rolled_back_edit_is_tried_again_after_a_further_edit_and_after_an_apply() {
-    let rig = Rig::one("").await;
+    let rig = Rig::one().await;
     rig.edit("wrong").await;
-    rig.phase("gw", "rolled_back").await;
-    rig.runs("gw", "right", "REGED").await;
+    rig.is("rolled_back").await;
+    rig.runs("right", "REGED").await;
     rig.edit("wrong too").await;
-    rig.runs("gw", "wrong too", "FAIL_WAIT").await;
-    rig.runs("gw", "right", "REGED").await;
-    assert_eq!(rig.history("rolled_back").await.len(), 2);
+    eventually(
+        "it was tried and taken back",
+        || rig.history("rolled_back"),
+        |entries| entries.len() == 2,
+    )
+    .await;
+    rig.runs("right", "REGED").await;
     rig.other.wait_for_gone("trunkd:verifying:fs1", "gw").await;
 
     // The carrier has set the new password meanwhile.
@@ -152,27 +165,27 @@ async fn a_rolled_back_edit_is_tried_again_after_a_further_edit_and_after_an_app
     let id = plan["id"].as_str().unwrap();
     let applied = admin.post("/plan/apply", &json!({"id": id})).await.expect(200).body;
     assert_eq!(applied["items"][0]["done"], true, "{applied:#}");
-    rig.runs("gw", "wrong too", "REGED").await;
+    rig.runs("wrong too", "REGED").await;
     rig.other.wait_for_gone("trunkd:verifying:fs1", "gw").await;
     assert_eq!(rig.history("rolled_back").await.len(), 2);
 }
 
 #[tokio::test]
 async fn what_the_carrier_may_take_back_and_what_the_gateway_forbids_is_not_rolled_back() {
-    let rig = Rig::one("").await;
+    let rig = Rig::one().await;
     rig.switch.registrar(|registrar| registrar.account("gw", "new"));
     let busy = Outcome::Reject(503, "Service Unavailable");
     rig.switch.registrar(|registrar| registrar.set("gw", busy));
     rig.edit("new").await;
-    rig.runs("gw", "new", "FAIL_WAIT").await;
+    rig.runs("new", "FAIL_WAIT").await;
     rig.other.wait_for_gone("trunkd:verifying:fs1", "gw").await;
     rig.switch.registrar(|registrar| registrar.set("gw", Outcome::Ok));
-    rig.runs("gw", "new", "REGED").await;
+    rig.runs("new", "REGED").await;
     rig.other.wait_for("trunkd:status:fs1", "gw", "/usable", true).await;
 
     let forbids = account("gw", "wrong").replacen('{', r#"{"rollback":false,"#, 1);
     rig.other.set_gateway("acme", "gw", &forbids).await;
-    rig.runs("gw", "wrong", "FAIL_WAIT").await;
+    rig.runs("wrong", "FAIL_WAIT").await;
     rig.other.wait_for("trunkd:status:fs1", "gw", "/status", "403").await;
     rig.other.wait_for("trunkd:reconcile", "fs1", "/restart", 0).await;
     assert!(rig.other.hash("trunkd:verifying:fs1").await.is_empty());
@@ -182,12 +195,12 @@ async fn what_the_carrier_may_take_back_and_what_the_gateway_forbids_is_not_roll
 
 #[tokio::test]
 async fn if_the_version_before_is_refused_too_the_edit_stays() {
-    let rig = Rig::one("").await;
+    let rig = Rig::one().await;
     // From now on nothing is right.
     rig.switch.registrar(|registrar| registrar.account("gw", "unknown"));
     rig.edit("wrong").await;
-    rig.phase("gw", "gave_up").await;
-    rig.runs("gw", "wrong", "FAIL_WAIT").await;
+    rig.is("gave_up").await;
+    rig.runs("wrong", "FAIL_WAIT").await;
     rig.other.wait_for_gone("trunkd:verifying:fs1", "gw").await;
     let outcomes: Vec<_> = rig
         .history("rolled_back")
@@ -200,66 +213,113 @@ async fn if_the_version_before_is_refused_too_the_edit_stays() {
 }
 
 #[tokio::test]
-async fn a_trunkd_that_dies_between_the_edit_and_the_refusal_leaves_the_rollback_to_the_next() {
-    let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
-    let switch = FakeSwitch::builder().start().await;
+async fn what_one_switch_is_refused_is_taken_back_on_all() {
+    let (redis, one) = (RedisServer::start().await, FakeSwitch::builder().start().await);
+    let two = FakeSwitch::builder().switchname("fs2").start().await;
     let other = Other::new(&redis).await;
     other.set_gateway("acme", "gw", &account("gw", "right")).await;
-    let toml = format!("[redis]\nurl = \"{}\"\n{}", redis.url(), switch_toml(&switch, "fs1"));
-    std::fs::write(folder.path().join("trunkd.toml"), toml).unwrap();
-    let start = async || {
-        let serving = Serving::start(folder.path(), &["--templates", TEMPLATES, "--data-dir", "data"]);
-        switch.set_binding(Some(Binding::new(serving.url("/xml_curl").await)));
-        serving
-    };
-    let mut serving = start().await;
-    switch.restart().await;
-    switch.wait_for_state("gw", "REGED").await;
-    other.wait_for("trunkd:status:fs1", "gw", "/usable", true).await;
-    other.wait_for("trunkd:reconcile", "fs1", "/unchanged", 1).await;
+    let toml = format!("{}{APPLY}", switch_toml(&two, "fs2"));
+    let app = TestApp::with_switch(&redis, &one, &toml).await;
+    two.set_binding(Some(Binding::new(app.xml_curl_url())));
+    two.restart().await;
+    for switch in ["fs1", "fs2"] {
+        other
+            .wait_for(&format!("trunkd:status:{switch}"), "gw", "/usable", true)
+            .await;
+        other.wait_for("trunkd:reconcile", switch, "/unchanged", 1).await;
+    }
+    // The carrier takes the new password from the other switch only.
+    one.registrar(|registrar| registrar.account("gw", "right"));
+    other.set_gateway("acme", "gw", &account("gw", "wrong")).await;
+    other.wait_for("trunkd:rollbacks", "gw", "/switch", "fs1").await;
+    for switch in [&one, &two] {
+        runs(switch, "right", "REGED").await;
+    }
+}
 
-    // The answer comes when that trunkd is dead.
-    let late = Outcome::After(100, Box::new(Outcome::Reject(403, "Forbidden")));
-    switch.registrar(|registrar| registrar.set("gw", late));
-    other
-        .set_gateway("acme", "gw", &account("gw", "right but refused"))
-        .await;
-    switch
-        .wait_until("the edit is on the switch", |view| {
-            view.gateway("gw").is_some_and(|gateway| gateway.password != "right")
-        })
-        .await;
-    assert!(other.field("trunkd:verifying:fs1", "gw").await.is_some());
-    serving.signal(Signal::SIGKILL);
-    serving.ended().await;
-    switch.registrar(|registrar| {
-        registrar.account("gw", "right");
-        registrar.set("gw", Outcome::Ok);
-    });
-    switch.wait_for_state("gw", "FAIL_WAIT").await;
+/// A trunkd that was killed after the edit of these accounts reached the switch, and before the carrier
+/// refused it. The next one runs.
+struct Died {
+    switch: FakeSwitch,
+    other: Other,
+    next: Serving,
+    _redis: RedisServer,
+    _folder: tempfile::TempDir,
+}
 
-    let next = start().await;
-    other.wait_for("trunkd:rollbacks", "gw", "/phase", "rolled_back").await;
-    switch
-        .wait_until("the version before runs", |view| {
-            view.gateway("gw").is_some_and(|gateway| gateway.password == "right") && view.state("gw") == Some("REGED")
-        })
+impl Died {
+    async fn after_the_edit_of(names: &[String]) -> Self {
+        let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
+        let switch = FakeSwitch::builder().start().await;
+        let other = Other::new(&redis).await;
+        set_all(&other, names, "right").await;
+        let toml = format!("[redis]\nurl = \"{}\"\n{}", redis.url(), switch_toml(&switch, "fs1"));
+        std::fs::write(folder.path().join("trunkd.toml"), toml).unwrap();
+        let start = async || {
+            let serving = Serving::start(folder.path(), &["--templates", TEMPLATES, "--data-dir", "data"]);
+            switch.set_binding(Some(Binding::new(serving.url("/xml_curl").await)));
+            serving
+        };
+        let mut serving = start().await;
+        switch.restart().await;
+        for name in names {
+            switch.wait_for_state(name, "REGED").await;
+            other.wait_for("trunkd:status:fs1", name, "/usable", true).await;
+        }
+        other
+            .wait_for("trunkd:reconcile", "fs1", "/unchanged", names.len())
+            .await;
+
+        let late = Outcome::After(100, Box::new(Outcome::Reject(403, "Forbidden")));
+        switch.registrar(|registrar| registrar.set_default(late));
+        set_all(&other, names, "right but refused").await;
+        let first = &names[0];
+        switch
+            .wait_until("the edit is on the switch", |view| {
+                view.gateway(first).is_some_and(|gateway| gateway.password != "right")
+            })
+            .await;
+        assert!(other.field("trunkd:verifying:fs1", first).await.is_some());
+        serving.signal(Signal::SIGKILL);
+        serving.ended().await;
+        switch.registrar(|registrar| {
+            names.iter().for_each(|name| registrar.account(name, "right"));
+            registrar.set_default(Outcome::Ok);
+        });
+        switch.wait_for_state(first, "FAIL_WAIT").await;
+        let next = start().await;
+        Self {
+            switch,
+            other,
+            next,
+            _redis: redis,
+            _folder: folder,
+        }
+    }
+
+    /// Waits until all are registered as before the edit, and nothing is followed any more.
+    async fn is_as_before(&self, names: &[String]) {
+        all_run(&self.switch, names, "right").await;
+        eventually(
+            "nothing is followed any more",
+            || self.other.hash("trunkd:verifying:fs1"),
+            |left| left.is_empty(),
+        )
         .await;
-    assert!(!next.log().contains("right but"), "no password is logged");
-    eventually(
-        "nothing is followed any more",
-        || other.hash("trunkd:verifying:fs1"),
-        |left| left.is_empty(),
-    )
-    .await;
-    let metrics = http()
-        .get(next.url("/metrics").await)
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+        assert!(!self.next.log().contains("right but"), "no password is logged");
+    }
+}
+
+#[tokio::test]
+async fn a_trunkd_that_dies_between_the_edit_and_the_refusal_leaves_the_rollback_to_the_next() {
+    let names = ["gw".to_owned()];
+    let died = Died::after_the_edit_of(&names).await;
+    died.other
+        .wait_for("trunkd:rollbacks", "gw", "/phase", "rolled_back")
+        .await;
+    died.is_as_before(&names).await;
+    let url = died.next.url("/metrics").await;
+    let metrics = http().get(url).send().await.unwrap().text().await.unwrap();
     assert!(
         metrics.contains("trunkd_edits_held{phase=\"rolled_back\"} 1\n"),
         "{metrics}"
@@ -271,60 +331,67 @@ async fn a_trunkd_that_dies_between_the_edit_and_the_refusal_leaves_the_rollback
     );
 }
 
+#[tokio::test]
+async fn a_trunkd_that_dies_while_a_few_are_tried_leaves_the_others_to_the_next() {
+    let names = names(12);
+    let died = Died::after_the_edit_of(&names).await;
+    count(&died.other, "rolled_back", 2).await;
+    count(&died.other, "held", 10).await;
+    died.is_as_before(&names).await;
+    let touched = died.switch.view(killed);
+    assert!(touched.iter().all(|name| names[..2].contains(name)), "{touched:?}");
+}
+
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("gw{number:03}")).collect()
 }
 
-impl Rig {
-    /// Gives all of them this password, in one edit.
-    async fn edit_all(&self, names: &[String], password: &str) {
-        let mut edit = redis::cmd("HSET");
-        edit.arg("cti_gateway@acme");
-        for name in names {
-            edit.arg(name).arg(account(name, password));
-        }
-        edit.exec_async(&mut self.other.connection.clone()).await.unwrap();
+/// Gives all of them this password, in one edit.
+async fn set_all(other: &Other, names: &[String], password: &str) {
+    let mut edit = redis::cmd("HSET");
+    edit.arg("cti_gateway@acme");
+    for name in names {
+        edit.arg(name).arg(account(name, password));
     }
+    edit.exec_async(&mut other.connection.clone()).await.unwrap();
+}
 
-    /// Waits until this many edits are in a phase.
-    async fn count(&self, phase: &str, count: usize) {
-        eventually(
-            &format!("{count} edits are {phase}"),
-            || self.other.hash("trunkd:rollbacks"),
-            |all| all.values().filter(|record| record["phase"] == phase).count() == count,
-        )
-        .await;
-    }
+/// Waits until this many edits are in a phase.
+async fn count(other: &Other, phase: &str, count: usize) {
+    eventually(
+        &format!("{count} edits are {phase}"),
+        || other.hash("trunkd:rollbacks"),
+        |all| all.values().filter(|record| record["phase"] == phase).count() == count,
+    )
+    .await;
+}
 
-    async fn all_run(&self, names: &[String], password: &str) {
-        let what = format!("all are registered with the password {password:?}");
-        self.switch
-            .wait_until(&what, |view| {
-                names.iter().all(|name| {
-                    view.gateway(name).is_some_and(|gateway| gateway.password == password)
-                        && view.state(name) == Some("REGED")
-                })
+async fn all_run(switch: &FakeSwitch, names: &[String], password: &str) {
+    let what = format!("all are registered with the password {password:?}");
+    switch
+        .wait_until(&what, |view| {
+            names.iter().all(|name| {
+                view.gateway(name).is_some_and(|gateway| gateway.password == password)
+                    && view.state(name) == Some("REGED")
             })
-            .await;
-    }
+        })
+        .await;
 }
 
 #[tokio::test]
 async fn of_200_edits_two_are_tried_and_the_others_are_not_touched_if_these_are_refused() {
     let names = names(200);
     let rig = Rig::start(&names, "starts_per_second = 1000\n").await;
-    rig.edit_all(&names, "wrong").await;
-    rig.count("rolled_back", 2).await;
-    rig.count("held", 198).await;
-    rig.all_run(&names, "right").await;
+    set_all(&rig.other, &names, "wrong").await;
+    count(&rig.other, "rolled_back", 2).await;
+    count(&rig.other, "held", 198).await;
+    all_run(&rig.switch, &names, "right").await;
     for name in &names[..2] {
         rig.other.wait_for_gone("trunkd:verifying:fs1", name).await;
     }
     assert_eq!(rig.switch.view(killed).len(), 4, "two, there and back");
     assert!(rig.switch.view(killed).iter().all(|name| names[..2].contains(name)));
-    let held = rig.history("hold").await;
-    assert_eq!(held.len(), 1, "{held:?}");
-    let reason = held[0]["reason"].as_str().unwrap();
+    let reason = rig.why_held().await;
     assert!(
         reason.starts_with("held: 2 of 2 first ones were refused: 403 Forbidden; 198 more"),
         "{reason}"
@@ -343,7 +410,7 @@ async fn of_200_edits_two_are_tried_and_the_others_are_not_touched_if_these_are_
     assert!(rig.other.hash("trunkd:canaries").await.is_empty());
 
     rig.switch.restart().await;
-    rig.all_run(&names, "right").await;
+    all_run(&rig.switch, &names, "right").await;
 
     // It was the carrier's mistake.
     for name in &names {
@@ -358,7 +425,7 @@ async fn of_200_edits_two_are_tried_and_the_others_are_not_touched_if_these_are_
     );
     let id = json!({"id": plan["id"]});
     admin.post("/plan/apply", &id).await.expect(200);
-    rig.all_run(&names, "wrong").await;
+    all_run(&rig.switch, &names, "wrong").await;
 }
 
 #[tokio::test]
@@ -368,13 +435,13 @@ async fn if_the_first_ones_work_the_others_follow() {
     for name in &names {
         rig.switch.registrar(|registrar| registrar.account(name, "new"));
     }
-    rig.edit_all(&names, "new").await;
-    rig.all_run(&names, "new").await;
+    set_all(&rig.other, &names, "new").await;
+    all_run(&rig.switch, &names, "new").await;
     let order = rig.switch.view(killed);
     let first: Vec<_> = order[..2].iter().collect();
     assert!(names[..2].iter().all(|name| first.contains(&name)), "{order:?}");
     assert_eq!(order.len(), 12, "each is restarted once: {order:?}");
-    rig.count("waiting", 0).await;
+    count(&rig.other, "waiting", 0).await;
     eventually(
         "no canary is left",
         || rig.other.hash("trunkd:canaries"),
@@ -392,10 +459,10 @@ async fn if_the_carrier_is_busy_the_others_wait_and_nothing_is_rolled_back() {
     for name in &names {
         rig.switch.registrar(|registrar| registrar.account(name, "new"));
     }
-    rig.edit_all(&names, "new").await;
-    rig.count("held", 10).await;
-    rig.count("rolled_back", 0).await;
+    set_all(&rig.other, &names, "new").await;
+    count(&rig.other, "held", 10).await;
+    count(&rig.other, "rolled_back", 0).await;
     assert_eq!(rig.switch.view(killed).len(), 2);
-    let reason = rig.history("hold").await[0]["reason"].as_str().unwrap().to_owned();
+    let reason = rig.why_held().await;
     assert!(reason.contains("503 Service Unavailable"), "{reason}");
 }

@@ -172,7 +172,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         }
         for change in EntryChange::between(known, wanted.desired.served()) {
             let runs = actual.gateways.get(change.name).and_then(|have| have.revision.as_ref());
-            if let (Some(runs), Some(before)) = (runs, &before) {
+            if let Some(before) = &before {
                 let wanted_before = memory.wants.get(change.name);
                 memory.edits.replace(change.name, runs, wanted_before, before);
             }

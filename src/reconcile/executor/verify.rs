@@ -85,12 +85,23 @@ impl Edits {
         }
     }
 
-    /// A gateway gets another version: the one that runs may be needed again.
-    pub(super) fn replace(&mut self, name: &GatewayName, runs: &str, wanted_before: Option<&Want>, before: &Desired) {
-        if wanted_before.is_some_and(|want| want.is_revision(runs))
-            && let Some(value) = before.served_value(name)
-        {
-            let revision = runs.to_owned();
+    /// A gateway gets another version: the one that runs may be needed again. `runs` is its revision, if
+    /// that is known yet.
+    pub(super) fn replace(
+        &mut self,
+        name: &GatewayName,
+        runs: Option<&String>,
+        wanted: Option<&Want>,
+        before: &Desired,
+    ) {
+        let Some(wanted) = wanted else { return };
+        let revision = match runs {
+            Some(runs) if wanted.is_revision(runs) => runs,
+            None if !self.replaced.contains_key(name) => &wanted.revision,
+            _ => return,
+        };
+        if let Some(value) = before.served_value(name) {
+            let revision = revision.clone();
             self.replaced.insert(name.clone(), Version { revision, value });
         }
     }
@@ -99,7 +110,7 @@ impl Edits {
     pub(super) fn recall(&mut self, before: &Desired, key: &RevisionKey, differences: &Differences, known: &Known) {
         for name in differences.names() {
             let runs = known.actual.gateways.get(name).and_then(|have| have.revision.as_ref());
-            if let (Some(runs), Some(entry)) = (runs, before.get(name.as_str())) {
+            if let Some(entry) = before.get(name.as_str()) {
                 self.replace(name, runs, Some(&Want::of(&entry.gateway, key)), before);
             }
         }
