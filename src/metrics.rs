@@ -7,15 +7,17 @@
 //! series of each gateway are a table of their own ([`OF_GATEWAYS`]), on a page of their own.
 
 mod gateways;
+mod metric;
 mod per_gateway;
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ::metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use ::metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use gateways::GatewayGauges;
+pub use metric::{Metric, MetricKind};
 pub use per_gateway::{
     CallTotals, GatewayLabels, GatewaySample, GatewaySamples, GatewayText, OF_GATEWAYS, WindowSample,
 };
@@ -66,46 +68,6 @@ pub const WEBHOOK_LAG_SECONDS: &str = "trunkd_webhook_lag_seconds";
 pub const REDIS_ERRORS: &str = "trunkd_redis_errors_total";
 pub const REDIS_UP: &str = "trunkd_redis_up";
 pub const BUILD_INFO: &str = "trunkd_build_info";
-
-/// A metric as `/metrics` describes it.
-#[derive(Debug)]
-pub struct Metric {
-    pub name: &'static str,
-    pub kind: MetricKind,
-    pub labels: &'static [&'static str],
-    pub help: &'static str,
-}
-
-impl Metric {
-    /// As Prometheus wants it, the unit is the end of the name. What has none is a count, or 0 and
-    /// 1.
-    pub fn unit(&self) -> Unit {
-        match self.name.rsplit('_').next() {
-            Some("seconds") => Unit::Seconds,
-            Some("bytes") => Unit::Bytes,
-            Some("ms") => Unit::Milliseconds,
-            _ => Unit::Count,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetricKind {
-    Counter,
-    Gauge,
-    Histogram,
-}
-
-impl MetricKind {
-    /// Prometheus's own word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-        }
-    }
-}
 
 /// Every metric there is.
 pub const ALL: &[Metric] = &[

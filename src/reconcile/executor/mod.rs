@@ -231,11 +231,10 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             return later;
         };
         tracing::trace!(switch = self.switch.name(), "the desired gateways are read");
-        if !self.read_parking().await {
+        let term = self.lease.term();
+        if !self.begin_step(term).await {
             return later;
         }
-        let term = self.lease.term();
-        self.begin_step(term).await;
         let order = self.order(&control, term).await;
         if term.is_some() {
             self.drop_outdated_order(&control, &wanted.desired).await;
@@ -290,8 +289,9 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         self.next_step(&decision, later)
     }
 
-    /// Forgets what only matters to the lease holder of an earlier step.
-    async fn begin_step(&mut self, term: Option<Term>) {
+    /// Forgets what only matters to the lease holder of an earlier step, and reads what is parked. False if Redis
+    /// can't be read.
+    async fn begin_step(&mut self, term: Option<Term>) -> bool {
         if term.is_some() && term != self.memory.term {
             tracing::info!(
                 switch = self.switch.name(),
@@ -307,6 +307,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             self.record_actions(true).await;
         }
         self.memory.leads = term.is_some();
+        self.read_parking().await
     }
 
     /// When to plan again, given what could not be done now.

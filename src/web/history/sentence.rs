@@ -85,12 +85,7 @@ pub(super) fn what(t: Texts, event: &Event) -> String {
             killed,
             failed,
             ..
-        } => {
-            let counts = [started, restarted, killed, failed].map(ToString::to_string);
-            let names = ["started", "restarted", "killed", "failed"];
-            let values: Vec<_> = names.into_iter().zip(counts.iter().map(String::as_str)).collect();
-            t.fill("did-actions", &values)
-        }
+        } => summed(t, [*started, *restarted, *killed, *failed]),
         Event::RolledBack { reason, gave_up, .. } => rolled_back(t, reason, *gave_up),
         Event::Reveal { field } => t.with("did-reveal", field).into_owned(),
         Event::Access { access } => accessed(t, access),
@@ -108,6 +103,14 @@ pub(super) fn what(t: Texts, event: &Event) -> String {
 fn rolled_back(t: Texts, reason: &str, gave_up: bool) -> String {
     let id = if gave_up { "did-give-up" } else { "did-roll-back" };
     t.with(id, recorded(reason).in_language(t.0)).into_owned()
+}
+
+/// Of a large plan: started, restarted, killed, failed.
+fn summed(t: Texts, counts: [usize; 4]) -> String {
+    let counts = counts.map(|count| count.to_string());
+    let names = ["started", "restarted", "killed", "failed"];
+    let values: Vec<_> = names.into_iter().zip(counts.iter().map(String::as_str)).collect();
+    t.fill("did-actions", &values)
 }
 
 fn edited(t: Texts, edit: EditKind, other: Option<&str>) -> String {
