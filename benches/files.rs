@@ -1,5 +1,5 @@
-//! Files of gateways: how long `trunkd export` takes for a whole fleet, and `trunkd sync` and a restore for
-//! ten thousand gateways, with the memory that they need.
+//! Files of gateways: how long `trunkd export` takes for a whole fleet, and `trunkd sync`, `trunkd import` and a
+//! restore for ten thousand gateways, with the memory that they need.
 //!
 //! Every figure is a command as an operator types it, from its start to its end, over a `redis-server` on this
 //! machine. `make bench` runs it. `QUICK=1` exports 10,000 gateways; `GATEWAYS=1000` and `SYNCED=100` choose for
@@ -56,6 +56,13 @@ fn main() {
         let restore = || run(&["restore", file, "--yes"]);
         row(&format!("restore of {synced}, {file}"), SYNC_AIM, flush, restore);
     }
+    std::fs::write(folder.path().join("foreign.xml"), foreign_xml(synced)).expect("a file can be written");
+    std::fs::write(folder.path().join("foreign.csv"), foreign_csv(synced)).expect("a file can be written");
+    for (source, file) in [("fs-xml", "foreign.xml"), ("csv", "foreign.csv")] {
+        let flush = || runtime.block_on(flush(&redis));
+        let import = || run(&["import", source, file, "--domain", "foreign", "--yes"]);
+        row(&format!("import of {synced} new, {source}"), SYNC_AIM, flush, import);
+    }
     runtime.block_on(flush(&redis));
     runtime.block_on(fill(&redis, gateways, 100));
     for (format, file) in [("yaml", "all.yaml"), ("json", "all.jsonl")] {
@@ -80,6 +87,33 @@ fn row(what: &str, aim: Duration, prepare: impl Fn(), command: impl Fn() -> Dura
         ms(p50),
         ms(aim)
     );
+}
+
+/// What the gateways of other systems have.
+const PARAMS: [(&str, &str); 6] = [
+    ("realm", "sip.example.net"),
+    ("proxy", "sbc.example.net:5070"),
+    ("username", "account"),
+    ("password", "secret"),
+    ("expire-seconds", "600"),
+    ("retry-seconds", "30"),
+];
+
+/// A file of FreeSWITCH.
+fn foreign_xml(count: usize) -> String {
+    let params: String = PARAMS
+        .iter()
+        .map(|(name, value)| format!("    <param name=\"{name}\" value=\"{value}\"/>\n"))
+        .collect();
+    let gateways = (0..count).map(|number| format!("  <gateway name=\"gw{number}\">\n{params}  </gateway>\n"));
+    format!("<include>\n{}</include>\n", gateways.collect::<String>())
+}
+
+/// A spreadsheet.
+fn foreign_csv(count: usize) -> String {
+    let line = |name: &str, cells: [&str; 6]| format!("{name},{}\n", cells.join(","));
+    let gateways = (0..count).map(|number| line(&format!("gw{number}"), PARAMS.map(|(_, value)| value)));
+    line("name", PARAMS.map(|(name, _)| name)) + &gateways.collect::<String>()
 }
 
 /// How long the command took.

@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use super::program::{text, trunkd};
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, eventually};
 use crate::support::redis::{Certificates, RedisServer};
 
 /// Asks with settings of its own, as a container's health check does.
@@ -27,8 +27,9 @@ fn line(output: &Output) -> (Option<i32>, String) {
 async fn a_trunkd_that_serves_is_healthy() {
     let redis = RedisServer::start().await;
     let app = TestApp::start(&redis, "").await;
-    let (status, said) = line(&ask("", &app.address.to_string()).await);
-    assert_eq!(status, Some(0), "{said}");
+    // The gateways may not be read yet.
+    let look = async || line(&ask("", &app.address.to_string()).await);
+    let (_, said) = eventually("it is healthy", look, |(status, _)| *status == Some(0)).await;
     assert_eq!(said, concat!("trunkd ", env!("CARGO_PKG_VERSION"), ": serving"));
 }
 
