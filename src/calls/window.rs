@@ -220,7 +220,7 @@ impl Window {
         window
     }
 
-    /// Entries, each of which takes 16 bytes.
+    /// Entries of 16 bytes each.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -5,7 +5,7 @@ use trunkd::access::Role;
 
 use crate::support::app::{Other, TestApp, eventually, quick, switch_toml};
 use crate::support::browser::{Browser, Person};
-use crate::support::fake_switch::{Binding, FORBIDDEN};
+use crate::support::fake_switch::{Binding, FORBIDDEN, FakeSwitch};
 use crate::support::redis::Data;
 use crate::visit::{APPLY, Fleet, PASSWORD};
 
@@ -63,6 +63,19 @@ async fn password(fleet: &Fleet) -> String {
     stored["param"]["password"].as_str().unwrap().to_owned()
 }
 
+/// The carrier refuses a wrong password from now on, and the page that was open before says so.
+async fn sees_a_refusal(browser: &Browser, switch: &FakeSwitch, other: &Other) {
+    switch.registrar(|registrar| registrar.set("carrier1", FORBIDDEN));
+    let refused = ACCOUNT.replace("\"p\"", "\"wrong\"");
+    other.set_gateway("acme", "carrier1", &refused).await;
+    browser.wait_for_text("403 Forbidden").await;
+    assert_eq!(
+        browser.script("return window.same").await,
+        true,
+        "it was not loaded again"
+    );
+}
+
 #[tokio::test]
 async fn an_open_list_says_that_redis_is_away_and_is_true_again_when_it_is_back() {
     let mut fleet = registered().await;
@@ -79,15 +92,7 @@ async fn an_open_list_says_that_redis_is_away_and_is_true_again_when_it_is_back(
     recovered(&browser).await;
     assert!(hidden(&browser, ".last-known").await);
     let other = Other::new(&fleet.redis).await;
-    fleet.switch.registrar(|registrar| registrar.set("carrier1", FORBIDDEN));
-    let refused = ACCOUNT.replace("\"p\"", "\"wrong\"");
-    other.set_gateway("acme", "carrier1", &refused).await;
-    browser.wait_for_text("403 Forbidden").await;
-    assert_eq!(
-        browser.script("return window.same").await,
-        true,
-        "it was not loaded again"
-    );
+    sees_a_refusal(&browser, &fleet.switch, &other).await;
     // The console has what could not be loaded.
     browser.errors().await;
     browser.close().await;
@@ -241,15 +246,7 @@ async fn a_page_that_lost_trunkd_says_how_old_it_is_and_recovers_by_itself() {
     let app = TestApp::start_in(&redis, &toml, quick(), folder).await;
     recovered(&browser).await;
     switch.set_binding(Some(Binding::new(app.xml_curl_url())));
-    switch.registrar(|registrar| registrar.set("carrier1", FORBIDDEN));
-    let refused = ACCOUNT.replace("\"p\"", "\"wrong\"");
-    other.set_gateway("acme", "carrier1", &refused).await;
-    browser.wait_for_text("403 Forbidden").await;
-    assert_eq!(
-        browser.script("return window.same").await,
-        true,
-        "it was not loaded again"
-    );
+    sees_a_refusal(&browser, &switch, &other).await;
     browser.errors().await;
     browser.close().await;
 }

@@ -30,7 +30,7 @@ pub struct CallStats {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CallFigures {
     pub answered: u64,
-    /// Nobody answered, whoever gave up.
+    /// Nobody answered, no matter who gave up.
     pub failed: u64,
     /// Answer-seizure ratio: answered calls of all calls, in percent. `null` without calls.
     pub asr_percent: Option<f64>,

@@ -11,7 +11,7 @@ use crate::control::Waiting;
 use crate::gateway::GatewayName;
 use crate::reconcile::plan::Action;
 
-/// How often the other switches are told what this one causes, if nothing waits.
+/// How often this switch's share is written for the others, if nothing waits.
 const SHARE_LOOK: Duration = Duration::from_secs(1);
 
 /// What this switch registers with carriers that have a pace.

@@ -273,7 +273,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         if has_acted {
             tracing::trace!(switch = self.switch.name(), actions = actions.len(), "acting");
             self.memory.action_log.begin(actions.len());
-            // Whoever waits for an edit learns that it is verified before it can fail.
+            // A client that waits for an edit must see that it is being verified before it can fail.
             self.report(&decision, &wanted.desired, &control).await;
             self.act(actions).await;
         }

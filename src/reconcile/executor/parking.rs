@@ -217,7 +217,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             tries: parked.tries,
             next_try: parked.next_try,
         };
-        // First Redis: whoever continues after a crash knows what was begun.
+        // Redis first, so that another trunkd knows after a crash what was begun.
         if !self.save_parked(gateway, Some(parked), Some(event)).await {
             return false;
         }

@@ -24,7 +24,7 @@ pub(super) struct Review {
     pub(super) counts: Vec<(String, usize)>,
     pub(super) switches: Vec<OnSwitch>,
     pub(super) interruption: Option<String>,
-    /// Domains of which nothing would be written.
+    /// Domains with a refused gateway: nothing of them would be written.
     pub(super) refused: List<String>,
     /// What differs, refused ones first.
     pub(super) differences: List<Row>,
