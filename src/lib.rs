@@ -32,6 +32,7 @@ pub mod language;
 pub mod metrics;
 pub mod observed;
 pub mod operate;
+pub mod placement;
 pub mod portal;
 pub mod reconcile;
 pub mod redis;

@@ -20,7 +20,7 @@ const FLOORS: &[&[&str]] = &[
     &["operate"],
     &["http"],
     &["xml_curl"],
-    &["reconcile", "ingest", "calls"],
+    &["reconcile", "ingest", "calls", "placement"],
     &["access", "desired", "observed", "control"],
     &["history"],
     &["redis"],
