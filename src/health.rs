@@ -38,6 +38,8 @@ pub enum Part {
     Control,
     /// The lease on a switch, by its name. Listed after the first problem with it.
     Lease(String),
+    /// Gateways that run on exactly one switch. Degraded while one has none.
+    Placement,
     /// A webhook, by its name. Degraded while its receiver takes nothing.
     Webhook(String),
     /// Switches that ask for `sofia.conf` and are not in the settings.
@@ -61,6 +63,7 @@ impl Part {
             Part::Reconcile(name) => Cow::Owned(format!("reconcile:{name}")),
             Part::Control => Cow::Borrowed("control"),
             Part::Lease(name) => Cow::Owned(format!("lease:{name}")),
+            Part::Placement => Cow::Borrowed("placement"),
             Part::Webhook(name) => Cow::Owned(format!("webhook:{name}")),
             Part::UnknownSwitches => Cow::Borrowed("unknown_switches"),
         }
@@ -76,6 +79,7 @@ impl Part {
             Part::Switch(_) | Part::Calls(_) => Some("docs/runbooks.md#trunkdswitchaway"),
             Part::Reconcile(_) => Some("docs/runbooks.md#switches"),
             Part::Control | Part::Lease(_) => Some("docs/runbooks.md#trunkdnobodyleads"),
+            Part::Placement => Some("docs/runbooks.md#trunkdgatewaywithoutswitch"),
             Part::Webhook(_) => Some("docs/runbooks.md#trunkdwebhookgivesup"),
             Part::DataDir | Part::Http | Part::Api | Part::UnknownSwitches => None,
         }

@@ -63,6 +63,9 @@ pub const RECONCILE_PENDING: &str = "trunkd_reconcile_pending";
 pub const RECONCILE_CONFLICTS: &str = "trunkd_reconcile_conflicts";
 pub const PARKED_GATEWAYS: &str = "trunkd_parked_gateways";
 pub const CARRIER_OUT: &str = "trunkd_carrier_out";
+pub const PLACEMENT_GATEWAYS: &str = "trunkd_placement_gateways";
+pub const PLACEMENT_WITHOUT_SWITCH: &str = "trunkd_placement_without_switch";
+pub const PLACEMENT_MOVES: &str = "trunkd_placement_moves_total";
 pub const WEBHOOK_DELIVERIES: &str = "trunkd_webhook_deliveries_total";
 pub const WEBHOOK_LAG_SECONDS: &str = "trunkd_webhook_lag_seconds";
 pub const REDIS_ERRORS: &str = "trunkd_redis_errors_total";
@@ -254,6 +257,21 @@ pub const ALL: &[Metric] = &[
         PARKED_GATEWAYS,
         &["switch"],
         "Gateways that are parked on a switch, most of them because their carrier refuses them",
+    ),
+    gauge(
+        PLACEMENT_GATEWAYS,
+        &["switch"],
+        "Gateways with `\"placement\": \"one\"` that are on a switch",
+    ),
+    gauge(
+        PLACEMENT_WITHOUT_SWITCH,
+        &[],
+        "Gateways with `\"placement\": \"one\"` that no live switch has",
+    ),
+    counter(
+        PLACEMENT_MOVES,
+        &["reason"],
+        "Gateways that this trunkd put on another switch: failover, drain, edit, failback, asked, rebalance, returned",
     ),
     gauge(
         CARRIER_OUT,

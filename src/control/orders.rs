@@ -18,10 +18,20 @@ pub struct Control {
     pub paused: Option<String>,
     /// These switches are paused, since then.
     pub paused_switches: BTreeMap<String, String>,
+    /// These switches are drained.
+    pub drained: BTreeMap<String, Drained>,
     /// switch → the order of `trunkd apply`.
     pub orders: BTreeMap<String, Order>,
     /// switch → its jobs, oldest first.
     pub jobs: BTreeMap<String, Vec<Job>>,
+}
+
+/// A switch gets none of the gateways that run on exactly one, and loses those that it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    pub at: Timestamp,
+    /// Who asked for it, as in the history.
+    pub by: String,
 }
 
 /// The head of an order of `trunkd apply`. [`OrderContent`] has the gateways, and is read once.
@@ -104,6 +114,7 @@ const CONTENT_LASTS: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const PAUSED: &str = "paused";
 const PAUSED_SWITCH: &str = "paused:";
+const DRAINED: &str = "drained:";
 const ORDER: &str = "apply:";
 
 impl Store {
@@ -119,6 +130,8 @@ impl Store {
                 control.paused = Some(value);
             } else if let Some(switch) = field.strip_prefix(PAUSED_SWITCH) {
                 control.paused_switches.insert(switch.to_owned(), value);
+            } else if let (Some(switch), Ok(drained)) = (field.strip_prefix(DRAINED), serde_json::from_str(&value)) {
+                control.drained.insert(switch.to_owned(), drained);
             } else if let (Some(switch), Ok(order)) = (field.strip_prefix(ORDER), serde_json::from_str(&value)) {
                 control.orders.insert(switch.to_owned(), order);
             } else if let Some((switch, job)) = Job::parse(&field, &value) {
@@ -163,6 +176,38 @@ impl Store {
                 .arg(keys::CONTROL)
                 .arg(fields)
                 .exec_async(connection)
+                .await
+        })
+        .await
+    }
+
+    /// Drains a switch. False if it is drained already.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn drain(&self, switch: &str, drained: &Drained) -> Result<bool, StoreError> {
+        let value = serde_json::to_string(drained).unwrap_or_default();
+        self.write("drain", self.timeout(), async |connection| {
+            redis::cmd("HSETNX")
+                .arg(keys::CONTROL)
+                .arg(format!("{DRAINED}{switch}"))
+                .arg(&value)
+                .query_async(connection)
+                .await
+        })
+        .await
+    }
+
+    /// Ends a drain. False if there was none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn undrain(&self, switch: &str) -> Result<bool, StoreError> {
+        self.write("end a drain", self.timeout(), async |connection| {
+            redis::cmd("HDEL")
+                .arg(keys::CONTROL)
+                .arg(format!("{DRAINED}{switch}"))
+                .query_async(connection)
                 .await
         })
         .await

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::carriers::parking::Unparked;
-use crate::gateway::ValueChange;
+use crate::gateway::{PlacedFor, ValueChange};
 
 /// What happened, when, and who did it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -163,6 +163,16 @@ pub enum Event {
         /// How long they did.
         seconds: u64,
     },
+    /// A gateway that runs on exactly one switch is on another one now.
+    Moved {
+        from: String,
+        to: String,
+        reason: PlacedFor,
+    },
+    /// A switch is drained: its gateways that run on exactly one switch move away.
+    Drain,
+    /// It may get gateways again.
+    Undrain,
     /// trunkd changed a gateway on a switch, or could not.
     Action {
         action: ActionKind,

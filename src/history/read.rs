@@ -25,6 +25,9 @@ pub enum Kind {
     Unparked,
     CarrierOut,
     CarrierBack,
+    Moved,
+    Drain,
+    Undrain,
     Action,
     Actions,
     RolledBack,
@@ -76,6 +79,9 @@ impl Event {
             Self::Unparked { .. } => Kind::Unparked,
             Self::CarrierOut { .. } => Kind::CarrierOut,
             Self::CarrierBack { .. } => Kind::CarrierBack,
+            Self::Moved { .. } => Kind::Moved,
+            Self::Drain => Kind::Drain,
+            Self::Undrain => Kind::Undrain,
             Self::Action { .. } => Kind::Action,
             Self::Actions { .. } => Kind::Actions,
             Self::RolledBack { .. } => Kind::RolledBack,
@@ -91,7 +97,7 @@ impl Event {
 }
 
 impl Kind {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Edit,
         Self::Edits,
         Self::Outage,
@@ -102,6 +108,9 @@ impl Kind {
         Self::Unparked,
         Self::CarrierOut,
         Self::CarrierBack,
+        Self::Moved,
+        Self::Drain,
+        Self::Undrain,
         Self::Action,
         Self::Actions,
         Self::RolledBack,
@@ -127,6 +136,9 @@ impl Kind {
             Self::Unparked => "unparked",
             Self::CarrierOut => "carrier_out",
             Self::CarrierBack => "carrier_back",
+            Self::Moved => "moved",
+            Self::Drain => "drain",
+            Self::Undrain => "undrain",
             Self::Action => "action",
             Self::Actions => "actions",
             Self::RolledBack => "rolled_back",

@@ -6,6 +6,8 @@
 
 mod choose;
 mod decide;
+mod placer;
 
 pub use choose::choose;
 pub use decide::{Change, Input, Lane, Life, Patience, Runs, SwitchState, decide};
+pub use placer::{Fleet, LEASE, Placer, PlacerContext, Seen};

@@ -110,7 +110,7 @@ pub struct WebhookEvent(&'static str);
 
 impl WebhookEvent {
     /// Every kind there is. A test compares it with the history.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self("outage"),
         Self("recovered"),
         Self("hold"),
@@ -122,6 +122,9 @@ impl WebhookEvent {
         Self("unparked"),
         Self("carrier_out"),
         Self("carrier_back"),
+        Self("moved"),
+        Self("drain"),
+        Self("undrain"),
         Self("edit"),
         Self("edits"),
         Self("action"),

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::carriers::parking::Unparked;
+use crate::gateway::PlacedFor;
 use crate::history::{Access, ActionKind, ActionOutcome, EditKind, Entry, Event, Kind};
 use crate::operate::recorded;
 use crate::web::change::Change;
@@ -73,6 +74,12 @@ pub(super) fn what(t: Texts, event: &Event) -> String {
             let values = [("carrier", carrier.as_str()), ("time", &lasted(*seconds))];
             t.fill("did-find-carrier", &values)
         }
+        Event::Moved { from, to, reason } => {
+            let values = [("from", from.as_str()), ("to", to)];
+            t.fill(moved(*reason), &values)
+        }
+        Event::Drain => t.get("did-drain").into_owned(),
+        Event::Undrain => t.get("did-undrain").into_owned(),
         Event::Action {
             action,
             outcome,
@@ -103,6 +110,18 @@ pub(super) fn what(t: Texts, event: &Event) -> String {
 fn rolled_back(t: Texts, reason: &str, gave_up: bool) -> String {
     let id = if gave_up { "did-give-up" } else { "did-roll-back" };
     t.with(id, recorded(reason).in_language(t.0)).into_owned()
+}
+
+fn moved(reason: PlacedFor) -> &'static str {
+    match reason {
+        PlacedFor::First | PlacedFor::Asked => "did-move",
+        PlacedFor::Failover => "did-fail-over",
+        PlacedFor::Drain => "did-move-drained",
+        PlacedFor::Edit => "did-move-edited",
+        PlacedFor::Failback => "did-fail-back",
+        PlacedFor::Rebalance => "did-move-balanced",
+        PlacedFor::Returned => "did-move-back",
+    }
 }
 
 /// Of a large plan: started, restarted, killed, failed.
@@ -186,6 +205,9 @@ pub(super) fn kind(kind: Kind) -> &'static str {
         Kind::Unparked => "kind-unparked",
         Kind::CarrierOut => "kind-carrier-out",
         Kind::CarrierBack => "kind-carrier-back",
+        Kind::Moved => "kind-moved",
+        Kind::Drain => "kind-drain",
+        Kind::Undrain => "kind-undrain",
         Kind::Action => "kind-action",
         Kind::Actions => "kind-actions",
         Kind::RolledBack => "kind-rolled-back",
