@@ -40,6 +40,10 @@ pub(crate) const ROLLBACKS: &str = "trunkd:rollbacks";
 pub(crate) const CANARIES: &str = "trunkd:canaries";
 /// HASH: switchname → whether it is connected.
 pub(crate) const SWITCHES: &str = "trunkd:switches";
+/// HASH: trunkd → what it sees of each switch.
+pub(crate) const SIGHTS: &str = "trunkd:sights";
+/// HASH: switchname → where its SIP answers, as it said itself.
+pub(crate) const SIP_ADDRESSES: &str = "trunkd:sip";
 
 /// HASH: name → role, domains and password hash of a person.
 pub(crate) const USERS: &str = "trunkd:users";
@@ -274,6 +278,8 @@ mod tests {
             ROLLBACKS,
             CANARIES,
             SWITCHES,
+            SIGHTS,
+            SIP_ADDRESSES,
             USERS,
             TOKENS,
             SETUP,

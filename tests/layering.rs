@@ -21,6 +21,7 @@ const FLOORS: &[&[&str]] = &[
     &["http"],
     &["xml_curl"],
     &["reconcile", "ingest", "calls"],
+    &["liveness"],
     &["access", "desired", "observed", "control"],
     &["history"],
     &["redis"],
