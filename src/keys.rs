@@ -36,6 +36,8 @@ pub(crate) const WEBHOOKS: &str = "trunkd:webhooks";
 pub(crate) const HELD: &str = "trunkd:held";
 /// HASH: gateway → an edit of it that the carrier refused, or that waits, and what runs in its place.
 pub(crate) const ROLLBACKS: &str = "trunkd:rollbacks";
+/// HASH: gateway → the one switch that has it.
+pub(crate) const PLACEMENT: &str = "trunkd:placement";
 /// HASH: carrier → the gateways that are tried before others of it.
 pub(crate) const CANARIES: &str = "trunkd:canaries";
 /// HASH: switchname → whether it is connected.
@@ -277,6 +279,7 @@ mod tests {
             HELD,
             ROLLBACKS,
             CANARIES,
+            PLACEMENT,
             SWITCHES,
             SIGHTS,
             SIP_ADDRESSES,

@@ -20,8 +20,8 @@ use super::counts::by_validity;
 use super::current::{Current, Good, Unavailable};
 use super::finding_log::log_changes;
 use super::last_good::refused;
-use super::read::{FULL_READ, READ, Raw, Wanted};
-use crate::gateway::{Desired, Phase, RawDomains, RevisionKey, Rollbacks, Rules};
+use super::read::{FULL_READ, READ, Raw, Wanted, WantedRecords};
+use crate::gateway::{Desired, Phase, Placements, RawDomains, Records, RevisionKey, Rollbacks, Rules};
 use crate::keys;
 use crate::metrics::{self, GatewayGauges};
 use crate::redis::tracking::{Dirty, Fence, Mark, Tracking};
@@ -74,6 +74,7 @@ impl Catalog {
             keys::REVISION_KEY.to_owned(),
             keys::CONTROL.to_owned(),
             keys::ROLLBACKS.to_owned(),
+            keys::PLACEMENT.to_owned(),
         ];
         let tracking = Tracking::start(runtime, store.link().clone(), prefixes, store.timeout(), stop.clone());
         if store.link().has_sentinels() {
@@ -91,7 +92,7 @@ impl Catalog {
     /// the previous state for the first read.
     pub fn restore(&self, kept: LastGood) -> Arc<Desired> {
         let rules = self.rules.load_full();
-        let desired = Arc::new(Desired::build(&kept.domains, &rules, None));
+        let desired = Arc::new(Desired::build_with(&kept.domains, &kept.placements.into(), &rules, None));
         *self.lock() = Some(Good {
             domains: Arc::new(kept.domains),
             rules,
@@ -123,6 +124,7 @@ impl Catalog {
             at: good.at,
             key: good.key,
             refused: refused(&good.domains, &domains),
+            placements: good.desired.placements().clone(),
             domains,
         };
         Some((good.desired, kept))
@@ -215,8 +217,8 @@ impl Catalog {
             Ok(raw) => {
                 let key = self.key(&raw).await;
                 let before = self.lock().as_ref().map(|good| good.desired.clone());
-                let rollbacks = raw.rollbacks.unwrap_or_default();
-                let desired = Desired::build_with(&raw.domains, &rollbacks, &self.rules.load(), before.as_deref());
+                let records = self.records(raw.rollbacks, raw.placements);
+                let desired = Desired::build_with(&raw.domains, &records, &self.rules.load(), before.as_deref());
                 Ok(Current {
                     desired: Arc::new(desired),
                     domains: Arc::new(raw.domains),
@@ -302,18 +304,22 @@ impl Catalog {
         let began = Instant::now();
         let wanted = Wanted::Domains {
             domains: &domains,
-            with_rollbacks: changed.contains(keys::ROLLBACKS.as_bytes()),
+            records: WantedRecords {
+                rollbacks: changed.contains(keys::ROLLBACKS.as_bytes()),
+                placements: changed.contains(keys::PLACEMENT.as_bytes()),
+            },
         };
         let raw = self.store.read_gateways(&wanted, FULL_READ).await?;
         let read_in = began.elapsed();
         if let Some(doubt) = raw.doubt {
             return Err(doubt);
         }
+        let known_records = self.records(raw.rollbacks, raw.placements);
         let changed: BTreeSet<_> = domains.iter().map(|(name, _)| name).collect();
         let unchanged = known.iter().filter(|(name, _)| !changed.contains(name));
         let mut all: RawDomains = unchanged.map(|(name, raw)| (name.clone(), raw.clone())).collect();
         all.extend(raw.domains);
-        Ok(self.adopt(read, (all, raw.rollbacks, read_in), key, mark, None))
+        Ok(self.adopt(read, (all, known_records, read_in), key, mark, None))
     }
 
     /// The data of a server that is not a master is served if nothing better is known, and is never fresh.
@@ -327,34 +333,46 @@ impl Catalog {
             _ => {
                 let key = self.key(&raw).await;
                 let mark = mark.filter(|_| raw.doubt.is_none());
-                let read_parts = (raw.domains, raw.rollbacks, read_in);
+                let records = self.records(raw.rollbacks, raw.placements);
+                let read_parts = (raw.domains, records, read_in);
                 Ok(self.adopt(read, read_parts, key, mark, raw.doubt))
             }
         }
     }
 
-    /// Without `rollbacks` the known ones count.
+    /// What was not read is as it was. A gateway whose placement vanished from Redis stays on its switch.
+    fn records(&self, rollbacks: Option<Rollbacks>, placements: Option<Placements>) -> Records {
+        let known = self.lock().as_ref().map(|good| good.desired.clone());
+        let known = known.unwrap_or_default();
+        let before = known.placements();
+        Records {
+            rollbacks: rollbacks.unwrap_or_else(|| known.rollbacks().clone()),
+            placements: match placements {
+                Some(placements) => placements.with_lost(before, |name| known.is_on_one(name)),
+                None => before.clone(),
+            },
+        }
+    }
+
     fn adopt(
         &self,
         read: u64,
-        (domains, rollbacks, read_in): (RawDomains, Option<Rollbacks>, Duration),
+        (domains, records, read_in): (RawDomains, Records, Duration),
         key: RevisionKey,
         mark: Option<Mark>,
         doubt: Option<StoreError>,
     ) -> Current {
         let began = Instant::now();
         let (before, rules) = (self.lock().clone(), self.rules.load_full());
-        let known = before.as_ref().map(|good| good.desired.rollbacks());
-        let rollbacks = rollbacks.or_else(|| known.cloned()).unwrap_or_default();
         let is_same = |good: &&Good| {
-            Arc::ptr_eq(&good.rules, &rules) && *good.domains == domains && *good.desired.rollbacks() == rollbacks
+            Arc::ptr_eq(&good.rules, &rules) && *good.domains == domains && *good.desired.records() == records
         };
         // With tracking, something did change.
         let desired = match before.as_ref().filter(|_| mark.is_none()).filter(is_same) {
             Some(good) => good.desired.clone(),
             None => {
                 let before = before.as_ref().map(|good| &*good.desired);
-                Arc::new(Desired::build_with(&domains, &rollbacks, &rules, before))
+                Arc::new(Desired::build_with(&domains, &records, &rules, before))
             }
         };
         tracing::debug!(

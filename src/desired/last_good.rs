@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::data_dir::{self, DataDirError};
 use crate::files::{self, FileError};
 use crate::gateway::RevisionKey;
-use crate::gateway::{DomainName, Fields, RawDomain, RawDomains};
+use crate::gateway::{DomainName, Fields, GatewayName, Placed, Placements, RawDomain, RawDomains};
 
 /// File name in the data directory.
 const FILE: &str = "last-good";
@@ -43,6 +43,8 @@ pub struct LastGood {
     pub domains: RawDomains,
     /// Other fields in Redis: refused values and invalid names.
     pub refused: RawDomains,
+    /// Which switch has each gateway that runs on exactly one.
+    pub placements: Placements,
 }
 
 /// Why a file is not used. Never quotes it, because it contains passwords.
@@ -76,6 +78,9 @@ struct Body {
     /// domain → field → value, in Base64 because they may not be text. Older files have none.
     #[serde(default)]
     refused: BTreeMap<String, BTreeMap<String, String>>,
+    /// gateway → its record in `trunkd:placement`. Older files have none.
+    #[serde(default)]
+    placements: BTreeMap<String, Placed>,
 }
 
 /// The format for writing, without copies.
@@ -89,6 +94,8 @@ struct Kept<'a> {
     domains: &'a RawDomains,
     #[serde(serialize_with = "write_refused", skip_serializing_if = "BTreeMap::is_empty")]
     refused: &'a RawDomains,
+    #[serde(serialize_with = "write_placements", skip_serializing_if = "Placements::is_empty")]
+    placements: &'a Placements,
 }
 
 fn write_domains<S: Serializer>(domains: &RawDomains, serializer: S) -> Result<S::Ok, S::Error> {
@@ -117,6 +124,10 @@ fn write_refused<S: Serializer>(domains: &RawDomains, serializer: S) -> Result<S
         }
         RawDomain::WrongType(_) => None,
     }))
+}
+
+fn write_placements<S: Serializer>(placements: &Placements, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(placements.iter().map(|(name, placed)| (name.as_str(), &**placed)))
 }
 
 /// Decodes a domain's fields from Base64.
@@ -187,6 +198,11 @@ impl LastGood {
             refused: refused
                 .collect::<Option<_>>()
                 .ok_or(damaged("it is no Base64 of ours"))?,
+            placements: body
+                .placements
+                .into_iter()
+                .filter_map(|(name, placed)| Some((GatewayName::parse(&name).ok()?, placed)))
+                .collect(),
         }))
     }
 
@@ -206,6 +222,7 @@ impl LastGood {
             former_keys: self.key.former().iter().map(RevisionKey::to_hex).collect(),
             domains: &self.domains,
             refused: &self.refused,
+            placements: &self.placements,
         };
         data_dir::make_folder(data_dir)?;
         // Readable only by its owner, with a random name: a planted file is not used.
@@ -315,6 +332,7 @@ mod tests {
             key: RevisionKey::new([7; 32]).after(&[RevisionKey::new([6; 32])]),
             domains: [("acme".to_owned(), RawDomain::hash(fields))].into(),
             refused: RawDomains::new(),
+            placements: Placements::default(),
         }
     }
 

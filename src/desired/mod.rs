@@ -9,6 +9,7 @@ mod current;
 mod edit;
 mod finding_log;
 mod last_good;
+mod placements;
 mod read;
 mod restore;
 mod revision_key;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::{ErrorKind, RedisError};
 
 use super::revision_key::{MAX_FORMER_KEYS, StoredKey};
-use crate::gateway::{DomainName, RawDomain, RawDomains, Rollbacks};
+use crate::gateway::{DomainName, Placements, RawDomain, RawDomains, Rollbacks};
 use crate::keys::{self, GatewayKeys};
 use crate::redis::{HashConnection, RedisRole, Store, StoreError};
 
@@ -26,16 +26,28 @@ pub(super) enum Wanted<'a> {
     /// These domains, each with its key.
     Domains {
         domains: &'a [(DomainName, Vec<u8>)],
-        /// And which edits are not carried out.
-        with_rollbacks: bool,
+        /// And these of trunkd's own records.
+        records: WantedRecords,
     },
 }
 
+/// Which of trunkd's own records to read.
+#[derive(Clone, Copy)]
+pub(super) struct WantedRecords {
+    /// Edits that are not carried out.
+    pub(super) rollbacks: bool,
+    /// Which switch has a gateway.
+    pub(super) placements: bool,
+}
+
 impl Wanted<'_> {
-    fn has_rollbacks(&self) -> bool {
+    fn records(&self) -> WantedRecords {
         match self {
-            Self::All | Self::Gateway(_) => true,
-            Self::Domains { with_rollbacks, .. } => *with_rollbacks,
+            Self::All | Self::Gateway(_) => WantedRecords {
+                rollbacks: true,
+                placements: true,
+            },
+            Self::Domains { records, .. } => *records,
         }
     }
 }
@@ -46,6 +58,8 @@ pub(super) struct Raw {
     pub(super) key: StoredKey,
     /// `None` if they were not asked for.
     pub(super) rollbacks: Option<Rollbacks>,
+    /// The same, or if the key can't be read.
+    pub(super) placements: Option<Placements>,
     /// Why the data may be old, if the server is not a master.
     pub(super) doubt: Option<StoreError>,
 }
@@ -60,9 +74,12 @@ impl Store {
             let mut pipe = redis::pipe();
             pipe.get(keys::REVISION_KEY);
             pipe.lrange(keys::FORMER_REVISION_KEYS, 0, MAX_FORMER_KEYS - 1);
-            let with_rollbacks = wanted.has_rollbacks();
-            if with_rollbacks {
+            let records = wanted.records();
+            if records.rollbacks {
                 pipe.hgetall(keys::ROLLBACKS);
+            }
+            if records.placements {
+                pipe.hgetall(keys::PLACEMENT);
             }
             for (_, key) in &domains {
                 match wanted {
@@ -80,14 +97,19 @@ impl Store {
                     .ok_or_else(|| RedisError::from((ErrorKind::Parse, "a reply is missing")))
             };
             let key = StoredKey::read(next()?.value(), next()?.value())?;
-            let rollbacks = match with_rollbacks {
+            let rollbacks = match records.rollbacks {
                 true => Some(self.rollbacks_in(next()?.into_fields())?),
+                false => None,
+            };
+            let placements = match records.placements {
+                true => self.placements_in(next()?.into_fields())?,
                 false => None,
             };
             let mut raw = Raw {
                 domains: RawDomains::new(),
                 key,
                 rollbacks,
+                placements,
                 doubt: None,
             };
             for (domain, _) in domains {

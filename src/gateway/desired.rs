@@ -15,12 +15,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{DomainName, Findings, GatewayName, RawDomain, RawDomains, Rollback, Rollbacks, Rules};
+use super::{DomainName, Findings, GatewayName, Placements, RawDomain, RawDomains, Records, Rollback, Rollbacks, Rules};
 pub use counts::Counts;
 use decision::{Decision, count_nodes};
 use domain::{Domain, Domains};
 pub use entry::{Entries, Entry, EntryChange, Refused, RefusedNames};
-use read::{FieldReader, keep_all};
+use read::FieldReader;
 
 /// The gateways that FreeSWITCH should have, and the findings about all. Cheap to clone; successive states
 /// share what did not change.
@@ -34,27 +34,27 @@ pub struct Desired {
     counts: BTreeMap<String, Counts>,
     /// The switches that served gateways name, with the number of gateways.
     nodes: BTreeMap<String, usize>,
-    rollbacks: Rollbacks,
+    records: Records,
 }
 
 impl Desired {
     /// Builds the state from the content of Redis. Valid versions of `previous` are kept while a new value
     /// is bad. An unchanged field is not parsed again and keeps its `Arc<Entry>`.
     pub fn build(raw: &RawDomains, rules: &Rules, previous: Option<&Desired>) -> Desired {
-        Self::build_with(raw, &Rollbacks::default(), rules, previous)
+        Self::build_with(raw, &Records::default(), rules, previous)
     }
 
-    /// The same, with edits that are not carried out.
-    pub fn build_with(raw: &RawDomains, rollbacks: &Rollbacks, rules: &Rules, previous: Option<&Desired>) -> Desired {
+    /// The same, with edits that are not carried out, and with the switches that gateways are on.
+    pub fn build_with(raw: &RawDomains, records: &Records, rules: &Rules, previous: Option<&Desired>) -> Desired {
         let same_rules = previous
             .and_then(|p| p.rules.as_ref())
             .filter(|before| ***before == *rules);
         let known = FieldReader {
             rules,
             unchanged_rules: same_rules.is_some(),
-            rollbacks,
+            records,
             decided_again: previous
-                .map(|previous| rollbacks.differing(&previous.rollbacks))
+                .map(|previous| records.differing(&previous.records))
                 .unwrap_or_default(),
         };
         let rules = same_rules.map_or_else(|| Arc::new(rules.clone()), Arc::clone);
@@ -65,7 +65,7 @@ impl Desired {
             let before = previous.and_then(|previous| previous.domains.get(name));
             let domain = match raw {
                 RawDomain::Hash(fields) => known.read_hash(name.text(), fields, before, &mut changed),
-                RawDomain::WrongType(kind) => keep_all(name.text(), kind, before, &mut changed),
+                RawDomain::WrongType(kind) => known.keep_all(name.text(), kind, before, &mut changed),
             };
             domains.insert(name.clone(), domain);
         }
@@ -74,24 +74,45 @@ impl Desired {
             Some(before) => before.with(domains, changed, &rules),
             None => Desired::decide(domains, rules),
         };
-        now.rollbacks = rollbacks.clone();
+        now.records = records.clone();
         now
     }
 
     /// This state as if every edit were carried out. `raw` is what it was built from.
     pub fn carrying_out_all(&self, raw: &RawDomains, rules: &Rules) -> Desired {
-        Self::build(raw, rules, Some(self))
+        Self::build_with(raw, &self.placements().clone().into(), rules, Some(self))
     }
 
     /// The edits that are not, or not simply, carried out. They may be about values that Redis no longer
     /// has.
     pub fn rollbacks(&self) -> &Rollbacks {
-        &self.rollbacks
+        &self.records.rollbacks
+    }
+
+    /// Which switch has each gateway that runs on exactly one. Records of gateways that Redis no longer has, or
+    /// that run everywhere, mean nothing.
+    pub fn placements(&self) -> &Placements {
+        &self.records.placements
+    }
+
+    /// Whether the gateway of this name is served on exactly one switch.
+    pub fn is_on_one(&self, name: &GatewayName) -> bool {
+        self.get(name.as_str()).is_some_and(|entry| entry.gateway.is_on_one())
+    }
+
+    /// Whether it is not decided yet which switch has this gateway. Whatever runs it stays as it is.
+    pub fn is_unplaced(&self, name: &GatewayName) -> bool {
+        self.is_on_one(name) && self.placements().get(name).is_none()
+    }
+
+    /// What trunkd itself has decided about gateways.
+    pub fn records(&self) -> &Records {
+        &self.records
     }
 
     /// The records about values that Redis no longer has, or that are of no use any more.
     pub fn outdated_rollbacks(&self, now: Timestamp) -> Vec<(GatewayName, Arc<Rollback>)> {
-        let outdated = self.rollbacks.iter().filter(|(name, rollback)| {
+        let outdated = self.rollbacks().iter().filter(|(name, rollback)| {
             let domain = self.domains.get(&DomainName::from_text(&rollback.domain));
             let Some(domain) = domain else { return true };
             // What a domain that can't be read has is not known.
@@ -251,7 +272,7 @@ impl Desired {
             nodes,
             rules: Some(rules),
             domains,
-            rollbacks: Rollbacks::default(),
+            records: Records::default(),
         }
     }
 
@@ -284,7 +305,7 @@ impl Desired {
             counts: self.counts_with(&domains, &old, &new),
             nodes: self.nodes.clone(),
             domains: BTreeMap::new(),
-            rollbacks: Rollbacks::default(),
+            records: Records::default(),
         };
         for (gateway, entry) in &old.served {
             next.served.remove(gateway);

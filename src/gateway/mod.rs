@@ -23,6 +23,7 @@ mod param_values;
 pub mod params;
 mod parse;
 mod placeholder;
+mod placement;
 mod profile_params;
 mod revision;
 mod rollback;
@@ -53,6 +54,7 @@ pub use name::{GatewayName, NameError, ProfileName};
 pub(crate) use names::{fix_for_param, param_spelt};
 pub use pairs::{Pairs, Variable, Variables};
 pub use parse::{Parsed, parse};
+pub use placement::{Failback, Move, OnOne, Placed, PlacedFor, Placements, Records};
 pub use revision::{KeyError, RevisionKey, former_revisions, revision};
 pub use rollback::{Phase, Rollback, Rollbacks, StoredValue, Tried};
 
@@ -158,8 +160,11 @@ pub struct Gateway {
     pub name: GatewayName,
     pub profile: ProfileName,
     pub enabled: bool,
-    /// The switchnames that are to have it; `None` is every switch.
+    /// The switchnames that are to have it; `None` is every switch. If it runs on exactly one: that one, if
+    /// it is placed.
     pub nodes: Option<Box<[String]>>,
+    /// Set if it runs on exactly one switch.
+    pub placement: Option<Box<OnOne>>,
     /// What the operator calls the carrier; FreeSWITCH never gets it.
     pub carrier: Option<Box<str>>,
     /// Whether an edit that the carrier refuses may be taken back.
@@ -177,6 +182,11 @@ impl Gateway {
             (Some(nodes), Some(node)) => nodes.iter().any(|n| n == node),
             _ => true,
         }
+    }
+
+    /// Whether exactly one switch is to have it, so that losing it elsewhere is no removal.
+    pub fn is_on_one(&self) -> bool {
+        self.placement.is_some()
     }
 
     /// The value of a `<param>`, if it is set.
@@ -236,6 +246,7 @@ impl fmt::Debug for Gateway {
             .field("profile", &self.profile)
             .field("enabled", &self.enabled)
             .field("nodes", &self.nodes)
+            .field("placement", &self.placement)
             .field("carrier", &self.carrier)
             .field("rollback", &self.rollback)
             .field("params", &self.params)

@@ -52,7 +52,14 @@ pub(super) fn fix_for_key(key: &str) -> Message {
     if param(key).is_some() {
         return text("put it under param", "请放到 param 下").into();
     }
-    let known = value_keys::KEYS.map(|key| key.name);
+    fix_for_member("", &value_keys::KEYS.map(|key| key.name))
+}
+
+/// How to fix a key that is none of these.
+pub(super) fn fix_for_member(key: &str, known: &[&'static str]) -> Message {
+    if let Some(meant) = nearest(key, known.iter().copied()) {
+        return did_you_mean(meant);
+    }
     let (en, zh) = (known.join(", "), known.join("、"));
     message!("known are {en}", "可用的键为 {zh}")
 }

@@ -3,6 +3,7 @@
 mod fields;
 mod notes;
 mod object;
+mod placement;
 mod settings;
 mod top;
 
@@ -13,6 +14,7 @@ use super::finding::{Report, shown};
 use super::{Finding, Gateway, GatewayName, Rules, Severity};
 use crate::language::{Bilingual, Message, Text, text};
 use fields::{read_params, read_variables};
+use placement::{check_prefer, read_placement};
 use settings::{read_bool, read_nodes, read_profile};
 use top::{Top, read_top};
 
@@ -105,7 +107,12 @@ fn read_gateway(
     let enabled = read_bool(report, "enabled", top.enabled);
     let rollback = read_bool(report, "rollback", top.rollback);
     let profile = read_profile(report, top.profile, rules);
-    let nodes = read_nodes(report, top.nodes, &rules.policy);
+    let nodes = read_nodes(report, top.nodes, &rules.policy).map(Vec::into_boxed_slice);
+    let placement = read_placement(report, top.placement, &rules.policy).map(|mut one| {
+        one.nodes.clone_from(&nodes);
+        check_prefer(report, &one);
+        Box::new(one)
+    });
     let params = read_params(report, top.params);
     let variables = read_variables(report, top.variables, &rules.policy);
     let facts = profile.as_ref().and_then(|profile| rules.profiles.get(profile));
@@ -115,7 +122,9 @@ fn read_gateway(
         name: name.clone(),
         profile: profile.unwrap_or_else(|| rules.default_profile.clone()),
         enabled,
-        nodes: nodes.map(Vec::into_boxed_slice),
+        // Until it is placed, no switch has it.
+        nodes: if placement.is_some() { Some(Box::default()) } else { nodes },
+        placement,
         carrier: top.carrier,
         rollback,
         params: params.set.iter().map(|(name, param)| (name, &param.value)).collect(),

@@ -34,6 +34,8 @@ pub enum KeyType {
     Profile,
     /// A list of switchnames.
     Switches,
+    /// `"all"`, `"one"`, or an object with `mode`, `prefer` and `failback`.
+    Placement,
     /// A list of strings.
     Texts,
     /// A string.
@@ -47,6 +49,7 @@ impl KeyType {
             Self::Params | Self::Variables => text("object", "对象"),
             Self::Bool => text("true or false", "true 或 false"),
             Self::Profile | Self::Text => text("string", "字符串"),
+            Self::Placement => text("string or object", "字符串或对象"),
             Self::Switches | Self::Texts => text("list of strings", "字符串列表"),
         }
     }
@@ -64,7 +67,7 @@ const PLAIN: KeySpec = KeySpec {
 };
 
 /// Every key that trunkd knows.
-pub const KEYS: [KeySpec; 9] = [
+pub const KEYS: [KeySpec; 10] = [
     KeySpec {
         name: "param",
         other_name: Some("params"),
@@ -120,6 +123,21 @@ pub const KEYS: [KeySpec; 9] = [
             "下发到哪些 FreeSWITCH：按 `switchname` 精确匹配。",
         ),
         example: r#"["fs1", "fs2"]"#,
+        ..PLAIN
+    },
+    KeySpec {
+        name: "placement",
+        kind: KeyType::Placement,
+        default: Value(r#""all""#),
+        purpose: text(
+            "`\"one\"`: exactly one live switch of `nodes` has it, and when that one dies another one takes it over. \
+             `{\"mode\": \"one\", \"prefer\": [\"fs1\"], \"failback\": \"after 10m\"}` says which, and when it goes back \
+             by itself (`manual`: it doesn't).",
+            "`\"one\"`：`nodes` 中只有一台在线的 FreeSWITCH 拥有此网关；该机失效时由另一台接管。\
+             `{\"mode\": \"one\", \"prefer\": [\"fs1\"], \"failback\": \"after 10m\"}` 指定首选的机器，以及何时自动切回\
+             （`manual` 表示不自动切回）。",
+        ),
+        example: r#""one""#,
         ..PLAIN
     },
     KeySpec {

@@ -149,6 +149,7 @@ impl ServedState {
         {
             return Some(back.held);
         }
+        let before = self.follow_moves(before, newest, steps);
         let step = steps.between(&before, newest);
         self.removals.expire(now);
         let question = Question {
@@ -181,6 +182,18 @@ impl ServedState {
         }
         self.accept(switch, newest);
         None
+    }
+
+    /// Serves each gateway that runs on exactly one switch to that one, even while a removal is held: the
+    /// switch must not start what another one has.
+    fn follow_moves(&mut self, before: Arc<Desired>, newest: &Arc<Desired>, steps: &mut Steps) -> Arc<Desired> {
+        let moved = steps.between(&before, newest).moved();
+        if moved.is_empty() {
+            return before;
+        }
+        let before = Arc::new(before.with_those_of(newest, &moved));
+        self.accepted = Some(before.clone());
+        before
     }
 
     /// Serves this state from now on.
@@ -348,7 +361,9 @@ impl ServedState {
             (runs, _) => runs.as_ref().unwrap_or(&none),
         };
         let is_wanted = |name: &GatewayName| question.newest.serves(name, question.switch);
-        let unwanted = runs.unwanted.iter().filter(|name| !is_wanted(name));
+        // Another switch has it, or will.
+        let is_moved = |name: &GatewayName| question.newest.is_on_one(name);
+        let unwanted = runs.unwanted.iter().filter(|name| !is_wanted(name) && !is_moved(name));
         let more = lost.iter().map(|lost| &lost.name);
         let more = more.filter(|name| runs.ours.contains(*name) && !runs.unwanted.contains(*name));
         let mut going = unwanted.chain(more).cloned().collect::<BTreeSet<_>>();
@@ -359,7 +374,7 @@ impl ServedState {
             .filter(|name| !runs.ours.contains(*name))
         {
             all += 1;
-            if !is_wanted(name) {
+            if !is_wanted(name) && !is_moved(name) {
                 going.insert(name.clone());
             }
         }
@@ -368,7 +383,7 @@ impl ServedState {
         let is_there = |name: &GatewayName| runs.ours.contains(name) || ran.is_some_and(|ran| ran.ours.contains(name));
         Some(
             self.loss(removals, stay, |name| match (is_there(name), is_wanted(name)) {
-                (true, false) if !self.approved.contains(name) => Fate::Goes,
+                (true, false) if !self.approved.contains(name) && !is_moved(name) => Fate::Goes,
                 (true, true) => Fate::Stays,
                 _ => Fate::Gone,
             }),

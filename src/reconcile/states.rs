@@ -1,6 +1,6 @@
 //! Desired states: their names, and what a switch loses between two of them. Pure.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, OnceLock, Weak};
 
 use sha2::{Digest, Sha256};
@@ -48,6 +48,12 @@ impl Step {
             to: Arc::downgrade(to),
             everywhere: OnceLock::new(),
         }
+    }
+
+    /// The gateways that run on exactly one switch, and now on another one or on none.
+    pub(super) fn moved(&self) -> BTreeSet<GatewayName> {
+        let is_moved = |lost: &&Lost| lost.now.as_ref().is_some_and(|now| now.gateway.is_on_one());
+        self.lost.iter().filter(is_moved).map(|lost| lost.name.clone()).collect()
     }
 
     /// The gateways that this switch loses.

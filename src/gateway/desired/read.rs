@@ -10,16 +10,16 @@ use super::entry::Entry;
 use crate::all_cores::on_all_cores;
 use crate::gateway::finding::shown;
 use crate::gateway::parse::{parse_name, parse_value};
-use crate::gateway::{FieldChange, Fields, Finding, GatewayName, Rollbacks, Rules, Severity};
-use crate::language::{message, text};
+use crate::gateway::{FieldChange, Fields, Finding, Gateway, GatewayName, Records, Rules, Severity};
+use crate::language::{Message, message, text};
 
 /// Reads fields under these rules.
 pub(super) struct FieldReader<'a> {
     pub(super) rules: &'a Rules,
     /// Whether the previous state was read under the same rules.
     pub(super) unchanged_rules: bool,
-    /// Edits that are not carried out.
-    pub(super) rollbacks: &'a Rollbacks,
+    /// Edits that are not carried out, and the switches that gateways are on.
+    pub(super) records: &'a Records,
     /// The gateways for which these differ from the previous state's.
     pub(super) decided_again: BTreeSet<GatewayName>,
 }
@@ -133,7 +133,7 @@ impl FieldReader<'_> {
         let valid = match parsed.gateway {
             Some(gateway) => {
                 let entry = Entry {
-                    gateway,
+                    gateway: self.placed(gateway),
                     kept: None,
                     rollback: None,
                 };
@@ -150,7 +150,7 @@ impl FieldReader<'_> {
                     "新值被拒绝，{problem}",
                     problem = first_error(&findings)
                 );
-                before.keep(reason, value)
+                self.place(before.keep(reason, value))
             }),
         };
         Slot::new(valid, findings)
@@ -164,14 +164,14 @@ impl FieldReader<'_> {
         edited: &[u8],
         findings: &mut Vec<Arc<Finding>>,
     ) -> Option<Valid> {
-        let rollback = self.rollbacks.about(domain, name, edited)?;
+        let rollback = self.records.rollbacks.about(domain, name, edited)?;
         if !rollback.phase.keeps_old() {
             return None;
         }
         let good = rollback.good.as_bytes();
         let gateway = parse_value(domain, name, good, self.rules).gateway?;
         let entry = Entry {
-            gateway,
+            gateway: self.placed(gateway),
             kept: Some(rollback.reason(edited)),
             rollback: Some(Arc::clone(rollback)),
         };
@@ -179,6 +179,66 @@ impl FieldReader<'_> {
         Some(Valid {
             older: Some(good.into()),
             entry: Arc::new(entry),
+        })
+    }
+
+    /// The gateway on the switch that it is on.
+    fn placed(&self, mut gateway: Gateway) -> Gateway {
+        if gateway.placement.is_some() {
+            let owner = self.records.placements.owner(&gateway.name);
+            gateway.nodes = Some(owner.map(str::to_owned).into_iter().collect());
+        }
+        gateway
+    }
+
+    /// The same for a version that is kept.
+    fn place(&self, valid: Valid) -> Valid {
+        let gateway = &valid.entry.gateway;
+        let owner = self.records.placements.owner(&gateway.name);
+        let is_there = gateway.nodes.iter().flatten().map(String::as_str).eq(owner);
+        if gateway.placement.is_none() || is_there {
+            return valid;
+        }
+        let entry = Entry::clone(&valid.entry);
+        let entry = Entry {
+            gateway: self.placed(entry.gateway),
+            ..entry
+        };
+        Valid {
+            entry: Arc::new(entry),
+            ..valid
+        }
+    }
+
+    /// A key that is not a hash removes nothing: its valid gateways stay. Adds changed names to `changed`.
+    pub(super) fn keep_all(
+        &self,
+        domain: &Arc<str>,
+        kind: &str,
+        before: Option<&Arc<Domain>>,
+        changed: &mut BTreeSet<GatewayName>,
+    ) -> Arc<Domain> {
+        let (reason, finding) = wrong_type(domain, kind);
+        if let Some(before) = before
+            && before.finding.as_deref() == Some(&finding)
+            && self.decided_again.is_empty()
+        {
+            return Arc::clone(before);
+        }
+        let values = before.map(|before| before.values()).unwrap_or_default();
+        let known = before.into_iter().flat_map(|before| &before.slots);
+        let slots = known.filter_map(|(name, slot)| {
+            changed.insert(name.clone());
+            let value = values.get(name.as_str().as_bytes()).copied();
+            let valid = self.place(slot.valid()?.keep(reason.clone(), value));
+            Some((name.clone(), Slot::new(Some(valid), Vec::new())))
+        });
+        Arc::new(Domain {
+            fields: None,
+            slots: slots.collect(),
+            bad_names: OrdMap::new(),
+            finding: Some(Arc::new(finding)),
+            is_unreadable: before.is_none_or(|before| before.is_unreadable),
         })
     }
 }
@@ -217,20 +277,15 @@ fn all_fields<'a>(fields: &'a Fields, before: Option<&'a Domain>) -> Vec<FieldCh
     all.into_values().collect()
 }
 
-/// A key that is not a hash removes nothing: its valid gateways stay. Adds changed names to `changed`.
-pub(super) fn keep_all(
-    domain: &Arc<str>,
-    kind: &str,
-    before: Option<&Arc<Domain>>,
-    changed: &mut BTreeSet<GatewayName>,
-) -> Arc<Domain> {
+/// Why the key of a domain can't be read.
+fn wrong_type(domain: &str, kind: &str) -> (Message, Finding) {
     let (name, kind) = (shown(domain), shown(kind));
     let reason = message!(
         "the key of domain {name} is of Redis type '{kind}', not a hash",
         "域 {name} 的键的 Redis 类型为 '{kind}'，不是 hash"
     );
-    let finding = Some(Arc::new(Finding {
-        domain: domain.to_string(),
+    let finding = Finding {
+        domain: domain.to_owned(),
         gateway: None,
         field: None,
         severity: Severity::Error,
@@ -240,25 +295,6 @@ pub(super) fn keep_all(
             "请删除该键，或将其存为 hash；在此之前其网关保持不变",
         )
         .into(),
-    }));
-    if let Some(before) = before
-        && before.finding == finding
-    {
-        return Arc::clone(before);
-    }
-    let values = before.map(|before| before.values()).unwrap_or_default();
-    let known = before.into_iter().flat_map(|before| &before.slots);
-    let slots = known.filter_map(|(name, slot)| {
-        changed.insert(name.clone());
-        let value = values.get(name.as_str().as_bytes()).copied();
-        let valid = slot.valid()?.keep(reason.clone(), value);
-        Some((name.clone(), Slot::new(Some(valid), Vec::new())))
-    });
-    Arc::new(Domain {
-        fields: None,
-        slots: slots.collect(),
-        bad_names: OrdMap::new(),
-        finding,
-        is_unreadable: before.is_none_or(|before| before.is_unreadable),
-    })
+    };
+    (reason, finding)
 }

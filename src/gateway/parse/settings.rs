@@ -82,11 +82,40 @@ pub(super) fn read_profile(report: &mut Report<'_>, json: Option<Json<'_>>, rule
 }
 
 pub(super) fn read_nodes(report: &mut Report<'_>, json: Option<Json<'_>>, policy: &Policy) -> Option<Vec<String>> {
-    const FIX: Text = text(
-        "write a list of switchnames, such as [\"fs1\"], or leave it out for every switch",
-        "请填写 switchname 列表，例如 [\"fs1\"]；不设置则下发到所有 FreeSWITCH",
-    );
-    let field = || "nodes".to_owned();
+    let list = SwitchList {
+        field: "nodes",
+        fix: text(
+            "write a list of switchnames, such as [\"fs1\"], or leave it out for every switch",
+            "请填写 switchname 列表，例如 [\"fs1\"]；不设置则下发到所有 FreeSWITCH",
+        ),
+    };
+    let mut nodes = read_switches(report, &list, json, policy)?;
+    if nodes.is_empty() {
+        let reason = text(
+            "is an empty list, so no switch gets this gateway",
+            "是空列表，此网关不会下发到任何 FreeSWITCH",
+        );
+        report.warn(list.field.to_owned(), reason, list.fix);
+    }
+    nodes.sort_unstable();
+    nodes.dedup();
+    Some(nodes)
+}
+
+/// A key that is a list of switchnames.
+pub(super) struct SwitchList {
+    pub(super) field: &'static str,
+    pub(super) fix: Text,
+}
+
+/// The switchnames of a list, in its order. `None` if there is none.
+pub(super) fn read_switches(
+    report: &mut Report<'_>,
+    list: &SwitchList,
+    json: Option<Json<'_>>,
+    policy: &Policy,
+) -> Option<Vec<String>> {
+    let field = || list.field.to_owned();
     let raw = match json {
         None | Some(Json::Null) => return None,
         Some(Json::Array(raw)) => raw,
@@ -96,7 +125,7 @@ pub(super) fn read_nodes(report: &mut Report<'_>, json: Option<Json<'_>>, policy
                 "是{kind}，不是 switchname 列表",
                 kind = other.kind()
             );
-            report.error(field(), reason, FIX);
+            report.error(field(), reason, list.fix);
             return None;
         }
     };
@@ -110,20 +139,13 @@ pub(super) fn read_nodes(report: &mut Report<'_>, json: Option<Json<'_>>, policy
         report.error(field(), reason, SHORTER);
         return None;
     }
-    if items.is_empty() {
-        let reason = text(
-            "is an empty list, so no switch gets this gateway",
-            "是空列表，此网关不会下发到任何 FreeSWITCH",
-        );
-        report.warn(field(), reason, FIX);
-    }
-    let mut nodes = Vec::with_capacity(items.len());
+    let mut switches = Vec::with_capacity(items.len());
     for (at, item) in items.into_iter().enumerate() {
         match item {
-            Json::String(node) if !node.is_empty() && !node.contains(is_forbidden) => nodes.push(node),
+            Json::String(node) if !node.is_empty() && !node.contains(is_forbidden) => switches.push(node),
             Json::String(_) => {
                 let reason = text("is empty or contains a control character", "为空或含有控制字符");
-                report.error(format!("nodes[{at}]"), reason, FIX);
+                report.error(format!("{}[{at}]", list.field), reason, list.fix);
             }
             other => {
                 let reason = message!(
@@ -131,14 +153,12 @@ pub(super) fn read_nodes(report: &mut Report<'_>, json: Option<Json<'_>>, policy
                     "是{kind}，不是 switchname",
                     kind = other.kind()
                 );
-                report.error(format!("nodes[{at}]"), reason, FIX);
+                report.error(format!("{}[{at}]", list.field), reason, list.fix);
             }
         }
     }
-    nodes.sort_unstable();
-    nodes.dedup();
-    if let Some(fault) = unknown_nodes(&nodes, &policy.switches) {
+    if let Some(fault) = unknown_nodes(&switches, &policy.switches) {
         report.warn(field(), fault.reason, fault.fix);
     }
-    Some(nodes)
+    Some(switches)
 }

@@ -20,6 +20,7 @@ pub(super) struct Top<'a> {
     pub(super) profile: Option<Json<'a>>,
     pub(super) enabled: Option<Json<'a>>,
     pub(super) nodes: Option<Json<'a>>,
+    pub(super) placement: Option<Json<'a>>,
     /// Without blanks around it; `None` if it says nothing.
     pub(super) carrier: Option<Box<str>>,
     pub(super) rollback: Option<Json<'a>>,
@@ -94,6 +95,7 @@ pub(super) fn read_top<'a>(report: &mut Report<'_>, value: &'a [u8]) -> Option<T
             "profile" => top.profile = Some(json),
             "enabled" => top.enabled = Some(json),
             "nodes" => top.nodes = Some(json),
+            "placement" => top.placement = Some(json),
             "rollback" => top.rollback = Some(json),
             "description" => check_text(report, &key, &json),
             "carrier" => {

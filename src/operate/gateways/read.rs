@@ -136,7 +136,7 @@ pub(super) fn with_value(current: &Current, of: &GatewayRef, value: &[u8], rules
     }
     let fields = RawDomain::hash([(name.as_bytes().to_vec(), value.to_vec())]);
     let domains: RawDomains = [(of.domain.clone(), fields)].into();
-    let desired = Desired::build_with(&domains, current.desired.rollbacks(), rules, None);
+    let desired = Desired::build_with(&domains, current.desired.records(), rules, None);
     // A refused value leaves the last valid one, and a disabled one the name to another domain.
     desired.get(name)?;
     Some(Current {

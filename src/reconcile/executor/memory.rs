@@ -103,8 +103,8 @@ impl Memory {
         self.canaries.begin_term();
     }
 
-    /// The actions to try now, in order: ordered ones first, then edits made since the last plan, so that
-    /// an edit does not wait behind a flood. `authority` says which actions are allowed.
+    /// The actions to try now, in order: first what another switch has, then ordered ones, then edits made
+    /// since the last plan, so that an edit does not wait behind a flood. `authority` says which actions are allowed.
     pub(super) fn due(
         &mut self,
         plan: &Plan,
@@ -127,7 +127,9 @@ impl Memory {
             }
         }
         due.sort_by_key(|(action, authority)| {
-            (*authority != Authority::Order, self.pending.contains(action.gateway()))
+            let is_elsewhere = *authority == Authority::Placement && action.to().is_none();
+            let is_ordered = *authority == Authority::Order;
+            (!is_elsewhere, !is_ordered, self.pending.contains(action.gateway()))
         });
         self.pending = plan.actions.iter().map(|action| action.gateway().clone()).collect();
         due
@@ -139,7 +141,7 @@ impl Memory {
         }
         // A program that rewrites a domain may delete it first, so an unordered removal waits a moment.
         let is_confirmed = |since: &Instant| now.duration_since(*since) >= timing.confirm;
-        authority == Authority::Order || self.doomed.get(gateway).is_none_or(is_confirmed)
+        authority != Authority::Redis || self.doomed.get(gateway).is_none_or(is_confirmed)
     }
 
     /// When a retry or a confirmed removal is due next, if any waits.

@@ -46,6 +46,8 @@ pub struct Decision {
     /// Recent removals without approval.
     pub recent: BTreeSet<GatewayName>,
     by_itself: bool,
+    /// The gateways in the plan that run on exactly one switch, and start here or leave.
+    placed: BTreeSet<GatewayName>,
 }
 
 /// On whose authority a change is made.
@@ -53,6 +55,8 @@ pub struct Decision {
 pub enum Authority {
     /// It was shown to an operator, who ordered it.
     Order,
+    /// The gateway runs on exactly one switch, and is placed here or elsewhere. Nothing holds that.
+    Placement,
     /// Redis wants it, and it is not held.
     Redis,
 }
@@ -70,6 +74,7 @@ impl DecisionInput<'_> {
             approved = order.removals(&progress).cloned().collect();
             as_shown = progress.as_shown().cloned().collect();
         }
+        let moved: BTreeSet<_> = plan.removals().into_iter().filter(|name| self.desired.is_on_one(name)).collect();
         served.set_runs(
             self.switch,
             Some(Runs {
@@ -90,6 +95,7 @@ impl DecisionInput<'_> {
             // The order is complete, so its leftover kills are no longer approved.
             approved.clear();
         }
+        approved.extend(moved);
         let exempt = Exempt {
             approved,
             ordered: progress.to_do.clone(),
@@ -100,12 +106,13 @@ impl DecisionInput<'_> {
         let held = held.or_else(|| assessment.hold_restarts(&plan, &exempt).map(|hold| hold.held()));
         let recent = exempt.recent;
         Decision {
-            plan,
             held,
             progress,
             is_carried_out: self.is_carried_out,
             recent,
             by_itself: self.by_itself,
+            placed: placed_actions(&plan, self.desired),
+            plan,
         }
     }
 
@@ -121,11 +128,21 @@ impl DecisionInput<'_> {
     }
 }
 
+/// The gateways that run on exactly one switch, and start here or leave.
+fn placed_actions(plan: &Plan, desired: &Desired) -> BTreeSet<GatewayName> {
+    let starts_or_ends = plan.actions.iter().filter(|action| !matches!(action, Action::Restart { .. }));
+    let names = starts_or_ends.map(Action::gateway);
+    names.filter(|name| desired.is_on_one(name)).cloned().collect()
+}
+
 impl Decision {
     /// On whose authority this action may run. `None` if it may not.
     pub fn allows(&self, action: &Action) -> Option<Authority> {
         if !self.is_carried_out && self.progress.to_do.contains(action.gateway()) {
             return Some(Authority::Order);
+        }
+        if self.by_itself && self.placed.contains(action.gateway()) {
+            return Some(Authority::Placement);
         }
         self.acts_by_itself().then_some(Authority::Redis)
     }

@@ -152,7 +152,9 @@ impl Known {
         adopt: &BTreeSet<GatewayName>,
     ) -> Plan {
         let mut plan = differences.plan(wants, &self.actual, adopt);
-        let is_left = |name: &GatewayName| self.unsettled.contains(name) || desired.refused().contains_key(name);
+        let is_left = |name: &GatewayName| {
+            self.unsettled.contains(name) || desired.refused().contains_key(name) || desired.is_unplaced(name)
+        };
         // The gateways of an unreadable domain are unknown, so nothing is killed.
         let is_blind = |action: &Action| matches!(action, Action::Kill { .. }) && desired.has_unreadable_domain();
         let is_parked =

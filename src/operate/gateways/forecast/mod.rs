@@ -96,7 +96,7 @@ pub(in crate::operate) fn desired_after<'a>(
             false => domains.insert(domain.clone(), RawDomain::Hash(fields.into())),
         };
     }
-    Desired::build_with(&domains, current.desired.rollbacks(), rules, Some(&current.desired))
+    Desired::build_with(&domains, current.desired.records(), rules, Some(&current.desired))
 }
 
 fn with_values(fields: &Fields, values: &NewValues<'_>) -> Fields {

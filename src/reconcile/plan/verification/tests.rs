@@ -84,7 +84,7 @@ impl World {
         let fields = [(b"gw".to_vec(), self.stored.clone())];
         let raw: RawDomains = [("acme".to_owned(), RawDomain::hash(fields))].into();
         let rollbacks: Rollbacks = self.rollback.iter().cloned().map(|record| (name(), record)).collect();
-        Desired::build_with(&raw, &rollbacks, &rules, None)
+        Desired::build_with(&raw, &rollbacks.into(), &rules, None)
     }
 
     /// The revision and the value that are to run.
