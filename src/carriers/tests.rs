@@ -17,6 +17,7 @@ fn gateway(name: &str, carrier: Option<&str>, params: &[(&str, &str)]) -> Gatewa
         profile: ProfileName::parse("external").unwrap(),
         enabled: true,
         nodes: None,
+        placement: None,
         carrier: carrier.map(Into::into),
         rollback: true,
         params: params.iter().copied().collect(),

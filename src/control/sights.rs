@@ -149,6 +149,15 @@ impl Store {
         .await
     }
 
+    pub(crate) async fn forget_sip_address(&self, switch: &str) -> Result<(), StoreError> {
+        self.write("forget where SIP answers", self.timeout(), async |connection| {
+            let mut delete = redis::cmd("HDEL");
+            delete.arg(keys::SIP_ADDRESSES).arg(switch);
+            delete.query_async(connection).await
+        })
+        .await
+    }
+
     pub(crate) async fn set_sip_address(&self, switch: &str, address: &str) -> Result<(), StoreError> {
         self.write("keep where SIP answers", self.timeout(), async |connection| {
             let mut set = redis::cmd("HSET");

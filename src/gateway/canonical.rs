@@ -280,6 +280,7 @@ mod tests {
             profile: ProfileName::parse("external").unwrap(),
             enabled: true,
             nodes: None,
+            placement: None,
             carrier: None,
             rollback: true,
             params: params.into_iter().collect(),

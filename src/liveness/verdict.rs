@@ -180,7 +180,9 @@ impl Judge {
             }
             None => Verdict {
                 life: Life::Unknown,
-                why: cut_off.map_or(Why::NotSeen, Why::CutOff),
+                why: cut_off.map_or(Why::NotSeen, |cut_off| {
+                    self.cut_off_or_early(cut_off, self.watched(name, Why::Silent, now))
+                }),
             },
         };
         let switches = opinions.into_iter();
@@ -237,6 +239,14 @@ impl Judge {
         (lost * 2 > of).then_some(CutOff::Many { lost, of })
     }
 
+    /// What is lost for a moment only, as at every start, is not worth a word yet.
+    fn cut_off_or_early(&self, cut_off: CutOff, lasts: Duration) -> Why {
+        match lasts >= self.rules.failover_after {
+            true => Why::CutOff(cut_off),
+            false => Why::Silent,
+        }
+    }
+
     fn verdict(&self, opinion: Opinion, watched: Duration, cut_off: Option<CutOff>, now_ms: u64) -> Verdict {
         let Opinion { why, lasts } = opinion;
         let since = before(now_ms, lasts);
@@ -248,7 +258,7 @@ impl Judge {
             (Why::Connected, _) => Verdict { life: Life::Live, why },
             (Why::Silent, Some(cut_off)) => Verdict {
                 life: Life::Unknown,
-                why: Why::CutOff(cut_off),
+                why: self.cut_off_or_early(cut_off, lasts.min(watched)),
             },
             (_, None) if is_dead => Verdict {
                 life: Life::Dead { since },

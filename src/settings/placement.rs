@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use super::error::SettingsError;
 use super::text;
-use super::validate::Refuse;
 
 /// Below this, a few lost datagrams while the event socket reconnects would look like a death.
 const SHORTEST: Duration = Duration::from_secs(2);
@@ -34,6 +33,8 @@ impl Default for PlacementSettings {
         }
     }
 }
+
+type Refuse<'a> = dyn Fn(&str, String) -> Result<(), SettingsError> + 'a;
 
 pub(super) fn check(placement: &PlacementSettings, invalid: &Refuse) -> Result<(), SettingsError> {
     if !(SHORTEST..=LONGEST).contains(&placement.failover_after) {

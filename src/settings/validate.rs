@@ -71,7 +71,7 @@ pub(super) fn values(settings: &Settings, origin: &dyn Fn(&str) -> Origin) -> Re
     webhook::check(&settings.webhooks, &invalid)
 }
 
-pub(super) type Refuse<'a> = dyn Fn(&str, String) -> Result<(), SettingsError> + 'a;
+type Refuse<'a> = dyn Fn(&str, String) -> Result<(), SettingsError> + 'a;
 
 fn check_reconcile(reconcile: &ReconcileSettings, invalid: &Refuse) -> Result<(), SettingsError> {
     if reconcile.resync_interval < Duration::from_secs(1) {

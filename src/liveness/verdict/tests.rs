@@ -139,6 +139,9 @@ fn a_trunkd_that_reaches_nothing_has_no_vote() {
     for switch in ["fs1", "fs2"] {
         assert_eq!(judgement.of(switch), unknown(Why::CutOff(CutOff::Everything)));
     }
+    // At a start nothing is connected yet, which is no news.
+    let first = Judge::new(RULES).judge(&sights(&[cut_off]), Instant::now());
+    assert_eq!(first.of("fs1"), unknown(Why::Silent));
     // So the only switch is never dead: nobody could tell it from a broken network.
     assert_eq!(verdict(&[&[lost(LONG)]]), unknown(Why::CutOff(CutOff::Everything)));
 }

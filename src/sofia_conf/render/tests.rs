@@ -53,6 +53,7 @@ proptest! {
             profile: ProfileName::parse("external").unwrap(),
             enabled: true,
             nodes: None,
+            placement: None,
             carrier: None,
             rollback: true,
             params: params.iter().collect(),

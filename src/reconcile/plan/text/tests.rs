@@ -203,6 +203,7 @@ fn what_differs_between_two_versions_of_a_gateway_is_named_as_in_its_json() {
         profile: profile("external"),
         enabled: true,
         nodes: None,
+        placement: None,
         carrier: None,
         rollback: true,
         params: [("password", password), ("realm", "a")].into_iter().collect(),
