@@ -30,6 +30,8 @@ pub enum Part {
     Api,
     /// A switch, by its `[[switch]] name`.
     Switch(String),
+    /// Whether a switch is alive, by its name, as all trunkd see it. Listed after the first doubt.
+    Liveness(String),
     /// The connection for calls of a switch, by its name. Listed if calls are counted.
     Calls(String),
     /// The executor of a switch, by its name.
@@ -59,6 +61,7 @@ impl Part {
             Part::Http => Cow::Borrowed("http"),
             Part::Api => Cow::Borrowed("api"),
             Part::Switch(name) => Cow::Owned(format!("switch:{name}")),
+            Part::Liveness(name) => Cow::Owned(format!("liveness:{name}")),
             Part::Calls(name) => Cow::Owned(format!("calls:{name}")),
             Part::Reconcile(name) => Cow::Owned(format!("reconcile:{name}")),
             Part::Control => Cow::Borrowed("control"),
@@ -76,7 +79,7 @@ impl Part {
             Part::Gateways => Some("docs/runbooks.md#trunkdstale"),
             Part::Templates => Some("docs/runbooks.md#trunkdtemplatesrefused"),
             Part::Backup => Some("docs/runbooks.md#trunkdbackupfails"),
-            Part::Switch(_) | Part::Calls(_) => Some("docs/runbooks.md#trunkdswitchaway"),
+            Part::Switch(_) | Part::Liveness(_) | Part::Calls(_) => Some("docs/runbooks.md#trunkdswitchaway"),
             Part::Reconcile(_) => Some("docs/runbooks.md#switches"),
             Part::Control | Part::Lease(_) => Some("docs/runbooks.md#trunkdnobodyleads"),
             Part::Placement => Some("docs/runbooks.md#trunkdgatewaywithoutswitch"),

@@ -42,6 +42,10 @@ pub(crate) const PLACEMENT: &str = "trunkd:placement";
 pub(crate) const CANARIES: &str = "trunkd:canaries";
 /// HASH: switchname → whether it is connected.
 pub(crate) const SWITCHES: &str = "trunkd:switches";
+/// HASH: trunkd → what it sees of each switch.
+pub(crate) const SIGHTS: &str = "trunkd:sights";
+/// HASH: switchname → where its SIP answers, as it said itself.
+pub(crate) const SIP_ADDRESSES: &str = "trunkd:sip";
 
 /// HASH: name → role, domains and password hash of a person.
 pub(crate) const USERS: &str = "trunkd:users";
@@ -277,6 +281,8 @@ mod tests {
             CANARIES,
             PLACEMENT,
             SWITCHES,
+            SIGHTS,
+            SIP_ADDRESSES,
             USERS,
             TOKENS,
             SETUP,

@@ -29,6 +29,7 @@ pub mod import;
 pub mod ingest;
 pub mod keys;
 pub mod language;
+pub mod liveness;
 pub mod metrics;
 pub mod observed;
 pub mod operate;

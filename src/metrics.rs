@@ -42,6 +42,8 @@ pub const EVENTS_STALE: &str = "trunkd_events_stale_total";
 pub const EVENTS_DROPPED: &str = "trunkd_events_dropped_total";
 pub const INGEST_BACKLOG: &str = "trunkd_ingest_backlog";
 pub const SWITCH_CONNECTED: &str = "trunkd_switch_connected";
+pub const SWITCH_SIP_UP: &str = "trunkd_switch_sip_up";
+pub const SWITCH_LIFE: &str = "trunkd_switch_life";
 pub const SWITCH_CONNECTS: &str = "trunkd_switch_connects_total";
 pub const SWITCH_GATEWAYS: &str = "trunkd_switch_gateways";
 pub const SWITCH_USABLE: &str = "trunkd_switch_usable";
@@ -157,6 +159,16 @@ pub const ALL: &[Metric] = &[
         SWITCH_CONNECTED,
         &["switch"],
         "1 while the event socket of a switch is connected",
+    ),
+    gauge(
+        SWITCH_SIP_UP,
+        &["switch"],
+        "1 while the SIP of a switch answers OPTIONS, NaN if nobody knows where; only while a gateway runs on one switch",
+    ),
+    gauge(
+        SWITCH_LIFE,
+        &["life", "switch"],
+        "1 for what a switch is, as all trunkd see it; only while a gateway runs on one switch",
     ),
     counter(
         SWITCH_CONNECTS,

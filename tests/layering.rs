@@ -21,6 +21,7 @@ const FLOORS: &[&[&str]] = &[
     &["http"],
     &["xml_curl"],
     &["reconcile", "ingest", "calls", "placement"],
+    &["liveness"],
     &["access", "desired", "observed", "control"],
     &["history"],
     &["redis"],

@@ -373,6 +373,18 @@ fn a_wrong_value_is_named_with_its_place_and_what_to_write() {
             "[reconcile]\nresync_interval = '10ms'",
             &["`reconcile.resync_interval`", "60s"],
         ),
+        (
+            "[placement]\nfailover_after = '1s'",
+            &["`placement.failover_after`", "\"2s\"", "6s"],
+        ),
+        (
+            "[[switch]]\nname = 'fs1'\naddress = 'fs1:8021'\npassword = 'p'\nweight = 0",
+            &["`switch.weight`", "\"fs1\"", "1 or more"],
+        ),
+        (
+            "[[switch]]\nname = 'fs1'\naddress = 'fs1:8021'\npassword = 'p'\nsip = 'fs1'",
+            &["`switch[1].sip`", "`fs1`"],
+        ),
         ("data_dir = 7", &["`data_dir`", "a number, expected text, in quotes"]),
         ("http = 7", &["`http`", "a number, expected a table of keys"]),
         ("[switch]\nname = 'fs1'", &["`switch`", "[[switch]], with two brackets"]),

@@ -22,6 +22,7 @@ use crate::embedded::Embedded;
 use crate::gateway::Desired;
 use crate::health::{Health, Part, State};
 use crate::ingest;
+use crate::liveness;
 use crate::metrics;
 use crate::operate::{Noticed, Service};
 use crate::portal::Portal;
@@ -37,6 +38,7 @@ pub struct Timing {
     pub ingest: ingest::Timing,
     pub reconcile: reconcile::Timing,
     pub webhooks: webhooks::Timing,
+    pub liveness: liveness::Timing,
     /// How often the calls that were counted are saved.
     pub save_calls: Duration,
 }
@@ -47,6 +49,7 @@ impl Default for Timing {
             ingest: ingest::Timing::default(),
             reconcile: reconcile::Timing::default(),
             webhooks: webhooks::Timing::default(),
+            liveness: liveness::Timing::default(),
             save_calls: Duration::from_secs(60),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,7 @@ use crate::history::History;
 use crate::http::{self, MetricsPages, ReadGateways, SwitchAddresses, Tls};
 use crate::ingest::{Ingest, Recorder};
 use crate::keys::StatusKeys;
+use crate::liveness::Liveness;
 use crate::metrics::{self, GatewaySample};
 use crate::observed::Observed;
 use crate::operate::Service;
@@ -147,9 +148,21 @@ impl Parts {
         let names: Vec<_> = switches.iter().map(|switch| switch.name.clone()).collect();
         self.spawn_holds(tasks, names.clone(), instance.clone());
         let keys = Arc::new(StatusKeys::from(&self.settings.status));
+        let mut liveness = Liveness::new(
+            &self.settings,
+            self.store.clone(),
+            instance.clone(),
+            self.health.clone(),
+            self.timing.liveness.clone(),
+        );
         for switch in switches {
-            self.spawn_switch(tasks, switch, keys.clone(), instance.clone());
+            let ingest = self.spawn_switch(tasks, switch, keys.clone(), instance.clone());
+            liveness.add(switch, ingest);
         }
+        let wanted = watch::Sender::new(false);
+        tasks.spawn_cut("liveness of the switches", liveness.run(wanted.subscribe()));
+        let source = self.source.clone();
+        tasks.spawn_cut("gateways on one switch", upkeep::want_liveness(source, wanted));
         for webhook in &self.settings.webhooks {
             self.spawn_webhook(tasks, webhook, instance.clone());
         }
@@ -177,7 +190,13 @@ impl Parts {
         });
     }
 
-    fn spawn_switch(&self, tasks: &mut Tasks, switch: &SwitchSettings, keys: Arc<StatusKeys>, instance: Arc<str>) {
+    fn spawn_switch(
+        &self,
+        tasks: &mut Tasks,
+        switch: &SwitchSettings,
+        keys: Arc<StatusKeys>,
+        instance: Arc<str>,
+    ) -> Arc<Ingest> {
         let name = &switch.name;
         let address = SwitchAddress {
             name: name.clone(),
@@ -195,7 +214,7 @@ impl Parts {
         let ingest = Arc::new(Ingest::new(address, observed, recorder, timing, self.health.clone()));
         tasks.spawn(format_args!("ingest of {name}"), |stop| ingest.clone().run(stop));
         if !self.has_executors() {
-            return;
+            return ingest;
         }
         let shared = reconcile::ExecutorContext {
             source: self.source.clone(),
@@ -208,11 +227,12 @@ impl Parts {
             carriers: Carriers::new(&self.settings.carriers),
             before: self.known_before.as_ref().map(|(before, _)| before.desired.clone()),
         };
-        let live = Arc::new(LiveSwitch(ingest, Mutex::default()));
+        let live = Arc::new(LiveSwitch(ingest.clone(), Mutex::default()));
         self.source.running.add(name, live.clone());
         let timing = self.timing.reconcile.clone();
         let executor = Executor::new(live, shared, &self.settings.reconcile, timing);
         tasks.spawn(format_args!("reconciler of {name}"), |stop| executor.run(stop));
+        ingest
     }
 
     fn spawn_calls(&self, tasks: &mut Tasks, switch: SwitchAddress, holder: Arc<str>) {

@@ -1,6 +1,6 @@
 //! What several trunkd and their operators share through Redis about changing switches: orders, jobs,
-//! pauses, reports, removals, verifications and canaries of edits, leases, the forms behind revisions,
-//! and imports that are looked at.
+//! pauses, reports, removals, verifications and canaries of edits, leases, what each sees of the
+//! switches, the forms behind revisions, and imports that are looked at.
 //!
 //! Decides nothing: `reconcile` does.
 
@@ -17,6 +17,7 @@ mod parked;
 mod placements;
 mod removals;
 mod reports;
+mod sights;
 pub(crate) mod trouble;
 mod uploads;
 mod verifications;
@@ -31,5 +32,6 @@ pub use parked::Parking;
 pub use placements::PlacementChange;
 pub use removals::Removal;
 pub use reports::{OrderReport, REPORT_LASTS, Report, Reports, Waiting};
+pub use sights::{SIGHT_LASTS, Sight, Sights, Signal, TrunkdSights};
 pub use uploads::UPLOAD_LASTS;
 pub use verifications::{Good, Verification};

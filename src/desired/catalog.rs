@@ -92,7 +92,12 @@ impl Catalog {
     /// the previous state for the first read.
     pub fn restore(&self, kept: LastGood) -> Arc<Desired> {
         let rules = self.rules.load_full();
-        let desired = Arc::new(Desired::build_with(&kept.domains, &kept.placements.into(), &rules, None));
+        let desired = Arc::new(Desired::build_with(
+            &kept.domains,
+            &kept.placements.into(),
+            &rules,
+            None,
+        ));
         *self.lock() = Some(Good {
             domains: Arc::new(kept.domains),
             rules,

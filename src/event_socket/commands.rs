@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::client::{Client, Permit};
 use super::error::CommandError;
-use super::xmlstatus::{GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles};
+use super::xmlstatus::{GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles, parse_sip_address};
 use crate::gateway::{GatewayName, ProfileName, REVISION_VARIABLE};
+use crate::settings::HostPort;
 use crate::shown::shown;
 
 /// For questions that FreeSWITCH answers from memory.
@@ -63,6 +64,14 @@ impl Commands {
         self.word("global_getvar core_uuid").await
     }
 
+    /// How many calls are up, over any gateway or none.
+    pub async fn calls_up(&self) -> Result<u64, QueryError> {
+        let command = "show calls count";
+        let reply = self.word(command).await?;
+        let count = reply.strip_suffix(" total.").and_then(|count| count.parse().ok());
+        count.ok_or(QueryError::Reply { command, reply })
+    }
+
     /// What events carry as `FreeSWITCH-Hostname`.
     pub async fn hostname(&self) -> Result<String, QueryError> {
         self.word("hostname").await
@@ -83,6 +92,15 @@ impl Commands {
     /// The profiles that run.
     pub async fn profiles(&self) -> Result<Vec<String>, QueryError> {
         Ok(parse_profiles(&self.sofia("xmlstatus", LIST_LIMIT).await?)?)
+    }
+
+    /// Where a profile answers SIP over UDP, as it says itself. `None` if it doesn't run, or only over TLS.
+    pub async fn sip_address(&self, profile: &str) -> Result<Option<HostPort>, QueryError> {
+        let Some(profile) = ProfileName::parse(profile).ok() else {
+            return Ok(None);
+        };
+        let command = format!("xmlstatus profile {profile}");
+        Ok(parse_sip_address(&self.sofia(&command, QUICK_LIMIT).await?)?)
     }
 
     /// The whole configuration of mod_sofia, with gateways and **passwords**: never log it (FACTS 43). `None` if

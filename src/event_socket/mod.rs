@@ -33,4 +33,6 @@ pub use hangup::{Direction, Hangup, Hangups};
 pub use reconnect::{Reconnect, RetryDelays};
 pub use session::{OpenError, Session, SwitchAddress};
 pub use timing::Timing;
-pub use xmlstatus::{GatewayDetails, GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles};
+pub use xmlstatus::{
+    GatewayDetails, GatewayStatus, StatusError, parse_gateway, parse_gateways, parse_profiles, parse_sip_address,
+};

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::registration::{Calls, PingStatus, State};
+use crate::settings::HostPort;
 
 /// One gateway of the list. It may be a predecessor that waits to be deleted.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +105,36 @@ pub fn parse_profiles(reply: &[u8]) -> Result<Vec<String>, StatusError> {
         }
     }
     Ok(profiles)
+}
+
+/// Parses where a profile listens for SIP over UDP from `sofia xmlstatus profile P`: its `sip-ip`, which may be
+/// another one than it tells carriers, and its port. `None` if there is no such profile, or it takes no UDP.
+///
+/// # Errors
+/// [`StatusError`] when the reply is neither.
+pub fn parse_sip_address(reply: &[u8]) -> Result<Option<HostPort>, StatusError> {
+    let text = String::from_utf8_lossy(reply);
+    if text.trim() == "Invalid Profile!" {
+        return Ok(None);
+    }
+    let elements: Vec<_> = whole(&text, "profile")?
+        .lines()
+        .map(str::trim)
+        .filter_map(element)
+        .collect();
+    let first = |wanted: &str| elements.iter().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
+    let (Some(ip), Some(url)) = (first("sip-ip"), first("bind-url")) else {
+        return Ok(None);
+    };
+    // sip:mod_sofia@192.0.2.1:5080;maddr=10.0.0.1;transport=udp,tcp
+    let (address, params) = url.split_once(';').unwrap_or((url, ""));
+    let transports = params.split(';').find_map(|param| param.strip_prefix("transport="));
+    let has_udp = transports.is_none_or(|transports| transports.split(',').any(|one| one == "udp"));
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    Ok(port.filter(|_| has_udp).map(|port| HostPort {
+        host: ip.to_owned(),
+        port,
+    }))
 }
 
 /// The reply, if it is a complete list.

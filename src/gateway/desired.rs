@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{DomainName, Findings, GatewayName, Placements, RawDomain, RawDomains, Records, Rollback, Rollbacks, Rules};
+use super::{
+    DomainName, Findings, GatewayName, Placements, RawDomain, RawDomains, Records, Rollback, Rollbacks, Rules,
+};
 pub use counts::Counts;
 use decision::{Decision, count_nodes};
 use domain::{Domain, Domains};

@@ -123,7 +123,11 @@ fn read_gateway(
         profile: profile.unwrap_or_else(|| rules.default_profile.clone()),
         enabled,
         // Until it is placed, no switch has it.
-        nodes: if placement.is_some() { Some(Box::default()) } else { nodes },
+        nodes: if placement.is_some() {
+            Some(Box::default())
+        } else {
+            nodes
+        },
         placement,
         carrier: top.carrier,
         rollback,

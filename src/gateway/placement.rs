@@ -150,7 +150,9 @@ impl Placements {
     /// These, and those of `before` that vanished and that still matter.
     #[must_use]
     pub fn with_lost(mut self, before: &Self, matters: impl Fn(&GatewayName) -> bool) -> Self {
-        let lost = before.iter().filter(|(name, _)| self.get(name).is_none() && matters(name));
+        let lost = before
+            .iter()
+            .filter(|(name, _)| self.get(name).is_none() && matters(name));
         let lost: Vec<_> = lost.map(|(name, placed)| (name.clone(), Arc::clone(placed))).collect();
         if !lost.is_empty() {
             self.lost = Arc::new(lost.iter().map(|(name, _)| name.clone()).collect());

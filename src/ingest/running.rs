@@ -11,8 +11,10 @@ use super::usable::is_refused_for_good;
 use super::view::Changes as ChangedGateways;
 pub use super::view::Cursor;
 use crate::carriers::{Attempt, Registration};
+use crate::control::Signal;
 use crate::event_socket::{Changes, Commands, QueryError};
 use crate::gateway::GatewayName;
+use crate::liveness::EventSocket;
 use crate::observed::Row;
 use crate::registration::State;
 
@@ -45,6 +47,20 @@ pub struct RunningGateway {
     pub reason: Option<String>,
     /// Whether the carrier won't answer anything else to the same registration.
     pub is_refused_for_good: bool,
+}
+
+impl EventSocket for Ingest {
+    fn switch(&self) -> &str {
+        Ingest::switch(self)
+    }
+
+    fn signal(&self) -> Signal {
+        Ingest::signal(self)
+    }
+
+    fn commands(&self) -> Option<Commands> {
+        Ingest::commands(self).map(|(commands, _)| commands)
+    }
 }
 
 impl Ingest {
@@ -138,6 +154,20 @@ impl Ingest {
             since: row.since,
             progress: row.state.as_ref().into(),
         })
+    }
+
+    /// Whether the event socket is connected.
+    pub(super) fn signal(&self) -> Signal {
+        match &self.lock().connection {
+            Connection::Up { .. } => Signal::Alive,
+            Connection::Down { since, was_up, .. } => {
+                let for_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+                match was_up {
+                    true => Signal::Lost { for_ms },
+                    false => Signal::Never { for_ms },
+                }
+            }
+        }
     }
 
     /// The commands connection, while the switch is connected.

@@ -38,6 +38,8 @@ pub(super) enum Connection {
         at: Timestamp,
         /// The last error.
         reason: Option<String>,
+        /// Whether a connection was lost; if not, there was none yet.
+        was_up: bool,
         /// The last sighting of the switch, in ms by Redis's clock, when its states were marked stale.
         stale_as_of_ms: Option<u64>,
     },
@@ -69,10 +71,12 @@ impl SwitchState {
 }
 
 impl Connection {
+    /// `reason` is why the connection was lost; `None` if there was none yet.
     pub(super) fn down(reason: Option<String>) -> Self {
         Self::Down {
             since: Instant::now(),
             at: Timestamp::now(),
+            was_up: reason.is_some(),
             reason,
             stale_as_of_ms: None,
         }

@@ -9,6 +9,7 @@ use super::files::FilesError;
 use super::gateways::bulk::BulkAnswer;
 use super::gateways::{GatewayDetail, ProblemField};
 use super::listing::QueryError;
+use super::placement::{CannotMove, Rebalance};
 use super::plan::ShownPlan;
 use super::transfer::{DomainOutcome, MAX_PER_DOMAIN, TransferReport};
 use crate::access::{AccessError, Forbidden};
@@ -107,6 +108,14 @@ pub enum OperateError {
     NameTaken(String),
     #[error("the gateway \"{}\" is not served: see its findings", shown(.0))]
     NotServed(String),
+    #[error("the gateway \"{}\" can't move to {}: {why}", shown(gateway), shown(to))]
+    CannotMove {
+        gateway: String,
+        to: String,
+        why: CannotMove,
+    },
+    #[error("other moves would be made by now: look at them again")]
+    RebalanceChanged(Box<Rebalance>),
     #[error("the value of gateway \"{}\" is no JSON object: replace it whole", shown(.0))]
     NotAnObject(String),
     #[error("the gateway \"{}\" has no secret \"{}\"", shown(gateway), shown(secret))]

@@ -24,6 +24,7 @@ pub mod order;
 mod past;
 pub mod pause;
 pub mod people;
+pub mod placement;
 pub mod plan;
 mod recorded;
 pub mod restore;

@@ -186,6 +186,8 @@ impl From<OperateError> for Problem {
             OperateError::NoSuchUpload => (StatusCode::NOT_FOUND, "no_such_upload"),
             OperateError::NoSecret { .. } => (StatusCode::NOT_FOUND, "no_such_secret"),
             OperateError::NotServed(_) => (StatusCode::NOT_FOUND, "not_served"),
+            OperateError::CannotMove { .. } => (StatusCode::CONFLICT, "cannot_move"),
+            OperateError::RebalanceChanged(_) => (StatusCode::CONFLICT, "rebalance_changed"),
             OperateError::NoSuchEntry(_) => (StatusCode::NOT_FOUND, "no_such_entry"),
             OperateError::UnknownSwitch { .. } | OperateError::NoSwitch => (StatusCode::NOT_FOUND, "no_such_switch"),
             OperateError::NameTaken(_) => (StatusCode::CONFLICT, "name_taken"),

@@ -53,7 +53,11 @@ impl Step {
     /// The gateways that run on exactly one switch, and now on another one or on none.
     pub(super) fn moved(&self) -> BTreeSet<GatewayName> {
         let is_moved = |lost: &&Lost| lost.now.as_ref().is_some_and(|now| now.gateway.is_on_one());
-        self.lost.iter().filter(is_moved).map(|lost| lost.name.clone()).collect()
+        self.lost
+            .iter()
+            .filter(is_moved)
+            .map(|lost| lost.name.clone())
+            .collect()
     }
 
     /// The gateways that this switch loses.

@@ -21,7 +21,7 @@ const SCAN_COUNT: usize = 1_000;
 const MAX_NAMED: usize = 3;
 
 /// Key (or prefix, if it ends with ':'), its type, and what happens when it is deleted.
-const OWN_KEYS: [(&str, &str, &str); 23] = [
+const OWN_KEYS: [(&str, &str, &str); 25] = [
     (keys::REVISION_KEY, "string", "trunkd writes back the key that it knows"),
     (
         keys::FORMER_REVISION_KEYS,
@@ -37,6 +37,8 @@ const OWN_KEYS: [(&str, &str, &str); 23] = [
     (keys::FORMS, "hash", "trunkd writes it again"),
     (keys::FORMS_USED, "zset", "trunkd writes it again"),
     (keys::SWITCHES, "hash", "trunkd writes it again"),
+    (keys::SIGHTS, "hash", "trunkd writes it again"),
+    (keys::SIP_ADDRESSES, "hash", "trunkd writes it again"),
     (keys::ROLLBACKS, "hash", "edits that were rolled back are tried again"),
     (
         keys::CANARIES,

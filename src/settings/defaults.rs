@@ -9,6 +9,7 @@ use super::model::{
     ApiSettings, BackupSettings, CallsSettings, GatewaySettings, HistorySettings, HttpSettings, LogSettings,
     ReconcileSettings, RedisSettings, Settings, StatusSettings, TemplateSettings,
 };
+use super::placement::PlacementSettings;
 use super::text;
 
 impl Default for Settings {
@@ -24,6 +25,7 @@ impl Default for Settings {
             switches: Vec::new(),
             reconcile: ReconcileSettings::default(),
             carriers: Vec::new(),
+            placement: PlacementSettings::default(),
             calls: CallsSettings::default(),
             history: HistorySettings::default(),
             backup: BackupSettings::default(),

@@ -15,6 +15,7 @@ mod load;
 mod model;
 mod origin;
 mod paths;
+mod placement;
 mod redis_url;
 mod secrets;
 mod sources;
@@ -31,6 +32,7 @@ pub use model::{
     TemplateSettings, TlsSettings,
 };
 pub use origin::Origin;
+pub use placement::PlacementSettings;
 pub use sources::{Flags, Sources, secret_variable};
 pub use text::{Credential, HostPort};
 pub use webhook::{WebhookEvent, WebhookSettings, WebhookUrl};

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::carrier::CarrierSettings;
 use super::choices::{AllowHooks, LogFormat, ReconcileMode};
+use super::placement::PlacementSettings;
 use super::redis_url::without_password;
 use super::text::{self, Credential, HostPort};
 use super::webhook::WebhookSettings;
@@ -44,6 +45,7 @@ pub struct Settings {
     /// `TRUNKD_CARRIER='[{name="sip.example.net", registers_per_second=5}]'`.
     #[serde(rename = "carrier")]
     pub carriers: Vec<CarrierSettings>,
+    pub placement: PlacementSettings,
     pub calls: CallsSettings,
     pub history: HistorySettings,
     pub backup: BackupSettings,
@@ -290,12 +292,22 @@ pub struct SwitchSettings {
     /// Its event socket, `host:port`.
     #[serde(deserialize_with = "text::one")]
     pub address: HostPort,
+    /// Where its SIP answers, `host:port` (UDP). None: what it says itself about the default profile.
+    #[serde(default, deserialize_with = "text::maybe")]
+    pub sip: Option<HostPort>,
+    /// Its share of the gateways with `"placement": "one"`, compared with other switches; at least 1.
+    #[serde(default = "one_share", deserialize_with = "text::one")]
+    pub weight: u32,
     /// The event socket's password (FreeSWITCH ships with `ClueCon`). Never empty once loaded.
     #[serde(default)]
     pub password: SecretString,
     /// A file with the password, instead of `password`. Loading reads it into `password`.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
+}
+
+fn one_share() -> u32 {
+    1
 }
 
 /// `[reconcile]`: whether and how the switches are changed to match Redis.

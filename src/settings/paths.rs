@@ -56,6 +56,7 @@ fn paths(settings: &mut Settings) -> Vec<(&'static str, &mut PathBuf)> {
         switches,
         reconcile: _,
         carriers: _,
+        placement: _,
         history: _,
         backup,
         webhooks,
@@ -77,6 +78,8 @@ fn paths(settings: &mut Settings) -> Vec<(&'static str, &mut PathBuf)> {
         let SwitchSettings {
             name: _,
             address: _,
+            sip: _,
+            weight: _,
             password: _,
             password_file,
         } = switch;

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::error::{SettingsError, WayToRedis};
 use super::model::{ApiSettings, HttpSettings, OWN_KEYS, ReconcileSettings, RedisSettings, SentinelSettings, Settings};
 use super::origin::Origin;
-use super::{carrier, webhook};
+use super::{carrier, placement, webhook};
 
 /// Checks ranges, and values that contradict each other.
 pub(super) fn values(settings: &Settings, origin: &dyn Fn(&str) -> Origin) -> Result<(), SettingsError> {
@@ -67,6 +67,7 @@ pub(super) fn values(settings: &Settings, origin: &dyn Fn(&str) -> Origin) -> Re
     }
     check_switches(settings, &invalid)?;
     carrier::check(&settings.carriers, &invalid)?;
+    placement::check(&settings.placement, &invalid)?;
     webhook::check(&settings.webhooks, &invalid)
 }
 
@@ -292,6 +293,10 @@ fn check_switches(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsE
             let problem =
                 format!("the switches \"{other}\" and \"{name}\" have the same address, {address}: remove one");
             return invalid("switch.address", problem);
+        }
+        if switch.weight == 0 {
+            let problem = format!("0 for \"{name}\": write 1 or more; `nodes` of a gateway leaves out a switch");
+            return invalid("switch.weight", problem);
         }
     }
     Ok(())

@@ -27,6 +27,7 @@ mod jobs;
 mod keys;
 mod lease;
 mod live;
+mod liveness;
 mod orders;
 mod outages;
 mod pace;

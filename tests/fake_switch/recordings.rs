@@ -76,6 +76,25 @@ async fn xml_locate_prints_the_configuration_as_it_was_recorded() {
 }
 
 #[tokio::test]
+async fn a_profile_says_where_its_sip_is_as_it_was_recorded() {
+    let switch = FakeSwitch::builder().start().await;
+    let recorded = recording("api/sofia-xmlstatus-profile-external.txt");
+    let said = switch.api("sofia xmlstatus profile external").await;
+    let port = |text: &str| {
+        let address = trunkd::event_socket::parse_sip_address(text.as_bytes())
+            .unwrap()
+            .unwrap();
+        assert_eq!(address.host, "127.0.0.1");
+        address.port.to_string()
+    };
+    assert_eq!(
+        said.replace(&port(&said), &port(&recorded)).trim_end(),
+        recorded.trim_end()
+    );
+    assert_eq!(switch.api("sofia xmlstatus profile nope").await, "Invalid Profile!\n");
+}
+
+#[tokio::test]
 async fn a_wrong_password() {
     let switch = recorded_switch(&[]).start().await;
     let mut client = Client::connect(&switch).await;

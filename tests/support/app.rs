@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use trunkd::app::{AppError, Application, Timing};
 use trunkd::settings::{Settings, Sources};
-use trunkd::{ingest, reconcile, webhooks};
+use trunkd::{ingest, liveness, reconcile, webhooks};
 
 use super::fake_switch::{Binding, FakeSwitch};
 use super::redis::{Group, RedisServer};
@@ -62,6 +62,9 @@ pub fn quick() -> Timing {
         ingest,
         reconcile,
         webhooks,
+        liveness: liveness::Timing {
+            interval: Duration::from_millis(50),
+        },
         save_calls: Duration::from_millis(50),
     }
 }

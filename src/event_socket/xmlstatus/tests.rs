@@ -1,6 +1,33 @@
 use super::*;
 
 #[test]
+fn a_profile_says_where_it_takes_sip_over_udp() {
+    let recorded = String::from_utf8(recording("sofia-xmlstatus-profile-external")).unwrap();
+    let parsed = |text: &str| {
+        parse_sip_address(text.as_bytes())
+            .unwrap()
+            .map(|address| address.to_string())
+    };
+    assert_eq!(parsed(&recorded).as_deref(), Some("127.0.0.1:51973"));
+    // Behind NAT the address that carriers see is another one.
+    let behind_nat = recorded.replace("mod_sofia@127.0.0.1", "mod_sofia@192.0.2.1");
+    assert_eq!(parsed(&behind_nat).as_deref(), Some("127.0.0.1:51973"));
+    let six = recorded
+        .replace("<sip-ip>127.0.0.1", "<sip-ip>fd00::7")
+        .replace("mod_sofia@127.0.0.1", "mod_sofia@[fd00::7]");
+    assert_eq!(parsed(&six).as_deref(), Some("[fd00::7]:51973"));
+    assert_eq!(parsed(&recorded.replace("udp,tcp", "tcp")), None);
+    assert_eq!(
+        parsed(&recorded.replace("<bind-url>", "<tls-bind-url>")),
+        None,
+        "TLS only"
+    );
+    assert_eq!(parsed("Invalid Profile!\n"), None);
+    assert!(parse_sip_address(b"-ERR sofia Command not found!\n").is_err());
+    assert!(parse_sip_address(&recorded.as_bytes()[..400]).is_err());
+}
+
+#[test]
 fn the_recorded_answers_for_one_gateway() {
     let one = parse_gateway(&recording("sofia-xmlstatus-gateway-gw_ok"))
         .unwrap()

@@ -143,7 +143,13 @@ pub(super) fn check_prefer(report: &mut Report<'_>, one: &OnOne) {
     let switch = shown(switch);
     report.warn(
         "placement.prefer".to_owned(),
-        message!("names '{switch}', which is none of its nodes", "其中的 '{switch}' 不在 nodes 中"),
-        text("add it to `nodes`, or leave it out here", "请将其加入 `nodes`，或从此处去掉"),
+        message!(
+            "names '{switch}', which is none of its nodes",
+            "其中的 '{switch}' 不在 nodes 中"
+        ),
+        text(
+            "add it to `nodes`, or leave it out here",
+            "请将其加入 `nodes`，或从此处去掉",
+        ),
     );
 }

@@ -9,6 +9,8 @@ fn switch(address: &str) -> SwitchSettings {
             host: host.to_owned(),
             port: port.parse().unwrap(),
         },
+        sip: None,
+        weight: 1,
         password: "ClueCon".into(),
         password_file: None,
     }

@@ -46,6 +46,10 @@ impl Bilingual for OperateError {
             Self::Files(error) => error.chinese(),
             Self::Interrupted => "trunkd 正在停止".to_owned(),
             Self::AllDomains => "接管不是由 trunkd 启动的网关需要所有域的权限，而您只有部分域".to_owned(),
+            Self::CannotMove { gateway, to, why } => {
+                format!("网关 \"{}\" 无法迁移到 {}：{}", shown(gateway), shown(to), why.chinese())
+            }
+            Self::RebalanceChanged(_) => "要进行的迁移已经变化：请重新查看".to_owned(),
             Self::PlanChanged(_) => "计划已经变化：请重新查看".to_owned(),
             Self::NoSuchEntry(id) => format!("历史中没有记录 \"{}\"", shown(id)),
             Self::CannotRevert(why) => format!("无法撤销：{}", why.zh),

@@ -23,6 +23,7 @@ pub(in crate::operate) use forecast::{NewValue, desired_after};
 pub use jobs::JobRequest;
 pub use model::{GatewayDetail, ProblemField, Validity};
 pub use precondition::{ETag, Precondition};
+pub(in crate::operate) use read::stored;
 pub use restart::{LeftOut, MAX_RESTARTS, Restart, RestartOn, RestartOptions, RestartProgress, RestartState};
 pub(in crate::operate) use write::entry;
 pub use write::{Body, WriteOptions, Written};

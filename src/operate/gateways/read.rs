@@ -106,7 +106,7 @@ impl Service {
     }
 
     /// Which of the two is missing.
-    pub(super) fn missing(current: &Current, of: &GatewayRef) -> OperateError {
+    pub(in crate::operate) fn missing(current: &Current, of: &GatewayRef) -> OperateError {
         match current.domains.get(&of.domain) {
             Some(RawDomain::Hash(_)) => OperateError::NoSuchGateway {
                 domain: of.domain.to_string(),
@@ -149,7 +149,7 @@ pub(super) fn with_value(current: &Current, of: &GatewayRef, value: &[u8], rules
 }
 
 /// The bytes in Redis, as the catalog has them.
-pub(super) fn stored<'a>(current: &'a Current, of: &GatewayRef) -> Option<&'a [u8]> {
+pub(in crate::operate) fn stored<'a>(current: &'a Current, of: &GatewayRef) -> Option<&'a [u8]> {
     match current.domains.get(&of.domain)? {
         RawDomain::Hash(fields) => fields.get(of.name.as_str().as_bytes()),
         RawDomain::WrongType(_) => None,

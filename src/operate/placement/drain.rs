@@ -10,8 +10,8 @@ use super::fleet::Fleet;
 use crate::access::Role;
 use crate::control::Drained;
 use crate::desired::Current;
-use crate::event_socket::Session;
-use crate::gateway::Move;
+use crate::event_socket::{Session, Timing};
+use crate::gateway::{Gateway, Move};
 use crate::history::{Entry, Event};
 use crate::operate::service::Service;
 use crate::operate::{Caller, OperateError, sources};
@@ -125,7 +125,7 @@ impl Service {
 
     async fn calls_up(&self, switch: &str) -> Option<u64> {
         let settings = self.settings.switches.iter().find(|known| known.name == switch)?;
-        let session = Session::open(&sources::switch_address(settings), sources::timing()).await.ok()?;
+        let session = Session::open(&sources::address(settings), Timing::default()).await.ok()?;
         session.commands.calls_up().await.ok()
     }
 
@@ -183,7 +183,7 @@ fn spread(current: &Current, fleet: &Fleet, caller: &Caller) -> BTreeMap<String,
 fn stuck(current: &Current, fleet: &Fleet, switch: &str) -> usize {
     let others = || fleet.open().filter(|(name, _)| *name != switch);
     let served = current.desired.served().values().map(|entry| &entry.gateway);
-    let is_stuck = |gateway: &&crate::gateway::Gateway| {
+    let is_stuck = |gateway: &&Gateway| {
         let placed = current.desired.placements().get(&gateway.name);
         let is_here = placed.is_some_and(|placed| placed.owner() == Some(switch));
         let rule = gateway.placement.as_deref().filter(|_| is_here);

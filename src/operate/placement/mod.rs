@@ -7,6 +7,7 @@ mod fleet;
 mod rebalance;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,12 +15,13 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use utoipa::ToSchema;
 
-use super::gateways::GatewayRef;
+use super::gateways::{GatewayRef, stored};
 use super::service::Service;
 use super::{Caller, OperateError};
 use crate::control::PlacementChange;
 use crate::desired::Current;
 use crate::gateway::{Gateway, Move, Placed, PlacedFor};
+use crate::language::{Bilingual, Text, text};
 pub use drain::{DrainProgress, SwitchPlacement};
 pub use rebalance::{Rebalance, RebalanceMove};
 
@@ -83,6 +85,43 @@ pub enum CannotMove {
     NotOpen,
     /// It moves already.
     Moves,
+}
+
+impl CannotMove {
+    fn text(self) -> Text {
+        match self {
+            Self::NotOnOne => text(
+                "it runs on all of its switches; `\"placement\": \"one\"` lets it run on one",
+                "它在其所有 FreeSWITCH 上运行；设置 `\"placement\": \"one\"` 后只在一台上运行",
+            ),
+            Self::NotPlaced => text(
+                "it has no switch yet: a trunkd that serves gives it one when one is live",
+                "它还没有所在的 FreeSWITCH：有 FreeSWITCH 在线后，由运行中的 trunkd 分配",
+            ),
+            Self::NotItsNode => text(
+                "that is none of its switches: add it to `nodes`",
+                "该 FreeSWITCH 不在它的 `nodes` 中：请先加入",
+            ),
+            Self::AlreadyThere => text("it is there", "它已经在那里"),
+            Self::NotOpen => text(
+                "that switch is drained or paused, or no trunkd is connected to it",
+                "该 FreeSWITCH 正在排空或已暂停，或没有 trunkd 与之连接",
+            ),
+            Self::Moves => text("it is on its way already: try again later", "它正在迁移中：请稍后再试"),
+        }
+    }
+}
+
+impl fmt::Display for CannotMove {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text().en)
+    }
+}
+
+impl Bilingual for CannotMove {
+    fn chinese(&self) -> String {
+        self.text().zh.to_owned()
+    }
 }
 
 /// How a move ended.
@@ -198,7 +237,7 @@ impl Service {
         let entry = current.desired.get(of.name.as_str());
         match entry.filter(|entry| *entry.gateway.domain == **of.domain.text()) {
             Some(entry) => Ok(&entry.gateway),
-            None if super::gateways::is_stored(current, of) => Err(OperateError::NotServed(of.name.to_string())),
+            None if stored(current, of).is_some() => Err(OperateError::NotServed(of.name.to_string())),
             None => Err(Self::missing(current, of)),
         }
     }

@@ -74,7 +74,11 @@ impl DecisionInput<'_> {
             approved = order.removals(&progress).cloned().collect();
             as_shown = progress.as_shown().cloned().collect();
         }
-        let moved: BTreeSet<_> = plan.removals().into_iter().filter(|name| self.desired.is_on_one(name)).collect();
+        let moved: BTreeSet<_> = plan
+            .removals()
+            .into_iter()
+            .filter(|name| self.desired.is_on_one(name))
+            .collect();
         served.set_runs(
             self.switch,
             Some(Runs {
@@ -130,7 +134,10 @@ impl DecisionInput<'_> {
 
 /// The gateways that run on exactly one switch, and start here or leave.
 fn placed_actions(plan: &Plan, desired: &Desired) -> BTreeSet<GatewayName> {
-    let starts_or_ends = plan.actions.iter().filter(|action| !matches!(action, Action::Restart { .. }));
+    let starts_or_ends = plan
+        .actions
+        .iter()
+        .filter(|action| !matches!(action, Action::Restart { .. }));
     let names = starts_or_ends.map(Action::gateway);
     names.filter(|name| desired.is_on_one(name)).cloned().collect()
 }

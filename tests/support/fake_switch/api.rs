@@ -156,6 +156,9 @@ async fn sofia(shared: &Arc<Shared>, argument: &str) -> String {
             .unwrap_or_else(|| "Invalid Gateway!\n".to_owned()),
         ["xmlstatus"] => shared.read(|core| core.sofia.xml_status()),
         ["xmlstatus", _] => shared.read(|core| core.sofia.xml_status_of_all()),
+        ["xmlstatus", "profile", _] => shared
+            .read(|core| core.sofia.xml_status_of_profile(words[2]))
+            .unwrap_or_else(|| "Invalid Profile!\n".to_owned()),
         ["xmlstatus", "gateway", ..] => shared
             .read(|core| core.sofia.xml_status_of(words[2]))
             .unwrap_or_else(|| "Invalid Gateway!\n".to_owned()),

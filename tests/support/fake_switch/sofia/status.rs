@@ -117,6 +117,55 @@ impl Sofia {
         text + "</profiles>\n"
     }
 
+    /// `sofia xmlstatus profile P`, with the settings of the recording
+    pub fn xml_status_of_profile(&self, name: &str) -> Option<String> {
+        let profile = self.profile(name).filter(|profile| profile.running)?;
+        let (ip, url) = (&profile.sip_ip, profile.url(profile.sip_port));
+        let ext_ip = profile.ext_sip_ip.as_ref().unwrap_or(ip);
+        let info = [
+            ("name", name),
+            ("domain-name", "N/A"),
+            ("auto-nat", "false"),
+            ("db-name", &format!("sofia_reg_{name}")),
+            ("pres-hosts", ""),
+            ("dialplan", "XML"),
+            ("context", profile.context.as_deref().unwrap_or_default()),
+            ("challenge-realm", "auto_to"),
+            ("rtp-ip", ip),
+            ("ext-rtp-ip", ext_ip),
+            ("sip-ip", ip),
+            ("ext-sip-ip", ext_ip),
+            ("url", &url),
+            ("bind-url", &format!("{url};maddr={ip};transport=udp,tcp")),
+            ("hold-music", "silence"),
+            ("outbound-proxy", "N/A"),
+            ("inbound-codecs", "PCMU,PCMA"),
+            ("outbound-codecs", "PCMU,PCMA"),
+            ("tel-event", "101"),
+            ("dtmf-mode", "rfc2833"),
+            ("cng", "13"),
+            ("session-to", "0"),
+            ("max-dialog", "0"),
+            ("max-recv-rps", "1000"),
+            ("nomedia", "false"),
+            ("late-neg", "true"),
+            ("proxy-media", "false"),
+            ("aggressive-nat", "false"),
+            ("calls-in", "0"),
+            ("calls-out", "0"),
+            ("failed-calls-in", "0"),
+            ("failed-calls-out", "0"),
+            ("registrations", "0"),
+        ];
+        let lines: String = info
+            .iter()
+            .map(|(tag, value)| format!("    <{tag}>{value}</{tag}>\n"))
+            .collect();
+        Some(format!(
+            "{XML_HEADER}<profile>\n  <profile-info>\n{lines}  </profile-info>\n</profile>\n"
+        ))
+    }
+
     /// `sofia status`
     pub fn status(&self) -> String {
         let mut text = format!("{:>25}\t{}\t  {:>40}\t{}\n{LINE}\n", "Name", "   Type", "Data", "State");

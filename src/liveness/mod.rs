@@ -1,0 +1,148 @@
+//! Which switches are alive. Each trunkd watches each switch in two ways, the event socket and SIP
+//! OPTIONS, and shares what it sees through Redis; from what all see, each comes to the same verdict.
+//!
+//! Changes no switch and moves no gateway. Watches only while a gateway runs on exactly one switch.
+
+mod options;
+mod probe;
+mod report;
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::control::{Sight, Signal};
+use crate::event_socket::Commands;
+use crate::health::Health;
+use crate::redis::Store;
+use crate::settings::{Settings, SwitchSettings};
+use probe::Probe;
+use report::Reporter;
+pub use verdict::{CutOff, Judge, Judgement, Life, Rules, Verdict, Why};
+
+/// The event socket of a switch, as whoever holds the connection knows it.
+pub trait EventSocket: Send + Sync {
+    /// Its name in the settings.
+    fn switch(&self) -> &str;
+
+    /// Never [`Signal::Unknown`].
+    fn signal(&self) -> Signal;
+
+    /// While it is connected.
+    fn commands(&self) -> Option<Commands>;
+}
+
+/// How often to look.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    /// Between two OPTIONS to a switch, and between two judgements. Well below
+    /// [`SIGHT_LASTS`](crate::control::SIGHT_LASTS).
+    pub interval: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Watches all switches.
+pub struct Liveness {
+    /// The name of this trunkd.
+    holder: Arc<str>,
+    store: Store,
+    health: Arc<Health>,
+    rules: Rules,
+    /// The profile that is asked.
+    profile: String,
+    timing: Timing,
+    probes: Vec<Probe>,
+    judgement: watch::Sender<Judgement>,
+}
+
+impl Liveness {
+    pub fn new(settings: &Settings, store: Store, holder: Arc<str>, health: Arc<Health>, timing: Timing) -> Self {
+        Self {
+            holder,
+            store,
+            health,
+            rules: Rules::from(&settings.placement),
+            profile: settings.templates.default_profile.clone(),
+            timing,
+            probes: Vec::new(),
+            judgement: watch::Sender::default(),
+        }
+    }
+
+    /// Watches this switch too.
+    pub fn add(&mut self, switch: &SwitchSettings, event_socket: Arc<dyn EventSocket>) {
+        self.probes.push(Probe::new(
+            (switch.sip.clone(), switch.address.clone()),
+            &self.profile,
+            event_socket,
+            self.store.clone(),
+            self.timing.interval,
+        ));
+    }
+
+    /// The latest one: renewed each second, and empty while nobody watches or Redis is away.
+    pub fn judgement(&self) -> watch::Receiver<Judgement> {
+        self.judgement.subscribe()
+    }
+
+    /// Watches while `wanted` is true, forever.
+    pub async fn run(self, mut wanted: watch::Receiver<bool>) {
+        let mut reporter = Reporter::new(self.health.clone());
+        loop {
+            if wanted.wait_for(|wanted| *wanted).await.is_err() {
+                return std::future::pending().await;
+            }
+            tokio::select! {
+                () = self.watch(&mut reporter) => {}
+                _ = wanted.wait_for(|wanted| !*wanted) => {}
+            }
+            self.probes.iter().for_each(Probe::pause);
+            self.judgement.send_replace(Judgement::default());
+            reporter.clear();
+        }
+    }
+
+    async fn watch(&self, reporter: &mut Reporter) {
+        let probes = join_all(self.probes.iter().map(Probe::run));
+        futures_util::future::join(probes, self.judge(reporter)).await;
+    }
+
+    async fn judge(&self, reporter: &mut Reporter) {
+        let mut judge = Judge::new(self.rules);
+        loop {
+            let seen = self.look();
+            let judgement = match self.store.exchange_sights(&self.holder, &seen).await {
+                Ok(sights) => judge.judge(&sights, Instant::now()),
+                // The store has logged it.
+                Err(_) => Judgement::default(),
+            };
+            reporter.report(&seen, &judgement);
+            self.judgement.send_replace(judgement);
+            sleep(self.timing.interval).await;
+        }
+    }
+
+    /// What this trunkd sees.
+    fn look(&self) -> BTreeMap<String, Sight> {
+        let sight = |probe: &Probe| Sight {
+            event_socket: probe.event_socket().signal(),
+            sip: probe.signal(),
+        };
+        let probes = self.probes.iter();
+        probes
+            .map(|probe| (probe.event_socket().switch().to_owned(), sight(probe)))
+            .collect()
+    }
+}
