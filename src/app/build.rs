@@ -25,6 +25,7 @@ use crate::ingest;
 use crate::liveness;
 use crate::metrics;
 use crate::operate::{Noticed, Service};
+use crate::placement::Patience;
 use crate::portal::Portal;
 use crate::reconcile::{self, Served};
 use crate::redis::{Options, Store};
@@ -39,6 +40,8 @@ pub struct Timing {
     pub reconcile: reconcile::Timing,
     pub webhooks: webhooks::Timing,
     pub liveness: liveness::Timing,
+    /// How patient moves of gateways are.
+    pub patience: Patience,
     /// How often the calls that were counted are saved.
     pub save_calls: Duration,
 }
@@ -50,6 +53,7 @@ impl Default for Timing {
             reconcile: reconcile::Timing::default(),
             webhooks: webhooks::Timing::default(),
             liveness: liveness::Timing::default(),
+            patience: Patience::default(),
             save_calls: Duration::from_secs(60),
         }
     }

@@ -7,6 +7,7 @@ mod error;
 mod freshness;
 mod last_good;
 mod open_files;
+mod placement;
 mod reconcile;
 mod run;
 mod source;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,6 @@ use crate::history::History;
 use crate::http::{self, MetricsPages, ReadGateways, SwitchAddresses, Tls};
 use crate::ingest::{Ingest, Recorder};
 use crate::keys::StatusKeys;
-use crate::liveness::Liveness;
 use crate::metrics::{self, GatewaySample};
 use crate::observed::Observed;
 use crate::operate::Service;
@@ -148,21 +147,12 @@ impl Parts {
         let names: Vec<_> = switches.iter().map(|switch| switch.name.clone()).collect();
         self.spawn_holds(tasks, names.clone(), instance.clone());
         let keys = Arc::new(StatusKeys::from(&self.settings.status));
-        let mut liveness = Liveness::new(
-            &self.settings,
-            self.store.clone(),
-            instance.clone(),
-            self.health.clone(),
-            self.timing.liveness.clone(),
-        );
-        for switch in switches {
+        let ingests = switches.iter().map(|switch| {
             let ingest = self.spawn_switch(tasks, switch, keys.clone(), instance.clone());
-            liveness.add(switch, ingest);
-        }
-        let wanted = watch::Sender::new(false);
-        tasks.spawn_cut("liveness of the switches", liveness.run(wanted.subscribe()));
-        let source = self.source.clone();
-        tasks.spawn_cut("gateways on one switch", upkeep::want_liveness(source, wanted));
+            (switch, ingest)
+        });
+        let ingests: Vec<_> = ingests.collect();
+        self.spawn_placement(tasks, &ingests, &instance);
         for webhook in &self.settings.webhooks {
             self.spawn_webhook(tasks, webhook, instance.clone());
         }

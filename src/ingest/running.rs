@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::Ingest;
 use super::state::Connection;
 use super::usable::is_refused_for_good;
-use super::view::Changes as ChangedGateways;
+use super::view::{Changes as ChangedGateways, View};
 pub use super::view::Cursor;
 use crate::carriers::{Attempt, Registration};
 use crate::control::Signal;
@@ -87,16 +87,7 @@ impl Ingest {
         let (mut gateways, mut removed) = (Vec::with_capacity(names.len()), Vec::new());
         for name in names {
             match state.view.row(&name) {
-                Some(row) => gateways.push(RunningGateway {
-                    profile: row.profile.clone(),
-                    state: row.state.clone(),
-                    registration: registration(row),
-                    revision: state.view.is_revision_known(&name).then(|| row.revision.clone()),
-                    usable: row.usable,
-                    reason: row.reason.clone(),
-                    is_refused_for_good: is_refused_for_good(row),
-                    name,
-                }),
+                Some(row) => gateways.push(running(name, row, &state.view)),
                 None => removed.push(name),
             }
         }
@@ -136,6 +127,16 @@ impl Ingest {
         let state = self.lock();
         let usable = state.view.rows().filter(|(_, row)| row.usable == Some(true));
         usable.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The live gateway of that name, if there is one; it may be waiting for its deletion. The outer `None` while it
+    /// is not known what runs.
+    pub fn running(&self, gateway: &str) -> Option<Option<RunningGateway>> {
+        let state = self.lock();
+        state.is_known().then(|| {
+            let row = state.view.row(gateway)?;
+            Some(running(gateway.into(), row, &state.view))
+        })
     }
 
     /// A number that distinguishes the live gateway of that name, if there is one, from its
@@ -218,6 +219,19 @@ impl Ingest {
         self.lock().profiles = None;
         self.notify_readers();
         self.snapshot_soon();
+    }
+}
+
+fn running(name: Arc<str>, row: &Row, view: &View) -> RunningGateway {
+    RunningGateway {
+        profile: row.profile.clone(),
+        state: row.state.clone(),
+        registration: registration(row),
+        revision: view.is_revision_known(&name).then(|| row.revision.clone()),
+        usable: row.usable,
+        reason: row.reason.clone(),
+        is_refused_for_good: is_refused_for_good(row),
+        name,
     }
 }
 

@@ -88,7 +88,7 @@ pub enum CannotMove {
 }
 
 impl CannotMove {
-    fn text(self) -> Text {
+    fn reason(self) -> Text {
         match self {
             Self::NotOnOne => text(
                 "it runs on all of its switches; `\"placement\": \"one\"` lets it run on one",
@@ -114,13 +114,13 @@ impl CannotMove {
 
 impl fmt::Display for CannotMove {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text().en)
+        f.write_str(self.reason().en)
     }
 }
 
 impl Bilingual for CannotMove {
     fn chinese(&self) -> String {
-        self.text().zh.to_owned()
+        self.reason().zh.to_owned()
     }
 }
 
@@ -239,6 +239,15 @@ impl Service {
             Some(entry) => Ok(&entry.gateway),
             None if stored(current, of).is_some() => Err(OperateError::NotServed(of.name.to_string())),
             None => Err(Self::missing(current, of)),
+        }
+    }
+
+    /// Where a switch answers SIP.
+    async fn sip_of(&self, switch: &str) -> Result<Option<String>, OperateError> {
+        let known = self.settings.switches.iter().find(|known| known.name == switch);
+        match known.and_then(|known| known.sip.as_ref()) {
+            Some(sip) => Ok(Some(sip.to_string())),
+            None => self.store.sip_address(switch).await.map_err(OperateError::at(&self.settings)),
         }
     }
 
