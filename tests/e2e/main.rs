@@ -31,6 +31,7 @@ mod liveness;
 mod orders;
 mod outages;
 mod pace;
+mod placement;
 mod parking;
 mod program;
 mod reconcile;

@@ -75,6 +75,7 @@ struct State {
     challenges_unregisters: bool,
     /// The seconds in which each account of a switch's gateway is registered
     bindings: BTreeMap<Binding, Range<i64>>,
+    most_registrations: usize,
 }
 
 /// Account, switch, gateway
@@ -218,11 +219,12 @@ impl Carrier {
     /// registration expires.
     pub fn registered(&self, account: &str) -> BTreeSet<String> {
         let state = self.state();
-        let bindings = state.bindings.iter();
-        bindings
-            .filter(|((of, _, _), seconds)| of == account && seconds.contains(&state.second))
-            .map(|((_, switch, _), _)| switch.clone())
-            .collect()
+        state.registered(account, state.second)
+    }
+
+    /// The most switches on which one account was registered at the same time.
+    pub fn most_registrations(&self) -> usize {
+        self.state().most_registrations
     }
 
     /// The present second of its clock
@@ -284,6 +286,14 @@ impl Carrier {
 }
 
 impl State {
+    fn registered(&self, account: &str, second: i64) -> BTreeSet<String> {
+        let bindings = self.bindings.iter();
+        bindings
+            .filter(|((of, _, _), seconds)| of == account && seconds.contains(&second))
+            .map(|((_, switch, _), _)| switch.clone())
+            .collect()
+    }
+
     fn register(&mut self, sent: &Sent, login: &Login, expires: i64) -> Outcome {
         let now = self.second;
         let throttled = self.is_reachable(sent.switch) && self.is_one_too_many();
@@ -301,6 +311,8 @@ impl State {
         self.keep(sent, status, throttled, answered);
         if status == Some(200) {
             self.bindings.insert(sent.binding(), answered..answered + expires);
+            let at_once = self.registered(sent.account, answered).len();
+            self.most_registrations = self.most_registrations.max(at_once);
         }
         outcome
     }
