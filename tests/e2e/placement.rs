@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use redis::AsyncCommands;
 use serde_json::Value;
 
-use crate::support::app::{Other, TestApp, eventually, switch_toml};
+use crate::support::app::{Other, TestApp, eventually, quick, switch_toml};
 use crate::support::fake_switch::{Binding, Carrier, FakeSwitch};
 use crate::support::redis::RedisServer;
 
@@ -255,4 +255,73 @@ async fn a_move_that_the_carrier_refuses_goes_back() {
     )
     .await;
     rig.switches[here.as_str()].wait_for_state("gw0", "REGED").await;
+}
+
+#[tokio::test]
+async fn records_that_redis_lost_are_written_again_and_nothing_moves() {
+    let rig = Rig::new(2, 6).await;
+    let _app = rig.trunkd("").await;
+    let before = rig.wait_until_placed(6).await;
+    for switch in rig.switches.values() {
+        switch.clear_wire();
+    }
+    let mut redis = rig.other.connection.clone();
+    let () = redis.del("trunkd:placement").await.unwrap();
+    eventually("they are back", || rig.owners(), |owners| *owners == before).await;
+    let () = redis.hset("trunkd:placement", "gw0", "no record").await.unwrap();
+    eventually("it is right again", || rig.owners(), |owners| *owners == before).await;
+    assert_eq!(rig.wait_until_placed(6).await, before);
+    for switch in rig.switches.values() {
+        assert!(switch.view(|view| view.wire().is_empty()), "nothing was sent to the carrier");
+    }
+}
+
+#[tokio::test]
+async fn another_trunkd_goes_on_with_the_moves_of_one_that_stopped() {
+    let rig = Rig::new(2, 30).await;
+    let carrier = "[[carrier]]\nname = \"sip.test\"\nregisters_per_second = 2\n";
+    let first = rig.trunkd(carrier).await;
+    let before = rig.wait_until_placed(30).await;
+    rig.drain("fs1", true).await;
+    let moves = |records: &BTreeMap<String, Value>| records.values().any(|record| !record["move"].is_null());
+    eventually("a move begins", || rig.other.hash("trunkd:placement"), moves).await;
+    let second = rig.trunkd(carrier).await;
+    first.stop().await;
+    let after = rig.wait_until_placed(30).await;
+    assert!(of(&after, "fs1").is_empty());
+    assert_ne!(before, after);
+    assert_eq!(rig.carrier.most_registrations(), 1, "of one account at a time");
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_switch_is_served_only_what_it_has_also_when_redis_is_away_and_trunkd_starts() {
+    let mut rig = Rig::new(2, 8).await;
+    let app = rig.trunkd("").await;
+    let owners = rig.wait_until_placed(8).await;
+    async fn served(app: &TestApp, switch: &str) -> BTreeSet<String> {
+        let (status, body) = app.ask_form(&form(switch)).await;
+        assert_eq!(status, 200, "{body}");
+        let names = body.split("<gateway name=\"").skip(1);
+        names.map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect()
+    }
+    fn form(switch: &str) -> String {
+        format!("hostname={switch}&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&profile=external")
+    }
+    for switch in ["fs1", "fs2"] {
+        assert_eq!(served(&app, switch).await, of(&owners, switch));
+    }
+    assert!(served(&app, "unknown").await.is_empty());
+    eventually(
+        "the last good state has the placement",
+        || async { std::fs::read_to_string(app.folder().join("last-good")).unwrap_or_default() },
+        |text| text.contains("\"placements\""),
+    )
+    .await;
+    let folder = app.stop().await;
+    rig.redis.kill();
+    let app = TestApp::start_in(&rig.redis, &rig.toml(""), quick(), folder).await;
+    for switch in ["fs1", "fs2"] {
+        assert_eq!(served(&app, switch).await, of(&owners, switch));
+    }
 }
