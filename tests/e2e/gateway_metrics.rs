@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use redis::AsyncCommands;
 use trunkd::keys::StatusKeys;
-use trunkd::observed::{Begun, Change, Correction, CorrectionOp, Counted, Observation, Observed, Refusal, Row};
+use trunkd::observed::{Begun, Change, Correction, CorrectionOp, Counted, Observation, Observed, Register, Row};
 use trunkd::registration::{Calls, State};
 
 use super::lease::store;
@@ -285,11 +285,13 @@ async fn a_lower_number_is_a_restart_unless_its_snapshot_began_before_the_last_c
 }
 
 fn refused(refusals: impl IntoIterator<Item = (u64, u16)>) -> Observation {
-    let refusals: Vec<_> = refusals
-        .into_iter()
-        .map(|(sequence, code)| Refusal { sequence, code })
-        .collect();
-    let sequence = refusals.last().unwrap().sequence;
+    let register = |(sequence, code)| Register {
+        sequence,
+        is_sent: true,
+        refused: Some(code),
+    };
+    let registers: Vec<_> = refusals.into_iter().map(register).collect();
+    let sequence = registers.last().unwrap().sequence;
     Observation {
         sequence,
         gateway: "gw".into(),
@@ -298,7 +300,7 @@ fn refused(refusals: impl IntoIterator<Item = (u64, u16)>) -> Observation {
         json: "{}".into(),
         announce: true,
         is_odd: false,
-        refusals,
+        registers,
     }
 }
 
@@ -361,7 +363,7 @@ async fn counters_are_removed_an_hour_after_their_gateway() {
     count(&observed, observed.begin(RUN).await.unwrap(), 5).await;
     let gone = Observation {
         change: Change::Delete,
-        refusals: Vec::new(),
+        registers: Vec::new(),
         ..refused([(2, 403)])
     };
     observed.apply(RUN, &[gone]).await.unwrap();
