@@ -3,6 +3,7 @@
 skip = Skip to the content
 nav-label = Pages
 nav-gateways = Gateways
+nav-carriers = Carriers
 nav-switches = Switches
 nav-plan = Plan
 nav-history = History
@@ -98,6 +99,7 @@ state-missing = Missing
 state-trying = Registering
 state-unknown = Unknown
 state-idle = Idle
+state-parked = Parked
 validity-valid = Valid
 validity-disabled = Disabled
 validity-kept = New value refused
@@ -705,3 +707,27 @@ import-outcome-not-written = not written: Redis failed before its turn
 import-outcome-unknown = Redis did not answer, so it may be written or not
 import-to-list = Show the gateways
 import-another = Import another
+
+# Carriers
+carriers-none = There is no carrier yet
+carriers-none-text = A carrier is here as soon as a gateway of it is served. A gateway names its carrier, or else its host does.
+carriers-others =
+    { $count ->
+        [one] { $count } more carrier
+       *[other] { $count } more carriers
+    }
+carriers-hint = Refusals are those of the last hour. REGISTERs are those that were sent within the last minute.
+carrier-out = Out on { $switch }, { $since }: { $failing } of { $of } gateways fail together
+carrier-out-some = Out on { $switch }, { $since }: most gateways fail together
+carrier-waiting =
+    { $count ->
+        [one] { $count } waits for its pace
+       *[other] { $count } wait for its pace
+    }
+carrier-calls-in = In: { $answered } answered, { $failed } failed
+carrier-calls-out = Out: { $answered } answered, { $failed } failed
+column-registers = REGISTERs a second
+column-refused = Refused
+column-calls-1h = Calls, 1 h
+registers-limit = at most { $value } from trunkd
+registers-in-flight = at most { $value } without an answer

@@ -3,6 +3,7 @@
 skip = 跳到正文
 nav-label = 页面
 nav-gateways = 网关
+nav-carriers = 运营商
 nav-switches = 交换机
 nav-plan = 变更计划
 nav-history = 历史记录
@@ -95,6 +96,7 @@ state-missing = 缺失
 state-trying = 注册中
 state-unknown = 未知
 state-idle = 未启用
+state-parked = 已停放
 validity-valid = 有效
 validity-disabled = 已停用
 validity-kept = 新配置被拒
@@ -657,3 +659,19 @@ import-outcome-not-written = 未写入：轮到之前 Redis 发生故障
 import-outcome-unknown = Redis 没有应答，可能已写入，也可能未写入
 import-to-list = 查看网关
 import-another = 继续导入
+
+# Carriers
+carriers-none = 还没有运营商
+carriers-none-text = 有网关生效后，其运营商就会出现在这里。运营商取自网关的 carrier 键，没有时取其主机名。
+carriers-others = 其他 { $count } 个运营商
+carriers-hint = 拒绝次数为最近一小时，REGISTER 为最近一分钟内发出的。
+carrier-out = 在 { $switch } 上发生故障（{ $since }）：{ $of } 个网关中有 { $failing } 个同时失败
+carrier-out-some = 在 { $switch } 上发生故障（{ $since }）：多数网关同时失败
+carrier-waiting = { $count } 个在等待其注册速率
+carrier-calls-in = 呼入：接通 { $answered }，失败 { $failed }
+carrier-calls-out = 呼出：接通 { $answered }，失败 { $failed }
+column-registers = 每秒 REGISTER
+column-refused = 被拒绝
+column-calls-1h = 呼叫（1 小时）
+registers-limit = trunkd 最多发出 { $value } 个
+registers-in-flight = 最多 { $value } 个未应答
