@@ -94,6 +94,9 @@ impl Service {
 
     /// What gateways sent and were answered lately; the last known while Redis can't be read.
     pub(in crate::operate) async fn recent_registers(&self) -> Arc<RegistersBySwitch> {
+        if self.stale_since().is_some() {
+            return self.registers.last().await;
+        }
         let switches: Vec<_> = {
             let known = self.listing().read();
             known.fleet.switches().map(|(name, _)| name.to_string()).collect()

@@ -22,6 +22,14 @@ pub(in crate::operate) type RegistersBySwitch = BTreeMap<String, HashMap<String,
 pub(in crate::operate) struct RecentRegisters(Mutex<Option<(Instant, Arc<RegistersBySwitch>)>>);
 
 impl RecentRegisters {
+    /// Those that were read last, however old; nothing if they never were.
+    pub(in crate::operate) async fn last(&self) -> Arc<RegistersBySwitch> {
+        let last = self.0.lock().await;
+        last.as_ref()
+            .map(|(_, registers)| registers.clone())
+            .unwrap_or_default()
+    }
+
     /// The last known ones if Redis can't be read.
     pub(in crate::operate) async fn read(&self, store: &Store, switches: &[String]) -> Arc<RegistersBySwitch> {
         let mut last = self.0.lock().await;
