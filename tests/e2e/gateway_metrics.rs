@@ -337,6 +337,22 @@ async fn a_refusal_counts_once_in_whatever_batches_it_comes() {
 }
 
 #[tokio::test]
+async fn what_was_sent_and_refused_lately_counts_once_too() {
+    let redis = RedisServer::start().await;
+    let observed = observed(&redis);
+    observed.begin(RUN).await.unwrap();
+    for batch in [vec![(5, 403)], vec![(5, 403)], vec![(5, 403), (9, 503)]] {
+        observed.apply(RUN, &[refused(batch)]).await.unwrap();
+    }
+    let lately = store(&redis).read_registers("fs1").await.unwrap();
+    let gateway = &lately["gw"];
+    let codes = [("403".to_owned(), 1), ("503".to_owned(), 1)];
+    assert_eq!(gateway.refused, codes.into());
+    // Of the minute before only a part counts.
+    assert!(gateway.sent > 0.0 && gateway.sent <= 2.0, "{}", gateway.sent);
+}
+
+#[tokio::test]
 async fn a_gateway_counts_sixteen_status_codes_apart() {
     let redis = RedisServer::start().await;
     let observed = observed(&redis);
