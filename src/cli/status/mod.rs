@@ -71,7 +71,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     selection.apply(&mut status)?;
     print(&match arguments.json {
         true => json_text(&status)?,
-        false => text::whole(&status, terminal::size(), Timestamp::now()),
+        false => text::whole(&status, &selection, terminal::size(), Timestamp::now()),
     })?;
     Ok(match status.well {
         true => ExitCode::SUCCESS,

@@ -71,6 +71,12 @@ impl std::str::FromStr for StateFilter {
 }
 
 impl Selection {
+    /// Whether it is about all gateways, or those of them that need attention.
+    pub fn is_everywhere(&self) -> bool {
+        let places = [&self.names, &self.switches, &self.domains];
+        places.into_iter().all(Vec::is_empty) && self.states.is_empty()
+    }
+
     /// Removes what is not selected, and updates [`Status::well`].
     ///
     /// # Errors
