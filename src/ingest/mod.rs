@@ -12,7 +12,7 @@
 //! | outages | `outages` | records in the history what stopped being usable, and what is again |
 //!
 //! Reading never waits for a Redis that takes nothing. What decides takes values, and the time as
-//! one: `view`, `backlog`, `sequence`, `usable`, `refused`, `snapshot`, `schedule`. Others read
+//! one: `view`, `backlog`, `sequence`, `usable`, `refused`, `register`, `snapshot`, `schedule`. Others read
 //! what runs through `running`.
 
 mod backlog;
@@ -22,6 +22,7 @@ mod intake;
 mod keeper;
 mod outages;
 mod refused;
+mod register;
 mod reviser;
 mod running;
 mod schedule;

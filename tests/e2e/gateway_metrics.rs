@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use redis::AsyncCommands;
 use trunkd::keys::StatusKeys;
-use trunkd::observed::{Begun, Change, Correction, CorrectionOp, Counted, Observation, Observed, Refusal, Row};
+use trunkd::observed::{Begun, Change, Correction, CorrectionOp, Counted, Observation, Observed, Register, Row};
 use trunkd::registration::{Calls, State};
 
 use super::lease::store;
@@ -285,11 +285,13 @@ async fn a_lower_number_is_a_restart_unless_its_snapshot_began_before_the_last_c
 }
 
 fn refused(refusals: impl IntoIterator<Item = (u64, u16)>) -> Observation {
-    let refusals: Vec<_> = refusals
-        .into_iter()
-        .map(|(sequence, code)| Refusal { sequence, code })
-        .collect();
-    let sequence = refusals.last().unwrap().sequence;
+    let register = |(sequence, code)| Register {
+        sequence,
+        is_sent: true,
+        refused: Some(code),
+    };
+    let registers: Vec<_> = refusals.into_iter().map(register).collect();
+    let sequence = registers.last().unwrap().sequence;
     Observation {
         sequence,
         gateway: "gw".into(),
@@ -298,7 +300,7 @@ fn refused(refusals: impl IntoIterator<Item = (u64, u16)>) -> Observation {
         json: "{}".into(),
         announce: true,
         is_odd: false,
-        refusals,
+        registers,
     }
 }
 
@@ -335,6 +337,22 @@ async fn a_refusal_counts_once_in_whatever_batches_it_comes() {
 }
 
 #[tokio::test]
+async fn what_was_sent_and_refused_lately_counts_once_too() {
+    let redis = RedisServer::start().await;
+    let observed = observed(&redis);
+    observed.begin(RUN).await.unwrap();
+    for batch in [vec![(5, 403)], vec![(5, 403)], vec![(5, 403), (9, 503)]] {
+        observed.apply(RUN, &[refused(batch)]).await.unwrap();
+    }
+    let lately = store(&redis).read_registers("fs1").await.unwrap();
+    let gateway = &lately["gw"];
+    let codes = [("403".to_owned(), 1), ("503".to_owned(), 1)];
+    assert_eq!(gateway.refused, codes.into());
+    // Of the minute before only a part counts.
+    assert!(gateway.sent > 0.0 && gateway.sent <= 2.0, "{}", gateway.sent);
+}
+
+#[tokio::test]
 async fn a_gateway_counts_sixteen_status_codes_apart() {
     let redis = RedisServer::start().await;
     let observed = observed(&redis);
@@ -361,7 +379,7 @@ async fn counters_are_removed_an_hour_after_their_gateway() {
     count(&observed, observed.begin(RUN).await.unwrap(), 5).await;
     let gone = Observation {
         change: Change::Delete,
-        refusals: Vec::new(),
+        registers: Vec::new(),
         ..refused([(2, 403)])
     };
     observed.apply(RUN, &[gone]).await.unwrap();

@@ -14,6 +14,7 @@ mod attacks;
 mod away;
 mod bounds;
 mod calls;
+mod carriers;
 mod chinese_pages;
 mod commands;
 mod files;
