@@ -149,7 +149,11 @@ impl Ingest {
 
     /// The last events still describe the gateways, but nothing may be changed on this run any more.
     fn shutting_down(&self) {
-        self.lock().is_shutting_down = true;
+        {
+            let mut state = self.lock();
+            state.usable_before = state.usable();
+            state.is_shutting_down = true;
+        }
         tracing::info!(switch = self.switch(), "FreeSWITCH is shutting down");
         self.set_degraded("FreeSWITCH is shutting down".to_owned());
         self.notify_readers();

@@ -82,6 +82,7 @@ pub struct Ingest {
     schedule_changed: Notify,
     snapshot_applied: Notify,
     connection_changed: Notify,
+    switch_starts: Notify,
     /// Counts changes of what is known of the switch, for [`Ingest::changed`].
     version: watch::Sender<u64>,
     unreadable_logs: Throttle,
@@ -118,6 +119,7 @@ impl Ingest {
             schedule_changed: Notify::new(),
             snapshot_applied: Notify::new(),
             connection_changed: Notify::new(),
+            switch_starts: Notify::new(),
             version: watch::Sender::new(0),
             unreadable_logs: Throttle::default(),
             challenge_logs: Throttle::default(),

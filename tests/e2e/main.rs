@@ -12,6 +12,7 @@ mod api_language;
 mod api_promises;
 mod attacks;
 mod away;
+mod boot;
 mod bounds;
 mod calls;
 mod carriers;
