@@ -25,6 +25,7 @@ mod import_page;
 mod ingest;
 mod jobs;
 mod keys;
+mod killed;
 mod lease;
 mod live;
 mod orders;
