@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::program::{Serving, TEMPLATES};
-use super::rollback::{account, all_run, count, history, killed, names, set_all};
+use super::rollback::{account, all_run, count, killed, names, set_all};
 use crate::support::app::{Other, eventually, http, switch_toml};
 use crate::support::fake_switch::{Binding, Carrier, FORBIDDEN, FakeSwitch, Outcome, View, Window};
 use crate::support::redis::RedisServer;
@@ -94,7 +94,7 @@ impl Rig {
 
     /// How often edits were taken back, and whether the version before was refused too.
     async fn rollbacks(&self) -> Vec<bool> {
-        let rolled_back = history(&self.other, "rolled_back").await;
+        let rolled_back = self.other.history("rolled_back").await;
         rolled_back.iter().map(|entry| entry["gave_up"] == true).collect()
     }
 

@@ -66,7 +66,7 @@ impl Rig {
     }
 
     async fn history(&self, kind: &str) -> Vec<Value> {
-        history(&self.other, kind).await
+        self.other.history(kind).await
     }
 
     /// What the history says about the only hold.
@@ -75,19 +75,6 @@ impl Rig {
         assert_eq!(held.len(), 1, "{held:?}");
         held[0]["reason"].as_str().unwrap().to_owned()
     }
-}
-
-/// The entries of the history with this kind.
-pub(super) async fn history(other: &Other, kind: &str) -> Vec<Value> {
-    let entries: Vec<(String, Vec<(String, String)>)> = redis::cmd("XRANGE")
-        .arg(&["trunkd:history", "-", "+"])
-        .query_async(&mut other.connection.clone())
-        .await
-        .unwrap();
-    let parsed = entries
-        .into_iter()
-        .map(|(_, fields)| serde_json::from_str::<Value>(&fields[0].1).unwrap());
-    parsed.filter(|entry| entry["kind"] == kind).collect()
 }
 
 async fn runs(switch: &FakeSwitch, password: &str, state: &str) {

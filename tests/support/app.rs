@@ -397,6 +397,18 @@ impl Other {
             .collect()
     }
 
+    /// The entries of the history of this kind, oldest first.
+    pub async fn history(&self, kind: &str) -> Vec<Value> {
+        let mut range = redis::cmd("XRANGE");
+        range.arg(&["trunkd:history", "-", "+"]);
+        let entries: Vec<(String, Vec<(String, String)>)> =
+            range.query_async(&mut self.connection.clone()).await.expect("XRANGE");
+        let parsed = entries
+            .into_iter()
+            .map(|(_, fields)| serde_json::from_str::<Value>(&fields[0].1).expect("entries are JSON"));
+        parsed.filter(|entry| entry["kind"] == kind).collect()
+    }
+
     /// Waits until the value of a field has `expected` at `pointer`, such as `/State`.
     pub async fn wait_for(&self, key: &str, field: &str, pointer: &str, expected: impl Into<Value>) -> Value {
         let expected = expected.into();
