@@ -17,6 +17,7 @@ mod calls;
 mod chinese_pages;
 mod commands;
 mod files;
+mod form_hosts;
 mod gateway_command;
 mod gateway_metrics;
 mod health;

@@ -280,7 +280,7 @@ pub fn http_builder() -> reqwest::ClientBuilder {
 
 pub fn settings(redis: &(impl Reached + ?Sized), folder: &std::path::Path, toml: &str) -> Settings {
     let base = format!(
-        "data_dir = {folder:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[api]\nenabled = false\nlisten = \"127.0.0.1:0\"\n[redis]\n{}[templates]\ndir = {:?}\n[reconcile]\nmode = \"off\"\n",
+        "data_dir = {folder:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[api]\nenabled = false\nlisten = \"127.0.0.1:0\"\nlook_up_hosts = false\n[redis]\n{}[templates]\ndir = {:?}\n[reconcile]\nmode = \"off\"\n",
         redis.settings(),
         concat!(env!("CARGO_MANIFEST_DIR"), "/templates"),
     );
