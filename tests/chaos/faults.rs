@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     Carrier(CarrierFault),
     /// One is killed, and usually started again.
     Trunkd,
+    /// The carrier fails meanwhile.
+    TrunkdAndCarrier,
     /// Several of these at once
     Storm,
 }
@@ -72,6 +74,7 @@ impl Fault {
             Fault::Switch(fault) => fault.strike(&world.switch, random).await,
             Fault::Carrier(fault) => fault.strike(&world.carrier, random).await,
             Fault::Trunkd => kill_one(&mut world.trunkds, random).await,
+            Fault::TrunkdAndCarrier => trunkd_and_carrier(world, random).await,
             Fault::Storm => storm(world, random).await,
         }
     }
@@ -336,6 +339,16 @@ async fn kill_one(trunkds: &mut [Trunkd], random: &mut StdRng) {
         trunkds[victim].start().await;
         pause(random, 0..800).await;
     }
+}
+
+async fn trunkd_and_carrier(world: &mut World, random: &mut StdRng) {
+    let mut of_carrier = StdRng::from_rng(random);
+    let fault = *CarrierFault::ALL.choose(&mut of_carrier).unwrap();
+    println!("{fault:?}");
+    tokio::join!(
+        fault.strike(&world.carrier, &mut of_carrier),
+        kill_one(&mut world.trunkds, random)
+    );
 }
 
 /// Redis, the switch, the carrier and trunkd, each with independent faults.

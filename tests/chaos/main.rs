@@ -22,7 +22,7 @@ mod schedule;
 mod verdict;
 
 use faults::CarrierFault::{Refuses, Throttles, Vanishes};
-use faults::Fault::{Carrier, Redis, RedisComesBackEmpty, Storm, Switch, Trunkd};
+use faults::Fault::{Carrier, Redis, RedisComesBackEmpty, Storm, Switch, Trunkd, TrunkdAndCarrier};
 use faults::RedisFault::{AsksForAPassword, BecomesAReplica, CutsReplies, IsKilled, RunsOutOfMemory, Stalls};
 use faults::SwitchFault::{
     DelaysEvents, DoublesEvents, DropsConnections, HalfOpen, LosesEvents, ReadsNothing, Restarts,
@@ -66,6 +66,7 @@ schedules! {
     a_carrier_vanishes:                                      Carrier(Vanishes),        1, Every;
     trunkd_is_killed:                                        Trunkd,                   1, Part;
     one_of_two_trunkd_is_killed:                             Trunkd,                   2, EveryInAnyOrder;
+    one_of_two_trunkd_is_killed_while_a_carrier_fails:       TrunkdAndCarrier,         2, EveryInAnyOrder;
     storm:                                                   Storm,                    2, PartInAnyOrder;
 }
 
