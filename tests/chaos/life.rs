@@ -313,7 +313,7 @@ fn value(random: &mut StdRng, name: &str, mark: &str) -> String {
         param.insert("realm", HOST.to_owned());
         param.insert("username", name.to_owned());
         param.insert("password", password.to_owned());
-        param.insert("retry-seconds", random.random_range(1..3).to_string());
+        param.insert("retry-seconds", random.random_range(5..8).to_string());
     } else if random.random_bool(0.6) {
         param.insert("username", "u".to_owned());
         param.insert("password", format!("p{}", random.random_range(0..1000)));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::program::{Serving, TEMPLATES};
 use super::rollback::{account, all_run, count, killed, names, set_all};
@@ -251,8 +252,14 @@ async fn before_a_gateway_is_unregistered_that_is_parked() {
     let mut rig = Rig::start(QUICK, &names[..3]).await;
     let bad = &names[3];
     rig.carrier.answer(bad, FORBIDDEN);
-    rig.other.set_gateway("acme", bad, &account(bad, "right")).await;
-    rig.registers(1).await;
+    let impatient = account(bad, "right").replacen(r#""realm""#, r#""retry-seconds":"15","realm""#, 1);
+    rig.other.set_gateway("acme", bad, &impatient).await;
+    let row = || rig.other.field("trunkd:status:fs1", bad);
+    let is_known = |row: &Option<Value>| {
+        row.as_ref()
+            .is_some_and(|row| row["status"] == "403" && row["revision"].is_string())
+    };
+    eventually("trunkd knows that its version is refused", row, is_known).await;
     rig.switch.slow_commands(Duration::from_secs(600));
     rig.other.wait_for(PARKED, bad, "/phase", "stopping").await;
     rig.kill().await;
