@@ -32,7 +32,7 @@ const PASSING: [&str; 9] = ["gw0", "gw1", "gw2", "gw3", "gw4", "gw5", "gw6", "gw
 /// removed or invalid.
 pub(crate) const TRUNKS: [&str; 6] = ["trunk0", "trunk1", "trunk2", "trunk3", "trunk4", "trunk5"];
 pub(crate) const HOST: &str = "trunks.example.net";
-pub(crate) const PER_SECOND: usize = 2;
+pub(crate) const PER_SECOND: usize = 3;
 pub(crate) const PARK_AFTER: usize = 3;
 pub(crate) const PASSWORD: &str = "right";
 /// Text that must not confuse an XML parser or FreeSWITCH's preprocessor
