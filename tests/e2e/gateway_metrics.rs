@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use redis::AsyncCommands;
+use serde_json::Value;
 use trunkd::keys::StatusKeys;
 use trunkd::observed::{Begun, Change, Correction, CorrectionOp, Counted, Observation, Observed, Register, Row};
 use trunkd::registration::{Calls, State};
@@ -350,6 +351,31 @@ async fn what_was_sent_and_refused_lately_counts_once_too() {
     assert_eq!(gateway.refused, codes.into());
     // Of the minute before only a part counts.
     assert!(gateway.sent > 0.0 && gateway.sent <= 2.0, "{}", gateway.sent);
+}
+
+#[tokio::test]
+async fn a_revision_gets_into_the_row_also_if_another_trunkd_wrote_the_same_event_without_it() {
+    let redis = RedisServer::start().await;
+    let (observed, other) = (observed(&redis), Other::new(&redis).await);
+    observed.begin(RUN).await.unwrap();
+    let apply = async |sequence: u64, revision: Option<&str>| {
+        let row = Row {
+            revision: revision.map(str::to_owned),
+            ..row(State::Reged)
+        };
+        let observation = Observation {
+            change: Change::Set(row.into()),
+            registers: Vec::new(),
+            ..refused([(sequence, 403)])
+        };
+        observed.apply(RUN, &[observation]).await.unwrap();
+        other.field("trunkd:status:fs1", "gw").await.unwrap()["revision"].clone()
+    };
+    assert_eq!(apply(5, None).await, Value::Null);
+    assert_eq!(apply(5, Some("ab12")).await, "ab12");
+    assert_eq!(apply(5, None).await, "ab12", "the event is known");
+    assert_eq!(apply(6, None).await, Value::Null, "it is another gateway by now");
+    assert_eq!(apply(5, Some("ab12")).await, Value::Null, "of the one before");
 }
 
 #[tokio::test]

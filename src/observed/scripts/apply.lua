@@ -54,7 +54,7 @@ in_parts(names, function(...)
 end)
 
 local applied, older, repeated = 0, 0, 0
-local rows, values, marked, first_sights, left = {}, {}, {}, {}, {}
+local rows, values, marked, first_sights, left, again = {}, {}, {}, {}, {}, {}
 local value_at, row_at = NAMES + count, NAMES + count + #events / EVENT_SIZE
 for at = 1, #events, EVENT_SIZE do
   local sequence, mark, which, flags, block, byte_at, its_bit = struct.unpack('<ddHBHBB', events, at)
@@ -75,6 +75,7 @@ for at = 1, #events, EVENT_SIZE do
   end
   if not fresh then
     repeated = repeated + 1
+    if op == SET and current == core and mark == mark_of[which] then again[which] = ARGV[row_at] end
   else
     local gone = false
     if op ~= 0 then
@@ -127,6 +128,24 @@ end
 for which, is_first_sight in pairs(first_sights) do
   if is_first_sight and rows[which] then rows[which] = continued(names[which], rows[which]) end
 end
+
+-- The trunkd that wrote the event first may not have known the gateway's revision yet.
+local REVISION, NO_REVISION = '"revision":"[^"]*"', '"revision":null'
+local known = {}
+for which, row in pairs(again) do
+  if not rows[which] and not left[which] and string.find(row, REVISION) then known[#known + 1] = which end
+end
+local their_names, at = {}, 0
+for i, which in ipairs(known) do their_names[i] = names[which] end
+in_parts(their_names, function(...)
+  for _, row in ipairs(redis.call('HMGET', status, ...)) do
+    at = at + 1
+    if row and string.find(row, NO_REVISION, 1, true) then
+      local revision = string.match(again[known[at]], REVISION)
+      rows[known[at]] = string.gsub(row, NO_REVISION, function() return revision end, 1)
+    end
+  end
+end)
 
 write_list()
 local function write(key, of)

@@ -249,6 +249,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             return later;
         }
         self.want(&wanted, known);
+        self.take_over_loads();
         self.verify_edits(known, &wanted).await;
         known.parked = self.memory.parking.stopped(&self.memory.wants);
         let mut decision = self.decide(known, &wanted, order, &control);

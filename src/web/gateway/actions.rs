@@ -216,7 +216,7 @@ impl Acting<'_> {
             },
             dry_run,
             force: self.sent.text("force") == "1",
-            wait: None,
+            ..WriteOptions::default()
         };
         let (service, caller, of) = (self.service, self.caller, &self.of);
         match action {
