@@ -4,7 +4,9 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{bulk, events, files, gateways, history, import, jobs, lists, params, people, session, status, switches};
+use super::{
+    bulk, carriers, events, files, gateways, history, import, jobs, lists, params, people, session, status, switches,
+};
 use crate::portal::{COOKIE, Problem};
 
 #[derive(OpenApi)]
@@ -19,6 +21,7 @@ use crate::portal::{COOKIE, Problem};
         lists::gateways,
         lists::domains,
         lists::switches,
+        carriers::carriers,
         bulk::bulk,
         bulk::restarts,
         import::import_foreign,

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::carriers::CarrierList;
 use super::condition::Condition;
 use super::deviation::Deviation;
 use super::note::{Note, ReasonCode};
@@ -28,6 +29,8 @@ pub struct Status {
     pub switches: Vec<Switch>,
     /// Desired gateways whose `nodes` name no known switch.
     pub on_no_switch: Vec<Unplaced>,
+    /// Of all gateways that you see, not only the selected ones.
+    pub carriers: CarrierList,
     /// Problems of gateways in Redis.
     pub findings: Vec<Finding>,
 }

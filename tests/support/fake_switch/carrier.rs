@@ -44,6 +44,8 @@ pub struct Received {
     pub account: String,
     /// Register, Refresh or Unregister
     pub method: Method,
+    /// It follows a start or `register`; others FreeSWITCH sends by itself, such as retries
+    pub is_told: bool,
     /// The carrier's answer; None: it says nothing, or the request was an un-REGISTER
     pub status: Option<u16>,
     /// It was one too many
@@ -58,6 +60,7 @@ pub(super) struct Sent<'a> {
     pub(super) gateway: &'a str,
     pub(super) account: &'a str,
     pub(super) method: Method,
+    pub(super) is_told: bool,
 }
 
 #[derive(Default)]
@@ -185,16 +188,14 @@ impl Carrier {
 
     /// The most of [`Self::registers`] in any window
     pub fn busiest(&self, window: Window) -> usize {
-        let registers = self.registers();
-        let mut first = 0;
-        let mut most = 0;
-        for (at, last) in registers.iter().enumerate() {
-            while first <= at && !window.holds(&registers[first], last.second, last.at) {
-                first += 1;
-            }
-            most = most.max(at + 1 - first);
-        }
-        most
+        window.most(&self.registers())
+    }
+
+    /// The same without those that FreeSWITCH sends by itself
+    pub fn busiest_when_told(&self, window: Window) -> usize {
+        let mut registers = self.registers();
+        registers.retain(|one| one.is_told);
+        window.most(&registers)
     }
 
     /// The most of [`Self::registers`] that waited for their answer at one moment. Answers that come at once don't
@@ -249,6 +250,19 @@ impl Window {
             Window::Seconds(seconds) => one.second > second - seconds,
             Window::Real(duration) => at.duration_since(one.at) < duration,
         }
+    }
+
+    /// The most of these, in order, that any window has
+    fn most(self, registers: &[Received]) -> usize {
+        let mut first = 0;
+        let mut most = 0;
+        for (at, last) in registers.iter().enumerate() {
+            while first <= at && !self.holds(&registers[first], last.second, last.at) {
+                first += 1;
+            }
+            most = most.max(at + 1 - first);
+        }
+        most
     }
 }
 
@@ -356,6 +370,7 @@ impl State {
             gateway: sent.gateway.to_owned(),
             account: sent.account.to_owned(),
             method: sent.method,
+            is_told: sent.is_told,
             status,
             throttled,
             answered,
