@@ -169,7 +169,7 @@ pub const ALL: &[Metric] = &[
     gauge(
         SWITCH_SIP_UP,
         &["switch"],
-        "1 while the SIP of a switch answers OPTIONS, NaN if nobody knows where; only while a gateway runs on one switch",
+        "1 while the SIP of a switch answers, NaN if nobody knows where; only while a gateway runs on one switch",
     ),
     gauge(
         SWITCH_LIFE,
