@@ -105,7 +105,9 @@ fn decide_about_a_dead_switch(bencher: Bencher<'_, '_>, gateways: usize) {
         .filter_map(|change| Some((change.gateway, change.after?)))
         .collect();
     let desired = Desired::build_with(&raw, &records.into(), &rules, None);
-    switches.entry("fs3".to_owned()).and_modify(|state| state.life = Life::Dead);
+    switches
+        .entry("fs3".to_owned())
+        .and_modify(|state| state.life = Life::Dead);
     bencher.bench(|| decided(black_box(&desired), &switches));
 }
 

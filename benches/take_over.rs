@@ -77,9 +77,8 @@ impl Fleet {
         let other = Other::new(redis).await;
         let carrier = Carrier::new("sip.test");
         for trunk in 0..trunks {
-            let value = format!(
-                r#"{{"param":{{"realm":"sip.test","username":"u{trunk}","password":"p"}},"placement":"one"}}"#
-            );
+            let value =
+                format!(r#"{{"param":{{"realm":"sip.test","username":"u{trunk}","password":"p"}},"placement":"one"}}"#);
             other.set_gateway("acme", &format!("gw{trunk}"), &value).await;
         }
         let mut switches = BTreeMap::new();
@@ -99,8 +98,15 @@ impl Fleet {
     async fn kill_one(&self) -> Measured {
         let before = self.settled().await;
         let count = |name: &str| before.values().filter(|owner| *owner == name).count();
-        let victim = NAMES.into_iter().max_by_key(|name| count(name)).expect("there are some");
-        let lost: BTreeSet<_> = before.iter().filter(|(_, owner)| *owner == victim).map(|(name, _)| name).collect();
+        let victim = NAMES
+            .into_iter()
+            .max_by_key(|name| count(name))
+            .expect("there are some");
+        let lost: BTreeSet<_> = before
+            .iter()
+            .filter(|(_, owner)| *owner == victim)
+            .map(|(name, _)| name)
+            .collect();
         self.carrier.forget_received();
         let death = Instant::now();
         self.switches[victim].crash().await;
@@ -117,7 +123,9 @@ impl Fleet {
         let measured = Measured {
             first: times().min().unwrap_or_default(),
             all: times().max().unwrap_or_default(),
-            others_moved: others.filter(|(gateway, owner)| after.get(*gateway) != Some(owner)).count(),
+            others_moved: others
+                .filter(|(gateway, owner)| after.get(*gateway) != Some(owner))
+                .count(),
         };
         self.switches[victim].boot().await;
         measured
@@ -131,12 +139,17 @@ impl Fleet {
                 self.switches[owner.as_str()].view(|view| view.state(gateway) == Some("REGED"))
             };
             let registered = owners.iter().filter(|one| is_registered(*one)).count();
-            let listeners = self.switches.values().map(|switch| switch.view(|view| view.listeners()));
+            let listeners = self
+                .switches
+                .values()
+                .map(|switch| switch.view(|view| view.listeners()));
             (owners, registered, listeners.min().unwrap_or_default())
         };
         // Both trunkd listen to all of them.
         let is_settled = |seen: &(BTreeMap<_, _>, usize, usize)| seen.1 == self.trunks && seen.2 >= 2;
-        eventually_within(PATIENCE, "all are registered", look, is_settled).await.0
+        eventually_within(PATIENCE, "all are registered", look, is_settled)
+            .await
+            .0
     }
 
     fn registered_since(&self, death: Instant, victim: &str) -> BTreeMap<String, Instant> {

@@ -102,7 +102,9 @@ impl Fleet for LiveFleet {
     }
 
     fn runs(&self, switch: &str, gateway: &GatewayName) -> Runs {
-        let Some(switch) = self.switches.get(switch) else { return Runs::Unknown };
+        let Some(switch) = self.switches.get(switch) else {
+            return Runs::Unknown;
+        };
         match switch.running(gateway.as_str()) {
             None => Runs::Unknown,
             Some(None) => Runs::No,

@@ -38,7 +38,7 @@ impl History {
                    local name, epoch, placed, entry = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
                    local value = redis.call('HGET', KEYS[1], name)
                    local is_read, known = pcall(cjson.decode, value or '')
-                   known = is_read and type(known) == 'table' and known or nil
+                   known = is_read and type(known) == 'table' and type(known.epoch) == 'number' and known or nil
                    local is_same
                    if epoch == '' then is_same = not known
                    else is_same = not known or known.epoch == tonumber(epoch) end
@@ -64,7 +64,9 @@ impl History {
                 .arg(limits.per_gateway);
             for change in part {
                 let prepared = change.entry.as_ref().map(|entry| self.prepare(entry));
-                let (of_gateway, entry) = prepared.map(|entry| (entry.of_gateway, entry.entry)).unwrap_or_default();
+                let (of_gateway, entry) = prepared
+                    .map(|entry| (entry.of_gateway, entry.entry))
+                    .unwrap_or_default();
                 call.key(of_gateway)
                     .arg(change.gateway.as_str())
                     .arg(change.epoch.map(|epoch| epoch.to_string()).unwrap_or_default())

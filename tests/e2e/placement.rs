@@ -78,7 +78,9 @@ impl Rig {
             || async {
                 let owners = self.owners().await;
                 let runs = self.switches.keys().flat_map(|switch| {
-                    self.runs(switch).into_iter().map(|gateway| (gateway, (*switch).to_owned()))
+                    self.runs(switch)
+                        .into_iter()
+                        .map(|gateway| (gateway, (*switch).to_owned()))
                 });
                 let is_registered = |(gateway, switch): &(String, String)| {
                     self.switches[switch.as_str()].view(|view| view.state(gateway) == Some("REGED"))
@@ -125,7 +127,10 @@ impl Rig {
             .query_async(&mut self.other.connection.clone())
             .await
             .unwrap();
-        entries.iter().map(|(_, fields)| serde_json::from_str(&fields[1]).unwrap()).collect()
+        entries
+            .iter()
+            .map(|(_, fields)| serde_json::from_str(&fields[1]).unwrap())
+            .collect()
     }
 
     async fn record(&self, gateway: &str) -> Value {
@@ -159,7 +164,9 @@ async fn each_gateway_runs_on_exactly_one_switch_and_another_takes_over_when_it_
         assert_eq!(lost.contains(gateway), after[gateway] != *owner, "{gateway}");
     }
     for gateway in &lost {
-        rig.switches[after[gateway].as_str()].wait_for_state(gateway, "REGED").await;
+        rig.switches[after[gateway].as_str()]
+            .wait_for_state(gateway, "REGED")
+            .await;
     }
 
     // It comes back, and gets nothing of it from its boot.
@@ -187,7 +194,11 @@ async fn a_switch_that_was_only_cut_off_gives_up_what_moved_before_anything_else
     assert_eq!(rig.runs("fs2"), lost, "nobody could tell it");
     // An edit waits for it too, of a gateway that it may keep.
     rig.other
-        .set_gateway("acme", "everywhere", r#"{"param":{"realm":"ip.test","register":"false"}}"#)
+        .set_gateway(
+            "acme",
+            "everywhere",
+            r#"{"param":{"realm":"ip.test","register":"false"}}"#,
+        )
         .await;
     rig.switches["fs2"].clear_wire();
     rig.switches["fs2"].cut_off(false);
@@ -202,7 +213,10 @@ async fn a_switch_that_was_only_cut_off_gives_up_what_moved_before_anything_else
     });
     let first = |what: &str| commands.iter().rposition(|command| command.contains(what));
     let last_kill = first("killgw").unwrap();
-    let start = commands.iter().position(|command| command.contains("startgw everywhere")).unwrap();
+    let start = commands
+        .iter()
+        .position(|command| command.contains("startgw everywhere"))
+        .unwrap();
     assert!(last_kill < start, "{commands:?}");
     assert_eq!(rig.owners().await, after);
 }
@@ -224,10 +238,7 @@ async fn a_drained_switch_loses_its_gateways_without_a_moment_of_two_registratio
     assert!(rig.runs("fs1").is_empty());
     assert_eq!(rig.carrier.most_registrations(), 1, "of one account at a time");
     rig.drain("fs1", false).await;
-    assert_eq!(
-        app.metric("trunkd_placement_gateways{switch=\"fs2\"}").await,
-        Some(8.0)
-    );
+    assert_eq!(app.metric("trunkd_placement_gateways{switch=\"fs2\"}").await, Some(8.0));
 }
 
 #[tokio::test]
@@ -268,11 +279,17 @@ async fn records_that_redis_lost_are_written_again_and_nothing_moves() {
     let mut redis = rig.other.connection.clone();
     let () = redis.del("trunkd:placement").await.unwrap();
     eventually("they are back", || rig.owners(), |owners| *owners == before).await;
-    let () = redis.hset("trunkd:placement", "gw0", "no record").await.unwrap();
+    let () = redis
+        .hset("trunkd:placement", "gw0", r#"{"no":"record"}"#)
+        .await
+        .unwrap();
     eventually("it is right again", || rig.owners(), |owners| *owners == before).await;
     assert_eq!(rig.wait_until_placed(6).await, before);
     for switch in rig.switches.values() {
-        assert!(switch.view(|view| view.wire().is_empty()), "nothing was sent to the carrier");
+        assert!(
+            switch.view(|view| view.wire().is_empty()),
+            "nothing was sent to the carrier"
+        );
     }
 }
 
@@ -303,10 +320,14 @@ async fn a_switch_is_served_only_what_it_has_also_when_redis_is_away_and_trunkd_
         let (status, body) = app.ask_form(&form(switch)).await;
         assert_eq!(status, 200, "{body}");
         let names = body.split("<gateway name=\"").skip(1);
-        names.map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect()
+        names
+            .map(|rest| rest.split('"').next().unwrap_or_default().to_owned())
+            .collect()
     }
     fn form(switch: &str) -> String {
-        format!("hostname={switch}&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&profile=external")
+        format!(
+            "hostname={switch}&section=configuration&tag_name=configuration&key_name=name&key_value=sofia.conf&profile=external"
+        )
     }
     for switch in ["fs1", "fs2"] {
         assert_eq!(served(&app, switch).await, of(&owners, switch));

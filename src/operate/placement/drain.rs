@@ -125,7 +125,9 @@ impl Service {
 
     async fn calls_up(&self, switch: &str) -> Option<u64> {
         let settings = self.settings.switches.iter().find(|known| known.name == switch)?;
-        let session = Session::open(&sources::address(settings), Timing::default()).await.ok()?;
+        let session = Session::open(&sources::address(settings), Timing::default())
+            .await
+            .ok()?;
         session.commands.calls_up().await.ok()
     }
 

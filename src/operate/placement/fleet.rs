@@ -61,7 +61,9 @@ impl Service {
             .collect();
         let ours = self.settings.switches.iter().map(|switch| switch.name.as_str());
         let names: BTreeSet<&str> = ours.chain(seen.iter().map(|(name, ..)| name.as_str())).collect();
-        let switches = names.into_iter().map(|name| (name.to_owned(), self.fleet_switch(name, &control, &connected)));
+        let switches = names
+            .into_iter()
+            .map(|name| (name.to_owned(), self.fleet_switch(name, &control, &connected)));
         Ok(Fleet {
             switches: switches.collect(),
         })

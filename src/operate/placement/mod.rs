@@ -247,13 +247,21 @@ impl Service {
         let known = self.settings.switches.iter().find(|known| known.name == switch);
         match known.and_then(|known| known.sip.as_ref()) {
             Some(sip) => Ok(Some(sip.to_string())),
-            None => self.store.sip_address(switch).await.map_err(OperateError::at(&self.settings)),
+            None => self
+                .store
+                .sip_address(switch)
+                .await
+                .map_err(OperateError::at(&self.settings)),
         }
     }
 
     async fn located(&self, current: &Current, of: &GatewayRef) -> Result<Where, OperateError> {
         let gateway = Self::served(current, of)?;
-        let placed = current.desired.placements().get(&gateway.name).filter(|_| gateway.is_on_one());
+        let placed = current
+            .desired
+            .placements()
+            .get(&gateway.name)
+            .filter(|_| gateway.is_on_one());
         let switch = placed.and_then(|placed| placed.owner()).map(str::to_owned);
         let sip = match &switch {
             Some(switch) => self.sip_of(switch).await?,
