@@ -12,6 +12,7 @@ use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use trunkd::app::{AppError, Application, Timing};
+use trunkd::placement::Patience;
 use trunkd::settings::{Settings, Sources};
 use trunkd::{ingest, liveness, reconcile, webhooks};
 
@@ -64,6 +65,11 @@ pub fn quick() -> Timing {
         webhooks,
         liveness: liveness::Timing {
             interval: Duration::from_millis(50),
+        },
+        patience: Patience {
+            quiet: Duration::from_millis(100),
+            leave: Duration::from_secs(5),
+            arrive: Duration::from_secs(5),
         },
         save_calls: Duration::from_millis(50),
     }
