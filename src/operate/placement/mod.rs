@@ -138,7 +138,7 @@ impl Service {
     }
 
     /// Where a served gateway is.
-    pub(super) async fn located(&self, current: &Current, gateway: &Gateway) -> Result<Where, OperateError> {
+    pub(in crate::operate) async fn located(&self, current: &Current, gateway: &Gateway) -> Result<Where, OperateError> {
         let placed = current.desired.placements().get(&gateway.name).filter(|_| gateway.is_on_one());
         let switch = placed.and_then(|placed| placed.owner()).map(str::to_owned);
         let sip = match &switch {
@@ -146,7 +146,11 @@ impl Service {
             None => None,
         };
         let note = match &gateway.placement {
-            Some(rule) if placed.is_none() && current.stale.is_none() => Some(self.pool().await?.why_unplaced(rule)),
+            Some(rule) if placed.is_none() && current.stale.is_none() => {
+                // Every write holds this future several times over.
+                let pool = Box::pin(self.pool()).await?;
+                Some(pool.why_unplaced(rule))
+            }
             Some(_) | None => None,
         };
         let names: BTreeSet<_> = self.settings.switches.iter().map(|switch| &switch.name).collect();
@@ -177,7 +181,7 @@ impl Service {
     }
 
     /// Which switches may get gateways now.
-    pub(super) async fn pool(&self) -> Result<SwitchPool, OperateError> {
+    pub(in crate::operate) async fn pool(&self) -> Result<SwitchPool, OperateError> {
         let away = OperateError::at(&self.settings);
         let (control, states, reports) = tokio::try_join!(
             self.store.read_control(),
