@@ -15,6 +15,7 @@ mod lists;
 mod openapi;
 mod params;
 mod people;
+mod placement;
 mod responses;
 mod routes;
 mod session;

@@ -4,7 +4,9 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{bulk, events, files, gateways, history, import, jobs, lists, params, people, session, status, switches};
+use super::{
+    bulk, events, files, gateways, history, import, jobs, lists, params, people, placement, session, status, switches,
+};
 use crate::portal::{COOKIE, Problem};
 
 #[derive(OpenApi)]
@@ -47,6 +49,14 @@ use crate::portal::{COOKIE, Problem};
         switches::apply,
         switches::pause,
         switches::resume,
+        placement::where_is,
+        placement::move_gateway,
+        placement::placement,
+        placement::drain,
+        placement::drain_progress,
+        placement::undrain,
+        placement::plan_rebalance,
+        placement::rebalance,
         session::sign_in,
         session::set_up,
         session::who_am_i,

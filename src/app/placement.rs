@@ -55,13 +55,18 @@ impl Parts {
         );
         let is_ours = settings.reconcile.mode == ReconcileMode::Apply;
         let ours = settings.switches.iter().filter(|_| is_ours);
+        let weights: BTreeMap<_, _> = ours.map(|switch| (switch.name.clone(), switch.weight)).collect();
+        if weights.is_empty() {
+            // With the lease it would keep one that changes switches from placing gateways.
+            return;
+        }
         let placer = Placer::new(PlacerContext {
             fleet: Arc::new(fleet),
             store: self.store.clone(),
             history: History::new(self.store.clone(), &settings.history),
             health: self.health.clone(),
             carriers: Carriers::new(&settings.carriers),
-            weights: ours.map(|switch| (switch.name.clone(), switch.weight)).collect(),
+            weights,
             holder: holder.clone(),
             patience: timing.patience,
             lease: timing.reconcile.lease,
@@ -102,7 +107,9 @@ impl Fleet for LiveFleet {
     }
 
     fn runs(&self, switch: &str, gateway: &GatewayName) -> Runs {
-        let Some(switch) = self.switches.get(switch) else { return Runs::Unknown };
+        let Some(switch) = self.switches.get(switch) else {
+            return Runs::Unknown;
+        };
         match switch.running(gateway.as_str()) {
             None => Runs::Unknown,
             Some(None) => Runs::No,

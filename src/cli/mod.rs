@@ -5,6 +5,7 @@ mod apply;
 mod backup;
 mod check;
 mod completions;
+mod drain;
 mod export;
 mod gateway;
 mod health;
@@ -14,6 +15,7 @@ mod man;
 mod password;
 mod pause;
 mod plan;
+mod rebalance;
 mod render;
 mod restore;
 mod serve;
@@ -91,6 +93,12 @@ enum Command {
     Pause(pause::Arguments),
     /// End a pause
     Resume(pause::Arguments),
+    /// Move the gateways that run on one switch away from this one; exit status 0 it can be stopped, 2 not yet
+    Drain(drain::Drain),
+    /// End a drain
+    Undrain(drain::Undrain),
+    /// Spread the gateways that run on one switch evenly again
+    Rebalance(rebalance::Arguments),
     /// Print what happened: edits with who made them, outages, actions, sign-ins
     History(history::Arguments),
     /// Import gateways from FreeSWITCH's files, FusionPBX, CSV or a running switch
@@ -140,6 +148,9 @@ pub fn main() -> ExitCode {
             Command::Apply(arguments) => apply::run(&cli.shared, &arguments).await,
             Command::Pause(arguments) => pause::pause(&cli.shared, &arguments).await,
             Command::Resume(arguments) => pause::resume(&cli.shared, &arguments).await,
+            Command::Drain(arguments) => drain::drain(&cli.shared, &arguments).await,
+            Command::Undrain(arguments) => drain::undrain(&cli.shared, &arguments).await,
+            Command::Rebalance(arguments) => rebalance::run(&cli.shared, &arguments).await,
             Command::History(arguments) => history::run(&cli.shared, &arguments).await,
             Command::Import(command) => import::run(&cli.shared, command).await,
             Command::Backup(arguments) => backup::run(&cli.shared, &arguments).await,

@@ -64,7 +64,9 @@ impl History {
                 .arg(limits.per_gateway);
             for change in part {
                 let prepared = change.entry.as_ref().map(|entry| self.prepare(entry));
-                let (of_gateway, entry) = prepared.map(|entry| (entry.of_gateway, entry.entry)).unwrap_or_default();
+                let (of_gateway, entry) = prepared
+                    .map(|entry| (entry.of_gateway, entry.entry))
+                    .unwrap_or_default();
                 call.key(of_gateway)
                     .arg(change.gateway.as_str())
                     .arg(change.epoch.map(|epoch| epoch.to_string()).unwrap_or_default())

@@ -48,7 +48,10 @@ impl Closed {
             Self::Drained => text("is drained", "正在排空"),
             Self::Paused => text("is paused", "已暂停"),
             Self::NotConnected => text("is not connected", "未连接"),
-            Self::NotOurs => text("is not changed by trunkd (`reconcile.mode`)", "不由 trunkd 更改（`reconcile.mode`）"),
+            Self::NotOurs => text(
+                "is not changed by trunkd (`reconcile.mode`)",
+                "不由 trunkd 更改（`reconcile.mode`）",
+            ),
         }
     }
 }
@@ -73,7 +76,10 @@ impl SwitchPool {
         reports: &BTreeMap<String, Report>,
         seen: impl Iterator<Item = (&'a str, bool)>,
     ) -> Self {
-        let configured = settings.switches.iter().map(|switch| (switch.name.as_str(), switch.weight));
+        let configured = settings
+            .switches
+            .iter()
+            .map(|switch| (switch.name.as_str(), switch.weight));
         let weights: BTreeMap<_, _> = configured.collect();
         let seen: BTreeMap<_, _> = seen.collect();
         let names: BTreeSet<_> = weights.keys().chain(seen.keys()).copied().collect();
@@ -95,7 +101,9 @@ impl SwitchPool {
 
     /// Whether it may get gateways.
     pub(super) fn is_open(&self, switch: &str) -> bool {
-        self.switches.get(switch).is_some_and(|switch| switch.closed().is_none())
+        self.switches
+            .get(switch)
+            .is_some_and(|switch| switch.closed().is_none())
     }
 
     pub(super) fn open(&self) -> impl Iterator<Item = (&str, u32)> {
@@ -235,7 +243,10 @@ mod tests {
             message.check();
             message.en().to_owned()
         };
-        assert_eq!(said(r#","nodes":["fs1"]"#, Some("fs1")), "it may run on no other switch");
+        assert_eq!(
+            said(r#","nodes":["fs1"]"#, Some("fs1")),
+            "it may run on no other switch"
+        );
         assert_eq!(
             said(r#","nodes":["fs1","fs2","fs3","fs9"]"#, Some("fs1")),
             "fs2 is drained, fs3 is not connected, fs9 is no known switch"
@@ -252,7 +263,10 @@ mod tests {
             message.en().to_owned()
         };
         assert!(said("").starts_with("its switch is not chosen yet"));
-        assert_eq!(said(r#","nodes":["fs2"]"#), "no live switch may have it: fs2 is drained");
+        assert_eq!(
+            said(r#","nodes":["fs2"]"#),
+            "no live switch may have it: fs2 is drained"
+        );
     }
 
     #[test]

@@ -21,7 +21,10 @@ pub fn choose<'a>(
     };
     let best = allowed.min_by(|(one, weight), (other, other_weight)| {
         let drawn = || draw(gateway, other, *other_weight).total_cmp(&draw(gateway, one, *weight));
-        rank(one).cmp(&rank(other)).then_with(drawn).then_with(|| one.cmp(other))
+        rank(one)
+            .cmp(&rank(other))
+            .then_with(drawn)
+            .then_with(|| one.cmp(other))
     });
     best.map(|(switch, _)| switch)
 }

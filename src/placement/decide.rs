@@ -226,7 +226,9 @@ impl Input<'_> {
         if self.switches.get(here).is_some_and(|state| state.is_drained) {
             return Some((choose(name, rule, self.open())?.to_owned(), PlacedFor::Drain));
         }
-        let Failback::After(after) = rule.failback else { return None };
+        let Failback::After(after) = rule.failback else {
+            return None;
+        };
         if !matches!(placed.reason, PlacedFor::Failover | PlacedFor::Drain) {
             return None;
         }
@@ -234,7 +236,9 @@ impl Input<'_> {
             let since = self.switches.get(switch).and_then(|state| state.live_since);
             since.is_some_and(|since| lasts(since, self.now) >= after)
         };
-        let steady = self.open().filter(|(switch, _)| *switch == here || has_been_live(switch));
+        let steady = self
+            .open()
+            .filter(|(switch, _)| *switch == here || has_been_live(switch));
         let best = choose(name, rule, steady)?;
         (best != here).then(|| (best.to_owned(), PlacedFor::Failback))
     }
@@ -272,7 +276,10 @@ impl Input<'_> {
             ..self.after(placed)
         };
         let is_late = lasts(placed.since, self.now) >= self.patience.arrive;
-        let registers = self.desired.get(name.as_str()).is_some_and(|entry| entry.gateway.registers());
+        let registers = self
+            .desired
+            .get(name.as_str())
+            .is_some_and(|entry| entry.gateway.registers());
         match (self.runs)(&placed.switch, name) {
             Runs::Yes { usable: Some(true), .. } => return Some(settled()),
             // Nothing tells whether it works.
@@ -321,11 +328,13 @@ impl Input<'_> {
             None if self.desired.refused().contains_key(name) || self.desired.has_unreadable_domain() => false,
             None => !self.switches.contains_key(&placed.switch) || (self.runs)(&placed.switch, name) == Runs::No,
         };
-        records.filter(move |(name, placed)| is_outdated(name, placed)).map(|(name, placed)| Change {
-            gateway: name.clone(),
-            before: Some(Arc::clone(placed)),
-            after: None,
-        })
+        records
+            .filter(move |(name, placed)| is_outdated(name, placed))
+            .map(|(name, placed)| Change {
+                gateway: name.clone(),
+                before: Some(Arc::clone(placed)),
+                after: None,
+            })
     }
 }
 

@@ -114,12 +114,16 @@ impl<F: Fleet> Placer<F> {
     }
 
     async fn step(&mut self) {
-        let Some(desired) = self.context.fleet.desired().await else { return };
+        let Some(desired) = self.context.fleet.desired().await else {
+            return;
+        };
         if !self.has_any(&desired) {
             return self.rest(&desired).await;
         }
         self.renew().await;
-        let Ok(control) = self.context.store.read_control().await else { return };
+        let Ok(control) = self.context.store.read_control().await else {
+            return;
+        };
         let switches = self.switches(&control);
         let is_settled = self.is_settled(&switches);
         let is_same = std::ptr::eq(self.seen.0.as_ptr(), Arc::as_ptr(&desired)) && self.seen.1 == switches;
@@ -178,7 +182,8 @@ impl<F: Fleet> Placer<F> {
     fn switches(&mut self, control: &Control) -> BTreeMap<String, SwitchState> {
         let lives = self.context.fleet.lives();
         let now = Timestamp::now();
-        self.live_since.retain(|switch, _| lives.get(switch).is_some_and(|seen| seen.life == Life::Live));
+        self.live_since
+            .retain(|switch, _| lives.get(switch).is_some_and(|seen| seen.life == Life::Live));
         for (switch, _) in lives.iter().filter(|(_, seen)| seen.life == Life::Live) {
             self.live_since.entry(switch.clone()).or_insert(now);
         }
@@ -195,7 +200,10 @@ impl<F: Fleet> Placer<F> {
                 is_ours: weights.contains_key(switch) && !control.is_paused(switch),
             }
         };
-        names.into_iter().map(|switch| (switch.clone(), state(switch))).collect()
+        names
+            .into_iter()
+            .map(|switch| (switch.clone(), state(switch)))
+            .collect()
     }
 
     /// Whether each switch was seen, or had the time for it.
@@ -229,7 +237,9 @@ impl<F: Fleet> Placer<F> {
             return false;
         }
         let records: Vec<_> = changes.iter().map(|change| record(change, desired)).collect();
-        let Ok(made) = self.context.history.place(&records).await else { return false };
+        let Ok(made) = self.context.history.place(&records).await else {
+            return false;
+        };
         for (change, _) in changes.iter().zip(&made).filter(|(_, made)| **made) {
             note(change);
         }
@@ -253,7 +263,12 @@ impl<F: Fleet> Placer<F> {
             ::metrics::gauge!(metrics::PLACEMENT_GATEWAYS, "switch" => switch.clone()).set(count as f64);
         }
         ::metrics::gauge!(metrics::PLACEMENT_WITHOUT_SWITCH).set(without.len() as f64);
-        let names = without.iter().take(MAX_NAMED).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        let names = without
+            .iter()
+            .take(MAX_NAMED)
+            .map(|name| name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
         let problem = (!without.is_empty()).then(|| {
             let more = if without.len() > MAX_NAMED { ", …" } else { "" };
             format!(
@@ -275,7 +290,9 @@ fn lane(carriers: &Carriers, desired: &Desired, gateway: &GatewayName) -> Lane {
     let gateway = desired.get(gateway.as_str()).map(|entry| &entry.gateway);
     let pace = gateway.and_then(|gateway| carriers.of(gateway)?.registers_per_second);
     Lane {
-        carrier: gateway.and_then(|gateway| carriers.name_of(gateway)).unwrap_or_default(),
+        carrier: gateway
+            .and_then(|gateway| carriers.name_of(gateway))
+            .unwrap_or_default(),
         most: pace.map_or(MOST_MOVING, |pace| {
             let most = usize::try_from(pace.saturating_mul(PACED)).unwrap_or(MOST_MOVING);
             most.clamp(1, MOST_MOVING)
@@ -289,7 +306,9 @@ fn record(change: &Change, desired: &Desired) -> PlacementChange {
         epoch: change.before.as_ref().map(|before| before.epoch),
         placed: change.after.clone(),
         entry: moved(change).map(|(from, to, reason)| {
-            let domain = desired.get(change.gateway.as_str()).map(|entry| entry.gateway.domain.to_string());
+            let domain = desired
+                .get(change.gateway.as_str())
+                .map(|entry| entry.gateway.domain.to_string());
             let entry = Entry::of_switch(
                 to,
                 Event::Moved {
@@ -298,7 +317,11 @@ fn record(change: &Change, desired: &Desired) -> PlacementChange {
                     reason,
                 },
             );
-            let by = change.after.as_ref().map(|after| after.by.clone()).filter(|by| !by.is_empty());
+            let by = change
+                .after
+                .as_ref()
+                .map(|after| after.by.clone())
+                .filter(|by| !by.is_empty());
             let entry = entry.with_gateway(change.gateway.as_str(), domain);
             Entry {
                 who: by.unwrap_or(entry.who),

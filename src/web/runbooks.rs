@@ -76,9 +76,7 @@ fn of_note(note: &Note) -> Option<&'static str> {
             | NoteCode::NotOurs
             | NoteCode::EditWaits,
             _,
-        ) => {
-            None
-        }
+        ) => None,
     }
 }
 

@@ -47,7 +47,12 @@ impl Bilingual for OperateError {
             Self::Interrupted => "trunkd 正在停止".to_owned(),
             Self::AllDomains => "接管不是由 trunkd 启动的网关需要所有域的权限，而您只有部分域".to_owned(),
             Self::CannotMove { gateway, to, why } => {
-                format!("网关 \"{}\" 无法迁移到 {}：{}", shown(gateway), shown(to), why.chinese())
+                format!(
+                    "网关 \"{}\" 无法迁移到 {}：{}",
+                    shown(gateway),
+                    shown(to),
+                    why.chinese()
+                )
             }
             Self::RebalanceChanged(_) => "要进行的迁移已经变化：请重新查看".to_owned(),
             Self::PlanChanged(_) => "计划已经变化：请重新查看".to_owned(),

@@ -151,8 +151,13 @@ impl Service {
             true => Box::pin(self.pool()).await?,
             false => SwitchPool::default(),
         };
-        let runs = |name: &str| switches.iter().any(|switch| switch.name == name && !switch.gateways.is_empty());
-        let owner = after.and_then(|after| pool.owner(after, placements.get(&after.name).map(|placed| &**placed), runs));
+        let runs = |name: &str| {
+            switches
+                .iter()
+                .any(|switch| switch.name == name && !switch.gateways.is_empty())
+        };
+        let owner =
+            after.and_then(|after| pool.owner(after, placements.get(&after.name).map(|placed| &**placed), runs));
         let owner = owner.map(str::to_owned);
         let predicted = switches.into_iter().map(|switch| {
             let now = before.filter(|entry| entry.gateway.serves(Some(&switch.name)));

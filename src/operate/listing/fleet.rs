@@ -108,7 +108,9 @@ impl Fleet {
 
     /// Whether the switch has a gateway.
     pub(in crate::operate) fn has(&self, switch: &str, gateway: &str) -> bool {
-        self.switches.get(switch).is_some_and(|rows| rows.rows.contains_key(gateway))
+        self.switches
+            .get(switch)
+            .is_some_and(|rows| rows.rows.contains_key(gateway))
     }
 
     pub(super) fn into_switches(self) -> BTreeMap<String, SwitchRows> {

@@ -126,11 +126,13 @@ impl Service {
         let named = stuck.iter().take(MAX_STUCK);
         Ok(DrainProgress {
             switch: known.ok_or(OperateError::NoSwitch)?,
-            stuck_gateways: named.map(|(gateway, rule)| Stuck {
-                domain: gateway.domain.to_string(),
-                gateway: gateway.name.to_string(),
-                reason: pool.obstacles(rule, Some(switch)),
-            }).collect(),
+            stuck_gateways: named
+                .map(|(gateway, rule)| Stuck {
+                    domain: gateway.domain.to_string(),
+                    gateway: gateway.name.to_string(),
+                    reason: pool.obstacles(rule, Some(switch)),
+                })
+                .collect(),
             stuck: stuck.len(),
             calls: self.calls_up(switch).await,
         })

@@ -138,8 +138,16 @@ impl Service {
     }
 
     /// Where a served gateway is.
-    pub(in crate::operate) async fn located(&self, current: &Current, gateway: &Gateway) -> Result<Where, OperateError> {
-        let placed = current.desired.placements().get(&gateway.name).filter(|_| gateway.is_on_one());
+    pub(in crate::operate) async fn located(
+        &self,
+        current: &Current,
+        gateway: &Gateway,
+    ) -> Result<Where, OperateError> {
+        let placed = current
+            .desired
+            .placements()
+            .get(&gateway.name)
+            .filter(|_| gateway.is_on_one());
         let switch = placed.and_then(|placed| placed.owner()).map(str::to_owned);
         let sip = match &switch {
             Some(switch) => self.sip_of(current, switch).await,
@@ -162,10 +170,7 @@ impl Service {
         Ok(Where {
             domain: gateway.domain.to_string(),
             gateway: gateway.name.to_string(),
-            placement: match gateway.is_on_one() {
-                true => PlacementMode::One,
-                false => PlacementMode::All,
-            },
+            placement: PlacementMode::of(gateway),
             switch,
             sip,
             switches,
@@ -190,7 +195,9 @@ impl Service {
         )
         .map_err(away)?;
         let now = Timestamp::now();
-        let seen = states.iter().map(|(name, state)| (name.as_str(), is_watched(state, now)));
+        let seen = states
+            .iter()
+            .map(|(name, state)| (name.as_str(), is_watched(state, now)));
         Ok(SwitchPool::new(&self.settings, &control, &reports, seen))
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::gateway::{Move, PlacedFor};
+use crate::gateway::{Gateway, Move, PlacedFor};
 use crate::language::{Bilingual, Message, Text, text};
 
 /// Which switch has a gateway.
@@ -37,6 +37,15 @@ pub enum PlacementMode {
     All,
     /// On exactly one of them.
     One,
+}
+
+impl PlacementMode {
+    pub(in crate::operate) fn of(gateway: &Gateway) -> Self {
+        match gateway.is_on_one() {
+            true => Self::One,
+            false => Self::All,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]

@@ -217,7 +217,9 @@ impl StatusSource {
     async fn switches_status(&self, current: &Current, down: RedisDown) -> Status {
         let asked = self.settings.switches.iter().map(|switch| ask(switch, current));
         let switches = join_all(asked).await;
-        let seen = switches.iter().map(|switch| (switch.name.as_str(), switch.state.connected));
+        let seen = switches
+            .iter()
+            .map(|switch| (switch.name.as_str(), switch.state.connected));
         let pool = SwitchPool::new(&self.settings, &Control::default(), &BTreeMap::new(), seen);
         Status {
             version: VERSION,

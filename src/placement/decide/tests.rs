@@ -236,7 +236,10 @@ fn a_dead_switch_loses_exactly_its_own_and_gets_none_of_them_back() {
             assert_eq!((now.reason, &now.step), (PlacedFor::Failover, &None));
         }
     }
-    assert_eq!(changes.len(), before.values().filter(|placed| placed.switch == "fs1").count());
+    assert_eq!(
+        changes.len(),
+        before.values().filter(|placed| placed.switch == "fs1").count()
+    );
     fleet.execute_all();
     fleet.come_back("fs1");
     fleet.wait(3600);
@@ -307,7 +310,10 @@ fn a_move_that_is_refused_goes_back_once() {
     placed.step = Some(Move::Waiting { to: there.to_owned() });
     fleet.settle();
     let placed = &fleet.records[&name("gw0")];
-    assert_eq!((placed.switch.as_str(), placed.reason), (here.as_str(), PlacedFor::Returned));
+    assert_eq!(
+        (placed.switch.as_str(), placed.reason),
+        (here.as_str(), PlacedFor::Returned)
+    );
     // It is refused there too now: it stays, instead of going to and fro.
     fleet.refused.insert((here, name("gw0")));
     fleet.wait(3600);
@@ -355,13 +361,17 @@ fn an_edit_of_nodes_moves_and_one_of_placement_forgets() {
     fleet.settle();
     let here = fleet.owner("gw0").to_owned();
     let there = if here == "fs1" { "fs2" } else { "fs1" };
-    let value = format!(r#"{{"param":{{"realm":"r","username":"u","password":"p"}},"placement":"one","nodes":["{there}"]}}"#);
+    let value =
+        format!(r#"{{"param":{{"realm":"r","username":"u","password":"p"}},"placement":"one","nodes":["{there}"]}}"#);
     fleet.gateways.insert("gw0".to_owned(), value);
     fleet.place();
     assert_eq!(fleet.records[&name("gw0")].owner(), None, "it lets go first");
     fleet.settle();
     assert_eq!(fleet.owner("gw0"), there);
-    fleet.gateways.insert("gw0".to_owned(), r#"{"param":{"realm":"r","username":"u","password":"p"}}"#.to_owned());
+    fleet.gateways.insert(
+        "gw0".to_owned(),
+        r#"{"param":{"realm":"r","username":"u","password":"p"}}"#.to_owned(),
+    );
     fleet.settle();
     assert!(fleet.records.is_empty());
     fleet.gateways.insert("gw0".to_owned(), ONE.to_owned());
@@ -424,7 +434,8 @@ impl Fleet {
             Op::Drain(switch, on) => self.state(&names[switch]).is_drained = on,
             Op::Pause(switch, on) => self.state(&names[switch]).is_ours = !on,
             Op::Refuse(switch, gateway) => {
-                self.refused.insert((names[switch].clone(), name(&format!("gw{gateway}"))));
+                self.refused
+                    .insert((names[switch].clone(), name(&format!("gw{gateway}"))));
             }
             Op::Accept => self.refused.clear(),
             Op::Ask(gateway, switch) => {
@@ -432,7 +443,9 @@ impl Fleet {
                 if let Some(placed) = record.filter(|placed| placed.step.is_none()) {
                     placed.epoch += 1;
                     placed.reason = PlacedFor::Asked;
-                    placed.step = Some(Move::Waiting { to: names[switch].clone() });
+                    placed.step = Some(Move::Waiting {
+                        to: names[switch].clone(),
+                    });
                 }
             }
             Op::Nodes(gateway, nodes) => {
