@@ -17,7 +17,7 @@ run: ## build trunkd and run it on its own Redis, with a sample gateway (CONFIG=
 
 test: ## run every test (ARGS="--test settings" picks some)
 	@scripts/setup.sh cargo cc curl openssl redis-server chromium chromedriver cargo-deb dpkg-shlibdeps man
-	@cargo test $(ARGS)
+	@$(if $(ARGS),cargo test $(ARGS),scripts/test-all.sh)
 
 screenshots: ## make the pictures of the pages again, in docs/screenshots
 	@scripts/setup.sh cargo cc redis-server chromium chromedriver fonts-noto-cjk

@@ -4,12 +4,15 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use divan::{Bencher, black_box};
+use jiff::Timestamp;
 use trunkd::gateway::RevisionKey;
-use trunkd::gateway::{Desired, ProfileName, RawDomain, RawDomains, Rules};
+use trunkd::gateway::{Desired, Placements, ProfileName, RawDomain, RawDomains, Rules};
+use trunkd::placement::{Change, Input, Life, Patience, Runs, SwitchState, decide};
 use trunkd::reconcile::{Differences, Known, Listed, Seen, wants};
 use trunkd::registration::State;
 use trunkd::sofia_conf::{GatewayQuery, Query, Templates};
@@ -83,6 +86,52 @@ fn diff(bencher: Bencher<'_, '_>, gateways: usize) {
         let differences = Differences::between(black_box(&wants), &known.actual);
         known.plan(&differences, &desired, &wants, &Default::default())
     });
+}
+
+/// What a fleet of ten loses when one switch dies, with so many gateways on exactly one switch.
+#[divan::bench(args = [1000, 10_000, 100_000])]
+fn decide_about_a_dead_switch(bencher: Bencher<'_, '_>, gateways: usize) {
+    let fields = (0..gateways).map(|number| {
+        let value = account(number).replacen('{', r#"{"placement":"one","#, 1);
+        (format!("gw{number:05}").into_bytes(), value.into_bytes())
+    });
+    let raw = [("default".to_owned(), RawDomain::hash(fields))].into();
+    let mut switches: BTreeMap<_, _> = (0..10).map(|number| (format!("fs{number}"), live())).collect();
+    let rules = rules(&templates());
+    let unplaced = Desired::build(&raw, &rules, None);
+    let placed = decided(&unplaced, &switches);
+    let records: Placements = placed
+        .into_iter()
+        .filter_map(|change| Some((change.gateway, change.after?)))
+        .collect();
+    let desired = Desired::build_with(&raw, &records.into(), &rules, None);
+    switches
+        .entry("fs3".to_owned())
+        .and_modify(|state| state.life = Life::Dead);
+    bencher.bench(|| decided(black_box(&desired), &switches));
+}
+
+fn decided(desired: &Desired, switches: &BTreeMap<String, SwitchState>) -> Vec<Change> {
+    decide(&Input {
+        now: Timestamp::UNIX_EPOCH,
+        desired,
+        switches,
+        runs: &|_, _| Runs::No,
+        is_settled: true,
+        lane: &|_| unreachable!("nothing moves as planned"),
+        patience: Patience::default(),
+    })
+}
+
+fn live() -> SwitchState {
+    SwitchState {
+        weight: 1,
+        life: Life::Live,
+        live_since: None,
+        is_silent: false,
+        is_drained: false,
+        is_ours: true,
+    }
 }
 
 fn templates() -> Arc<Templates> {

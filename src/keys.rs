@@ -206,7 +206,7 @@ pub(crate) fn ended_calls(switch: &str) -> String {
     format!("trunkd:ended-calls:{switch}")
 }
 
-/// HASH: gateway → how often its carrier refused it, by SIP status code.
+/// HASH: gateway → how often its carrier refused it, by SIP status code, and what it sent lately.
 pub(crate) fn refusals(switch: &str) -> String {
     format!("trunkd:refusals:{switch}")
 }

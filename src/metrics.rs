@@ -4,10 +4,12 @@
 //! with the code that sets the metrics. The values of a label come from a fixed list, from the
 //! settings (switches) or are bounded here (domains), so nothing that is written into Redis or sent
 //! to trunkd adds series without limit. No label holds a secret, a gateway's name or an address. The
-//! series of each gateway are a table of their own ([`OF_GATEWAYS`]), on a page of their own.
+//! series of each gateway are a table of their own ([`OF_GATEWAYS`]), on a page of their own; so are
+//! those of carriers ([`OF_CARRIERS`]).
 
 mod gateways;
 mod metric;
+mod per_carrier;
 mod per_gateway;
 
 use std::sync::OnceLock;
@@ -18,6 +20,10 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, 
 
 pub use gateways::GatewayGauges;
 pub use metric::{Metric, MetricKind};
+pub use per_carrier::{
+    CARRIER_ENDED_CALLS, CARRIER_GATEWAYS, CARRIER_PARKED, CARRIER_REFUSALS, CARRIER_REGISTER_LIMIT, CARRIER_REGISTERS,
+    CARRIER_WAITING, CarrierText, OF_CARRIERS,
+};
 pub use per_gateway::{
     CallTotals, GatewayLabels, GatewaySample, GatewaySamples, GatewayText, OF_GATEWAYS, WindowSample,
 };
@@ -163,7 +169,7 @@ pub const ALL: &[Metric] = &[
     gauge(
         SWITCH_SIP_UP,
         &["switch"],
-        "1 while the SIP of a switch answers OPTIONS, NaN if nobody knows where; only while a gateway runs on one switch",
+        "1 while the SIP of a switch answers, NaN if nobody knows where; only while a gateway runs on one switch",
     ),
     gauge(
         SWITCH_LIFE,

@@ -14,9 +14,10 @@ use trunkd::xml_curl::{RequestKind, RequestOutcome};
 type Labels = BTreeSet<String>;
 
 /// The tables of metrics, in the docs and in the code, and the docs' tables of their labels.
-const TABLES: [(&str, &str, &[Metric]); 2] = [
+const TABLES: [(&str, &str, &[Metric]); 3] = [
     ("metric", "label", metrics::ALL),
     ("gateway metric", "gateway label", &metrics::OF_GATEWAYS),
+    ("carrier metric", "carrier label", &metrics::OF_CARRIERS),
 ];
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 
 /// The type in the OpenAPI document, and what the docs call it.
-const OBJECTS: [(&str, &str); 11] = [
+const OBJECTS: [(&str, &str); 20] = [
     ("Status", "status"),
     ("RedisDown", "redis down"),
     ("SwitchStatus", "switch"),
@@ -22,6 +22,15 @@ const OBJECTS: [(&str, &str); 11] = [
     ("Note", "note"),
     ("Finding", "finding"),
     ("UnplacedGateway", "gateway on no switch"),
+    ("CarrierList", "carriers"),
+    ("CarrierStatus", "carrier"),
+    ("RegisterRate", "register rate"),
+    ("CarrierOnSwitch", "carrier on switch"),
+    ("OutOnSwitch", "out"),
+    ("CallStats", "call stats"),
+    ("CallFigures", "call figures"),
+    ("CallTally", "call tally"),
+    ("FailedCall", "failed call"),
 ];
 const CODES: [(&str, &str); 5] = [
     ("Condition", "condition"),

@@ -1588,6 +1588,10 @@ impl ReadGateways for NoGateways {
     fn read(self: Arc<Self>) -> BoxFuture<'static, Result<Vec<GatewaySample>, String>> {
         Box::pin(async { Ok(Vec::new()) })
     }
+
+    fn carriers(self: Arc<Self>) -> BoxFuture<'static, Result<String, String>> {
+        Box::pin(async { Ok(String::new()) })
+    }
 }
 
 /// Prometheus' text format, read strictly.

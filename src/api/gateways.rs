@@ -95,15 +95,12 @@ impl GatewayPath {
 
 impl WriteQuery {
     pub(super) fn options(&self, request: &HttpRequest) -> Result<WriteOptions, Problem> {
-        let wait = match &self.wait {
-            None => None,
-            Some(text) => Some(wait(text)?),
-        };
         Ok(WriteOptions {
             precondition: precondition(request)?,
             dry_run: self.dry_run,
             force: self.force,
-            wait,
+            wait: self.wait.as_deref().map(wait).transpose()?,
+            ..WriteOptions::default()
         })
     }
 }

@@ -4,6 +4,7 @@
 
 mod body;
 mod bulk;
+mod carriers;
 mod events;
 mod files;
 mod gateways;

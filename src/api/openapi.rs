@@ -5,7 +5,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    bulk, events, files, gateways, history, import, jobs, lists, params, people, placement, session, status, switches,
+    bulk, carriers, events, files, gateways, history, import, jobs, lists, params, people, placement, session, status,
+    switches,
 };
 use crate::portal::{COOKIE, Problem};
 
@@ -21,6 +22,7 @@ use crate::portal::{COOKIE, Problem};
         lists::gateways,
         lists::domains,
         lists::switches,
+        carriers::carriers,
         bulk::bulk,
         bulk::restarts,
         import::import_foreign,

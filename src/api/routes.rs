@@ -7,8 +7,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::events::Streams;
 use super::{
-    body, bulk, events, files, gateways, history, import, jobs, lists, openapi, params, people, placement, session,
-    status, switches,
+    body, bulk, carriers, events, files, gateways, history, import, jobs, lists, openapi, params, people, placement,
+    session, status, switches,
 };
 use crate::language::message;
 use crate::portal::{Problem, authenticate};
@@ -55,6 +55,7 @@ fn protected() -> impl actix_web::dev::HttpServiceFactory {
         .service(files::resource())
         .service(lists::domains)
         .service(lists::switches)
+        .service(carriers::carriers)
         .service(status::status)
         .service(gateways::get_gateway)
         .service(gateways::put_gateway)

@@ -20,7 +20,8 @@ pub(super) struct StatusParams {
     name: Option<String>,
     switch: Option<String>,
     domain: Option<String>,
-    /// Words with commas between: `up`, `down`, `missing`, `trying`, `unknown`, or FreeSWITCH's own.
+    /// Words with commas between: `up`, `down`, `missing`, `trying`, `unknown`, `parked`, or FreeSWITCH's
+    /// own.
     state: Option<String>,
     /// Only gateways that need attention.
     failing: bool,

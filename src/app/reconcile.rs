@@ -40,6 +40,10 @@ impl RunningSource for LiveSwitch {
     fn usable(&self) -> HashSet<Arc<str>> {
         self.0.usable()
     }
+
+    fn starts(&self) {
+        self.0.switch_starts();
+    }
 }
 
 impl Switch for LiveSwitch {

@@ -86,12 +86,16 @@ impl Application {
     }
 }
 
-/// What `/metrics/gateways` shows.
+/// What `/metrics/gateways` and `/metrics/carriers` show.
 struct GatewaysOf(Arc<Service>);
 
 impl ReadGateways for GatewaysOf {
     fn read(self: Arc<Self>) -> BoxFuture<'static, Result<Vec<GatewaySample>, String>> {
         Box::pin(async move { self.0.gateway_metrics().await.map_err(|error| error.to_string()) })
+    }
+
+    fn carriers(self: Arc<Self>) -> BoxFuture<'static, Result<String, String>> {
+        Box::pin(async move { self.0.carrier_metrics().await.map_err(|error| error.to_string()) })
     }
 }
 

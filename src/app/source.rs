@@ -201,6 +201,9 @@ impl xml_curl::ConfigSource for LiveSource {
         if self.unknown.record(&request.node, Instant::now()) {
             self.report_unknown_switches();
         }
+        if request.kind() == RequestKind::Profile {
+            self.running.starts(&request.node);
+        }
         let read = match &request.gateway {
             RequestedGateway::One(gateway) => self.catalog.one(gateway).await,
             RequestedGateway::Absent | RequestedGateway::All => self.catalog.all().await,

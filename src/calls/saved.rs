@@ -114,6 +114,17 @@ impl CallLog {
         }
     }
 
+    /// Reads all that was saved. For a command.
+    ///
+    /// # Errors
+    /// Redis can't be read.
+    pub async fn restore_all(&self, store: &Store) -> Result<(), StoreError> {
+        for switch in self.switches.keys() {
+            self.restore(store, switch).await?;
+        }
+        Ok(())
+    }
+
     /// Reads what was saved of a gateway, on all switches. For a command.
     ///
     /// # Errors

@@ -33,7 +33,8 @@ pub struct Attempt {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// It waits, or was told to be down.
+    /// It was told to be down, or never registers.
+    Stopped,
     NotSent,
     Unanswered,
     Answered,
@@ -42,7 +43,8 @@ pub enum Progress {
 impl From<Option<&State>> for Progress {
     fn from(state: Option<&State>) -> Self {
         match state {
-            None | Some(State::Unreged | State::Unregister | State::Down | State::Noreg) => Self::NotSent,
+            Some(State::Unregister | State::Down | State::Noreg) => Self::Stopped,
+            None | Some(State::Unreged) => Self::NotSent,
             Some(State::Trying) => Self::Unanswered,
             Some(_) => Self::Answered,
         }
@@ -99,6 +101,27 @@ impl Load {
         self.0.insert(gateway, caused);
     }
 
+    /// Another trunkd may have caused the REGISTER of this gateway. `clock` is what `since` is told by.
+    pub fn take_over(&mut self, gateway: GatewayName, seen: Attempt, now: Instant, clock: Timestamp) {
+        // A switch whose clock is ahead says a time to come.
+        let is_over = Duration::try_from(clock.duration_since(seen.since)).is_ok_and(|age| age >= WINDOW);
+        let sent = match seen.progress {
+            Progress::NotSent => None,
+            Progress::Unanswered => Some(now),
+            Progress::Answered if !is_over => Some(now),
+            Progress::Answered | Progress::Stopped => return,
+        };
+        let caused = Caused {
+            at: now,
+            before: Some(seen),
+            expected: Expected::OfSameInstance,
+            sent,
+            perhaps_sent: None,
+            is_answered: seen.progress == Progress::Answered,
+        };
+        self.0.insert(gateway, caused);
+    }
+
     /// The switch was not asked to register this gateway after all.
     pub fn withdraw(&mut self, gateway: &GatewayName) {
         if self.0.get(gateway).is_some_and(|caused| caused.sent.is_none()) {
@@ -147,7 +170,8 @@ impl Load {
 
 impl Caused {
     fn is_sent(&self, seen: Option<Attempt>) -> bool {
-        let Some(seen) = seen.filter(|seen| seen.progress != Progress::NotSent) else {
+        let is_on_its_way = |seen: &Attempt| matches!(seen.progress, Progress::Unanswered | Progress::Answered);
+        let Some(seen) = seen.filter(is_on_its_way) else {
             return false;
         };
         let before = self.before;

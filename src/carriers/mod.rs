@@ -54,6 +54,11 @@ impl Carriers {
         self.0.iter().find(|carrier| carrier.name == name)
     }
 
+    /// Those of the settings.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|carrier| carrier.name.as_str())
+    }
+
     fn known(&self, name: &str) -> Option<&CarrierSettings> {
         let named = |carrier: &&CarrierSettings| carrier.name.eq_ignore_ascii_case(name);
         let lower = name.to_ascii_lowercase();

@@ -246,6 +246,7 @@ impl Parked {
             // The good answer came at the last moment.
             (Phase::Stopping, Sight::Registered) => Some(Step::Unpark(Unparked::Registered)),
             (Phase::Stopping, Sight::Unregistered(it)) => match &it.state {
+                Some(State::Down) if self.was_accepted_since(it, rules) => Some(Step::Try),
                 Some(State::Down) => Some(Step::Confirm),
                 Some(State::Unregister) => None,
                 _ => (it.waits() || self.is_by_person()).then_some(Step::Unregister),
@@ -262,6 +263,17 @@ impl Parked {
             }),
             (Phase::Trying, Sight::Unregistered(_)) => None,
         }
+    }
+
+    /// Whether it registered after it was decided to park it: the good answer came before it was unregistered.
+    fn was_accepted_since(&self, it: &Registration, rules: Rules) -> bool {
+        let decided = self
+            .next_try
+            .and_then(|next_try| next_try.checked_sub(rules.wait(self.tries)).ok());
+        let up_until = it.refused.as_ref().and_then(|refused| refused.up_until);
+        decided
+            .zip(up_until)
+            .is_some_and(|(decided, up_until)| up_until > decided)
     }
 
     fn is_due(&self, is_off: bool, now: Timestamp) -> bool {

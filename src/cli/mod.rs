@@ -3,6 +3,7 @@
 
 mod apply;
 mod backup;
+mod carriers;
 mod check;
 mod completions;
 mod drain;
@@ -76,6 +77,8 @@ enum Command {
     Check(check::Arguments),
     /// Show what each switch's gateways are doing; exit status 0 all is well, 2 something is not, 1 an error
     Status(status::Arguments),
+    /// Show what happens at each carrier: gateways, REGISTERs, refusals, calls
+    Carriers(carriers::Arguments),
     /// List, show and change gateways
     #[command(subcommand)]
     Gateway(gateway::Command),
@@ -140,6 +143,7 @@ pub fn main() -> ExitCode {
             Command::Render(arguments) => render::run(&cli.shared, &arguments).await,
             Command::Check(arguments) => check::run(&cli.shared, &arguments).await,
             Command::Status(arguments) => status::run(&cli.shared, &arguments).await,
+            Command::Carriers(arguments) => carriers::run(&cli.shared, &arguments).await,
             Command::Gateway(command) => gateway::run(&cli.shared, &command).await,
             Command::Export(arguments) => export::run(&cli.shared, &arguments).await,
             Command::Diff(arguments) => sync::diff(&cli.shared, &arguments).await,

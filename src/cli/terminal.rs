@@ -9,6 +9,9 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::while_doing;
 
+/// Spaces between two columns.
+const GAP: usize = 2;
+
 /// The size of the terminal behind standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
@@ -123,9 +126,33 @@ pub(super) fn table<const COLUMNS: usize>(
         .set_header(headings)
         .add_rows(rows);
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, u16::try_from(GAP).unwrap_or_default()));
     }
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// A table whose lines are cut to the width of a terminal. `widest` is of all columns but the last, which
+/// gets what they leave.
+pub(super) fn fitted_table<const COLUMNS: usize>(
+    headings: [&str; COLUMNS],
+    widest: &[usize],
+    rows: Vec<[String; COLUMNS]>,
+    size: Option<Size>,
+) -> String {
+    let Some(size) = size else {
+        return table(headings, rows);
+    };
+    let mut left = size.columns;
+    let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
+        let cells = rows.iter().map(|row| width_of(&row[column]));
+        let natural = cells.max().unwrap_or(0).max(headings[column].len());
+        let most = widest.get(column).copied().unwrap_or(usize::MAX);
+        let width = natural.min(most).min(left);
+        left = left.saturating_sub(width + GAP);
+        width
+    });
+    let fitted = |row: &[String; COLUMNS]| std::array::from_fn(|column| clip(&row[column], widths[column]));
+    table(headings, rows.iter().map(fitted).collect::<Vec<_>>())
 }
 
 /// Asks for a yes on standard error. `without_terminal` says what to do where nobody can answer.

@@ -1,5 +1,5 @@
-//! What every trunkd sees of every switch: the hash `trunkd:sights`, one field per trunkd; and where each
-//! switch answers SIP: `trunkd:sip`.
+//! What every trunkd sees of every switch: the hash `trunkd:sights`, one field per trunkd; and where
+//! each switch answers SIP: `trunkd:sip`.
 //!
 //! The only clock in it is Redis's, which says how old a field is. How long a switch is lost is a
 //! duration, so no two clocks are ever compared.
@@ -79,8 +79,8 @@ impl Sight {
 }
 
 impl Sights {
-    /// Those that count: written within [`SIGHT_LASTS`], with their age. One from the future was written
-    /// before Redis's clock was set back, so nobody knows how old it is.
+    /// Those that count: written within [`SIGHT_LASTS`], with their age. One from the future was
+    /// written before Redis's clock was set back, so nobody knows how old it is.
     pub fn fresh(&self) -> impl Iterator<Item = (&TrunkdSights, Duration)> {
         self.by_trunkd.values().filter_map(|sights| {
             let age = Duration::from_millis(self.now_ms.checked_sub(sights.at_ms)?);
@@ -90,7 +90,8 @@ impl Sights {
 }
 
 impl Store {
-    /// Writes what this trunkd sees, and reads what all see. Sights of trunkd that are gone are removed.
+    /// Writes what this trunkd sees, and reads what all see. Sights of trunkd that are gone are
+    /// removed.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -99,7 +100,7 @@ impl Store {
         holder: &str,
         switches: &BTreeMap<String, Sight>,
     ) -> Result<Sights, StoreError> {
-        // Removing too much does no harm: a trunkd that runs writes its field again within a second.
+        // Removing too much does no harm: a trunkd that runs writes its field again in a second.
         static EXCHANGE: LazyLock<redis::Script> = LazyLock::new(|| {
             script_with_now(
                 "redis.call('HSET', KEYS[1], ARGV[1], string.format('{\"at\":%.0f,\"switches\":%s}', now, ARGV[2]))

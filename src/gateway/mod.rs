@@ -218,17 +218,20 @@ impl Gateway {
             .map(|host| host.name.to_ascii_lowercase())
     }
 
-    /// The hosts that REGISTER, pings and calls are sent to, in lower case. What can't be read is left out.
-    pub fn route_hosts(&self) -> impl Iterator<Item = String> {
-        let set = |name: &str| self.param(name).filter(|text| !text.is_empty());
+    /// The hosts that REGISTER, pings and calls are sent to, in lower case, each with the first param that names it.
+    /// What can't be read is left out.
+    pub fn route_hosts(&self) -> BTreeMap<String, &'static str> {
+        let set = |name: &'static str| Some((name, self.param(name).filter(|text| !text.is_empty())?));
         let calls = set("proxy").or(set("realm"));
         let registrar = set("register-proxy").filter(|_| self.registers());
         let texts = [registrar, calls, set("outbound-proxy")].into_iter().flatten();
-        let hosts: BTreeSet<_> = texts
-            .filter_map(|text| Host::parse(text, Kind::Route).ok())
-            .map(|host| host.name.to_ascii_lowercase())
-            .collect();
-        hosts.into_iter()
+        let mut hosts = BTreeMap::new();
+        for (param, text) in texts {
+            if let Ok(host) = Host::parse(text, Kind::Route) {
+                hosts.entry(host.name.to_ascii_lowercase()).or_insert(param);
+            }
+        }
+        hosts
     }
 
     /// Whether FreeSWITCH registers it at the carrier (FACTS 13: a missing `register` means true).

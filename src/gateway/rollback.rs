@@ -132,6 +132,15 @@ impl Rollback {
         HEXLOWER.encode(&Sha256::digest(value))
     }
 
+    /// The edit is to be carried out after all.
+    pub fn released(&self, at: Timestamp) -> Self {
+        Self {
+            phase: Phase::Released,
+            at,
+            ..self.clone()
+        }
+    }
+
     /// Whether it is about this value of the domain's gateway.
     pub fn is_about(&self, domain: &str, value: &[u8]) -> bool {
         *self.domain == *domain && self.edit == Self::digest(value)

@@ -1,4 +1,4 @@
-//! `/metrics/gateways`: what is read for it, shared between scrapes, and its body.
+//! `/metrics/gateways`: what is read for it, shared between scrapes, and its body. And `/metrics/carriers`.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -32,6 +32,9 @@ pub struct MetricsPages {
 pub trait ReadGateways: Send + Sync + 'static {
     /// Every gateway on every switch. The error is sent to the client, so it holds no secret.
     fn read(self: Arc<Self>) -> BoxFuture<'static, Result<Vec<GatewaySample>, String>>;
+
+    /// Every carrier, as text. The error is as above.
+    fn carriers(self: Arc<Self>) -> BoxFuture<'static, Result<String, String>>;
 }
 
 /// Reads for one scrape at a time.
@@ -42,6 +45,8 @@ pub(super) struct GatewayPage {
     runtime: Option<Handle>,
     last: Mutex<Weak<Reading>>,
     readings: Arc<Semaphore>,
+    /// One reading of the carriers at a time.
+    carriers: Mutex<()>,
 }
 
 /// All samples, for as long as they are being sent.
@@ -64,6 +69,7 @@ impl GatewayPage {
             runtime: Handle::try_current().ok(),
             last: Mutex::default(),
             readings: Arc::new(Semaphore::new(MAX_READINGS)),
+            carriers: Mutex::default(),
         }
     }
 
@@ -76,13 +82,7 @@ impl GatewayPage {
         let permit = self.readings.clone().try_acquire_owned();
         let permit = permit.map_err(|_| "other scrapes are still being read by their clients; try again".to_owned())?;
         let began = Instant::now();
-        let read = self.source.clone().read();
-        // A client that goes away ends it.
-        let samples = match &self.runtime {
-            Some(runtime) => AbortOnDropHandle::new(runtime.spawn(read)).await,
-            None => Ok(read.await),
-        };
-        let samples = samples.map_err(|error| format!("a bug in trunkd: {error}"))??;
+        let samples = self.wait_for(self.source.clone().read()).await?;
         let reading = Arc::new(Reading {
             samples,
             began,
@@ -90,6 +90,21 @@ impl GatewayPage {
         });
         *last = Arc::downgrade(&reading);
         Ok(GatewayBody(GatewayText::new(reading)))
+    }
+
+    /// `/metrics/carriers`, or why it can't be made.
+    pub(super) async fn carriers(&self) -> Result<String, String> {
+        let _alone = self.carriers.lock().await;
+        self.wait_for(self.source.clone().carriers()).await
+    }
+
+    /// A client that goes away ends it.
+    async fn wait_for<T: Send + 'static>(&self, read: BoxFuture<'static, Result<T, String>>) -> Result<T, String> {
+        let done = match &self.runtime {
+            Some(runtime) => AbortOnDropHandle::new(runtime.spawn(read)).await,
+            None => Ok(read.await),
+        };
+        done.map_err(|error| format!("a bug in trunkd: {error}"))?
     }
 }
 

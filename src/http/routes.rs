@@ -83,6 +83,7 @@ pub(super) fn routes<S: ConfigSource>(
         .service(page("/health/live", show_live))
         .service(page("/metrics", show_metrics::<S>))
         .service(page("/metrics/gateways", show_gateways::<S>))
+        .service(page("/metrics/carriers", show_carriers::<S>))
         .default_service(web::to(nothing_here))
 }
 
@@ -280,7 +281,15 @@ async fn show_metrics<S: ConfigSource>(state: web::Data<AppState<S>>) -> HttpRes
 }
 
 async fn show_gateways<S: ConfigSource>(state: web::Data<AppState<S>>) -> HttpResponse {
-    match state.gateways.body().await {
+    scraped(state.gateways.body().await)
+}
+
+async fn show_carriers<S: ConfigSource>(state: web::Data<AppState<S>>) -> HttpResponse {
+    scraped(state.gateways.carriers().await)
+}
+
+fn scraped(body: Result<impl MessageBody + 'static, String>) -> HttpResponse {
+    match body {
         Ok(body) => HttpResponse::Ok().content_type(PROMETHEUS).body(body),
         Err(reason) => HttpResponse::ServiceUnavailable()
             .content_type(PLAIN)
@@ -291,7 +300,7 @@ async fn show_gateways<S: ConfigSource>(state: web::Data<AppState<S>>) -> HttpRe
 async fn nothing_here() -> HttpResponse {
     plain(
         StatusCode::NOT_FOUND,
-        "trunkd answers at /xml_curl, /health, /health/live, /metrics and /metrics/gateways\n",
+        "trunkd answers at /xml_curl, /health, /health/live, /metrics, /metrics/gateways and /metrics/carriers\n",
     )
 }
 

@@ -9,9 +9,9 @@ use bytes::Bytes;
 
 use crate::observed::{Change, Observation};
 
-/// Refusals of one gateway that wait for Redis to count them. A carrier that refuses every 30 s
-/// takes half an hour for so many.
-const MAX_REFUSALS: usize = 64;
+/// What waits for Redis to count it, of one gateway. A carrier that refuses every 30 s takes half an
+/// hour for so many: two events each time.
+const MAX_REGISTERS: usize = 128;
 
 /// An event of one run of the switch.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,7 +69,7 @@ impl Entry {
     /// About what it takes in memory: the event, its texts again in the row, and the rest of both.
     fn bytes(&self) -> usize {
         const REST: usize = 768;
-        2 * self.observation.json.len() + size_of_val(&*self.observation.refusals) + REST
+        2 * self.observation.json.len() + size_of_val(&*self.observation.registers) + REST
     }
 }
 
@@ -152,8 +152,8 @@ impl Backlog {
     pub(super) fn distrust(&mut self, core_uuid: &str, newest: u64) {
         let is_odd = |entry: &Entry| &*entry.core_uuid == core_uuid && entry.observation.mark > newest;
         for entry in self.entries.iter_mut().filter(|entry| is_odd(entry)) {
-            self.bytes -= size_of_val(&*entry.observation.refusals);
-            entry.observation.refusals.clear();
+            self.bytes -= size_of_val(&*entry.observation.registers);
+            entry.observation.registers.clear();
             entry.observation.change = Change::Nothing;
             entry.observation.is_odd = true;
         }
@@ -247,11 +247,11 @@ fn newer(mut before: Entry, mut after: Entry) -> Entry {
     if before.core_uuid != after.core_uuid {
         return after;
     }
-    let mut refusals = std::mem::take(&mut before.observation.refusals);
-    refusals.append(&mut after.observation.refusals);
-    refusals.drain(..refusals.len().saturating_sub(MAX_REFUSALS));
+    let mut registers = std::mem::take(&mut before.observation.registers);
+    registers.append(&mut after.observation.registers);
+    registers.drain(..registers.len().saturating_sub(MAX_REGISTERS));
     let mut newer = newer_change(before, after);
-    newer.observation.refusals = refusals;
+    newer.observation.registers = registers;
     newer
 }
 

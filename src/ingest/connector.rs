@@ -1,6 +1,8 @@
 //! Keeps a session with the switch open, and reports the state of the connection.
 
-use tokio::time::{Instant, sleep};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::schedule::Schedule;
 use super::snapshot::RunIdentity;
@@ -39,7 +41,22 @@ impl Ingest {
                     next
                 }
             };
-            sleep(next.wait).await;
+            self.wait_to_connect(next.wait).await;
+        }
+    }
+
+    /// Not as long for a switch that is starting.
+    async fn wait_to_connect(&self, wait: Duration) {
+        let soon = Instant::now() + self.timing.first_retry;
+        let starting = async {
+            while !self.lock().is_starting() {
+                self.switch_starts.notified().await;
+            }
+            sleep_until(soon).await;
+        };
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = starting => {}
         }
     }
 

@@ -8,11 +8,10 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use super::backlog::{Dropped, Entry};
-use super::{Ingest, bounded};
+use super::{Ingest, bounded, register};
 use crate::event_socket::{Event, GatewayEvent, Session, Subclass};
 use crate::metrics;
-use crate::observed::{Change, Observation, Refusal};
-use crate::registration::State;
+use crate::observed::{Change, Observation};
 use crate::shown::shown;
 
 /// A peer that sends this many unreadable events in a row is not FreeSWITCH.
@@ -150,7 +149,11 @@ impl Ingest {
 
     /// The last events still describe the gateways, but nothing may be changed on this run any more.
     fn shutting_down(&self) {
-        self.lock().is_shutting_down = true;
+        {
+            let mut state = self.lock();
+            state.usable_before = state.usable();
+            state.is_shutting_down = true;
+        }
         tracing::info!(switch = self.switch(), "FreeSWITCH is shutting down");
         self.set_degraded("FreeSWITCH is shutting down".to_owned());
         self.notify_readers();
@@ -166,6 +169,7 @@ impl Ingest {
         for event in events.drain(..) {
             let row = state.view.row(&event.gateway);
             let was_challenged = row.is_some_and(|row| row.challenge.is_some());
+            let register = register::after_event(row.and_then(|row| row.state.as_ref()), &event);
             let effect = state.view.apply_event(&event);
             by_subclass[event.subclass as usize] += 1;
             older += u64::from(effect.is_older);
@@ -176,7 +180,7 @@ impl Ingest {
             if matches!(effect.change, Change::Note(_)) && !was_challenged {
                 self.log_challenge(&event);
             }
-            let refusal = refusal(&event).filter(|_| !effect.is_odd);
+            let register = register.filter(|_| !effect.is_odd);
             state.backlog.push(Entry {
                 core_uuid: core_uuid.clone(),
                 observation: Observation {
@@ -187,7 +191,7 @@ impl Ingest {
                     json: event.json,
                     announce: true,
                     is_odd: effect.is_odd,
-                    refusals: refusal.into_iter().collect(),
+                    registers: register.into_iter().collect(),
                 },
             });
         }
@@ -261,17 +265,6 @@ impl Ingest {
             ::metrics::counter!(metrics::EVENTS_DROPPED, "switch" => self.label(), "target" => target).increment(count);
         }
     }
-}
-
-/// The final response that made a registration fail. Of the events of one attempt only this one
-/// carries it (FACTS 39).
-fn refusal(event: &GatewayEvent) -> Option<Refusal> {
-    let code = event.status.as_deref().filter(|_| event.state == Some(State::Failed))?;
-    let code = code.parse().ok().filter(|code| (300..1000).contains(code))?;
-    Some(Refusal {
-        sequence: event.sequence,
-        code,
-    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 //! | outages | `outages` | records in the history what stopped being usable, and what is again |
 //!
 //! Reading never waits for a Redis that takes nothing. What decides takes values, and the time as
-//! one: `view`, `backlog`, `sequence`, `usable`, `refused`, `snapshot`, `schedule`. Others read
+//! one: `view`, `backlog`, `sequence`, `usable`, `refused`, `register`, `snapshot`, `schedule`. Others read
 //! what runs through `running`.
 
 mod backlog;
@@ -22,6 +22,7 @@ mod intake;
 mod keeper;
 mod outages;
 mod refused;
+mod register;
 mod reviser;
 mod running;
 mod schedule;
@@ -81,6 +82,7 @@ pub struct Ingest {
     schedule_changed: Notify,
     snapshot_applied: Notify,
     connection_changed: Notify,
+    switch_starts: Notify,
     /// Counts changes of what is known of the switch, for [`Ingest::changed`].
     version: watch::Sender<u64>,
     unreadable_logs: Throttle,
@@ -117,6 +119,7 @@ impl Ingest {
             schedule_changed: Notify::new(),
             snapshot_applied: Notify::new(),
             connection_changed: Notify::new(),
+            switch_starts: Notify::new(),
             version: watch::Sender::new(0),
             unreadable_logs: Throttle::default(),
             challenge_logs: Throttle::default(),

@@ -35,7 +35,8 @@ fn kept(before: Option<&Row>, row: &Row) -> Option<Refused> {
     if row.state == Some(State::Reged) {
         return None;
     }
-    let was_registered = before.is_some_and(|before| before.state == Some(State::Reged));
+    let is_accepted = |row: &Row| matches!(row.state, Some(State::Register | State::Reged));
+    let was_registered = before.is_some_and(is_accepted);
     let known = before.and_then(|before| before.refused.clone());
     let known = known.unwrap_or(Refused {
         in_a_row: 0,
@@ -126,5 +127,8 @@ mod tests {
         let refused = after(&[&healthy[..], &CYCLE[..], &CYCLE[..], &[("FAILED", "503")]].concat()).unwrap();
         assert_eq!(refused.up_until, Some(Timestamp::from_second(4).unwrap()));
         assert_eq!(refused.in_a_row, 0);
+        // It was accepted, and unregistered before it was REGED.
+        let accepted = after(&[&CYCLE[..], &[("REGISTER", ""), ("DOWN", "")]].concat()).unwrap();
+        assert_eq!(accepted.up_until, Some(Timestamp::from_second(5).unwrap()));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Ingest;
 use super::state::Connection;
@@ -124,9 +125,7 @@ impl Ingest {
 
     /// The gateways that could carry calls when the switch was last heard of.
     pub fn usable(&self) -> HashSet<Arc<str>> {
-        let state = self.lock();
-        let usable = state.view.rows().filter(|(_, row)| row.usable == Some(true));
-        usable.map(|(name, _)| name.clone()).collect()
+        self.lock().usable()
     }
 
     /// The live gateway of that name, if there is one; it may be waiting for its deletion. The outer `None` while it
@@ -207,6 +206,12 @@ impl Ingest {
         }
         self.notify_readers();
         Ok(revisions)
+    }
+
+    /// The switch asks for its configuration, as it does when it starts: connect soon.
+    pub fn switch_starts(&self) {
+        self.lock().started_at = Some(Instant::now());
+        self.switch_starts.notify_one();
     }
 
     /// Something is not as expected: take a snapshot soon.

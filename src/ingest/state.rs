@@ -1,6 +1,8 @@
 //! What the tasks of one switch share, behind one lock.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -12,17 +14,24 @@ use super::view::View;
 use crate::event_socket::{Changes, Commands};
 use crate::observed::Sighting;
 
+/// FreeSWITCH accepts connections only after all its modules are loaded.
+const STARTING: Duration = Duration::from_secs(15);
+
 pub(super) struct SwitchState {
     pub(super) view: View,
     /// The profiles that run; `None` until the first snapshot of this run was applied.
     pub(super) profiles: Option<BTreeSet<String>>,
     /// This run of the switch has announced its end.
     pub(super) is_shutting_down: bool,
+    /// What could carry calls before it did: FreeSWITCH deletes its gateways one by one then.
+    pub(super) usable_before: HashSet<Arc<str>>,
     pub(super) backlog: Backlog,
     /// When the batch that is being written was first tried.
     pub(super) writing_since: Option<Instant>,
     pub(super) connection: Connection,
     pub(super) schedule: Schedule,
+    /// When it last asked for the configuration of a profile that starts.
+    pub(super) started_at: Option<Instant>,
 }
 
 pub(super) enum Connection {
@@ -51,11 +60,27 @@ impl SwitchState {
             view,
             profiles: None,
             is_shutting_down: false,
+            usable_before: HashSet::new(),
             backlog,
             writing_since: None,
             connection: Connection::down(None),
             schedule: Schedule::new(now),
+            started_at: None,
         }
+    }
+
+    /// The gateways that could carry calls when the switch was last heard of.
+    pub(super) fn usable(&self) -> HashSet<Arc<str>> {
+        if self.is_shutting_down {
+            return self.usable_before.clone();
+        }
+        let usable = self.view.rows().filter(|(_, row)| row.usable == Some(true));
+        usable.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Whether it may accept connections at any moment.
+    pub(super) fn is_starting(&self) -> bool {
+        self.started_at.is_some_and(|at| at.elapsed() < STARTING)
     }
 
     /// The switch is connected, and its gateways were read.

@@ -1,5 +1,6 @@
 //! Which switches are alive. Each trunkd watches each switch in two ways, the event socket and SIP
-//! OPTIONS, and shares what it sees through Redis; from what all see, each comes to the same verdict.
+//! OPTIONS, and shares what it sees through Redis; from what all see, each comes to the same
+//! verdict.
 //!
 //! Changes no switch and moves no gateway. Watches only while a gateway runs on exactly one switch.
 

@@ -162,7 +162,8 @@ impl Probe {
         known.and_then(|said| reachable(said, &self.address))
     }
 
-    /// What the switch says about its profile, kept in Redis. `None` if it is away, or says nothing.
+    /// What the switch says about its profile, kept in Redis. `None` if it is away, or says
+    /// nothing.
     async fn ask_switch(&self, before: Option<&HostPort>) -> Option<HostPort> {
         let commands = self.event_socket.commands()?;
         let address = commands.sip_address(&self.profile).await.ok()??;
@@ -198,8 +199,9 @@ fn signal(since: Instant, answered: Option<Instant>, now: Instant, interval: Dur
     }
 }
 
-/// Where we reach what the switch calls `said`. One that listens on all of its addresses has that of its
-/// event socket among them; one that listens on loopback is out of reach from another machine.
+/// Where we reach what the switch calls `said`. One that listens on all of its addresses has that
+/// of its event socket among them; one that listens on loopback is out of reach from another
+/// machine.
 fn reachable(said: HostPort, event_socket: &HostPort) -> Option<HostPort> {
     let ip = |host: &str| host.parse::<IpAddr>().ok();
     let said_ip = ip(&said.host)?;

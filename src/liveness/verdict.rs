@@ -2,11 +2,11 @@
 //!
 //! - One trunkd that reaches a switch, in either way, is enough to keep it alive.
 //! - A trunkd that reaches no switch at all is cut off itself. It has no vote.
-//! - A switch is dead if all others have lost it in both ways, for long enough. One that never reached it
-//!   may have started after the death: it agrees, but doesn't know since when.
-//! - If more than half of the switches are lost within a minute, it is probably the network around us, or
-//!   we are: nothing is dead.
-//! - Whoever judges must have watched for as long, without a gap: Redis may have lost what others wrote.
+//! - A switch is dead if all others have lost it in both ways, for long enough. One that never
+//!   reached it may have started after the death: it agrees, but doesn't know since when.
+//! - If more than half of the switches are lost within a minute, it is probably the network around
+//!   us, or we are: nothing is dead.
+//! - A judge must have watched for as long, without a gap: Redis may have lost what others wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -30,8 +30,8 @@ pub struct Rules {
     pub failover_on_event_socket: bool,
 }
 
-/// What a switch is. Times are by Redis's clock, and vary by some milliseconds from one judgement to the
-/// next.
+/// What a switch is. Times are by Redis's clock, and vary by some milliseconds from one judgement
+/// to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Life {
     /// Its event socket is connected.

@@ -257,8 +257,14 @@ impl WindowSample {
     }
 }
 
+/// The lines before those of a metric.
+pub(super) fn head(metric: &Metric, text: &mut String) {
+    let (name, kind, help) = (metric.name, metric.kind.as_str(), metric.help);
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
 /// The value of a label, as the text format wants it between its quotes.
-fn escape_into(text: &mut String, value: &str) {
+pub(super) fn escape_into(text: &mut String, value: &str) {
     for character in value.chars() {
         match character {
             '\\' => text.push_str("\\\\"),
@@ -310,8 +316,7 @@ impl<T: GatewaySamples> Iterator for GatewayText<T> {
             && let Some(metric) = OF_GATEWAYS.get(self.metric)
         {
             if self.next == 0 {
-                let (name, kind, help) = (metric.name, metric.kind.as_str(), metric.help);
-                let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+                head(metric, &mut text);
             }
             match samples.get(self.next) {
                 Some(sample) => {

@@ -14,7 +14,7 @@ const SEEN_BITS: u64 = 512;
 pub(super) struct Packed<'a> {
     touched: Vec<u8>,
     events: Vec<u8>,
-    refusals: Vec<u8>,
+    registers: Vec<u8>,
     names: Vec<&'a str>,
     values: Vec<&'a [u8]>,
     rows: Vec<String>,
@@ -28,13 +28,15 @@ const NOTE: u8 = 3;
 const FIRST_SIGHT: u8 = 0x10;
 /// [`Observation::is_odd`].
 const ODD: u8 = 0x20;
+/// [`Register::is_sent`](super::Register), beside a SIP status code.
+const SENT: u16 = 0x8000;
 
 impl<'a> Packed<'a> {
     pub(super) fn new(batch: &'a [impl AsRef<Observation>], announces: bool) -> Self {
         let mut packed = Self {
             touched: Vec::new(),
             events: Vec::new(),
-            refusals: Vec::new(),
+            registers: Vec::new(),
             names: Vec::new(),
             values: Vec::with_capacity(batch.len()),
             rows: Vec::new(),
@@ -57,7 +59,7 @@ impl<'a> Packed<'a> {
                 Change::Delete => DELETE,
                 Change::Set(_) | Change::Note(_) | Change::Nothing => 0,
             };
-            let which = if op == 0 && event.refusals.is_empty() {
+            let which = if op == 0 && event.registers.is_empty() {
                 0
             } else {
                 *numbers.entry(&event.gateway).or_insert_with(|| {
@@ -65,10 +67,13 @@ impl<'a> Packed<'a> {
                     u16::try_from(packed.names.len()).unwrap_or(u16::MAX)
                 })
             };
-            for refusal in &event.refusals {
-                packed.refusals.extend(lua_number(refusal.sequence));
-                packed.refusals.extend(which.to_le_bytes());
-                packed.refusals.extend(refusal.code.to_le_bytes());
+            for register in &event.registers {
+                let sent = if register.is_sent { SENT } else { 0 };
+                packed.registers.extend(lua_number(register.sequence));
+                packed.registers.extend(which.to_le_bytes());
+                packed
+                    .registers
+                    .extend((sent | register.refused.unwrap_or(0)).to_le_bytes());
             }
             let block = if event.announce {
                 blocks[&(event.sequence / SEEN_BITS)]
@@ -90,7 +95,7 @@ impl<'a> Packed<'a> {
     }
 
     pub(super) fn write(&self, call: &mut Cmd) {
-        call.arg(&self.touched).arg(&self.events).arg(&self.refusals);
+        call.arg(&self.touched).arg(&self.events).arg(&self.registers);
         call.arg(self.names.len());
         call.arg(&self.names).arg(&self.values).arg(&self.rows);
     }

@@ -38,16 +38,18 @@ pub struct Observation {
     /// The sequence cannot be trusted: it does not show how far the switch is.
     pub is_odd: bool,
     /// What to count: of this event, and of earlier ones of the gateway that were merged with it.
-    pub refusals: Vec<Refusal>,
+    pub registers: Vec<Register>,
 }
 
-/// A registration that failed with a SIP response. A trunkd counts it in Redis if it is newer than
-/// the last one counted for its gateway.
+/// What an event says about a REGISTER. A trunkd counts it in Redis if it is newer than the last one
+/// counted for its gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Register {
     pub sequence: u64,
-    /// The SIP status code.
-    pub code: u16,
+    /// It was sent since the event before.
+    pub is_sent: bool,
+    /// The SIP status code of the response with which it failed.
+    pub refused: Option<u16>,
 }
 
 impl AsRef<Self> for Observation {

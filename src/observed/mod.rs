@@ -8,6 +8,7 @@ mod change;
 mod changes;
 mod counted;
 mod outages;
+mod registers;
 mod row;
 mod switches;
 mod text;
@@ -23,12 +24,13 @@ use crate::keys::{self, StatusKeys};
 use crate::redis::{Burst, Store, StoreError};
 use batch::{Packed, pack_calls};
 pub use change::{
-    Applied, Begun, Change, Correction, CorrectionOp, Observation, Refusal, Sighting, StaleItem, Stored, SwitchState,
+    Applied, Begun, Change, Correction, CorrectionOp, Observation, Register, Sighting, StaleItem, Stored, SwitchState,
     Touched,
 };
 pub use changes::{Position, RowChanges};
 pub use counted::Counted;
 pub use outages::{GatewayOutages, KnownOutages, LostSwitch, OpenOutage, OutageOp, OutageStep, Recorded};
+pub use registers::Registers;
 pub use row::{Challenge, Row, reason};
 use text::{stamp, text, texts};
 

@@ -29,7 +29,7 @@ fn of_several_rows_of_a_gateway_the_newest_is_written() {
         json: Bytes::new(),
         announce: true,
         is_odd: false,
-        refusals: Vec::new(),
+        registers: Vec::new(),
     });
     let replaced = replaced(&batch);
     let left: Vec<_> = (0..batch.len()).filter(|index| !replaced[*index]).collect();

@@ -95,7 +95,7 @@ impl CheckReport {
         self.gateways = desired.findings().to_vec();
         self.gateways.extend(shared_accounts(served()));
         if looks_up_hosts {
-            let resolved = hosts::resolve(served()).await;
+            let resolved = hosts::resolve(served(), hosts::ALL_LIMIT).await;
             self.gateways.extend(resolved.findings);
             self.warnings.extend(resolved.problem);
         }

@@ -19,8 +19,9 @@ const AT_ONCE: usize = 32;
 const MOST: usize = 5000;
 /// One host takes four questions at most.
 const LIMIT: Duration = Duration::from_secs(5);
-/// For all hosts. What is not known by then is not told.
-const ALL_LIMIT: Duration = Duration::from_secs(60);
+/// For all hosts of all gateways, and for those of one. What is not known by then is not told.
+pub(super) const ALL_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const FORM_LIMIT: Duration = Duration::from_secs(2);
 /// The SRV records that SIP stacks look for (RFC 3263).
 const SERVICES: [&str; 3] = ["_sip._udp", "_sip._tcp", "_sips._tcp"];
 
@@ -40,35 +41,42 @@ enum Answer {
     Unknown(String),
 }
 
-pub(super) async fn resolve<'a>(gateways: impl Iterator<Item = &'a Gateway>) -> Resolved {
-    let mut by_host: BTreeMap<String, Vec<&Gateway>> = BTreeMap::new();
+/// Asks the name servers of this machine.
+pub(super) async fn resolve<'a>(gateways: impl Iterator<Item = &'a Gateway>, limit: Duration) -> Resolved {
+    match TokioResolver::builder_tokio().and_then(|builder| builder.build()) {
+        Ok(resolver) => ask_all(&resolver, gateways, limit).await,
+        Err(error) => Resolved {
+            findings: Vec::new(),
+            problem: Some(format!("no host could be looked up: {error}")),
+        },
+    }
+}
+
+async fn ask_all<'a>(
+    resolver: &TokioResolver,
+    gateways: impl Iterator<Item = &'a Gateway>,
+    limit: Duration,
+) -> Resolved {
+    let mut by_host: BTreeMap<String, Vec<(&Gateway, &str)>> = BTreeMap::new();
     for gateway in gateways {
-        for host in gateway.route_hosts().filter(|host| is_name(host)) {
-            by_host.entry(host).or_default().push(gateway);
+        for (host, param) in gateway.route_hosts().into_iter().filter(|(host, _)| is_name(host)) {
+            by_host.entry(host).or_default().push((gateway, param));
         }
     }
-    let resolver = match TokioResolver::builder_tokio().and_then(|builder| builder.build()) {
-        Ok(resolver) => resolver,
-        Err(error) => {
-            let problem = Some(format!("no host could be looked up: {error}"));
-            return Resolved {
-                findings: Vec::new(),
-                problem,
-            };
-        }
-    };
     let asking = futures_util::stream::iter(by_host.into_iter().take(MOST))
-        .map(async |(host, gateways)| (ask(&resolver, &host).await, host, gateways))
+        .map(async |(host, gateways)| (ask(resolver, &host).await, host, gateways))
         .buffer_unordered(AT_ONCE);
-    let answers: Vec<_> = asking.take_until(sleep(ALL_LIMIT)).collect().await;
+    let answers: Vec<_> = asking.take_until(sleep(limit)).collect().await;
     let mut resolved = Resolved::default();
     let mut unknown = BTreeSet::new();
     for (answer, host, gateways) in answers {
         match answer {
             Answer::Found => {}
-            Answer::Nothing => resolved
-                .findings
-                .extend(gateways.into_iter().map(|gateway| finding(gateway, &host))),
+            Answer::Nothing => resolved.findings.extend(
+                gateways
+                    .into_iter()
+                    .map(|(gateway, param)| finding(gateway, param, &host)),
+            ),
             Answer::Unknown(reason) => drop(unknown.insert((host, reason))),
         }
     }
@@ -114,12 +122,12 @@ fn says_nothing(error: &NetError) -> bool {
     error.is_no_records_found() || error.is_nx_domain()
 }
 
-fn finding(gateway: &Gateway, host: &str) -> Finding {
+fn finding(gateway: &Gateway, param: &str, host: &str) -> Finding {
     let host = shown(host);
     Finding {
         domain: gateway.domain.to_string(),
         gateway: Some(gateway.name.to_string()),
-        field: None,
+        field: Some(format!("param.{param}")),
         severity: Severity::Warning,
         reason: message!(
             "{host} has no address, as seen from this machine: neither A, AAAA nor SRV records",
@@ -131,6 +139,10 @@ fn finding(gateway: &Gateway, host: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+    use hickory_resolver::net::runtime::TokioRuntimeProvider;
+    use tokio::net::UdpSocket;
+
     use super::*;
     use crate::gateway::{ProfileName, Rules, parse};
 
@@ -152,7 +164,7 @@ mod tests {
             gateway("bad", r#""realm":"x","proxy":"SIP.carrier.invalid:5070""#),
             gateway("outbound", r#""realm":"localhost","outbound-proxy":"sbc.invalid""#),
         ];
-        let resolved = resolve(all.iter()).await;
+        let resolved = resolve(all.iter(), ALL_LIMIT).await;
         let names: Vec<_> = resolved
             .findings
             .iter()
@@ -167,5 +179,52 @@ mod tests {
         );
         resolved.findings.iter().for_each(|finding| finding.reason.check());
         assert_eq!(resolved.problem, None);
+    }
+
+    /// A name server on loopback, and a resolver that asks it alone.
+    async fn name_server(answers: bool) -> TokioResolver {
+        let socket = UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut query = [0; 512];
+            while let Ok((_, from)) = socket.recv_from(&mut query).await {
+                let end = 12 + query[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
+                let no_such_name = [0x81, 0x83, 0, 1, 0, 0, 0, 0, 0, 0];
+                let reply = [&query[..2], &no_such_name, &query[12..end]].concat();
+                if answers {
+                    socket.send_to(&reply, from).await.unwrap();
+                }
+            }
+        });
+        let mut connection = ConnectionConfig::udp();
+        connection.port = address.port();
+        let server = NameServerConfig::new(address.ip(), true, vec![connection]);
+        let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        builder.build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn no_such_name_is_a_finding_at_its_field_and_no_answer_is_none() {
+        let all = [gateway(
+            "gw",
+            r#""realm":"sip.example.net","outbound-proxy":"sbc.example.net""#,
+        )];
+        let resolver = name_server(true).await;
+        let resolved = ask_all(&resolver, all.iter(), ALL_LIMIT).await;
+        let fields: Vec<_> = resolved
+            .findings
+            .iter()
+            .map(|finding| finding.field.as_deref())
+            .collect();
+        assert_eq!(
+            fields,
+            [Some("param.outbound-proxy"), Some("param.realm")],
+            "{resolved:?}"
+        );
+
+        let resolver = name_server(false).await;
+        let resolved = ask_all(&resolver, all.iter(), Duration::from_millis(100)).await;
+        assert_eq!((resolved.findings, resolved.problem), (Vec::new(), None));
     }
 }

@@ -6,6 +6,8 @@
 pub mod approve;
 pub mod backup;
 pub mod calls;
+mod carrier_metrics;
+pub mod carriers;
 pub mod check;
 mod error;
 pub mod export;

@@ -9,7 +9,6 @@ use tokio::time::{Instant, sleep};
 use super::plan::{HeldBy, SwitchPlan};
 use super::{OperateError, is_watched};
 use crate::control::{OTHER_SWITCHES, OrderContent, Reports};
-use crate::gateway::{Phase, Rollback};
 use crate::language::Message;
 use crate::observed::SwitchState;
 use crate::reconcile::{Action, shown_change};
@@ -98,14 +97,10 @@ pub async fn carry_out(
 
 /// Edits that were taken back or wait are wanted again. First: an order is about what is wanted.
 async fn release_edits(store: &Store, planned: &SwitchPlan) -> Result<(), StoreError> {
-    let released = planned.rollbacks.iter().map(|(name, rollback)| {
-        let released = Rollback {
-            phase: Phase::Released,
-            at: Timestamp::now(),
-            ..rollback.clone()
-        };
-        (name.clone(), rollback.phase, released)
-    });
+    let released = planned
+        .rollbacks
+        .iter()
+        .map(|(name, rollback)| (name.clone(), rollback.phase, rollback.released(Timestamp::now())));
     store.change_rollbacks(&released.collect::<Vec<_>>()).await.map(drop)
 }
 

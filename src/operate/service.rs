@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::carriers::RecentRegisters;
 use super::listing::Listing;
 use super::live::Live;
 use super::people::People;
@@ -11,6 +12,7 @@ use super::upload::UploadPlaces;
 use super::{OperateError, sources};
 use crate::access::Access;
 use crate::calls::CallLog;
+use crate::carriers::Carriers;
 use crate::desired::{Catalog, LastGood};
 use crate::history::History;
 use crate::redis::Store;
@@ -29,6 +31,7 @@ pub struct Service {
     /// `None` unless calls are counted.
     pub(super) calls: Option<Arc<CallLog>>,
     pub(super) uploads: UploadPlaces,
+    pub(super) registers: RecentRegisters,
 }
 
 /// People and programs would rather wait for a busy Redis than be refused; FreeSWITCH would not.
@@ -44,10 +47,11 @@ impl Service {
             people: People::new(settings, store),
             status: StatusSource::new(settings.clone(), store.clone(), catalog.clone()),
             store: store.clone(),
-            listing: Arc::default(),
+            listing: Arc::new(Listing::new(Carriers::new(&settings.carriers))),
             live: Live::default(),
             calls: settings.calls.enabled.then(|| Arc::new(CallLog::new(switches))),
             uploads: UploadPlaces::default(),
+            registers: RecentRegisters::default(),
             catalog,
         }
     }

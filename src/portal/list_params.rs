@@ -41,8 +41,8 @@ pub(crate) struct ListParams {
     pub(crate) domain: Option<String>,
     /// Words that all occur in name, description, carrier, realm, proxy, username or tags.
     pub(crate) q: Option<String>,
-    /// Words with commas between: `up`, `down` (with `missing`), `missing`, `trying`, `unknown`, `idle`, or
-    /// FreeSWITCH's own, such as `REGED` and `FAIL_WAIT`.
+    /// Words with commas between: `up`, `down` (with `missing`), `missing`, `trying`, `unknown`, `idle`,
+    /// `parked`, or FreeSWITCH's own, such as `REGED` and `FAIL_WAIT`.
     pub(crate) state: Option<String>,
     /// Only gateways that this switch has or is to have. `state` then means that on it.
     pub(crate) switch: Option<String>,

@@ -23,6 +23,8 @@ pub trait RunningSource: Send + Sync {
     fn revisions(&self, core_uuid: &str) -> Option<HashMap<Arc<str>, String>>;
     /// The gateways that could carry calls when the switch was last heard of.
     fn usable(&self) -> HashSet<Arc<str>>;
+    /// It asks for the configuration of a profile that starts.
+    fn starts(&self);
 }
 
 /// What the switches in the settings run. Shared in an `Arc`.
@@ -102,6 +104,14 @@ impl Running {
         let mut missing = missing(&wanted, key, &runs);
         missing.retain(|name| !known.parked.contains(name));
         (missing.len() < wanted.len()).then_some(missing)
+    }
+
+    /// The switch asks for the configuration of a profile that starts.
+    pub fn starts(&self, switch: &str) {
+        let known = self.lock().get(switch).cloned();
+        if let Some(known) = known {
+            known.switch.starts();
+        }
     }
 
     /// The gateways that could carry calls before the switch stopped, if this trunkd will start on its

@@ -74,6 +74,7 @@ impl Default for ApiSettings {
             tls: None,
             behind_proxy: false,
             public_url: String::new(),
+            look_up_hosts: true,
         }
     }
 }

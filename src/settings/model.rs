@@ -139,6 +139,9 @@ pub struct ApiSettings {
     /// The address that people see, as `https://trunks.example.net`. Empty: that of `listen`.
     /// `TRUNKD_API__PUBLIC_URL`.
     pub public_url: String,
+    /// Whether the form of a gateway asks DNS for its hosts. `TRUNKD_API__LOOK_UP_HOSTS`.
+    #[serde(deserialize_with = "text::one")]
+    pub look_up_hosts: bool,
 }
 
 /// `[calls]`: calls over gateways.

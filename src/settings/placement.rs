@@ -19,7 +19,8 @@ pub struct PlacementSettings {
     /// `TRUNKD_PLACEMENT__FAILOVER_AFTER`.
     #[serde(deserialize_with = "text::one")]
     pub failover_after: Duration,
-    /// Whether a switch counts as dead after a minute without event socket, although its SIP answers.
+    /// Whether a switch counts as dead after a minute without event socket, although its SIP
+    /// answers.
     /// `TRUNKD_PLACEMENT__FAILOVER_ON_EVENT_SOCKET`.
     #[serde(deserialize_with = "text::one")]
     pub failover_on_event_socket: bool,

@@ -270,6 +270,9 @@ fn check_status(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsErr
     Ok(())
 }
 
+/// `trunkd:lease:placement` is no lease of a switch.
+const LEASE_OF_PLACEMENT: &str = "placement";
+
 fn check_switches(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsError> {
     let mut by_name = HashMap::new();
     let mut by_address = HashMap::new();
@@ -279,6 +282,13 @@ fn check_switches(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsE
             let problem = format!(
                 "the name of the switch at {address} is empty or holds a space: write what FreeSWITCH's \
                                    command `switchname` answers"
+            );
+            return invalid("switch.name", problem);
+        }
+        if name == LEASE_OF_PLACEMENT {
+            let problem = format!(
+                "the switch at {address} is named \"{name}\", like the lease of what places gateways: set \
+                 another `switchname` in its switch.conf.xml"
             );
             return invalid("switch.name", problem);
         }

@@ -5,6 +5,7 @@
 
 mod address;
 mod assets;
+mod carriers;
 mod change;
 mod failure;
 mod forecast;

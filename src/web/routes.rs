@@ -7,8 +7,8 @@ use actix_web::{HttpResponse, Resource, Scope};
 
 use super::address::see_other;
 use super::{
-    assets, failure, gateway, gateways, guard, history, import, language, people, plan, runbooks, setup, sign_in,
-    switches,
+    assets, carriers, failure, gateway, gateways, guard, history, import, language, people, plan, runbooks, setup,
+    sign_in, switches,
 };
 
 /// Everything that is a page.
@@ -76,6 +76,7 @@ fn signed_in() -> Scope<
         .service(people::change_password)
         .service(plan::page)
         .service(plan::release)
+        .service(carriers::list)
         .service(switches::list)
         .service(switches::pause)
         .service(switches::resume)

@@ -11,7 +11,7 @@ const ACCOUNT: &str =
     r#"{"param":{"realm":"sip.example.net","username":"u","password":"p"},"carrier":"example","tags":["berlin"]}"#;
 
 /// Pages for people who are signed in.
-pub(crate) const PAGES: [&str; 14] = [
+pub(crate) const PAGES: [&str; 15] = [
     "/gateways",
     "/gateways/new",
     "/gateways/new?preset=ims",
@@ -19,6 +19,7 @@ pub(crate) const PAGES: [&str; 14] = [
     "/domains/acme/gateways/carrier1/edit",
     "/domains/acme/gateways/long-name.long-name.long-name.long-name.long-name.long-name.long-name.long-name.",
     "/domains/acme/gateways/long-name.long-name.long-name.long-name.long-name.long-name.long-name.long-name./edit",
+    "/carriers",
     "/switches",
     "/plan",
     "/history",

@@ -107,6 +107,7 @@ async fn pages_that_are_opened_while_redis_is_away_show_the_last_known_state_wit
     for (page, states) in [
         ("/gateways", ["carrier1", "Up"]),
         ("/domains/acme/gateways/carrier1", ["REGED", "The history is in Redis"]),
+        ("/carriers", ["sip.example.net", "1 gateway"]),
         ("/switches", ["fs1", "Connected"]),
     ] {
         browser.open(page).await;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::browser::Browser;
-use crate::support::fake_switch::View;
+use crate::support::fake_switch::{FORBIDDEN, Outcome, View};
 use crate::visit::Fleet;
 
 const ACCOUNT: &str = r#"{"param":{"realm":"sip.example.net","username":"u","password":"p"},"carrier":"Example Telecom","tags":["berlin","spare"]}"#;
@@ -102,6 +102,41 @@ async fn a_gateway_is_parked_and_unparked() {
     browser.wait_for_path(&format!("{PAGE}?done=unpark")).await;
     browser.wait_for_text("REGED").await;
     fleet.other.wait_for_gone("trunkd:parked:fs1", "carrier1").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn an_edit_that_the_carrier_refused_is_tried_again() {
+    let (fleet, browser) = with_account().await;
+    fleet
+        .other
+        .wait_for("trunkd:status:fs1", "carrier1", "/usable", true)
+        .await;
+    fleet
+        .switch
+        .registrar(|registrar| registrar.set_for_username("mine", FORBIDDEN));
+    let edited = ACCOUNT.replace(r#""u""#, r#""mine""#);
+    fleet.other.set_gateway("acme", "carrier1", &edited).await;
+    let record = ("trunkd:rollbacks", "carrier1", "/phase");
+    fleet.other.wait_for(record.0, record.1, record.2, "rolled_back").await;
+    browser.open(PAGE).await;
+    browser.wait_for_text("rolled back").await;
+    fleet
+        .switch
+        .registrar(|registrar| registrar.set_for_username("mine", Outcome::Ok));
+    browser.click("Try the edit again").await;
+    browser.wait_for_path(&format!("{PAGE}?done=again")).await;
+    browser.wait_for_text("No longer held").await;
+    fleet.other.wait_for(record.0, record.1, record.2, "released").await;
+    fleet
+        .switch
+        .wait_until("the edit runs", |view| {
+            let runs = view
+                .gateway("carrier1")
+                .is_some_and(|gateway| gateway.username == "mine");
+            runs && view.state("carrier1") == Some("REGED")
+        })
+        .await;
     browser.close().await;
 }
 

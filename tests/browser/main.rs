@@ -8,6 +8,7 @@ mod accessible;
 mod away;
 mod bulk;
 mod calls;
+mod carriers;
 mod gateway_changes;
 mod gateway_form;
 mod gateways;

@@ -15,7 +15,7 @@ struct Shot {
     path: &'static str,
 }
 
-const SHOTS: [Shot; 14] = [
+const SHOTS: [Shot; 15] = [
     Shot {
         name: "gateways",
         path: "/gateways",
@@ -43,6 +43,10 @@ const SHOTS: [Shot; 14] = [
     Shot {
         name: "gateways-restart",
         path: "/gateways",
+    },
+    Shot {
+        name: "carriers",
+        path: "/carriers",
     },
     Shot {
         name: "switches",
@@ -113,9 +117,12 @@ async fn pictures_of_the_pages() {
                 }
                 keep(&browser, &format!("{}-{tongue}-{shade}", shot.name)).await;
             }
-            browser.open("/gateways").await;
             browser.resize(360, 720).await;
-            keep(&browser, &format!("gateways-phone-{tongue}-{shade}")).await;
+            for page in ["gateways", "carriers"] {
+                browser.open(&format!("/{page}")).await;
+                browser.find("h1").await;
+                keep(&browser, &format!("{page}-phone-{tongue}-{shade}")).await;
+            }
             browser.close().await;
         }
     }

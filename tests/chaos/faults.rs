@@ -8,9 +8,12 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use redis::aio::MultiplexedConnection;
 
+use crate::life::TRUNKS;
 use crate::program::Trunkd;
 use crate::schedule::{World, pause};
-use crate::support::fake_switch::FakeSwitch;
+use crate::support::fake_switch::{
+    ALL, BUSY, CHALLENGED_AGAIN, Carrier, DECLINE, FORBIDDEN, FakeSwitch, NOT_FOUND, Outcome, UNAVAILABLE, Window,
+};
 use crate::support::proxy::Proxy;
 use crate::support::redis::{Data, RedisServer};
 use crate::verdict;
@@ -20,8 +23,11 @@ pub(crate) enum Fault {
     Redis(RedisFault),
     RedisComesBackEmpty,
     Switch(SwitchFault),
+    Carrier(CarrierFault),
     /// One is killed, and usually started again.
     Trunkd,
+    /// The carrier fails meanwhile.
+    TrunkdAndCarrier,
     /// Several of these at once
     Storm,
 }
@@ -49,13 +55,26 @@ pub(crate) enum SwitchFault {
     DelaysEvents,
 }
 
+/// What the carrier of the trunks does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CarrierFault {
+    /// One account, some, or all, for good
+    Refuses,
+    /// It has too much to do: REGISTERs beyond a number are refused for now, or all are, or all wait.
+    Throttles,
+    /// It says nothing any more, or the network to it is cut.
+    Vanishes,
+}
+
 impl Fault {
     pub(crate) async fn strike(self, world: &mut World, random: &mut StdRng) {
         match self {
             Fault::Redis(fault) => fault.strike(&mut world.redis, &world.proxy, random).await,
             Fault::RedisComesBackEmpty => lose_everything(world, random).await,
             Fault::Switch(fault) => fault.strike(&world.switch, random).await,
+            Fault::Carrier(fault) => fault.strike(&world.carrier, random).await,
             Fault::Trunkd => kill_one(&mut world.trunkds, random).await,
+            Fault::TrunkdAndCarrier => trunkd_and_carrier(world, random).await,
             Fault::Storm => storm(world, random).await,
         }
     }
@@ -70,6 +89,16 @@ impl Fault {
             Fault::Switch(SwitchFault::LosesEvents) | Fault::Storm => "1s",
             _ => "1h",
         }
+    }
+
+    /// A switch that starts gets all gateways at once from a trunkd that never reached its event socket.
+    pub(crate) fn keeps_the_pace(self) -> bool {
+        self != Fault::Storm
+    }
+
+    /// trunkd hears of every answer of a carrier.
+    pub(crate) fn keeps_the_events(self) -> bool {
+        matches!(self, Fault::Carrier(_))
     }
 
     pub(crate) fn keeps_the_data_of_redis(self) -> bool {
@@ -250,6 +279,50 @@ impl SwitchFault {
     }
 }
 
+impl CarrierFault {
+    const ALL: [Self; 3] = [Self::Refuses, Self::Throttles, Self::Vanishes];
+
+    async fn strike(self, carrier: &Carrier, random: &mut StdRng) {
+        for _ in 0..random.random_range(1..4) {
+            match self {
+                Self::Refuses => {
+                    let refused = match random.random_bool(0.2) {
+                        true => vec![ALL],
+                        false => TRUNKS.iter().copied().filter(|_| random.random_bool(0.3)).collect(),
+                    };
+                    let answers = [FORBIDDEN, NOT_FOUND, CHALLENGED_AGAIN];
+                    for account in &refused {
+                        carrier.answer(account, answers.choose(random).unwrap().clone());
+                    }
+                    pause(random, 200..3000).await;
+                    refused.iter().for_each(|account| carrier.answer(account, Outcome::Ok));
+                }
+                Self::Throttles => {
+                    match random.random_range(0..3) {
+                        0 => carrier.throttle(random.random_range(0..3), Window::Seconds(random.random_range(1..50))),
+                        1 => carrier.answer(ALL, [BUSY, UNAVAILABLE, DECLINE].choose(random).unwrap().clone()),
+                        _ => carrier.delay(random.random_range(1..50)),
+                    }
+                    pause(random, 200..2000).await;
+                    carrier.throttle_off();
+                    carrier.answer(ALL, Outcome::Ok);
+                    carrier.delay(0);
+                }
+                Self::Vanishes => {
+                    match random.random_bool(0.5) {
+                        true => carrier.vanish(),
+                        false => carrier.cut_off("fs1", true),
+                    }
+                    pause(random, 200..3000).await;
+                    carrier.come_back();
+                    carrier.cut_off("fs1", false);
+                }
+            }
+            pause(random, 0..500).await;
+        }
+    }
+}
+
 fn connections(switch: &FakeSwitch) -> Vec<u64> {
     switch.view(|view| view.connections().iter().map(|connection| connection.id).collect())
 }
@@ -268,9 +341,20 @@ async fn kill_one(trunkds: &mut [Trunkd], random: &mut StdRng) {
     }
 }
 
-/// Redis, the switch and trunkd, each with independent faults.
+async fn trunkd_and_carrier(world: &mut World, random: &mut StdRng) {
+    let mut of_carrier = StdRng::from_rng(random);
+    let fault = *CarrierFault::ALL.choose(&mut of_carrier).unwrap();
+    println!("{fault:?}");
+    tokio::join!(
+        fault.strike(&world.carrier, &mut of_carrier),
+        kill_one(&mut world.trunkds, random)
+    );
+}
+
+/// Redis, the switch, the carrier and trunkd, each with independent faults.
 async fn storm(world: &mut World, random: &mut StdRng) {
-    let (mut of_redis, mut of_switch, mut of_trunkd) = (
+    let (mut of_redis, mut of_switch, mut of_carrier, mut of_trunkd) = (
+        StdRng::from_rng(random),
         StdRng::from_rng(random),
         StdRng::from_rng(random),
         StdRng::from_rng(random),
@@ -279,6 +363,7 @@ async fn storm(world: &mut World, random: &mut StdRng) {
         redis,
         proxy,
         switch,
+        carrier,
         trunkds,
         ..
     } = world;
@@ -297,6 +382,14 @@ async fn storm(world: &mut World, random: &mut StdRng) {
                 let fault = *SwitchFault::ALL.choose(&mut of_switch).unwrap();
                 println!("{fault:?}");
                 fault.strike(switch, &mut of_switch).await;
+            }
+        },
+        async {
+            for _ in 0..of_carrier.random_range(0..3) {
+                pause(&mut of_carrier, 0..1000).await;
+                let fault = *CarrierFault::ALL.choose(&mut of_carrier).unwrap();
+                println!("{fault:?}");
+                fault.strike(carrier, &mut of_carrier).await;
             }
         },
         async {

@@ -20,14 +20,21 @@ use crate::past::{ApiRecord, Journal};
 use crate::program::Addresses;
 use crate::schedule::{World, pause};
 use crate::support::fake_switch::xml_curl::locate;
-use crate::support::fake_switch::{Binding, Element, FORBIDDEN, FakeSwitch, HttpRequest, Outcome};
+use crate::support::fake_switch::{BUSY, Binding, Element, FORBIDDEN, FakeSwitch, HttpRequest, Outcome};
 use crate::support::redis::RedisServer;
 use crate::verdict::{EventId, OfEvent};
 
 pub(crate) const DOMAINS: [&str; 3] = ["a", "b", "c"];
-/// Edited, but never removed or invalid: every answer must have them.
+/// Edited, but never removed or invalid, or refused for good and so parked: every answer must have them.
 const LASTING: [&str; 3] = ["stays0", "stays1", "stays2"];
 const PASSING: [&str; 9] = ["gw0", "gw1", "gw2", "gw3", "gw4", "gw5", "gw6", "gw7", "gw8"];
+/// Accounts of one carrier, which has a pace. Edited, sometimes with a password that the carrier refuses, but never
+/// removed or invalid.
+pub(crate) const TRUNKS: [&str; 6] = ["trunk0", "trunk1", "trunk2", "trunk3", "trunk4", "trunk5"];
+pub(crate) const HOST: &str = "trunks.example.net";
+pub(crate) const PER_SECOND: usize = 3;
+pub(crate) const PARK_AFTER: usize = 3;
+pub(crate) const PASSWORD: &str = "right";
 /// Text that must not confuse an XML parser or FreeSWITCH's preprocessor
 const TEXTS: [&str; 5] = [
     "plain",
@@ -125,8 +132,8 @@ pub(crate) struct Editor {
 impl Editor {
     pub(crate) fn new(redis: &RedisServer, addresses: &Addresses, mut random: StdRng) -> Self {
         let half = PASSING.iter().filter(|_| random.random_bool(0.5)).copied();
-        let names: Vec<_> = LASTING.into_iter().chain(half).collect();
-        let first = |name: &'static str| (name, value(&mut random, "first"));
+        let names: Vec<_> = LASTING.into_iter().chain(TRUNKS).chain(half).collect();
+        let first = |name: &'static str| (name, value(&mut random, name, "first"));
         Self {
             client: redis::Client::open(redis.url()).unwrap(),
             connection: None,
@@ -152,7 +159,7 @@ impl Editor {
     /// One random edit
     pub(crate) async fn edit(&mut self) {
         let name = *names().choose(&mut self.random).unwrap();
-        let is_lasting = LASTING.contains(&name);
+        let is_lasting = !PASSING.contains(&name);
         if self.random.random_bool(0.5) {
             return self.edit_by_api(name, is_lasting).await;
         }
@@ -181,7 +188,7 @@ impl Editor {
             3..5 if is_other && !is_lasting => (ApiEdit::Rename(to), None),
             5..7 => (ApiEdit::Patch(json!({"variables": {"number": mark}})), Some(mark)),
             _ => {
-                let value = value(&mut self.random, &mark);
+                let value = value(&mut self.random, name, &mark);
                 (ApiEdit::Put(serde_json::from_str(&value).unwrap()), Some(mark))
             }
         };
@@ -214,7 +221,7 @@ impl Editor {
 
     async fn set_valid(&mut self, name: &'static str) {
         let mark = self.mark("past it");
-        let value = value(&mut self.random, &mark);
+        let value = value(&mut self.random, name, &mark);
         self.spoilt.remove(name);
         self.set(name, value).await;
         self.journal.others.push((name, mark));
@@ -286,7 +293,7 @@ impl Editor {
 }
 
 pub(crate) fn names() -> Vec<&'static str> {
-    [&LASTING[..], &PASSING].concat()
+    [&LASTING[..], &PASSING, &TRUNKS].concat()
 }
 
 /// A name is always in the same domain.
@@ -299,9 +306,15 @@ fn key(name: &str) -> String {
     format!("cti_gateway@{}", domain(name))
 }
 
-fn value(random: &mut StdRng, mark: &str) -> String {
+fn value(random: &mut StdRng, name: &str, mark: &str) -> String {
     let mut param = BTreeMap::from([("realm", format!("sip{}.example.net", random.random_range(0..100)))]);
-    if random.random_bool(0.6) {
+    if TRUNKS.contains(&name) {
+        let password = if random.random_bool(0.15) { "wrong" } else { PASSWORD };
+        param.insert("realm", HOST.to_owned());
+        param.insert("username", name.to_owned());
+        param.insert("password", password.to_owned());
+        param.insert("retry-seconds", random.random_range(5..8).to_string());
+    } else if random.random_bool(0.6) {
         param.insert("username", "u".to_owned());
         param.insert("password", format!("p{}", random.random_range(0..1000)));
         // Some stay refused.
@@ -322,11 +335,11 @@ fn value(random: &mut StdRng, mark: &str) -> String {
 }
 
 fn change_a_mind(switch: &FakeSwitch, random: &mut StdRng) {
-    let gateway = *names().choose(random).unwrap();
+    let gateway = *[&LASTING[..], &PASSING].concat().choose(random).unwrap();
     let seconds = random.random_range(1..10);
     let outcomes = [
         Outcome::Ok,
-        FORBIDDEN,
+        if LASTING.contains(&gateway) { BUSY } else { FORBIDDEN },
         Outcome::Refused,
         Outcome::Silent,
         Outcome::After(seconds, Box::new(Outcome::Ok)),

@@ -1,6 +1,7 @@
 //! Everything fails here at random moments and for random times, while gateways are edited, carriers
-//! change their answers and FreeSWITCH asks for its configuration. Meanwhile no answer may be broken,
-//! and afterwards Redis and the switch agree. Half of the edits go through the API, the others past it;
+//! change their answers and FreeSWITCH asks for its configuration. Meanwhile no answer may be broken and
+//! no carrier hears more than its pace, and afterwards Redis and the switch agree, and no gateway is parked
+//! that its carrier accepts. Half of the edits go through the API, the others past it;
 //! afterwards the history has them all.
 //!
 //! Each test plays one fault by random schedules. `TRUNKD_CHAOS_SCHEDULES=10` plays ten of each,
@@ -20,7 +21,8 @@ mod program;
 mod schedule;
 mod verdict;
 
-use faults::Fault::{Redis, RedisComesBackEmpty, Storm, Switch, Trunkd};
+use faults::CarrierFault::{Refuses, Throttles, Vanishes};
+use faults::Fault::{Carrier, Redis, RedisComesBackEmpty, Storm, Switch, Trunkd, TrunkdAndCarrier};
 use faults::RedisFault::{AsksForAPassword, BecomesAReplica, CutsReplies, IsKilled, RunsOutOfMemory, Stalls};
 use faults::SwitchFault::{
     DelaysEvents, DoublesEvents, DropsConnections, HalfOpen, LosesEvents, ReadsNothing, Restarts,
@@ -59,8 +61,12 @@ schedules! {
     events_are_lost:                                         Switch(LosesEvents),      1, Every;
     events_come_twice:                                       Switch(DoublesEvents),    1, Every;
     events_come_out_of_order:                                Switch(DelaysEvents),     1, Every;
+    a_carrier_refuses:                                       Carrier(Refuses),         1, Every;
+    a_carrier_throttles:                                     Carrier(Throttles),       1, Every;
+    a_carrier_vanishes:                                      Carrier(Vanishes),        1, Every;
     trunkd_is_killed:                                        Trunkd,                   1, Part;
     one_of_two_trunkd_is_killed:                             Trunkd,                   2, EveryInAnyOrder;
+    one_of_two_trunkd_is_killed_while_a_carrier_fails:       TrunkdAndCarrier,         2, EveryInAnyOrder;
     storm:                                                   Storm,                    2, PartInAnyOrder;
 }
 

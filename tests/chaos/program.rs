@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use trunkd::app::Application;
 use trunkd::settings::{Settings, Sources};
 
+use crate::life::{HOST, PARK_AFTER, PER_SECOND};
 use crate::support::app::{eventually, quick, switch_toml};
 use crate::support::fake_switch::FakeSwitch;
 
@@ -53,7 +54,9 @@ impl Trunkd {
             "data_dir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[api]\nlisten = \"127.0.0.1:0\"\n[redis]\nurl = {redis:?}\n[templates]\ndir = {templates:?}\n\
              [status]\nchannel = \"gateway-events\"\nlist = \"gateway-list\"\n\
              [reconcile]\nmode = \"apply\"\nresync_interval = {resync:?}\nmax_removals = 1000\nstarts_per_second = 1000\n\
-             [log]\nlevel = \"debug,trunkd::http=warn\"\nformat = \"human\"\n{}",
+             verify_within = \"2s\"\ncanary_from = 3\npark_after = {PARK_AFTER}\n\
+             [[carrier]]\nname = {HOST:?}\nregisters_per_second = {PER_SECOND}\n\
+             [log]\nlevel = \"debug,trunkd::http=warn,trunkd::app::source=warn\"\nformat = \"human\"\n{}",
             folder.join(DATA),
             switch_toml(switch, "fs1"),
         );

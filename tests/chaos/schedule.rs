@@ -11,11 +11,11 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::Mutex;
 
 use crate::faults::Fault;
-use crate::life::{Editor, Life};
+use crate::life::{Editor, HOST, Life, PASSWORD, TRUNKS};
 use crate::past;
 use crate::program::{Addresses, Trunkd, logs};
 use crate::support::app::eventually;
-use crate::support::fake_switch::{Binding, FakeSwitch};
+use crate::support::fake_switch::{Binding, Carrier, FakeSwitch};
 use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
 use crate::verdict::{self, Listed};
@@ -44,6 +44,8 @@ pub(crate) struct World {
     /// Between trunkd and Redis
     pub(crate) proxy: Proxy,
     pub(crate) switch: Arc<FakeSwitch>,
+    /// Of [`crate::life::TRUNKS`]
+    pub(crate) carrier: Carrier,
     pub(crate) trunkds: Vec<Trunkd>,
     pub(crate) addresses: Addresses,
     pub(crate) editor: Arc<Mutex<Editor>>,
@@ -108,6 +110,7 @@ async fn act(schedule: Schedule, mut random: StdRng, folder: PathBuf) {
     verdict::wait_for_agreement(&world).await;
     past::wait_for_agreement(&world).await;
     verdict::wait_for_list(&world, schedule.listed, heard_from).await;
+    verdict::assert_kind_to_carriers(&world, fault).await;
     let published = life.end().await;
     if fault.keeps_the_data_of_redis() {
         verdict::assert_no_event_twice(&published);
@@ -138,7 +141,10 @@ impl World {
             timeout: Some(Duration::from_secs(5)),
             ..Binding::new(format!("http://{}/xml_curl", balancer.address()))
         };
-        let switch = FakeSwitch::builder().disk(DISK).xml_curl(binding).start().await;
+        let carrier = Carrier::new(HOST);
+        TRUNKS.iter().for_each(|trunk| carrier.account(trunk, PASSWORD));
+        let switch = FakeSwitch::builder().disk(DISK).xml_curl(binding).carrier(&carrier);
+        let switch = switch.start().await;
 
         let url = match fault.needs_the_proxy() {
             true => format!("redis://{}", proxy.address()),
@@ -157,6 +163,7 @@ impl World {
             redis,
             proxy,
             switch: Arc::new(switch),
+            carrier,
             trunkds: all,
             addresses,
             editor: Arc::new(Mutex::new(editor)),

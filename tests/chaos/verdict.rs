@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::life::DOMAINS;
+use crate::faults::Fault;
+use crate::life::{DOMAINS, PARK_AFTER, PASSWORD, PER_SECOND, TRUNKS};
 use crate::schedule::World;
 use crate::support::app::{Other, eventually_within};
-use crate::support::fake_switch::{Gateway, View};
+use crate::support::fake_switch::{Gateway, Method, RegState, View, Window};
 
-/// Far longer than the effects of any fault last
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// Far longer than the effects of any fault last, also on a busy machine
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
+/// What mod_sofia gets if a carrier refuses for good (FACTS 39); 904 stands for a second challenge.
+const REFUSALS: [u16; 5] = [401, 403, 404, 410, 904];
 /// Which of the events that the switch sent are in the list; none may be in it twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listed {
@@ -65,15 +68,62 @@ async fn differences(world: &World, other: &Other) -> Vec<String> {
     let values = other.hash("gateways").await;
     let rows = other.hash("trunkd:status:fs1").await;
     let switch = other.field("trunkd:switches", "fs1").await.unwrap_or_default();
+    let undecided = undecided(other).await;
     world.switch.view(|view| {
         let mut found = unlike(view, &wanted);
+        found.extend(undecided);
         found.extend(unreported(view, &values, "gateways", tells));
         found.extend(unreported(view, &rows, "trunkd:status:fs1", row_tells));
+        found.extend(unregistered(view, &wanted.parked));
         if switch["connected"] != true || switch["core_uuid"] != view.core_uuid() {
             found.push(format!("the switch is said to be {switch}"));
         }
         found
     })
+}
+
+/// trunkd kept to the pace of the carrier, and parks nothing that a carrier accepts.
+pub(crate) async fn assert_kind_to_carriers(world: &World, fault: Fault) {
+    // FakeSwitch's seconds are shorter than those of the pace: what a switch sends in one of them it was told to at once.
+    let busiest = world.carrier.busiest_when_told(Window::Seconds(1));
+    if fault.keeps_the_pace() {
+        assert!(busiest <= PER_SECOND, "{busiest} REGISTERs in a second");
+    }
+    let other = Other::new(&world.redis).await;
+    let parked = other.hash("trunkd:parked:fs1").await;
+    for (name, parked) in parked.iter().filter(|(_, parked)| parked["phase"] == "waiting") {
+        let answers = world.switch.view(|view| answers(view, name));
+        let is_accepted = answers.last() == Some(&200);
+        assert!(!is_accepted, "{name} is parked, and was accepted: {parked}");
+    }
+    let ever_parked = other.history("parked").await;
+    for entry in ever_parked.iter().filter(|_| fault.keeps_the_events()) {
+        let answers = world
+            .switch
+            .view(|view| answers(view, entry["gateway"].as_str().unwrap()));
+        let most = answers.chunk_by(|a, b| REFUSALS.contains(a) && REFUSALS.contains(b));
+        let most = most.map(<[u16]>::len).max().unwrap_or_default();
+        assert!(
+            most >= PARK_AFTER,
+            "parked after {most} refusals in a row: {entry}, {answers:?}"
+        );
+    }
+    let (edits, rolled_back) = (other.hash("trunkd:rollbacks").await, other.history("rolled_back").await);
+    println!(
+        "carrier: {} REGISTERs, {busiest} at once; {} parked, {} still; {} rolled back, {} still",
+        world.carrier.registers().len(),
+        ever_parked.len(),
+        parked.len(),
+        rolled_back.len(),
+        edits.len()
+    );
+}
+
+/// How the carrier answered the REGISTERs of a gateway.
+fn answers(view: &View, gateway: &str) -> Vec<u16> {
+    let registers = view.wire().iter().filter(|sent| sent.gateway == gateway);
+    let registers = registers.filter(|sent| matches!(sent.method, Method::Register | Method::Refresh));
+    registers.map(|sent| sent.status.unwrap_or_default()).collect()
 }
 
 /// What the switch is to have.
@@ -131,6 +181,27 @@ fn unlike(view: &View, wanted: &Wanted) -> Vec<String> {
     found
 }
 
+/// Edits that are neither done, nor taken back, nor held.
+async fn undecided(other: &Other) -> Vec<String> {
+    let followed = other.hash("trunkd:verifying:fs1").await.into_iter();
+    let waiting = other.hash("trunkd:rollbacks").await.into_iter();
+    let waiting = waiting.filter(|(_, record)| record["phase"] == "waiting");
+    let undecided = followed.chain(waiting);
+    undecided
+        .map(|(name, record)| format!("the edit of {name} is undecided: {record}"))
+        .collect()
+}
+
+/// Trunks that their carrier would accept.
+fn unregistered(view: &View, parked: &BTreeSet<String>) -> Vec<String> {
+    let trunks = TRUNKS.iter().filter(|name| !parked.contains(**name));
+    let gateways = trunks.filter_map(|name| view.gateway(name));
+    let unregistered = gateways.filter(|gateway| gateway.password == PASSWORD && gateway.state != RegState::Reged);
+    unregistered
+        .map(|gateway| format!("{} is {}", gateway.name, gateway.state.name()))
+        .collect()
+}
+
 /// How a hash of states in Redis differs from the gateways of the switch.
 fn unreported(
     view: &View,
@@ -178,13 +249,19 @@ fn is_as_wanted(gateway: &Gateway, wanted: &Value) -> bool {
 
 fn tells(value: &Value, gateway: &Gateway) -> bool {
     value["State"] == gateway.state.name()
-        && value["Ping-Status"] == gateway.status_name()
+        && ping_tells(&value["Ping-Status"], gateway)
         && value["trunkd-Source"] != "disconnected"
+}
+
+/// FreeSWITCH sets one that was unregistered and is not pinged to UP again, without an event (`sofia_reg.c`).
+fn ping_tells(ping: &Value, gateway: &Gateway) -> bool {
+    let is_not_told = gateway.state == RegState::Down && gateway.ping_freq == 0;
+    *ping == gateway.status_name() || is_not_told
 }
 
 fn row_tells(row: &Value, gateway: &Gateway) -> bool {
     row["state"] == gateway.state.name()
-        && row["ping"] == gateway.status_name()
+        && ping_tells(&row["ping"], gateway)
         && row["profile"] == gateway.profile.as_str()
         && row["stale"].is_null()
         && row["revision"].as_str() == gateway.inbound("trunkd_revision")

@@ -5,13 +5,15 @@ use std::path::Path;
 use super::page::{self, Page};
 
 /// Each Chinese page, and the English one that it follows.
-const TRANSLATIONS: [(&str, &str); 6] = [
+const TRANSLATIONS: [(&str, &str); 8] = [
     ("README.zh-CN.md", "README.md"),
     ("docs/zh-CN/tutorial.md", "docs/tutorial.md"),
     ("docs/zh-CN/join-freeswitch.md", "fs-conf/README.md"),
     ("docs/zh-CN/ims.md", "docs/how-to/ims.md"),
     ("docs/zh-CN/troubleshooting.md", "docs/troubleshooting.md"),
     ("docs/zh-CN/runbooks.md", "docs/runbooks.md"),
+    ("docs/zh-CN/carriers.md", "docs/carriers.md"),
+    ("docs/zh-CN/calls.md", "docs/calls.md"),
 ];
 /// For those who come from the original system, who read Chinese.
 const IN_CHINESE_ALONE: &str = "从原系统迁移";

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use redis::AsyncCommands;
+use serde_json::Value;
 use trunkd::keys::StatusKeys;
-use trunkd::observed::{Begun, Change, Correction, CorrectionOp, Counted, Observation, Observed, Refusal, Row};
+use trunkd::observed::{Begun, Change, Correction, CorrectionOp, Counted, Observation, Observed, Register, Row};
 use trunkd::registration::{Calls, State};
 
 use super::lease::store;
@@ -285,11 +286,13 @@ async fn a_lower_number_is_a_restart_unless_its_snapshot_began_before_the_last_c
 }
 
 fn refused(refusals: impl IntoIterator<Item = (u64, u16)>) -> Observation {
-    let refusals: Vec<_> = refusals
-        .into_iter()
-        .map(|(sequence, code)| Refusal { sequence, code })
-        .collect();
-    let sequence = refusals.last().unwrap().sequence;
+    let register = |(sequence, code)| Register {
+        sequence,
+        is_sent: true,
+        refused: Some(code),
+    };
+    let registers: Vec<_> = refusals.into_iter().map(register).collect();
+    let sequence = registers.last().unwrap().sequence;
     Observation {
         sequence,
         gateway: "gw".into(),
@@ -298,7 +301,7 @@ fn refused(refusals: impl IntoIterator<Item = (u64, u16)>) -> Observation {
         json: "{}".into(),
         announce: true,
         is_odd: false,
-        refusals,
+        registers,
     }
 }
 
@@ -335,6 +338,47 @@ async fn a_refusal_counts_once_in_whatever_batches_it_comes() {
 }
 
 #[tokio::test]
+async fn what_was_sent_and_refused_lately_counts_once_too() {
+    let redis = RedisServer::start().await;
+    let observed = observed(&redis);
+    observed.begin(RUN).await.unwrap();
+    for batch in [vec![(5, 403)], vec![(5, 403)], vec![(5, 403), (9, 503)]] {
+        observed.apply(RUN, &[refused(batch)]).await.unwrap();
+    }
+    let lately = store(&redis).read_registers("fs1").await.unwrap();
+    let gateway = &lately["gw"];
+    let codes = [("403".to_owned(), 1), ("503".to_owned(), 1)];
+    assert_eq!(gateway.refused, codes.into());
+    // Of the minute before only a part counts.
+    assert!(gateway.sent > 0.0 && gateway.sent <= 2.0, "{}", gateway.sent);
+}
+
+#[tokio::test]
+async fn a_revision_gets_into_the_row_also_if_another_trunkd_wrote_the_same_event_without_it() {
+    let redis = RedisServer::start().await;
+    let (observed, other) = (observed(&redis), Other::new(&redis).await);
+    observed.begin(RUN).await.unwrap();
+    let apply = async |sequence: u64, revision: Option<&str>| {
+        let row = Row {
+            revision: revision.map(str::to_owned),
+            ..row(State::Reged)
+        };
+        let observation = Observation {
+            change: Change::Set(row.into()),
+            registers: Vec::new(),
+            ..refused([(sequence, 403)])
+        };
+        observed.apply(RUN, &[observation]).await.unwrap();
+        other.field("trunkd:status:fs1", "gw").await.unwrap()["revision"].clone()
+    };
+    assert_eq!(apply(5, None).await, Value::Null);
+    assert_eq!(apply(5, Some("ab12")).await, "ab12");
+    assert_eq!(apply(5, None).await, "ab12", "the event is known");
+    assert_eq!(apply(6, None).await, Value::Null, "it is another gateway by now");
+    assert_eq!(apply(5, Some("ab12")).await, Value::Null, "of the one before");
+}
+
+#[tokio::test]
 async fn a_gateway_counts_sixteen_status_codes_apart() {
     let redis = RedisServer::start().await;
     let observed = observed(&redis);
@@ -361,7 +405,7 @@ async fn counters_are_removed_an_hour_after_their_gateway() {
     count(&observed, observed.begin(RUN).await.unwrap(), 5).await;
     let gone = Observation {
         change: Change::Delete,
-        refusals: Vec::new(),
+        registers: Vec::new(),
         ..refused([(2, 403)])
     };
     observed.apply(RUN, &[gone]).await.unwrap();

@@ -149,7 +149,8 @@ async fn a_switch_whose_event_socket_is_connected_is_live_without_sip() {
     rig.switches[0].silence_sip(true);
     wait_for_sip(&app, "fs1", 0.0).await;
     rig.wait_for_silence(&["sip"]).await;
-    assert_eq!(life(&app, "fs1", "live").await, Some(1.0));
+    // On a busy machine the event socket may be opened again meanwhile.
+    wait_for_life(&app, "fs1", "live").await;
     rig.switches[0].silence_sip(false);
     wait_for_sip(&app, "fs1", 1.0).await;
 }

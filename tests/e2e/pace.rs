@@ -15,7 +15,7 @@ use trunkd::redis::Store;
 use trunkd::settings::CarrierSettings;
 
 use super::lease::store;
-use crate::support::app::{Other, TestApp, eventually, switch_toml};
+use crate::support::app::{Other, TestApp, eventually, eventually_within, switch_toml};
 use crate::support::fake_switch::{Binding, Carrier, FakeSwitch, View, Window};
 use crate::support::redis::RedisServer;
 
@@ -23,8 +23,9 @@ const IP_TRUNK: &str = r#"{"param":{"realm":"ip.test","register":"false"}}"#;
 const ACCOUNT: &str = r#"{"param":{"realm":"sip.test","username":"u","password":"p"}}"#;
 const PACED: &str = "[[carrier]]\nname = \"sip.test\"\nregisters_per_second = 5\n";
 const APPLY: &str = "[reconcile]\nmode = \"apply\"\n";
-/// A little less than a second: a worker that runs each second may be early by the resolution of the clock.
-const ONE_SECOND: Window = Window::Real(Duration::from_millis(990));
+/// Far longer than 1,500 starts at 10 a second take on any machine.
+const LONG: Duration = Duration::from_secs(600);
+const ONE_SECOND: Window = Window::Real(Duration::from_secs(1));
 
 /// What happens on one switch. Times are in milliseconds.
 #[derive(Debug, Clone)]
@@ -284,6 +285,34 @@ async fn a_switch_that_boots_keeps_to_the_pace_and_gets_what_registers_nowhere_a
 }
 
 #[tokio::test]
+async fn the_next_trunkd_counts_what_the_one_before_has_started() {
+    let (redis, carrier) = (RedisServer::start().await, Carrier::new("sip.test"));
+    let other = Other::new(&redis).await;
+    let switch = FakeSwitch::builder().carrier(&carrier).manual_ticks().start().await;
+    let toml = format!("{}{APPLY}{PACED}", switch_toml(&switch, "fs1"));
+    let one = TestApp::start(&redis, &toml).await;
+    join(&one, &switch).await;
+    settled(&other).await;
+    set_gateways(&other, "account", 20, ACCOUNT).await;
+    let started = |view: &View| count(view, "UNREGED");
+    switch
+        .wait_until("the first are started", |view| started(view) == 5)
+        .await;
+    drop(one.stop().await);
+    let two = TestApp::start(&redis, &toml).await;
+    switch.set_binding(Some(Binding::new(two.xml_curl_url())));
+    two.wait_for_reason("reconcile:fs1", &["sip.test", "5 REGISTERs a second"])
+        .await;
+    assert_eq!(switch.view(started), 5, "they are sent in the next second");
+    let registered = async || {
+        switch.step();
+        switch.view(|view| count(view, "REGED"))
+    };
+    eventually("all are registered", registered, |count| *count == 20).await;
+    assert!(carrier.busiest(Window::Seconds(1)) <= 5, "{:#?}", carrier.registers());
+}
+
+#[tokio::test]
 async fn a_switch_that_boots_gets_a_slice_first_and_the_rest_by_itself() {
     let redis = RedisServer::start().await;
     let other = Other::new(&redis).await;
@@ -297,4 +326,26 @@ async fn a_switch_that_boots_gets_a_slice_first_and_the_rest_by_itself() {
     switch.wait_until("all run", |view| count(view, "NOREG") == 10).await;
     let started = switch.view(|view| view.commands().iter().filter(|line| line.contains("startgw")).count());
     assert_eq!(started, 6);
+}
+
+#[tokio::test]
+#[ignore = "takes 150 s; `make test` runs it beside the others"]
+async fn a_carrier_with_1500_gateways_gets_ten_registers_a_second_when_its_switch_boots() {
+    const TRUNKS: usize = 1500;
+    let (redis, carrier) = (RedisServer::start().await, Carrier::new("sip.test"));
+    let other = Other::new(&redis).await;
+    let switch = slow_switch("fs1", &carrier).await;
+    let paced = "[[carrier]]\nname = \"sip.test\"\nregisters_per_second = 10\n";
+    let app = TestApp::start(&redis, &format!("{}{APPLY}{paced}", switch_toml(&switch, "fs1"))).await;
+    join(&app, &switch).await;
+    settled(&other).await;
+    switch.shutdown().await;
+    set_gateways(&other, "account", TRUNKS, ACCOUNT).await;
+    switch.boot().await;
+    let began = Instant::now();
+    let registered = async || switch.view(|view| count(view, "REGED"));
+    eventually_within(LONG, "all are registered", registered, |count| *count == TRUNKS).await;
+    println!("{TRUNKS} gateways registered within {:?}", began.elapsed());
+    assert_eq!(carrier.registers().len(), TRUNKS);
+    assert!(carrier.busiest(ONE_SECOND) <= 10, "{}", carrier.busiest(ONE_SECOND));
 }

@@ -1,18 +1,16 @@
 //! An edit that the carrier refuses is taken back, and one of many gateways is tried with a few first.
 
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use trunkd::access::Role;
 
-use super::program::{Serving, TEMPLATES};
 use crate::support::api::{API, Client};
-use crate::support::app::{Other, TestApp, eventually, http, switch_toml};
+use crate::support::app::{Other, TestApp, eventually, switch_toml};
 use crate::support::fake_switch::{Binding, FakeSwitch, Outcome, View};
 use crate::support::redis::RedisServer;
 
 const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\nverify_within = \"1s\"\n";
 
-fn account(user: &str, password: &str) -> String {
+pub(super) fn account(user: &str, password: &str) -> String {
     format!(r#"{{"param":{{"realm":"sip.example.net","username":"{user}","password":"{password}"}}}}"#)
 }
 
@@ -68,15 +66,7 @@ impl Rig {
     }
 
     async fn history(&self, kind: &str) -> Vec<Value> {
-        let entries: Vec<(String, Vec<(String, String)>)> = redis::cmd("XRANGE")
-            .arg(&["trunkd:history", "-", "+"])
-            .query_async(&mut self.other.connection.clone())
-            .await
-            .unwrap();
-        let parsed = entries
-            .into_iter()
-            .map(|(_, fields)| serde_json::from_str::<Value>(&fields[0].1).unwrap());
-        parsed.filter(|entry| entry["kind"] == kind).collect()
+        self.other.history(kind).await
     }
 
     /// What the history says about the only hold.
@@ -96,7 +86,7 @@ async fn runs(switch: &FakeSwitch, password: &str, state: &str) {
         .await;
 }
 
-fn killed(view: &View) -> Vec<String> {
+pub(super) fn killed(view: &View) -> Vec<String> {
     let commands = view.commands().into_iter();
     commands
         .filter_map(|command| Some(command.split_once(" killgw ")?.1.to_owned()))
@@ -237,117 +227,12 @@ async fn what_one_switch_is_refused_is_taken_back_on_all() {
     }
 }
 
-/// A trunkd that was killed after the edit of these accounts reached the switch, and before the carrier
-/// refused it. The next one runs.
-struct Died {
-    switch: FakeSwitch,
-    other: Other,
-    next: Serving,
-    _redis: RedisServer,
-    _folder: tempfile::TempDir,
-}
-
-impl Died {
-    async fn after_the_edit_of(names: &[String]) -> Self {
-        let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
-        let switch = FakeSwitch::builder().start().await;
-        let other = Other::new(&redis).await;
-        set_all(&other, names, "right").await;
-        let toml = format!("[redis]\nurl = \"{}\"\n{}", redis.url(), switch_toml(&switch, "fs1"));
-        std::fs::write(folder.path().join("trunkd.toml"), toml).unwrap();
-        let start = async || {
-            let serving = Serving::start(folder.path(), &["--templates", TEMPLATES, "--data-dir", "data"]);
-            switch.set_binding(Some(Binding::new(serving.url("/xml_curl").await)));
-            serving
-        };
-        let mut serving = start().await;
-        switch.restart().await;
-        for name in names {
-            switch.wait_for_state(name, "REGED").await;
-            other.wait_for("trunkd:status:fs1", name, "/usable", true).await;
-        }
-        other
-            .wait_for("trunkd:reconcile", "fs1", "/unchanged", names.len())
-            .await;
-
-        let late = Outcome::After(100, Box::new(Outcome::Reject(403, "Forbidden")));
-        switch.registrar(|registrar| registrar.set_default(late));
-        set_all(&other, names, "right but refused").await;
-        let first = &names[0];
-        switch
-            .wait_until("the edit is on the switch", |view| {
-                view.gateway(first).is_some_and(|gateway| gateway.password != "right")
-            })
-            .await;
-        assert!(other.field("trunkd:verifying:fs1", first).await.is_some());
-        serving.signal(Signal::SIGKILL);
-        serving.ended().await;
-        switch.registrar(|registrar| {
-            names.iter().for_each(|name| registrar.account(name, "right"));
-            registrar.set_default(Outcome::Ok);
-        });
-        switch.wait_for_state(first, "FAIL_WAIT").await;
-        let next = start().await;
-        Self {
-            switch,
-            other,
-            next,
-            _redis: redis,
-            _folder: folder,
-        }
-    }
-
-    /// Waits until all are registered as before the edit, and nothing is followed any more.
-    async fn is_as_before(&self, names: &[String]) {
-        all_run(&self.switch, names, "right").await;
-        eventually(
-            "nothing is followed any more",
-            || self.other.hash("trunkd:verifying:fs1"),
-            |left| left.is_empty(),
-        )
-        .await;
-        assert!(!self.next.log().contains("right but"), "no password is logged");
-    }
-}
-
-#[tokio::test]
-async fn a_trunkd_that_dies_between_the_edit_and_the_refusal_leaves_the_rollback_to_the_next() {
-    let names = ["gw".to_owned()];
-    let died = Died::after_the_edit_of(&names).await;
-    died.other
-        .wait_for("trunkd:rollbacks", "gw", "/phase", "rolled_back")
-        .await;
-    died.is_as_before(&names).await;
-    let url = died.next.url("/metrics").await;
-    let metrics = http().get(url).send().await.unwrap().text().await.unwrap();
-    assert!(
-        metrics.contains("trunkd_edits_held{phase=\"rolled_back\"} 1\n"),
-        "{metrics}"
-    );
-    assert!(
-        metrics
-            .lines()
-            .any(|line| line.starts_with("trunkd_rollbacks_total{") && line.ends_with(" 1"))
-    );
-}
-
-#[tokio::test]
-async fn a_trunkd_that_dies_while_a_few_are_tried_leaves_the_others_to_the_next() {
-    let names = names(12);
-    let died = Died::after_the_edit_of(&names).await;
-    count(&died.other, "rolled_back", 2).await;
-    count(&died.other, "held", 10).await;
-    died.is_as_before(&names).await;
-    let touched = died.switch.view(killed);
-    assert!(touched.iter().all(|name| names[..2].contains(name)), "{touched:?}");
-}
-
-fn names(count: usize) -> Vec<String> {
+pub(super) fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("gw{number:03}")).collect()
 }
 
 /// Gives all of them this password, in one edit.
-async fn set_all(other: &Other, names: &[String], password: &str) {
+pub(super) async fn set_all(other: &Other, names: &[String], password: &str) {
     let mut edit = redis::cmd("HSET");
     edit.arg("cti_gateway@acme");
     for name in names {
@@ -357,7 +242,7 @@ async fn set_all(other: &Other, names: &[String], password: &str) {
 }
 
 /// Waits until this many edits are in a phase.
-async fn count(other: &Other, phase: &str, count: usize) {
+pub(super) async fn count(other: &Other, phase: &str, count: usize) {
     eventually(
         &format!("{count} edits are {phase}"),
         || other.hash("trunkd:rollbacks"),
@@ -366,7 +251,7 @@ async fn count(other: &Other, phase: &str, count: usize) {
     .await;
 }
 
-async fn all_run(switch: &FakeSwitch, names: &[String], password: &str) {
+pub(super) async fn all_run(switch: &FakeSwitch, names: &[String], password: &str) {
     let what = format!("all are registered with the password {password:?}");
     switch
         .wait_until(&what, |view| {

@@ -448,4 +448,8 @@ async fn a_window_can_be_real_time() {
         ["a", "b", "c"].map(|name| states(&switch, name)[0]),
         ["REGED", "REGED", "FAIL_WAIT"]
     );
+    assert_eq!(carrier.busiest_when_told(Window::Seconds(300)), 3, "one for each start");
+    switch.api("sofia profile external register a").await;
+    switch.step();
+    assert_eq!(carrier.busiest_when_told(Window::Seconds(301)), 4);
 }

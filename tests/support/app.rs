@@ -289,7 +289,7 @@ pub fn http_builder() -> reqwest::ClientBuilder {
 
 pub fn settings(redis: &(impl Reached + ?Sized), folder: &std::path::Path, toml: &str) -> Settings {
     let base = format!(
-        "data_dir = {folder:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[api]\nenabled = false\nlisten = \"127.0.0.1:0\"\n[redis]\n{}[templates]\ndir = {:?}\n[reconcile]\nmode = \"off\"\n",
+        "data_dir = {folder:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[api]\nenabled = false\nlisten = \"127.0.0.1:0\"\nlook_up_hosts = false\n[redis]\n{}[templates]\ndir = {:?}\n[reconcile]\nmode = \"off\"\n",
         redis.settings(),
         concat!(env!("CARGO_MANIFEST_DIR"), "/templates"),
     );
@@ -404,6 +404,18 @@ impl Other {
         raw.iter()
             .map(|value| serde_json::from_str(value).expect("entries are JSON"))
             .collect()
+    }
+
+    /// The entries of the history of this kind, oldest first.
+    pub async fn history(&self, kind: &str) -> Vec<Value> {
+        let mut range = redis::cmd("XRANGE");
+        range.arg(&["trunkd:history", "-", "+"]);
+        let entries: Vec<(String, Vec<(String, String)>)> =
+            range.query_async(&mut self.connection.clone()).await.expect("XRANGE");
+        let parsed = entries
+            .into_iter()
+            .map(|(_, fields)| serde_json::from_str::<Value>(&fields[0].1).expect("entries are JSON"));
+        parsed.filter(|entry| entry["kind"] == kind).collect()
     }
 
     /// Waits until the value of a field has `expected` at `pointer`, such as `/State`.

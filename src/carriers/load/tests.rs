@@ -86,3 +86,32 @@ fn an_answer_that_never_comes_is_in_flight_until_freeswitch_gives_up() {
     load.observe(trying, start + ANSWERED_BY);
     assert!(load.is_empty());
 }
+
+#[test]
+fn what_another_trunkd_began_counts_until_it_is_sent_and_a_second_more() {
+    let (start, clock) = (Instant::now(), Timestamp::from_second(100).unwrap());
+    let at = |ms| start + Duration::from_millis(ms);
+    let mut load = Load::default();
+    let began = [
+        ("started", seen(1, 90, Progress::NotSent)),
+        ("trying", seen(1, 90, Progress::Unanswered)),
+        ("just answered", seen(1, 100, Progress::Answered)),
+        (
+            "answered by a switch whose clock is ahead",
+            seen(1, 105, Progress::Answered),
+        ),
+        ("answered long ago", seen(1, 90, Progress::Answered)),
+        ("parked", seen(1, 99, Progress::Stopped)),
+    ];
+    for (gateway, seen) in began {
+        load.take_over(name(&gateway.replace(' ', "-")), seen, start, clock);
+    }
+    assert_eq!(load.usage(start), usage(3, 1, 2));
+    let answered = seen(1, 101, Progress::Answered);
+    load.observe(|_| Some(answered), at(500));
+    assert_eq!(load.usage(at(500)), usage(4, 0, 0));
+    load.observe(|_| Some(answered), at(1000));
+    assert_eq!(load.usage(at(1000)), usage(1, 0, 0));
+    load.observe(|_| Some(answered), at(1500));
+    assert!(load.is_empty());
+}

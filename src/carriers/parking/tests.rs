@@ -72,6 +72,11 @@ fn a_parked_gateway_is_unregistered_waits_tries_and_is_parked_again_or_comes_bac
     );
     assert_eq!(next(&parked, Sight::Unregistered(&down), 0), Some(Step::Confirm));
     assert_eq!(next(&parked, Sight::Absent, 0), Some(Step::Confirm));
+    // Its carrier accepted it after that was decided and before it was unregistered.
+    let accepted = refused(State::Down, 0, Some(at(1)));
+    assert_eq!(next(&parked, Sight::Unregistered(&accepted), 2), Some(Step::Try));
+    let again = parked.again(&waiting, RULES, at(100));
+    assert_eq!(next(&again, Sight::Unregistered(&accepted), 102), Some(Step::Confirm));
 
     let parked = parked.in_phase(Phase::Waiting);
     assert_eq!(next(&parked, Sight::Unregistered(&down), 3599), None);

@@ -10,7 +10,8 @@ pub(super) struct Filter {
     /// Only this domain
     #[arg(long, value_parser = domain)]
     pub(super) domain: Option<DomainName>,
-    /// Only these states: up, down, missing, trying, unknown, idle, or FreeSWITCH's own, such as REGED
+    /// Only these states: up, down, missing, trying, unknown, idle, parked, or FreeSWITCH's own, such as
+    /// REGED
     #[arg(long = "state", value_name = "STATE", value_delimiter = ',')]
     states: Vec<String>,
     /// Only gateways that this switch has or is to have, and only there; --state then means that on it

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::super::status::note;
-use super::super::terminal::{Size, clip, moment, table, width_of, wrap};
+use super::super::terminal::{Size, fitted_table, moment, width_of, wrap};
 use super::place::where_text;
 use crate::gateway::Severity;
 use crate::operate::calls::{CallFigures, CallStats};
@@ -18,8 +18,6 @@ const HEADINGS: [&str; COLUMNS] = ["GATEWAY", "DOMAIN", "PROFILE", "STATE", "UP"
 const COLUMNS: usize = 6;
 /// The greatest widths on a terminal. The note gets what is left of the line: in 80 columns at least 13.
 const WIDEST: [usize; COLUMNS - 1] = [24, 14, 8, 7, 4];
-/// Spaces between two columns.
-const GAP: usize = 2;
 /// What stands in the place of a secret.
 const MASK: &str = "********";
 
@@ -28,12 +26,8 @@ pub(super) fn list(page: &Page, size: Option<Size>, now: Timestamp) -> String {
     if page.items.is_empty() {
         return "No gateway is selected.\n".to_owned();
     }
-    let rows: Vec<_> = page.items.iter().map(|gateway| row(gateway, now)).collect();
-    let rows = match size {
-        Some(size) => rows.iter().map(|row| fitted(row, &rows, size.columns)).collect(),
-        None => rows,
-    };
-    let mut text = table(HEADINGS, rows);
+    let rows = page.items.iter().map(|gateway| row(gateway, now)).collect();
+    let mut text = fitted_table(HEADINGS, &WIDEST, rows, size);
     let more = page.total - page.items.len().min(page.total);
     if page.next.is_some() {
         text.push_str(&format!("… and {more} more: name fewer, or raise --limit\n"));
@@ -83,19 +77,6 @@ fn on_one(gateway: &ListedGateway) -> String {
         (Some(PlacementMode::One), None) => "on no switch".to_owned(),
         (Some(PlacementMode::All) | None, _) => String::new(),
     }
-}
-
-/// The row in this many columns.
-fn fitted(row: &[String; COLUMNS], all: &[[String; COLUMNS]], columns: usize) -> [String; COLUMNS] {
-    let mut left = columns;
-    std::array::from_fn(|column| {
-        let cells = all.iter().map(|row| width_of(&row[column]));
-        let natural = cells.max().unwrap_or(0).max(HEADINGS[column].len());
-        let most = WIDEST.get(column).copied().unwrap_or(usize::MAX);
-        let width = natural.min(most).min(left);
-        left = left.saturating_sub(width + GAP);
-        clip(&row[column], width)
-    })
 }
 
 /// Everything about one gateway.

@@ -4,7 +4,7 @@ mod note;
 mod text;
 mod watch;
 
-pub(super) use note::note;
+pub(super) use note::{note, states_text};
 
 use std::process::ExitCode;
 
@@ -26,8 +26,8 @@ pub(super) struct Arguments {
     /// Only this switch; may be repeated
     #[arg(long = "switch", visible_alias = "node", value_name = "SWITCHNAME")]
     switches: Vec<String>,
-    /// Only gateways in this state: up, down, missing, trying, unknown, or one of FreeSWITCH's states;
-    /// may be repeated
+    /// Only gateways in this state: up, down, missing, trying, unknown, parked, or one of FreeSWITCH's
+    /// states; may be repeated
     #[arg(long = "state", value_name = "STATE")]
     states: Vec<StateFilter>,
     /// Only gateways that need attention
@@ -71,7 +71,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     selection.apply(&mut status)?;
     print(&match arguments.json {
         true => json_text(&status)?,
-        false => text::whole(&status, terminal::size(), Timestamp::now()),
+        false => text::whole(&status, &selection, terminal::size(), Timestamp::now()),
     })?;
     Ok(match status.well {
         true => ExitCode::SUCCESS,

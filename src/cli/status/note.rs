@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::super::terminal::age;
+use crate::operate::carriers::CarrierStatus;
 use crate::operate::status::{Condition, Counts, Gateway};
 
 /// `480 up, 12 down, 3 trying`.
@@ -14,6 +15,16 @@ pub(super) fn counts_text(counts: &Counts) -> String {
         (counts.trying, "trying"),
         (counts.unknown, "unknown"),
     ];
+    joined(counts)
+}
+
+/// The same of a carrier's gateways.
+pub(in crate::cli) fn states_text(carrier: &CarrierStatus) -> String {
+    let states = ["up", "down", "missing", "trying", "unknown", "idle"];
+    joined(states.map(|state| (carrier.state.get(state).copied().unwrap_or(0), state)))
+}
+
+fn joined<const WORDS: usize>(counts: [(usize, &str); WORDS]) -> String {
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     let text: Vec<_> = counts.map(|(count, what)| format!("{count} {what}")).collect();
     match text.is_empty() {

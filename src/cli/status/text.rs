@@ -5,13 +5,17 @@
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 
+use super::super::carriers;
 use super::super::terminal::{Size, age, clip, clock, stamp, width_of, wrap};
 use super::note::{counts_text, note};
 use crate::gateway::{Finding, Severity};
-use crate::operate::status::{Condition, Gateway, Note, NoteCode, Status, Switch, Unplaced};
+use crate::operate::carriers::{CarrierList, CarrierStatus};
+use crate::operate::status::{Condition, Gateway, Note, NoteCode, Selection, Status, Switch, Unplaced};
 use crate::registration::{PingStatus, State};
 use crate::shown::{shown, shown_line};
 
+/// How many carriers are listed.
+const MAX_CARRIERS: usize = 10;
 /// How many findings are listed one by one.
 const MAX_FINDINGS: usize = 20;
 /// Spaces between two columns.
@@ -52,9 +56,12 @@ struct Line {
     is_grey: bool,
 }
 
-/// The whole status.
-pub(super) fn whole(status: &Status, size: Option<Size>, now: Timestamp) -> String {
+/// The whole status. Who asks for some gateways alone is told nothing about carriers.
+pub(super) fn whole(status: &Status, selection: &Selection, size: Option<Size>, now: Timestamp) -> String {
     let mut out = head(status, size, now);
+    if selection.is_everywhere() {
+        out.extend(carriers(&status.carriers, size, now));
+    }
     let lines = lines(status, size.is_some(), now);
     out.extend(table(&lines, size));
     for finding in errors(status).take(MAX_FINDINGS) {
@@ -126,6 +133,24 @@ fn head(status: &Status, size: Option<Size>, now: Timestamp) -> Vec<String> {
             out.extend(paragraph(&format!("  ! {}", conflict.text.en()), size));
         }
     }
+    out
+}
+
+/// A line for each carrier, if there are several and they say more than the lines of gateways, or if
+/// something is wrong with one.
+fn carriers(list: &CarrierList, size: Option<Size>, now: Timestamp) -> Vec<String> {
+    let mut used: Vec<_> = list.items.iter().filter(|carrier| carrier.gateways > 0).collect();
+    let are_sums = used.len() > 1 && used.iter().any(|carrier| carrier.gateways > 1);
+    let is_wrong = |carrier: &&CarrierStatus| carrier.parked + carrier.waiting > 0 || carrier.out_since.is_some();
+    if !are_sums && !used.iter().any(is_wrong) {
+        return Vec::new();
+    }
+    used.sort_by_key(|carrier| !carrier.needs_attention());
+    let more = list.total.saturating_sub(used.len().min(MAX_CARRIERS));
+    let lines = used.into_iter().take(MAX_CARRIERS);
+    let lines = lines.map(|carrier| format!("carrier {}", carriers::line(carrier, now)));
+    let mut out: Vec<_> = lines.flat_map(|line| paragraph(&line, size)).collect();
+    out.extend((more > 0).then(|| format!("… and {more} more carriers; `trunkd carriers` lists them")));
     out
 }
 

@@ -97,7 +97,7 @@ async fn pages(source: &StatusSource, selection: &Selection) -> anyhow::Result<E
         let text = match status {
             Ok(mut status) => {
                 selection.apply(&mut status)?;
-                text::whole(&status, None, Timestamp::now())
+                text::whole(&status, selection, None, Timestamp::now())
             }
             Err(error) => format!("{}\n", shown_line(&error.to_string())),
         };

@@ -17,6 +17,10 @@ impl ReadGateways for Counting {
             Ok(vec![GatewaySample::of_state(labels, "REGED", 1.0)])
         })
     }
+
+    fn carriers(self: Arc<Self>) -> BoxFuture<'static, Result<String, String>> {
+        Box::pin(async { Ok("carriers".to_owned()) })
+    }
 }
 
 fn text(body: GatewayBody) -> String {

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::observed::Refusal;
+use crate::observed::Register;
 
 fn entry(sequence: u64, gateway: &str, core: &str) -> Entry {
     let observation = Observation {
@@ -12,7 +12,7 @@ fn entry(sequence: u64, gateway: &str, core: &str) -> Entry {
         json: Bytes::new(),
         announce: true,
         is_odd: false,
-        refusals: Vec::new(),
+        registers: Vec::new(),
     };
     Entry {
         core_uuid: core.into(),
@@ -176,16 +176,20 @@ proptest! {
 }
 
 #[test]
-fn merged_events_keep_their_refusals_up_to_a_number() {
+fn merged_events_keep_their_registers_up_to_a_number() {
     let refused = |sequence: u64, core: &str| {
         let mut entry = entry(sequence, "g", core);
-        entry.observation.refusals = vec![Refusal { sequence, code: 403 }];
+        entry.observation.registers = vec![Register {
+            sequence,
+            is_sent: false,
+            refused: Some(403),
+        }];
         entry
     };
     let sequences = |backlog: &mut Backlog| -> Vec<u64> {
         let taken = backlog.take(usize::MAX, usize::MAX);
-        let refusals = taken.iter().flat_map(|entry| &entry.observation.refusals);
-        refusals.map(|refusal| refusal.sequence).collect()
+        let registers = taken.iter().flat_map(|entry| &entry.observation.registers);
+        registers.map(|register| register.sequence).collect()
     };
     let mut backlog = Backlog::new(events(10), false);
     backlog.push(refused(1, "core"));
@@ -195,7 +199,7 @@ fn merged_events_keep_their_refusals_up_to_a_number() {
     assert_eq!(sequences(&mut backlog), [1, 3]);
     assert_eq!(backlog.bytes, 0);
 
-    let most = MAX_REFUSALS as u64;
+    let most = MAX_REGISTERS as u64;
     for sequence in 1..=most + 2 {
         backlog.push(refused(sequence, "core"));
     }

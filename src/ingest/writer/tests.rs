@@ -24,7 +24,7 @@ fn push(state: &Mutex<SwitchState>, sequence: u64, gateway: &str, bytes: usize) 
         json: Bytes::from(vec![b'x'; bytes]),
         announce: true,
         is_odd: false,
-        refusals: Vec::new(),
+        registers: Vec::new(),
     };
     let core_uuid = "core".into();
     state.lock().unwrap().backlog.push(Entry { core_uuid, observation });

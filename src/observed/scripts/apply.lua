@@ -6,16 +6,18 @@
 --     delete | 3 row only | 0 nothing for the hashes; +16 for the first sight of the gateway, +32
 --     for a sequence that cannot be trusted), index of the block (0: for the hashes only, not for
 --     the channel and the list), the byte in the block, the event's bit in that byte
---   the refusals of registrations, '<dHH' each: Event-Sequence, index of the gateway, SIP status code
+--   what to count of REGISTERs, '<dHH' each: Event-Sequence, index of the gateway, the SIP status code
+--     with which one failed or 0 (+32768 if one was sent)
 --   the number of gateways, their names, a value for each event ('' if it goes nowhere), a row for
 --     each set and each row-only event
 -- Returns {applied, older, repeated, 1 if Redis knows another run of the switch}, or {-1, …} if
 -- Redis knows no run (it was flushed): begin again. Reads and writes are made for all events
 -- together where possible. The seen-bits are written last, so a batch that failed in the middle is
 -- applied in full at the next try.
-local core, seen, touched, events, refused, count = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
+local core, seen, touched, events, registers, count = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
 local SET, DELETE, NOTE, FIRST_SIGHT, ODD = 1, 2, 3, 16, 32
-local TOUCHED_SIZE, EVENT_SIZE, REFUSAL_SIZE, NAMES = 8, 23, 12, 10
+local TOUCHED_SIZE, EVENT_SIZE, REGISTER_SIZE, NAMES = 8, 23, 12, 10
+local SENT = 32768
 -- A block has 64 bytes and takes about 150. With the previous generation that is two to three MB
 -- per switch, however far its sequences jump.
 local MAX_BLOCKS = 8192
@@ -52,7 +54,7 @@ in_parts(names, function(...)
 end)
 
 local applied, older, repeated = 0, 0, 0
-local rows, values, marked, first_sights, left = {}, {}, {}, {}, {}
+local rows, values, marked, first_sights, left, again = {}, {}, {}, {}, {}, {}
 local value_at, row_at = NAMES + count, NAMES + count + #events / EVENT_SIZE
 for at = 1, #events, EVENT_SIZE do
   local sequence, mark, which, flags, block, byte_at, its_bit = struct.unpack('<ddHBHBB', events, at)
@@ -73,6 +75,7 @@ for at = 1, #events, EVENT_SIZE do
   end
   if not fresh then
     repeated = repeated + 1
+    if op == SET and current == core and mark == mark_of[which] then again[which] = ARGV[row_at] end
   else
     local gone = false
     if op ~= 0 then
@@ -126,6 +129,24 @@ for which, is_first_sight in pairs(first_sights) do
   if is_first_sight and rows[which] then rows[which] = continued(names[which], rows[which]) end
 end
 
+-- The trunkd that wrote the event first may not have known the gateway's revision yet.
+local REVISION, NO_REVISION = '"revision":"[^"]*"', '"revision":null'
+local known = {}
+for which, row in pairs(again) do
+  if not rows[which] and not left[which] and string.find(row, REVISION) then known[#known + 1] = which end
+end
+local their_names, at = {}, 0
+for i, which in ipairs(known) do their_names[i] = names[which] end
+in_parts(their_names, function(...)
+  for _, row in ipairs(redis.call('HMGET', status, ...)) do
+    at = at + 1
+    if row and string.find(row, NO_REVISION, 1, true) then
+      local revision = string.match(again[known[at]], REVISION)
+      rows[known[at]] = string.gsub(row, NO_REVISION, function() return revision end, 1)
+    end
+  end
+end)
+
 write_list()
 local function write(key, of)
   local fields, n = {}, 0
@@ -148,41 +169,62 @@ for which in pairs(marked) do marked[which] = string.format('%.0f', mark_of[whic
 write(marks, marked)
 redis.call('HSET', meta, 'newest', string.format('%.0f', newest))
 
--- Counts the refusals that are newer than the last one counted. The seen-bits do not say whether one
--- was: an event that is merged with a later one of its gateway has none. Those of a gateway without
--- a row are left out, as nothing would remove them.
-local function add_refusals(known, of_gateway, epoch)
+-- Counts what is newer than the last one counted. The seen-bits do not say whether something was: an
+-- event that is merged with a later one of its gateway has none. What a gateway without a row did is
+-- left out, as nothing would remove it. Besides all refusals (`codes`) there are those of the last hour,
+-- in slots of ten minutes, and what was sent in this minute and the one before.
+local minute = math.floor(now_us() / 60000000)
+local slot = math.floor(minute / 10)
+local function table_in(entry, name)
+  return type(entry[name]) == 'table' and entry[name] or {}
+end
+local function recent(of, first)
+  local kept = {}
+  for at, value in pairs(of) do
+    if (tonumber(at) or 0) >= first then kept[at] = value end
+  end
+  return kept
+end
+local function add_registers(known, of_gateway, epoch)
   local ok, entry = pcall(cjson.decode, known or '')
-  if not ok or type(entry) ~= 'table' or type(entry.codes) ~= 'table' then entry = {codes = {}} end
+  if not ok or type(entry) ~= 'table' then entry = {} end
   local last = entry.epoch == epoch and tonumber(entry.newest) or 0
-  local codes, number = entry.codes, 0
+  local codes, number = table_in(entry, 'codes'), 0
+  local sent, hour = recent(table_in(entry, 'sent'), minute - 1), recent(table_in(entry, 'hour'), slot - 5)
+  local this_minute, this_slot = string.format('%d', minute), string.format('%d', slot)
   for _ in pairs(codes) do number = number + 1 end
   table.sort(of_gateway, function(a, b) return a.sequence < b.sequence end)
-  for _, refusal in ipairs(of_gateway) do
-    if refusal.sequence > last then
-      last = refusal.sequence
-      local code = tostring(refusal.code)
-      if not codes[code] then
-        if number >= MAX_CODES then code = 'other' end
-        number = number + 1
+  for _, register in ipairs(of_gateway) do
+    if register.sequence > last then
+      last = register.sequence
+      if register.is_sent then sent[this_minute] = (tonumber(sent[this_minute]) or 0) + 1 end
+      if register.code > 0 then
+        local code = tostring(register.code)
+        if not codes[code] then
+          if number >= MAX_CODES then code = 'other' end
+          number = number + 1
+        end
+        codes[code] = (tonumber(codes[code]) or 0) + 1
+        local in_slot = table_in(hour, this_slot)
+        in_slot[code] = (tonumber(in_slot[code]) or 0) + 1
+        hour[this_slot] = in_slot
       end
-      codes[code] = (tonumber(codes[code]) or 0) + 1
     end
   end
-  return cjson.encode({epoch = epoch, newest = last, codes = codes})
+  return cjson.encode({epoch = epoch, newest = last, codes = codes, sent = sent, hour = hour})
 end
-if current == core and #refused > 0 then
+if current == core and #registers > 0 then
   local epoch, of, counted = tonumber(redis.call('HGET', meta, 'epoch')) or 0, {}, {}
-  for at = 1, #refused, REFUSAL_SIZE do
-    local sequence, which, code = struct.unpack('<dHH', refused, at)
+  for at = 1, #registers, REGISTER_SIZE do
+    local sequence, which, code = struct.unpack('<dHH', registers, at)
     of[which] = of[which] or {}
-    table.insert(of[which], {sequence = sequence, code = code})
+    table.insert(of[which], {sequence = sequence, is_sent = code >= SENT, code = code % SENT})
   end
   for which, of_gateway in pairs(of) do
     local gateway = names[which]
     if redis.call('HEXISTS', status, gateway) == 1 then
       counted[#counted + 1] = gateway
-      counted[#counted + 1] = add_refusals(redis.call('HGET', refusals, gateway), of_gateway, epoch)
+      counted[#counted + 1] = add_registers(redis.call('HGET', refusals, gateway), of_gateway, epoch)
     end
   end
   in_parts(counted, function(...) redis.call('HSET', refusals, ...) end)

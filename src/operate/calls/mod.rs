@@ -22,6 +22,16 @@ impl Service {
         Some(CallStats::of_gateway(log, gateway, &[]))
     }
 
+    /// The calls of all gateways: those that this trunkd hears, or for a command, those that one saved.
+    /// `None` unless calls are counted, or if they can't be read.
+    pub(in crate::operate) async fn known_calls(&self) -> Option<Arc<CallLog>> {
+        let log = self.calls.as_ref()?;
+        if self.heard_calls().is_none() {
+            log.restore_all(&self.store).await.ok()?;
+        }
+        Some(log.clone())
+    }
+
     /// The calls that this trunkd hears. `None` for a command, or unless calls are counted.
     pub(in crate::operate) fn heard_calls(&self) -> Option<&Arc<CallLog>> {
         self.calls.as_ref().filter(|_| self.catalog.is_tracking())

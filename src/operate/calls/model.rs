@@ -72,11 +72,18 @@ pub struct FailedCall {
 
 impl CallStats {
     pub(in crate::operate) fn of_gateway(log: &CallLog, gateway: &str, switches: &[&str]) -> Self {
-        let on = [(gateway, |switch: &str| switches.contains(&switch))];
-        Self::new(log.stats(on, Timestamp::now()))
+        Self::of_gateways(log, [(gateway, |switch: &str| switches.contains(&switch))])
     }
 
-    pub(super) fn new(stats: Stats) -> Self {
+    /// The sum of gateways, each with whether it is on a switch.
+    pub(in crate::operate) fn of_gateways<'a, On: Fn(&str) -> bool>(
+        log: &CallLog,
+        gateways: impl IntoIterator<Item = (&'a str, On)>,
+    ) -> Self {
+        Self::new(log.stats(gateways, Timestamp::now()))
+    }
+
+    fn new(stats: Stats) -> Self {
         let since = stats.since.unwrap_or_default();
         let figures = |span: Span| CallFigures::of(stats.of(span));
         Self {

@@ -1,5 +1,6 @@
 //! One gateway: read, write, copy, rename, delete; restart and register it on switches. And one change to many.
 
+mod again;
 mod assign;
 pub mod bulk;
 mod effect;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::service::Service;
-use super::super::{Caller, OperateError};
+use super::super::{Caller, OperateError, hosts};
 use super::effect::Effect;
 use super::model::{GatewayDetail, ProblemField};
 use super::read::{stored, with_value};
@@ -35,6 +35,8 @@ pub struct WriteOptions {
     pub force: bool,
     /// Wait this long for the effect on the switches.
     pub wait: Option<Duration>,
+    /// With `dry_run`: ask DNS for its hosts, unless the settings say otherwise.
+    pub looks_up_hosts: bool,
 }
 
 /// A write that took place, or would.
@@ -312,7 +314,12 @@ impl Service {
         if let (Some(detail), Some(after), true) = (&mut gateway, gateway_after, options.dry_run) {
             let others = current.desired.served().values().map(|entry| &entry.gateway);
             let shared = shared_account(after, others);
-            detail.findings.extend(shared.as_ref().map(ProblemField::of));
+            let mut found: Vec<_> = shared.into_iter().collect();
+            if options.looks_up_hosts && self.settings.api.look_up_hosts {
+                let resolved = hosts::resolve(std::iter::once(after), hosts::FORM_LIMIT).await;
+                found.extend(resolved.findings);
+            }
+            detail.findings.extend(found.iter().map(ProblemField::of));
         }
         let effect = match options.dry_run {
             true => {

@@ -17,7 +17,7 @@ use super::counts::{ByWord, Counts};
 use super::item::{Item, ListState, profile};
 use super::one_switch::seen;
 use super::query::ListQuery;
-use super::select::{Selected, select};
+use super::select::{Basis, Selected, select};
 use super::{Known, index};
 use crate::calls::CallLog;
 use crate::control::Report;
@@ -142,12 +142,16 @@ impl Service {
         self.catch_up().await?;
         let notes = self.notes().await?.for_caller(caller);
         let (listing, query, caller) = (self.listing().clone(), query.clone(), caller.clone());
-        let calls = self.heard_calls().cloned();
+        let calls = self.known_calls().await;
         let default_profile = self.settings.templates.default_profile.clone();
         let page = tokio::task::spawn_blocking(move || {
             let known = listing.read();
             let sees = |domain: Option<&str>| caller.sees_in(domain);
-            let selected = select(&known.index, &query, &default_profile, sees)?;
+            let basis = Basis {
+                default_profile: &default_profile,
+                notes: &notes,
+            };
+            let selected = select(&known.index, &query, basis, sees)?;
             let mut page = page(&known, selected, &notes, &default_profile);
             for item in &mut page.items {
                 item.call_stats = calls.as_deref().and_then(|log| item.counted(log));

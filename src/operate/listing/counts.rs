@@ -17,6 +17,8 @@ pub struct Counts {
     /// By state: `up`, `down`, `missing`, `trying`, `unknown`, `idle`. The filter on the state is left out.
     #[schema(value_type = BTreeMap<String, usize>)]
     pub state: ByWord,
+    /// How many are parked: they are among the others. The filter on the state is left out.
+    pub parked: usize,
     /// By validity: `valid`, `disabled`, `kept`, `invalid`, `shadowed`, `not_ours`. The filter on validity is
     /// left out.
     #[schema(value_type = BTreeMap<String, usize>)]
@@ -28,12 +30,17 @@ pub struct Counts {
 #[derive(Default)]
 pub(super) struct Tally {
     state: [usize; ListState::ALL.len()],
+    parked: usize,
     validity: [usize; Validity::ALL.len() + 1],
 }
 
 impl Tally {
     pub(super) fn add_state(&mut self, state: ListState) {
         self.state[state as usize] += 1;
+    }
+
+    pub(super) fn add_parked(&mut self, is_parked: bool) {
+        self.parked += usize::from(is_parked);
     }
 
     pub(super) fn add_validity(&mut self, validity: Option<Validity>) {
@@ -46,6 +53,7 @@ impl Tally {
         let by_word = |(word, count): (&'static str, usize)| (count > 0).then_some((word, count));
         Counts {
             state: states.into_iter().zip(self.state).filter_map(by_word).collect(),
+            parked: self.parked,
             validity: validities.zip(self.validity).filter_map(by_word).collect(),
         }
     }

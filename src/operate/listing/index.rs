@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::fleet::{Changed, Fleet};
 use super::item::{Item, Texts, Words, validity};
+use crate::carriers::Carriers;
 use crate::desired::Current;
 use crate::gateway::{DomainName, EntryChange, Fields, RawDomain};
 
@@ -16,12 +17,20 @@ pub(super) type Key = (Arc<str>, Option<Arc<str>>);
 pub struct Index {
     items: BTreeMap<Key, Item>,
     words: Words,
+    carriers: Carriers,
     /// What the items were made from.
     source: Option<Current>,
 }
 
 impl Index {
-    pub(super) fn items(&self) -> &BTreeMap<Key, Item> {
+    pub(super) fn new(carriers: Carriers) -> Self {
+        Self {
+            carriers,
+            ..Self::default()
+        }
+    }
+
+    pub(in crate::operate) fn items(&self) -> &BTreeMap<Key, Item> {
         &self.items
     }
 
@@ -124,6 +133,8 @@ impl Index {
             let Some(domain) = &item.domain else { continue };
             is_desired = true;
             let (validity, served) = validity(current, domain, name, &item.text);
+            let carrier = served.as_ref().and_then(|entry| self.carriers.name_of(&entry.gateway));
+            item.carrier = carrier.map(|carrier| self.words.share(carrier));
             (item.validity, item.served) = (Some(validity), served);
             item.observe(fleet);
         }

@@ -34,15 +34,17 @@ pub enum ListState {
 
 /// A gateway of a domain, or one that a switch runs without us.
 #[derive(Debug, Clone)]
-pub(super) struct Item {
-    pub(super) name: Arc<str>,
+pub(in crate::operate) struct Item {
+    pub(in crate::operate) name: Arc<str>,
     /// `None`: it is not desired.
-    pub(super) domain: Option<Arc<str>>,
+    pub(in crate::operate) domain: Option<Arc<str>>,
     pub(super) text: Texts,
     pub(super) validity: Option<Validity>,
     /// What is served under its name, if that is ours.
     pub(super) served: Option<Arc<crate::gateway::Entry>>,
-    pub(super) on: Vec<OnSwitch>,
+    /// The carrier that it belongs to, if it is served.
+    pub(in crate::operate) carrier: Option<Arc<str>>,
+    pub(in crate::operate) on: Vec<OnSwitch>,
     pub(super) state: ListState,
     /// Since when it is in its worst state. Here, because sorting looks at it of every item.
     pub(super) since: Option<Timestamp>,
@@ -52,9 +54,9 @@ pub(super) struct Item {
 
 /// The gateway on one switch.
 #[derive(Debug, Clone)]
-pub(super) struct OnSwitch {
-    pub(super) switch: Arc<str>,
-    pub(super) condition: Condition,
+pub(in crate::operate) struct OnSwitch {
+    pub(in crate::operate) switch: Arc<str>,
+    pub(in crate::operate) condition: Condition,
     pub(super) row: Option<Arc<Row>>,
 }
 
@@ -78,7 +80,7 @@ pub(super) struct Words(HashSet<Arc<str>>);
 const MAX_WORDS: usize = 10_000;
 
 impl Words {
-    fn share(&mut self, word: String) -> Arc<str> {
+    pub(super) fn share(&mut self, word: String) -> Arc<str> {
         if let Some(known) = self.0.get(word.as_str()) {
             return known.clone();
         }
@@ -182,6 +184,7 @@ impl Item {
             text,
             validity: None,
             served: None,
+            carrier: None,
             on: Vec::new(),
             state: ListState::Idle,
             since: None,

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use super::fleet::{Changed, Fleet};
 use super::index::Index;
+use crate::carriers::Carriers;
 use crate::desired::Current;
 
 /// What lists are made from. Shared by all requests.
-#[derive(Default)]
 pub(in crate::operate) struct Listing {
     /// One reader of Redis at a time. The others usually find everything read.
     pub(super) reading: tokio::sync::Mutex<()>,
@@ -46,6 +46,17 @@ impl Known {
 }
 
 impl Listing {
+    pub(in crate::operate) fn new(carriers: Carriers) -> Self {
+        let known = Known {
+            index: Index::new(carriers),
+            ..Known::default()
+        };
+        Self {
+            reading: tokio::sync::Mutex::default(),
+            known: RwLock::new(known),
+        }
+    }
+
     pub(in crate::operate) fn read(&self) -> RwLockReadGuard<'_, Known> {
         // A panic while it is changed leaves it whole: each part is replaced.
         self.known.read().unwrap_or_else(PoisonError::into_inner)

@@ -24,6 +24,7 @@ pub use choices::{Choices, Offers};
 pub use counts::Counts;
 pub use fleet::Fleet;
 pub use index::Index;
+pub(super) use item::Item;
 pub use item::ListState;
 pub(super) use known::{Known, Listing};
 pub(super) use one_switch::on_switch;
@@ -84,7 +85,7 @@ impl Service {
     }
 
     /// Reports and pauses: the last known ones while Redis can't be read.
-    async fn notes(&self) -> Result<Arc<SwitchNotes>, OperateError> {
+    pub(super) async fn notes(&self) -> Result<Arc<SwitchNotes>, OperateError> {
         if self.stale_since().is_some() {
             return Ok(self.status.last_notes());
         }

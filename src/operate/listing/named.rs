@@ -3,7 +3,7 @@
 use super::super::service::Service;
 use super::super::{Caller, OperateError};
 use super::query::ListQuery;
-use super::select::matching;
+use super::select::{Basis, matching};
 use crate::gateway::DomainName;
 
 impl Service {
@@ -21,12 +21,17 @@ impl Service {
             caller.check_sees(domain)?;
         }
         self.catch_up().await?;
+        let notes = self.notes().await?;
         let (listing, query, caller) = (self.listing().clone(), query.clone(), caller.clone());
         let default_profile = self.settings.templates.default_profile.clone();
         let selecting = tokio::task::spawn_blocking(move || {
             let known = listing.read();
             let sees = |domain: Option<&str>| caller.sees_in(domain);
-            let (selected, _) = matching(&known.index, &query, &default_profile, sees)?;
+            let basis = Basis {
+                default_profile: &default_profile,
+                notes: &notes,
+            };
+            let (selected, _) = matching(&known.index, &query, basis, sees)?;
             let named = selected.into_iter().filter_map(|item| {
                 let domain = DomainName::from_text(item.domain.as_deref()?);
                 Some((domain, item.name.to_string()))

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::super::gateways::Validity;
+use super::super::status::SwitchNotes;
 use super::item::{Item, ListState, OnSwitch};
 use crate::language::Bilingual;
 use crate::registration::State;
@@ -17,7 +18,7 @@ pub struct ListQuery {
     pub domain: Option<String>,
     /// Words that all must occur in name, description, carrier, realm, proxy, username or tags.
     pub search: Option<String>,
-    /// Groups (`up`, `down`, `trying`, `idle`, …) or FreeSWITCH's own states (`REGED`).
+    /// Groups (`up`, `down`, `trying`, `idle`, …), `parked`, or FreeSWITCH's own states (`REGED`).
     pub states: Vec<String>,
     /// Only gateways that this switch has or is to have; `states` then means those on it.
     pub switch: Option<String>,
@@ -161,16 +162,23 @@ pub(super) fn sort_key(item: &Item, sort: Sort) -> SortKey<'_> {
     }
 }
 
+/// Gateways that are parked. They are down, too.
+const PARKED: &str = "parked";
+
 /// A word of `states`.
 pub(super) enum StateWord {
     Group(Vec<ListState>),
     Exact(State),
+    Parked,
 }
 
 impl StateWord {
     pub(super) fn parse(word: &str) -> Result<Self, QueryError> {
         if word == "down" {
             return Ok(Self::Group(vec![ListState::Down, ListState::Missing]));
+        }
+        if word == PARKED {
+            return Ok(Self::Parked);
         }
         if let Some(state) = ListState::ALL.into_iter().find(|state| state.as_str() == word) {
             return Ok(Self::Group(vec![state]));
@@ -182,14 +190,21 @@ impl StateWord {
     }
 
     /// Of the gateway over all its switches, or on one.
-    pub(super) fn selects(&self, item: &Item, on: Option<&OnSwitch>) -> bool {
+    pub(super) fn selects(&self, item: &Item, on: Option<&OnSwitch>, notes: &SwitchNotes) -> bool {
         match (self, on) {
             (Self::Group(states), None) => states.contains(&item.state),
             (Self::Group(states), Some(on)) => states.contains(&on.condition.into()),
             (Self::Exact(state), None) => item.on.iter().any(|on| has_state(on, state)),
             (Self::Exact(state), Some(on)) => has_state(on, state),
+            (Self::Parked, on) => is_parked(item, on, notes),
         }
     }
+}
+
+/// On any of its switches, or on one.
+pub(super) fn is_parked(item: &Item, on: Option<&OnSwitch>, notes: &SwitchNotes) -> bool {
+    let here = |on: &OnSwitch| notes.is_parked(&on.switch, &item.name);
+    on.map_or_else(|| item.on.iter().any(here), here)
 }
 
 fn has_state(on: &OnSwitch, state: &State) -> bool {

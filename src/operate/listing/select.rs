@@ -4,10 +4,11 @@ use std::cmp::Ordering;
 
 use memchr::memmem::Finder;
 
+use super::super::status::SwitchNotes;
 use super::counts::{Counts, Tally};
 use super::index::Index;
 use super::item::{Item, OnSwitch, profile};
-use super::query::{Cursor, Direction, ListQuery, QueryError, Sort, SortKey, StateWord, sort_key};
+use super::query::{Cursor, Direction, ListQuery, QueryError, Sort, SortKey, StateWord, is_parked, sort_key};
 
 /// A page of items.
 pub(super) struct Selected {
@@ -22,17 +23,25 @@ struct Filter<'a> {
     query: &'a ListQuery,
     words: Vec<Finder<'static>>,
     states: Vec<StateWord>,
-    default_profile: &'a str,
+    basis: Basis<'a>,
+}
+
+/// What else items are compared with.
+#[derive(Clone, Copy)]
+pub(super) struct Basis<'a> {
+    /// The profile of gateways that name none.
+    pub(super) default_profile: &'a str,
+    pub(super) notes: &'a SwitchNotes,
 }
 
 /// `sees` says whether the caller may see a domain; `None` is what no domain has.
 pub(super) fn select(
     index: &Index,
     query: &ListQuery,
-    default_profile: &str,
+    basis: Basis<'_>,
     sees: impl Fn(Option<&str>) -> bool,
 ) -> Result<Selected, QueryError> {
-    let (selected, counts) = matching(index, query, default_profile, sees)?;
+    let (selected, counts) = matching(index, query, basis, sees)?;
     let total = selected.len();
     let (items, next) = page(selected, query);
     Ok(Selected {
@@ -47,10 +56,10 @@ pub(super) fn select(
 pub(super) fn matching<'a>(
     index: &'a Index,
     query: &ListQuery,
-    default_profile: &str,
+    basis: Basis<'_>,
     sees: impl Fn(Option<&str>) -> bool,
 ) -> Result<(Vec<&'a Item>, Counts), QueryError> {
-    let filter = Filter::new(query, default_profile)?;
+    let filter = Filter::new(query, basis)?;
     let mut counts = Tally::default();
     let mut selected = Vec::new();
     for item in index.items().values() {
@@ -70,6 +79,7 @@ pub(super) fn matching<'a>(
         let has_validity = query.validity.is_empty() || item.validity.is_some_and(|of| query.validity.contains(&of));
         if has_validity {
             counts.add_state(on.map_or(item.state, |on| on.condition.into()));
+            counts.add_parked(is_parked(item, on, basis.notes));
         }
         if has_state {
             counts.add_validity(item.validity);
@@ -164,7 +174,7 @@ fn compare(a: Place<'_>, b: Place<'_>, direction: Direction) -> Ordering {
 }
 
 impl<'a> Filter<'a> {
-    fn new(query: &'a ListQuery, default_profile: &'a str) -> Result<Self, QueryError> {
+    fn new(query: &'a ListQuery, basis: Basis<'a>) -> Result<Self, QueryError> {
         let words = query.search.as_deref().unwrap_or_default().split_whitespace();
         let words = words.map(|word| Finder::new(&word.to_lowercase()).into_owned());
         let states = query.states.iter().map(|word| StateWord::parse(word));
@@ -172,7 +182,7 @@ impl<'a> Filter<'a> {
             query,
             words: words.collect(),
             states: states.collect::<Result<_, _>>()?,
-            default_profile,
+            basis,
         })
     }
 
@@ -182,17 +192,21 @@ impl<'a> Filter<'a> {
         let is =
             |wanted: &Option<String>, value: Option<&str>| wanted.as_deref().is_none_or(|wanted| value == Some(wanted));
         is(&query.domain, item.domain.as_deref())
-            && is(&query.carrier, item.text.carrier.as_deref())
+            && query.carrier.as_deref().is_none_or(|wanted| {
+                let named = [item.carrier.as_deref(), item.text.carrier.as_deref()];
+                named.contains(&Some(wanted))
+            })
             && query.profile.as_deref().is_none_or(|wanted| {
                 let served = item.served.as_ref().map(|entry| &entry.gateway);
-                profile(&item.text, served, self.default_profile) == wanted
+                profile(&item.text, served, self.basis.default_profile) == wanted
             })
             && query.tag.as_ref().is_none_or(|tag| item.text.tags.contains(tag))
             && self.words.iter().all(|word| item.text.contains(word))
     }
 
     fn has_state(&self, item: &Item, on: Option<&OnSwitch>) -> bool {
-        self.states.is_empty() || self.states.iter().any(|state| state.selects(item, on))
+        let notes = self.basis.notes;
+        self.states.is_empty() || self.states.iter().any(|state| state.selects(item, on, notes))
     }
 }
 

@@ -26,8 +26,11 @@ pub(in crate::operate) use notes::SwitchNotes;
 pub use select::{NoSuchState, Selection, StateFilter};
 pub(in crate::operate) use unplaced::unplaced;
 
+use super::carriers::{CarrierList, RecentRegisters, Sources, of_status};
 use super::pool::SwitchPool;
 use super::{Caller, OperateError, held, is_watched, sources};
+use crate::calls::CallLog;
+use crate::carriers::Carriers;
 use crate::control::{Control, Report};
 use crate::desired::{Catalog, Current, LastGood, LastGoodError};
 use crate::event_socket::{self, GatewayStatus, Session};
@@ -50,6 +53,9 @@ pub struct StatusSource {
     /// is down.
     no_last_good: Option<LastGoodError>,
     last_notes: notes::LastNotes,
+    registers: RecentRegisters,
+    /// What a trunkd saved. `None` unless calls are counted.
+    calls: Option<CallLog>,
 }
 
 /// What Redis knows about the switches.
@@ -76,7 +82,10 @@ impl StatusSource {
             Ok(last_good) => (last_good, None),
             Err(error) => (None, Some(error)),
         };
+        let switches = settings.switches.iter().map(|switch| switch.name.clone());
         let source = Self {
+            calls: settings.calls.enabled.then(|| CallLog::new(switches)),
+            registers: RecentRegisters::default(),
             catalog: sources::catalog(&store, rules, last_good),
             settings,
             store,
@@ -93,6 +102,8 @@ impl StatusSource {
             store,
             catalog,
             no_last_good: None,
+            registers: RecentRegisters::default(),
+            calls: None,
             last_notes: notes::LastNotes::default(),
         }
     }
@@ -134,7 +145,7 @@ impl StatusSource {
             last_good: *last_good,
         });
         let mut status = match (observed, down) {
-            (Ok(observed), down) => self.redis_status(&current, observed, down),
+            (Ok(observed), down) => self.redis_status(&current, observed, down).await,
             (Err(_), Some(down)) => self.switches_status(&current, down).await,
             (Err(error), None) => return Err(OperateError::unreadable(&self.settings, error)),
         };
@@ -159,18 +170,40 @@ impl StatusSource {
         })
     }
 
-    fn redis_status(&self, current: &Current, observed: Observed, down: Option<RedisDown>) -> Status {
+    async fn redis_status(&self, current: &Current, observed: Observed, down: Option<RedisDown>) -> Status {
+        let reports = observed.reports.clone();
         let pool = self.pool(&observed);
         let on_no_switch = unplaced(&current.desired, &pool);
         let switches = self.redis_switches(current, observed, None);
-        Status {
+        let mut status = Status {
             version: VERSION,
             well: false,
             redis_down: down,
             on_no_switch,
             switches,
+            carriers: CarrierList::default(),
             findings: current.desired.findings().to_vec(),
+        };
+        status.carriers = self.carriers(&status, current, &reports).await;
+        status
+    }
+
+    async fn carriers(&self, status: &Status, current: &Current, reports: &BTreeMap<String, Report>) -> CarrierList {
+        let switches: Vec<_> = status.switches.iter().map(|switch| switch.name.clone()).collect();
+        let registers = self.registers.read(&self.store, &switches).await;
+        if let Some(calls) = &self.calls {
+            // Those that were read before stay.
+            let _ = calls.restore_all(&self.store).await;
         }
+        let carriers = Carriers::new(&self.settings.carriers);
+        let sources = Sources {
+            carriers: &carriers,
+            reports: reports.iter().map(|(switch, report)| (&**switch, report)).collect(),
+            registers: &registers,
+            calls: self.calls.as_ref(),
+            sees_all: true,
+        };
+        of_status(status, &current.desired, &sources)
     }
 
     fn pool(&self, observed: &Observed) -> SwitchPool {
@@ -227,6 +260,7 @@ impl StatusSource {
             redis_down: Some(down),
             on_no_switch: unplaced(&current.desired, &pool),
             switches,
+            carriers: CarrierList::default(),
             findings: current.desired.findings().to_vec(),
         }
     }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::carriers::CarrierList;
 use super::condition::Condition;
 use super::deviation::Deviation;
 use super::note::{Note, ReasonCode};
@@ -29,6 +30,8 @@ pub struct Status {
     pub switches: Vec<Switch>,
     /// Desired gateways whose `nodes` name no known switch, and those on exactly one switch that have none.
     pub on_no_switch: Vec<Unplaced>,
+    /// Of all gateways that you see, not only the selected ones.
+    pub carriers: CarrierList,
     /// Problems of gateways in Redis.
     pub findings: Vec<Finding>,
 }

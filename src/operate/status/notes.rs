@@ -160,6 +160,12 @@ impl SwitchNotes {
         self.reports.get(switch)
     }
 
+    /// Whether the gateway is parked on the switch.
+    pub(in crate::operate) fn is_parked(&self, switch: &str, gateway: &str) -> bool {
+        self.report(switch)
+            .is_some_and(|report| report.parked.contains_key(gateway))
+    }
+
     /// The trunkd that changes the switch.
     pub(in crate::operate) fn leader(&self, switch: &str) -> Option<&str> {
         self.all

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::super::OperateError;
 use super::condition::Condition;
 use super::model::{Gateway, Status};
+use super::note::NoteCode;
 use crate::language::{Text, text};
 use crate::registration::State;
 
@@ -24,17 +25,18 @@ pub struct Selection {
     pub limit: Option<usize>,
 }
 
-/// A condition, or a state of FreeSWITCH.
+/// A condition, a state of FreeSWITCH, or parked.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StateFilter {
     Condition(Condition),
     State(State),
+    Parked,
 }
 
 const STATES: Text = text(
-    "write up, down, missing, trying or unknown, or one of FreeSWITCH's words: UNREGED, TRYING, REGISTER, REGED, \
+    "write up, down, missing, trying, unknown or parked, or one of FreeSWITCH's words: UNREGED, TRYING, REGISTER, REGED, \
      UNREGISTER, FAILED, FAIL_WAIT, EXPIRED, NOREG, DOWN, TIMEOUT",
-    "可用 up, down, missing, trying 或 unknown，或者 FreeSWITCH 自己的词之一：UNREGED, TRYING, REGISTER, REGED, \
+    "可用 up, down, missing, trying, unknown 或 parked，或者 FreeSWITCH 自己的词之一：UNREGED, TRYING, REGISTER, REGED, \
      UNREGISTER, FAILED, FAIL_WAIT, EXPIRED, NOREG, DOWN, TIMEOUT",
 );
 
@@ -47,6 +49,9 @@ impl std::str::FromStr for StateFilter {
     type Err = NoSuchState;
 
     fn from_str(text: &str) -> Result<Self, NoSuchState> {
+        if text == "parked" {
+            return Ok(Self::Parked);
+        }
         // DOWN is both; in capitals it is FreeSWITCH's state.
         let conditions = [
             Condition::Up,
@@ -66,6 +71,12 @@ impl std::str::FromStr for StateFilter {
 }
 
 impl Selection {
+    /// Whether it is about all gateways, or those of them that need attention.
+    pub fn is_everywhere(&self) -> bool {
+        let places = [&self.names, &self.switches, &self.domains];
+        places.into_iter().all(Vec::is_empty) && self.states.is_empty()
+    }
+
     /// Removes what is not selected, and updates [`Status::well`].
     ///
     /// # Errors
@@ -126,6 +137,7 @@ impl Selection {
         let has_state = self.states.iter().any(|wanted| match wanted {
             StateFilter::Condition(condition) => gateway.condition == *condition,
             StateFilter::State(state) => gateway.state.as_ref() == Some(state),
+            StateFilter::Parked => gateway.note.as_ref().is_some_and(|note| note.code == NoteCode::Parked),
         });
         self.names_one(&gateway.name)
             && self.has_domain(gateway.domain.as_ref())

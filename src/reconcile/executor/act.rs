@@ -20,8 +20,6 @@ pub(super) const AT_ONCE: usize = 64;
 /// From this many starts in one profile, `startgw _all_` answered with just those gateways is cheaper
 /// than one reload each (FACTS 21).
 const BATCH_FROM: usize = 16;
-/// The most gateways in such an answer, since FreeSWITCH reads at most 1 MiB by default (FACTS 5).
-const BATCH_MOST: usize = 500;
 
 /// How an action ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +53,10 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             })
             .buffer_unordered(AT_ONCE);
         let mut done: Vec<_> = doing.collect().await;
-        for (profile, mut actions) in batches {
-            self.limit_batch(&mut actions).await;
+        for (profile, actions) in batches {
+            let actions = self.limit_batch(actions).await;
             let began = Instant::now();
-            let started = this.start_batch(&profile, actions, &commands, &changes).await;
+            let started = self.start_batch(&profile, actions, &commands, &changes).await;
             let took = began.elapsed();
             done.extend(started.into_iter().map(|(action, outcome)| (action, outcome, took)));
         }
@@ -70,18 +68,18 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         self.give_back(&left);
     }
 
-    /// What does not register is limited only by the size of the answer.
-    async fn limit_batch(&self, actions: &mut Vec<Action>) {
-        let mut registering = self.pace.lock().await.burst().max(1);
-        actions.retain(|action| {
-            if !action.to().is_some_and(|to| to.registers) {
-                return true;
-            }
-            let is_within = registering > 0;
-            registering = registering.saturating_sub(1);
-            is_within
+    /// The next batch of these. What registers comes first, but nothing waits for it that doesn't.
+    async fn limit_batch(&self, actions: Vec<Action>) -> Vec<Action> {
+        let registers = |action: &Action| action.to().is_some_and(|to| to.registers);
+        let (mut batch, others): (Vec<_>, Vec<_>) = actions.into_iter().partition(registers);
+        let mut pace = self.pace.lock().await;
+        batch.truncate(match others.is_empty() {
+            true => pace.burst().max(1),
+            false => pace.available(),
         });
-        actions.truncate(BATCH_MOST);
+        batch.extend(others);
+        batch.truncate(self.memory.batch_size.get());
+        batch
     }
 
     /// If the switch is gone, a failure says nothing about the gateway.
@@ -179,7 +177,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
 
     /// Starts many gateways of one profile with one command.
     async fn start_batch(
-        &self,
+        &mut self,
         profile: &ProfileName,
         actions: Vec<Action>,
         commands: &Commands,
@@ -191,37 +189,54 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             .filter(|action| action.to().is_some_and(|to| to.registers))
             .count();
         self.pace.lock().await.take(registering).await;
-        let (started, given) = {
+        let (started, given, took) = {
             let _alone = self.reload.lock().await;
             if !self.may_change() {
-                return actions
-                    .into_iter()
-                    .map(|action| (action, ActionOutcome::Yielded))
-                    .collect();
+                return with_outcome(actions, &ActionOutcome::Yielded);
             }
             let (name, batch) = (self.switch.name(), Arc::new(names.iter().cloned().collect()));
             self.served.begin_start(name, profile, Start::Many(batch));
+            let began = Instant::now();
             let started = changes.start_all(profile, self.permit()).await;
-            (started, self.served.end_start(name))
+            (started, self.served.end_start(name), began.elapsed())
         };
         let found = match started {
             Ok(()) => {
+                self.memory.batch_size.learn(names.len(), took, self.timing.batch);
                 let new: Vec<_> = names.iter().map(|name| (name, None)).collect();
                 await_start(&*self.switch, &new, self.timing.appear).await;
                 self.switch.ask_revisions(commands, &names).await
             }
             Err(error) => Err(error),
         };
+        let is_in_vain = match &found {
+            Ok(found) => found.iter().all(Option::is_none),
+            Err(error) => matches!(error, QueryError::Reply { .. }),
+        };
+        if is_in_vain && given.is_some() && self.memory.batch_size.was_too_large(names.len()) {
+            tracing::warn!(
+                switch = self.switch.name(),
+                %profile,
+                gateways = names.len(),
+                "FreeSWITCH took none of these gateways, so it gets fewer at once; is response-max-bytes set in its \
+                 xml_curl.conf.xml?"
+            );
+            return with_outcome(actions, &ActionOutcome::Yielded);
+        }
         let outcomes: Vec<_> = match found {
             Ok(found) => actions
                 .iter()
                 .zip(found)
                 .filter_map(|(action, found)| Some(verified(action.gateway(), found, action.to()?, given.as_ref())))
                 .collect(),
-            Err(error) => actions.iter().map(|_| self.unanswered(&error)).collect(),
+            Err(error) => return with_outcome(actions, &self.unanswered(&error)),
         };
         actions.into_iter().zip(outcomes).collect()
     }
+}
+
+fn with_outcome(actions: Vec<Action>, outcome: &ActionOutcome) -> Vec<(Action, ActionOutcome)> {
+    actions.into_iter().map(|action| (action, outcome.clone())).collect()
 }
 
 /// Compares what FreeSWITCH runs after a start with what it should run.

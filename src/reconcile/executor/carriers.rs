@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{DesiredSource, Executor, Switch};
@@ -20,6 +21,8 @@ pub(super) struct CarrierLoads {
     loads: BTreeMap<String, Load>,
     /// Carrier → what waits for its pace since the last plan.
     pub(super) waiting: BTreeMap<String, Waiting>,
+    /// Whether `loads` has what the lease holder before this one caused.
+    are_taken_over: bool,
 }
 
 impl CarrierLoads {
@@ -49,6 +52,22 @@ impl Registers for Action {
 }
 
 impl<S: Switch, W: DesiredSource> Executor<S, W> {
+    /// Counts what the lease holder before this one caused, as the switch shows it.
+    pub(super) fn take_over_loads(&mut self) {
+        if !self.memory.leads || std::mem::replace(&mut self.memory.carriers.are_taken_over, true) {
+            return;
+        }
+        let (now, clock) = (Instant::now(), Timestamp::now());
+        let registering = self.memory.wants.iter().filter(|(_, want)| want.registers);
+        let paced = registering.filter_map(|(gateway, _)| Some((gateway.clone(), self.paced_carrier_of(gateway)?)));
+        for (gateway, carrier) in paced.collect::<Vec<_>>() {
+            if let Some(seen) = self.switch.attempt(&gateway) {
+                let load = self.memory.carriers.loads.entry(carrier).or_default();
+                load.take_over(gateway, seen, now, clock);
+            }
+        }
+    }
+
     /// Those that may begin now, in the same order. The others wait for their carriers.
     pub(super) async fn within_pace<T: Registers>(&mut self, all: Vec<T>) -> Vec<T> {
         let mut wanted: BTreeMap<String, usize> = self
@@ -96,6 +115,10 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
 
     fn paced_carrier(&self, one: &impl Registers) -> Option<String> {
         let (gateway, _) = one.registers()?;
+        self.paced_carrier_of(gateway)
+    }
+
+    fn paced_carrier_of(&self, gateway: &GatewayName) -> Option<String> {
         let (desired, _) = self.memory.made_of.as_ref()?;
         let carrier = self.carriers.of(&desired.get(gateway.as_str())?.gateway)?;
         carrier.is_paced().then(|| carrier.name.clone())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use imbl::OrdSet;
 use tokio::time::Instant;
 
+use super::batch::BatchSize;
 use super::canary::Canaries;
 use super::carriers::CarrierLoads;
 use super::jobs::ActiveJob;
@@ -58,6 +59,7 @@ pub(super) struct Memory {
     /// By id: the jobs that this trunkd has taken up in this term.
     pub(super) jobs: BTreeMap<String, ActiveJob>,
     pub(super) carriers: CarrierLoads,
+    pub(super) batch_size: BatchSize,
     pub(super) parking: ParkingMemory,
     /// When the removals shared by all trunkd were last read; `None`: not in this term.
     pub(super) removals_read: Option<Instant>,
@@ -95,6 +97,7 @@ impl Memory {
         self.term = term;
         self.jobs.clear();
         self.carriers = CarrierLoads::default();
+        self.batch_size = BatchSize::default();
         self.troubles.clear();
         self.removals_read = None;
         self.recorded_hold = None;

@@ -2,6 +2,7 @@
 //! verified.
 
 mod act;
+mod batch;
 mod canary;
 mod carriers;
 mod forms;
@@ -54,6 +55,8 @@ pub struct Timing {
     pub down: Duration,
     /// How long a started gateway's `gateway_add` may take before the gateway counts as refused.
     pub appear: Duration,
+    /// How long a switch may take for a batch of starts. Batches grow and shrink with it.
+    pub batch: Duration,
     /// How long a gateway must be gone from Redis before it is killed.
     pub confirm: Duration,
     /// The first and the longest delay before a failed action is retried.
@@ -82,6 +85,7 @@ impl Default for Timing {
             delete: Duration::from_secs(10),
             down: Duration::from_secs(15),
             appear: Duration::from_secs(2),
+            batch: Duration::from_millis(500),
             confirm: Duration::from_millis(250),
             first_retry: Duration::from_secs(1),
             most_retry: Duration::from_secs(60),
@@ -245,6 +249,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
             return later;
         }
         self.want(&wanted, known);
+        self.take_over_loads();
         self.verify_edits(known, &wanted).await;
         known.parked = self.memory.parking.stopped(&self.memory.wants);
         let mut decision = self.decide(known, &wanted, order, &control);

@@ -26,17 +26,34 @@ impl Pace {
         usize::try_from(self.per_second).unwrap_or(usize::MAX)
     }
 
+    /// How many may start now.
+    pub(super) fn available(&mut self) -> usize {
+        self.refill();
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at most `per_second`"
+        )]
+        let available = self.left.max(0.0) as usize;
+        available
+    }
+
     pub(super) async fn take(&mut self, count: usize) {
-        let now = Instant::now();
+        self.refill();
         let rate = f64::from(self.per_second);
-        self.left = (self.left + now.duration_since(self.at).as_secs_f64() * rate).min(rate);
-        self.at = now;
         #[allow(clippy::cast_precision_loss, reason = "a batch is small")]
         let count = count as f64;
         self.left -= count;
         if self.left < 0.0 {
             sleep(Duration::from_secs_f64(-self.left / rate)).await;
         }
+    }
+
+    fn refill(&mut self) {
+        let now = Instant::now();
+        let rate = f64::from(self.per_second);
+        self.left = (self.left + now.duration_since(self.at).as_secs_f64() * rate).min(rate);
+        self.at = now;
     }
 }
 

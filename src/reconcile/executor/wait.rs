@@ -15,14 +15,17 @@ pub(super) async fn is_gone(switch: &impl Switch, gateway: &GatewayName, limit: 
 /// Waits for the `gateway_add` of each started gateway, so that its revision is recorded on the new
 /// instance and the next plan does not start it again. Each comes with its instance from before the start.
 pub(super) async fn await_start(switch: &impl Switch, gateways: &[(&GatewayName, Option<u64>)], limit: Duration) {
-    let is_new = |(gateway, before): &(&GatewayName, Option<u64>)| {
-        let now = switch.instance(gateway)?;
-        Ok(now.is_some() && now != *before)
-    };
+    // Each gateway is looked for until it is there, and then no more: there may be thousands.
+    let mut left = gateways.iter().peekable();
     let all_new = || {
-        gateways
-            .iter()
-            .try_fold(true, |all, gateway| Ok(all && is_new(gateway)?))
+        while let Some((gateway, before)) = left.peek() {
+            let now = switch.instance(gateway)?;
+            if now.is_none() || now == *before {
+                return Ok(false);
+            }
+            left.next();
+        }
+        Ok(true)
     };
     if until(switch, limit, all_new).await == Ok(false) {
         // FreeSWITCH refused it, or its event was lost.
@@ -34,7 +37,7 @@ pub(super) async fn await_start(switch: &impl Switch, gateways: &[(&GatewayName,
 async fn until(
     switch: &impl Switch,
     limit: Duration,
-    condition: impl Fn() -> Result<bool, Unknown>,
+    mut condition: impl FnMut() -> Result<bool, Unknown>,
 ) -> Result<bool, Unknown> {
     let deadline = Instant::now() + limit;
     let mut changed = switch.changed();

@@ -51,8 +51,10 @@ impl Assessment<'_> {
         }
         let ours = self.known.actual.ours();
         let has_vanished = self.desired.counts().is_empty() && !ours.is_empty();
-        let (approved, recent) = (&exempt.approved, &exempt.recent);
-        match judge(&ours, &removals, has_vanished, &self.limits, approved, recent) {
+        // What runs on exactly one switch is on another one, or will be.
+        let moved = removals.iter().filter(|name| self.desired.is_on_one(name));
+        let approved = exempt.approved.iter().chain(moved).cloned().collect();
+        match judge(&ours, &removals, has_vanished, &self.limits, &approved, &exempt.recent) {
             Verdict::Go => None,
             Verdict::Hold(hold) => Some(hold),
         }

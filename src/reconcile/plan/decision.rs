@@ -74,11 +74,6 @@ impl DecisionInput<'_> {
             approved = order.removals(&progress).cloned().collect();
             as_shown = progress.as_shown().cloned().collect();
         }
-        let moved: BTreeSet<_> = plan
-            .removals()
-            .into_iter()
-            .filter(|name| self.desired.is_on_one(name))
-            .collect();
         served.set_runs(
             self.switch,
             Some(Runs {
@@ -99,7 +94,6 @@ impl DecisionInput<'_> {
             // The order is complete, so its leftover kills are no longer approved.
             approved.clear();
         }
-        approved.extend(moved);
         let exempt = Exempt {
             approved,
             ordered: progress.to_do.clone(),

@@ -14,6 +14,8 @@ impl RunningSource for Switch {
     fn usable(&self) -> HashSet<Arc<str>> {
         self.0.keys().filter(|name| &***name != "is-older").cloned().collect()
     }
+
+    fn starts(&self) {}
 }
 
 fn desired() -> Desired {

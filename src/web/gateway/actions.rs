@@ -23,6 +23,8 @@ use crate::web::texts::Texts;
 enum Action {
     /// Something that switches do, without an edit.
     Job(JobAction),
+    /// An edit that the carrier refused is tried again.
+    TryAgain,
     Copy,
     /// The rest is shown first, and done when that is sent on.
     Rename,
@@ -74,6 +76,7 @@ impl Action {
             "unregister" => Self::Job(JobAction::Unregister),
             "park" => Self::Job(JobAction::Park),
             "unpark" => Self::Job(JobAction::Unpark),
+            "again" => Self::TryAgain,
             "copy" => Self::Copy,
             "rename" => Self::Rename,
             "enable" => Self::Enable,
@@ -87,6 +90,7 @@ impl Action {
     fn word(self) -> &'static str {
         match self {
             Self::Job(job) => job.as_str(),
+            Self::TryAgain => "again",
             Self::Copy => "copy",
             Self::Rename => "rename",
             Self::Enable => "enable",
@@ -104,6 +108,7 @@ impl Action {
             Self::Job(JobAction::Unregister) => "action-unregister",
             Self::Job(JobAction::Park) => "action-park",
             Self::Job(JobAction::Unpark) => "action-unpark",
+            Self::TryAgain => "action-again",
             Self::Undo => "action-undo",
             Self::Copy => "action-copy",
             Self::Rename => "action-rename",
@@ -141,6 +146,10 @@ impl Acting<'_> {
                     wait: None,
                 };
                 self.service.run_job(self.caller, &self.of, &request).await?;
+                Ok(self.done(&self.of, action))
+            }
+            Action::TryAgain => {
+                self.service.try_edit_again(self.caller, &self.of).await?;
                 Ok(self.done(&self.of, action))
             }
             Action::Copy => {
@@ -207,7 +216,7 @@ impl Acting<'_> {
             },
             dry_run,
             force: self.sent.text("force") == "1",
-            wait: None,
+            ..WriteOptions::default()
         };
         let (service, caller, of) = (self.service, self.caller, &self.of);
         match action {
@@ -218,7 +227,7 @@ impl Acting<'_> {
                 let to = self.new_name().map_err(|_| OperateError::Interrupted)?;
                 service.rename_gateway(caller, of, &to, &options).await
             }
-            Action::Enable | Action::Disable | Action::Copy | Action::Job(_) => {
+            Action::Enable | Action::Disable | Action::Copy | Action::TryAgain | Action::Job(_) => {
                 let mut patch = Document::empty();
                 patch.set("enabled", &(action == Action::Enable).into());
                 service.write_gateway(caller, of, &Body::Merge(patch), &options).await

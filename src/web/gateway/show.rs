@@ -55,6 +55,8 @@ struct GatewayPage {
     is_enabled: bool,
     /// On any switch.
     is_parked: bool,
+    /// An older version runs, because the carrier refused the edit, or others.
+    is_rolled_back: bool,
     facts: Vec<(String, String)>,
     switches: Vec<SwitchRow>,
     /// `None` unless calls are counted.
@@ -177,6 +179,7 @@ async fn make(
         },
         is_enabled: stored.as_ref().is_none_or(Stored::is_enabled),
         is_parked: detail.switches.iter().any(|on| parked(on).is_some()),
+        is_rolled_back: detail.switches.iter().any(is_rolled_back),
         facts: stored.as_ref().map(|stored| facts(t, stored)).unwrap_or_default(),
         switches: switch_rows(t, &detail.switches, &effects, now),
         calls: detail.call_stats.as_ref().map(|stats| CallsTable::new(t, stats, now)),
@@ -222,6 +225,7 @@ fn done_text(t: Texts, done: &str) -> Option<String> {
         "unregister" => "done-unregister",
         "park" => "done-park",
         "unpark" => "done-unpark",
+        "again" => "done-again",
         "copy" => "done-copy",
         "rename" => "done-rename",
         "undo" => "done-undo",
@@ -254,6 +258,11 @@ fn parked(gateway: &Gateway) -> Option<&Parked> {
         Some(Deviation::Parked { parked }) => Some(parked),
         _ => None,
     }
+}
+
+fn is_rolled_back(gateway: &Gateway) -> bool {
+    let deviation = gateway.deviation.as_ref();
+    deviation.is_some_and(|deviation| matches!(deviation, Deviation::RolledBack { .. } | Deviation::EditHeld { .. }))
 }
 
 fn switch_rows(t: Texts, on: &[Gateway], effects: &[Effect], now: Timestamp) -> Vec<SwitchRow> {

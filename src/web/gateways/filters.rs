@@ -98,13 +98,12 @@ pub(super) fn hidden(params: &ListParams) -> Vec<(&'static str, String)> {
 
 pub(super) fn chips(t: Texts, params: &ListParams, counts: &Counts) -> Vec<Chip> {
     let chosen: Vec<&str> = params.state.iter().flat_map(|states| states.split(',')).collect();
-    let chip = |state: ListState| {
-        let word = state.as_str();
+    let chip = |(word, label, count): (&'static str, &str, usize)| {
         let is_on = chosen.contains(&word);
         Chip {
             word,
-            label: t.get(words::state(state)).into_owned(),
-            count: counts.state.get(word).copied().unwrap_or_default(),
+            label: t.get(label).into_owned(),
+            count,
             is_on,
             url: url(&ListParams {
                 state: (!is_on).then(|| word.to_owned()),
@@ -113,7 +112,11 @@ pub(super) fn chips(t: Texts, params: &ListParams, counts: &Counts) -> Vec<Chip>
             }),
         }
     };
-    let all = ListState::ALL.into_iter().map(chip);
+    let states = ListState::ALL.into_iter().map(|state| {
+        let count = counts.state.get(state.as_str()).copied();
+        (state.as_str(), words::state(state), count.unwrap_or_default())
+    });
+    let all = states.chain([("parked", "state-parked", counts.parked)]).map(chip);
     all.filter(|chip| chip.count > 0 || chip.is_on).collect()
 }
 

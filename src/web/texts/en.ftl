@@ -3,6 +3,7 @@
 skip = Skip to the content
 nav-label = Pages
 nav-gateways = Gateways
+nav-carriers = Carriers
 nav-switches = Switches
 nav-plan = Plan
 nav-history = History
@@ -98,6 +99,7 @@ state-missing = Missing
 state-trying = Registering
 state-unknown = Unknown
 state-idle = Idle
+state-parked = Parked
 validity-valid = Valid
 validity-disabled = Disabled
 validity-kept = New value refused
@@ -220,6 +222,7 @@ action-register = Register
 action-unregister = Unregister
 action-park = Park
 action-unpark = Unpark
+action-again = Try the edit again
 action-enable = Enable
 action-disable = Disable
 action-delete = Delete
@@ -241,6 +244,7 @@ done-register = The registration was asked for. Below is what comes of it.
 done-unregister = It will be unregistered. Below is what comes of it.
 done-park = It will be parked: unregistered, until it is unparked or edited. Below is what comes of it.
 done-unpark = It registers again. Below is what comes of it.
+done-again = The edit is tried again. Below is what comes of it.
 done-copy = This is the copy. It is disabled: edit it, then enable it.
 done-rename = Renamed.
 done-undo = Undone.
@@ -717,3 +721,27 @@ import-outcome-not-written = not written: Redis failed before its turn
 import-outcome-unknown = Redis did not answer, so it may be written or not
 import-to-list = Show the gateways
 import-another = Import another
+
+# Carriers
+carriers-none = There is no carrier yet
+carriers-none-text = A carrier is here as soon as a gateway of it is served. A gateway names its carrier, or else its host does.
+carriers-others =
+    { $count ->
+        [one] { $count } more carrier
+       *[other] { $count } more carriers
+    }
+carriers-hint = Refusals are those of the last hour. REGISTERs are those that were sent within the last minute.
+carrier-out = Out on { $switch }, { $since }: { $failing } of { $of } gateways fail together
+carrier-out-some = Out on { $switch }, { $since }: most gateways fail together
+carrier-waiting =
+    { $count ->
+        [one] { $count } waits for its pace
+       *[other] { $count } wait for its pace
+    }
+carrier-calls-in = In: { $answered } answered, { $failed } failed
+carrier-calls-out = Out: { $answered } answered, { $failed } failed
+column-registers = REGISTERs a second
+column-refused = Refused
+column-calls-1h = Calls, 1 h
+registers-limit = at most { $value } from trunkd
+registers-in-flight = at most { $value } without an answer

@@ -286,6 +286,11 @@ fn of_lists() -> Vec<Script> {
             200: w.viewer("GET /switches", Null);
             400: w.viewer("GET /switches?language=fr", Null);
         }
+        "GET /carriers" {
+            200: w.viewer("GET /carriers", Null);
+            200: w.admin("GET /carriers?name=nobody&limit=1", Null);
+            400: w.viewer("GET /carriers?limit=1001", Null);
+        }
         "GET /status" {
             200: w.viewer("GET /status", Null);
             200: w.admin("GET /status?failing=true", Null);

@@ -192,14 +192,12 @@ impl Builder {
     }
 }
 
+/// The next interval begins when `act` is done, as in FreeSWITCH's workers.
 async fn every(shared: Arc<Shared>, interval: Duration, act: fn(&Shared)) {
-    let mut interval = tokio::time::interval(interval);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    interval.tick().await; // the first is at once
     loop {
         tokio::select! {
             () = shared.stop.cancelled() => return,
-            _ = interval.tick() => act(&shared),
+            () = tokio::time::sleep(interval) => act(&shared),
         }
     }
 }

@@ -44,6 +44,8 @@ pub struct Received {
     pub account: String,
     /// Register, Refresh or Unregister
     pub method: Method,
+    /// It follows a start or `register`; others FreeSWITCH sends by itself, such as retries
+    pub is_told: bool,
     /// The carrier's answer; None: it says nothing, or the request was an un-REGISTER
     pub status: Option<u16>,
     /// It was one too many
@@ -58,6 +60,7 @@ pub(super) struct Sent<'a> {
     pub(super) gateway: &'a str,
     pub(super) account: &'a str,
     pub(super) method: Method,
+    pub(super) is_told: bool,
 }
 
 #[derive(Default)]
@@ -75,6 +78,7 @@ struct State {
     challenges_unregisters: bool,
     /// The seconds in which each account of a switch's gateway is registered
     bindings: BTreeMap<Binding, Range<i64>>,
+    most_registrations: usize,
 }
 
 /// Account, switch, gateway
@@ -184,16 +188,14 @@ impl Carrier {
 
     /// The most of [`Self::registers`] in any window
     pub fn busiest(&self, window: Window) -> usize {
-        let registers = self.registers();
-        let mut first = 0;
-        let mut most = 0;
-        for (at, last) in registers.iter().enumerate() {
-            while first <= at && !window.holds(&registers[first], last.second, last.at) {
-                first += 1;
-            }
-            most = most.max(at + 1 - first);
-        }
-        most
+        window.most(&self.registers())
+    }
+
+    /// The same without those that FreeSWITCH sends by itself
+    pub fn busiest_when_told(&self, window: Window) -> usize {
+        let mut registers = self.registers();
+        registers.retain(|one| one.is_told);
+        window.most(&registers)
     }
 
     /// The most of [`Self::registers`] that waited for their answer at one moment. Answers that come at once don't
@@ -218,11 +220,12 @@ impl Carrier {
     /// registration expires.
     pub fn registered(&self, account: &str) -> BTreeSet<String> {
         let state = self.state();
-        let bindings = state.bindings.iter();
-        bindings
-            .filter(|((of, _, _), seconds)| of == account && seconds.contains(&state.second))
-            .map(|((_, switch, _), _)| switch.clone())
-            .collect()
+        state.registered(account, state.second)
+    }
+
+    /// The most switches on which one account was registered at the same time.
+    pub fn most_registrations(&self) -> usize {
+        self.state().most_registrations
     }
 
     /// The present second of its clock
@@ -247,6 +250,19 @@ impl Window {
             Window::Seconds(seconds) => one.second > second - seconds,
             Window::Real(duration) => at.duration_since(one.at) < duration,
         }
+    }
+
+    /// The most of these, in order, that any window has
+    fn most(self, registers: &[Received]) -> usize {
+        let mut first = 0;
+        let mut most = 0;
+        for (at, last) in registers.iter().enumerate() {
+            while first <= at && !self.holds(&registers[first], last.second, last.at) {
+                first += 1;
+            }
+            most = most.max(at + 1 - first);
+        }
+        most
     }
 }
 
@@ -284,6 +300,14 @@ impl Carrier {
 }
 
 impl State {
+    fn registered(&self, account: &str, second: i64) -> BTreeSet<String> {
+        let bindings = self.bindings.iter();
+        bindings
+            .filter(|((of, _, _), seconds)| of == account && seconds.contains(&second))
+            .map(|((_, switch, _), _)| switch.clone())
+            .collect()
+    }
+
     fn register(&mut self, sent: &Sent, login: &Login, expires: i64) -> Outcome {
         let now = self.second;
         let throttled = self.is_reachable(sent.switch) && self.is_one_too_many();
@@ -301,6 +325,8 @@ impl State {
         self.keep(sent, status, throttled, answered);
         if status == Some(200) {
             self.bindings.insert(sent.binding(), answered..answered + expires);
+            let at_once = self.registered(sent.account, answered).len();
+            self.most_registrations = self.most_registrations.max(at_once);
         }
         outcome
     }
@@ -344,6 +370,7 @@ impl State {
             gateway: sent.gateway.to_owned(),
             account: sent.account.to_owned(),
             method: sent.method,
+            is_told: sent.is_told,
             status,
             throttled,
             answered,

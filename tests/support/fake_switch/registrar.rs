@@ -66,6 +66,8 @@ pub struct Wire {
 /// Who sends a request, and to which host.
 pub(super) struct Sender<'a> {
     pub(super) gateway: &'a str,
+    /// To register
+    pub(super) is_told: bool,
     pub(super) host: String,
     pub(super) login: Login<'a>,
 }
@@ -183,6 +185,7 @@ impl Registrar {
             gateway: sender.gateway,
             account: sender.login.auth_username,
             method,
+            is_told: sender.is_told,
         }
     }
 }

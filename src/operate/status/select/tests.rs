@@ -60,6 +60,7 @@ fn status() -> Status {
         redis_down: None,
         switches: vec![switch("fs1", fs1), switch("fs2", fs2)],
         on_no_switch: vec![unplaced],
+        carriers: Default::default(),
         findings: Vec::new(),
     }
 }

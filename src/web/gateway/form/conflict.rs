@@ -70,7 +70,7 @@ async fn make(
             precondition: Precondition::None,
             dry_run: true,
             force: true,
-            wait: None,
+            ..WriteOptions::default()
         };
         let mine = service.write_gateway(caller, of, &body, &options).await?;
         changes = change_rows(&mine.changes);

@@ -114,7 +114,7 @@ fn dry_run(precondition: Precondition) -> WriteOptions {
         dry_run: true,
         // All findings, and no refusal at the first.
         force: true,
-        wait: None,
+        ..WriteOptions::default()
     }
 }
 
@@ -282,7 +282,10 @@ impl Form<'_> {
         let Some(body) = self.entry.body() else {
             return self.again(Shown::default(), StatusCode::OK).await;
         };
-        let options = dry_run(self.entry.precondition());
+        let options = WriteOptions {
+            looks_up_hosts: true,
+            ..dry_run(self.entry.precondition())
+        };
         let written = match self.service.write_gateway(self.caller, &of, &body, &options).await {
             Ok(written) => written,
             Err(error) => return self.failed(error).await,

@@ -166,6 +166,7 @@ impl Sofia {
             pinging: false,
             network: None,
             calls: CallCounters::default(),
+            is_told: true,
             handle: None,
             params,
         })

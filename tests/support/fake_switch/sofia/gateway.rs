@@ -91,6 +91,8 @@ pub struct Gateway {
     pub pinging: bool,
     pub network: Option<(String, u16)>,
     pub calls: CallCounters,
+    /// It was started, or told to register, and has not registered since
+    pub(super) is_told: bool,
     /// The SIP handle of its registration
     pub(super) handle: Option<u64>,
 }
@@ -142,6 +144,7 @@ impl Gateway {
         let target = self.param("register-proxy").filter(|target| !target.is_empty());
         Sender {
             gateway: &self.name,
+            is_told: self.is_told,
             host: host_of(target.unwrap_or(&self.proxy)),
             login: Login {
                 scheme: &self.scheme,

@@ -245,6 +245,7 @@ impl Sofia {
         }
         gateway.retry = 0;
         gateway.state = state;
+        gateway.is_told = state == RegState::Unreged;
         true
     }
 }

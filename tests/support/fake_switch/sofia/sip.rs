@@ -37,6 +37,7 @@ impl Sofia {
         let answer = world.registrar.answer_to_register(&gateway.sender(), method, granted);
         world.registrar.sent(self.wire(index, method, Some(answer.status)));
         self.expect(index, gateway.handle, answer, granted);
+        self.gateways[index].is_told = false;
     }
 
     pub(super) fn send_options(&mut self, index: usize, world: &mut World) {
