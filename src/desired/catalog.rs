@@ -20,12 +20,12 @@ use super::counts::set_gauges;
 use super::current::{Current, Good, Unavailable};
 use super::finding_log::log_changes;
 use super::last_good::refused;
-use super::read::{FULL_READ, READ, Raw, ReadRecords, Wanted, WantedRecords};
+use super::read::{FULL_READ, Raw, ReadRecords, Wanted, WantedRecords};
 use crate::gateway::{Desired, RawDomains, Records, RevisionKey, Rules};
 use crate::keys;
 use crate::metrics::{self, GatewayGauges};
 use crate::redis::tracking::{Dirty, Fence, Mark, Tracking};
-use crate::redis::{Access, Cause, Store, StoreError};
+use crate::redis::{Store, StoreError};
 use crate::telemetry::ms;
 
 /// How often to poll for changes without tracking.
@@ -174,11 +174,7 @@ impl Catalog {
         };
         let read = match tokio::time::timeout(limit, fresh).await {
             Ok(read) => read,
-            Err(_) => {
-                let late = self.store.link().timeout_error(READ, limit);
-                self.store.record(Access::Read, READ, Some(&late));
-                Err(late)
-            }
+            Err(_) => Err(self.store.late_read(limit)),
         };
         read.or_else(|error| self.last_good(error))
     }
@@ -254,10 +250,7 @@ impl Catalog {
         reading.await.unwrap_or_else(|error| match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             // The runtime is shutting down.
-            Err(_) => {
-                let reason = "trunkd is stopping".to_owned();
-                Err(self.store.link().redis_error(READ, Cause::Broken, reason))
-            }
+            Err(_) => Err(self.store.broken_read("trunkd is stopping")),
         })
     }
 

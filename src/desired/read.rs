@@ -9,7 +9,7 @@ use redis::{ErrorKind, RedisError};
 use super::revision_key::{MAX_FORMER_KEYS, StoredKey};
 use crate::gateway::{Desired, DomainName, Placements, RawDomain, RawDomains, Records, Rollbacks};
 use crate::keys::{self, GatewayKeys};
-use crate::redis::{HashConnection, RedisRole, Reply, Store, StoreError};
+use crate::redis::{Access, Cause, HashConnection, RedisRole, Reply, Store, StoreError};
 
 /// The name of the operation in messages.
 pub(super) const READ: &str = "read gateways";
@@ -153,6 +153,18 @@ impl Store {
         let (raw, role) = read.await?;
         let doubt = self.check_role(READ, &role);
         Ok(Raw { doubt, ..raw })
+    }
+
+    /// A read of gateways took too long.
+    pub(super) fn late_read(&self, limit: Duration) -> StoreError {
+        let late = self.link().timeout_error(READ, limit);
+        self.record(Access::Read, READ, Some(&late));
+        late
+    }
+
+    /// A read of gateways was given up.
+    pub(super) fn broken_read(&self, reason: &str) -> StoreError {
+        self.link().redis_error(READ, Cause::Broken, reason.to_owned())
     }
 
     /// The beginnings of all keys that decide which gateways are desired.

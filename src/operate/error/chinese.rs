@@ -39,18 +39,13 @@ impl Bilingual for OperateError {
             | Self::CannotMove { .. }
             | Self::AllDomains
             | Self::RebalanceChanged(_)
+            | Self::NoLastGood(_)
             | Self::NoneServes => self.of_switch(),
-            Self::NoLastGood(data_dir) => format!(
-                "data_dir {data_dir} 中没有最后可用的状态：请在运行 `trunkd serve` 的机器上，使用它的设置，\
-                 并以它的用户或 root 执行"
-            ),
             Self::Writing(error) => format!("没有写入任何内容：{}", error.chinese()),
             Self::Query(error) => error.chinese(),
             Self::Files(error) => error.chinese(),
             Self::Interrupted => "trunkd 正在停止".to_owned(),
             Self::PlanChanged(_) => "计划已经变化：请重新查看".to_owned(),
-            Self::NoSuchEntry(id) => format!("历史中没有记录 \"{}\"", shown(id)),
-            Self::CannotRevert(why) => format!("无法撤销：{}", why.zh),
             Self::TooManyGateways { .. }
             | Self::OtherCount { .. }
             | Self::TooManyBytes { .. }
@@ -75,6 +70,8 @@ impl Bilingual for OperateError {
             | Self::NoSecret { .. }
             | Self::Precondition { .. }
             | Self::Refused(_)
+            | Self::CannotRevert(_)
+            | Self::NoSuchEntry(_)
             | Self::EditedSince { .. }
             | Self::Contended(_) => self.of_gateway(),
         }
@@ -84,6 +81,10 @@ impl Bilingual for OperateError {
 impl OperateError {
     fn of_switch(&self) -> String {
         match self {
+            Self::NoLastGood(data_dir) => format!(
+                "data_dir {data_dir} 中没有最后可用的状态：请在运行 `trunkd serve` 的机器上，使用它的设置，\
+                 并以它的用户或 root 执行"
+            ),
             Self::CannotMove { gateway, to, why } => {
                 let (gateway, to) = (shown(gateway), shown(to));
                 format!("网关 \"{gateway}\" 无法迁移到 {to}：{}", why.chinese())
@@ -156,6 +157,8 @@ impl OperateError {
 
     fn of_gateway(&self) -> String {
         match self {
+            Self::CannotRevert(why) => format!("无法撤销：{}", why.zh),
+            Self::NoSuchEntry(id) => format!("历史中没有记录 \"{}\"", shown(id)),
             Self::UnknownGateway(name) => format!("没有网关 {name:?}，任何 FreeSWITCH 和 Redis 中都没有"),
             Self::InNoDomain(gateway) => format!("没有任何域包含网关 \"{}\"", shown(gateway)),
             Self::InSeveralDomains { gateway, domains } => format!(
