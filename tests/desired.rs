@@ -420,12 +420,12 @@ fn an_edit_that_is_not_carried_out_keeps_the_version_that_worked_until_there_is_
         (Phase::RolledBack, true),
         (Phase::GaveUp, false),
     ] {
-        let now = Desired::build_with(&raw, &of(phase), &rules, Some(&before));
+        let now = Desired::build_with(&raw, &of(phase).into(), &rules, Some(&before));
         let context = if is_kept { "good" } else { "edit" };
         assert_eq!(serves(&now), ("acme".into(), context.into(), is_kept), "{phase:?}");
         assert_eq!(
             served(&now),
-            served(&Desired::build_with(&raw, &of(phase), &rules, None))
+            served(&Desired::build_with(&raw, &of(phase).into(), &rules, None))
         );
         assert_eq!(now.findings().to_vec().len(), usize::from(is_kept));
         assert_eq!(now.stored_value(&name), Some(edit.as_bytes()));
@@ -440,7 +440,7 @@ fn an_edit_that_is_not_carried_out_keeps_the_version_that_worked_until_there_is_
         before = now;
     }
     let rolled_back = of(Phase::RolledBack);
-    let now = Desired::build_with(&raw, &rolled_back, &rules, Some(&before));
+    let now = Desired::build_with(&raw, &rolled_back.clone().into(), &rules, Some(&before));
     let finding = &now.findings().to_vec()[0];
     assert_eq!(finding.severity, Severity::Warning);
     assert_eq!(
@@ -456,10 +456,10 @@ fn an_edit_that_is_not_carried_out_keeps_the_version_that_worked_until_there_is_
     assert_eq!(served(&now.carrying_out_all(&raw, &rules))["gw"].1, "edit");
 
     let edited = domains([("acme", hash(&[("gw", &valid("more")), ("other", &good)]))]);
-    let next = Desired::build_with(&edited, &rolled_back, &rules, Some(&now));
+    let next = Desired::build_with(&edited, &rolled_back.clone().into(), &rules, Some(&now));
     assert_eq!(serves(&next), ("acme".into(), "more".into(), false));
     assert_eq!(next.outdated_rollbacks(Timestamp::UNIX_EPOCH).len(), 1);
-    let gone = Desired::build_with(&domains([]), &rolled_back, &rules, Some(&now));
+    let gone = Desired::build_with(&domains([]), &rolled_back.clone().into(), &rules, Some(&now));
     assert_eq!(gone.outdated_rollbacks(Timestamp::UNIX_EPOCH).len(), 1);
 }
 

@@ -38,7 +38,7 @@ impl History {
                    local name, epoch, placed, entry = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
                    local value = redis.call('HGET', KEYS[1], name)
                    local is_read, known = pcall(cjson.decode, value or '')
-                   known = is_read and type(known) == 'table' and known or nil
+                   known = is_read and type(known) == 'table' and type(known.epoch) == 'number' and known or nil
                    local is_same
                    if epoch == '' then is_same = not known
                    else is_same = not known or known.epoch == tonumber(epoch) end

@@ -279,7 +279,10 @@ async fn records_that_redis_lost_are_written_again_and_nothing_moves() {
     let mut redis = rig.other.connection.clone();
     let () = redis.del("trunkd:placement").await.unwrap();
     eventually("they are back", || rig.owners(), |owners| *owners == before).await;
-    let () = redis.hset("trunkd:placement", "gw0", "no record").await.unwrap();
+    let () = redis
+        .hset("trunkd:placement", "gw0", r#"{"no":"record"}"#)
+        .await
+        .unwrap();
     eventually("it is right again", || rig.owners(), |owners| *owners == before).await;
     assert_eq!(rig.wait_until_placed(6).await, before);
     for switch in rig.switches.values() {
