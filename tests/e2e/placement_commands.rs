@@ -29,7 +29,6 @@ async fn rig() -> Rig {
     let app = TestApp::start(&redis, &format!("{toml}{API}")).await;
     for switch in &switches {
         switch.set_binding(Some(Binding::new(app.xml_curl_url())));
-        switch.restart().await;
     }
     Rig {
         other: Other::new(&redis).await,
@@ -242,6 +241,22 @@ async fn an_edit_of_the_placement_says_which_switches_it_changes() {
         let key = format!("trunkd:status:{switch}");
         rig.other.wait_for(&key, "gw1", "/state", "NOREG").await;
     }
+    let admin = Client::admin(&rig.redis, &rig.app).await;
+    let patch = json!({"placement": {"mode": "one", "prefer": ["fs2"]}});
+    let body = json!({"filter": {"q": "gw1"}, "do": {"patch": patch}});
+    let forecast = admin.post("/gateways/bulk?dry_run=true", &body).await.expect(200).body;
+    let on = |switch: usize| {
+        let plan = &forecast["plan"][switch - 1];
+        (
+            plan["start"].clone(),
+            plan["restart"].clone(),
+            plan["stop"].clone(),
+            plan["held"].clone(),
+        )
+    };
+    assert_eq!(on(1), (json!(0), json!(0), json!(1), Value::Null), "{forecast:#}");
+    assert_eq!(on(2), (json!(0), json!(0), json!(0), Value::Null), "{forecast:#}");
+
     let one = ["set", "gw1", "--placement", "one", "--prefer", "fs2"];
     let would = rig.shell.gateway(&[&one[..], &["--dry-run"]].concat()).await;
     let out = would.expect(2);
