@@ -16,12 +16,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::LastGood;
-use super::counts::by_validity;
+use super::counts::set_gauges;
 use super::current::{Current, Good, Unavailable};
 use super::finding_log::log_changes;
 use super::last_good::refused;
-use super::read::{FULL_READ, READ, Raw, Wanted, WantedRecords};
-use crate::gateway::{Desired, Phase, Placements, RawDomains, Records, RevisionKey, Rollbacks, Rules};
+use super::read::{FULL_READ, READ, Raw, ReadRecords, Wanted, WantedRecords};
+use crate::gateway::{Desired, RawDomains, Records, RevisionKey, Rules};
 use crate::keys;
 use crate::metrics::{self, GatewayGauges};
 use crate::redis::tracking::{Dirty, Fence, Mark, Tracking};
@@ -69,14 +69,13 @@ impl Catalog {
     /// A catalog that tracks changes until `stop`. The connection runs on `runtime`: best that of the HTTP
     /// worker, so that a request wakes no other thread.
     pub fn tracking(store: Store, rules: Rules, runtime: oneshot::Receiver<Handle>, stop: CancellationToken) -> Self {
-        let prefixes = vec![
-            store.gateway_keys().prefix().to_owned(),
-            keys::REVISION_KEY.to_owned(),
-            keys::CONTROL.to_owned(),
-            keys::ROLLBACKS.to_owned(),
-            keys::PLACEMENT.to_owned(),
-        ];
-        let tracking = Tracking::start(runtime, store.link().clone(), prefixes, store.timeout(), stop.clone());
+        let tracking = Tracking::start(
+            runtime,
+            store.link().clone(),
+            store.followed_keys(),
+            store.timeout(),
+            stop.clone(),
+        );
         if store.link().has_sentinels() {
             let store = store.clone();
             tokio::spawn(async move { stop.run_until_cancelled(store.follow_master()).await });
@@ -222,7 +221,7 @@ impl Catalog {
             Ok(raw) => {
                 let key = self.key(&raw).await;
                 let before = self.lock().as_ref().map(|good| good.desired.clone());
-                let records = self.records(raw.rollbacks, raw.placements);
+                let records = self.records(raw.records);
                 let desired = Desired::build_with(&raw.domains, &records, &self.rules.load(), before.as_deref());
                 Ok(Current {
                     desired: Arc::new(desired),
@@ -309,17 +308,14 @@ impl Catalog {
         let began = Instant::now();
         let wanted = Wanted::Domains {
             domains: &domains,
-            records: WantedRecords {
-                rollbacks: changed.contains(keys::ROLLBACKS.as_bytes()),
-                placements: changed.contains(keys::PLACEMENT.as_bytes()),
-            },
+            records: WantedRecords::of(changed),
         };
         let raw = self.store.read_gateways(&wanted, FULL_READ).await?;
         let read_in = began.elapsed();
         if let Some(doubt) = raw.doubt {
             return Err(doubt);
         }
-        let known_records = self.records(raw.rollbacks, raw.placements);
+        let known_records = self.records(raw.records);
         let changed: BTreeSet<_> = domains.iter().map(|(name, _)| name).collect();
         let unchanged = known.iter().filter(|(name, _)| !changed.contains(name));
         let mut all: RawDomains = unchanged.map(|(name, raw)| (name.clone(), raw.clone())).collect();
@@ -338,24 +334,10 @@ impl Catalog {
             _ => {
                 let key = self.key(&raw).await;
                 let mark = mark.filter(|_| raw.doubt.is_none());
-                let records = self.records(raw.rollbacks, raw.placements);
+                let records = self.records(raw.records);
                 let read_parts = (raw.domains, records, read_in);
                 Ok(self.adopt(read, read_parts, key, mark, raw.doubt))
             }
-        }
-    }
-
-    /// What was not read is as it was. A gateway whose placement vanished from Redis stays on its switch.
-    fn records(&self, rollbacks: Option<Rollbacks>, placements: Option<Placements>) -> Records {
-        let known = self.lock().as_ref().map(|good| good.desired.clone());
-        let known = known.unwrap_or_default();
-        let before = known.placements();
-        Records {
-            rollbacks: rollbacks.unwrap_or_else(|| known.rollbacks().clone()),
-            placements: match placements {
-                Some(placements) => placements.with_lost(before, |name| known.is_on_one(name)),
-                None => before.clone(),
-            },
         }
     }
 
@@ -409,17 +391,19 @@ impl Catalog {
                 .is_none_or(|known| !Arc::ptr_eq(&known.desired, &desired))
             {
                 log_changes(known.as_ref().map(|good| good.desired.findings()), desired.findings());
-                self.gauges
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .set(by_validity(&desired));
-                for phase in [Phase::RolledBack, Phase::Waiting, Phase::Held] {
-                    let held = desired.rollbacks().count(phase);
-                    ::metrics::gauge!(metrics::EDITS_HELD, "phase" => phase.as_str()).set(held as f64);
-                }
+                set_gauges(
+                    &mut self.gauges.lock().unwrap_or_else(PoisonError::into_inner),
+                    &desired,
+                );
             }
         }
         adopted
+    }
+
+    /// What of trunkd's own records was not read is as it was.
+    fn records(&self, read: ReadRecords) -> Records {
+        let known = self.lock().as_ref().map(|good| good.desired.clone());
+        read.after(&known.unwrap_or_default())
     }
 
     /// Whether there is a state from a master.

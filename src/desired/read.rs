@@ -1,15 +1,15 @@
 //! Reads the desired gateways from Redis.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError};
 
 use super::revision_key::{MAX_FORMER_KEYS, StoredKey};
-use crate::gateway::{DomainName, Placements, RawDomain, RawDomains, Rollbacks};
+use crate::gateway::{Desired, DomainName, Placements, RawDomain, RawDomains, Records, Rollbacks};
 use crate::keys::{self, GatewayKeys};
-use crate::redis::{HashConnection, RedisRole, Store, StoreError};
+use crate::redis::{HashConnection, RedisRole, Reply, Store, StoreError};
 
 /// The name of the operation in messages.
 pub(super) const READ: &str = "read gateways";
@@ -40,6 +40,37 @@ pub(super) struct WantedRecords {
     pub(super) placements: bool,
 }
 
+impl WantedRecords {
+    /// Those among changed keys.
+    pub(super) fn of(changed: &BTreeSet<Vec<u8>>) -> Self {
+        Self {
+            rollbacks: changed.contains(keys::ROLLBACKS.as_bytes()),
+            placements: changed.contains(keys::PLACEMENT.as_bytes()),
+        }
+    }
+}
+
+/// What was read of trunkd's own records; `None` if they were not asked for, or can't be read.
+#[derive(Default)]
+pub(super) struct ReadRecords {
+    rollbacks: Option<Rollbacks>,
+    placements: Option<Placements>,
+}
+
+impl ReadRecords {
+    /// What was not read is as in `known`. A gateway whose placement vanished from Redis stays on its switch.
+    pub(super) fn after(self, known: &Desired) -> Records {
+        let before = known.placements();
+        Records {
+            rollbacks: self.rollbacks.unwrap_or_else(|| known.rollbacks().clone()),
+            placements: match self.placements {
+                Some(placements) => placements.with_lost(before, |name| known.is_on_one(name)),
+                None => before.clone(),
+            },
+        }
+    }
+}
+
 impl Wanted<'_> {
     fn records(&self) -> WantedRecords {
         match self {
@@ -56,10 +87,7 @@ impl Wanted<'_> {
 pub(super) struct Raw {
     pub(super) domains: RawDomains,
     pub(super) key: StoredKey,
-    /// `None` if they were not asked for.
-    pub(super) rollbacks: Option<Rollbacks>,
-    /// The same, or if the key can't be read.
-    pub(super) placements: Option<Placements>,
+    pub(super) records: ReadRecords,
     /// Why the data may be old, if the server is not a master.
     pub(super) doubt: Option<StoreError>,
 }
@@ -97,39 +125,24 @@ impl Store {
                     .ok_or_else(|| RedisError::from((ErrorKind::Parse, "a reply is missing")))
             };
             let key = StoredKey::read(next()?.value(), next()?.value())?;
-            let rollbacks = match records.rollbacks {
-                true => Some(self.rollbacks_in(next()?.into_fields())?),
-                false => None,
-            };
-            let placements = match records.placements {
-                true => self.placements_in(next()?.into_fields())?,
-                false => None,
-            };
+            let mut read = ReadRecords::default();
+            if records.rollbacks {
+                read.rollbacks = Some(self.rollbacks_in(next()?.into_fields())?);
+            }
+            if records.placements {
+                read.placements = self.placements_in(next()?.into_fields())?;
+            }
             let mut raw = Raw {
                 domains: RawDomains::new(),
                 key,
-                rollbacks,
-                placements,
+                records: read,
                 doubt: None,
             };
             for (domain, _) in domains {
                 let (content, kind) = (next()?, next()?);
-                let kind: String = redis::from_redis_value(kind.value()?)?;
-                let read = match (kind.as_str(), wanted) {
-                    // It was deleted after the SCAN, or the deletion is the change.
-                    ("none", _) => continue,
-                    ("hash", Wanted::Gateway(name)) => {
-                        let value: Option<Vec<u8>> = redis::from_redis_value(content.value()?)?;
-                        RawDomain::hash(value.map(|value| (name.as_bytes().to_vec(), value)))
-                    }
-                    ("hash", _) => match content.into_fields()? {
-                        // Redis has no empty hashes: it was created in between, which is another change.
-                        fields if fields.is_empty() => continue,
-                        fields => RawDomain::Hash(Arc::new(fields)),
-                    },
-                    _ => RawDomain::WrongType(kind),
-                };
-                raw.domains.insert(domain, read);
+                if let Some(read) = read_domain(wanted, content, kind)? {
+                    raw.domains.insert(domain, read);
+                }
             }
             let role = RedisRole::of(&next()?.value()?);
             if role != RedisRole::Master {
@@ -140,6 +153,13 @@ impl Store {
         let (raw, role) = read.await?;
         let doubt = self.check_role(READ, &role);
         Ok(Raw { doubt, ..raw })
+    }
+
+    /// The beginnings of all keys that decide which gateways are desired.
+    pub(super) fn followed_keys(&self) -> Vec<String> {
+        let own = [keys::REVISION_KEY, keys::CONTROL, keys::ROLLBACKS, keys::PLACEMENT];
+        let gateways = self.gateway_keys().prefix();
+        [gateways].into_iter().chain(own).map(str::to_owned).collect()
     }
 
     /// The domain of a changed key, with the key; `None` if it is not a domain that is served.
@@ -202,4 +222,23 @@ impl Store {
         })
         .await
     }
+}
+
+/// A domain by its content and its type. `None` if it is not there.
+fn read_domain(wanted: &Wanted<'_>, content: Reply, kind: Reply) -> Result<Option<RawDomain>, RedisError> {
+    let kind: String = redis::from_redis_value(kind.value()?)?;
+    Ok(match (kind.as_str(), wanted) {
+        // It was deleted after the SCAN, or the deletion is the change.
+        ("none", _) => None,
+        ("hash", Wanted::Gateway(name)) => {
+            let value: Option<Vec<u8>> = redis::from_redis_value(content.value()?)?;
+            Some(RawDomain::hash(value.map(|value| (name.as_bytes().to_vec(), value))))
+        }
+        ("hash", _) => match content.into_fields()? {
+            // Redis has no empty hashes: it was created in between, which is another change.
+            fields if fields.is_empty() => None,
+            fields => Some(RawDomain::Hash(Arc::new(fields))),
+        },
+        _ => Some(RawDomain::WrongType(kind)),
+    })
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ::metrics::gauge;
 
-use super::GATEWAYS;
+use super::table::GATEWAYS;
 
 /// Domains with a label of their own; the others share `other`. Each domain is a handful of series.
 const DOMAIN_LABELS_MAX: usize = 200;

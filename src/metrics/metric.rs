@@ -41,3 +41,30 @@ impl MetricKind {
         }
     }
 }
+
+pub(super) const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric {
+        name,
+        kind: MetricKind::Counter,
+        labels,
+        help,
+    }
+}
+
+pub(super) const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric {
+        name,
+        kind: MetricKind::Gauge,
+        labels,
+        help,
+    }
+}
+
+pub(super) const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric {
+        name,
+        kind: MetricKind::Histogram,
+        labels,
+        help,
+    }
+}

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::metric::{Metric, gauge};
 use super::per_gateway::{escape_into, head};
-use super::{Metric, gauge};
 
 pub const CARRIER_GATEWAYS: &str = "trunkd_carrier_gateways";
 pub const CARRIER_PARKED: &str = "trunkd_carrier_parked";

@@ -7,7 +7,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{Metric, STATE_LABELS, counter, gauge};
+use super::STATE_LABELS;
+use super::metric::{Metric, counter, gauge};
 
 const INFO: &str = "trunkd_gateway_info";
 const STATE: &str = "trunkd_gateway_state";

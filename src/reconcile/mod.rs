@@ -13,6 +13,7 @@ mod read_switch;
 pub mod removals;
 mod reporter;
 pub mod running;
+mod runs;
 pub mod served;
 mod served_state;
 mod starts;

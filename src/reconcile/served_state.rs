@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use imbl::OrdSet;
 use tokio::time::Instant;
 
 use super::loss::{Fate, Loss, Question};
 use super::plan::{Held, Limits, Weight, weigh};
 use super::removals::Removals;
+use super::runs::Ran;
+pub use super::runs::Runs;
 use super::states::{Lost, Steps};
-use crate::gateway::{Desired, GatewayName, ProfileName};
+use crate::gateway::{Desired, GatewayName};
 
 /// How removals are judged.
 #[derive(Debug, Clone, Copy)]
@@ -24,17 +25,6 @@ pub struct Guard {
     pub confirm: Duration,
     /// A switch that has run its other gateways but not this one for this long is not just booting.
     pub settle: Duration,
-}
-
-/// The gateways that run on a switch, as far as the guard needs them. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct Runs {
-    /// The gateways that carry a revision.
-    pub ours: OrdSet<GatewayName>,
-    /// Those of `ours` that were not desired when this was computed.
-    pub unwanted: Arc<BTreeSet<GatewayName>>,
-    /// The running profiles.
-    pub profiles: BTreeSet<ProfileName>,
 }
 
 pub(super) struct ServedState {
@@ -52,14 +42,6 @@ pub(super) struct ServedState {
     absent: BTreeMap<GatewayName, Instant>,
     /// A state that the lease holder agreed to serve.
     agreed: Option<Weak<Desired>>,
-}
-
-struct Ran {
-    ours: OrdSet<GatewayName>,
-    /// When this expires.
-    until: Instant,
-    /// The switch is visible again.
-    is_back: bool,
 }
 
 /// A state that was not accepted, and why.
@@ -361,9 +343,9 @@ impl ServedState {
             (runs, _) => runs.as_ref().unwrap_or(&none),
         };
         let is_wanted = |name: &GatewayName| question.newest.serves(name, question.switch);
-        // Another switch has it, or will.
-        let is_moved = |name: &GatewayName| question.newest.is_on_one(name);
-        let unwanted = runs.unwanted.iter().filter(|name| !is_wanted(name) && !is_moved(name));
+        // What runs on exactly one switch is on another one, or will be.
+        let goes = |name: &GatewayName| !is_wanted(name) && !question.newest.is_on_one(name);
+        let unwanted = runs.unwanted.iter().filter(|name| goes(name));
         let more = lost.iter().map(|lost| &lost.name);
         let more = more.filter(|name| runs.ours.contains(*name) && !runs.unwanted.contains(*name));
         let mut going = unwanted.chain(more).cloned().collect::<BTreeSet<_>>();
@@ -374,7 +356,7 @@ impl ServedState {
             .filter(|name| !runs.ours.contains(*name))
         {
             all += 1;
-            if !is_wanted(name) && !is_moved(name) {
+            if goes(name) {
                 going.insert(name.clone());
             }
         }
@@ -383,7 +365,7 @@ impl ServedState {
         let is_there = |name: &GatewayName| runs.ours.contains(name) || ran.is_some_and(|ran| ran.ours.contains(name));
         Some(
             self.loss(removals, stay, |name| match (is_there(name), is_wanted(name)) {
-                (true, false) if !self.approved.contains(name) && !is_moved(name) => Fate::Goes,
+                (true, false) if !self.approved.contains(name) && goes(name) => Fate::Goes,
                 (true, true) => Fate::Stays,
                 _ => Fate::Gone,
             }),

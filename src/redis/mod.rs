@@ -30,7 +30,7 @@ use tokio::time::sleep;
 
 pub(crate) use clock::{script_with_now, since_epoch};
 pub use error::{Cause, StoreError};
-pub(crate) use hash_reader::HashConnection;
+pub(crate) use hash_reader::{HashConnection, Reply};
 pub(crate) use link::Link;
 pub use options::Options;
 pub(crate) use pool::{Access, Burst};

@@ -36,6 +36,9 @@ impl Bilingual for OperateError {
             | Self::NotConnected(_)
             | Self::TooManyJobs(_)
             | Self::ModeOff
+            | Self::CannotMove { .. }
+            | Self::AllDomains
+            | Self::RebalanceChanged(_)
             | Self::NoneServes => self.of_switch(),
             Self::NoLastGood(data_dir) => format!(
                 "data_dir {data_dir} 中没有最后可用的状态：请在运行 `trunkd serve` 的机器上，使用它的设置，\
@@ -45,16 +48,6 @@ impl Bilingual for OperateError {
             Self::Query(error) => error.chinese(),
             Self::Files(error) => error.chinese(),
             Self::Interrupted => "trunkd 正在停止".to_owned(),
-            Self::AllDomains => "接管不是由 trunkd 启动的网关需要所有域的权限，而您只有部分域".to_owned(),
-            Self::CannotMove { gateway, to, why } => {
-                format!(
-                    "网关 \"{}\" 无法迁移到 {}：{}",
-                    shown(gateway),
-                    shown(to),
-                    why.chinese()
-                )
-            }
-            Self::RebalanceChanged(_) => "要进行的迁移已经变化：请重新查看".to_owned(),
             Self::PlanChanged(_) => "计划已经变化：请重新查看".to_owned(),
             Self::NoSuchEntry(id) => format!("历史中没有记录 \"{}\"", shown(id)),
             Self::CannotRevert(why) => format!("无法撤销：{}", why.zh),
@@ -91,6 +84,12 @@ impl Bilingual for OperateError {
 impl OperateError {
     fn of_switch(&self) -> String {
         match self {
+            Self::CannotMove { gateway, to, why } => {
+                let (gateway, to) = (shown(gateway), shown(to));
+                format!("网关 \"{gateway}\" 无法迁移到 {to}：{}", why.chinese())
+            }
+            Self::AllDomains => "接管不是由 trunkd 启动的网关需要所有域的权限，而您只有部分域".to_owned(),
+            Self::RebalanceChanged(_) => "要进行的迁移已经变化：请重新查看".to_owned(),
             Self::UnknownSwitch { name, known } if known.is_empty() => format!(
                 "没有名为 \"{}\" 的 FreeSWITCH，也没有其他已知的：请在设置的 [[switch]] 中写上您的 FreeSWITCH",
                 shown(name)
