@@ -277,6 +277,8 @@ async fn an_edit_of_the_placement_says_which_switches_it_changes() {
     // Exports, files and copies keep the key.
     let exported = rig.shell.run(&["export", "--format", "json"]).await;
     assert!(exported.expect(0).contains(r#""prefer""#), "{exported:?}");
+    rig.shell.write("all.json", &exported.out);
+    rig.shell.run(&["diff", "-f", "all.json"]).await.expect(0);
     rig.shell.gateway(&["copy", "gw1", "gw2"]).await.expect(0);
     let copy = rig.other.field("cti_gateway@acme", "gw2").await.unwrap();
     assert_eq!(copy["placement"], value["placement"]);
