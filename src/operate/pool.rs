@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::OperateError;
 use crate::control::{Control, Drained, Report};
 use crate::gateway::{Gateway, OnOne, Placed};
 use crate::language::{Language, Message, Text, message, text};
@@ -109,15 +108,6 @@ impl SwitchPool {
     pub(super) fn open(&self) -> impl Iterator<Item = (&str, u32)> {
         let open = self.switches.iter().filter(|(_, switch)| switch.closed().is_none());
         open.map(|(name, switch)| (name.as_str(), switch.weight))
-    }
-
-    /// # Errors
-    /// [`OperateError::UnknownSwitch`].
-    pub(super) fn check_known(&self, switch: &str) -> Result<&PoolSwitch, OperateError> {
-        self.switches.get(switch).ok_or_else(|| OperateError::UnknownSwitch {
-            name: switch.to_owned(),
-            known: self.switches.keys().cloned().collect(),
-        })
     }
 
     /// The switch that a gateway is on, or comes to: what the placer will decide. `None` if no switch may have

@@ -11,6 +11,7 @@ mod restart;
 mod set;
 mod target;
 mod text;
+mod where_text;
 mod write;
 
 pub(super) use outcome::PENDING;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::super::status::note;
 use super::super::terminal::{Size, fitted_table, moment, width_of, wrap};
-use super::place::where_text;
+use super::where_text::where_text;
 use crate::gateway::Severity;
 use crate::operate::calls::{CallFigures, CallStats};
 use crate::operate::gateways::{GatewayDetail, ProblemField, Validity};

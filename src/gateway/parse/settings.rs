@@ -89,8 +89,10 @@ pub(super) fn read_nodes(report: &mut Report<'_>, json: Option<Json<'_>>, policy
             "请填写 switchname 列表，例如 [\"fs1\"]；不设置则下发到所有 FreeSWITCH",
         ),
     };
+    // A bad name has an error of its own.
+    let is_empty = matches!(&json, Some(Json::Array(raw)) if items(raw).is_empty());
     let mut nodes = read_switches(report, &list, json, policy)?;
-    if nodes.is_empty() {
+    if is_empty {
         let reason = text(
             "is an empty list, so no switch gets this gateway",
             "是空列表，此网关不会下发到任何 FreeSWITCH",

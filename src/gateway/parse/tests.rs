@@ -461,7 +461,7 @@ fn what_people_note_about_a_gateway_never_takes_it_out() {
     warned(&noted(r#""carier":"x""#), "did you mean carrier?");
     warned(
         &noted(r#""x":1"#),
-        "known are param, variables, profile, enabled, nodes, description, tags, carrier",
+        "known are param, variables, profile, enabled, nodes, placement, description, tags, carrier",
     );
 }
 

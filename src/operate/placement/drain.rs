@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
+use super::switches::check_known;
 use crate::access::Role;
 use crate::control::Drained;
 use crate::desired::Current;
@@ -85,7 +86,7 @@ impl Service {
     /// The caller is no admin; there is no such switch; Redis can't be written.
     pub async fn drain(&self, caller: &Caller, switch: &str) -> Result<DrainProgress, OperateError> {
         caller.requires(Role::Admin)?;
-        self.pool().await?.check_known(switch)?;
+        check_known(&self.pool().await?, switch)?;
         let drained = Drained {
             at: Timestamp::now(),
             by: caller.identity.to_string(),
@@ -104,7 +105,7 @@ impl Service {
     /// As [`Service::drain`].
     pub async fn undrain(&self, caller: &Caller, switch: &str) -> Result<bool, OperateError> {
         caller.requires(Role::Admin)?;
-        self.pool().await?.check_known(switch)?;
+        check_known(&self.pool().await?, switch)?;
         let was_drained = self.store.undrain(switch).await;
         let was_drained = was_drained.map_err(OperateError::writing(&self.settings))?;
         if was_drained {
@@ -120,7 +121,7 @@ impl Service {
     pub async fn drain_progress(&self, caller: &Caller, switch: &str) -> Result<DrainProgress, OperateError> {
         caller.requires(Role::Admin)?;
         let (current, pool) = (self.writable().await?, self.pool().await?);
-        pool.check_known(switch)?;
+        check_known(&pool, switch)?;
         let stuck = stuck(&current, &pool, switch);
         let known = spread(&current, &pool, caller).remove(switch);
         let named = stuck.iter().take(MAX_STUCK);

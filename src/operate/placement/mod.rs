@@ -5,23 +5,22 @@
 mod drain;
 mod model;
 mod rebalance;
+mod switches;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::gateways::{GatewayRef, stored};
-use super::pool::SwitchPool;
 use super::service::Service;
-use super::{Caller, OperateError, is_watched};
+use super::{Caller, OperateError};
 use crate::control::PlacementChange;
 use crate::desired::Current;
 use crate::gateway::{Gateway, Move, Placed, PlacedFor};
 pub use drain::{DrainProgress, Stuck, SwitchPlacement};
-pub use model::{CannotMove, MoveAnswer, MoveOutcome, PlacedSince, PlacementMode, Where};
-pub use rebalance::{Rebalance, RebalanceMove};
+pub use model::{CannotMove, MoveAnswer, MoveOutcome, PlacedSince, PlacementMode, Rebalance, RebalanceMove, Where};
+use switches::check_known;
 
 const POLL: Duration = Duration::from_millis(200);
 /// How often a record is read again because somebody else changed it.
@@ -52,7 +51,7 @@ impl Service {
     ) -> Result<MoveAnswer, OperateError> {
         caller.may_edit(of.domain.text())?;
         let pool = self.pool().await?;
-        pool.check_known(to)?;
+        check_known(&pool, to)?;
         for _ in 0..TRIES {
             let current = self.writable().await?;
             let gateway = Self::served(&current, of)?;
@@ -183,22 +182,6 @@ impl Service {
             }),
             note,
         })
-    }
-
-    /// Which switches may get gateways now.
-    pub(in crate::operate) async fn pool(&self) -> Result<SwitchPool, OperateError> {
-        let away = OperateError::at(&self.settings);
-        let (control, states, reports) = tokio::try_join!(
-            self.store.read_control(),
-            self.store.read_switch_states(),
-            self.store.read_reports()
-        )
-        .map_err(away)?;
-        let now = Timestamp::now();
-        let seen = states
-            .iter()
-            .map(|(name, state)| (name.as_str(), is_watched(state, now)));
-        Ok(SwitchPool::new(&self.settings, &control, &reports, seen))
     }
 }
 

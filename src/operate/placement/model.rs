@@ -133,3 +133,20 @@ pub enum MoveOutcome {
     /// It did not work there, or the switch could not take it: it is where it was, or on another one.
     NotMoved,
 }
+
+/// What a rebalance moves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Rebalance {
+    /// Approves exactly these moves.
+    pub id: String,
+    /// By gateway.
+    pub moves: Vec<RebalanceMove>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RebalanceMove {
+    pub domain: String,
+    pub gateway: String,
+    pub from: String,
+    pub to: String,
+}

@@ -1,10 +1,9 @@
 //! Spreads gateways evenly again: shown first, then done as it was shown.
 
 use data_encoding::HEXLOWER;
-use serde::Serialize;
 use sha2::{Digest, Sha256};
-use utoipa::ToSchema;
 
+use super::model::{Rebalance, RebalanceMove};
 use crate::access::Role;
 use crate::control::PlacementChange;
 use crate::desired::Current;
@@ -13,23 +12,6 @@ use crate::operate::pool::SwitchPool;
 use crate::operate::service::Service;
 use crate::operate::{Caller, OperateError};
 use crate::placement::choose;
-
-/// What a rebalance moves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Rebalance {
-    /// Approves exactly these moves.
-    pub id: String,
-    /// By gateway.
-    pub moves: Vec<RebalanceMove>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct RebalanceMove {
-    pub domain: String,
-    pub gateway: String,
-    pub from: String,
-    pub to: String,
-}
 
 impl Service {
     /// The moves that would put each gateway where it would be if it were placed now. Changes nothing.
