@@ -81,7 +81,7 @@ enum Command {
     Carriers(carriers::Arguments),
     /// List, show and change gateways
     #[command(subcommand)]
-    Gateway(gateway::Command),
+    Gateway(Box<gateway::Command>),
     /// Write gateways as YAML or JSON, for git and backups
     Export(export::Arguments),
     /// Compare files with Redis; exit status 0 the same, 2 different, 1 an error

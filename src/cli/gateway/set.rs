@@ -70,7 +70,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
         OperateError::InNoDomain(_) => anyhow::anyhow!("{error}: add --domain to create it"),
         error => error.naming_server(&settings).into(),
     })?;
-    let (body, options) = (Body::Assign(assignments), arguments.writing.options());
+    let (body, options) = (Body::Assign(Box::new(assignments)), arguments.writing.options());
     let written = service.write_gateway(&caller, &of, &body, &options).await;
     finish(&settings, written, options.dry_run, |written| match written.is_new {
         true => Done::new("create", "Created", &of),

@@ -23,7 +23,7 @@ pub enum Body {
     /// A JSON Merge Patch (RFC 7396) of the value.
     Merge(Document),
     /// These values in the one that is there, or in a new one.
-    Assign(Assignments),
+    Assign(Box<Assignments>),
 }
 
 #[derive(Debug, Clone, Default)]
