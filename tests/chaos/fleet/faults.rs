@@ -108,16 +108,19 @@ impl Fault {
             Self::PlacementsAreLostInAMove => {
                 begin_a_move(fleet, random).await;
                 let () = fleet.redis.connection().await.del("trunkd:placement").await.unwrap();
+                if random.random_bool(0.5) {
+                    kill_one(&mut fleet.trunkds, random).await;
+                }
             }
             Self::Everything => unreachable!("it is several others"),
         }
     }
 }
 
-/// Too short for anybody to take over, or long enough
+/// Too short for anybody to take over, or long enough, or just in the middle of it
 async fn be_away_for(random: &mut StdRng) {
     match random.random_bool(0.4) {
-        true => pause(random, 0..2000).await,
+        true => pause(random, 0..3000).await,
         false => pause(random, 2500..5500).await,
     }
 }

@@ -109,12 +109,11 @@ impl Said {
         }
         let record = record.ok_or("no record")?;
         let switch = record["switch"].as_str().unwrap().to_owned();
-        if !record["move"].is_null() || !nodes.contains(&switch) {
-            return Err(format!("{record}, nodes: {nodes:?}"));
-        }
-        let may_leave = nodes.iter().any(|node| !self.drained.contains(node));
-        if self.drained.contains(&switch) && may_leave {
-            return Err(format!("{record}, although that switch is drained"));
+        // Where all that a gateway may run on are drained, it stays.
+        let has_better = nodes.iter().any(|node| !self.drained.contains(node));
+        let is_good = nodes.contains(&switch) && !self.drained.contains(&switch);
+        if !record["move"].is_null() || (has_better && !is_good) {
+            return Err(format!("{record}, nodes: {nodes:?}, drained: {:?}", self.drained));
         }
         Ok(vec![switch])
     }
