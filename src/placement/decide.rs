@@ -62,6 +62,8 @@ pub struct Patience {
     pub leave: Duration,
     /// How long a gateway may take to become usable on its new switch.
     pub arrive: Duration,
+    /// After a move that did not work, until the next one: each takes the gateway out of service for a while.
+    pub again: Duration,
 }
 
 impl Default for Patience {
@@ -70,6 +72,7 @@ impl Default for Patience {
             quiet: Duration::from_secs(1),
             leave: Duration::from_secs(60),
             arrive: Duration::from_secs(120),
+            again: Duration::from_secs(300),
         }
     }
 }
@@ -169,7 +172,10 @@ impl Input<'_> {
             }),
             Some(Move::Waiting { .. }) | None => {
                 let (to, reason) = self.planned(name, rule, placed)?;
-                if !self.can_leave(&placed.switch) || !lanes.enter(name) {
+                // Where this trunkd sees nothing it could not tell when the gateway is gone, or works.
+                let is_seen = |switch: &str| (self.runs)(switch, name) != Runs::Unknown;
+                let can_move = self.can_leave(&placed.switch) && is_seen(&placed.switch) && is_seen(&to);
+                if !can_move || !lanes.enter(name) {
                     return None;
                 }
                 Some(Placed {
@@ -219,6 +225,9 @@ impl Input<'_> {
         if let Some(Move::Waiting { to }) = &placed.step {
             return Some((to.clone(), placed.reason));
         }
+        if placed.reason == PlacedFor::Returned && lasts(placed.since, self.now) < self.patience.again {
+            return None;
+        }
         let here = placed.switch.as_str();
         if !rule.allows(here) {
             return Some((choose(name, rule, self.open())?.to_owned(), PlacedFor::Edit));
@@ -250,7 +259,7 @@ impl Input<'_> {
             true => to,
             false => match choose(name, rule, self.open()) {
                 Some(other) if other != placed.switch => other,
-                Some(_) | None => return Some(self.stay(placed)),
+                Some(_) | None => return Some(self.stay(placed, placed.reason)),
             },
         };
         let (from, takes) = (placed.switch.clone(), lasts(placed.since, self.now));
@@ -261,7 +270,9 @@ impl Input<'_> {
                 step: Some(Move::Arriving { from }),
                 ..self.after(placed)
             }),
-            Runs::Unknown | Runs::Yes { .. } if takes >= self.patience.leave => Some(self.stay(placed)),
+            Runs::Unknown | Runs::Yes { .. } if takes >= self.patience.leave => {
+                Some(self.stay(placed, PlacedFor::Returned))
+            }
             Runs::Unknown | Runs::No | Runs::Yes { .. } => (!is_open).then(|| Placed {
                 step: Some(Move::Leaving { to: to.to_owned() }),
                 ..self.after(placed)
@@ -286,7 +297,9 @@ impl Input<'_> {
             Runs::Yes { usable: None, .. } if !registers => return Some(settled()),
             Runs::Yes { is_refused: true, .. } => {}
             Runs::Unknown | Runs::No | Runs::Yes { .. } if !is_late => return None,
-            Runs::Unknown | Runs::No | Runs::Yes { .. } => {}
+            // It may well work there.
+            Runs::Unknown => return Some(settled()),
+            Runs::No | Runs::Yes { .. } => {}
         }
         let may_return = placed.reason != PlacedFor::Returned && self.is_open(from) && rule.allows(from);
         Some(match may_return && self.can_leave(&placed.switch) {
@@ -302,10 +315,10 @@ impl Input<'_> {
     }
 
     /// The move is given up.
-    fn stay(&self, placed: &Placed) -> Placed {
+    fn stay(&self, placed: &Placed, reason: PlacedFor) -> Placed {
         Placed {
             since: self.now,
-            reason: PlacedFor::Returned,
+            reason,
             by: String::new(),
             step: None,
             ..self.after(placed)

@@ -107,7 +107,7 @@ impl Fault {
 }
 
 impl RedisFault {
-    const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::IsKilled,
         Self::Stalls,
         Self::RunsOutOfMemory,
@@ -116,7 +116,7 @@ impl RedisFault {
         Self::CutsReplies,
     ];
 
-    async fn strike(self, redis: &mut RedisServer, proxy: &Proxy, random: &mut StdRng) {
+    pub(crate) async fn strike(self, redis: &mut RedisServer, proxy: &Proxy, random: &mut StdRng) {
         match self {
             Self::IsKilled => {
                 for _ in 0..random.random_range(1..4) {
@@ -160,12 +160,12 @@ impl RedisFault {
     }
 }
 
-async fn console(redis: &RedisServer) -> MultiplexedConnection {
+pub(crate) async fn console(redis: &RedisServer) -> MultiplexedConnection {
     let client = redis::Client::open(redis.socket_url()).unwrap();
     client.get_multiplexed_async_connection().await.unwrap()
 }
 
-async fn run(console: &mut MultiplexedConnection, line: &str) {
+pub(crate) async fn run(console: &mut MultiplexedConnection, line: &str) {
     let mut words = line.split(' ').map(|word| word.trim_matches('"'));
     let mut command = redis::cmd(words.next().unwrap());
     for word in words {
@@ -327,7 +327,7 @@ fn connections(switch: &FakeSwitch) -> Vec<u64> {
     switch.view(|view| view.connections().iter().map(|connection| connection.id).collect())
 }
 
-async fn kill_one(trunkds: &mut [Trunkd], random: &mut StdRng) {
+pub(crate) async fn kill_one(trunkds: &mut [Trunkd], random: &mut StdRng) {
     let victim = random.random_range(0..trunkds.len());
     let is_alone = trunkds.iter().filter(|one| one.is_alive()).count() <= 1;
     for _ in 0..random.random_range(1..4) {

@@ -4,6 +4,9 @@
 //! that its carrier accepts. Half of the edits go through the API, the others past it;
 //! afterwards the history has them all.
 //!
+//! In a fleet, gateways of one switch move among three; at no moment may two switches that a trunkd can
+//! reach have registered the same one.
+//!
 //! Each test plays one fault by random schedules. `TRUNKD_CHAOS_SCHEDULES=10` plays ten of each,
 //! `make chaos N=1000` a thousand in all, and `TRUNKD_CHAOS_SEED=123` repeats the one that was printed
 //! as `seed 123`. A seed decides what happens but not how fast, so a failure that depends on timing
@@ -15,6 +18,7 @@ mod support;
 
 mod api;
 mod faults;
+mod fleet;
 mod life;
 mod past;
 mod program;
@@ -27,20 +31,41 @@ use faults::RedisFault::{AsksForAPassword, BecomesAReplica, CutsReplies, IsKille
 use faults::SwitchFault::{
     DelaysEvents, DoublesEvents, DropsConnections, HalfOpen, LosesEvents, ReadsNothing, Restarts,
 };
+use fleet::Fault::{
+    Dies, DiesInAMove, Everything, IsCutOff, IsCutOffFromSome, LosesTheCarrier, PlacementsAreLostInAMove,
+    RedisFailsInAMove, RedisFailsOverInAMove, TrunkdDiesInAMove,
+};
 use schedule::{Schedule, play};
 use verdict::Listed::{Every, EveryInAnyOrder, Part, PartInAnyOrder};
+
+/// How many tests share the schedules of `TRUNKD_CHAOS_IN_ALL`.
+const TESTS: usize = OF_ONE_SWITCH + OF_A_FLEET;
 
 /// One test per line: its name, the fault, the number of trunkd processes, and which of the events
 /// that the switch sent are in the list afterwards.
 macro_rules! schedules {
     ($($name:ident: $fault:expr, $trunkds:literal, $listed:expr;)*) => {
-        /// How many tests share the schedules of `TRUNKD_CHAOS_IN_ALL`.
-        const TESTS: usize = [$(stringify!($name)),*].len();
+        const OF_ONE_SWITCH: usize = [$(stringify!($name)),*].len();
 
         $(
             #[test]
             fn $name() {
-                play(Schedule { name: stringify!($name), fault: $fault, trunkds: $trunkds, listed: $listed });
+                let schedule = Schedule { fault: $fault, trunkds: $trunkds, listed: $listed };
+                play(stringify!($name), |random, folder| schedule::act(schedule, random, folder));
+            }
+        )*
+    };
+}
+
+/// One test per line: its name and the fault.
+macro_rules! fleets {
+    ($($name:ident: $fault:expr;)*) => {
+        const OF_A_FLEET: usize = [$(stringify!($name)),*].len();
+
+        $(
+            #[test]
+            fn $name() {
+                play(stringify!($name), |random, folder| fleet::act($fault, random, folder));
             }
         )*
     };
@@ -68,6 +93,19 @@ schedules! {
     one_of_two_trunkd_is_killed:                             Trunkd,                   2, EveryInAnyOrder;
     one_of_two_trunkd_is_killed_while_a_carrier_fails:       TrunkdAndCarrier,         2, EveryInAnyOrder;
     storm:                                                   Storm,                    2, PartInAnyOrder;
+}
+
+fleets! {
+    a_switch_dies:                                   Dies;
+    a_switch_dies_in_the_middle_of_a_move:           DiesInAMove;
+    a_switch_is_cut_off_from_every_trunkd:           IsCutOff;
+    two_trunkd_disagree_about_who_is_dead:           IsCutOffFromSome;
+    a_switch_is_cut_off_from_its_carrier:            LosesTheCarrier;
+    trunkd_is_killed_in_the_middle_of_a_move:        TrunkdDiesInAMove;
+    redis_fails_in_the_middle_of_a_move:             RedisFailsInAMove;
+    redis_fails_over_in_the_middle_of_a_move:        RedisFailsOverInAMove;
+    placements_are_lost_in_the_middle_of_a_move:     PlacementsAreLostInAMove;
+    everything_fails_in_a_fleet:                     Everything;
 }
 
 /// Not a test: the schedules start this as trunkd.

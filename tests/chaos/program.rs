@@ -12,9 +12,7 @@ use tokio_util::sync::CancellationToken;
 use trunkd::app::Application;
 use trunkd::settings::{Settings, Sources};
 
-use crate::life::{HOST, PARK_AFTER, PER_SECOND};
-use crate::support::app::{eventually, quick, switch_toml};
-use crate::support::fake_switch::FakeSwitch;
+use crate::support::app::{eventually, quick};
 
 /// The folder with the settings.
 const FOLDER: &str = "TRUNKD_CHAOS_PROGRAM";
@@ -44,21 +42,16 @@ pub(crate) struct Address {
 }
 
 impl Trunkd {
-    /// The settings of a trunkd that reconciles `switch`, in a folder of its own.
-    pub(crate) fn new(folder: &Path, redis: &str, resync: &str, switch: &FakeSwitch, addresses: &Addresses) -> Self {
+    /// With a folder of its own, and more settings than every trunkd here has.
+    pub(crate) fn new(folder: &Path, redis: &str, more: &str, addresses: &Addresses) -> Self {
         let index = addresses.add();
         let folder = folder.join(format!("trunkd{index}"));
         fs::create_dir(&folder).unwrap();
         let templates = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
         let toml = format!(
             "data_dir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[api]\nlisten = \"127.0.0.1:0\"\n[redis]\nurl = {redis:?}\n[templates]\ndir = {templates:?}\n\
-             [status]\nchannel = \"gateway-events\"\nlist = \"gateway-list\"\n\
-             [reconcile]\nmode = \"apply\"\nresync_interval = {resync:?}\nmax_removals = 1000\nstarts_per_second = 1000\n\
-             verify_within = \"2s\"\ncanary_from = 3\npark_after = {PARK_AFTER}\n\
-             [[carrier]]\nname = {HOST:?}\nregisters_per_second = {PER_SECOND}\n\
-             [log]\nlevel = \"debug,trunkd::http=warn,trunkd::app::source=warn\"\nformat = \"human\"\n{}",
+             [log]\nlevel = \"debug,trunkd::http=warn,trunkd::app::source=warn\"\nformat = \"human\"\n{more}",
             folder.join(DATA),
-            switch_toml(switch, "fs1"),
         );
         fs::write(folder.join(SETTINGS), toml).unwrap();
         Self {

@@ -11,10 +11,10 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::Mutex;
 
 use crate::faults::Fault;
-use crate::life::{Editor, HOST, Life, PASSWORD, TRUNKS};
+use crate::life::{Editor, HOST, Life, PARK_AFTER, PASSWORD, PER_SECOND, TRUNKS};
 use crate::past;
 use crate::program::{Addresses, Trunkd, logs};
-use crate::support::app::eventually;
+use crate::support::app::{eventually, switch_toml};
 use crate::support::fake_switch::{Binding, Carrier, FakeSwitch};
 use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
@@ -32,7 +32,6 @@ static FAILED: AtomicBool = AtomicBool::new(false);
 
 #[derive(Clone, Copy)]
 pub(crate) struct Schedule {
-    pub(crate) name: &'static str,
     pub(crate) fault: Fault,
     pub(crate) trunkds: usize,
     pub(crate) listed: Listed,
@@ -54,22 +53,27 @@ pub(crate) struct World {
 }
 
 /// Plays the requested number of schedules, or the one with the given seed.
-pub(crate) fn play(schedule: Schedule) {
+pub(crate) fn play<F>(name: &str, act: impl Fn(StdRng, PathBuf) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let asked = |name: &str| Some(std::env::var(name).ok()?.parse().expect("a number"));
     let seed: Option<u64> = asked("TRUNKD_CHAOS_SEED");
     let in_all = asked("TRUNKD_CHAOS_IN_ALL").map(|all: u64| all.div_ceil(crate::TESTS as u64));
     let count = in_all.or(asked("TRUNKD_CHAOS_SCHEDULES")).unwrap_or(1);
     for _ in 0..seed.map_or(count, |_| 1) {
         if FAILED.load(Ordering::Relaxed) {
-            println!("{}: given up, another schedule failed", schedule.name);
+            println!("{name}: given up, another schedule failed");
             return;
         }
-        play_one(schedule, seed.unwrap_or_else(rand::random));
+        play_one(name, &act, seed.unwrap_or_else(rand::random));
     }
 }
 
-fn play_one(schedule: Schedule, seed: u64) {
-    let name = schedule.name;
+fn play_one<F>(name: &str, act: impl Fn(StdRng, PathBuf) -> F, seed: u64)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     println!("{name}: seed {seed}");
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -77,7 +81,7 @@ fn play_one(schedule: Schedule, seed: u64) {
         .enable_all()
         .build()
         .unwrap();
-    let playing = act(schedule, StdRng::seed_from_u64(seed), folder.path().to_owned());
+    let playing = act(StdRng::seed_from_u64(seed), folder.path().to_owned());
     let ended = runtime.block_on(async { tokio::spawn(playing).await });
     if let Err(panicked) = ended {
         FAILED.store(true, Ordering::Relaxed);
@@ -94,7 +98,7 @@ fn play_one(schedule: Schedule, seed: u64) {
     }
 }
 
-async fn act(schedule: Schedule, mut random: StdRng, folder: PathBuf) {
+pub(crate) async fn act(schedule: Schedule, mut random: StdRng, folder: PathBuf) {
     let fault = schedule.fault;
     let mut world = World::start(schedule, &mut random, &folder).await;
     verdict::wait_for_agreement(&world).await;
@@ -150,9 +154,10 @@ impl World {
             true => format!("redis://{}", proxy.address()),
             false => redis.url(),
         };
+        let settings = format!("{}{}", settings(fault), switch_toml(&switch, "fs1"));
         let mut all = Vec::new();
         for _ in 0..trunkds {
-            let mut trunkd = Trunkd::new(folder, &url, fault.resync_interval(), &switch, &addresses);
+            let mut trunkd = Trunkd::new(folder, &url, &settings, &addresses);
             trunkd.start().await;
             all.push(trunkd);
         }
@@ -185,4 +190,14 @@ impl World {
     fn gateway_events(&self) -> usize {
         self.switch.view(|view| verdict::sent(view).len())
     }
+}
+
+fn settings(fault: Fault) -> String {
+    let resync = fault.resync_interval();
+    format!(
+        "[status]\nchannel = \"gateway-events\"\nlist = \"gateway-list\"\n\
+         [reconcile]\nmode = \"apply\"\nresync_interval = {resync:?}\nmax_removals = 1000\nstarts_per_second = 1000\n\
+         verify_within = \"2s\"\ncanary_from = 3\npark_after = {PARK_AFTER}\n\
+         [[carrier]]\nname = {HOST:?}\nregisters_per_second = {PER_SECOND}\n"
+    )
 }

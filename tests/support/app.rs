@@ -70,6 +70,7 @@ pub fn quick() -> Timing {
             quiet: Duration::from_millis(100),
             leave: Duration::from_secs(5),
             arrive: Duration::from_secs(5),
+            again: Duration::from_millis(500),
         },
         save_calls: Duration::from_millis(50),
     }

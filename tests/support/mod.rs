@@ -15,3 +15,4 @@ pub mod port;
 pub mod proxy;
 pub mod receiver;
 pub mod redis;
+pub mod relay;

@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Runs until it is dropped. That also closes its connections.
@@ -23,6 +24,7 @@ struct Shared {
     servers: Box<dyn Fn() -> Vec<SocketAddr> + Send + Sync>,
     cutter: Mutex<Option<StdRng>>,
     cuts: AtomicUsize,
+    open: watch::Sender<bool>,
 }
 
 impl Proxy {
@@ -36,6 +38,7 @@ impl Proxy {
             servers: Box::new(servers),
             cutter: Mutex::new(None),
             cuts: AtomicUsize::new(0),
+            open: watch::Sender::new(true),
         });
         let stop = CancellationToken::new();
         tokio::spawn(
@@ -51,6 +54,11 @@ impl Proxy {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Closed, it ends its connections, and each new one at once.
+    pub fn set_open(&self, open: bool) {
+        self.shared.open.send_replace(open);
     }
 
     /// With `Some`, each connection ends after a random number of bytes from the server, wherever that is.
@@ -76,6 +84,10 @@ async fn listen(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTo
 
 /// When either side closes, both connections end.
 async fn pass(shared: Arc<Shared>, client: TcpStream) {
+    let mut open = shared.open.subscribe();
+    if !*open.borrow() {
+        return;
+    }
     let Some(server) = shared.connect().await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (mut from_client, to_client) = client.into_split();
@@ -83,6 +95,7 @@ async fn pass(shared: Arc<Shared>, client: TcpStream) {
     tokio::select! {
         _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
         () = shared.reply(from_server, to_client) => {}
+        _ = open.wait_for(|open| !open) => {}
     }
 }
 

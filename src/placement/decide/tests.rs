@@ -36,6 +36,8 @@ struct Fleet {
     runs: BTreeMap<String, BTreeSet<GatewayName>>,
     /// (switch, gateway) that the carrier refuses.
     refused: BTreeSet<(String, GatewayName)>,
+    /// Live switches that other trunkd reach, but not the placer's.
+    unseen: BTreeSet<String>,
     most_moving: usize,
 }
 
@@ -49,6 +51,7 @@ impl Fleet {
             switches: switches.iter().map(|switch| ((*switch).to_owned(), live())).collect(),
             runs: BTreeMap::new(),
             refused: BTreeSet::new(),
+            unseen: BTreeSet::new(),
             most_moving: 3,
         }
     }
@@ -78,7 +81,8 @@ impl Fleet {
     }
 
     fn seen(&self, switch: &str, gateway: &GatewayName) -> Runs {
-        if self.switches.get(switch).is_none_or(|state| state.life != Life::Live) {
+        let is_live = self.switches.get(switch).is_some_and(|state| state.life == Life::Live);
+        if !is_live || self.unseen.contains(switch) {
             return Runs::Unknown;
         }
         let is_refused = self.refused.contains(&(switch.to_owned(), gateway.clone()));
@@ -321,7 +325,7 @@ fn a_move_that_is_refused_goes_back_once() {
 }
 
 #[test]
-fn a_switch_that_does_not_let_go_keeps_the_gateway() {
+fn a_switch_that_does_not_let_go_keeps_the_gateway_and_is_asked_again_later() {
     let mut fleet = Fleet::new(&["fs1", "fs2"], 1, ONE);
     fleet.settle();
     let here = fleet.owner("gw0").to_owned();
@@ -332,6 +336,66 @@ fn a_switch_that_does_not_let_go_keeps_the_gateway() {
     fleet.wait(2);
     fleet.place();
     assert_eq!(fleet.records[&name("gw0")].owner(), Some(here.as_str()));
+    // Each try takes it out of service for a while.
+    fleet.wait(299);
+    assert_eq!(fleet.place(), []);
+    fleet.wait(1);
+    fleet.settle();
+    assert_ne!(fleet.owner("gw0"), here);
+}
+
+#[test]
+fn a_drain_that_was_called_off_in_the_middle_of_a_move_is_no_failure() {
+    let mut fleet = Fleet::new(&["fs1", "fs2"], 1, ONE);
+    fleet.settle();
+    let here = fleet.owner("gw0").to_owned();
+    let there = if here == "fs1" { "fs2" } else { "fs1" };
+    fleet.state(&here).is_drained = true;
+    fleet.place();
+    fleet.state(&here).is_drained = false;
+    fleet.state(there).is_drained = true;
+    fleet.settle();
+    assert_eq!(fleet.owner("gw0"), here);
+    fleet.state(there).is_drained = false;
+    fleet.state(&here).is_drained = true;
+    fleet.settle();
+    assert_eq!(fleet.owner("gw0"), there, "at once");
+}
+
+#[test]
+fn nothing_moves_where_the_placer_could_not_see_it() {
+    for unseen in ["fs1", "fs2"] {
+        let mut fleet = Fleet::new(&["fs1", "fs2"], 4, ONE);
+        fleet.settle();
+        fleet.state("fs1").is_drained = true;
+        fleet.unseen.insert(unseen.to_owned());
+        fleet.wait(3600);
+        assert_eq!(fleet.place(), [], "{unseen}");
+        fleet.unseen.clear();
+        fleet.settle();
+        assert!(fleet.records.values().all(|placed| placed.switch == "fs2"));
+    }
+}
+
+#[test]
+fn what_arrived_out_of_sight_stays() {
+    let mut fleet = Fleet::new(&["fs1", "fs2"], 1, ONE);
+    fleet.settle();
+    let here = fleet.owner("gw0").to_owned();
+    fleet.state(&here).is_drained = true;
+    fleet.place();
+    fleet.execute_all();
+    fleet.wait(2);
+    fleet.place();
+    fleet.state(&here).is_drained = false;
+    let there = fleet.owner("gw0").to_owned();
+    assert_ne!(there, here);
+    fleet.unseen.insert(there.clone());
+    fleet.wait(119);
+    assert_eq!(fleet.place(), []);
+    fleet.wait(2);
+    fleet.place();
+    assert_eq!(fleet.records[&name("gw0")].owner(), Some(there.as_str()));
 }
 
 #[test]
