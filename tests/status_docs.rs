@@ -10,10 +10,11 @@ use std::path::Path;
 use serde_json::Value;
 
 /// The type in the OpenAPI document, and what the docs call it.
-const OBJECTS: [(&str, &str); 19] = [
+const OBJECTS: [(&str, &str); 20] = [
     ("Status", "status"),
     ("RedisDown", "redis down"),
     ("SwitchStatus", "switch"),
+    ("DrainedSince", "drained"),
     ("ConditionCounts", "counts"),
     ("GatewayOnSwitch", "gateway"),
     ("Calls", "calls"),

@@ -16,6 +16,7 @@ mod lists;
 mod openapi;
 mod params;
 mod people;
+mod placement;
 mod responses;
 mod routes;
 mod session;

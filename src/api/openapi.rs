@@ -5,7 +5,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    bulk, carriers, events, files, gateways, history, import, jobs, lists, params, people, session, status, switches,
+    bulk, carriers, events, files, gateways, history, import, jobs, lists, params, people, placement, session, status,
+    switches,
 };
 use crate::portal::{COOKIE, Problem};
 
@@ -50,6 +51,14 @@ use crate::portal::{COOKIE, Problem};
         switches::apply,
         switches::pause,
         switches::resume,
+        placement::where_is,
+        placement::move_gateway,
+        placement::placement,
+        placement::drain,
+        placement::drain_progress,
+        placement::undrain,
+        placement::plan_rebalance,
+        placement::rebalance,
         session::sign_in,
         session::set_up,
         session::who_am_i,

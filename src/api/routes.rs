@@ -7,8 +7,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::events::Streams;
 use super::{
-    body, bulk, carriers, events, files, gateways, history, import, jobs, lists, openapi, params, people, session,
-    status, switches,
+    body, bulk, carriers, events, files, gateways, history, import, jobs, lists, openapi, params, people, placement,
+    session, status, switches,
 };
 use crate::language::message;
 use crate::portal::{Problem, authenticate};
@@ -79,6 +79,14 @@ fn protected() -> impl actix_web::dev::HttpServiceFactory {
         .service(switches::apply)
         .service(switches::pause)
         .service(switches::resume)
+        .service(placement::where_is)
+        .service(placement::move_gateway)
+        .service(placement::placement)
+        .service(placement::drain)
+        .service(placement::drain_progress)
+        .service(placement::undrain)
+        .service(placement::plan_rebalance)
+        .service(placement::rebalance)
         .service(session::who_am_i)
         .service(session::sign_out)
         .service(people::users)

@@ -6,6 +6,7 @@ mod backup;
 mod carriers;
 mod check;
 mod completions;
+mod drain;
 mod export;
 mod gateway;
 mod health;
@@ -15,6 +16,7 @@ mod man;
 mod password;
 mod pause;
 mod plan;
+mod rebalance;
 mod render;
 mod restore;
 mod serve;
@@ -94,6 +96,12 @@ enum Command {
     Pause(pause::Arguments),
     /// End a pause
     Resume(pause::Arguments),
+    /// Move the gateways that run on one switch away from this one; exit status 0 it can be stopped, 2 not yet
+    Drain(drain::Drain),
+    /// End a drain
+    Undrain(drain::Undrain),
+    /// Spread the gateways that run on one switch evenly again
+    Rebalance(rebalance::Arguments),
     /// Print what happened: edits with who made them, outages, actions, sign-ins
     History(history::Arguments),
     /// Import gateways from FreeSWITCH's files, FusionPBX, CSV or a running switch
@@ -144,6 +152,9 @@ pub fn main() -> ExitCode {
             Command::Apply(arguments) => apply::run(&cli.shared, &arguments).await,
             Command::Pause(arguments) => pause::pause(&cli.shared, &arguments).await,
             Command::Resume(arguments) => pause::resume(&cli.shared, &arguments).await,
+            Command::Drain(arguments) => drain::drain(&cli.shared, &arguments).await,
+            Command::Undrain(arguments) => drain::undrain(&cli.shared, &arguments).await,
+            Command::Rebalance(arguments) => rebalance::run(&cli.shared, &arguments).await,
             Command::History(arguments) => history::run(&cli.shared, &arguments).await,
             Command::Import(command) => import::run(&cli.shared, command).await,
             Command::Backup(arguments) => backup::run(&cli.shared, &arguments).await,

@@ -9,7 +9,7 @@ use crate::health::{Part, State};
 use crate::keys;
 use crate::redis::{Store, StoreError};
 
-/// The most fields to read. Each switch has two, plus one for all switches.
+/// The most fields to read. Each switch has three, plus one for all switches.
 const MAX_FIELDS: usize = 4096;
 /// Fields per step of HSCAN.
 const SCAN_COUNT: usize = 1000;
@@ -47,7 +47,8 @@ impl Store {
             (_, true) => {
                 let reason = format!(
                     "{} has {len} fields and only {MAX_FIELDS} are read, including those of known switches: \
-                     delete all but `paused`, `paused:SWITCH`, `apply:SWITCH` and `job:SWITCH:ID`",
+                     delete all but `paused`, `paused:SWITCH`, `drained:SWITCH`, `apply:SWITCH` and \
+                     `job:SWITCH:ID`",
                     keys::CONTROL
                 );
                 if !was_too_large {

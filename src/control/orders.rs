@@ -190,7 +190,7 @@ impl Store {
         self.write("drain", self.timeout(), async |connection| {
             redis::cmd("HSETNX")
                 .arg(keys::CONTROL)
-                .arg(format!("{DRAINED}{switch}"))
+                .arg(drained_field(switch))
                 .arg(&value)
                 .query_async(connection)
                 .await
@@ -206,7 +206,7 @@ impl Store {
         self.write("end a drain", self.timeout(), async |connection| {
             redis::cmd("HDEL")
                 .arg(keys::CONTROL)
-                .arg(format!("{DRAINED}{switch}"))
+                .arg(drained_field(switch))
                 .query_async(connection)
                 .await
         })
@@ -306,8 +306,15 @@ impl Store {
 
 /// The names of all fields about these switches, or about all.
 pub(crate) fn fields_of(switches: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
-    let each = switches.flat_map(|switch| [pause_field(Some(&switch)), format!("{ORDER}{switch}")]);
+    let each = switches.flat_map(|switch| {
+        let drained = drained_field(&switch);
+        [pause_field(Some(&switch)), drained, format!("{ORDER}{switch}")]
+    });
     std::iter::once(pause_field(None)).chain(each)
+}
+
+fn drained_field(switch: &str) -> String {
+    format!("{DRAINED}{switch}")
 }
 
 fn pause_field(switch: Option<&str>) -> String {

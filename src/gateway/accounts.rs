@@ -72,12 +72,20 @@ pub fn shared_account<'a>(gateway: &Gateway, mut others: impl Iterator<Item = &'
     Some(finding(gateway, &account, &other))
 }
 
-/// Whether some switch gets both.
+/// Whether some switch may get both. One that runs on exactly one switch may come to each of its `nodes`.
 fn share_a_switch(one: &Gateway, other: &Gateway) -> bool {
-    match (&one.nodes, &other.nodes) {
+    match (reach(one), reach(other)) {
         (Some(one), Some(other)) => one.iter().any(|node| other.contains(node)),
         (Some(nodes), None) | (None, Some(nodes)) => !nodes.is_empty(),
         (None, None) => true,
+    }
+}
+
+/// The switches that it may come to; `None` is every switch.
+fn reach(gateway: &Gateway) -> Option<&[String]> {
+    match &gateway.placement {
+        Some(rule) => rule.nodes.as_deref(),
+        None => gateway.nodes.as_deref(),
     }
 }
 
@@ -141,6 +149,22 @@ mod tests {
     fn nodes_that_have_no_switch_in_common_may_share_an_account() {
         let on = |name, nodes| gateway(name, "acme", "u", &format!(r#","nodes":["{nodes}"]"#));
         assert_eq!(shared_accounts([on("a", "fs1"), on("b", "fs2")].iter()), []);
+    }
+
+    #[test]
+    fn gateways_on_one_switch_are_compared_by_where_they_may_come_and_not_by_where_they_are() {
+        let on_one = |name, owner: &str, more: &str| {
+            let mut gateway = gateway(name, "acme", "u", &format!(r#","placement":"one"{more}"#));
+            gateway.nodes = Some([owner.to_owned()].into());
+            gateway
+        };
+        let found = shared_accounts([on_one("a", "fs1", ""), on_one("b", "fs2", "")].iter());
+        assert_eq!(found.len(), 1);
+        let apart = [
+            on_one("a", "fs1", r#","nodes":["fs1"]"#),
+            on_one("b", "fs2", r#","nodes":["fs2"]"#),
+        ];
+        assert_eq!(shared_accounts(apart.iter()), []);
     }
 
     #[test]

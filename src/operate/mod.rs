@@ -28,6 +28,7 @@ pub mod pause;
 pub mod people;
 pub mod placement;
 pub mod plan;
+mod pool;
 mod recorded;
 pub mod restore;
 mod sealed;

@@ -16,6 +16,7 @@ use crate::operate::OperateError;
 use crate::operate::gateways::bulk::BulkAnswer;
 use crate::operate::gateways::{GatewayDetail, ProblemField};
 use crate::operate::listing::{ListState, QueryError};
+use crate::operate::placement::Rebalance;
 use crate::operate::plan::ShownPlan;
 use crate::operate::transfer::TransferReport;
 
@@ -58,6 +59,9 @@ pub(crate) struct Now {
     /// If an approval is refused because the plan is another one: the plan now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Box<ShownPlan>>,
+    /// If a rebalance is refused because other moves would be made: those.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rebalance: Option<Box<Rebalance>>,
     /// If a change of many gateways failed half-way: what is done, and what is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bulk: Option<Box<BulkAnswer>>,
@@ -270,6 +274,10 @@ impl Problem {
             }),
             OperateError::PlanChanged(plan) => self.now(Now {
                 plan: Some(plan),
+                ..Now::default()
+            }),
+            OperateError::RebalanceChanged(rebalance) => self.now(Now {
+                rebalance: Some(rebalance),
                 ..Now::default()
             }),
             OperateError::EditedSince { since, revert } => self.now(Now {

@@ -67,9 +67,16 @@ fn of_note(note: &Note) -> Option<&'static str> {
         (_, Some(BlockCode::Held)) => Some("/runbooks#trunkdplanheld"),
         (_, Some(BlockCode::Paused)) => Some("/runbooks#trunkdpausedforlong"),
         (_, Some(BlockCode::NoReconciler)) => Some("/runbooks#trunkdnobodyleads"),
-        (NoteCode::Missing | NoteCode::Outdated | NoteCode::Unwanted | NoteCode::NotOurs | NoteCode::EditWaits, _) => {
-            None
-        }
+        (NoteCode::NotTakenOver, _) => Some("/runbooks#trunkdgatewaywithoutswitch"),
+        (
+            NoteCode::Missing
+            | NoteCode::Outdated
+            | NoteCode::Unwanted
+            | NoteCode::Elsewhere
+            | NoteCode::NotOurs
+            | NoteCode::EditWaits,
+            _,
+        ) => None,
     }
 }
 

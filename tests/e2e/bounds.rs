@@ -16,9 +16,11 @@ use serde_json::Value;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use trunkd::control::Drained;
+use trunkd::operate::sources;
 
 use crate::program::{SOFIA_CONF, Serving, TEMPLATES};
-use crate::support::app::{TestApp, eventually, http, quick, switch_toml};
+use crate::support::app::{TestApp, eventually, http, quick, settings, switch_toml};
 use crate::support::fake_switch::{Binding, FakeSwitch};
 use crate::support::redis::{Data, RedisServer};
 
@@ -331,7 +333,7 @@ async fn fetch(serving: &Serving) -> String {
 }
 
 #[tokio::test]
-async fn a_million_fields_among_the_orders_hold_no_edit_up_and_hide_no_pause() {
+async fn a_million_fields_among_the_orders_hold_no_edit_up_and_hide_no_pause_or_drain() {
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let mut connection = redis.local_connection(None).await;
     let fill = redis::Script::new(
@@ -354,6 +356,14 @@ async fn a_million_fields_among_the_orders_hold_no_edit_up_and_hide_no_pause() {
         .await
         .unwrap();
     app.wait_for_reason("reconcile:fs1", &["paused"]).await;
+    let store = sources::store(&settings(&redis, app.folder(), "")).unwrap();
+    let drained = Drained {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        by: "cli:root".to_owned(),
+    };
+    store.drain("fs1", &drained).await.unwrap();
+    let control = store.read_control().await.unwrap();
+    assert_eq!(control.drained.get("fs1"), Some(&drained));
     let _: () = connection.hdel("trunkd:control", "paused:fs1").await.unwrap();
     put(&mut connection, &[("gw2".to_owned(), IP_TRUNK.to_owned())]).await;
     switch.wait_for_state("gw2", "NOREG").await;

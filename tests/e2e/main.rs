@@ -37,6 +37,7 @@ mod outages;
 mod pace;
 mod parking;
 mod placement;
+mod placement_commands;
 mod program;
 mod reconcile;
 mod rescan;

@@ -6,13 +6,15 @@ mod get;
 mod job;
 mod list;
 mod outcome;
+mod place;
 mod restart;
 mod set;
 mod target;
 mod text;
 mod write;
 
-pub(super) use target::domain;
+pub(super) use outcome::PENDING;
+pub(super) use target::{domain, wait};
 pub(super) use text::problem_line;
 
 use std::process::ExitCode;
@@ -44,6 +46,10 @@ pub(super) enum Command {
     Park(job::Job),
     /// Register a parked gateway now
     Unpark(job::Job),
+    /// Show which switch has a gateway; exit status 0 one has it, or all of its switches, 2 none has, 1 an error
+    Where(place::Locate),
+    /// Move a gateway that runs on one switch to another one; calls that are up stay where they are
+    Move(place::MoveTo),
     /// Print what happened to a gateway
     History(get::History),
 }
@@ -61,6 +67,8 @@ pub(super) async fn run(shared: &Shared, command: &Command) -> anyhow::Result<Ex
         Command::Unregister(job) => job::run(shared, job, JobAction::Unregister).await,
         Command::Park(job) => job::run(shared, job, JobAction::Park).await,
         Command::Unpark(job) => job::run(shared, job, JobAction::Unpark).await,
+        Command::Where(arguments) => place::locate(shared, arguments).await,
+        Command::Move(arguments) => place::move_to(shared, arguments).await,
         Command::History(arguments) => get::history(shared, arguments).await,
     }
 }

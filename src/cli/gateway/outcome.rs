@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use crate::shown::{shown, shown_line};
 
 /// Something would change, or is held or not done yet.
-pub(super) const PENDING: u8 = 2;
+pub(in crate::cli) const PENDING: u8 = 2;
 
 /// What was done: `Created`, `create`, and to which gateway.
 pub(super) struct Done {

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde_json::Value;
+
 use super::super::Shared;
 use super::assignments;
 use super::outcome::{Done, finish};
@@ -36,6 +38,12 @@ pub(in crate::cli) struct Arguments {
     /// The switches that get it, with commas between; an empty text means all
     #[arg(long, value_name = "SWITCHNAMES")]
     nodes: Option<String>,
+    /// `all`: it runs on all of its switches; `one`: on exactly one of them; or the JSON of its key `placement`
+    #[arg(long, value_name = "all|one|JSON", value_parser = placement)]
+    placement: Option<Value>,
+    /// The switches that it prefers if it runs on one, with commas between, the best one first; empty: none
+    #[arg(long, value_name = "SWITCHNAMES")]
+    prefer: Option<String>,
     /// What it is for; an empty text removes it
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
@@ -82,6 +90,8 @@ impl Arguments {
             texts: texts.collect(),
             enabled: (self.enabled || self.disabled).then_some(self.enabled),
             nodes: self.nodes.as_deref().map(names),
+            placement: self.placement.clone(),
+            prefer: self.prefer.as_deref().map(names),
             tags: self.tags.clone(),
             untags: self.untags.clone(),
             ..Assignments::default()
@@ -97,6 +107,17 @@ impl Arguments {
 fn names(text: &str) -> Vec<String> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     names.map(str::to_owned).collect()
+}
+
+/// What the key holds is checked with the rest of the value.
+fn placement(text: &str) -> Result<Value, String> {
+    match text {
+        "all" | "one" => Ok(text.into()),
+        _ => serde_json::from_str(text)
+            .ok()
+            .filter(Value::is_object)
+            .ok_or_else(|| r#"write all, one, or JSON such as {"mode":"one","failback":"after 10m"}"#.to_owned()),
+    }
 }
 
 fn profile(text: &str) -> Result<String, String> {

@@ -65,7 +65,7 @@ pub(in crate::cli) fn domain(text: &str) -> Result<DomainName, String> {
     }
 }
 
-pub(super) fn wait(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn wait(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(wait) if wait <= MAX_WAIT => Ok(wait),
         Ok(_) => Err(format!("wait at most {} s", MAX_WAIT.as_secs())),

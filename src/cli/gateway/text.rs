@@ -5,10 +5,12 @@ use serde_json::{Map, Value};
 
 use super::super::status::note;
 use super::super::terminal::{Size, fitted_table, moment, width_of, wrap};
+use super::place::where_text;
 use crate::gateway::Severity;
 use crate::operate::calls::{CallFigures, CallStats};
 use crate::operate::gateways::{GatewayDetail, ProblemField, Validity};
 use crate::operate::listing::{ListedGateway, Page};
+use crate::operate::placement::PlacementMode;
 use crate::operate::status::{Condition, Gateway};
 use crate::shown::{shown, shown_line};
 
@@ -63,7 +65,17 @@ fn list_note(gateway: &ListedGateway, now: Timestamp) -> String {
         Some(validity @ (Validity::Disabled | Validity::Invalid | Validity::Shadowed)) => {
             format!("{}; {of_worst}", validity.as_str())
         }
+        Some(Validity::Valid | Validity::Kept) | None if of_worst.is_empty() => on_one(gateway),
         Some(Validity::Valid | Validity::Kept) | None => of_worst,
+    }
+}
+
+/// The switch that has it, if it runs on exactly one.
+fn on_one(gateway: &ListedGateway) -> String {
+    match (gateway.placement, &gateway.switch) {
+        (Some(PlacementMode::One), Some(switch)) => format!("on {} alone", shown(switch)),
+        (Some(PlacementMode::One), None) => "on no switch".to_owned(),
+        (Some(PlacementMode::All) | None, _) => String::new(),
     }
 }
 
@@ -78,6 +90,9 @@ pub(super) fn detail(gateway: &GatewayDetail, size: Option<Size>, now: Timestamp
         }
         None => lines.push("  its value is no JSON object".to_owned()),
     }
+    let placement = gateway.placement.iter();
+    let on_one = placement.filter(|placement| placement.placement == PlacementMode::One);
+    lines.extend(on_one.map(|placement| where_text("it", placement, now)));
     lines.extend(gateway.switches.iter().map(|on| switch_line(on, now)));
     lines.extend(gateway.call_stats.iter().flat_map(|stats| call_lines(stats, now)));
     lines.extend(gateway.findings.iter().map(problem_line));

@@ -177,6 +177,13 @@ fn summary(switch: &Switch, now: Timestamp) -> String {
     let mode = switch.mode.as_deref().filter(|mode| *mode != "apply");
     parts.extend(mode.map(|mode| format!("reconcile.mode: {mode}")));
     parts.extend(switch.paused.then(|| "PAUSED".to_owned()));
+    parts.extend(
+        switch
+            .drained
+            .as_ref()
+            .map(|drained| format!("DRAINED since {}", clock(drained.at, now))),
+    );
+    parts.extend((switch.placed > 0).then(|| format!("{} on this switch alone", switch.placed)));
     parts.extend(switch.removals_left.map(|left| format!("removals left: {left}")));
     parts.extend(switch.held.as_ref().map(|held| held.en().to_owned()));
     if switch.held.is_some() && switch.is_store_empty {

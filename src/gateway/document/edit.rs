@@ -7,6 +7,8 @@ use super::{Document, NULL, Node, PARAM_KEYS, find, object, object_mut};
 
 /// Both spellings of the key that variables are under.
 const VARIABLE_KEYS: [&str; 2] = ["variables", "variable"];
+/// The key that says on how many switches a gateway runs.
+const PLACEMENT: &str = "placement";
 
 impl Document {
     /// Sets a param; `None` removes it.
@@ -75,6 +77,38 @@ impl Document {
             0 if count > 0 => self.remove(key),
             len if len < count => self.set(key, &left.into()),
             _ => {}
+        }
+    }
+
+    /// Sets on how many switches the gateway runs: `all`, `one`, or the whole key. If only that is given, what
+    /// else the key holds stays.
+    pub fn set_placement(&mut self, placement: &Value) {
+        match placement.as_str() {
+            Some(mode) if object(&self.0, PLACEMENT).is_some() => set(object_mut(&mut self.0, PLACEMENT), "mode", mode),
+            Some("all") => self.remove(PLACEMENT),
+            _ => {
+                self.remove(PLACEMENT);
+                let patch = serde_json::json!({ PLACEMENT: placement }).to_string();
+                if let Ok(patch) = Self::parse(patch.as_bytes()) {
+                    self.merge(&patch);
+                }
+            }
+        }
+    }
+
+    /// Sets the switches that the gateway prefers if it runs on exactly one.
+    pub fn set_prefer(&mut self, switches: &[String]) {
+        let mode = self.text(PLACEMENT);
+        if switches.is_empty() && object(&self.0, PLACEMENT).is_none() {
+            return;
+        }
+        let members = object_mut(&mut self.0, PLACEMENT);
+        if find(members, "mode").is_none() {
+            set(members, "mode", mode.as_deref().unwrap_or("all"));
+        }
+        members.retain(|(known, _)| known != "prefer");
+        if !switches.is_empty() {
+            members.push(("prefer".to_owned(), Node::Leaf(Value::from(switches).to_string())));
         }
     }
 
@@ -186,6 +220,47 @@ mod tests {
             r#"{"param":{"realm":"r"},"nodes":["fs2"]}"#,
             |document| document.keep_keys(&stored),
             r#"{"param":{"realm":"r"},"nodes":["fs2"],"tags":["x"],"odd":{"y":1}}"#,
+        );
+    }
+
+    #[test]
+    fn the_placement_is_set_and_what_else_the_key_holds_stays() {
+        let mode = |mode: &str| {
+            let mode = Value::from(mode);
+            move |document: &mut Document| document.set_placement(&mode)
+        };
+        check("{}", mode("one"), r#"{"placement":"one"}"#);
+        check(r#"{"placement":"one"}"#, mode("all"), "{}");
+        let long = r#"{"placement":{"mode":"one","failback":"after 10m"}}"#;
+        check(
+            long,
+            mode("all"),
+            r#"{"placement":{"mode":"all","failback":"after 10m"}}"#,
+        );
+        let whole = serde_json::json!({"mode": "one", "prefer": ["fs1"]});
+        let set = |document: &mut Document| document.set_placement(&whole);
+        check(long, set, r#"{"placement":{"mode":"one","prefer":["fs1"]}}"#);
+    }
+
+    #[test]
+    fn preferred_switches_are_set_beside_the_mode() {
+        let prefer = |switches: &[&str]| {
+            let switches: Vec<_> = switches.iter().map(ToString::to_string).collect();
+            move |document: &mut Document| document.set_prefer(&switches)
+        };
+        let both = r#"{"placement":{"mode":"one","prefer":["fs2","fs1"]}}"#;
+        check(r#"{"placement":"one"}"#, prefer(&["fs2", "fs1"]), both);
+        check(
+            both,
+            prefer(&["fs3"]),
+            r#"{"placement":{"mode":"one","prefer":["fs3"]}}"#,
+        );
+        check(both, prefer(&[]), r#"{"placement":{"mode":"one"}}"#);
+        check(r#"{"placement":"one"}"#, prefer(&[]), r#"{"placement":"one"}"#);
+        check(
+            "{}",
+            prefer(&["fs1"]),
+            r#"{"placement":{"mode":"all","prefer":["fs1"]}}"#,
         );
     }
 

@@ -1,5 +1,7 @@
 //! Values to set one by one, for people who don't write JSON.
 
+use serde_json::Value;
+
 use crate::gateway::{Direction, Document};
 
 /// What to set in a gateway's value. Everything else stays.
@@ -13,6 +15,10 @@ pub struct Assignments {
     pub directions: Vec<(String, Direction)>,
     /// The switches that get the gateway; an empty list means all.
     pub nodes: Option<Vec<String>>,
+    /// On how many of them it runs: `all`, `one`, or the whole key `placement`.
+    pub placement: Option<Value>,
+    /// The switches that it prefers if it runs on exactly one; an empty list means none.
+    pub prefer: Option<Vec<String>>,
     /// Texts at the top, such as `profile`; an empty one removes the key.
     pub texts: Vec<(&'static str, String)>,
     pub enabled: Option<bool>,
@@ -41,6 +47,12 @@ impl Assignments {
             Some(nodes) if nodes.is_empty() => value.remove("nodes"),
             Some(nodes) => value.set("nodes", &nodes.as_slice().into()),
             None => {}
+        }
+        if let Some(placement) = &self.placement {
+            value.set_placement(placement);
+        }
+        if let Some(prefer) = &self.prefer {
+            value.set_prefer(prefer);
         }
         for (key, text) in &self.texts {
             match text.is_empty() {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use utoipa::ToSchema;
 
+use super::super::pool::SwitchPool;
 use super::super::service::Service;
 use super::super::status::{Blocker, Condition, Deviation, Gateway as Observed, Switch};
 use super::super::{Caller, OperateError, recorded};
@@ -19,6 +20,11 @@ use crate::reconcile::restart_seconds;
 use crate::registration::State;
 
 const REGISTERING: Text = text("registering", "正在注册");
+
+const UNPLACED: Text = text(
+    "it runs on one switch, which is not chosen yet",
+    "它只在一台 FreeSWITCH 上运行，尚未选定",
+);
 
 const TOO_MANY_REMOVED: Text = text(
     "as many gateways were removed from this switch lately as may be without approval",
@@ -106,11 +112,17 @@ impl Service {
                     had.insert(switch.name.clone());
                 }
             }
+            let entry = current.desired.get(of.name.as_str());
+            let rule = entry.filter(|entry| current.desired.is_unplaced(&entry.gateway.name));
+            let rule = rule.and_then(|entry| entry.gateway.placement.as_deref());
             let effect: Vec<_> = switches
                 .into_iter()
-                .map(|switch| {
-                    let had = had.contains(&switch.name);
-                    effect(switch, had)
+                .map(|switch| match rule.is_some_and(|rule| rule.allows(&switch.name)) {
+                    true => unplaced(switch),
+                    false => {
+                        let had = had.contains(&switch.name);
+                        effect(switch, had)
+                    }
                 })
                 .collect();
             if effect.iter().all(|effect| effect.outcome.is_final()) || Instant::now() >= deadline {
@@ -130,11 +142,32 @@ impl Service {
         is_deleted: bool,
     ) -> Result<Vec<Effect>, OperateError> {
         let before = current.desired.get(of.name.as_str());
+        let placements = current.desired.placements();
+        // Where it no longer runs, it is not removed.
+        let moves = after.is_some_and(|after| after.enabled && after.is_on_one());
         let is_other = before.is_some_and(|entry| *entry.gateway.domain < **of.domain.text());
         let switches = self.status.of_gateway(caller, current, of.name.as_str()).await?;
+        let pool = match after.is_some_and(Gateway::is_on_one) {
+            true => Box::pin(self.pool()).await?,
+            false => SwitchPool::default(),
+        };
+        let runs = |name: &str| {
+            switches
+                .iter()
+                .any(|switch| switch.name == name && !switch.gateways.is_empty())
+        };
+        let owner =
+            after.and_then(|after| pool.owner(after, placements.get(&after.name).map(|placed| &**placed), runs));
+        let owner = owner.map(str::to_owned);
         let predicted = switches.into_iter().map(|switch| {
             let now = before.filter(|entry| entry.gateway.serves(Some(&switch.name)));
-            let then = after.filter(|gateway| gateway.enabled && gateway.serves(Some(&switch.name)));
+            let then = after.filter(|after| {
+                after.enabled
+                    && match after.is_on_one() {
+                        true => owner.as_deref() == Some(&*switch.name),
+                        false => after.serves(Some(&switch.name)),
+                    }
+            });
             let is_refused = after.is_none() && !is_deleted;
             let outcome = match (now, then) {
                 // An earlier domain has the name, or a refused value changes nothing.
@@ -142,7 +175,7 @@ impl Service {
                 (None, None) => Outcome::NotForThisSwitch,
                 (None, Some(_)) => Outcome::WouldStart,
                 (Some(_), None) => match switch.removals_left {
-                    Some(0) => Outcome::Held {
+                    Some(0) if !moves => Outcome::Held {
                         reason: TOO_MANY_REMOVED.into(),
                     },
                     _ => Outcome::WouldStop,
@@ -161,6 +194,17 @@ impl Service {
             }
         });
         Ok(predicted.collect())
+    }
+}
+
+/// It is not decided yet which switch has the gateway.
+fn unplaced(switch: Switch) -> Effect {
+    Effect {
+        outcome: Outcome::Pending {
+            reason: UNPLACED.into(),
+        },
+        state: switch.gateways.first().and_then(|gateway| gateway.state.clone()),
+        switch: switch.name,
     }
 }
 

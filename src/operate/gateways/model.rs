@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::super::calls::CallStats;
+use super::super::placement::Where;
 use super::super::status::Gateway;
 use super::precondition::ETag;
 use crate::gateway::{Finding, Severity};
@@ -27,6 +28,8 @@ pub struct GatewayDetail {
     pub findings: Vec<ProblemField>,
     /// The revision that a switch runs when the value has taken effect; `null` if it is not served.
     pub desired_revision: Option<String>,
+    /// Which of its switches are to run it. `null` if it is not served.
+    pub placement: Option<Where>,
     /// The gateway on each switch.
     pub switches: Vec<Gateway>,
     /// Its calls that ended. `null` unless `[calls] enabled = true`.

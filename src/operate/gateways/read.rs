@@ -90,6 +90,10 @@ impl Service {
                 self.gateway_calls(of.name.as_str(), &on).await
             }
         };
+        let placement = match ours {
+            Some(entry) => Some(self.located(current, &entry.gateway).await?),
+            None => None,
+        };
         Ok(GatewayDetail {
             domain: of.domain.text().to_string(),
             name: of.name.to_string(),
@@ -97,6 +101,7 @@ impl Service {
             secrets: document.as_ref().map(Document::secrets).unwrap_or_default(),
             validity,
             findings: findings.map(ProblemField::of).collect(),
+            placement,
             desired_revision: ours.map(|entry| revision(&entry.gateway, &current.key)),
             switches: switches.into_iter().flat_map(|switch| switch.gateways).collect(),
             call_stats,

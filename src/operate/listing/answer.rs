@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::super::calls::CallStats;
 use super::super::gateways::Validity;
 use super::super::held::held_for;
+use super::super::placement::PlacementMode;
 use super::super::service::Service;
 use super::super::status::{Gateway, Note, SwitchNotes};
 use super::super::{Caller, OperateError, recorded};
@@ -38,6 +39,10 @@ pub struct ListedGateway {
     pub validity: Option<Validity>,
     /// The worst of its states.
     pub state: ListState,
+    /// On how many of its switches it runs. `null` if it is not served.
+    pub placement: Option<PlacementMode>,
+    /// The switch that has it, if it runs on exactly one.
+    pub switch: Option<String>,
     pub switches: Vec<Gateway>,
     /// Its calls that ended. `null` unless `[calls] enabled = true`.
     pub call_stats: Option<CallStats>,
@@ -284,7 +289,11 @@ fn page(known: &Known, selected: Selected, notes: &SwitchNotes, default_profile:
     let items = selected.items.into_iter().map(|item| {
         let switches = on_switches.remove(&(item.name.clone(), item.domain.clone()));
         let served = item.served.as_ref().map(|entry| &entry.gateway);
+        let on_one = served.filter(|gateway| gateway.is_on_one());
         ListedGateway {
+            placement: served.map(PlacementMode::of),
+            // Its `nodes` are the switch that it is on.
+            switch: on_one.and_then(|gateway| gateway.nodes.as_deref()?.first().cloned()),
             profile: profile(&item.text, served, default_profile).to_owned(),
             name: item.name.to_string(),
             domain: item.domain.as_ref().map(ToString::to_string),

@@ -106,6 +106,13 @@ impl Fleet {
         self.switches.get(switch).into_iter().flat_map(|rows| &rows.rows)
     }
 
+    /// Whether the switch has a gateway.
+    pub(in crate::operate) fn has(&self, switch: &str, gateway: &str) -> bool {
+        self.switches
+            .get(switch)
+            .is_some_and(|rows| rows.rows.contains_key(gateway))
+    }
+
     pub(super) fn into_switches(self) -> BTreeMap<String, SwitchRows> {
         let switches = self.switches.into_iter();
         switches.map(|(name, rows)| (name.to_string(), rows)).collect()

@@ -218,7 +218,13 @@ impl Item {
         });
         self.on = on.collect();
         let worst = self.on.iter().min_by_key(|on| on.condition);
-        self.state = worst.map_or(ListState::Idle, |on| on.condition.into());
+        let is_missing = wanted.is_some_and(Gateway::is_on_one);
+        self.state = match worst {
+            Some(on) => on.condition.into(),
+            // It runs on exactly one switch, and none has it.
+            None if is_missing => ListState::Missing,
+            None => ListState::Idle,
+        };
         let row = worst.and_then(|on| on.row.as_ref());
         self.since = row.map(|row| row.usable_since.unwrap_or(row.since));
         let pings = self.on.iter().filter_map(|on| on.row.as_ref()?.ping_ms);

@@ -1,6 +1,6 @@
 //! The status as `trunkd status` has it, from the lists.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::super::carriers::{CarrierList, Sources, of_status};
 use super::super::service::Service;
@@ -54,7 +54,8 @@ fn status(settings: &Settings, current: &Current, fleet: Fleet, notes: &SwitchNo
     for switch in &settings.switches {
         known.entry(switch.name.clone()).or_default();
     }
-    let names: BTreeSet<String> = known.keys().cloned().collect();
+    let seen = known.iter().map(|(name, rows)| (name.as_str(), rows.watched));
+    let pool = notes.pool(settings, seen);
     let switches = known.into_iter().map(|(name, of_switch)| {
         let rows = of_switch.rows.iter();
         let rows: HashMap<_, _> = rows.map(|(name, row)| (name.to_string(), (**row).clone())).collect();
@@ -69,7 +70,7 @@ fn status(settings: &Settings, current: &Current, fleet: Fleet, notes: &SwitchNo
             last_good: *last_good,
         }),
         switches: switches.collect(),
-        on_no_switch: unplaced(&current.desired, &names),
+        on_no_switch: unplaced(&current.desired, &pool),
         carriers: CarrierList::default(),
         findings: current.desired.findings().to_vec(),
     }
@@ -85,6 +86,7 @@ fn restrict(status: &mut Status, caller: &Caller) {
             .gateways
             .retain(|gateway| caller.sees_in(gateway.domain.as_deref()));
         switch.counts = Counts::of(&switch.gateways);
+        switch.placed = switch.gateways.iter().filter(|gateway| gateway.is_placed).count();
         // It counts all domains.
         switch.removals_left = None;
     }

@@ -1,21 +1,30 @@
 //! Drains: a switch gets none of the gateways that run on exactly one, and loses those that it has.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use super::fleet::Fleet;
 use crate::access::Role;
 use crate::control::Drained;
 use crate::desired::Current;
 use crate::event_socket::{Session, Timing};
-use crate::gateway::{Gateway, Move};
+use crate::gateway::{Gateway, Move, OnOne};
 use crate::history::{Entry, Event};
+use crate::language::Message;
+use crate::operate::pool::SwitchPool;
 use crate::operate::service::Service;
+use crate::operate::status::DrainedSince;
 use crate::operate::{Caller, OperateError, sources};
 use crate::placement::choose;
+
+/// Limit for asking a switch how many calls are up.
+const SWITCH_LIMIT: Duration = Duration::from_secs(5);
+/// Stuck gateways that are named.
+const MAX_STUCK: usize = 20;
 
 /// How the gateways that run on exactly one switch are spread.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -36,29 +45,36 @@ pub struct SwitchPlacement {
     pub arriving: usize,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct DrainedSince {
-    #[schema(value_type = String, format = DateTime)]
-    pub at: Timestamp,
-    /// Who asked for it, as in the history.
-    pub by: String,
-}
-
 /// How far a drain is.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct DrainProgress {
     #[serde(flatten)]
     pub switch: SwitchPlacement,
-    /// Gateways that no other live switch may have, so that they stay.
+    /// How many gateways no other live switch may have, so that they stay.
     pub stuck: usize,
+    /// Some of those.
+    pub stuck_gateways: Vec<Stuck>,
     /// The calls that are up on it, over any gateway or none. `null` if it can't be asked.
     pub calls: Option<u64>,
 }
 
+/// A gateway that no other live switch may have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Stuck {
+    pub domain: String,
+    pub gateway: String,
+    pub reason: Message,
+}
+
 impl DrainProgress {
+    /// Whether it has none of the gateways that run on exactly one switch.
+    pub fn is_empty(&self) -> bool {
+        self.switch.gateways == 0 && self.switch.leaving == 0
+    }
+
     /// Whether it can be stopped without losing a registration or a call.
     pub fn is_over(&self) -> bool {
-        self.switch.gateways == 0 && self.switch.leaving == 0 && self.calls == Some(0)
+        self.is_empty() && self.calls == Some(0)
     }
 }
 
@@ -69,7 +85,7 @@ impl Service {
     /// The caller is no admin; there is no such switch; Redis can't be written.
     pub async fn drain(&self, caller: &Caller, switch: &str) -> Result<DrainProgress, OperateError> {
         caller.requires(Role::Admin)?;
-        self.fleet().await?.check_known(switch)?;
+        self.pool().await?.check_known(switch)?;
         let drained = Drained {
             at: Timestamp::now(),
             by: caller.identity.to_string(),
@@ -81,18 +97,20 @@ impl Service {
         self.drain_progress(caller, switch).await
     }
 
-    /// Ends a drain. The switch gets gateways again; those that left stay where they are.
+    /// Ends a drain. The switch gets gateways again; those that left stay where they are. False if there was
+    /// none.
     ///
     /// # Errors
     /// As [`Service::drain`].
-    pub async fn undrain(&self, caller: &Caller, switch: &str) -> Result<(), OperateError> {
+    pub async fn undrain(&self, caller: &Caller, switch: &str) -> Result<bool, OperateError> {
         caller.requires(Role::Admin)?;
-        self.fleet().await?.check_known(switch)?;
+        self.pool().await?.check_known(switch)?;
         let was_drained = self.store.undrain(switch).await;
-        if was_drained.map_err(OperateError::writing(&self.settings))? {
+        let was_drained = was_drained.map_err(OperateError::writing(&self.settings))?;
+        if was_drained {
             self.record_drain(caller, switch, Event::Undrain).await;
         }
-        Ok(())
+        Ok(was_drained)
     }
 
     /// What is left on a switch.
@@ -101,13 +119,21 @@ impl Service {
     /// The caller is no admin; there is no such switch; Redis can't be read.
     pub async fn drain_progress(&self, caller: &Caller, switch: &str) -> Result<DrainProgress, OperateError> {
         caller.requires(Role::Admin)?;
-        let (current, fleet) = (self.writable().await?, self.fleet().await?);
-        fleet.check_known(switch)?;
-        let stuck = stuck(&current, &fleet, switch);
-        let known = spread(&current, &fleet, caller).remove(switch);
+        let (current, pool) = (self.writable().await?, self.pool().await?);
+        pool.check_known(switch)?;
+        let stuck = stuck(&current, &pool, switch);
+        let known = spread(&current, &pool, caller).remove(switch);
+        let named = stuck.iter().take(MAX_STUCK);
         Ok(DrainProgress {
             switch: known.ok_or(OperateError::NoSwitch)?,
-            stuck,
+            stuck_gateways: named
+                .map(|(gateway, rule)| Stuck {
+                    domain: gateway.domain.to_string(),
+                    gateway: gateway.name.to_string(),
+                    reason: pool.obstacles(rule, Some(switch)),
+                })
+                .collect(),
+            stuck: stuck.len(),
             calls: self.calls_up(switch).await,
         })
     }
@@ -119,16 +145,18 @@ impl Service {
     pub async fn spread(&self, caller: &Caller) -> Result<Vec<SwitchPlacement>, OperateError> {
         let current = self.catalog.all().await;
         let current = current.map_err(OperateError::unavailable(&self.settings))?;
-        let fleet = self.fleet().await?;
-        Ok(spread(&current, &fleet, caller).into_values().collect())
+        let pool = self.pool().await?;
+        Ok(spread(&current, &pool, caller).into_values().collect())
     }
 
     async fn calls_up(&self, switch: &str) -> Option<u64> {
         let settings = self.settings.switches.iter().find(|known| known.name == switch)?;
-        let session = Session::open(&sources::address(settings), Timing::default())
-            .await
-            .ok()?;
-        session.commands.calls_up().await.ok()
+        let address = sources::address(settings);
+        let asking = async {
+            let session = Session::open(&address, Timing::default()).await.ok()?;
+            session.commands.calls_up().await.ok()
+        };
+        timeout(SWITCH_LIMIT, asking).await.ok().flatten()
     }
 
     async fn record_drain(&self, caller: &Caller, switch: &str, event: Event) {
@@ -140,18 +168,14 @@ impl Service {
     }
 }
 
-fn spread(current: &Current, fleet: &Fleet, caller: &Caller) -> BTreeMap<String, SwitchPlacement> {
-    let switches = fleet.switches.iter().map(|(name, switch)| {
-        let drained = switch.drained.as_ref();
+fn spread(current: &Current, pool: &SwitchPool, caller: &Caller) -> BTreeMap<String, SwitchPlacement> {
+    let switches = pool.switches.iter().map(|(name, switch)| {
         let placement = SwitchPlacement {
             switch: name.clone(),
             weight: switch.weight,
             connected: switch.is_connected,
             paused: switch.is_paused,
-            drained: drained.map(|drained| DrainedSince {
-                at: drained.at,
-                by: drained.by.clone(),
-            }),
+            drained: switch.drained.as_ref().map(DrainedSince::from),
             gateways: 0,
             leaving: 0,
             arriving: 0,
@@ -181,15 +205,13 @@ fn spread(current: &Current, fleet: &Fleet, caller: &Caller) -> BTreeMap<String,
     switches
 }
 
-/// The gateways on a switch that no other live switch may have.
-fn stuck(current: &Current, fleet: &Fleet, switch: &str) -> usize {
-    let others = || fleet.open().filter(|(name, _)| *name != switch);
+/// The gateways on a switch that no other live switch may have, each with its rule.
+fn stuck<'a>(current: &'a Current, pool: &SwitchPool, switch: &str) -> Vec<(&'a Gateway, &'a OnOne)> {
+    let others = || pool.open().filter(|(name, _)| *name != switch);
     let served = current.desired.served().values().map(|entry| &entry.gateway);
-    let is_stuck = |gateway: &&Gateway| {
-        let placed = current.desired.placements().get(&gateway.name);
-        let is_here = placed.is_some_and(|placed| placed.owner() == Some(switch));
-        let rule = gateway.placement.as_deref().filter(|_| is_here);
-        rule.is_some_and(|rule| choose(&gateway.name, rule, others()).is_none())
-    };
-    served.filter(is_stuck).count()
+    let here = served.filter(|gateway| current.desired.placements().owner(&gateway.name) == Some(switch));
+    let ruled = here.filter_map(|gateway| Some((gateway, gateway.placement.as_deref()?)));
+    ruled
+        .filter(|(gateway, rule)| choose(&gateway.name, rule, others()).is_none())
+        .collect()
 }

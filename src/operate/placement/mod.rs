@@ -3,145 +3,29 @@
 //! A move is a wish in the gateway's record. The placer carries it out when its turn comes.
 
 mod drain;
-mod fleet;
+mod model;
 mod rebalance;
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
 use tokio::time::{Instant, sleep};
-use utoipa::ToSchema;
 
 use super::gateways::{GatewayRef, stored};
+use super::pool::SwitchPool;
 use super::service::Service;
-use super::{Caller, OperateError};
+use super::{Caller, OperateError, is_watched};
 use crate::control::PlacementChange;
 use crate::desired::Current;
 use crate::gateway::{Gateway, Move, Placed, PlacedFor};
-use crate::language::{Bilingual, Text, text};
-pub use drain::{DrainProgress, SwitchPlacement};
+pub use drain::{DrainProgress, Stuck, SwitchPlacement};
+pub use model::{CannotMove, MoveAnswer, MoveOutcome, PlacedSince, PlacementMode, Where};
 pub use rebalance::{Rebalance, RebalanceMove};
 
 const POLL: Duration = Duration::from_millis(200);
 /// How often a record is read again because somebody else changed it.
 const TRIES: usize = 5;
-
-/// Which switch has a gateway.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct Where {
-    pub domain: String,
-    pub gateway: String,
-    pub placement: PlacementMode,
-    /// The switch that has it. `null` if it runs on all of its switches, while it moves, and if no live switch
-    /// may have it.
-    pub switch: Option<String>,
-    /// Where that switch's SIP profile answers, as it told trunkd: `host:port`. For calls that come from another
-    /// switch.
-    pub sip: Option<String>,
-    /// The switches that are to run it now.
-    pub switches: Vec<String>,
-    /// How it came there. `null` if it runs on all of its switches, or was never placed.
-    pub placed: Option<PlacedSince>,
-}
-
-/// On how many switches a gateway runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PlacementMode {
-    /// On all of its `nodes`.
-    All,
-    /// On exactly one of them.
-    One,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct PlacedSince {
-    #[schema(value_type = String, format = DateTime)]
-    pub since: Timestamp,
-    pub reason: PlacedFor,
-    /// Who asked for it; empty if nobody did.
-    pub by: String,
-    /// Counts the changes.
-    pub epoch: u64,
-    /// The move that is under way: `waiting` for its turn, `leaving` its switch, `arriving` at the new one.
-    #[schema(value_type = Option<Object>)]
-    pub step: Option<Move>,
-}
-
-/// Why a gateway can't move to a switch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CannotMove {
-    /// It runs on all of its switches.
-    NotOnOne,
-    /// No switch has it yet.
-    NotPlaced,
-    /// The switch is none of its `nodes`.
-    NotItsNode,
-    AlreadyThere,
-    /// It is drained, paused, or no trunkd is connected to it.
-    NotOpen,
-    /// It moves already.
-    Moves,
-}
-
-impl CannotMove {
-    fn reason(self) -> Text {
-        match self {
-            Self::NotOnOne => text(
-                "it runs on all of its switches; `\"placement\": \"one\"` lets it run on one",
-                "它在其所有 FreeSWITCH 上运行；设置 `\"placement\": \"one\"` 后只在一台上运行",
-            ),
-            Self::NotPlaced => text(
-                "it has no switch yet: a trunkd that serves gives it one when one is live",
-                "它还没有所在的 FreeSWITCH：有 FreeSWITCH 在线后，由运行中的 trunkd 分配",
-            ),
-            Self::NotItsNode => text(
-                "that is none of its switches: add it to `nodes`",
-                "该 FreeSWITCH 不在它的 `nodes` 中：请先加入",
-            ),
-            Self::AlreadyThere => text("it is there", "它已经在那里"),
-            Self::NotOpen => text(
-                "that switch is drained or paused, or no trunkd is connected to it",
-                "该 FreeSWITCH 正在排空或已暂停，或没有 trunkd 与之连接",
-            ),
-            Self::Moves => text("it is on its way already: try again later", "它正在迁移中：请稍后再试"),
-        }
-    }
-}
-
-impl fmt::Display for CannotMove {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason().en)
-    }
-}
-
-impl Bilingual for CannotMove {
-    fn chinese(&self) -> String {
-        self.reason().zh.to_owned()
-    }
-}
-
-/// How a move ended.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct MoveAnswer {
-    pub outcome: MoveOutcome,
-    #[serde(flatten)]
-    pub now: Where,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MoveOutcome {
-    /// It is on the switch, and works there as far as that can be told.
-    Moved,
-    /// It is on its way, or waits for its turn.
-    Pending,
-    /// It did not work there, or the switch could not take it: it is where it was, or on another one.
-    NotMoved,
-}
 
 impl Service {
     /// Which switch has a gateway.
@@ -152,7 +36,7 @@ impl Service {
         caller.check_sees(of.domain.text())?;
         let current = self.catalog.all().await;
         let current = current.map_err(OperateError::unavailable(&self.settings))?;
-        self.located(&current, of).await
+        self.located(&current, Self::served(&current, of)?).await
     }
 
     /// Asks for a move, and waits for its end if `wait` is given.
@@ -167,13 +51,13 @@ impl Service {
         wait: Option<Duration>,
     ) -> Result<MoveAnswer, OperateError> {
         caller.may_edit(of.domain.text())?;
-        let fleet = self.fleet().await?;
-        fleet.check_known(to)?;
+        let pool = self.pool().await?;
+        pool.check_known(to)?;
         for _ in 0..TRIES {
             let current = self.writable().await?;
             let gateway = Self::served(&current, of)?;
             let placed = Self::movable(&current, gateway, to)?;
-            if !fleet.is_open(to) {
+            if !pool.is_open(to) {
                 return Err(cannot(of, to, CannotMove::NotOpen));
             }
             let wish = Placed {
@@ -201,7 +85,7 @@ impl Service {
         let deadline = Instant::now() + wait;
         loop {
             let current = self.writable().await?;
-            let now = self.located(&current, of).await?;
+            let now = self.located(&current, Self::served(&current, of)?).await?;
             let step = now.placed.as_ref().and_then(|placed| placed.step.as_ref());
             let outcome = match step {
                 Some(_) => MoveOutcome::Pending,
@@ -242,21 +126,23 @@ impl Service {
         }
     }
 
-    /// Where a switch answers SIP.
-    async fn sip_of(&self, switch: &str) -> Result<Option<String>, OperateError> {
+    /// Where a switch answers SIP. `None` if nobody knows.
+    async fn sip_of(&self, current: &Current, switch: &str) -> Option<String> {
         let known = self.settings.switches.iter().find(|known| known.name == switch);
         match known.and_then(|known| known.sip.as_ref()) {
-            Some(sip) => Ok(Some(sip.to_string())),
-            None => self
-                .store
-                .sip_address(switch)
-                .await
-                .map_err(OperateError::at(&self.settings)),
+            Some(sip) => Some(sip.to_string()),
+            // A caller with the last known switch needs no answer of a Redis that is away.
+            None if current.stale.is_some() => None,
+            None => self.store.sip_address(switch).await.ok().flatten(),
         }
     }
 
-    async fn located(&self, current: &Current, of: &GatewayRef) -> Result<Where, OperateError> {
-        let gateway = Self::served(current, of)?;
+    /// Where a served gateway is.
+    pub(in crate::operate) async fn located(
+        &self,
+        current: &Current,
+        gateway: &Gateway,
+    ) -> Result<Where, OperateError> {
         let placed = current
             .desired
             .placements()
@@ -264,8 +150,16 @@ impl Service {
             .filter(|_| gateway.is_on_one());
         let switch = placed.and_then(|placed| placed.owner()).map(str::to_owned);
         let sip = match &switch {
-            Some(switch) => self.sip_of(switch).await?,
+            Some(switch) => self.sip_of(current, switch).await,
             None => None,
+        };
+        let note = match &gateway.placement {
+            Some(rule) if placed.is_none() && current.stale.is_none() => {
+                // Every write holds this future several times over.
+                let pool = Box::pin(self.pool()).await?;
+                Some(pool.why_unplaced(rule))
+            }
+            Some(_) | None => None,
         };
         let names: BTreeSet<_> = self.settings.switches.iter().map(|switch| &switch.name).collect();
         let switches = match (&gateway.placement, &gateway.nodes) {
@@ -274,12 +168,9 @@ impl Service {
             (None, None) => names.into_iter().cloned().collect(),
         };
         Ok(Where {
-            domain: of.domain.to_string(),
-            gateway: of.name.to_string(),
-            placement: match gateway.is_on_one() {
-                true => PlacementMode::One,
-                false => PlacementMode::All,
-            },
+            domain: gateway.domain.to_string(),
+            gateway: gateway.name.to_string(),
+            placement: PlacementMode::of(gateway),
             switch,
             sip,
             switches,
@@ -290,7 +181,24 @@ impl Service {
                 epoch: placed.epoch,
                 step: placed.step.clone(),
             }),
+            note,
         })
+    }
+
+    /// Which switches may get gateways now.
+    pub(in crate::operate) async fn pool(&self) -> Result<SwitchPool, OperateError> {
+        let away = OperateError::at(&self.settings);
+        let (control, states, reports) = tokio::try_join!(
+            self.store.read_control(),
+            self.store.read_switch_states(),
+            self.store.read_reports()
+        )
+        .map_err(away)?;
+        let now = Timestamp::now();
+        let seen = states
+            .iter()
+            .map(|(name, state)| (name.as_str(), is_watched(state, now)));
+        Ok(SwitchPool::new(&self.settings, &control, &reports, seen))
     }
 }
 

@@ -5,11 +5,11 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::fleet::Fleet;
 use crate::access::Role;
 use crate::control::PlacementChange;
 use crate::desired::Current;
 use crate::gateway::{Move, Placed, PlacedFor};
+use crate::operate::pool::SwitchPool;
 use crate::operate::service::Service;
 use crate::operate::{Caller, OperateError};
 use crate::placement::choose;
@@ -38,8 +38,8 @@ impl Service {
     /// The caller is no admin; Redis can't be read.
     pub async fn plan_rebalance(&self, caller: &Caller) -> Result<Rebalance, OperateError> {
         caller.requires(Role::Admin)?;
-        let (current, fleet) = (self.writable().await?, self.fleet().await?);
-        Ok(rebalance(&current, &fleet))
+        let (current, pool) = (self.writable().await?, self.pool().await?);
+        Ok(rebalance(&current, &pool))
     }
 
     /// Asks for the moves that were shown. The number of those asked for: a gateway that moves meanwhile is left
@@ -49,8 +49,8 @@ impl Service {
     /// The caller is no admin; [`OperateError::RebalanceChanged`]; Redis can't be written.
     pub async fn rebalance(&self, caller: &Caller, id: &str) -> Result<usize, OperateError> {
         caller.requires(Role::Admin)?;
-        let (current, fleet) = (self.writable().await?, self.fleet().await?);
-        let shown = rebalance(&current, &fleet);
+        let (current, pool) = (self.writable().await?, self.pool().await?);
+        let shown = rebalance(&current, &pool);
         if shown.id != id {
             return Err(OperateError::RebalanceChanged(Box::new(shown)));
         }
@@ -79,7 +79,7 @@ impl Service {
     }
 }
 
-fn rebalance(current: &Current, fleet: &Fleet) -> Rebalance {
+fn rebalance(current: &Current, pool: &SwitchPool) -> Rebalance {
     let desired = &current.desired;
     let mut moves = Vec::new();
     let mut digest = Sha256::new();
@@ -87,10 +87,10 @@ fn rebalance(current: &Current, fleet: &Fleet) -> Rebalance {
         let (Some(rule), Some(placed)) = (&entry.gateway.placement, desired.placements().get(name)) else {
             continue;
         };
-        if placed.step.is_some() || !fleet.is_open(&placed.switch) {
+        if placed.step.is_some() || !pool.is_open(&placed.switch) {
             continue;
         }
-        let Some(best) = choose(name, rule, fleet.open()).filter(|best| *best != placed.switch) else {
+        let Some(best) = choose(name, rule, pool.open()).filter(|best| *best != placed.switch) else {
             continue;
         };
         digest.update(format!("{name}\n{}\n{best}\n", placed.epoch));

@@ -63,6 +63,13 @@ pub enum Deviation {
     Unwanted {
         blocker: Blocker,
     },
+    /// It runs, and is to run on another switch alone.
+    Elsewhere {
+        switch: String,
+        blocker: Blocker,
+    },
+    /// It runs on this switch alone, which is not connected, and no other one has it yet.
+    NotTakenOver,
     /// It runs, trunkd did not start it, and Redis doesn't want it.
     NotOurs,
 }
@@ -106,7 +113,9 @@ impl Deviation {
             | Self::ProfileNotRunning { .. }
             | Self::Missing { .. }
             | Self::Outdated { .. }
-            | Self::Unwanted { .. } => true,
+            | Self::Unwanted { .. }
+            | Self::Elsewhere { .. }
+            | Self::NotTakenOver => true,
         }
     }
 }
@@ -141,6 +150,8 @@ impl fmt::Display for Deviation {
             Self::Missing { blocker: Some(blocker) } => write!(f, "desired, and not on this switch: {blocker}"),
             Self::Outdated { blocker } => write!(f, "the edit is not on this switch: {blocker}"),
             Self::Unwanted { blocker } => write!(f, "no longer desired: {blocker}"),
+            Self::Elsewhere { switch, blocker } => write!(f, "is to run on {} alone: {blocker}", shown(switch)),
+            Self::NotTakenOver => f.write_str("switch not connected, and no other one has taken it over"),
             Self::NotOurs => f.write_str("not ours, and not among the desired gateways"),
         }
     }
@@ -199,6 +210,10 @@ impl Bilingual for Deviation {
             }
             Self::Outdated { blocker } => format!("修改尚未在该 FreeSWITCH 上生效：{}", blocker.chinese()),
             Self::Unwanted { blocker } => format!("已不再需要：{}", blocker.chinese()),
+            Self::Elsewhere { switch, blocker } => {
+                format!("应只在 {} 上运行：{}", shown(switch), blocker.chinese())
+            }
+            Self::NotTakenOver => "未连接该 FreeSWITCH，也没有其他 FreeSWITCH 接管它".to_owned(),
             Self::NotOurs => "不是由 trunkd 下发的，也不在所需的网关之中".to_owned(),
         }
     }
@@ -260,6 +275,10 @@ mod tests {
                 },
                 Deviation::Outdated { blocker: blocker() },
                 Deviation::Unwanted { blocker: blocker() },
+                Deviation::Elsewhere {
+                    switch: "fs2".to_owned(),
+                    blocker: blocker(),
+                },
             ]
         });
         let others = [
@@ -278,6 +297,7 @@ mod tests {
             },
             Deviation::ProfileNotRunning { profile: profile() },
             Deviation::Missing { blocker: None },
+            Deviation::NotTakenOver,
             Deviation::NotOurs,
             Deviation::Parked {
                 parked: Parked::by("r1", "user:alice", jiff::Timestamp::UNIX_EPOCH),

@@ -20,13 +20,14 @@ use tokio::time::timeout;
 
 pub use condition::Condition;
 pub use deviation::{Blocker, Deviation};
-pub use model::{Counts, Gateway, OnSwitch, RedisDown, Status, Switch, Unplaced, VERSION};
+pub use model::{Counts, DrainedSince, Gateway, OnSwitch, RedisDown, Status, Switch, Unplaced, VERSION};
 pub use note::{BlockCode, Note, NoteCode, ReasonCode};
 pub(in crate::operate) use notes::SwitchNotes;
 pub use select::{NoSuchState, Selection, StateFilter};
 pub(in crate::operate) use unplaced::unplaced;
 
 use super::carriers::{CarrierList, RecentRegisters, Sources, of_status};
+use super::pool::SwitchPool;
 use super::{Caller, OperateError, held, is_watched, sources};
 use crate::calls::CallLog;
 use crate::carriers::Carriers;
@@ -171,13 +172,14 @@ impl StatusSource {
 
     async fn redis_status(&self, current: &Current, observed: Observed, down: Option<RedisDown>) -> Status {
         let reports = observed.reports.clone();
+        let pool = self.pool(&observed);
+        let on_no_switch = unplaced(&current.desired, &pool);
         let switches = self.redis_switches(current, observed, None);
-        let known: BTreeSet<_> = switches.iter().map(|switch| switch.name.clone()).collect();
         let mut status = Status {
             version: VERSION,
             well: false,
             redis_down: down,
-            on_no_switch: unplaced(&current.desired, &known),
+            on_no_switch,
             switches,
             carriers: CarrierList::default(),
             findings: current.desired.findings().to_vec(),
@@ -204,6 +206,13 @@ impl StatusSource {
         of_status(status, &current.desired, &sources)
     }
 
+    fn pool(&self, observed: &Observed) -> SwitchPool {
+        let now = Timestamp::now();
+        let seen = observed.switches.iter();
+        let seen = seen.map(|(name, state, _)| (name.as_str(), is_watched(state, now)));
+        SwitchPool::new(&self.settings, &observed.control, &observed.reports, seen)
+    }
+
     /// Every switch that Redis or the settings know, with all gateways or only one.
     fn redis_switches(&self, current: &Current, observed: Observed, gateway: Option<&str>) -> Vec<Switch> {
         let now = Timestamp::now();
@@ -222,6 +231,7 @@ impl StatusSource {
                 watched: is_watched(&state, now),
                 asked: false,
                 paused: control.is_paused(&name),
+                drained: control.drained.get(&name).cloned(),
                 report: reports.remove(&name),
                 wants: match gateway {
                     None => wants(&current.desired, &current.key, &name),
@@ -239,13 +249,17 @@ impl StatusSource {
 
     async fn switches_status(&self, current: &Current, down: RedisDown) -> Status {
         let asked = self.settings.switches.iter().map(|switch| ask(switch, current));
-        let known = self.settings.switches.iter().map(|switch| switch.name.clone());
+        let switches = join_all(asked).await;
+        let seen = switches
+            .iter()
+            .map(|switch| (switch.name.as_str(), switch.state.connected));
+        let pool = SwitchPool::new(&self.settings, &Control::default(), &BTreeMap::new(), seen);
         Status {
             version: VERSION,
             well: false,
             redis_down: Some(down),
-            switches: join_all(asked).await,
-            on_no_switch: unplaced(&current.desired, &known.collect()),
+            on_no_switch: unplaced(&current.desired, &pool),
+            switches,
             carriers: CarrierList::default(),
             findings: current.desired.findings().to_vec(),
         }
@@ -280,6 +294,7 @@ async fn ask(switch: &SwitchSettings, current: &Current) -> Switch {
         watched: false,
         asked: true,
         paused: false,
+        drained: None,
         report: None,
         wants: wants(&current.desired, &current.key, &switch.name),
         has_key: false,

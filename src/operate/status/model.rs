@@ -8,6 +8,7 @@ use super::super::carriers::CarrierList;
 use super::condition::Condition;
 use super::deviation::Deviation;
 use super::note::{Note, ReasonCode};
+use crate::control::Drained;
 use crate::gateway::Finding;
 use crate::language::Message;
 use crate::observed::{Challenge, Row, SwitchState};
@@ -27,7 +28,7 @@ pub struct Status {
     /// Set if Redis can't be read. The gateways are then from the last good state.
     pub redis_down: Option<RedisDown>,
     pub switches: Vec<Switch>,
-    /// Desired gateways whose `nodes` name no known switch.
+    /// Desired gateways whose `nodes` name no known switch, and those on exactly one switch that have none.
     pub on_no_switch: Vec<Unplaced>,
     /// Of all gateways that you see, not only the selected ones.
     pub carriers: CarrierList,
@@ -54,6 +55,10 @@ pub struct Switch {
     /// The gateways were read from the switch itself, because Redis can't be read.
     pub asked: bool,
     pub paused: bool,
+    /// Set while it is drained: it gets no gateway that runs on exactly one switch.
+    pub drained: Option<DrainedSince>,
+    /// Gateways that run on exactly one switch, and this is the one.
+    pub placed: usize,
     /// `apply` or `observe`; `null` if no trunkd has reported on it.
     pub mode: Option<String>,
     /// Why its plan is held, if it is.
@@ -68,6 +73,24 @@ pub struct Switch {
     /// Of all its gateways, not only the selected ones.
     pub counts: Counts,
     pub gateways: Vec<Gateway>,
+}
+
+/// Since when a switch is drained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct DrainedSince {
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Who asked for it, as in the history.
+    pub by: String,
+}
+
+impl From<&Drained> for DrainedSince {
+    fn from(drained: &Drained) -> Self {
+        Self {
+            at: drained.at,
+            by: drained.by.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -136,9 +159,12 @@ pub struct Gateway {
     /// It was just edited: if the carrier refuses that, it is taken back.
     #[serde(skip)]
     pub is_verified: bool,
+    /// It runs on exactly one switch, and this is the one.
+    #[serde(skip)]
+    pub is_placed: bool,
 }
 
-/// A desired gateway whose `nodes` name no known switch.
+/// A desired gateway whose `nodes` name no known switch, or that runs on exactly one and has none.
 #[derive(Serialize, ToSchema)]
 #[schema(as = UnplacedGateway)]
 pub struct Unplaced {
@@ -190,6 +216,7 @@ impl Gateway {
             note: None,
             deviation: None,
             is_verified: false,
+            is_placed: false,
         }
     }
 

@@ -16,8 +16,8 @@ use crate::registration::State;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Note {
     pub code: NoteCode,
-    /// What keeps the change from being made; `null` unless the code is `missing`, `outdated` or
-    /// `unwanted`.
+    /// What keeps the change from being made; `null` unless the code is `missing`, `outdated`,
+    /// `unwanted` or `elsewhere`.
     pub blocked_by: Option<BlockCode>,
     /// The same for people.
     pub text: Message,
@@ -42,6 +42,8 @@ pub enum NoteCode {
     Missing,
     Outdated,
     Unwanted,
+    Elsewhere,
+    NotTakenOver,
     NotOurs,
 }
 
@@ -89,6 +91,8 @@ impl Deviation {
             Self::Missing { blocker } => (NoteCode::Missing, blocker.as_ref()),
             Self::Outdated { blocker } => (NoteCode::Outdated, Some(blocker)),
             Self::Unwanted { blocker } => (NoteCode::Unwanted, Some(blocker)),
+            Self::Elsewhere { blocker, .. } => (NoteCode::Elsewhere, Some(blocker)),
+            Self::NotTakenOver => (NoteCode::NotTakenOver, None),
             Self::NotOurs => (NoteCode::NotOurs, None),
         };
         Note {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
+use super::super::pool::SwitchPool;
 use super::super::{Caller, held};
 use super::StatusSource;
 use super::view::View;
@@ -15,6 +16,7 @@ use crate::desired::Current;
 use crate::gateway::GatewayName;
 use crate::reconcile::{Want, want, wants};
 use crate::redis::StoreError;
+use crate::settings::Settings;
 
 /// Reports and pauses.
 #[derive(Debug, Default)]
@@ -118,6 +120,7 @@ impl SwitchNotes {
             watched,
             asked: false,
             paused: self.control.is_paused(switch),
+            drained: self.control.drained.get(switch).cloned(),
             report: self.reports.get(switch).cloned(),
             wants,
             has_key: self.has_key,
@@ -127,6 +130,15 @@ impl SwitchNotes {
 
     pub(in crate::operate) fn is_paused(&self, switch: &str) -> bool {
         self.control.is_paused(switch)
+    }
+
+    /// Which switches may get gateways. `seen`: whether a trunkd is connected to each.
+    pub(in crate::operate) fn pool<'a>(
+        &self,
+        settings: &'a Settings,
+        seen: impl Iterator<Item = (&'a str, bool)>,
+    ) -> SwitchPool {
+        SwitchPool::new(settings, &self.control, &self.reports, seen)
     }
 
     /// The start of its pause, if it is paused.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::condition::Condition;
 use super::deviation::{Blocker, Deviation};
-use super::model::{Counts, Gateway, OnSwitch, Switch};
+use super::model::{Counts, DrainedSince, Gateway, OnSwitch, Switch};
 use super::note::Note;
 use crate::carriers::Parked;
-use crate::control::{Conflict, Report};
+use crate::control::{Conflict, Drained, Report};
 use crate::gateway::{Desired, Entry, GatewayName, Phase};
 use crate::observed::{Row, SwitchState};
 use crate::reconcile::Want;
@@ -18,6 +18,7 @@ pub(in crate::operate) struct View<'a> {
     /// The rows come from the switch itself, so revisions and plans are unknown.
     pub(super) asked: bool,
     pub(super) paused: bool,
+    pub(super) drained: Option<Drained>,
     pub(super) report: Option<Report>,
     pub(super) wants: BTreeMap<GatewayName, Want>,
     /// Whether the revisions of `wants` are those that `trunkd serve` makes.
@@ -44,6 +45,8 @@ impl View<'_> {
             watched: self.watched,
             asked: self.asked,
             paused: self.paused,
+            drained: self.drained.as_ref().map(DrainedSince::from),
+            placed: gateways.iter().filter(|gateway| gateway.is_placed).count(),
             held: report.held(),
             mode: (!report.mode.is_empty()).then_some(report.mode),
             is_store_empty: self.desired.counts().is_empty(),
@@ -78,6 +81,7 @@ impl View<'_> {
             .report
             .as_ref()
             .is_some_and(|report| report.verifying.contains(&gateway.name));
+        gateway.is_placed = want.and(entry).is_some_and(|gateway| gateway.is_on_one());
         gateway.failing |= deviation.as_ref().is_some_and(Deviation::is_failure);
         gateway.note = deviation.as_ref().map(Deviation::note);
         gateway.deviation = deviation;
@@ -86,6 +90,10 @@ impl View<'_> {
 
     /// Why the switch does not run what Redis wants, if so.
     fn deviation(&self, name: &str, row: Option<&Row>, want: Option<&Want>, connected: bool) -> Option<Deviation> {
+        let on_one = self.desired.get(name).filter(|entry| entry.gateway.is_on_one());
+        if want.and(on_one).is_some() && !connected {
+            return Some(Deviation::NotTakenOver);
+        }
         if row.is_some_and(|row| row.stale) {
             return Some(Deviation::SwitchUnreachable);
         }
@@ -113,6 +121,7 @@ impl View<'_> {
                 let blocker = self.blocker(name);
                 Some(Deviation::Outdated { blocker })
             }
+            (None, Some(_)) if runs.is_some() && on_one.is_some() => self.elsewhere(name),
             (None, Some(_)) if runs.is_some() => {
                 let blocker = self.blocker(name);
                 Some(Deviation::Unwanted { blocker })
@@ -120,6 +129,16 @@ impl View<'_> {
             (None, Some(_)) => Some(Deviation::NotOurs),
             (Some(_), Some(_)) | (None, None) => None,
         }
+    }
+
+    /// It runs here, and is to run on another switch alone. While none is chosen, it stays.
+    fn elsewhere(&self, name: &str) -> Option<Deviation> {
+        let name = &self.desired.get(name)?.gateway.name;
+        let placed = self.desired.placements().get(name)?;
+        Some(Deviation::Elsewhere {
+            switch: placed.goes_to().unwrap_or(&placed.switch).to_owned(),
+            blocker: self.blocker(name.as_str()),
+        })
     }
 
     /// How the wanted version is parked.

@@ -38,6 +38,7 @@ pub(super) fn scripts() -> Vec<Script> {
     all.extend(of_lists());
     all.extend(of_history());
     all.extend(of_switches());
+    all.extend(of_placement());
     all.extend(of_people());
     all.extend(of_sessions());
     all
@@ -398,6 +399,60 @@ fn of_switches() -> Vec<Script> {
             403: w.operator("POST /switches/fs1/resume", Null);
             404: w.admin("POST /switches/fs9/resume", Null);
             200: w.admin("POST /switches/fs1/resume", Null);
+        }
+    }
+}
+
+fn of_placement() -> Vec<Script> {
+    scripts! { w;
+        "GET /domains/{domain}/gateways/{name}/where" {
+            200: w.viewer("GET /domains/acme/gateways/g1/where", Null);
+            400: w.viewer("GET /domains/acme/gateways/a%20b/where", Null);
+            403: w.viewer("GET /domains/globex/gateways/g1/where", Null);
+            404: w.viewer("GET /domains/acme/gateways/invalid/where", Null);
+            409: w.admin("GET /domains/string/gateways/g1/where", Null);
+        }
+        "POST /domains/{domain}/gateways/{name}/move" {
+            200: async {
+                w.make_placed("placed").await;
+                w.operator("POST /domains/acme/gateways/placed/move", json!({"to": "fs2"})).await
+            };
+            400: w.operator("POST /domains/acme/gateways/placed/move?wait=1h", json!({"to": "fs2"}));
+            400: w.operator("POST /domains/acme/gateways/placed/move", json!({"switch": "fs2"}));
+            403: w.viewer("POST /domains/acme/gateways/placed/move", json!({"to": "fs2"}));
+            403: w.operator("POST /domains/globex/gateways/g1/move", json!({"to": "fs2"}));
+            404: w.operator("POST /domains/acme/gateways/nothing/move", json!({"to": "fs2"}));
+            404: w.operator("POST /domains/acme/gateways/g1/move", json!({"to": "fs9"}));
+            409: w.operator("POST /domains/acme/gateways/g1/move", json!({"to": "fs1"}));
+        }
+        "GET /placement" { 200: w.viewer("GET /placement", Null); }
+        "POST /switches/{switch}/drain" {
+            200: w.admin("POST /switches/fs1/drain", Null);
+            403: w.operator("POST /switches/fs1/drain", Null);
+            404: w.admin("POST /switches/fs9/drain", Null);
+        }
+        "GET /switches/{switch}/drain" {
+            200: w.admin("GET /switches/fs1/drain", Null);
+            403: w.operator("GET /switches/fs1/drain", Null);
+            404: w.admin("GET /switches/fs9/drain", Null);
+        }
+        "POST /switches/{switch}/undrain" {
+            204: w.admin("POST /switches/fs1/undrain", Null);
+            403: w.operator("POST /switches/fs1/undrain", Null);
+            404: w.admin("POST /switches/fs9/undrain", Null);
+        }
+        "GET /rebalance" {
+            200: w.admin("GET /rebalance", Null);
+            403: w.operator("GET /rebalance", Null);
+        }
+        "POST /rebalance" {
+            200: async {
+                let plan = w.admin("GET /rebalance", Null).await.answer.expect(200);
+                w.admin("POST /rebalance", json!({"id": plan.body["id"]})).await
+            };
+            400: w.admin("POST /rebalance", json!({}));
+            403: w.operator("POST /rebalance", json!({"id": "another"}));
+            409: w.admin("POST /rebalance", json!({"id": "another"}));
         }
     }
 }

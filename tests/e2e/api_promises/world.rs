@@ -11,7 +11,7 @@ use trunkd::operate::sources;
 
 use super::method_and_path;
 use crate::support::api::{API, Answer, Client, base};
-use crate::support::app::{Other, TestApp, http, settings};
+use crate::support::app::{Other, TestApp, eventually, http, settings};
 use crate::support::fake_switch::FakeSwitch;
 use crate::support::redis::RedisServer;
 
@@ -165,6 +165,23 @@ impl World {
     pub(super) async fn make(&self, name: &str) {
         let call = format!("PUT /domains/acme/gateways/{name}");
         self.admin(&call, account()).await.answer.expect(201);
+    }
+
+    /// A gateway of acme that runs on `fs1` alone; and `fs2`, to which somebody else seems to be connected.
+    pub(super) async fn make_placed(&self, name: &str) {
+        let fs2 = json!({"connected": true, "since": "", "core_uuid": "", "last_seen": jiff::Timestamp::now()});
+        let mut connection = self.redis.connection().await;
+        let _: () = connection
+            .hset("trunkd:switches", "fs2", fs2.to_string())
+            .await
+            .unwrap();
+        let mut value = trunk();
+        value["placement"] = "one".into();
+        let gateway = format!("/domains/acme/gateways/{name}");
+        self.admin(&format!("PUT {gateway}"), value).await.answer.expect(201);
+        let place = format!("GET {gateway}/where");
+        let place = || async { self.admin(&place, Value::Null).await.answer.expect(200).body["switch"].clone() };
+        eventually("it is placed", place, |switch| switch == "fs1").await;
     }
 
     /// The entry of its last edit.

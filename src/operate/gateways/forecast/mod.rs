@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::listing::Fleet;
+use super::super::pool::SwitchPool;
 use super::super::status::SwitchNotes;
 use crate::carriers::{Carriers, Lasts, Starts};
 use crate::control::Report;
@@ -46,6 +47,7 @@ pub struct SwitchForecast {
 pub(in crate::operate) struct Seen {
     switches: Vec<Here>,
     notes: Arc<SwitchNotes>,
+    pool: SwitchPool,
 }
 
 /// What is known of one switch.
@@ -121,7 +123,7 @@ fn forecast(
     fleet: &Fleet,
     limits: &Limited<'_>,
 ) -> Vec<SwitchForecast> {
-    let Seen { switches, notes } = seen;
+    let Seen { switches, notes, pool } = seen;
     let switches = switches.into_iter();
     let mut all: Vec<_> = switches
         .map(|here| (SwitchForecast::of(&here.name, &notes), here, Starts::default()))
@@ -135,10 +137,17 @@ fn forecast(
             (Some(before), Some(now)) => revision(before, &current.key) != revision(now, &current.key),
             _ => true,
         };
+        let placed = now.and_then(|now| current.desired.placements().get(&now.name));
+        let has_it = |switch: &str| fleet.has(switch, change.name.as_str());
+        let owner = now.and_then(|now| pool.owner(now, placed.map(|placed| &**placed), has_it));
         let carrier = now.filter(|now| now.registers()).map(|now| limits.carriers.of(now));
         for (forecast, here, starts) in all.iter_mut().filter(|_| !stays) {
-            let runs = |gateway: Option<&Gateway>| gateway.is_some_and(|gateway| gateway.serves(Some(&here.name)));
-            match (runs(before), runs(now)) {
+            let serves = |gateway: &Gateway| gateway.serves(Some(&here.name));
+            let will_serve = |now: &Gateway| match now.is_on_one() {
+                true => owner == Some(&*here.name),
+                false => serves(now),
+            };
+            match (before.is_some_and(serves), now.is_some_and(will_serve)) {
                 (false, true) => {
                     forecast.start += 1;
                     carrier.inspect(|carrier| starts.add(*carrier, false));
@@ -192,8 +201,11 @@ fn hold(after: &Desired, here: &Here, fleet: &Fleet, limits: Limits) -> Option<M
         .filter(|(_, row)| row.revision.is_some())
         .filter_map(|(name, _)| GatewayName::parse(name).ok())
         .collect();
-    let is_removed =
-        |name: &&GatewayName| !after.serves(name, &here.name) && !after.refused().contains_key(name.as_str());
+    // What runs on one switch and leaves another is not removed.
+    let is_removed = |name: &&GatewayName| {
+        let stays = after.serves(name, &here.name) || after.is_on_one(name);
+        !stays && !after.refused().contains_key(name.as_str())
+    };
     let removals: BTreeSet<_> = ours.iter().filter(is_removed).cloned().collect();
     let has_vanished = after.counts().is_empty() && !ours.is_empty();
     let approved = BTreeSet::new();

@@ -21,6 +21,7 @@ impl Service {
         let away = OperateError::at(&self.settings);
         self.catch_up().await?;
         let notes = self.status.notes().await.map_err(away)?;
+        let pool = self.pool().await?;
         let configured = self.settings.switches.iter().map(|switch| switch.name.clone());
         let mut names: BTreeSet<String> = configured.collect();
         names.extend(self.listing().read().fleet.switches().map(|(name, _)| name.to_string()));
@@ -28,6 +29,7 @@ impl Service {
         Ok(Seen {
             switches: switches.map_err(away)?,
             notes,
+            pool,
         })
     }
 

@@ -27,6 +27,7 @@ fn view<'a>(desired: &'a Desired, report: Option<Report>) -> View<'a> {
         watched: true,
         asked: false,
         paused: false,
+        drained: None,
         report,
         wants: wants(desired, &RevisionKey::new([7; 32]), "fs1"),
         has_key: true,
