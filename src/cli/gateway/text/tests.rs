@@ -29,6 +29,8 @@ fn listed(name: &str, validity: Validity, switches: Vec<Gateway>) -> ListedGatew
         enabled: true,
         validity: Some(validity),
         state: ListState::Down,
+        placement: Some(PlacementMode::All),
+        switch: None,
         switches,
         call_stats: None,
     }
@@ -91,6 +93,7 @@ fn one_gateway_is_shown_as_it_is_assigned_and_its_secrets_masked() {
             fix: Message::same("leave it out"),
         }],
         desired_revision: None,
+        placement: None,
         switches: vec![on("fs1", Condition::Down)],
         call_stats: None,
         stale_since: None,
@@ -155,4 +158,29 @@ fn calls_have_a_line_for_each_span_and_one_for_the_last_failure() {
     assert_eq!(lines.len(), 4);
     let unknown = CallStats { since: None, ..stats };
     assert!(call_lines(&unknown, now).is_empty());
+}
+
+#[test]
+fn a_gateway_on_one_switch_is_listed_with_it() {
+    let up = Gateway {
+        reason: None,
+        ..on("fs2", Condition::Up)
+    };
+    let there = ListedGateway {
+        state: ListState::Up,
+        placement: Some(PlacementMode::One),
+        switch: Some("fs2".to_owned()),
+        ..listed("there", Validity::Valid, vec![up])
+    };
+    let nowhere = ListedGateway {
+        state: ListState::Missing,
+        placement: Some(PlacementMode::One),
+        ..listed("nowhere", Validity::Valid, Vec::new())
+    };
+    let text = list(&page(vec![there, nowhere], 2), None, now());
+    let notes: Vec<_> = text
+        .lines()
+        .map(|line| line.split("  ").last().unwrap().trim())
+        .collect();
+    assert_eq!(notes[1..], ["on fs2 alone", "on no switch"], "{text}");
 }

@@ -27,6 +27,8 @@ fn switch(name: &str, gateways: Vec<Gateway>) -> Switch {
         watched: true,
         asked: false,
         paused: false,
+        drained: None,
+        placed: 0,
         mode: None,
         held: None,
         is_store_empty: false,

@@ -2,7 +2,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::control::Waiting;
-use crate::gateway::{ProfileName, RawDomain, RevisionKey, Rules};
+use crate::gateway::{Placed, PlacedFor, Placements, ProfileName, RawDomain, RevisionKey, Rules};
 use crate::language::Bilingual;
 use crate::reconcile::wants;
 
@@ -210,4 +210,45 @@ fn a_parked_version_says_so_until_it_is_edited() {
         parked: Parked::by(&revision, "user:alice", Timestamp::UNIX_EPOCH),
     };
     assert!(!by_a_person.is_failure());
+}
+
+#[test]
+fn a_gateway_on_one_switch_says_where_it_belongs_and_who_must_take_it_over() {
+    let value = br#"{"param":{"register":"false","realm":"sip.example.net"},"placement":"one"}"#;
+    let raw = [("acme".to_owned(), RawDomain::hash([(b"gw1".to_vec(), value.to_vec())]))].into();
+    let rules = Rules::new(profile("external"), BTreeMap::new());
+    let on = |switch: Option<&str>| {
+        let placed = switch.map(|switch| {
+            let placed = Placed {
+                switch: switch.to_owned(),
+                epoch: 1,
+                since: Timestamp::UNIX_EPOCH,
+                reason: PlacedFor::First,
+                by: String::new(),
+                step: None,
+            };
+            (name("gw1"), placed)
+        });
+        let placements: Placements = placed.into_iter().collect();
+        Desired::build_with(&raw, &placements.into(), &rules, None)
+    };
+    let (here, elsewhere, nowhere) = (on(Some("fs1")), on(Some("fs2")), on(None));
+    let row = running(Some("0123"));
+    let found = view(&elsewhere, Some(applying()));
+    let moves = Deviation::Elsewhere {
+        switch: "fs2".to_owned(),
+        blocker: Blocker::InProgress,
+    };
+    assert_eq!(deviation(&found, "gw1", Some(&row)), Some(moves));
+    let unplaced = view(&nowhere, Some(applying()));
+    assert_eq!(
+        deviation(&unplaced, "gw1", Some(&row)),
+        None,
+        "it stays until its switch is chosen"
+    );
+    let owner = view(&here, Some(applying()));
+    let lost = owner.deviation("gw1", None, owner.wants.get("gw1"), false);
+    assert_eq!(lost, Some(Deviation::NotTakenOver));
+    let switch = owner.switch("fs1".to_owned(), SwitchState::default(), HashMap::new());
+    assert_eq!((switch.placed, switch.gateways[0].failing), (1, true));
 }
