@@ -5,6 +5,7 @@
 mod drain;
 mod model;
 mod rebalance;
+mod targets;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -15,7 +15,7 @@ use crate::operate::{Caller, OperateError};
 use crate::placement::choose;
 
 /// What a rebalance moves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Rebalance {
     /// Approves exactly these moves.
     pub id: String,
