@@ -67,6 +67,13 @@ pub struct Stuck {
     pub reason: Message,
 }
 
+impl SwitchPlacement {
+    /// Whether gateways on exactly one switch have to do with it.
+    pub fn is_in_use(&self) -> bool {
+        self.gateways + self.leaving + self.arriving > 0 || self.drained.is_some()
+    }
+}
+
 impl DrainProgress {
     /// Whether it has none of the gateways that run on exactly one switch.
     pub fn is_empty(&self) -> bool {
@@ -124,9 +131,15 @@ impl Service {
         check_known(&pool, switch)?;
         let stuck = stuck(&current, &pool, switch);
         let known = spread(&current, &pool, caller).remove(switch);
+        let known = known.ok_or(OperateError::NoSwitch)?;
         let named = stuck.iter().take(MAX_STUCK);
         Ok(DrainProgress {
-            switch: known.ok_or(OperateError::NoSwitch)?,
+            calls: match known.connected {
+                true => self.calls_up(switch).await,
+                // A host that is down would keep everybody waiting.
+                false => None,
+            },
+            switch: known,
             stuck_gateways: named
                 .map(|(gateway, rule)| Stuck {
                     domain: gateway.domain.to_string(),
@@ -135,7 +148,6 @@ impl Service {
                 })
                 .collect(),
             stuck: stuck.len(),
-            calls: self.calls_up(switch).await,
         })
     }
 

@@ -6,6 +6,7 @@ mod drain;
 mod model;
 mod rebalance;
 mod switches;
+mod targets;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -25,6 +25,8 @@ enum Action {
     Job(JobAction),
     /// An edit that the carrier refused is tried again.
     TryAgain,
+    /// To another switch.
+    Move,
     Copy,
     /// The rest is shown first, and done when that is sent on.
     Rename,
@@ -77,6 +79,7 @@ impl Action {
             "park" => Self::Job(JobAction::Park),
             "unpark" => Self::Job(JobAction::Unpark),
             "again" => Self::TryAgain,
+            "move" => Self::Move,
             "copy" => Self::Copy,
             "rename" => Self::Rename,
             "enable" => Self::Enable,
@@ -91,6 +94,7 @@ impl Action {
         match self {
             Self::Job(job) => job.as_str(),
             Self::TryAgain => "again",
+            Self::Move => "move",
             Self::Copy => "copy",
             Self::Rename => "rename",
             Self::Enable => "enable",
@@ -109,6 +113,7 @@ impl Action {
             Self::Job(JobAction::Park) => "action-park",
             Self::Job(JobAction::Unpark) => "action-unpark",
             Self::TryAgain => "action-again",
+            Self::Move => "action-move",
             Self::Undo => "action-undo",
             Self::Copy => "action-copy",
             Self::Rename => "action-rename",
@@ -150,6 +155,11 @@ impl Acting<'_> {
             }
             Action::TryAgain => {
                 self.service.try_edit_again(self.caller, &self.of).await?;
+                Ok(self.done(&self.of, action))
+            }
+            Action::Move => {
+                let to = self.sent.text("to");
+                self.service.move_gateway(self.caller, &self.of, to, None).await?;
                 Ok(self.done(&self.of, action))
             }
             Action::Copy => {
@@ -227,7 +237,7 @@ impl Acting<'_> {
                 let to = self.new_name().map_err(|_| OperateError::Interrupted)?;
                 service.rename_gateway(caller, of, &to, &options).await
             }
-            Action::Enable | Action::Disable | Action::Copy | Action::TryAgain | Action::Job(_) => {
+            Action::Enable | Action::Disable | Action::Copy | Action::Move | Action::TryAgain | Action::Job(_) => {
                 let mut patch = Document::empty();
                 patch.set("enabled", &(action == Action::Enable).into());
                 service.write_gateway(caller, of, &Body::Merge(patch), &options).await

@@ -4,6 +4,7 @@ mod actions;
 mod calls;
 mod changes;
 mod form;
+mod placed;
 mod review;
 mod rich;
 mod show;

@@ -9,12 +9,14 @@ use serde::Deserialize;
 use super::calls::CallsTable;
 use super::changes::{EffectRow, effect_rows};
 use super::form::{FoundProblem, Stored, of_path};
+use super::placed::PlacedView;
 use super::timeline::{self, Happened};
 use crate::carriers::Parked;
 use crate::history::{Entry, HistoryQuery};
 use crate::language::Bilingual;
 use crate::operate::gateways::{Effect, GatewayDetail, GatewayRef, Validity};
 use crate::operate::listing::ListState;
+use crate::operate::placement::PlacementMode;
 use crate::operate::recorded;
 use crate::operate::status::{Deviation, Gateway};
 use crate::operate::{Caller, OperateError, Service};
@@ -59,6 +61,8 @@ struct GatewayPage {
     is_rolled_back: bool,
     facts: Vec<(String, String)>,
     switches: Vec<SwitchRow>,
+    /// `None` unless it runs on exactly one of its switches.
+    placed: Option<PlacedView>,
     /// `None` unless calls are counted.
     calls: Option<CallsTable>,
     findings: Vec<FoundProblem>,
@@ -161,6 +165,12 @@ async fn make(
         Some(_) => None,
         None => Some(entries(service, caller, of).await?),
     };
+    let place = detail.placement.as_ref();
+    let placed = place.filter(|place| place.placement == PlacementMode::One);
+    let targets = match (placed, detail.stale_since) {
+        (Some(_), None) => service.move_targets(caller, of).await?,
+        _ => Vec::new(),
+    };
     let now = Timestamp::now();
     let frame = Frame::new(request, "gateways").with_age(detail.stale_since, now);
     let t = frame.t;
@@ -182,6 +192,7 @@ async fn make(
         is_rolled_back: detail.switches.iter().any(is_rolled_back),
         facts: stored.as_ref().map(|stored| facts(t, stored)).unwrap_or_default(),
         switches: switch_rows(t, &detail.switches, &effects, now),
+        placed: placed.map(|place| PlacedView::new(t, place, targets, now)),
         calls: detail.call_stats.as_ref().map(|stats| CallsTable::new(t, stats, now)),
         findings: detail
             .findings
@@ -225,6 +236,7 @@ fn done_text(t: Texts, done: &str) -> Option<String> {
         "unregister" => "done-unregister",
         "park" => "done-park",
         "unpark" => "done-unpark",
+        "move" => "done-move",
         "again" => "done-again",
         "copy" => "done-copy",
         "rename" => "done-rename",

@@ -40,7 +40,7 @@ pub(super) struct Row {
     pub(super) ping: String,
     pub(super) since: String,
     pub(super) since_exact: String,
-    /// `2/3`: on how many of its switches calls can use it.
+    /// `2/3`: on how many of its switches calls can use it. If it runs on exactly one, the name of that one.
     pub(super) switches: String,
     pub(super) calls: String,
     /// What that number is.
@@ -72,9 +72,10 @@ impl Row {
             ping: ping.map_or_else(String::new, |ms| format!("{ms:.0}")),
             since: since.map_or_else(String::new, |since| words::ago(t, since, now)),
             since_exact: since.map_or_else(String::new, words::exact),
-            switches: match item.switches.len() {
-                0 => String::new(),
-                all => format!("{up}/{all}"),
+            switches: match (item.switch, item.switches.len()) {
+                (Some(switch), _) => switch,
+                (None, 0) => String::new(),
+                (None, all) => format!("{up}/{all}"),
             },
             calls,
             calls_exact,

@@ -18,6 +18,7 @@ use crate::history::{EditKind, Entry, Event, HistoryQuery, Kind, is_entry_id};
 use crate::language::{message, text};
 use crate::operate::{Caller, Service};
 use crate::portal::{Problem, SignedIn};
+pub(super) use sentence::who;
 pub(super) use undo::{ask, submit};
 
 /// Entries on a page.

@@ -132,6 +132,14 @@ fact-tags = Tags
 field-description = Description
 field-nodes = Switches
 field-nodes-hint = None ticked: all switches get it.
+field-placement = Runs on
+field-placement-hint = Exactly one: trunkd chooses a live switch, and when that one dies another one takes the gateway over.
+choice-all = all its switches (all)
+choice-one = exactly one of them (one)
+field-prefer = Preferred switches, with commas between
+field-prefer-hint = The best one first, if it runs on exactly one. Empty: spread evenly.
+field-failback = Goes back to a preferred switch
+field-failback-hint = `manual`: not by itself. `after 10m`: when that switch has been live for 10 minutes. At most 30 days.
 choice-default = default: { $value }
 choice-unset = not set
 choice-yes = yes (true)
@@ -222,6 +230,7 @@ action-register = Register
 action-unregister = Unregister
 action-park = Park
 action-unpark = Unpark
+action-move = Move to another switch
 action-again = Try the edit again
 action-enable = Enable
 action-disable = Disable
@@ -244,6 +253,7 @@ done-register = The registration was asked for. Below is what comes of it.
 done-unregister = It will be unregistered. Below is what comes of it.
 done-park = It will be parked: unregistered, until it is unparked or edited. Below is what comes of it.
 done-unpark = It registers again. Below is what comes of it.
+done-move = The move is asked for. Below is how far it is.
 done-again = The edit is tried again. Below is what comes of it.
 done-copy = This is the copy. It is disabled: edit it, then enable it.
 done-rename = Renamed.
@@ -318,6 +328,76 @@ mode-observe = observe: nothing is changed until somebody releases the plan
 mode-off = off: nothing is changed on it
 mode-unknown = unknown: no trunkd reports on it
 removals-left = Removals without approval left
+placed = Gateways on exactly one switch
+placed-here = { $count } here
+placed-leaving = { $count } { $count ->
+    [one] leaves
+   *[other] leave
+}
+placed-arriving = { $count } { $count ->
+    [one] arrives
+   *[other] arrive
+}
+switch-weight = Weight
+drain = Drain
+undrain = End the drain
+drained-since = Drained { $since } by { $by }.
+drain-left = { $count } left
+drain-leaving = { $count } on { $count ->
+    [one] its way
+   *[other] their way
+}
+drain-calls = { $count } { $count ->
+    [one] call up
+   *[other] calls up
+}
+drain-calls-unknown = calls unknown, because the switch can't be asked
+drain-until = It can be stopped when all are 0.
+drain-over = It can be stopped.
+drain-moves = { $count ->
+    [0] No gateway has to move.
+    [one] 1 gateway moves to another switch.
+   *[other] { $count } gateways move to other switches.
+}
+drain-stuck = { $count ->
+    [one] 1 gateway can't leave: no other live switch may have it.
+   *[other] { $count } gateways can't leave: no other live switch may have them.
+}
+drain-stuck-more = and { $count } more
+drain-calls-stay = On it now: { $value }. Calls that are up stay up.
+drain-means = It gets no gateway that runs on exactly one switch until the drain ends. Gateways that run on all of their switches stay. New calls over a gateway that moves fail for a moment.
+spread = Spread evenly
+spread-moves = { $count ->
+    [one] 1 gateway moves:
+   *[other] { $count } gateways move:
+}
+spread-nothing = All gateways are where they belong.
+spread-from = From
+spread-to = To
+spread-more = and { $count } more
+spread-do = Move them
+spread-is-other = The moves changed meanwhile, so nothing was done. These are the moves now: look at them again.
+spread-begun = { $count ->
+    [one] 1 move begins, at the pace of its carrier.
+   *[other] { $count } moves begin, at the pace of their carriers.
+}
+move-means = Calls that are up stay up. New ones over the gateway fail for a moment, until it is registered on its new switch.
+placed-title = Where it is
+placed-switch = Switch
+placed-since = Since
+placed-why = Why
+placed-move = Move
+placed-first = It had no switch before
+placed-failover = The switch that had it died
+placed-drain = The switch that had it is drained
+placed-edit = The switch that had it may not have it any more
+placed-failback = That switch is preferred
+placed-asked = Somebody asked for it
+placed-rebalance = To spread gateways evenly
+placed-returned = A move did not work, so it went back
+move-waiting = Goes to { $value } when it is its turn
+move-leaving = On its way to { $value }: the old switch gives it up first
+move-arriving = It came from { $value }, and has to work here before the move is over
 profiles = Gateways by profile
 pause = Pause changes
 resume = Resume changes

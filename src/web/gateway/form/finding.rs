@@ -36,13 +36,14 @@ impl FoundProblem {
     }
 }
 
-/// `/param/realm` → `param.realm`; `/nodes/1` → `nodes`.
+/// `/param/realm` → `param.realm`; `/nodes/1` → `nodes`; `/placement/prefer/0` → `placement.prefer`.
 fn control(pointer: &str) -> String {
     let mut parts = pointer.split('/').skip(1);
     let unescape = |part: &str| part.replace("~1", "/").replace("~0", "~");
     match (parts.next(), parts.next()) {
         (Some("param" | "params"), Some(name)) => format!("param.{}", unescape(name)),
         (Some("variables" | "variable"), Some(name)) => format!("variable.{}", unescape(name)),
+        (Some("placement"), Some(part @ ("prefer" | "failback"))) => format!("placement.{part}"),
         (Some(top), _) => unescape(top),
         (None, _) => String::new(),
     }
@@ -59,6 +60,10 @@ mod tests {
             ("/params/ping", "param.ping"),
             ("/variables/a~1b", "variable.a/b"),
             ("/nodes/1", "nodes"),
+            ("/placement", "placement"),
+            ("/placement/mode", "placement"),
+            ("/placement/prefer/0", "placement.prefer"),
+            ("/placement/failback", "placement.failback"),
             ("", ""),
         ] {
             assert_eq!(control(pointer), expected);

@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
 use super::sent::{SHOWS_NODES, SecretEdit, Sent, SentVariable};
-use super::stored::Stored;
+use super::stored::{FAILBACK, PLACEMENT, PREFER, Placement, Stored};
 
 /// The patch that makes `stored` what was sent. Values that look the same keep their type, and keys that
 /// the form doesn't show stay.
@@ -48,9 +48,17 @@ pub(super) fn patch(stored: &Stored, sent: &Sent, secrets: &[(&str, SecretEdit)]
         }
     }
     if let Some(tags) = sent.value("tags") {
-        let tags = tags.split([',', '，']).map(str::trim);
-        let tags = tags.filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
-        list(&mut patch, stored, "tags", tags);
+        list(&mut patch, stored, "tags", words(tags));
+    }
+    if let Some(mode) = sent.value(PLACEMENT) {
+        let now = Placement {
+            mode: mode.to_owned(),
+            prefer: words(sent.text(PREFER)),
+            failback: sent.text(FAILBACK).to_owned(),
+        };
+        if now != stored.placement() {
+            patch.insert(PLACEMENT.to_owned(), placement(&now, stored.has_placement_parts()));
+        }
     }
     // Boxes that aren't ticked send nothing.
     if sent.value(SHOWS_NODES).is_some() {
@@ -62,6 +70,25 @@ pub(super) fn patch(stored: &Stored, sent: &Sent, secrets: &[(&str, SecretEdit)]
         );
     }
     Value::Object(patch)
+}
+
+/// A word says it all, unless more is set.
+fn placement(now: &Placement, has_parts: bool) -> Value {
+    let is_plain = now.prefer.is_empty() && now.failback.is_empty();
+    match now.mode.as_str() {
+        "all" if is_plain => Value::Null,
+        mode if is_plain && !has_parts => json!(mode),
+        mode => json!({
+            "mode": mode,
+            "prefer": if now.prefer.is_empty() { Value::Null } else { json!(now.prefer) },
+            "failback": or_null(&now.failback),
+        }),
+    }
+}
+
+fn words(typed: &str) -> Vec<String> {
+    let words = typed.split([',', '，']).map(str::trim);
+    words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 fn list(patch: &mut Map<String, Value>, stored: &Stored, key: &str, now: Vec<String>) {
@@ -149,6 +176,33 @@ mod tests {
         let body = "param.ping=25&param.register=true&param.odd=1&param.realm=&shows_nodes=1&nodes=a&nodes=b&enabled=true\
                     &tags=&variable.name=v&variable.value=1&variable.direction=inbound&profile=&description=&carrier=";
         assert_eq!(patched(before, body), before);
+    }
+
+    #[test]
+    fn placement_is_a_word_or_has_parts() {
+        const ALL: &str = "{}";
+        const ONE: &str = r#"{"placement":"one"}"#;
+        const MORE: &str = r#"{"placement":{"mode":"one","prefer":["fs2","fs1"],"failback":"after 10m","x":1}}"#;
+        let body = |mode: &str, prefer: &str, failback: &str| {
+            format!("placement={mode}&placement.prefer={prefer}&placement.failback={failback}")
+        };
+        for (before, body, after) in [
+            (ALL, body("all", "", ""), ALL),
+            (ALL, body("one", "", ""), ONE),
+            (ONE, body("one", "", ""), ONE),
+            (ONE, body("all", "", ""), ALL),
+            (
+                ONE,
+                body("one", "fs2,+fs1", ""),
+                r#"{"placement":{"mode":"one","prefer":["fs2","fs1"]}}"#,
+            ),
+            (MORE, body("one", "fs2,fs1", "after+10m"), MORE),
+            (MORE, body("one", "", ""), r#"{"placement":{"mode":"one","x":1}}"#),
+            (MORE, body("all", "", ""), ALL),
+            (r#"{"placement":"odd"}"#, body("all", "", ""), ALL),
+        ] {
+            assert_eq!(patched(before, &body), after, "{before} {body}");
+        }
     }
 
     #[test]

@@ -6,6 +6,20 @@ use super::sent::SentVariable;
 use crate::gateway::{Document, is_false};
 use crate::operate::gateways::GatewayDetail;
 
+pub(super) const PLACEMENT: &str = "placement";
+pub(super) const PREFER: &str = "placement.prefer";
+pub(super) const FAILBACK: &str = "placement.failback";
+
+/// On how many switches a gateway runs, as it is written.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Placement {
+    /// `all` or `one`.
+    pub(super) mode: String,
+    /// The best switch first.
+    pub(super) prefer: Vec<String>,
+    pub(super) failback: String,
+}
+
 /// The value without its secrets.
 pub(in crate::web::gateway) struct Stored {
     document: Document,
@@ -71,15 +85,31 @@ impl Stored {
 
     /// A text of a key at the top; also of a number.
     pub(in crate::web::gateway) fn text(&self, key: &str) -> String {
-        match self.value.get(key) {
-            Some(Value::String(text)) => text.clone(),
-            Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
-            _ => String::new(),
-        }
+        self.value.get(key).map(scalar).unwrap_or_default()
     }
 
     pub(in crate::web::gateway) fn texts(&self, key: &str) -> Vec<String> {
         self.document.texts(key)
+    }
+
+    pub(super) fn placement(&self) -> Placement {
+        let parts = self.value.get(PLACEMENT).and_then(Value::as_object);
+        let part = |name: &str| parts.and_then(|parts| parts.get(name));
+        let prefer = part("prefer").and_then(Value::as_array).into_iter().flatten();
+        let mode = match parts {
+            Some(_) => part("mode").map(scalar).unwrap_or_default(),
+            None => self.text(PLACEMENT),
+        };
+        Placement {
+            mode: if mode.is_empty() { "all".to_owned() } else { mode },
+            prefer: prefer.map(scalar).collect(),
+            failback: part("failback").map(scalar).unwrap_or_default(),
+        }
+    }
+
+    /// Whether [`PLACEMENT`] has parts.
+    pub(super) fn has_placement_parts(&self) -> bool {
+        self.value.get(PLACEMENT).is_some_and(Value::is_object)
     }
 
     pub(in crate::web::gateway) fn is_enabled(&self) -> bool {
@@ -107,6 +137,14 @@ impl Stored {
     pub(super) fn unknown_keys(&self, known: impl Fn(&str) -> bool) -> Vec<&str> {
         let keys = self.value.keys().map(String::as_str);
         keys.filter(|key| !known(key)).collect()
+    }
+}
+
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        _ => String::new(),
     }
 }
 

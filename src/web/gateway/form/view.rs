@@ -4,6 +4,7 @@ use super::field::{Choice, Field, Source, default_hint};
 use super::finding::FoundProblem;
 use super::preset::Preset;
 use super::sent::SentVariable;
+use super::stored::{FAILBACK, PLACEMENT, PREFER};
 use crate::gateway::params::{Description, GroupDescription, describe};
 use crate::gateway::value_keys::KEYS;
 use crate::operate::listing::{Choices, Offers};
@@ -247,14 +248,39 @@ fn settings(source: &Source, catalog: &Description, offers: &Offers) -> Vec<Fiel
     tags.is_list = true;
     let mut description = field("description", "field-description", stored.text("description"), &[]);
     description.is_long = true;
-    vec![
+    let mut settings = vec![
         enabled,
         profile,
         field("carrier", "column-carrier", stored.text("carrier"), &offers.carriers),
         tags,
         rollback,
         description,
-    ]
+    ];
+    settings.extend(placement(source, &offers.names.switches));
+    settings
+}
+
+/// On how many of its switches it runs, on which best, and when it goes back there.
+fn placement(source: &Source, switches: &[String]) -> [Field; 3] {
+    let (t, stored) = (source.t, source.stored.placement());
+    let field = |name: &str, id: &str, stored: String, purpose: &str| {
+        Field::plain(source, name, t.get(id).into_owned(), stored, &t.get(purpose))
+    };
+    let mut mode = field(PLACEMENT, "field-placement", stored.mode, "field-placement-hint");
+    let choices = [("all", "choice-all"), ("one", "choice-one")];
+    let choice = |(value, id): (&str, &str)| Choice {
+        value: value.to_owned(),
+        label: t.get(id).into_owned(),
+        is_chosen: value == mode.value,
+    };
+    mode.choices = choices.into_iter().map(choice).collect();
+    let mut prefer = field(PREFER, "field-prefer", stored.prefer.join(", "), "field-prefer-hint");
+    prefer.is_list = true;
+    prefer.offers = switches.to_vec();
+    let mut failback = field(FAILBACK, "field-failback", stored.failback, "field-failback-hint");
+    failback.offers = ["manual", "after 10m", "after 1h"].map(str::to_owned).to_vec();
+    failback.hints = vec![default_hint(t, "`manual`")];
+    [mode, prefer, failback]
 }
 
 /// Known switches, and those that the gateway names.

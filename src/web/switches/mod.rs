@@ -1,5 +1,11 @@
 //! The page with all switches: who is connected to them, what they run, what keeps changes from them.
 
+mod drain;
+mod placement;
+mod spread;
+
+use std::collections::BTreeMap;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use askama::Template;
@@ -16,6 +22,9 @@ use crate::language::Message;
 use crate::operate::listing::{ListState, SwitchSummary};
 use crate::operate::{Caller, Service};
 use crate::portal::SignedIn;
+pub(super) use drain::{ask_to_drain, end_drain, start_drain};
+use placement::Placement;
+pub(super) use spread::{show_moves, start_moves};
 
 #[derive(Template)]
 #[template(path = "switches.html")]
@@ -24,6 +33,8 @@ struct SwitchesPage {
     cards: Vec<Card>,
     may_pause: bool,
     all_paused: bool,
+    /// How many gateways would move if they were spread evenly again.
+    moves: usize,
 }
 
 /// One switch.
@@ -45,10 +56,14 @@ struct Card {
     all_paused: bool,
     held: Option<String>,
     plan: String,
+    /// The page that asks whether to drain it.
+    drain: String,
     removals_left: Option<usize>,
     conflicts: Vec<String>,
     chips: Vec<Chip>,
     profiles: Vec<Chip>,
+    /// Of the gateways that run on exactly one switch.
+    placement: Option<Placement>,
     history: String,
 }
 
@@ -92,14 +107,28 @@ pub(super) async fn list(
 async fn make(service: &Service, caller: &Caller, request: &HttpRequest) -> Result<HttpResponse, Failure> {
     let found = service.switches(caller).await?;
     let (switches, now) = (found.items, Timestamp::now());
+    let t = Texts::of(request);
+    let is_admin = caller.requires(Role::Admin).is_ok();
+    let mut placements = match found.stale_since {
+        Some(_) => BTreeMap::new(),
+        None => placement::by_switch(service, caller, t, now).await?,
+    };
+    let moves = match placements.is_empty() || !is_admin {
+        true => 0,
+        false => service.plan_rebalance(caller).await?.moves.len(),
+    };
     let frame = Frame::new(request, "switches").with_age(found.stale_since, now);
     let page = SwitchesPage {
         all_paused: switches.iter().any(|switch| switch.all_paused),
         cards: switches
             .into_iter()
-            .map(|switch| Card::new(frame.t, switch, now))
+            .map(|switch| {
+                let placement = placements.remove(&switch.name);
+                Card::new(t, switch, placement, now)
+            })
             .collect(),
-        may_pause: caller.requires(Role::Admin).is_ok(),
+        may_pause: is_admin,
+        moves,
         frame,
     };
     Ok(show(StatusCode::OK, &page))
@@ -134,7 +163,7 @@ fn back() -> HttpResponse {
 }
 
 impl Card {
-    fn new(t: Texts, switch: SwitchSummary, now: Timestamp) -> Self {
+    fn new(t: Texts, switch: SwitchSummary, placement: Option<Placement>, now: Timestamp) -> Self {
         let name = switch.name.as_str();
         let in_language = |text: &Message| text.in_language(t.0).to_owned();
         let (state, state_label) = match (switch.connected, switch.watched) {
@@ -163,11 +192,13 @@ impl Card {
             is_paused: switch.paused,
             all_paused: switch.all_paused,
             held: switch.held.as_ref().map(in_language),
+            drain: with_query("/switches/drain", &[("switch", name)]),
             plan: with_query("/plan", &[("switch", name)]),
             history: with_query("/history", &[("switch", name)]),
             removals_left: switch.removals_left,
             conflicts: switch.conflicts.iter().map(|note| in_language(&note.text)).collect(),
             chips: states(t, &switch),
+            placement,
             profiles: switch
                 .profiles
                 .iter()
@@ -181,6 +212,12 @@ impl Card {
             leader: switch.leader,
             name: switch.name,
         }
+    }
+}
+
+impl Card {
+    fn is_pending(&self) -> bool {
+        self.placement.as_ref().is_some_and(|placement| placement.is_pending)
     }
 }
 
