@@ -135,7 +135,7 @@ pub enum MoveOutcome {
 }
 
 /// What a rebalance moves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Rebalance {
     /// Approves exactly these moves.
     pub id: String,
