@@ -21,6 +21,7 @@ mod people;
 mod plan;
 mod routes;
 mod runbooks;
+mod sentence;
 mod setup;
 mod sign_in;
 mod switches;

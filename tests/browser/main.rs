@@ -17,6 +17,7 @@ mod import;
 mod keyboard;
 mod narrow;
 mod people;
+mod placement;
 mod plan;
 mod runbooks;
 mod screenshots;

@@ -10,7 +10,7 @@ use trunkd::operate::{Caller, Service, sources};
 use crate::support::api::API;
 use crate::support::app::{Other, TestApp, settings, switch_toml};
 use crate::support::browser::{Browser, Person};
-use crate::support::fake_switch::FakeSwitch;
+use crate::support::fake_switch::{Binding, FakeSwitch};
 use crate::support::redis::RedisServer;
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -44,12 +44,26 @@ impl Fleet {
         Self::of(RedisServer::start().await, "[calls]\nenabled = true\n").await
     }
 
+    /// With a second switch, `fs2`, for gateways that run on exactly one.
+    pub(crate) async fn pair() -> (Self, FakeSwitch) {
+        let start = |name| FakeSwitch::builder().switchname(name).sip().start();
+        let (first, second) = (start("fs1").await, start("fs2").await);
+        let toml = format!("[placement]\nfailover_after = \"2s\"\n{}", switch_toml(&second, "fs2"));
+        let fleet = Self::of_switch(RedisServer::start().await, first, &toml).await;
+        second.set_binding(Some(Binding::new(fleet.app.xml_curl_url())));
+        second.restart().await;
+        (fleet, second)
+    }
+
     async fn on(redis: RedisServer) -> Self {
         Self::of(redis, "").await
     }
 
     async fn of(redis: RedisServer, toml: &str) -> Self {
-        let switch = FakeSwitch::builder().start().await;
+        Self::of_switch(redis, FakeSwitch::builder().start().await, toml).await
+    }
+
+    async fn of_switch(redis: RedisServer, switch: FakeSwitch, toml: &str) -> Self {
         let app = TestApp::with_switch(&redis, &switch, &format!("{toml}{API}{APPLY}")).await;
         let other = Other::new(&redis).await;
         Self {

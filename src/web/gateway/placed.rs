@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::gateway::{Move, PlacedFor};
 use crate::operate::placement::Where;
-use crate::web::history::who;
+use crate::web::sentence::who;
 use crate::web::texts::Texts;
 use crate::web::words;
 

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::changes::{ChangeRow, change_rows};
 use crate::history::{ActionKind, ActionOutcome, EditKind, Entry, Event};
 use crate::operate::recorded;
+use crate::web::sentence::what;
 use crate::web::texts::Texts;
 use crate::web::words;
 
@@ -78,7 +79,7 @@ fn text(t: Texts, event: &Event) -> (String, String) {
             (t.get("past-hold").into_owned(), reason.to_owned())
         }
         Event::Release => own("past-release"),
-        other => (other.kind().as_str().to_owned(), String::new()),
+        other => (what(t, other), String::new()),
     }
 }
 

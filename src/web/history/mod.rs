@@ -1,6 +1,5 @@
 //! The page with what happened: filters and paging in its address, and undo.
 
-mod sentence;
 mod undo;
 
 use actix_web::http::StatusCode;
@@ -13,12 +12,12 @@ use super::address::{gateway_url, with_query};
 use super::change::Change;
 use super::failure::{Failure, page as page_of};
 use super::page::{Frame, show};
+use super::sentence;
 use super::words;
 use crate::history::{EditKind, Entry, Event, HistoryQuery, Kind, is_entry_id};
 use crate::language::{message, text};
 use crate::operate::{Caller, Service};
 use crate::portal::{Problem, SignedIn};
-pub(super) use sentence::who;
 pub(super) use undo::{ask, submit};
 
 /// Entries on a page.

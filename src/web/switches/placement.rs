@@ -9,7 +9,7 @@ use crate::operate::placement::{DrainProgress, Stuck, SwitchPlacement};
 use crate::operate::status::DrainedSince;
 use crate::operate::{Caller, OperateError, Service};
 use crate::web::address::gateway_url;
-use crate::web::history::who;
+use crate::web::sentence::who;
 use crate::web::texts::Texts;
 use crate::web::words;
 

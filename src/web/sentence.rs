@@ -18,7 +18,7 @@ pub(super) fn changes(event: &Event) -> Vec<Change> {
 }
 
 /// `alice`, `token ci`, `bob@pbx1 at a shell`.
-pub(in crate::web) fn who(t: Texts, who: &str) -> String {
+pub(super) fn who(t: Texts, who: &str) -> String {
     match who.split_once(':') {
         Some(("user", "")) => t.get("who-nobody").into_owned(),
         Some(("user", name)) => name.to_owned(),
