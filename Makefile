@@ -44,7 +44,7 @@ audit: ## look for dependencies with known vulnerabilities (fetches RustSec's da
 # All of it shares the machine with what is measured: leave it alone meanwhile.
 bench: ## measure answers, load, events, edits, the API, files and the pure parts, beside a bare actix-web server and redis-benchmark (QUICK=1: the short form); docs/benchmarks.md says how to read it
 	@scripts/setup.sh cargo cc redis-server wrk
-	@QUICK="$(QUICK)" cargo bench --bench answers --bench fleet --bench ingest --bench edit_to_wire --bench api --bench files --bench pure
+	@QUICK="$(QUICK)" cargo bench --bench answers --bench fleet --bench ingest --bench edit_to_wire --bench api --bench files --bench take_over --bench pure
 
 deb: ## build the Debian package, in target/debian (docs/install.md)
 	@scripts/setup.sh cargo cc cargo-deb dpkg-shlibdeps

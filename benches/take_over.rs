@@ -2,7 +2,8 @@
 //! first REGISTER from another one, and until all that it had are registered again.
 //!
 //! Three FakeSwitches whose second is a second, two trunkd as processes. `make bench` runs this;
-//! `docs/benchmarks.md` says how to read what it prints. `TRUNKS=100` and `TRIES=50` choose other numbers.
+//! `docs/benchmarks.md` says how to read what it prints. `TRUNKS=100` and `TRIES=50` choose
+//! other numbers: a try takes ten seconds.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -32,7 +33,7 @@ struct Fleet {
 #[tokio::main]
 async fn main() {
     let setting = |name| env::var(name).ok().map(|given| number(&given).max(1));
-    let tries = setting("TRIES").unwrap_or(if is_quick() { 2 } else { 50 });
+    let tries = setting("TRIES").unwrap_or(if is_quick() { 1 } else { 10 });
     let sizes = setting("TRUNKS").map_or(vec![1, 100, 1000], |trunks| vec![trunks]);
     println!("{}\n", machine());
     println!("{tries} tries each; failover_after is 6 s\n");
