@@ -263,10 +263,17 @@ fn settings(source: &Source, catalog: &Description, offers: &Offers) -> Vec<Fiel
 /// On how many of its switches it runs, on which best, and when it goes back there.
 fn placement(source: &Source, switches: &[String]) -> [Field; 3] {
     let (t, stored) = (source.t, source.stored.placement());
-    let field = |name: &str, id: &str, stored: String, purpose: &str| {
-        Field::plain(source, name, t.get(id).into_owned(), stored, &t.get(purpose))
+    let field = |name: &str, id: &str, stored: String, purpose: &str, default: &str| Field {
+        hints: vec![default_hint(t, default)],
+        ..Field::plain(source, name, t.get(id).into_owned(), stored, &t.get(purpose))
     };
-    let mut mode = field(PLACEMENT, "field-placement", stored.mode, "field-placement-hint");
+    let mut mode = field(
+        PLACEMENT,
+        "field-placement",
+        stored.mode,
+        "field-placement-hint",
+        "`all`",
+    );
     let choices = [("all", "choice-all"), ("one", "choice-one")];
     let choice = |(value, id): (&str, &str)| Choice {
         value: value.to_owned(),
@@ -274,12 +281,23 @@ fn placement(source: &Source, switches: &[String]) -> [Field; 3] {
         is_chosen: value == mode.value,
     };
     mode.choices = choices.into_iter().map(choice).collect();
-    let mut prefer = field(PREFER, "field-prefer", stored.prefer.join(", "), "field-prefer-hint");
+    let mut prefer = field(
+        PREFER,
+        "field-prefer",
+        stored.prefer.join(", "),
+        "field-prefer-hint",
+        "–",
+    );
     prefer.is_list = true;
     prefer.offers = switches.to_vec();
-    let mut failback = field(FAILBACK, "field-failback", stored.failback, "field-failback-hint");
+    let mut failback = field(
+        FAILBACK,
+        "field-failback",
+        stored.failback,
+        "field-failback-hint",
+        "`manual`",
+    );
     failback.offers = ["manual", "after 10m", "after 1h"].map(str::to_owned).to_vec();
-    failback.hints = vec![default_hint(t, "`manual`")];
     [mode, prefer, failback]
 }
 
