@@ -356,10 +356,13 @@ async fn changes_by_hand_beside_us_converge() {
         .await;
     switch.api("sofia profile external killgw ip").await;
     switch.api("sofia profile external startgw ip").await;
-    switch.wait_until("one is left", |view| view.all("ip").len() == 1).await;
     settled(&other, "fs1").await;
-    assert!(switch.view(|view| view.ghosts().is_empty()));
-    assert_eq!(switch.view(names), ["gw".to_owned(), "ip".to_owned()].into());
+    switch
+        .wait_until("one of each is left", |view| {
+            let is_alone = |name| view.all(name).len() == 1;
+            is_alone("gw") && is_alone("ip") && view.ghosts().is_empty() && names(view).len() == 2
+        })
+        .await;
 }
 
 #[tokio::test]
