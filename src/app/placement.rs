@@ -55,18 +55,13 @@ impl Parts {
         );
         let is_ours = settings.reconcile.mode == ReconcileMode::Apply;
         let ours = settings.switches.iter().filter(|_| is_ours);
-        let weights: BTreeMap<_, _> = ours.map(|switch| (switch.name.clone(), switch.weight)).collect();
-        if weights.is_empty() {
-            // With the lease it would keep one that changes switches from placing gateways.
-            return;
-        }
         let placer = Placer::new(PlacerContext {
             fleet: Arc::new(fleet),
             store: self.store.clone(),
             history: History::new(self.store.clone(), &settings.history),
             health: self.health.clone(),
             carriers: Carriers::new(&settings.carriers),
-            weights,
+            weights: ours.map(|switch| (switch.name.clone(), switch.weight)).collect(),
             holder: holder.clone(),
             patience: timing.patience,
             lease: timing.reconcile.lease,

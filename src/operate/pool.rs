@@ -146,6 +146,13 @@ impl SwitchPool {
 
     /// Why no switch but `except` may have a gateway of this rule: `fs2 is drained, fs3 is not connected`.
     pub(super) fn obstacles(&self, rule: &OnOne, except: Option<&str>) -> Message {
+        if self.switches.is_empty() {
+            return text(
+                "no switch is known: name yours in [[switch]] of the settings",
+                "没有已知的 FreeSWITCH：请在设置的 [[switch]] 中写上您的 FreeSWITCH",
+            )
+            .into();
+        }
         let allowed: Vec<&str> = match &rule.nodes {
             Some(nodes) => nodes.iter().map(String::as_str).collect(),
             None => self.switches.keys().map(String::as_str).collect(),
@@ -241,6 +248,10 @@ mod tests {
             said(r#","nodes":["fs1","fs2","fs3","fs9"]"#, Some("fs1")),
             "fs2 is drained, fs3 is not connected, fs9 is no known switch"
         );
+        let nothing = SwitchPool::default();
+        let unplaced = gateway("");
+        let message = nothing.obstacles(unplaced.placement.as_deref().unwrap(), None);
+        assert!(message.en().contains("[[switch]]"), "{}", message.en());
         assert!(said("", Some("fs1")).ends_with("fs4 is not changed by trunkd (`reconcile.mode`)"));
     }
 

@@ -120,18 +120,17 @@ impl<F: Fleet> Placer<F> {
         if !self.has_any(&desired) {
             return self.rest(&desired).await;
         }
+        if self.context.weights.is_empty() {
+            // With the lease it would keep one that changes switches from placing gateways.
+            return self.look_at(&desired, BTreeMap::new());
+        }
         self.renew().await;
         let Ok(control) = self.context.store.read_control().await else {
             return;
         };
         let switches = self.switches(&control);
         let is_settled = self.is_settled(&switches);
-        let is_same = std::ptr::eq(self.seen.0.as_ptr(), Arc::as_ptr(&desired)) && self.seen.1 == switches;
-        if !is_same {
-            self.report(&desired, &switches);
-            self.seen = (Arc::downgrade(&desired), switches.clone());
-            self.decided = None;
-        }
+        self.look_at(&desired, switches.clone());
         if self.lease.term().is_none() {
             self.decided = None;
             return;
@@ -144,6 +143,16 @@ impl<F: Fleet> Placer<F> {
         let moves = |placed: &Placed| placed.step.is_some();
         let is_moving = desired.placements().iter().any(|(_, placed)| moves(placed));
         self.decided = (is_all && is_settled && !is_moving).then(Instant::now);
+    }
+
+    /// Reports this if it is news.
+    fn look_at(&mut self, desired: &Arc<Desired>, switches: BTreeMap<String, SwitchState>) {
+        let is_same = std::ptr::eq(self.seen.0.as_ptr(), Arc::as_ptr(desired)) && self.seen.1 == switches;
+        if !is_same {
+            self.report(desired, &switches);
+            self.seen = (Arc::downgrade(desired), switches);
+            self.decided = None;
+        }
     }
 
     /// Nothing runs on exactly one switch.

@@ -385,3 +385,15 @@ async fn a_switch_is_served_only_what_it_has_also_when_redis_is_away_and_trunkd_
         assert_eq!(served(&app, switch).await, of(&owners, switch));
     }
 }
+
+#[tokio::test]
+async fn where_no_switch_may_be_changed_health_says_which_gateways_nobody_has() {
+    let rig = Rig::new(1, 1).await;
+    let toml = rig.toml("").replace("mode = \"apply\"", "mode = \"observe\"");
+    let app = TestApp::start(&rig.redis, &toml).await;
+    app.wait_for_reason("placement", &["no live switch", "gw0"]).await;
+    let lease = rig.other.connection.clone().exists("trunkd:lease:placement").await;
+    assert!(!lease.unwrap_or(true), "another trunkd may place them");
+    let _other = rig.trunkd("").await;
+    eventually("it has one", || app.part("placement"), |part| part["state"] == "ok").await;
+}
