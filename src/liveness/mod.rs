@@ -41,7 +41,8 @@ pub trait EventSocket: Send + Sync {
 /// How often to look.
 #[derive(Debug, Clone)]
 pub struct Timing {
-    /// Between two OPTIONS to a switch, and between two judgements. Well below
+    /// Between two OPTIONS to a switch, and between two judgements, which come four times as often while a switch
+    /// may be dying. Well below
     /// [`SIGHT_LASTS`](crate::control::SIGHT_LASTS).
     pub interval: Duration,
 }
@@ -130,8 +131,15 @@ impl Liveness {
                 Err(_) => Judgement::default(),
             };
             reporter.report(&seen, &judgement);
+            // One that may be dying is not to wait for the next round.
+            let is_in_doubt = judgement.switches.values().any(|verdict| verdict.life == Life::Unknown);
+            let pause = if is_in_doubt {
+                self.timing.interval / 4
+            } else {
+                self.timing.interval
+            };
             self.judgement.send_replace(judgement);
-            sleep(self.timing.interval).await;
+            sleep(pause).await;
         }
     }
 
