@@ -13,8 +13,18 @@ finish() {
 }
 trap finish EXIT
 
+others=()
+for file in tests/*.rs tests/*/main.rs; do
+  name=$(basename "${file%/main.rs}" .rs)
+  [[ $name == chaos || $name == e2e ]] || others+=(--test "$name")
+done
+
 status=0
-cargo test || status=$?
+cargo test --lib --bins "${others[@]}" || status=$?
+# These mostly wait, so more of them run at the same time than there are processors.
+cargo test --test chaos -- --test-threads 6 || status=$?
+cargo test --test e2e -- --test-threads 3 || status=$?
+cargo test --doc || status=$?
 wait "$long" || status=$?
 cat "$log"
 exit "$status"
