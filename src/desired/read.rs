@@ -1,13 +1,14 @@
 //! Reads the desired gateways from Redis.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError};
 
+use super::records::{ReadRecords, WantedRecords};
 use super::revision_key::{MAX_FORMER_KEYS, StoredKey};
-use crate::gateway::{Desired, DomainName, Placements, RawDomain, RawDomains, Records, Rollbacks};
+use crate::gateway::{DomainName, RawDomain, RawDomains};
 use crate::keys::{self, GatewayKeys};
 use crate::redis::{Access, Cause, HashConnection, RedisRole, Reply, Store, StoreError};
 
@@ -29,46 +30,6 @@ pub(super) enum Wanted<'a> {
         /// And these of trunkd's own records.
         records: WantedRecords,
     },
-}
-
-/// Which of trunkd's own records to read.
-#[derive(Clone, Copy)]
-pub(super) struct WantedRecords {
-    /// Edits that are not carried out.
-    pub(super) rollbacks: bool,
-    /// Which switch has a gateway.
-    pub(super) placements: bool,
-}
-
-impl WantedRecords {
-    /// Those among changed keys.
-    pub(super) fn of(changed: &BTreeSet<Vec<u8>>) -> Self {
-        Self {
-            rollbacks: changed.contains(keys::ROLLBACKS.as_bytes()),
-            placements: changed.contains(keys::PLACEMENT.as_bytes()),
-        }
-    }
-}
-
-/// What was read of trunkd's own records; `None` if they were not asked for, or can't be read.
-#[derive(Default)]
-pub(super) struct ReadRecords {
-    rollbacks: Option<Rollbacks>,
-    placements: Option<Placements>,
-}
-
-impl ReadRecords {
-    /// What was not read is as in `known`. A gateway whose placement vanished from Redis stays on its switch.
-    pub(super) fn after(self, known: &Desired) -> Records {
-        let before = known.placements();
-        Records {
-            rollbacks: self.rollbacks.unwrap_or_else(|| known.rollbacks().clone()),
-            placements: match self.placements {
-                Some(placements) => placements.with_lost(before, |name| known.is_on_one(name)),
-                None => before.clone(),
-            },
-        }
-    }
 }
 
 impl Wanted<'_> {
@@ -127,10 +88,12 @@ impl Store {
             let key = StoredKey::read(next()?.value(), next()?.value())?;
             let mut read = ReadRecords::default();
             if records.rollbacks {
-                read.rollbacks = Some(self.rollbacks_in(next()?.into_fields())?);
+                let remedy = "edits that were rolled back are tried again";
+                let rollbacks = self.records_in(next()?.into_fields(), keys::ROLLBACKS, remedy)?;
+                read.rollbacks = Some(rollbacks.unwrap_or_default());
             }
             if records.placements {
-                read.placements = self.placements_in(next()?.into_fields())?;
+                read.placements = self.records_in(next()?.into_fields(), keys::PLACEMENT, "trunkd writes it again")?;
             }
             let mut raw = Raw {
                 domains: RawDomains::new(),

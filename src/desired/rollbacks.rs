@@ -1,16 +1,12 @@
-//! The hash `trunkd:rollbacks`: gateway → what becomes of an edit of it that is not simply carried out.
-//!
-//! Read with the gateways, because it decides which version of one counts. A record about a value that
-//! Redis no longer has means nothing.
+//! Writes the hash `trunkd:rollbacks`: gateway → what becomes of an edit of it that is not simply carried
+//! out. A record about a value that Redis no longer has means nothing.
 
 use std::sync::{Arc, LazyLock};
 
-use redis::RedisError;
-
-use crate::gateway::{DomainName, Fields, GatewayName, Phase, Rollback, Rollbacks};
+use crate::gateway::{DomainName, GatewayName, Phase, Rollback};
 use crate::history::{Entry, History, RECORD_LUA};
 use crate::keys;
-use crate::redis::{Store, StoreError, is_wrong_type};
+use crate::redis::{Store, StoreError};
 
 /// Records per call of Redis: each may hold a value of 64 KiB.
 const CHUNK: usize = 100;
@@ -23,35 +19,7 @@ local function known(key, name)
 end
 ";
 
-/// Parses the reply to `HGETALL`. Records of another version are skipped.
-fn parse(fields: &Fields) -> Rollbacks {
-    let records = fields.iter().filter_map(|(name, record)| {
-        let name = GatewayName::parse(std::str::from_utf8(name).ok()?).ok()?;
-        Some((name, serde_json::from_slice(record).ok()?))
-    });
-    records.collect()
-}
-
 impl Store {
-    /// # Errors
-    /// Redis refused, for another reason than the content of the key.
-    pub(super) fn rollbacks_in(&self, reply: Result<Fields, RedisError>) -> Result<Rollbacks, RedisError> {
-        let (rollbacks, problem) = match reply {
-            Ok(fields) => (parse(&fields), None),
-            Err(error) if is_wrong_type(&error) => {
-                let key = keys::ROLLBACKS;
-                let problem = format!(
-                    "{key} in Redis is of a type that trunkd did not make: delete it (redis-cli DEL {key}), and edits \
-                     that were rolled back are tried again"
-                );
-                (Rollbacks::default(), Some(problem))
-            }
-            Err(error) => return Err(error),
-        };
-        self.status().record_key(keys::ROLLBACKS, problem);
-        Ok(rollbacks)
-    }
-
     /// Records what becomes of edits, unless that is decided already. The number of new records.
     ///
     /// # Errors
