@@ -9,7 +9,6 @@ use tokio::sync::watch;
 use super::build::Parts;
 use super::source::LiveSource;
 use super::tasks::Tasks;
-use super::upkeep;
 use crate::carriers::Carriers;
 use crate::gateway::{Desired, GatewayName};
 use crate::history::History;
@@ -49,14 +48,11 @@ impl Parts {
             judgement: liveness.judgement(),
         };
         tasks.spawn_cut("liveness of the switches", liveness.run(wanted.subscribe()));
-        tasks.spawn_cut(
-            "gateways on one switch",
-            upkeep::want_liveness(self.source.clone(), wanted),
-        );
         let is_ours = settings.reconcile.mode == ReconcileMode::Apply;
         let ours = settings.switches.iter().filter(|_| is_ours);
         let placer = Placer::new(PlacerContext {
-            fleet: Arc::new(fleet),
+            fleet,
+            wanted,
             store: self.store.clone(),
             history: History::new(self.store.clone(), &settings.history),
             health: self.health.clone(),
@@ -84,6 +80,10 @@ impl Fleet for LiveFleet {
         let current = self.source.all().await.ok()?;
         // A stale state is good enough to be served, but not to move gateways by.
         current.stale.is_none().then_some(current.desired)
+    }
+
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.source.changes.subscribe()
     }
 
     fn lives(&self) -> BTreeMap<String, Seen> {

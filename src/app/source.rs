@@ -94,18 +94,6 @@ impl LiveSource {
         self.report_freshness(self.catalog.read_again().await)
     }
 
-    /// Whether a gateway runs on exactly one switch; `None` if that is not known.
-    pub(super) async fn has_one_on_one(&self) -> Option<bool> {
-        let current = self.all().await.ok()?;
-        Some(
-            current
-                .desired
-                .served()
-                .iter()
-                .any(|(_, entry)| entry.gateway.is_on_one()),
-        )
-    }
-
     fn report_freshness(&self, read: Result<Current, Unavailable>) -> Result<Current, Unavailable> {
         self.freshness.report(&read, &self.health);
         read

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -109,19 +108,6 @@ pub(super) async fn remove_gone_switches(
                 is_start = false;
                 sleep(stale_after * GONE_INTERVAL).await;
             }
-        }
-    }
-}
-
-/// Tells whether any gateway runs on exactly one switch, forever.
-pub(super) async fn want_liveness(source: Arc<LiveSource>, wanted: watch::Sender<bool>) {
-    let mut changes = source.changes.subscribe();
-    loop {
-        if let Some(is_wanted) = source.has_one_on_one().await {
-            wanted.send_if_modified(|wanted| std::mem::replace(wanted, is_wanted) != is_wanted);
-        }
-        if changes.changed().await.is_err() {
-            return std::future::pending().await;
         }
     }
 }

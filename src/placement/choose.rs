@@ -14,19 +14,17 @@ pub fn choose<'a>(
     rule: &OnOne,
     switches: impl Iterator<Item = (&'a str, u32)>,
 ) -> Option<&'a str> {
-    let allowed = switches.filter(|(switch, _)| rule.allows(switch));
     let rank = |switch: &str| {
         let place = rule.prefer.iter().position(|preferred| preferred == switch);
         place.unwrap_or(rule.prefer.len())
     };
-    let best = allowed.min_by(|(one, weight), (other, other_weight)| {
-        let drawn = || draw(gateway, other, *other_weight).total_cmp(&draw(gateway, one, *weight));
-        rank(one)
-            .cmp(&rank(other))
-            .then_with(drawn)
-            .then_with(|| one.cmp(other))
+    let allowed = switches.filter(|(switch, _)| rule.allows(switch));
+    let drawn = allowed.map(|(switch, weight)| (rank(switch), draw(gateway, switch, weight), switch));
+    let best = drawn.min_by(|one, other| {
+        let by_rank = one.0.cmp(&other.0);
+        by_rank.then(other.1.total_cmp(&one.1)).then(one.2.cmp(other.2))
     });
-    best.map(|(switch, _)| switch)
+    best.map(|(_, _, switch)| switch)
 }
 
 /// The number that a switch draws for a gateway. A switch of twice the weight wins twice as often.

@@ -6,7 +6,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::decide::{Change, Input, Lane, Life, Patience, Runs, SwitchState, decide};
@@ -36,7 +37,9 @@ const MAX_NAMED: usize = 5;
 pub trait Fleet: Send + Sync + 'static {
     /// The desired gateways as Redis has them now. `None` if it can't be read.
     fn desired(&self) -> impl Future<Output = Option<Arc<Desired>>> + Send;
-    /// What is known of the life of each switch. Empty while nobody watches.
+    /// Changes whenever the desired gateways may have changed.
+    fn changed(&self) -> watch::Receiver<u64>;
+    /// What is known of the life of each switch. Empty while [`PlacerContext::wanted`] is false.
     fn lives(&self) -> BTreeMap<String, Seen>;
     fn runs(&self, switch: &str, gateway: &GatewayName) -> Runs;
 }
@@ -51,7 +54,9 @@ pub struct Seen {
 
 /// What a placer is made of.
 pub struct PlacerContext<F> {
-    pub fleet: Arc<F>,
+    pub fleet: F,
+    /// Set to whether any gateway runs on exactly one switch, so that the switches are watched.
+    pub wanted: watch::Sender<bool>,
     pub store: Store,
     pub history: History,
     pub health: Arc<Health>,
@@ -102,15 +107,22 @@ impl<F: Fleet> Placer<F> {
 
     /// Runs until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        stop.run_until_cancelled(async {
-            loop {
-                self.step().await;
-                sleep(INTERVAL).await;
-            }
-        })
-        .await;
+        stop.run_until_cancelled(self.keep_placing()).await;
         // If Redis does not answer, it expires by itself.
         drop(self.lease.release().await);
+    }
+
+    async fn keep_placing(&mut self) {
+        let mut changes = self.context.fleet.changed();
+        loop {
+            changes.mark_unchanged();
+            self.step().await;
+            match self.counted.1 {
+                true => sleep(INTERVAL).await,
+                // Most fleets have nothing to place.
+                false => drop(timeout(DECIDE_AGAIN, changes.changed()).await),
+            }
+        }
     }
 
     async fn step(&mut self) {
@@ -183,6 +195,9 @@ impl<F: Fleet> Placer<F> {
         if !std::ptr::eq(self.counted.0.as_ptr(), Arc::as_ptr(desired)) {
             let has_one = desired.served().values().any(|entry| entry.gateway.is_on_one());
             self.counted = (Arc::downgrade(desired), has_one || !desired.placements().is_empty());
+            self.context
+                .wanted
+                .send_if_modified(|wanted| std::mem::replace(wanted, has_one) != has_one);
         }
         self.counted.1
     }

@@ -359,7 +359,7 @@ fn a_drain_that_was_called_off_in_the_middle_of_a_move_is_no_failure() {
     fleet.state(there).is_drained = false;
     fleet.state(&here).is_drained = true;
     fleet.settle();
-    assert_eq!(fleet.owner("gw0"), there, "at once");
+    assert_eq!(fleet.owner("gw0"), there, "without a wait");
 }
 
 #[test]
