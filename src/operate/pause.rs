@@ -49,7 +49,11 @@ pub async fn resume(settings: &Settings, store: &Store, switch: Option<&str>) ->
 }
 
 /// Other trunkd may have switches in their settings that ours don't have.
-async fn check_switch(settings: &Settings, store: &Store, switch: Option<&str>) -> Result<(), OperateError> {
+pub(in crate::operate) async fn check_switch(
+    settings: &Settings,
+    store: &Store,
+    switch: Option<&str>,
+) -> Result<(), OperateError> {
     let Some(name) = switch else { return Ok(()) };
     let seen = store.switch_names().await.map_err(OperateError::at(settings))?;
     let ours = settings.switches.iter().map(|switch| switch.name.clone());
@@ -87,7 +91,7 @@ impl Service {
     }
 
     /// It is done already, so a failure to record it is only logged.
-    async fn record_switch(&self, caller: &Caller, switch: Option<&str>, event: Event) {
+    pub(in crate::operate) async fn record_switch(&self, caller: &Caller, switch: Option<&str>, event: Event) {
         let entry = Entry {
             switch: switch.map(str::to_owned),
             ..Entry::now(&caller.identity, event)

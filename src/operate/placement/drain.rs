@@ -14,8 +14,9 @@ use crate::control::Drained;
 use crate::desired::Current;
 use crate::event_socket::{Session, Timing};
 use crate::gateway::{Gateway, Move, OnOne};
-use crate::history::{Entry, Event};
+use crate::history::Event;
 use crate::language::Message;
+use crate::operate::pause::check_switch;
 use crate::operate::pool::SwitchPool;
 use crate::operate::service::Service;
 use crate::operate::status::DrainedSince;
@@ -93,14 +94,14 @@ impl Service {
     /// The caller is no admin; there is no such switch; Redis can't be written.
     pub async fn drain(&self, caller: &Caller, switch: &str) -> Result<DrainProgress, OperateError> {
         caller.requires(Role::Admin)?;
-        check_known(&self.pool().await?, switch)?;
+        check_switch(&self.settings, &self.store, Some(switch)).await?;
         let drained = Drained {
             at: Timestamp::now(),
             by: caller.identity.to_string(),
         };
         let is_new = self.store.drain(switch, &drained).await;
         if is_new.map_err(OperateError::writing(&self.settings))? {
-            self.record_drain(caller, switch, Event::Drain).await;
+            self.record_switch(caller, Some(switch), Event::Drain).await;
         }
         self.drain_progress(caller, switch).await
     }
@@ -112,11 +113,11 @@ impl Service {
     /// As [`Service::drain`].
     pub async fn undrain(&self, caller: &Caller, switch: &str) -> Result<bool, OperateError> {
         caller.requires(Role::Admin)?;
-        check_known(&self.pool().await?, switch)?;
+        check_switch(&self.settings, &self.store, Some(switch)).await?;
         let was_drained = self.store.undrain(switch).await;
         let was_drained = was_drained.map_err(OperateError::writing(&self.settings))?;
         if was_drained {
-            self.record_drain(caller, switch, Event::Undrain).await;
+            self.record_switch(caller, Some(switch), Event::Undrain).await;
         }
         Ok(was_drained)
     }
@@ -170,14 +171,6 @@ impl Service {
             session.commands.calls_up().await.ok()
         };
         timeout(SWITCH_LIMIT, asking).await.ok().flatten()
-    }
-
-    async fn record_drain(&self, caller: &Caller, switch: &str, event: Event) {
-        let entry = Entry {
-            switch: Some(switch.to_owned()),
-            ..Entry::now(&caller.identity, event)
-        };
-        self.history.record_done(&entry).await;
     }
 }
 
