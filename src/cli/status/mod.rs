@@ -67,11 +67,11 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     if arguments.watch {
         return watch::run(&source, &selection).await;
     }
-    let mut status = source.read().await?;
+    let mut status = source.read(arguments.json || selection.is_everywhere()).await?;
     selection.apply(&mut status)?;
     print(&match arguments.json {
         true => json_text(&status)?,
-        false => text::whole(&status, &selection, terminal::size(), Timestamp::now()),
+        false => text::whole(&status, terminal::size(), Timestamp::now()),
     })?;
     Ok(match status.well {
         true => ExitCode::SUCCESS,

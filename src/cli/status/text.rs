@@ -10,7 +10,7 @@ use super::super::terminal::{Size, age, clip, clock, stamp, width_of, wrap};
 use super::note::{counts_text, note};
 use crate::gateway::{Finding, Severity};
 use crate::operate::carriers::{CarrierList, CarrierStatus};
-use crate::operate::status::{Condition, Gateway, Note, NoteCode, Selection, Status, Switch, Unplaced};
+use crate::operate::status::{Condition, Gateway, Note, NoteCode, Status, Switch, Unplaced};
 use crate::registration::{PingStatus, State};
 use crate::shown::{shown, shown_line};
 
@@ -56,12 +56,10 @@ struct Line {
     is_grey: bool,
 }
 
-/// The whole status. Who asks for some gateways alone is told nothing about carriers.
-pub(super) fn whole(status: &Status, selection: &Selection, size: Option<Size>, now: Timestamp) -> String {
+/// The whole status.
+pub(super) fn whole(status: &Status, size: Option<Size>, now: Timestamp) -> String {
     let mut out = head(status, size, now);
-    if selection.is_everywhere() {
-        out.extend(carriers(&status.carriers, size, now));
-    }
+    out.extend(carriers(&status.carriers, size, now));
     let lines = lines(status, size.is_some(), now);
     out.extend(table(&lines, size));
     for finding in errors(status).take(MAX_FINDINGS) {

@@ -92,12 +92,12 @@ pub(super) async fn run(source: &StatusSource, selection: &Selection) -> anyhow:
 /// Where no terminal is, whole and one after the other.
 async fn pages(source: &StatusSource, selection: &Selection) -> anyhow::Result<ExitCode> {
     loop {
-        let status = source.read().await;
+        let status = source.read(selection.is_everywhere()).await;
         let next = interval(&status);
         let text = match status {
             Ok(mut status) => {
                 selection.apply(&mut status)?;
-                text::whole(&status, selection, None, Timestamp::now())
+                text::whole(&status, None, Timestamp::now())
             }
             Err(error) => format!("{}\n", shown_line(&error.to_string())),
         };
@@ -107,7 +107,7 @@ async fn pages(source: &StatusSource, selection: &Selection) -> anyhow::Result<E
 }
 
 async fn read(source: &StatusSource, selection: &Selection) -> Result<Status, OperateError> {
-    let mut status = source.read().await?;
+    let mut status = source.read(false).await?;
     selection.apply(&mut status)?;
     Ok(status)
 }

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use crate::observed::Registers;
 use crate::redis::{Store, StoreError};
 
-/// How old they may be: they are sums of a minute and an hour, and an entry of every gateway that
-/// registers is read for them.
+/// How old they may be: they are sums of a minute and an hour, and reading them scans an entry of every
+/// gateway that registers.
 const MAX_AGE: Duration = Duration::from_secs(2);
 
 /// By switch and gateway.
@@ -24,32 +24,24 @@ pub(in crate::operate) struct RecentRegisters(Mutex<Option<(Instant, Arc<Registe
 impl RecentRegisters {
     /// Those that were read last, however old; nothing if they never were.
     pub(in crate::operate) async fn last(&self) -> Arc<RegistersBySwitch> {
-        let last = self.0.lock().await;
-        last.as_ref()
-            .map(|(_, registers)| registers.clone())
-            .unwrap_or_default()
+        newest(&*self.0.lock().await)
     }
 
     /// The last known ones if Redis can't be read.
     pub(in crate::operate) async fn read(&self, store: &Store, switches: &[String]) -> Arc<RegistersBySwitch> {
         let mut last = self.0.lock().await;
-        if let Some((at, registers)) = &*last
-            && at.elapsed() < MAX_AGE
-        {
-            return registers.clone();
+        let is_recent = last.as_ref().is_some_and(|(at, _)| at.elapsed() < MAX_AGE);
+        if !is_recent && let Ok(registers) = read(store, switches).await {
+            *last = Some((Instant::now(), Arc::new(registers)));
         }
-        match read(store, switches).await {
-            Ok(registers) => {
-                let registers = Arc::new(registers);
-                *last = Some((Instant::now(), registers.clone()));
-                registers
-            }
-            Err(_) => last
-                .as_ref()
-                .map(|(_, registers)| registers.clone())
-                .unwrap_or_default(),
-        }
+        newest(&last)
     }
+}
+
+fn newest(last: &Option<(Instant, Arc<RegistersBySwitch>)>) -> Arc<RegistersBySwitch> {
+    last.as_ref()
+        .map(|(_, registers)| registers.clone())
+        .unwrap_or_default()
 }
 
 async fn read(store: &Store, switches: &[String]) -> Result<RegistersBySwitch, StoreError> {

@@ -61,7 +61,7 @@ pub(in crate::operate) fn sum(members: Vec<Member<'_>>, sources: &Sources<'_>, q
     }
     let total = by_carrier.len();
     let mut groups: Vec<_> = by_carrier.into_iter().collect();
-    groups.sort_by_key(|(name, members)| {
+    groups.sort_by_cached_key(|(name, members)| {
         let is_named = sources.carriers.named(name).is_some();
         Reverse((sources.is_out(name), is_named, members.len()))
     });
@@ -95,7 +95,9 @@ impl Sources<'_> {
             for (switch, condition) in &member.on {
                 let report = self.reports.get(switch);
                 let parked = report.is_some_and(|report| report.parked.contains_key(member.gateway));
-                let waiting = report.is_some_and(|report| waits_for_pace(report, member.gateway));
+                let waiting = report
+                    .and_then(|report| report.waiting.get(&*member.carrier))
+                    .is_some_and(|waiting| waiting.gateways.contains(member.gateway));
                 let registers = self.registers.get(*switch).and_then(|all| all.get(member.gateway));
                 let here = by_switch.entry(switch).or_default();
                 here.add(condition.as_str(), parked, waiting);
@@ -147,13 +149,6 @@ fn named<'a>(member: &'a Member<'_>) -> (&'a str, impl Fn(&str) -> bool + 'a) {
     (member.gateway, |switch: &str| {
         member.on.iter().any(|(on, _)| *on == switch)
     })
-}
-
-fn waits_for_pace(report: &Report, gateway: &str) -> bool {
-    report
-        .waiting
-        .values()
-        .any(|waiting| waiting.gateways.contains(gateway))
 }
 
 impl Tally {

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::super::carriers::{CarrierList, Sources, of_status};
+use super::super::carriers::{CarrierList, CarrierQuery};
 use super::super::service::Service;
 use super::super::status::{Counts, RedisDown, Selection, Status, SwitchNotes, VERSION, unplaced};
 use super::super::{Caller, OperateError};
 use super::fleet::{Fleet, SwitchRows};
-use crate::carriers::Carriers;
 use crate::desired::Current;
 use crate::language::Bilingual;
 use crate::settings::Settings;
@@ -21,10 +20,8 @@ impl Service {
         for domain in &selection.domains {
             caller.check_sees(domain)?;
         }
-        self.catch_up().await?;
+        let carriers = self.carriers(caller, &CarrierQuery::default()).await?.list;
         let notes = self.notes().await?.for_caller(caller);
-        let (registers, calls) = (self.recent_registers().await, self.known_calls().await);
-        let carriers = Carriers::new(&self.settings.carriers);
         let (current, fleet) = {
             let known = self.listing().read();
             (known.current().cloned(), known.fleet.clone())
@@ -34,14 +31,7 @@ impl Service {
         let made = tokio::task::spawn_blocking(move || {
             let mut status = status(&settings, &current, fleet, &notes);
             restrict(&mut status, &caller);
-            let sources = Sources {
-                carriers: &carriers,
-                reports: notes.reports().map(|(switch, report)| (&**switch, report)).collect(),
-                registers: &registers,
-                calls: calls.as_deref(),
-                sees_all: caller.sees_all(),
-            };
-            status.carriers = of_status(&status, &current.desired, &sources);
+            status.carriers = carriers;
             selection.apply(&mut status)?;
             Ok(status)
         });

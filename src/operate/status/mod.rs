@@ -128,9 +128,11 @@ impl StatusSource {
         Ok(self.redis_switches(current, observed, Some(gateway)))
     }
 
+    /// Without its carriers if nobody looks at them: they cost a read of every gateway's counters.
+    ///
     /// # Errors
     /// Redis can't be read, and there is no last good state.
-    pub async fn read(&self) -> Result<Status, OperateError> {
+    pub async fn read(&self, with_carriers: bool) -> Result<Status, OperateError> {
         // In parallel, so that a Redis that hangs costs one limit.
         let (current, observed) = tokio::join!(self.catalog.all(), self.observed(None));
         let current = current.map_err(|error| {
@@ -145,7 +147,7 @@ impl StatusSource {
             last_good: *last_good,
         });
         let mut status = match (observed, down) {
-            (Ok(observed), down) => self.redis_status(&current, observed, down).await,
+            (Ok(observed), down) => self.redis_status(&current, observed, down, with_carriers).await,
             (Err(_), Some(down)) => self.switches_status(&current, down).await,
             (Err(error), None) => return Err(OperateError::unreadable(&self.settings, error)),
         };
@@ -170,8 +172,14 @@ impl StatusSource {
         })
     }
 
-    async fn redis_status(&self, current: &Current, observed: Observed, down: Option<RedisDown>) -> Status {
-        let reports = observed.reports.clone();
+    async fn redis_status(
+        &self,
+        current: &Current,
+        observed: Observed,
+        down: Option<RedisDown>,
+        with_carriers: bool,
+    ) -> Status {
+        let reports = with_carriers.then(|| observed.reports.clone());
         let pool = self.pool(&observed);
         let on_no_switch = unplaced(&current.desired, &pool);
         let switches = self.redis_switches(current, observed, None);
@@ -184,7 +192,9 @@ impl StatusSource {
             carriers: CarrierList::default(),
             findings: current.desired.findings().to_vec(),
         };
-        status.carriers = self.carriers(&status, current, &reports).await;
+        if let Some(reports) = reports {
+            status.carriers = self.carriers(&status, current, &reports).await;
+        }
         status
     }
 
