@@ -56,7 +56,16 @@ impl EventSocket for Ingest {
     }
 
     fn signal(&self) -> Signal {
-        Ingest::signal(self)
+        match &self.lock().connection {
+            Connection::Up { .. } => Signal::Alive,
+            Connection::Down { since, was_up, .. } => {
+                let for_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+                match was_up {
+                    true => Signal::Lost { for_ms },
+                    false => Signal::Never { for_ms },
+                }
+            }
+        }
     }
 
     fn commands(&self) -> Option<Commands> {
@@ -154,20 +163,6 @@ impl Ingest {
             since: row.since,
             progress: row.state.as_ref().into(),
         })
-    }
-
-    /// Whether the event socket is connected.
-    pub(super) fn signal(&self) -> Signal {
-        match &self.lock().connection {
-            Connection::Up { .. } => Signal::Alive,
-            Connection::Down { since, was_up, .. } => {
-                let for_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-                match was_up {
-                    true => Signal::Lost { for_ms },
-                    false => Signal::Never { for_ms },
-                }
-            }
-        }
     }
 
     /// The commands connection, while the switch is connected.

@@ -173,47 +173,47 @@ redis.call('HSET', meta, 'newest', string.format('%.0f', newest))
 -- event that is merged with a later one of its gateway has none. What a gateway without a row did is
 -- left out, as nothing would remove it. Besides all refusals (`codes`) there are those of the last hour,
 -- in slots of ten minutes, and what was sent in this minute and the one before.
-local minute = math.floor(now_us() / 60000000)
-local slot = math.floor(minute / 10)
-local function table_in(entry, name)
-  return type(entry[name]) == 'table' and entry[name] or {}
-end
-local function recent(of, first)
-  local kept = {}
-  for at, value in pairs(of) do
-    if (tonumber(at) or 0) >= first then kept[at] = value end
+if current == core and #registers > 0 then
+  local minute = math.floor(now_us() / 60000000)
+  local slot = math.floor(minute / 10)
+  local function table_in(entry, name)
+    return type(entry[name]) == 'table' and entry[name] or {}
   end
-  return kept
-end
-local function add_registers(known, of_gateway, epoch)
-  local ok, entry = pcall(cjson.decode, known or '')
-  if not ok or type(entry) ~= 'table' then entry = {} end
-  local last = entry.epoch == epoch and tonumber(entry.newest) or 0
-  local codes, number = table_in(entry, 'codes'), 0
-  local sent, hour = recent(table_in(entry, 'sent'), minute - 1), recent(table_in(entry, 'hour'), slot - 5)
-  local this_minute, this_slot = string.format('%d', minute), string.format('%d', slot)
-  for _ in pairs(codes) do number = number + 1 end
-  table.sort(of_gateway, function(a, b) return a.sequence < b.sequence end)
-  for _, register in ipairs(of_gateway) do
-    if register.sequence > last then
-      last = register.sequence
-      if register.is_sent then sent[this_minute] = (tonumber(sent[this_minute]) or 0) + 1 end
-      if register.code > 0 then
-        local code = tostring(register.code)
-        if not codes[code] then
-          if number >= MAX_CODES then code = 'other' end
-          number = number + 1
+  local function recent(of, first)
+    local kept = {}
+    for at, value in pairs(of) do
+      if (tonumber(at) or 0) >= first then kept[at] = value end
+    end
+    return kept
+  end
+  local function add_registers(known, of_gateway, epoch)
+    local ok, entry = pcall(cjson.decode, known or '')
+    if not ok or type(entry) ~= 'table' then entry = {} end
+    local last = entry.epoch == epoch and tonumber(entry.newest) or 0
+    local codes, number = table_in(entry, 'codes'), 0
+    local sent, hour = recent(table_in(entry, 'sent'), minute - 1), recent(table_in(entry, 'hour'), slot - 5)
+    local this_minute, this_slot = string.format('%d', minute), string.format('%d', slot)
+    for _ in pairs(codes) do number = number + 1 end
+    table.sort(of_gateway, function(a, b) return a.sequence < b.sequence end)
+    for _, register in ipairs(of_gateway) do
+      if register.sequence > last then
+        last = register.sequence
+        if register.is_sent then sent[this_minute] = (tonumber(sent[this_minute]) or 0) + 1 end
+        if register.code > 0 then
+          local code = tostring(register.code)
+          if not codes[code] then
+            if number >= MAX_CODES then code = 'other' end
+            number = number + 1
+          end
+          codes[code] = (tonumber(codes[code]) or 0) + 1
+          local in_slot = table_in(hour, this_slot)
+          in_slot[code] = (tonumber(in_slot[code]) or 0) + 1
+          hour[this_slot] = in_slot
         end
-        codes[code] = (tonumber(codes[code]) or 0) + 1
-        local in_slot = table_in(hour, this_slot)
-        in_slot[code] = (tonumber(in_slot[code]) or 0) + 1
-        hour[this_slot] = in_slot
       end
     end
+    return cjson.encode({epoch = epoch, newest = last, codes = codes, sent = sent, hour = hour})
   end
-  return cjson.encode({epoch = epoch, newest = last, codes = codes, sent = sent, hour = hour})
-end
-if current == core and #registers > 0 then
   local epoch, of, counted = tonumber(redis.call('HGET', meta, 'epoch')) or 0, {}, {}
   for at = 1, #registers, REGISTER_SIZE do
     local sequence, which, code = struct.unpack('<dHH', registers, at)

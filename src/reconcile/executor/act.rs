@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use super::Executor;
+use super::carriers::Registers;
 use super::switch::{DesiredSource, Switch, Unknown};
 use super::wait::{await_start, is_gone};
 use crate::control::trouble;
@@ -70,8 +71,8 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
 
     /// The next batch of these. What registers comes first, but nothing waits for it that doesn't.
     async fn limit_batch(&self, actions: Vec<Action>) -> Vec<Action> {
-        let registers = |action: &Action| action.to().is_some_and(|to| to.registers);
-        let (mut batch, others): (Vec<_>, Vec<_>) = actions.into_iter().partition(registers);
+        let (mut batch, others): (Vec<_>, Vec<_>) =
+            actions.into_iter().partition(|action| action.registers().is_some());
         let mut pace = self.pace.lock().await;
         batch.truncate(match others.is_empty() {
             true => pace.burst().max(1),
@@ -93,7 +94,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
 
     pub(super) async fn act_on(&self, action: &Action, commands: &Commands, changes: &Changes) -> ActionOutcome {
         // Wait before the kill, so that the gateway is down as briefly as possible.
-        if action.to().is_some_and(|to| to.registers) {
+        if action.registers().is_some() {
             self.pace.lock().await.take(1).await;
         }
         let before = self.switch.instance(action.gateway()).unwrap_or_default();
@@ -184,10 +185,7 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
         changes: &Changes,
     ) -> Vec<(Action, ActionOutcome)> {
         let names: Vec<_> = actions.iter().map(|action| action.gateway().clone()).collect();
-        let registering = actions
-            .iter()
-            .filter(|action| action.to().is_some_and(|to| to.registers))
-            .count();
+        let registering = actions.iter().filter_map(Registers::registers).count();
         self.pace.lock().await.take(registering).await;
         let (started, given, took) = {
             let _alone = self.reload.lock().await;
