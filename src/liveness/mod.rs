@@ -26,7 +26,7 @@ use probe::Probe;
 use report::Reporter;
 pub use verdict::{CutOff, Judge, Judgement, Life, Rules, Verdict, Why};
 
-/// The event socket of a switch, as whoever holds the connection knows it.
+/// The event socket of a switch, as the owner of the connection sees it.
 pub trait EventSocket: Send + Sync {
     /// Its name in the settings.
     fn switch(&self) -> &str;

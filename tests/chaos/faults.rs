@@ -91,7 +91,7 @@ impl Fault {
         }
     }
 
-    /// A switch that starts gets all gateways at once from a trunkd that never reached its event socket.
+    /// A switch that starts gets all gateways in one answer from a trunkd that never reached its event socket.
     pub(crate) fn keeps_the_pace(self) -> bool {
         self != Fault::Storm
     }

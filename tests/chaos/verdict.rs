@@ -84,7 +84,7 @@ async fn differences(world: &World, other: &Other) -> Vec<String> {
 
 /// trunkd kept to the pace of the carrier, and parks nothing that a carrier accepts.
 pub(crate) async fn assert_kind_to_carriers(world: &World, fault: Fault) {
-    // FakeSwitch's seconds are shorter than those of the pace: what a switch sends in one of them it was told to at once.
+    // FakeSwitch's seconds are shorter than those of the pace: whatever a switch sends in one of them was allowed in one go.
     let busiest = world.carrier.busiest_when_told(Window::Seconds(1));
     if fault.keeps_the_pace() {
         assert!(busiest <= PER_SECOND, "{busiest} REGISTERs in a second");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use trunkd::app::Timing;
 
+use super::pace::settled;
 use crate::support::app::{Other, TestApp, eventually, quick, switch_toml};
 use crate::support::fake_switch::{Binding, FakeSwitch};
 use crate::support::redis::RedisServer;
@@ -70,12 +71,7 @@ impl Rig {
         .await;
         // Nobody knows yet whether trunkd reaches the switch, so it gets everything.
         rig.restart(LARGE).await;
-        let is_settled = |report: &Option<serde_json::Value>| {
-            let report = report.as_ref();
-            report.is_some_and(|report| report["knows"] == true && report["start"] == 0)
-        };
-        let report = || rig.other.field("trunkd:reconcile", "fs1");
-        eventually("nothing is left to do", report, is_settled).await;
+        settled(&rig.other).await;
         rig
     }
 

@@ -6,7 +6,7 @@ use trunkd::access::Role;
 use super::shell::Shell;
 use crate::support::api::{API, Client};
 use crate::support::app::{Other, TestApp, eventually, switch_toml};
-use crate::support::fake_switch::{Binding, Carrier, FORBIDDEN, FakeSwitch, Outcome};
+use crate::support::fake_switch::{Carrier, FORBIDDEN, FakeSwitch, Outcome};
 use crate::support::redis::RedisServer;
 
 const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
@@ -28,10 +28,7 @@ impl Rig {
         let (redis, carrier) = (RedisServer::start().await, Carrier::new("sip.test"));
         let switch = FakeSwitch::builder().carrier(&carrier).start().await;
         let settings = format!("{}{toml}", switch_toml(&switch, "fs1"));
-        let app = TestApp::start(&redis, &format!("{settings}{API}{APPLY}")).await;
-        switch.set_binding(Some(Binding::new(app.xml_curl_url())));
-        switch.restart().await;
-        switch.wait_until("trunkd listens", |view| view.listeners() >= 1).await;
+        let app = TestApp::with_switch(&redis, &switch, &format!("{toml}{API}{APPLY}")).await;
         Self {
             admin: Client::admin(&redis, &app).await,
             other: Other::new(&redis).await,

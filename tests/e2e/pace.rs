@@ -208,7 +208,7 @@ async fn join(app: &TestApp, switch: &FakeSwitch) {
 }
 
 /// Waits until trunkd knows the switch and has nothing left to start.
-async fn settled(other: &Other) {
+pub(super) async fn settled(other: &Other) {
     let is_settled = |report: &Option<serde_json::Value>| {
         report
             .as_ref()

@@ -56,7 +56,7 @@ impl Proxy {
         self.address
     }
 
-    /// Closed, it ends its connections, and each new one at once.
+    /// While closed, it ends its connections and every new one immediately.
     pub fn set_open(&self, open: bool) {
         self.shared.open.send_replace(open);
     }

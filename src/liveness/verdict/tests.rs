@@ -196,7 +196,7 @@ fn a_lost_event_socket_alone_is_a_death_only_if_the_settings_say_so_and_after_a_
         matches!(why.life, Life::Degraded { .. }) && why.why == Why::SipUnknown,
         "{why:?}"
     );
-    // The event sockets of most switches at once: that is the network.
+    // Most switches lose their event socket together: that is the network.
     let all = [ONLY_SIP, ONLY_SIP, UP];
     let judgement = watched(on, &sights(&[&all]));
     assert_eq!(judgement.cut_off, Some(CutOff::Many { lost: 2, of: 3 }));
@@ -204,7 +204,7 @@ fn a_lost_event_socket_alone_is_a_death_only_if_the_settings_say_so_and_after_a_
 }
 
 #[test]
-fn whoever_judges_must_have_watched_for_as_long_without_a_gap() {
+fn a_judge_must_have_watched_for_as_long_without_a_gap() {
     let (mut judge, start) = (Judge::new(RULES), Instant::now());
     let lost = sights(&[&[lost(LONG), UP]]);
     let vetoed = sights(&[&[self::lost(LONG), UP], &[UP, UP]]);

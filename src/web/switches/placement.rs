@@ -19,7 +19,7 @@ pub(super) struct Placement {
     pub(super) counts: Vec<String>,
     pub(super) weight: u32,
     pub(super) drain: Option<Drain>,
-    /// Something changes of which no event tells.
+    /// A change that fires no event is under way.
     pub(super) is_pending: bool,
 }
 

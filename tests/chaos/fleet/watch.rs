@@ -104,7 +104,7 @@ impl Drop for Watch {
     }
 }
 
-/// Switches can't be looked at all at once. What one has before and after a look at another, it has during that look.
+/// Switches are looked at one after the other. What one has before and after a look at another, it has during that look.
 fn look(all: &mut [Watched], tally: &mut Tally) {
     tally.looks += 1;
     let before: Vec<_> = all.iter().map(|watched| watched.last.clone()).collect();
