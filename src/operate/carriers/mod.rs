@@ -26,7 +26,7 @@ pub const MOST_CARRIERS: usize = 100;
 pub struct CarrierQuery {
     /// Only this one.
     pub name: Option<String>,
-    /// At most so many apart from each other.
+    /// At most this many are listed one by one.
     pub limit: usize,
 }
 
@@ -113,6 +113,7 @@ fn members(known: &Known, sees: impl Fn(Option<&str>) -> bool) -> Vec<Member<'_>
             carrier: Cow::Borrowed(carrier),
             gateway: &item.name,
             on: item.on.iter().map(|on| (&*on.switch, on.condition)).collect(),
+            is_on_one: item.is_on_one(),
         })
     }
     let items = known.index.items().values();

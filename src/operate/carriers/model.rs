@@ -89,7 +89,7 @@ pub struct CarrierOnSwitch {
 pub struct OutOnSwitch {
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
-    /// How many fail; `null` for who sees some domains alone, as is `of`.
+    /// How many fail; `null` if the caller sees only some domains, as is `of`.
     pub failing: Option<usize>,
     /// How many register with it.
     pub of: Option<usize>,

@@ -25,6 +25,7 @@ pub(in crate::operate) fn of_status(status: &Status, desired: &Desired, sources:
             carrier: Cow::Owned(sources.carriers.name_of(&entry.gateway)?),
             gateway,
             on,
+            is_on_one: entry.gateway.is_on_one(),
         })
     };
     let members = on.into_iter().filter_map(member).collect();

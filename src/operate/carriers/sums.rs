@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::super::calls::CallStats;
+use super::super::listing::ListState;
 use super::super::status::Condition;
 use super::model::{ByWord, CarrierList, CarrierOnSwitch, CarrierStatus, OutOnSwitch, RegisterRate};
 use super::{CarrierQuery, RegistersBySwitch};
@@ -22,6 +23,7 @@ pub(in crate::operate) struct Member<'a> {
     pub(in crate::operate) carrier: Cow<'a, str>,
     pub(in crate::operate) gateway: &'a str,
     pub(in crate::operate) on: Vec<(&'a str, Condition)>,
+    pub(in crate::operate) is_on_one: bool,
 }
 
 /// What else is known.
@@ -106,8 +108,8 @@ impl Sources<'_> {
                 }
                 (is_parked, waits) = (is_parked || parked, waits || waiting);
             }
-            let worst = member.on.iter().map(|(_, condition)| *condition).min();
-            all.add(worst.map_or("idle", Condition::as_str), is_parked, waits);
+            let conditions = member.on.iter().map(|(_, condition)| *condition);
+            all.add(ListState::over(conditions, member.is_on_one).as_str(), is_parked, waits);
         }
         let switches: Vec<_> = by_switch
             .into_iter()

@@ -117,6 +117,17 @@ impl ListState {
     }
 }
 
+impl ListState {
+    /// The worst of its conditions. Without any it is idle; or missing, if it is to run on exactly one switch.
+    pub(in crate::operate) fn over(conditions: impl Iterator<Item = Condition>, is_on_one: bool) -> Self {
+        match conditions.min() {
+            Some(worst) => worst.into(),
+            None if is_on_one => Self::Missing,
+            None => Self::Idle,
+        }
+    }
+}
+
 impl From<Condition> for ListState {
     fn from(condition: Condition) -> Self {
         match condition {
@@ -217,14 +228,9 @@ impl Item {
             })
         });
         self.on = on.collect();
+        let conditions = self.on.iter().map(|on| on.condition);
+        self.state = ListState::over(conditions, self.is_on_one());
         let worst = self.on.iter().min_by_key(|on| on.condition);
-        let is_missing = wanted.is_some_and(Gateway::is_on_one);
-        self.state = match worst {
-            Some(on) => on.condition.into(),
-            // It runs on exactly one switch, and none has it.
-            None if is_missing => ListState::Missing,
-            None => ListState::Idle,
-        };
         let row = worst.and_then(|on| on.row.as_ref());
         self.since = row.map(|row| row.usable_since.unwrap_or(row.since));
         let pings = self.on.iter().filter_map(|on| on.row.as_ref()?.ping_ms);
@@ -234,6 +240,12 @@ impl Item {
     /// What runs under its name on a switch is this gateway, and not that of another domain.
     fn is_owner(&self) -> bool {
         self.domain.is_none() || self.validity != Some(Validity::Shadowed)
+    }
+
+    /// Whether it is to run on exactly one switch.
+    pub(in crate::operate) fn is_on_one(&self) -> bool {
+        let served = self.served.as_ref().filter(|_| self.is_served());
+        served.is_some_and(|entry| entry.gateway.is_on_one())
     }
 
     fn is_served(&self) -> bool {

@@ -12,6 +12,7 @@ fn member<'a>(carrier: &'a str, gateway: &'a str, on: &[(&'a str, Condition)]) -
         carrier: Cow::Borrowed(carrier),
         gateway,
         on: on.to_vec(),
+        is_on_one: false,
     }
 }
 
@@ -155,4 +156,26 @@ fn who_sees_some_domains_sees_no_number_of_the_others() {
     assert!(list.items.iter().all(|carrier| carrier.name != "empty.test"));
     let out = list.items[0].switches[0].out.unwrap();
     assert_eq!((out.failing, out.of, out.since), (None, None, Timestamp::UNIX_EPOCH));
+}
+
+#[test]
+fn a_gateway_on_exactly_one_switch_that_none_has_is_missing_as_in_the_list() {
+    let (carriers, registers) = (Carriers::new(&[]), RegistersBySwitch::new());
+    let sources = Sources {
+        carriers: &carriers,
+        reports: BTreeMap::new(),
+        registers: &registers,
+        calls: None,
+        sees_all: true,
+    };
+    let on_one = Member {
+        is_on_one: true,
+        ..member("big.test", "a", &[])
+    };
+    let list = sum(
+        vec![on_one, member("big.test", "b", &[])],
+        &sources,
+        &CarrierQuery::default(),
+    );
+    assert_eq!(list.items[0].state, [("missing", 1), ("idle", 1)].into());
 }
