@@ -232,6 +232,7 @@ async fn the_pages_are_chinese_and_fit_a_phone() {
     check("个网关无法迁出").await;
     browser.open(SWITCHES).await;
     browser.click("结束排空").await;
+    browser.wait_for_text("均衡分布").await;
     browser.open("/switches/spread").await;
     check("将迁移 2 个网关").await;
     browser.close().await;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 use trunkd::app::Application;
@@ -178,16 +178,13 @@ pub(crate) fn run_if_asked() {
     };
     let settings = Settings::load_from(&sources, figment::Figment::new()).unwrap();
     let _log = trunkd::telemetry::init(&settings.log).unwrap();
-    let mut timing = quick();
-    // On a busy machine a switch must not count as dead, because its events would be lost.
-    timing.ingest.connection.answer = Duration::from_secs(2);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
-        let application = Application::build(settings, timing).await.unwrap();
+        let application = Application::build(settings, quick()).await.unwrap();
         let unfinished = folder.join("address.unfinished");
         let api = application.api_address().unwrap();
         fs::write(&unfinished, format!("{} {api}", application.address())).unwrap();
