@@ -106,6 +106,19 @@ impl Lease {
         }
     }
 
+    /// The same while `wanted` is true, forever.
+    pub async fn hold_while(&self, mut wanted: watch::Receiver<bool>) {
+        while wanted.wait_for(|wanted| *wanted).await.is_ok() {
+            tokio::select! {
+                () = self.hold() => {}
+                _ = wanted.wait_for(|wanted| !*wanted) => {}
+            }
+            // If Redis does not answer, it expires by itself.
+            let _ = self.release().await;
+        }
+        std::future::pending().await
+    }
+
     /// Releases the lease if we hold it, so that the next trunkd need not wait.
     pub async fn release(&self) -> Result<(), StoreError> {
         if !self.lock().clock.release() {

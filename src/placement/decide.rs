@@ -1,5 +1,5 @@
-//! Decides which gateways get another switch, and how far the moves are that are under way. Values in,
-//! values out; the clock is passed in.
+//! Decides which gateways get another switch, and how far each move has got. Values in, values out; the
+//! clock is passed in.
 //!
 //! A planned move takes three steps, each of them a record in Redis, so that any trunkd can go on with it:
 //! *waiting* for its turn, *leaving* (no switch has it, the old one un-REGISTERs), *arriving* (the new one
@@ -29,6 +29,13 @@ pub struct SwitchState {
     pub is_ours: bool,
 }
 
+impl SwitchState {
+    /// Whether it may get gateways.
+    fn is_open(&self) -> bool {
+        self.life == Life::Live && !self.is_drained && self.is_ours
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Life {
     #[default]
@@ -56,7 +63,7 @@ pub enum Runs {
 /// How patient moves are.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// A gateway may be about to start on the switch that it leaves: it is not gone before this time.
+    /// The shortest time in *leaving*: the old switch may be about to start the gateway.
     pub quiet: Duration,
     /// How long a switch may take to delete a gateway.
     pub leave: Duration,
@@ -133,13 +140,12 @@ pub fn decide(input: &Input<'_>) -> Vec<Change> {
 impl Input<'_> {
     /// The switches that may get gateways.
     fn open(&self) -> impl Iterator<Item = (&str, u32)> {
-        let is_open = |state: &SwitchState| state.life == Life::Live && !state.is_drained && state.is_ours;
-        let open = self.switches.iter().filter(move |(_, state)| is_open(state));
+        let open = self.switches.iter().filter(|(_, state)| state.is_open());
         open.map(|(name, state)| (name.as_str(), state.weight))
     }
 
     fn is_open(&self, switch: &str) -> bool {
-        self.open().any(|(name, _)| name == switch)
+        self.switches.get(switch).is_some_and(SwitchState::is_open)
     }
 
     fn first(&self, name: &GatewayName, rule: &OnOne) -> Option<Placed> {
@@ -381,7 +387,7 @@ impl<'a> Lanes<'a> {
     }
 }
 
-/// How long ago it was; none if the clock was set back.
+/// How long ago it was; zero if the clock was set back.
 fn lasts(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }

@@ -10,4 +10,4 @@ mod placer;
 
 pub use choose::choose;
 pub use decide::{Change, Input, Lane, Life, Patience, Runs, SwitchState, decide};
-pub use placer::{Fleet, LEASE, Placer, PlacerContext, Seen};
+pub use placer::{Fleet, Placer, PlacerContext, Seen};

@@ -18,10 +18,9 @@ use crate::health::{Health, Part, State};
 use crate::history::{Entry, Event, History};
 use crate::metrics;
 use crate::redis::Store;
+use crate::settings::PLACEMENT_LEASE;
 use crate::shown::shown;
 
-/// What the lease is of.
-pub const LEASE: &str = "placement";
 /// How often to look.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// How often to decide again when nothing changed: time passes.
@@ -63,7 +62,7 @@ pub struct PlacerContext<F> {
     pub carriers: Carriers,
     /// switch → its weight. Those that trunkd changes by itself, unless they are paused.
     pub weights: BTreeMap<String, u32>,
-    /// This trunkd among the others.
+    /// The name of this trunkd.
     pub holder: Arc<str>,
     pub patience: Patience,
     pub lease: Duration,
@@ -74,14 +73,15 @@ pub struct PlacerContext<F> {
 /// Places gateways while this trunkd holds the lease.
 pub struct Placer<F> {
     context: PlacerContext<F>,
-    lease: Lease,
+    lease: Arc<Lease>,
+    /// Whether this trunkd would place gateways if it held the lease.
+    competes: watch::Sender<bool>,
     /// Since when a switch has been live without a gap.
     live_since: BTreeMap<String, Timestamp>,
     /// Since when the switches are watched.
     watched_since: Option<Instant>,
     /// The state that was last looked through for gateways on one switch, and whether it has any.
     counted: (Weak<Desired>, bool),
-    renewed: Option<Instant>,
     /// What was last seen.
     seen: (Weak<Desired>, BTreeMap<String, SwitchState>),
     /// When it was last decided about that, if nothing is left to do.
@@ -91,14 +91,19 @@ pub struct Placer<F> {
 
 impl<F: Fleet> Placer<F> {
     pub fn new(context: PlacerContext<F>) -> Self {
-        let lease = Lease::new(context.store.clone(), LEASE, context.holder.clone(), context.lease);
+        let lease = Lease::new(
+            context.store.clone(),
+            PLACEMENT_LEASE,
+            context.holder.clone(),
+            context.lease,
+        );
         Self {
             context,
-            lease,
+            lease: Arc::new(lease),
+            competes: watch::Sender::new(false),
             live_since: BTreeMap::new(),
             watched_since: None,
             counted: (Weak::new(), false),
-            renewed: None,
             seen: (Weak::new(), BTreeMap::new()),
             decided: None,
             problem: None,
@@ -107,7 +112,9 @@ impl<F: Fleet> Placer<F> {
 
     /// Runs until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.keep_placing()).await;
+        let (lease, competes) = (self.lease.clone(), self.competes.subscribe());
+        let placing = async { tokio::join!(self.keep_placing(), lease.hold_while(competes)) };
+        stop.run_until_cancelled(placing).await;
         // If Redis does not answer, it expires by itself.
         drop(self.lease.release().await);
     }
@@ -129,20 +136,20 @@ impl<F: Fleet> Placer<F> {
         let Some(desired) = self.context.fleet.desired().await else {
             return;
         };
-        if !self.has_any(&desired) {
-            return self.rest(&desired).await;
+        let has_any = self.has_any(&desired);
+        // With the lease, one that changes no switch would keep others from placing gateways.
+        self.competes.send_replace(has_any && !self.context.weights.is_empty());
+        if !has_any {
+            return self.stand_down(&desired);
         }
-        if self.context.weights.is_empty() {
-            // With the lease it would keep one that changes switches from placing gateways.
-            return self.look_at(&desired, BTreeMap::new());
-        }
-        self.renew().await;
-        let Ok(control) = self.context.store.read_control().await else {
-            return;
+        let control = match self.lease.term() {
+            Some(_) => self.context.store.read_control().await,
+            None => Ok(Control::default()),
         };
+        let Ok(control) = control else { return };
         let switches = self.switches(&control);
         let is_settled = self.is_settled(&switches);
-        self.look_at(&desired, switches.clone());
+        self.report_news(&desired, switches.clone());
         if self.lease.term().is_none() {
             self.decided = None;
             return;
@@ -157,8 +164,7 @@ impl<F: Fleet> Placer<F> {
         self.decided = (is_all && is_settled && !is_moving).then(Instant::now);
     }
 
-    /// Reports this if it is news.
-    fn look_at(&mut self, desired: &Arc<Desired>, switches: BTreeMap<String, SwitchState>) {
+    fn report_news(&mut self, desired: &Arc<Desired>, switches: BTreeMap<String, SwitchState>) {
         let is_same = std::ptr::eq(self.seen.0.as_ptr(), Arc::as_ptr(desired)) && self.seen.1 == switches;
         if !is_same {
             self.report(desired, &switches);
@@ -168,25 +174,12 @@ impl<F: Fleet> Placer<F> {
     }
 
     /// Nothing runs on exactly one switch.
-    async fn rest(&mut self, desired: &Desired) {
+    fn stand_down(&mut self, desired: &Desired) {
         self.watched_since = None;
         self.decided = None;
         if self.problem.is_some() || !self.seen.1.is_empty() {
             self.report(desired, &BTreeMap::new());
             self.seen = (Weak::new(), BTreeMap::new());
-        }
-        if self.lease.term().is_some() {
-            // If Redis does not answer, it expires by itself.
-            drop(self.lease.release().await);
-            self.renewed = None;
-        }
-    }
-
-    async fn renew(&mut self) {
-        if self.renewed.is_none_or(|at| at.elapsed() >= self.lease.interval()) {
-            // The store has logged any error.
-            let _ = self.lease.renew_or_take().await;
-            self.renewed = Some(Instant::now());
         }
     }
 

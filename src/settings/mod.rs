@@ -32,7 +32,7 @@ pub use model::{
     TemplateSettings, TlsSettings,
 };
 pub use origin::Origin;
-pub use placement::PlacementSettings;
+pub use placement::{PLACEMENT_LEASE, PlacementSettings};
 pub use sources::{Flags, Sources, secret_variable};
 pub use text::{Credential, HostPort};
 pub use webhook::{WebhookEvent, WebhookSettings, WebhookUrl};

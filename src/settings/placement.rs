@@ -7,6 +7,8 @@ use serde::Deserialize;
 use super::error::SettingsError;
 use super::text;
 
+/// What the lease of placement is of: `trunkd:lease:placement`. So no switch may have this name.
+pub const PLACEMENT_LEASE: &str = "placement";
 /// Below this, a few lost datagrams while the event socket reconnects would look like a death.
 const SHORTEST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(3600);

@@ -270,9 +270,6 @@ fn check_status(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsErr
     Ok(())
 }
 
-/// `trunkd:lease:placement` is no lease of a switch.
-const LEASE_OF_PLACEMENT: &str = "placement";
-
 fn check_switches(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsError> {
     let mut by_name = HashMap::new();
     let mut by_address = HashMap::new();
@@ -285,9 +282,9 @@ fn check_switches(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsE
             );
             return invalid("switch.name", problem);
         }
-        if name == LEASE_OF_PLACEMENT {
+        if name == placement::PLACEMENT_LEASE {
             let problem = format!(
-                "the switch at {address} is named \"{name}\", like the lease of what places gateways: set \
+                "the switch at {address} is named \"{name}\", which is reserved for the placement lease: set \
                  another `switchname` in its switch.conf.xml"
             );
             return invalid("switch.name", problem);
@@ -305,7 +302,9 @@ fn check_switches(settings: &Settings, invalid: &Refuse) -> Result<(), SettingsE
             return invalid("switch.address", problem);
         }
         if switch.weight == 0 {
-            let problem = format!("0 for \"{name}\": write 1 or more; `nodes` of a gateway leaves out a switch");
+            let problem = format!(
+                "0 for \"{name}\": write 1 or more; to keep gateways off a switch, leave it out of their `nodes`"
+            );
             return invalid("switch.weight", problem);
         }
     }
