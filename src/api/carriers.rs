@@ -16,14 +16,14 @@ use crate::portal::{Problem, SignedIn, page_limit};
 pub(super) struct CarrierParams {
     /// Only this one.
     name: Option<String>,
-    /// 100, at most 1000. The others are one sum.
+    /// How many to list: 100 by default, at most 1000. The rest are summed in `others`.
     limit: Option<usize>,
 }
 
 /// Carriers
 ///
-/// Gateways, REGISTERs, refusals and calls of each carrier, over all switches and on each, of your
-/// domains alone. Those that are out come first, then those of the settings, then the largest.
+/// Gateways, REGISTERs, refusals and calls of each carrier, over all switches and on each, in your
+/// domains only. Those that are out come first, then those of the settings, then the largest.
 #[utoipa::path(
     tag = "Gateways", params(CarrierParams), context_path = "/api/v1",
     responses((status = 200, description = "The carriers", body = Carriers), BadRequest, Unauthorized, Unavailable)

@@ -132,7 +132,8 @@ pub(super) async fn drain(
     switch: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let progress = service.drain(&caller, &switch).await?;
+    service.drain(&caller, &switch).await?;
+    let progress = service.drain_progress(&caller, &switch).await?;
     Ok(language::ok(&request, &progress))
 }
 

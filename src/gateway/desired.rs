@@ -151,10 +151,21 @@ impl Desired {
         self.served.get(name)
     }
 
+    /// The same, if it is this domain's.
+    pub fn get_in(&self, domain: &str, name: &str) -> Option<&Arc<Entry>> {
+        self.get(name).filter(|entry| *entry.gateway.domain == *domain)
+    }
+
     /// Whether this switch gets the gateway of this name.
     pub fn serves(&self, name: &GatewayName, switch: &str) -> bool {
         let entry = self.get(name.as_str());
         entry.is_some_and(|entry| entry.gateway.serves(Some(switch)))
+    }
+
+    /// Whether a switch that runs the gateway of this name loses it for good. One on exactly one switch moves
+    /// instead.
+    pub fn loses(&self, name: &GatewayName, switch: &str) -> bool {
+        !self.serves(name, switch) && !self.is_on_one(name)
     }
 
     /// Every gateway that is served, by name.

@@ -97,6 +97,11 @@ impl Placed {
         }
     }
 
+    /// The switch that it is on when its move is over.
+    pub fn ends_at(&self) -> &str {
+        self.goes_to().unwrap_or(&self.switch)
+    }
+
     /// Where it is going, if it is not there yet.
     pub fn goes_to(&self) -> Option<&str> {
         match &self.step {

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 32;
 const MOST: usize = 5000;
 /// One host takes four questions at most.
 const LIMIT: Duration = Duration::from_secs(5);
-/// For all hosts of all gateways, and for those of one. What is not known by then is not told.
+/// For all hosts of all gateways, and for those of one. Hosts without an answer by then are not reported.
 pub(super) const ALL_LIMIT: Duration = Duration::from_secs(60);
 pub(super) const FORM_LIMIT: Duration = Duration::from_secs(2);
 /// The SRV records that SIP stacks look for (RFC 3263).

@@ -120,7 +120,7 @@ impl SwitchPool {
     ) -> Option<&'a str> {
         let rule = gateway.placement.as_deref()?;
         let best = || choose(&gateway.name, rule, self.open());
-        match placed.map(|placed| placed.goes_to().unwrap_or(&placed.switch)) {
+        match placed.map(Placed::ends_at) {
             Some(there) if rule.allows(there) => Some(there),
             Some(there) => best().or(Some(there)),
             None => choose(&gateway.name, rule, self.open().filter(|(switch, _)| has_it(switch))).or_else(best),
@@ -179,6 +179,14 @@ impl SwitchPool {
             parts
         };
         Message::new(named(Language::En).join(", "), named(Language::Zh).join("，"))
+    }
+}
+
+/// Whether a switch gets this gateway, whose [`SwitchPool::owner`] is known.
+pub(super) fn will_serve(gateway: &Gateway, owner: Option<&str>, switch: &str) -> bool {
+    match gateway.is_on_one() {
+        true => owner == Some(switch),
+        false => gateway.serves(Some(switch)),
     }
 }
 

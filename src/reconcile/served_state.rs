@@ -343,8 +343,7 @@ impl ServedState {
             (runs, _) => runs.as_ref().unwrap_or(&none),
         };
         let is_wanted = |name: &GatewayName| question.newest.serves(name, question.switch);
-        // What runs on exactly one switch is on another one, or will be.
-        let goes = |name: &GatewayName| !is_wanted(name) && !question.newest.is_on_one(name);
+        let goes = |name: &GatewayName| question.newest.loses(name, question.switch);
         let unwanted = runs.unwanted.iter().filter(|name| goes(name));
         let more = lost.iter().map(|lost| &lost.name);
         let more = more.filter(|name| runs.ours.contains(*name) && !runs.unwanted.contains(*name));

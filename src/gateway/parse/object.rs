@@ -19,6 +19,11 @@ pub(super) const BAD_KEY: Text = text(
     "某个键含有无效的转义",
 );
 
+pub(super) const UNKNOWN_KEY: Text = text(
+    "trunkd does not know this key and leaves it alone",
+    "trunkd 不认识此键，会保持原样",
+);
+
 const ONCE: Text = text("give it once", "请只写一次");
 
 pub(super) fn warn_repeated(report: &mut Report<'_>, field: String) {

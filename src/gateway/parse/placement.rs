@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::object::warn_repeated;
+use super::object::{UNKNOWN_KEY, warn_repeated};
 use super::settings::{SwitchList, read_switches};
 use crate::gateway::finding::{Report, shown};
 use crate::gateway::json::{Json, members};
@@ -27,7 +27,6 @@ const MEMBERS: [&str; 3] = ["mode", "prefer", "failback"];
 pub(super) fn read_placement(report: &mut Report<'_>, json: Option<Json<'_>>, policy: &Policy) -> Option<OnOne> {
     match json {
         None | Some(Json::Null) => None,
-        Some(Json::String(mode)) => is_one(report, KEY, &mode).then(OnOne::default),
         Some(Json::Object(raw)) => {
             let Some(object) = members(raw) else {
                 let reason = text("has a key that is not plain UTF-8", "含有不是普通 UTF-8 的键");
@@ -40,61 +39,43 @@ pub(super) fn read_placement(report: &mut Report<'_>, json: Option<Json<'_>>, po
             let (mut one, mut runs_on_one) = (OnOne::default(), false);
             for (key, json) in object.members {
                 match key.as_str() {
-                    "mode" => runs_on_one = read_mode(report, json),
+                    "mode" => runs_on_one = read_mode(report, "placement.mode", &json),
                     "prefer" => one.prefer = read_prefer(report, json, policy),
                     "failback" => one.failback = read_failback(report, json),
                     _ => {
-                        let reason = text(
-                            "trunkd does not know this key and leaves it alone",
-                            "trunkd 不认识此键，会保持原样",
-                        );
-                        report.warn(format!("{KEY}.{}", shown(&key)), reason, fix_for_member(&key, &MEMBERS));
+                        let fix = fix_for_member(&key, &MEMBERS);
+                        report.warn(format!("{KEY}.{}", shown(&key)), UNKNOWN_KEY, fix);
                     }
                 }
             }
             runs_on_one.then_some(one)
         }
-        Some(other) => {
-            let reason = message!(
-                "is {kind}, not \"all\" or \"one\"",
-                "是{kind}，不是 \"all\" 或 \"one\"",
-                kind = other.kind()
-            );
-            report.error(KEY.to_owned(), reason, FIX);
-            None
-        }
+        Some(mode) => read_mode(report, KEY, &mode).then(OnOne::default),
     }
 }
 
-fn is_one(report: &mut Report<'_>, field: &str, mode: &str) -> bool {
-    match mode {
-        "one" => true,
-        "all" | "" => false,
-        _ => {
-            let mode = shown(mode);
-            let reason = message!(
-                "is '{mode}', not \"all\" or \"one\"",
-                "是 '{mode}'，不是 \"all\" 或 \"one\""
-            );
-            report.error(field.to_owned(), reason, FIX);
-            false
-        }
-    }
-}
-
-fn read_mode(report: &mut Report<'_>, json: Json<'_>) -> bool {
-    match json {
-        Json::String(mode) => is_one(report, "placement.mode", &mode),
-        other => {
-            let reason = message!(
-                "is {kind}, not \"all\" or \"one\"",
-                "是{kind}，不是 \"all\" 或 \"one\"",
-                kind = other.kind()
-            );
-            report.error("placement.mode".to_owned(), reason, FIX);
-            false
-        }
-    }
+/// Whether it is `"one"`.
+fn read_mode(report: &mut Report<'_>, field: &str, json: &Json<'_>) -> bool {
+    let reason = match json {
+        Json::String(mode) => match mode.as_str() {
+            "one" => return true,
+            "all" | "" => return false,
+            mode => {
+                let mode = shown(mode);
+                message!(
+                    "is '{mode}', not \"all\" or \"one\"",
+                    "是 '{mode}'，不是 \"all\" 或 \"one\""
+                )
+            }
+        },
+        other => message!(
+            "is {kind}, not \"all\" or \"one\"",
+            "是{kind}，不是 \"all\" 或 \"one\"",
+            kind = other.kind()
+        ),
+    };
+    report.error(field.to_owned(), reason, FIX);
+    false
 }
 
 fn read_prefer(report: &mut Report<'_>, json: Json<'_>, policy: &Policy) -> Box<[String]> {
@@ -144,7 +125,7 @@ pub(super) fn check_prefer(report: &mut Report<'_>, one: &OnOne) {
     report.warn(
         "placement.prefer".to_owned(),
         message!(
-            "names '{switch}', which is none of its nodes",
+            "names '{switch}', which is not in `nodes`",
             "其中的 '{switch}' 不在 nodes 中"
         ),
         text(

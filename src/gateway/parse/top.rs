@@ -1,7 +1,7 @@
 //! The keys of a gateway's value.
 
 use super::notes::{check_tags, check_text, noted};
-use super::object::{BAD_KEY, warn_repeated};
+use super::object::{BAD_KEY, UNKNOWN_KEY, warn_repeated};
 use crate::gateway::finding::{Report, shown};
 use crate::gateway::json::{Json, Object, members};
 use crate::gateway::names::fix_for_key;
@@ -112,11 +112,7 @@ pub(super) fn read_top<'a>(report: &mut Report<'_>, value: &'a [u8]) -> Option<T
                 report.warn(shown(&key), reason, fix);
             }
             _ => {
-                let reason = text(
-                    "trunkd does not know this key and leaves it alone",
-                    "trunkd 不认识此键，会保持原样",
-                );
-                report.warn(shown(&key), reason, fix_for_key(&key));
+                report.warn(shown(&key), UNKNOWN_KEY, fix_for_key(&key));
             }
         }
     }

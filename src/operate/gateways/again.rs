@@ -15,8 +15,7 @@ impl Service {
     pub async fn try_edit_again(&self, caller: &Caller, of: &GatewayRef) -> Result<(), OperateError> {
         caller.may_edit(of.domain.text())?;
         let current = self.writable().await?;
-        let entry = current.desired.get(of.name.as_str());
-        let entry = entry.filter(|entry| *entry.gateway.domain == **of.domain.text());
+        let entry = current.desired.get_in(of.domain.text(), of.name.as_str());
         let kept = entry.and_then(|entry| entry.rollback.as_ref());
         let Some(kept) = kept.filter(|rollback| rollback.phase.keeps_old()) else {
             return Ok(());
@@ -24,11 +23,8 @@ impl Service {
         let released = [(of.name.clone(), kept.phase, kept.released(Timestamp::now()))];
         let changed = self.store.change_rollbacks(&released).await;
         if changed.map_err(OperateError::writing(&self.settings))? > 0 {
-            let entry = Entry {
-                domain: Some(of.domain.to_string()),
-                gateway: Some(of.name.to_string()),
-                ..Entry::now(&caller.identity, Event::Release)
-            };
+            let entry = Entry::now(&caller.identity, Event::Release);
+            let entry = entry.with_gateway(of.name.as_str(), Some(of.domain.to_string()));
             self.history.record_done(&entry).await;
         }
         Ok(())

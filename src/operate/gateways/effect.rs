@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use utoipa::ToSchema;
 
-use super::super::pool::SwitchPool;
+use super::super::pool::{SwitchPool, will_serve};
 use super::super::service::Service;
 use super::super::status::{Blocker, Condition, Deviation, Gateway as Observed, Switch};
 use super::super::{Caller, OperateError, recorded};
@@ -22,7 +22,7 @@ use crate::registration::State;
 const REGISTERING: Text = text("registering", "正在注册");
 
 const UNPLACED: Text = text(
-    "it runs on one switch, which is not chosen yet",
+    "it runs on one switch, which has not been chosen yet",
     "它只在一台 FreeSWITCH 上运行，尚未选定",
 );
 
@@ -161,13 +161,8 @@ impl Service {
         let owner = owner.map(str::to_owned);
         let predicted = switches.into_iter().map(|switch| {
             let now = before.filter(|entry| entry.gateway.serves(Some(&switch.name)));
-            let then = after.filter(|after| {
-                after.enabled
-                    && match after.is_on_one() {
-                        true => owner.as_deref() == Some(&*switch.name),
-                        false => after.serves(Some(&switch.name)),
-                    }
-            });
+            let will_serve = |after: &&Gateway| will_serve(after, owner.as_deref(), &switch.name);
+            let then = after.filter(|after| after.enabled).filter(will_serve);
             let is_refused = after.is_none() && !is_deleted;
             let outcome = match (now, then) {
                 // An earlier domain has the name, or a refused value changes nothing.

@@ -92,10 +92,9 @@ impl Service {
         if action != JobAction::Restart && of.name.means_all() {
             return Err(OperateError::MeansAll(of.name.to_string()));
         }
-        let entry = current.desired.get(of.name.as_str());
-        match entry.is_some_and(|entry| *entry.gateway.domain == **of.domain.text()) {
-            true => Ok(()),
-            false => Err(OperateError::NotServed(of.name.to_string())),
+        match current.desired.get_in(of.domain.text(), of.name.as_str()) {
+            Some(_) => Ok(()),
+            None => Err(OperateError::NotServed(of.name.to_string())),
         }
     }
 

@@ -44,8 +44,7 @@ impl Service {
         if stored(&current, of).is_none() {
             return Err(Self::missing(&current, of));
         }
-        let entry = current.desired.get(of.name.as_str());
-        let entry = entry.filter(|entry| *entry.gateway.domain == **of.domain.text());
+        let entry = current.desired.get_in(of.domain.text(), of.name.as_str());
         let entry = entry.ok_or_else(|| OperateError::NotServed(of.name.to_string()))?;
         let carriers = Carriers::new(&self.settings.carriers);
         Ok(masked_gateway(&entry.gateway, &current.key, &carriers))
@@ -65,8 +64,7 @@ impl Service {
             value,
             &self.catalog.rules(),
         );
-        let served = current.desired.get(of.name.as_str());
-        let ours = served.filter(|entry| *entry.gateway.domain == **of.domain.text());
+        let ours = current.desired.get_in(of.domain.text(), of.name.as_str());
         let validity = match (&parsed.gateway, ours) {
             (Some(gateway), _) if !gateway.enabled => Validity::Disabled,
             (Some(_), None) => Validity::Shadowed,

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
+use super::rebalance::moves;
 use super::switches::check_known;
 use crate::access::Role;
 use crate::control::Drained;
@@ -68,6 +70,17 @@ pub struct Stuck {
     pub reason: Message,
 }
 
+/// How gateways on exactly one switch are spread, and what goes on. Empty if there are none, and nothing is
+/// drained.
+#[derive(Debug, Default)]
+pub struct PlacementOverview {
+    pub switches: Vec<SwitchPlacement>,
+    /// The drains, by switch, for an admin.
+    pub drains: BTreeMap<String, DrainProgress>,
+    /// How many moves would spread gateways evenly, for an admin.
+    pub moves: usize,
+}
+
 impl SwitchPlacement {
     /// Whether gateways on exactly one switch have to do with it.
     pub fn is_in_use(&self) -> bool {
@@ -92,7 +105,7 @@ impl Service {
     ///
     /// # Errors
     /// The caller is no admin; there is no such switch; Redis can't be written.
-    pub async fn drain(&self, caller: &Caller, switch: &str) -> Result<DrainProgress, OperateError> {
+    pub async fn drain(&self, caller: &Caller, switch: &str) -> Result<(), OperateError> {
         caller.requires(Role::Admin)?;
         check_switch(&self.settings, &self.store, Some(switch)).await?;
         let drained = Drained {
@@ -103,7 +116,7 @@ impl Service {
         if is_new.map_err(OperateError::writing(&self.settings))? {
             self.record_switch(caller, Some(switch), Event::Drain).await;
         }
-        self.drain_progress(caller, switch).await
+        Ok(())
     }
 
     /// Ends a drain. The switch gets gateways again; those that left stay where they are. False if there was
@@ -130,25 +143,55 @@ impl Service {
         caller.requires(Role::Admin)?;
         let (current, pool) = (self.writable().await?, self.pool().await?);
         check_known(&pool, switch)?;
-        let stuck = stuck(&current, &pool, switch);
         let known = spread(&current, &pool, caller).remove(switch);
         let known = known.ok_or(OperateError::NoSwitch)?;
+        Ok(self.progress(&current, &pool, known).await)
+    }
+
+    async fn progress(&self, current: &Current, pool: &SwitchPool, switch: SwitchPlacement) -> DrainProgress {
+        let name = &switch.switch;
+        let stuck = stuck(current, pool, name);
         let named = stuck.iter().take(MAX_STUCK);
-        Ok(DrainProgress {
-            calls: match known.connected {
-                true => self.calls_up(switch).await,
+        let stuck_gateways = named.map(|(gateway, rule)| Stuck {
+            domain: gateway.domain.to_string(),
+            gateway: gateway.name.to_string(),
+            reason: pool.obstacles(rule, Some(name)),
+        });
+        DrainProgress {
+            calls: match switch.connected {
+                true => self.calls_up(name).await,
                 // A host that is down would keep everybody waiting.
                 false => None,
             },
-            switch: known,
-            stuck_gateways: named
-                .map(|(gateway, rule)| Stuck {
-                    domain: gateway.domain.to_string(),
-                    gateway: gateway.name.to_string(),
-                    reason: pool.obstacles(rule, Some(switch)),
-                })
-                .collect(),
+            stuck_gateways: stuck_gateways.collect(),
             stuck: stuck.len(),
+            switch,
+        }
+    }
+
+    /// What the page of the switches shows, read once.
+    ///
+    /// # Errors
+    /// Redis can't be read.
+    pub async fn placement_overview(&self, caller: &Caller) -> Result<PlacementOverview, OperateError> {
+        let (current, pool) = (self.writable().await?, self.pool().await?);
+        let switches = spread(&current, &pool, caller);
+        if !switches.values().any(SwitchPlacement::is_in_use) {
+            return Ok(PlacementOverview::default());
+        }
+        let is_admin = caller.requires(Role::Admin).is_ok();
+        let drained = switches.values().filter(|switch| is_admin && switch.drained.is_some());
+        let drains = drained.map(|switch| self.progress(&current, &pool, switch.clone()));
+        let drains = join_all(drains).await.into_iter();
+        Ok(PlacementOverview {
+            drains: drains
+                .map(|progress| (progress.switch.switch.clone(), progress))
+                .collect(),
+            moves: match is_admin {
+                true => moves(&current, &pool).len(),
+                false => 0,
+            },
+            switches: switches.into_values().collect(),
         })
     }
 

@@ -16,11 +16,11 @@ use tokio::time::{Instant, sleep};
 use super::gateways::{GatewayRef, stored};
 use super::service::Service;
 use super::{Caller, OperateError};
-use crate::control::PlacementChange;
 use crate::desired::Current;
-use crate::gateway::{Gateway, Move, Placed, PlacedFor};
-pub use drain::{DrainProgress, Stuck, SwitchPlacement};
+use crate::gateway::{Gateway, GatewayName, Move, Placed, PlacedFor};
+pub use drain::{DrainProgress, PlacementOverview, Stuck, SwitchPlacement};
 pub use model::{CannotMove, MoveAnswer, MoveOutcome, PlacedSince, PlacementMode, Rebalance, RebalanceMove, Where};
+use rebalance::wish;
 use switches::check_known;
 
 const POLL: Duration = Duration::from_millis(200);
@@ -58,41 +58,34 @@ impl Service {
             let gateway = Self::served(&current, of)?;
             let placed = Self::movable(&current, gateway, to)?;
             if !pool.is_open(to) {
-                return Err(cannot(of, to, CannotMove::NotOpen));
+                return Err(cannot(&of.name, to, CannotMove::NotOpen));
             }
-            let wish = Placed {
-                epoch: placed.epoch + 1,
-                reason: PlacedFor::Asked,
-                by: caller.identity.to_string(),
-                step: Some(Move::Waiting { to: to.to_owned() }),
-                ..placed.clone()
-            };
-            let change = PlacementChange {
-                gateway: of.name.clone(),
-                epoch: Some(placed.epoch),
-                placed: Some(wish),
-                entry: None,
-            };
-            let made = self.history.place(&[change]).await;
+            let wish = wish(&of.name, placed, to, PlacedFor::Asked, caller);
+            let made = self.history.place(&[wish]).await;
             if made.map_err(OperateError::writing(&self.settings))? == [true] {
                 return self.await_move(of, to, wait.unwrap_or_default()).await;
             }
         }
-        Err(cannot(of, to, CannotMove::Moves))
+        Err(cannot(&of.name, to, CannotMove::Moves))
     }
 
     async fn await_move(&self, of: &GatewayRef, to: &str, wait: Duration) -> Result<MoveAnswer, OperateError> {
         let deadline = Instant::now() + wait;
         loop {
             let current = self.writable().await?;
-            let now = self.located(&current, Self::served(&current, of)?).await?;
-            let step = now.placed.as_ref().and_then(|placed| placed.step.as_ref());
-            let outcome = match step {
-                Some(_) => MoveOutcome::Pending,
-                None if now.switch.as_deref() == Some(to) => MoveOutcome::Moved,
-                None => MoveOutcome::NotMoved,
+            let gateway = Self::served(&current, of)?;
+            let placed = current
+                .desired
+                .placements()
+                .get(&of.name)
+                .filter(|_| gateway.is_on_one());
+            let outcome = match placed {
+                Some(placed) if placed.step.is_some() => MoveOutcome::Pending,
+                Some(placed) if placed.switch == to => MoveOutcome::Moved,
+                Some(_) | None => MoveOutcome::NotMoved,
             };
             if outcome != MoveOutcome::Pending || Instant::now() >= deadline {
+                let now = self.located(&current, gateway).await?;
                 return Ok(MoveAnswer { outcome, now });
             }
             sleep(POLL).await;
@@ -101,11 +94,7 @@ impl Service {
 
     /// The record of a gateway that may move to this switch.
     fn movable<'a>(current: &'a Current, gateway: &Gateway, to: &str) -> Result<&'a Placed, OperateError> {
-        let refuse = |why| OperateError::CannotMove {
-            gateway: gateway.name.to_string(),
-            to: to.to_owned(),
-            why,
-        };
+        let refuse = |why| cannot(&gateway.name, to, why);
         let rule = gateway.placement.as_ref().ok_or_else(|| refuse(CannotMove::NotOnOne))?;
         let placed = current.desired.placements().get(&gateway.name);
         let placed = placed.ok_or_else(|| refuse(CannotMove::NotPlaced))?;
@@ -118,8 +107,7 @@ impl Service {
     }
 
     fn served<'a>(current: &'a Current, of: &GatewayRef) -> Result<&'a Gateway, OperateError> {
-        let entry = current.desired.get(of.name.as_str());
-        match entry.filter(|entry| *entry.gateway.domain == **of.domain.text()) {
+        match current.desired.get_in(of.domain.text(), of.name.as_str()) {
             Some(entry) => Ok(&entry.gateway),
             None if stored(current, of).is_some() => Err(OperateError::NotServed(of.name.to_string())),
             None => Err(Self::missing(current, of)),
@@ -161,11 +149,12 @@ impl Service {
             }
             Some(_) | None => None,
         };
-        let names: BTreeSet<_> = self.settings.switches.iter().map(|switch| &switch.name).collect();
-        let switches = match (&gateway.placement, &gateway.nodes) {
-            (Some(_), _) => switch.iter().cloned().collect(),
-            (None, Some(nodes)) => nodes.to_vec(),
-            (None, None) => names.into_iter().cloned().collect(),
+        let switches = match &gateway.nodes {
+            Some(nodes) => nodes.to_vec(),
+            None => {
+                let names = self.settings.switches.iter().map(|switch| switch.name.clone());
+                names.collect::<BTreeSet<_>>().into_iter().collect()
+            }
         };
         Ok(Where {
             domain: gateway.domain.to_string(),
@@ -186,9 +175,9 @@ impl Service {
     }
 }
 
-fn cannot(of: &GatewayRef, to: &str, why: CannotMove) -> OperateError {
+fn cannot(gateway: &GatewayName, to: &str, why: CannotMove) -> OperateError {
     OperateError::CannotMove {
-        gateway: of.name.to_string(),
+        gateway: gateway.to_string(),
         to: to.to_owned(),
         why,
     }

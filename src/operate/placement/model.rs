@@ -90,12 +90,12 @@ impl CannotMove {
                 "它还没有所在的 FreeSWITCH：有 FreeSWITCH 在线后，由运行中的 trunkd 分配",
             ),
             Self::NotItsNode => text(
-                "that is none of its switches: add it to `nodes`",
+                "that switch is not in its `nodes`: add it",
                 "该 FreeSWITCH 不在它的 `nodes` 中：请先加入",
             ),
             Self::AlreadyThere => text("it is there", "它已经在那里"),
             Self::NotOpen => text(
-                "that switch is drained, paused, or not connected, or `reconcile.mode` lets trunkd not change it",
+                "that switch is drained, paused, or not connected, or `reconcile.mode` keeps trunkd from changing it",
                 "该 FreeSWITCH 正在排空、已暂停、未连接，或 `reconcile.mode` 不允许 trunkd 更改它",
             ),
             Self::Moves => text("it is on its way already: try again later", "它正在迁移中：请稍后再试"),

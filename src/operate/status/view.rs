@@ -136,7 +136,7 @@ impl View<'_> {
         let name = &self.desired.get(name)?.gateway.name;
         let placed = self.desired.placements().get(name)?;
         Some(Deviation::Elsewhere {
-            switch: placed.goes_to().unwrap_or(&placed.switch).to_owned(),
+            switch: placed.ends_at().to_owned(),
             blocker: self.blocker(name.as_str()),
         })
     }

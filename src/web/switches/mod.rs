@@ -4,8 +4,6 @@ mod drain;
 mod placement;
 mod spread;
 
-use std::collections::BTreeMap;
-
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use askama::Template;
@@ -20,6 +18,7 @@ use super::words;
 use crate::access::Role;
 use crate::language::Message;
 use crate::operate::listing::{ListState, SwitchSummary};
+use crate::operate::placement::PlacementOverview;
 use crate::operate::{Caller, Service};
 use crate::portal::SignedIn;
 pub(super) use drain::{ask_to_drain, end_drain, start_drain};
@@ -109,14 +108,11 @@ async fn make(service: &Service, caller: &Caller, request: &HttpRequest) -> Resu
     let (switches, now) = (found.items, Timestamp::now());
     let t = Texts::of(request);
     let is_admin = caller.requires(Role::Admin).is_ok();
-    let mut placements = match found.stale_since {
-        Some(_) => BTreeMap::new(),
-        None => placement::by_switch(service, caller, t, now).await?,
+    let overview = match found.stale_since {
+        Some(_) => PlacementOverview::default(),
+        None => service.placement_overview(caller).await?,
     };
-    let moves = match placements.is_empty() || !is_admin {
-        true => 0,
-        false => service.plan_rebalance(caller).await?.moves.len(),
-    };
+    let mut placements = placement::by_switch(t, &overview, now);
     let frame = Frame::new(request, "switches").with_age(found.stale_since, now);
     let page = SwitchesPage {
         all_paused: switches.iter().any(|switch| switch.all_paused),
@@ -128,7 +124,7 @@ async fn make(service: &Service, caller: &Caller, request: &HttpRequest) -> Resu
             })
             .collect(),
         may_pause: is_admin,
-        moves,
+        moves: overview.moves,
         frame,
     };
     Ok(show(StatusCode::OK, &page))

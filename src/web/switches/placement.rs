@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::access::Role;
-use crate::operate::placement::{DrainProgress, Stuck, SwitchPlacement};
+use crate::operate::placement::{DrainProgress, PlacementOverview, Stuck, SwitchPlacement};
 use crate::operate::status::DrainedSince;
-use crate::operate::{Caller, OperateError, Service};
 use crate::web::address::gateway_url;
 use crate::web::sentence::who;
 use crate::web::texts::Texts;
@@ -45,28 +43,13 @@ pub(super) struct StuckRow {
     pub(super) reason: String,
 }
 
-/// By switch. Nothing while no gateway runs on exactly one switch, and none is drained.
-pub(super) async fn by_switch(
-    service: &Service,
-    caller: &Caller,
-    t: Texts,
-    now: Timestamp,
-) -> Result<BTreeMap<String, Placement>, OperateError> {
-    let switches = service.spread(caller).await?;
-    let mut all = BTreeMap::new();
-    if !switches.iter().any(SwitchPlacement::is_in_use) {
-        return Ok(all);
-    }
-    let is_admin = caller.requires(Role::Admin).is_ok();
-    for switch in switches {
-        let progress = match switch.drained.is_some() && is_admin {
-            true => Some(service.drain_progress(caller, &switch.switch).await?),
-            false => None,
-        };
-        let placement = Placement::new(t, &switch, progress.as_ref(), now);
-        all.insert(switch.switch, placement);
-    }
-    Ok(all)
+/// By switch.
+pub(super) fn by_switch(t: Texts, overview: &PlacementOverview, now: Timestamp) -> BTreeMap<String, Placement> {
+    let switches = overview.switches.iter().map(|switch| {
+        let progress = overview.drains.get(&switch.switch);
+        (switch.switch.clone(), Placement::new(t, switch, progress, now))
+    });
+    switches.collect()
 }
 
 impl Placement {

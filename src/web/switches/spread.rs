@@ -24,7 +24,7 @@ struct SpreadPage {
     moves: Vec<Row>,
     /// How many moves are not named.
     more: usize,
-    /// These moves are others than those that were agreed to.
+    /// The moves changed after they were shown.
     is_other: bool,
     /// How many moves were just asked for.
     begun: Option<usize>,

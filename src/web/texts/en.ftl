@@ -390,7 +390,7 @@ placed-move = Move
 placed-first = It had no switch before
 placed-failover = The switch that had it died
 placed-drain = The switch that had it is drained
-placed-edit = The switch that had it may not have it any more
+placed-edit = The switch that had it may no longer have it
 placed-failback = That switch is preferred
 placed-asked = Somebody asked for it
 placed-rebalance = To spread gateways evenly
@@ -500,7 +500,7 @@ did-unpark-off = No longer parked: parking is off
 did-move = Moved from { $from } to { $to }
 did-fail-over = { $from } is dead: { $to } took it over
 did-move-drained = { $from } is drained: moved to { $to }
-did-move-edited = { $from } may not have it any more: moved to { $to }
+did-move-edited = { $from } may no longer have it: moved to { $to }
 did-fail-back = Went back from { $from } to { $to }, which is preferred
 did-move-balanced = Moved from { $from } to { $to }, to spread gateways evenly
 did-move-back = It did not work on { $from }: back on { $to }
@@ -804,7 +804,7 @@ import-another = Import another
 
 # Carriers
 carriers-none = There is no carrier yet
-carriers-none-text = A carrier is here as soon as a gateway of it is served. A gateway names its carrier, or else its host does.
+carriers-none-text = A carrier appears once trunkd serves one of its gateways. Its name is the gateway's key `carrier`, or else its host.
 carriers-others =
     { $count ->
         [one] { $count } more carrier

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::listing::Fleet;
-use super::super::pool::SwitchPool;
+use super::super::pool::{SwitchPool, will_serve};
 use super::super::status::SwitchNotes;
 use crate::carriers::{Carriers, Lasts, Starts};
 use crate::control::Report;
@@ -143,10 +143,7 @@ fn forecast(
         let carrier = now.filter(|now| now.registers()).map(|now| limits.carriers.of(now));
         for (forecast, here, starts) in all.iter_mut().filter(|_| !stays) {
             let serves = |gateway: &Gateway| gateway.serves(Some(&here.name));
-            let will_serve = |now: &Gateway| match now.is_on_one() {
-                true => owner == Some(&*here.name),
-                false => serves(now),
-            };
+            let will_serve = |now: &Gateway| will_serve(now, owner, &here.name);
             match (before.is_some_and(serves), now.is_some_and(will_serve)) {
                 (false, true) => {
                     forecast.start += 1;
@@ -201,11 +198,8 @@ fn hold(after: &Desired, here: &Here, fleet: &Fleet, limits: Limits) -> Option<M
         .filter(|(_, row)| row.revision.is_some())
         .filter_map(|(name, _)| GatewayName::parse(name).ok())
         .collect();
-    // What runs on one switch and leaves another is not removed.
-    let is_removed = |name: &&GatewayName| {
-        let stays = after.serves(name, &here.name) || after.is_on_one(name);
-        !stays && !after.refused().contains_key(name.as_str())
-    };
+    let is_removed =
+        |name: &&GatewayName| after.loses(name, &here.name) && !after.refused().contains_key(name.as_str());
     let removals: BTreeSet<_> = ours.iter().filter(is_removed).cloned().collect();
     let has_vanished = after.counts().is_empty() && !ours.is_empty();
     let approved = BTreeSet::new();

@@ -21,10 +21,14 @@ impl Service {
         let away = OperateError::at(&self.settings);
         self.catch_up().await?;
         let notes = self.status.notes().await.map_err(away)?;
-        let pool = self.pool().await?;
         let configured = self.settings.switches.iter().map(|switch| switch.name.clone());
         let mut names: BTreeSet<String> = configured.collect();
-        names.extend(self.listing().read().fleet.switches().map(|(name, _)| name.to_string()));
+        let pool = {
+            let known = self.listing().read();
+            names.extend(known.fleet.switches().map(|(name, _)| name.to_string()));
+            let seen = known.fleet.switches().map(|(name, rows)| (&**name, rows.watched));
+            notes.pool(&self.settings, seen)
+        };
         let switches = try_join_all(names.into_iter().map(|name| self.here(name))).await;
         Ok(Seen {
             switches: switches.map_err(away)?,
