@@ -33,7 +33,7 @@ pub struct Attempt {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// It was told to be down, or never registers.
+    /// It was unregistered on request, or never registers.
     Stopped,
     NotSent,
     Unanswered,
@@ -101,9 +101,9 @@ impl Load {
         self.0.insert(gateway, caused);
     }
 
-    /// Another trunkd may have caused the REGISTER of this gateway. `clock` is what `since` is told by.
+    /// Another trunkd may have caused the REGISTER of this gateway. `clock` is the wall clock that `since` is compared with.
     pub fn take_over(&mut self, gateway: GatewayName, seen: Attempt, now: Instant, clock: Timestamp) {
-        // A switch whose clock is ahead says a time to come.
+        // If the switch's clock is ahead, `since` is in the future.
         let is_over = Duration::try_from(clock.duration_since(seen.since)).is_ok_and(|age| age >= WINDOW);
         let sent = match seen.progress {
             Progress::NotSent => None,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::gateway::{PENDING, wait};
-use super::terminal::moment;
+use super::terminal::{gateways, moment};
 use super::{Shared, json_text, print};
 use crate::operate::placement::DrainProgress;
 use crate::operate::{Caller, OperateError, Service};
@@ -40,32 +40,31 @@ pub(super) async fn drain(shared: &Shared, arguments: &Drain) -> anyhow::Result<
     let service = Service::open(&settings)?;
     let (caller, naming) = (Caller::cli(), |error: OperateError| error.naming_server(&settings));
     let deadline = Instant::now() + arguments.wait;
-    let mut progress = service.drain(&caller, &arguments.switch).await.map_err(naming)?;
+    service.drain(&caller, &arguments.switch).await.map_err(naming)?;
+    let progress = async || service.drain_progress(&caller, &arguments.switch).await.map_err(naming);
+    let mut now = progress().await?;
     let mut said = String::new();
     if !arguments.json {
-        print(&begun(&progress))?;
+        print(&begun(&now))?;
     }
     loop {
-        let text = left(&progress);
+        let text = left(&now);
         if text != said && !arguments.json {
             print(&text)?;
         }
         said = text;
-        let is_over = progress.is_over() || waits_in_vain(&progress);
+        let is_over = now.is_over() || waits_in_vain(&now);
         if is_over || Instant::now() >= deadline {
             break;
         }
         sleep(POLL_INTERVAL.min(deadline - Instant::now())).await;
-        progress = service
-            .drain_progress(&caller, &arguments.switch)
-            .await
-            .map_err(naming)?;
+        now = progress().await?;
     }
     print(&match arguments.json {
-        true => json_text(&progress)?,
-        false => end(&progress),
+        true => json_text(&now)?,
+        false => end(&now),
     })?;
-    Ok(match progress.is_over() {
+    Ok(match now.is_over() {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(PENDING),
     })
@@ -114,10 +113,10 @@ fn left(progress: &DrainProgress) -> String {
         Some(calls) => format!("{calls} calls up"),
         None => "calls unknown".to_owned(),
     };
-    let gateways = if switch.gateways == 1 { "gateway" } else { "gateways" };
     format!(
-        "{} {gateways} left, {} on their way, {calls}\n",
-        switch.gateways, switch.leaving
+        "{} left, {} on their way, {calls}\n",
+        gateways(switch.gateways),
+        switch.leaving
     )
 }
 

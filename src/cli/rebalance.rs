@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use super::terminal::confirm;
+use super::terminal::{confirm, gateways};
 use super::{Shared, print};
 use crate::operate::placement::{Rebalance, RebalanceMove};
 use crate::operate::{Caller, OperateError, Service};
@@ -33,7 +33,7 @@ pub(super) async fn run(shared: &Shared, arguments: &Arguments) -> anyhow::Resul
     }
     let asked = service.rebalance(&caller, &id).await.map_err(naming)?;
     print(&format!(
-        "{asked} of {} moves begin. They take turns: `trunkd history` has each that ended.\n",
+        "{asked} of {} moves requested. A few run at a time; `trunkd history` lists those that ended.\n",
         moves.len()
     ))?;
     Ok(match asked == moves.len() {
@@ -62,8 +62,7 @@ fn question(moves: &[RebalanceMove]) -> String {
     let counts: Vec<_> = counts
         .map(|((from, to), count)| format!("{} -> {} {count}", shown(from), shown(to)))
         .collect();
-    let gateways = if moves.len() == 1 { "gateway" } else { "gateways" };
-    format!("Move {} {gateways}: {}?", moves.len(), counts.join(", "))
+    format!("Move {}: {}?", gateways(moves.len()), counts.join(", "))
 }
 
 #[cfg(test)]

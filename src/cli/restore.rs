@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 
-use super::terminal::{age, clock, confirm, size, wrap};
+use super::terminal::{age, clock, confirm, gateways, size, wrap};
 use super::transfer::{Asking, DIFFERS, show_and_write};
 use super::{Shared, print};
 use crate::desired::{LastGood, Missing};
@@ -134,11 +134,4 @@ fn of_domain(missing: &Missing) -> String {
         gateways(missing.fields.len()),
         names.join(", ")
     )
-}
-
-fn gateways(count: usize) -> String {
-    match count {
-        1 => "1 gateway".to_owned(),
-        _ => format!("{count} gateways"),
-    }
 }

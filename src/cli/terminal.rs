@@ -40,6 +40,14 @@ pub(super) fn width_of(text: &str) -> usize {
     text.width()
 }
 
+/// `12 gateways`.
+pub(super) fn gateways(count: usize) -> String {
+    match count {
+        1 => "1 gateway".to_owned(),
+        _ => format!("{count} gateways"),
+    }
+}
+
 /// Cuts the text to `width` columns. A text that was cut ends in `…`.
 pub(super) fn clip(text: &str, width: usize) -> String {
     if text.width() <= width {

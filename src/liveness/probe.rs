@@ -41,7 +41,7 @@ struct State {
     asking: Option<Asking>,
 }
 
-/// Since when an address is asked, and when it answered last.
+/// The address that is probed, since when, and its last answer.
 struct Asking {
     address: HostPort,
     since: Instant,
@@ -101,16 +101,12 @@ impl Probe {
 
     fn begin(&self, address: Option<&HostPort>) {
         let mut state = self.lock();
-        match (address, &state.asking) {
-            (Some(address), Some(asking)) if asking.address == *address => {}
-            (None, None) => {}
-            (address, _) => {
-                state.asking = address.map(|address| Asking {
-                    address: address.clone(),
-                    since: Instant::now(),
-                    answered: None,
-                });
-            }
+        if state.asking.as_ref().map(|asking| &asking.address) != address {
+            state.asking = address.map(|address| Asking {
+                address: address.clone(),
+                since: Instant::now(),
+                answered: None,
+            });
         }
     }
 

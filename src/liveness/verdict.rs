@@ -340,7 +340,7 @@ impl fmt::Display for Why {
             Self::SipUnknown => f.write_str("its event socket is lost, and nobody knows where its SIP would answer"),
             Self::Silent => f.write_str("neither its event socket nor SIP answers"),
             Self::CutOff(cut_off) => cut_off.fmt(f),
-            Self::NotSeen => f.write_str("no trunkd has told about it for 3 s"),
+            Self::NotSeen => f.write_str("no trunkd has reported on it for 3 s"),
         }
     }
 }
@@ -351,7 +351,7 @@ impl fmt::Display for CutOff {
             Self::Everything => f.write_str("no trunkd reaches any switch, so it is probably trunkd that is cut off"),
             Self::Many { lost, of } => write!(
                 f,
-                "{lost} of {of} switches were lost within a minute, so it is probably not they that failed"
+                "{lost} of {of} switches were lost within a minute, so the network probably failed, not the switches"
             ),
         }
     }

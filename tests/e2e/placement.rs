@@ -136,18 +136,6 @@ impl Rig {
         done.unwrap();
     }
 
-    async fn history(&self) -> Vec<Value> {
-        let entries: Vec<(String, Vec<String>)> = redis::cmd("XRANGE")
-            .arg(&["trunkd:history", "-", "+"])
-            .query_async(&mut self.other.connection.clone())
-            .await
-            .unwrap();
-        entries
-            .iter()
-            .map(|(_, fields)| serde_json::from_str(&fields[1]).unwrap())
-            .collect()
-    }
-
     async fn record(&self, gateway: &str) -> Value {
         self.other.field("trunkd:placement", gateway).await.unwrap_or_default()
     }
@@ -188,9 +176,8 @@ async fn each_gateway_runs_on_exactly_one_switch_and_another_takes_over_when_it_
     rig.switches["fs1"].boot().await;
     rig.switches["fs1"].wait_for_connections(2).await;
     assert_eq!(rig.wait_until_placed(12).await, after);
-    let history = rig.history().await;
-    let moves = history.iter().filter(|entry| entry["kind"] == "moved").count();
-    assert_eq!(moves, lost.len(), "{history:#?}");
+    let moves = rig.other.history("moved").await;
+    assert_eq!(moves.len(), lost.len(), "{moves:#?}");
 }
 
 #[tokio::test]

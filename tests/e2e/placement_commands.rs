@@ -176,7 +176,7 @@ async fn a_drained_switch_loses_its_gateways_and_gets_them_back_by_a_rebalance()
     assert_eq!(unasked.out, "gw1 in acme: fs2 -> fs1\ngw2 in acme: fs2 -> fs1\n");
     assert!(unasked.error.contains("add --yes to make them"), "{unasked:?}");
     let done = rig.shell.run(&["rebalance", "--yes"]).await;
-    assert!(done.expect(0).contains("2 of 2 moves begin."), "{done:?}");
+    assert!(done.expect(0).contains("2 of 2 moves requested."), "{done:?}");
     for name in ["gw1", "gw2"] {
         rig.wait_for(name, "fs1").await;
         rig.runs(1, name).await;

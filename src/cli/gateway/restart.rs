@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::super::terminal::confirm;
+use super::super::terminal::{confirm, gateways};
 use super::super::{Shared, print};
 use super::filter::Filter;
 use super::job::{self, Job};
@@ -197,15 +197,14 @@ impl From<Code> for ExitCode {
 
 /// `12 gateways: fs1 12, fs2 3`.
 fn what(restart: &Restart) -> String {
-    let count = restart.gateways.len();
     let on = restart.switches.iter();
     let on: Vec<_> = on
         .map(|on| format!("{} {}", shown(&on.switch), on.gateways.len()))
         .collect();
-    let gateways = if count == 1 { "gateway" } else { "gateways" };
+    let gateways = gateways(restart.gateways.len());
     match on.is_empty() {
-        true => format!("{count} {gateways}"),
-        false => format!("{count} {gateways}: {}", on.join(", ")),
+        true => gateways,
+        false => format!("{gateways}: {}", on.join(", ")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The report of an import for people.
 
 use super::super::history::change_text;
+use super::super::terminal::gateways;
 use crate::import::{Import, Imported, Verdict};
 use crate::operate::transfer::TransferItem;
 use crate::shown::{shown, shown_line};
@@ -75,12 +76,5 @@ fn name(gateway: &Imported) -> String {
     match &gateway.domain {
         Some(domain) => format!("{} in {}", shown(&gateway.name), shown(domain)),
         None => shown(&gateway.name).to_string(),
-    }
-}
-
-fn gateways(count: usize) -> String {
-    match count {
-        1 => "1 gateway".to_owned(),
-        _ => format!("{count} gateways"),
     }
 }
