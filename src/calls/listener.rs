@@ -100,6 +100,8 @@ impl Listener {
         };
         stop.run_until_cancelled(count).await;
         let finish = async {
+            // Late renewals may have cost us the lease. Then nobody else saves what we counted.
+            let _ = self.lease.renew_or_take().await;
             self.save_once().await;
             let _ = self.lease.release().await;
         };

@@ -1,12 +1,14 @@
 //! What happens at each carrier, in the API, on the command line and for Prometheus.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use trunkd::access::Role;
 
 use super::shell::Shell;
 use crate::support::api::{API, Client};
 use crate::support::app::{Other, TestApp, eventually, switch_toml};
-use crate::support::fake_switch::{Carrier, FORBIDDEN, FakeSwitch, Outcome};
+use crate::support::fake_switch::{Builder, Carrier, FORBIDDEN, FakeSwitch, Outcome};
 use crate::support::redis::RedisServer;
 
 const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
@@ -25,8 +27,12 @@ struct Rig {
 
 impl Rig {
     async fn start(toml: &str) -> Self {
+        Self::with_switch(FakeSwitch::builder(), toml).await
+    }
+
+    async fn with_switch(switch: Builder, toml: &str) -> Self {
         let (redis, carrier) = (RedisServer::start().await, Carrier::new("sip.test"));
-        let switch = FakeSwitch::builder().carrier(&carrier).start().await;
+        let switch = switch.carrier(&carrier).start().await;
         let settings = format!("{}{toml}", switch_toml(&switch, "fs1"));
         let app = TestApp::with_switch(&redis, &switch, &format!("{toml}{API}{APPLY}")).await;
         Self {
@@ -205,7 +211,9 @@ async fn a_carrier_that_is_out_comes_first_and_says_on_which_switch() {
 #[tokio::test]
 async fn what_waits_for_the_pace_is_counted_until_it_registers() {
     let slow = "[[carrier]]\nname = \"sip.test\"\nregisters_per_second = 1\n";
-    let rig = Rig::start(slow).await;
+    // One registers in each of its seconds, so the others wait for long enough to be seen.
+    let switch = FakeSwitch::builder().tick(Duration::from_millis(500));
+    let rig = Rig::with_switch(switch, slow).await;
     for number in 0..8 {
         rig.set("acme", &format!("gw{number}"), "sip.test").await;
     }
