@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::metric::{Metric, gauge};
-use super::per_gateway::{escape_into, head};
+use super::per_gateway::{head, label_into};
 
 pub const CARRIER_GATEWAYS: &str = "trunkd_carrier_gateways";
 pub const CARRIER_PARKED: &str = "trunkd_carrier_parked";
@@ -54,28 +54,28 @@ pub const OF_CARRIERS: [Metric; 7] = [
     ),
 ];
 
-/// The text in the making: the lines of each metric.
+/// The text in the making: the value of each series of each metric, by its labels.
 #[derive(Debug, Default)]
-pub struct CarrierText(BTreeMap<&'static str, String>);
+pub struct CarrierText(BTreeMap<&'static str, BTreeMap<String, f64>>);
 
 impl CarrierText {
+    /// Adds to the series with these labels. A carrier may have the name of the sum of the others, and Prometheus
+    /// refuses a page on which a series stands twice.
     pub fn add(&mut self, metric: &'static str, labels: &[(&str, &str)], value: f64) {
-        let text = self.0.entry(metric).or_default();
-        text.push_str(metric);
-        for (number, (label, of)) in labels.iter().enumerate() {
-            let before = if number == 0 { '{' } else { ',' };
-            let _ = write!(text, "{before}{label}=\"");
-            escape_into(text, of);
-            text.push('"');
+        let mut series = String::new();
+        for (label, of) in labels {
+            label_into(&mut series, label, of);
         }
-        let _ = writeln!(text, "}} {value}");
+        *self.0.entry(metric).or_default().entry(series).or_default() += value;
     }
 
     pub fn into_text(self) -> String {
         let mut text = String::new();
         for metric in &OF_CARRIERS {
             head(metric, &mut text);
-            text.push_str(self.0.get(metric.name).map_or("", String::as_str));
+            for (labels, value) in self.0.get(metric.name).into_iter().flatten() {
+                let _ = writeln!(text, "{}{{{labels}}} {value}", metric.name);
+            }
         }
         text
     }
@@ -86,9 +86,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_follow_the_head_of_their_metric_and_labels_are_escaped() {
+    fn each_series_stands_once_under_the_head_of_its_metric_and_labels_are_escaped() {
         let mut text = CarrierText::default();
-        text.add(CARRIER_PARKED, &[("carrier", "a\"b\\c\n"), ("switch", "fs1")], 2.0);
+        for parked in [2.0, 1.0] {
+            text.add(CARRIER_PARKED, &[("carrier", "a\"b\\c\n"), ("switch", "fs1")], parked);
+        }
         text.add(
             CARRIER_GATEWAYS,
             &[("carrier", "a"), ("switch", "fs1"), ("state", "up")],
@@ -101,7 +103,7 @@ mod tests {
             lines[2],
             r#"trunkd_carrier_gateways{carrier="a",switch="fs1",state="up"} 7"#
         );
-        assert_eq!(lines[5], r#"trunkd_carrier_parked{carrier="a\"b\\c\n",switch="fs1"} 2"#);
+        assert_eq!(lines[5], r#"trunkd_carrier_parked{carrier="a\"b\\c\n",switch="fs1"} 3"#);
         assert_eq!(lines.len(), 2 * OF_CARRIERS.len() + 2);
     }
 }

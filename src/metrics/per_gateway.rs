@@ -155,10 +155,7 @@ impl GatewayLabels {
         let mut text = String::new();
         for (name, value) in labels {
             let Some(value) = value else { continue };
-            let comma = if text.is_empty() { "" } else { "," };
-            let _ = write!(text, "{comma}{name}=\"");
-            escape_into(&mut text, value);
-            text.push('"');
+            label_into(&mut text, name, value);
         }
         Self(text.into())
     }
@@ -185,9 +182,7 @@ impl GatewaySample {
         let mut line = |more: &[(&str, &str)], value: &dyn std::fmt::Display| {
             let _ = write!(text, "{name}{{{labels}");
             for (label, of) in more {
-                let _ = write!(text, ",{label}=\"");
-                escape_into(text, of);
-                text.push('"');
+                label_into(text, label, of);
             }
             let _ = writeln!(text, "}} {value}");
         };
@@ -264,8 +259,12 @@ pub(super) fn head(metric: &Metric, text: &mut String) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-/// The value of a label, as the text format wants it between its quotes.
-pub(super) fn escape_into(text: &mut String, value: &str) {
+/// One more label.
+pub(super) fn label_into(text: &mut String, name: &str, value: &str) {
+    if !text.is_empty() && !text.ends_with('{') {
+        text.push(',');
+    }
+    let _ = write!(text, "{name}=\"");
     for character in value.chars() {
         match character {
             '\\' => text.push_str("\\\\"),
@@ -274,6 +273,7 @@ pub(super) fn escape_into(text: &mut String, value: &str) {
             other => text.push(other),
         }
     }
+    text.push('"');
 }
 
 /// Gateways that can be written.
