@@ -5,6 +5,7 @@
 
 pub mod approve;
 pub mod backup;
+mod by_word;
 pub mod calls;
 mod carrier_metrics;
 pub mod carriers;
@@ -38,6 +39,7 @@ pub mod status;
 pub mod transfer;
 pub mod upload;
 
+pub use by_word::ByWord;
 pub use error::OperateError;
 pub use noticed::Noticed;
 pub(crate) use recorded::recorded;

@@ -6,14 +6,14 @@ use askama::Template;
 use jiff::Timestamp;
 
 use super::address::gateways_url;
+use super::chip::{self, Chip};
 use super::failure::{Failure, page as page_of};
 use super::page::{Frame, show};
 use super::texts::Texts;
 use super::words;
 use crate::operate::calls::{CallFigures, CallTally};
 use crate::operate::carriers::{CarrierQuery, CarrierStatus, OutOnSwitch};
-use crate::operate::listing::ListState;
-use crate::operate::{Caller, Service};
+use crate::operate::{ByWord, Caller, Service};
 use crate::portal::SignedIn;
 
 const NONE: &str = "–";
@@ -44,14 +44,6 @@ struct Row {
     calls: Vec<String>,
     /// Where it has gateways, if on several.
     switches: Vec<(String, String)>,
-}
-
-/// A count with a link to the gateways.
-struct Chip {
-    word: &'static str,
-    label: String,
-    count: usize,
-    url: String,
 }
 
 struct Refused {
@@ -162,34 +154,22 @@ fn is_out(t: Texts, switch: &str, out: OutOnSwitch, now: Timestamp) -> String {
     }
 }
 
-type ByWord = std::collections::BTreeMap<&'static str, usize>;
-
-fn counted(states: &ByWord) -> impl Iterator<Item = (ListState, usize)> {
-    ListState::ALL
-        .into_iter()
-        .filter_map(|state| Some((state, *states.get(state.as_str())?)))
-}
-
 fn chips(t: Texts, carrier: &CarrierStatus) -> Vec<Chip> {
-    let chip = |(state, count): (ListState, usize)| Chip {
-        word: state.as_str(),
-        label: t.get(words::state(state)).into_owned(),
-        count,
-        url: gateways_url(&[("state", state.as_str()), ("carrier", &carrier.name)]),
-    };
-    let parked = (carrier.parked > 0).then(|| Chip {
+    let of_carrier = ("carrier", carrier.name.as_str());
+    let mut chips = chip::states(t, &carrier.state, of_carrier);
+    chips.extend((carrier.parked > 0).then(|| Chip {
         word: "parked",
         label: t.get("state-parked").into_owned(),
         count: carrier.parked,
-        url: gateways_url(&[("state", "parked"), ("carrier", &carrier.name)]),
-    });
-    counted(&carrier.state).map(chip).chain(parked).collect()
+        url: gateways_url(&[("state", "parked"), of_carrier]),
+    }));
+    chips
 }
 
 /// `Down 1, Up 10`.
 fn states(t: Texts, states: &ByWord) -> String {
     let text = |(state, count)| format!("{} {count}", t.get(words::state(state)));
-    counted(states).map(text).collect::<Vec<_>>().join(", ")
+    chip::counted(states).map(text).collect::<Vec<_>>().join(", ")
 }
 
 /// Answered and failed calls from and to the carrier.

@@ -7,6 +7,7 @@ mod address;
 mod assets;
 mod carriers;
 mod change;
+mod chip;
 mod failure;
 mod forecast;
 mod gateway;

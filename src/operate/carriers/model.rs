@@ -6,10 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::by_word::ByWord;
 use super::super::calls::CallStats;
-
-/// How many gateways there are of each word.
-pub(super) type ByWord = BTreeMap<&'static str, usize>;
 
 /// Carriers, as the API answers.
 #[derive(Debug, Clone, Serialize, ToSchema)]

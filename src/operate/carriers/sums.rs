@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::super::by_word::ByWord;
 use super::super::calls::CallStats;
 use super::super::listing::ListState;
 use super::super::status::Condition;
-use super::model::{ByWord, CarrierList, CarrierOnSwitch, CarrierStatus, OutOnSwitch, RegisterRate};
+use super::model::{CarrierList, CarrierOnSwitch, CarrierStatus, OutOnSwitch, RegisterRate};
 use super::{CarrierQuery, RegistersBySwitch};
 use crate::calls::CallLog;
 use crate::carriers::Carriers;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::by_word::ByWord;
 use super::super::calls::CallStats;
 use super::super::gateways::Validity;
 use super::super::held::held_for;
@@ -13,7 +14,7 @@ use super::super::placement::PlacementMode;
 use super::super::service::Service;
 use super::super::status::{Gateway, Note, SwitchNotes};
 use super::super::{Caller, OperateError, recorded};
-use super::counts::{ByWord, Counts};
+use super::counts::Counts;
 use super::item::{Item, ListState, profile};
 use super::one_switch::seen;
 use super::query::ListQuery;

@@ -1,15 +1,11 @@
 //! Gateways counted by state and validity.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::by_word::ByWord;
 use super::super::gateways::Validity;
 use super::item::ListState;
-
-/// How many there are of each word.
-pub(super) type ByWord = BTreeMap<&'static str, usize>;
 
 /// How many gateways there are, by word.
 #[derive(Debug, Default, Serialize, ToSchema)]

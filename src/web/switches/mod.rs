@@ -11,13 +11,14 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::address::{gateways_url, see_other, with_query};
+use super::chip::{self, Chip};
 use super::failure::{Failure, page as page_of};
 use super::page::{Frame, show};
 use super::texts::Texts;
 use super::words;
 use crate::access::Role;
 use crate::language::Message;
-use crate::operate::listing::{ListState, SwitchSummary};
+use crate::operate::listing::SwitchSummary;
 use crate::operate::placement::PlacementOverview;
 use crate::operate::{Caller, Service};
 use crate::portal::SignedIn;
@@ -69,14 +70,6 @@ struct Card {
 struct Moment {
     ago: String,
     exact: String,
-}
-
-/// A count with a link to the gateways.
-struct Chip {
-    word: &'static str,
-    label: String,
-    count: usize,
-    url: String,
 }
 
 /// Which switch; empty: all.
@@ -193,7 +186,7 @@ impl Card {
             history: with_query("/history", &[("switch", name)]),
             removals_left: switch.removals_left,
             conflicts: switch.conflicts.iter().map(|note| in_language(&note.text)).collect(),
-            chips: states(t, &switch),
+            chips: chip::states(t, &switch.state, ("switch", name)),
             placement,
             profiles: switch
                 .profiles
@@ -215,19 +208,6 @@ impl Card {
     fn is_pending(&self) -> bool {
         self.placement.as_ref().is_some_and(|placement| placement.is_pending)
     }
-}
-
-fn states(t: Texts, switch: &SwitchSummary) -> Vec<Chip> {
-    let counted = ListState::ALL.into_iter().filter_map(|state| {
-        let count = *switch.state.get(state.as_str())?;
-        Some(Chip {
-            word: state.as_str(),
-            label: t.get(words::state(state)).into_owned(),
-            count,
-            url: gateways_url(&[("state", state.as_str()), ("switch", &switch.name)]),
-        })
-    });
-    counted.collect()
 }
 
 fn mode(mode: Option<&str>) -> &'static str {
