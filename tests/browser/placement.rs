@@ -16,8 +16,8 @@ const ON_FS1: &str = r#","placement":"one","nodes":["fs1"]"#;
 const DRAIN_FS1: &str = r#"a[href="/switches/drain?switch=fs1"]"#;
 
 /// Two switches, and people.
-struct Rig {
-    fleet: Fleet,
+pub(crate) struct Rig {
+    pub(crate) fleet: Fleet,
     second: FakeSwitch,
 }
 
@@ -50,7 +50,7 @@ impl Rig {
     }
 
     /// With two gateways that prefer fs1, and one that may run nowhere else.
-    async fn with_gateways() -> Self {
+    pub(crate) async fn with_gateways() -> Self {
         let rig = Self::new().await;
         for name in ["gw1", "gw2"] {
             rig.set(name, PREFERS_FS1).await;
@@ -61,7 +61,7 @@ impl Rig {
         rig
     }
 
-    async fn drain_fs1(&self, browser: &Browser) {
+    pub(crate) async fn drain_fs1(&self, browser: &Browser) {
         browser.open(SWITCHES).await;
         browser.click_on(DRAIN_FS1).await;
         browser.wait_for_text("2 gateways move to other switches.").await;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use trunkd::access::Role;
 
+use crate::placement::Rig;
 use crate::support::browser::{Browser, Person};
 use crate::support::fake_switch::FORBIDDEN;
 use crate::visit::Fleet;
@@ -88,44 +89,80 @@ async fn pictures_of_the_pages() {
     let folder = tempfile::tempdir().unwrap();
     let sheet = folder.path().join("trunks.csv");
     fs::write(&sheet, SHEET).unwrap();
-    for (language, tongue) in [("en-US,en", "en"), ("zh-CN,zh", "zh")] {
-        for (dark, shade) in [(false, "light"), (true, "dark")] {
+    for (name, person) in people() {
+        let browser = Browser::of(&fleet.app, &person).await;
+        browser.open("/sign-in").await;
+        keep(&browser, &format!("sign-in-{name}")).await;
+        browser.close().await;
+        let browser = empty.signed_in(&name, Role::Admin, &person).await;
+        keep(&browser, &format!("gateways-empty-{name}")).await;
+        browser.close().await;
+        let browser = fleet.signed_in(&name, Role::Admin, &person).await;
+        for shot in &SHOTS {
+            browser.open(shot.path).await;
+            browser.find("h1").await;
+            match shot.name {
+                "gateways-restart" => preview(&browser, "restart").await,
+                "import-review" => import(&browser, &sheet).await,
+                _ => {}
+            }
+            keep(&browser, &format!("{}-{name}", shot.name)).await;
+        }
+        browser.resize(360, 720).await;
+        for page in ["gateways", "carriers"] {
+            browser.open(&format!("/{page}")).await;
+            browser.find("h1").await;
+            keep(&browser, &format!("{page}-phone-{name}")).await;
+        }
+        browser.close().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "makes the pictures of docs/screenshots; run by `make screenshots`"]
+async fn pictures_of_gateways_on_one_switch() {
+    let rig = Rig::with_gateways().await;
+    let admin = rig.fleet.admin().await;
+    rig.drain_fs1(&admin).await;
+    let drained = [
+        ("switches-drained", "/switches"),
+        ("drain", "/switches/drain?switch=fs2"),
+        ("gateway-on-one", "/domains/acme/gateways/gw1"),
+    ];
+    take(&rig.fleet, &drained).await;
+    admin.click("End the drain").await;
+    admin.wait_for_text("Spread evenly").await;
+    take(&rig.fleet, &[("spread", "/switches/spread")]).await;
+}
+
+/// Pictures of these pages, each by its name.
+async fn take(fleet: &Fleet, pages: &[(&str, &str)]) {
+    for (name, person) in people() {
+        let browser = fleet.signed_in(&name, Role::Admin, &person).await;
+        for (page, path) in pages {
+            browser.open(path).await;
+            browser.find("h1").await;
+            keep(&browser, &format!("{page}-{name}")).await;
+        }
+        browser.close().await;
+    }
+}
+
+/// Who reads each language, by day and by night.
+fn people() -> impl Iterator<Item = (String, Person)> {
+    let languages = [("en-US,en", "en"), ("zh-CN,zh", "zh")];
+    let shades = [(false, "light"), (true, "dark")];
+    languages.into_iter().flat_map(move |(language, tongue)| {
+        shades.into_iter().map(move |(dark, shade)| {
             let person = Person {
                 language,
                 dark,
                 height: 720,
                 ..Person::default()
             };
-            let browser = Browser::of(&fleet.app, &person).await;
-            browser.open("/sign-in").await;
-            keep(&browser, &format!("sign-in-{tongue}-{shade}")).await;
-            browser.close().await;
-            let browser = empty
-                .signed_in(&format!("{tongue}-{shade}"), Role::Admin, &person)
-                .await;
-            keep(&browser, &format!("gateways-empty-{tongue}-{shade}")).await;
-            browser.close().await;
-            let name = format!("{tongue}-{shade}");
-            let browser = fleet.signed_in(&name, Role::Admin, &person).await;
-            for shot in &SHOTS {
-                browser.open(shot.path).await;
-                browser.find("h1").await;
-                match shot.name {
-                    "gateways-restart" => preview(&browser, "restart").await,
-                    "import-review" => import(&browser, &sheet).await,
-                    _ => {}
-                }
-                keep(&browser, &format!("{}-{tongue}-{shade}", shot.name)).await;
-            }
-            browser.resize(360, 720).await;
-            for page in ["gateways", "carriers"] {
-                browser.open(&format!("/{page}")).await;
-                browser.find("h1").await;
-                keep(&browser, &format!("{page}-phone-{tongue}-{shade}")).await;
-            }
-            browser.close().await;
-        }
-    }
+            (format!("{tongue}-{shade}"), person)
+        })
+    })
 }
 
 /// What an action on all gateways of the list would do.
