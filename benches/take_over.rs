@@ -1,5 +1,6 @@
 //! How long a gateway that runs on exactly one switch is away when that switch dies: from its death to the
-//! first REGISTER from another one, and until all that it had are registered again.
+//! first REGISTER from another one, and until all that it had are registered again. A switch that is killed
+//! closes its connections, one that loses its power doesn't.
 //!
 //! Three FakeSwitches whose second is a second, two trunkd as processes. `make bench` runs this;
 //! `docs/benchmarks.md` says how to read what it prints. `TRUNKS=100` and `TRIES=50` choose
@@ -37,9 +38,11 @@ async fn main() {
     let sizes = setting("TRUNKS").map_or(vec![1, 100, 1000], |trunks| vec![trunks]);
     println!("{}\n", machine());
     println!("{tries} tries each; failover_after is 6 s\n");
-    println!("| trunks | first p50 s | first max s | all p50 s | all max s | moved more than its own |");
-    println!("| -----: | ----------: | ----------: | --------: | --------: | ----------------------: |");
-    for trunks in sizes {
+    println!("| death  | trunks | first p50 s | first max s | all p50 s | all max s | moved more than its own |");
+    println!("| :----- | -----: | ----------: | ----------: | --------: | --------: | ----------------------: |");
+    let without_power = sizes.first().map(|trunks| (Death::WithoutPower, *trunks));
+    let killed = sizes.iter().map(|trunks| (Death::Killed, *trunks));
+    for (death, trunks) in killed.chain(without_power) {
         let redis = RedisServer::start().await;
         let fleet = Fleet::new(&redis, trunks).await;
         let blocks = fleet.switches.iter().map(|(name, switch)| switch_toml(switch, name));
@@ -50,19 +53,35 @@ async fn main() {
         }
         let (mut first, mut all, mut others) = (Vec::new(), Vec::new(), 0);
         for _ in 0..tries {
-            let measured = fleet.kill_one().await;
+            let measured = fleet.lose_one(death).await;
             first.push(measured.first);
             all.push(measured.all);
             others += measured.others_moved;
         }
         let (first, all) = (Times::new(first.into_iter()), Times::new(all.into_iter()));
         println!(
-            "| {trunks:6} | {:11.1} | {:11.1} | {:9.1} | {:9.1} | {others:23} |",
+            "| {:6} | {trunks:6} | {:11.1} | {:11.1} | {:9.1} | {:9.1} | {others:23} |",
+            death.as_str(),
             first.at(50).as_secs_f64(),
             first.at(100).as_secs_f64(),
             all.at(50).as_secs_f64(),
             all.at(100).as_secs_f64(),
         );
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Death {
+    Killed,
+    WithoutPower,
+}
+
+impl Death {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Killed => "killed",
+            Self::WithoutPower => "power",
+        }
     }
 }
 
@@ -95,8 +114,8 @@ impl Fleet {
         }
     }
 
-    /// Kills the switch that has most, waits until others have registered what it had, and boots it.
-    async fn kill_one(&self) -> Measured {
+    /// The switch that has most dies, others register what it had, and it is back.
+    async fn lose_one(&self, how: Death) -> Measured {
         let before = self.settled().await;
         let count = |name: &str| before.values().filter(|owner| *owner == name).count();
         let victim = NAMES
@@ -110,7 +129,10 @@ impl Fleet {
             .collect();
         self.carrier.forget_received();
         let death = Instant::now();
-        self.switches[victim].crash().await;
+        match how {
+            Death::Killed => self.switches[victim].crash().await,
+            Death::WithoutPower => self.switches[victim].cut_off(true),
+        }
         let registered = eventually_within(
             PATIENCE,
             "others have registered what it had",
@@ -128,7 +150,10 @@ impl Fleet {
                 .filter(|(gateway, owner)| after.get(*gateway) != Some(owner))
                 .count(),
         };
-        self.switches[victim].boot().await;
+        match how {
+            Death::Killed => self.switches[victim].boot().await,
+            Death::WithoutPower => self.switches[victim].cut_off(false),
+        }
         measured
     }
 

@@ -24,8 +24,12 @@ const LONGEST_FIELD: usize = 1 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Signal {
-    /// It answers.
-    Alive,
+    /// It answers. The last sign of life was so long ago; an event socket gives one all the time, unless it owes an
+    /// answer.
+    Alive {
+        #[serde(default)]
+        ago_ms: u64,
+    },
     /// It answered this trunkd, but not for so long.
     Lost { for_ms: u64 },
     /// It never answered this trunkd, which has tried for so long. It may have died before.
@@ -63,19 +67,47 @@ pub struct Sights {
 }
 
 impl Signal {
+    pub fn alive(ago: Duration) -> Self {
+        Self::Alive { ago_ms: ms(ago) }
+    }
+
+    pub fn lost(lasts: Duration) -> Self {
+        Self::Lost { for_ms: ms(lasts) }
+    }
+
+    pub fn never(lasts: Duration) -> Self {
+        Self::Never { for_ms: ms(lasts) }
+    }
+
+    pub fn is_alive(self) -> bool {
+        matches!(self, Self::Alive { .. })
+    }
+
+    /// How old its last sign of life is; `None` if it does not answer, or nobody knows.
+    pub fn last_sign(self) -> Option<Duration> {
+        match self {
+            Self::Alive { ago_ms } => Some(Duration::from_millis(ago_ms)),
+            Self::Lost { .. } | Self::Never { .. } | Self::Unknown => None,
+        }
+    }
+
     /// For how long it has not answered; `None` if it answers, or nobody knows.
     pub fn silence(self) -> Option<Duration> {
         match self {
             Self::Lost { for_ms } | Self::Never { for_ms } => Some(Duration::from_millis(for_ms)),
-            Self::Alive | Self::Unknown => None,
+            Self::Alive { .. } | Self::Unknown => None,
         }
     }
 }
 
 impl Sight {
     pub fn is_alive(self) -> bool {
-        self.event_socket == Signal::Alive || self.sip == Signal::Alive
+        self.event_socket.is_alive() || self.sip.is_alive()
     }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Sights {

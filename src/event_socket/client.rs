@@ -10,11 +10,13 @@ use tokio::time::{Instant, timeout};
 
 use super::error::{CommandError, Lost};
 use super::frame::{ContentType, Frame};
+use super::pulse::Pulse;
 
 /// The sending end. Clones share the connection, which ends when all of them and the [`Events`] are dropped.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(super) commands: mpsc::Sender<QueuedCommand>,
+    pub(super) pulse: Arc<Pulse>,
 }
 
 /// The receiving end: the JSON of each event, as FreeSWITCH sent it.

@@ -37,9 +37,9 @@ pub async fn connect(address: &str, password: &SecretString, timing: Timing) -> 
     let (event_sender, queue) = mpsc::channel(EVENT_QUEUE);
     let lost = Arc::new(OnceLock::new());
     let driver = Driver::new(stream, command_queue, event_sender, timing);
-    let reason = lost.clone();
+    let (reason, pulse) = (lost.clone(), driver.pulse.clone());
     tokio::spawn(async move { driver.run(&reason).await });
-    Ok((Client { commands }, Events { queue, lost }))
+    Ok((Client { commands, pulse }, Events { queue, lost }))
 }
 
 async fn authenticate(

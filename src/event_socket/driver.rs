@@ -5,17 +5,17 @@
 mod tests;
 
 use std::collections::VecDeque;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
 
 use super::client::{CommandReply, QueuedCommand};
 use super::error::Lost;
 use super::frame::{ContentType, Frame};
 use super::frame_stream::FrameStream;
+use super::pulse::Pulse;
 use super::timing::Timing;
 
 /// A question that FreeSWITCH answers in no time.
@@ -26,41 +26,10 @@ pub(super) struct Driver<S> {
     pub(super) commands: mpsc::Receiver<QueuedCommand>,
     pub(super) events: mpsc::Sender<Bytes>,
     pub(super) timing: Timing,
+    pub(super) pulse: Arc<Pulse>,
     /// Who waits for the replies to what was written, in order: one command at most, and our own question for a sign of
     /// life (`None`).
     waiting: VecDeque<Option<oneshot::Sender<CommandReply>>>,
-}
-
-/// Decides when a quiet peer is asked for a sign of life, and when it is dead.
-#[derive(Debug)]
-struct Liveness {
-    timing: Timing,
-    is_asked: bool,
-    deadline: Instant,
-}
-
-impl Liveness {
-    fn new(timing: Timing, now: Instant) -> Self {
-        Self {
-            timing,
-            is_asked: false,
-            deadline: now + timing.silence,
-        }
-    }
-
-    fn heard(&mut self, now: Instant) {
-        *self = Self::new(self.timing, now);
-    }
-
-    /// The deadline passed: ask the peer. An error if it was asked already.
-    fn deadline_passed(&mut self, now: Instant) -> Result<(), Lost> {
-        if self.is_asked {
-            return Err(Lost::Silent(self.timing.silence + self.timing.answer));
-        }
-        self.is_asked = true;
-        self.deadline = now + self.timing.answer;
-        Ok(())
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
@@ -75,6 +44,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             commands,
             events,
             timing,
+            pulse: Arc::new(Pulse::new(timing)),
             waiting: VecDeque::new(),
         }
     }
@@ -88,7 +58,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Until the connection is lost, or all its other ends are dropped.
     async fn drive(&mut self) -> Result<(), Lost> {
-        let mut liveness = Liveness::new(self.timing, Instant::now());
         loop {
             tokio::select! {
                 // One at a time: a command that FreeSWITCH has not begun can still be taken back,
@@ -99,13 +68,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 },
                 read = self.stream.read() => {
                     read?;
-                    liveness.heard(Instant::now());
+                    self.pulse.heard();
                     while let Some(frame) = self.stream.decode().map_err(|error| Lost::Protocol(error.to_string()))? {
                         self.deliver(frame).await?;
                     }
                 }
-                () = sleep_until(liveness.deadline) => {
-                    liveness.deadline_passed(Instant::now())?;
+                ask = self.pulse.ask() => {
+                    ask?;
                     self.stream.send(SIGN_OF_LIFE, self.timing.answer).await?;
                     self.waiting.push_back(None);
                 }

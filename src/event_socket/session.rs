@@ -1,5 +1,6 @@
 //! A connected switch: both connections are open, its identity is known, its events are subscribed to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use super::client::{Client, Events};
 use super::commands::{Changes, Commands, QueryError};
 use super::connection::connect;
 use super::error::{CommandError, ConnectError, Lost};
+use super::pulse::Pulse;
 use super::timing::Timing;
 use crate::shown::shown;
 
@@ -38,6 +40,8 @@ pub struct Session {
     pub changes: Changes,
     pub core_uuid: String,
     pub hostname: String,
+    /// That of the events connection, which no command keeps from answering.
+    pub pulse: Arc<Pulse>,
     /// Held so that the events connection stays open.
     _events_client: Client,
     /// Receives no events, only the end of the commands connection.
@@ -116,6 +120,7 @@ impl Session {
             changes,
             core_uuid,
             hostname,
+            pulse: events_client.pulse.clone(),
             _events_client: events_client,
             commands_end,
             over_at: None,

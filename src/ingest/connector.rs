@@ -93,6 +93,7 @@ impl Ingest {
             changes: session.changes.clone(),
             identity,
             since: Timestamp::now(),
+            pulse: session.pulse.clone(),
         };
         state.schedule = Schedule::new(Instant::now());
         drop(state);
@@ -103,7 +104,9 @@ impl Ingest {
     }
 
     fn disconnected(&self, reason: &str) {
-        self.lock().connection = Connection::down(Some(reason.to_owned()));
+        let mut state = self.lock();
+        state.connection = state.connection.lost(reason.to_owned());
+        drop(state);
         self.set_degraded(reason.to_owned());
         self.notify_readers();
         ::metrics::gauge!(metrics::SWITCH_CONNECTED, "switch" => self.label()).set(0.0);

@@ -57,14 +57,17 @@ impl EventSocket for Ingest {
 
     fn signal(&self) -> Signal {
         match &self.lock().connection {
-            Connection::Up { .. } => Signal::Alive,
-            Connection::Down { since, was_up, .. } => {
-                let for_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-                match was_up {
-                    true => Signal::Lost { for_ms },
-                    false => Signal::Never { for_ms },
-                }
-            }
+            Connection::Up { pulse, .. } => Signal::alive(pulse.owed_for()),
+            Connection::Down {
+                since, was_up: true, ..
+            } => Signal::lost(since.elapsed()),
+            Connection::Down { since, .. } => Signal::never(since.elapsed()),
+        }
+    }
+
+    fn doubt(&self) {
+        if let Connection::Up { pulse, .. } = &self.lock().connection {
+            pulse.doubt();
         }
     }
 

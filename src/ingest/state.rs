@@ -11,7 +11,7 @@ use super::backlog::Backlog;
 use super::schedule::Schedule;
 use super::snapshot::RunIdentity;
 use super::view::View;
-use crate::event_socket::{Changes, Commands};
+use crate::event_socket::{Changes, Commands, Pulse};
 use crate::observed::Sighting;
 
 /// FreeSWITCH accepts connections only after all its modules are loaded.
@@ -40,10 +40,12 @@ pub(super) enum Connection {
         changes: Changes,
         identity: RunIdentity,
         since: Timestamp,
+        pulse: Arc<Pulse>,
     },
     Down {
+        /// Since when it has not answered.
         since: Instant,
-        /// The same by the wall clock.
+        /// When that was noticed, by the wall clock.
         at: Timestamp,
         /// The last error.
         reason: Option<String>,
@@ -63,7 +65,7 @@ impl SwitchState {
             usable_before: HashSet::new(),
             backlog,
             writing_since: None,
-            connection: Connection::down(None),
+            connection: Connection::none(),
             schedule: Schedule::new(now),
             started_at: None,
         }
@@ -96,14 +98,34 @@ impl SwitchState {
 }
 
 impl Connection {
-    /// `reason` is why the connection was lost; `None` if there was none yet.
-    pub(super) fn down(reason: Option<String>) -> Self {
+    /// There was none yet.
+    pub(super) fn none() -> Self {
         Self::Down {
             since: Instant::now(),
             at: Timestamp::now(),
-            was_up: reason.is_some(),
-            reason,
+            was_up: false,
+            reason: None,
             stale_as_of_ms: None,
+        }
+    }
+
+    /// What it is once it was lost for this reason.
+    pub(super) fn lost(&self, reason: String) -> Self {
+        let (now, owed_for) = (Instant::now(), self.owed_for());
+        Self::Down {
+            since: now.checked_sub(owed_for).unwrap_or(now),
+            at: Timestamp::now(),
+            was_up: true,
+            reason: Some(reason),
+            stale_as_of_ms: None,
+        }
+    }
+
+    /// How long the switch has owed a sign of life.
+    pub(super) fn owed_for(&self) -> Duration {
+        match self {
+            Self::Up { pulse, .. } => pulse.owed_for(),
+            Self::Down { .. } => Duration::ZERO,
         }
     }
 

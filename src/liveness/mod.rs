@@ -34,6 +34,9 @@ pub trait EventSocket: Send + Sync {
     /// Never [`Signal::Unknown`].
     fn signal(&self) -> Signal;
 
+    /// SIP does not answer: asks for a sign of life, if it is connected.
+    fn doubt(&self);
+
     /// While it is connected.
     fn commands(&self) -> Option<Commands>;
 }
@@ -145,9 +148,16 @@ impl Liveness {
 
     /// What this trunkd sees.
     fn look(&self) -> BTreeMap<String, Sight> {
-        let sight = |probe: &Probe| Sight {
-            event_socket: probe.event_socket().signal(),
-            sip: probe.signal(),
+        let sight = |probe: &Probe| {
+            let sip = probe.signal();
+            if sip.silence().is_some() {
+                // A machine that lost its power closes no connection.
+                probe.event_socket().doubt();
+            }
+            Sight {
+                event_socket: probe.event_socket().signal(),
+                sip,
+            }
         };
         let probes = self.probes.iter();
         probes

@@ -141,7 +141,7 @@ impl Probe {
         if self.fixed.is_some() {
             return self.fixed.clone();
         }
-        let is_silent = self.signal() != Signal::Alive;
+        let is_silent = !self.signal().is_alive();
         let said = self.lock().said.clone();
         let is_due = |(_, at): &(HostPort, Instant)| is_silent || at.elapsed() >= LEARN_AGAIN;
         let known = match said {
@@ -187,11 +187,10 @@ impl Probe {
 
 /// One lost datagram, or an answer that takes its time, is no silence.
 fn signal(since: Instant, answered: Option<Instant>, now: Instant, interval: Duration) -> Signal {
-    let for_ms = |start| u64::try_from(now.saturating_duration_since(start).as_millis()).unwrap_or(u64::MAX);
-    match answered {
-        Some(at) if now.saturating_duration_since(at) <= interval * 5 / 2 => Signal::Alive,
-        Some(at) => Signal::Lost { for_ms: for_ms(at) },
-        None => Signal::Never { for_ms: for_ms(since) },
+    match answered.map(|at| now.saturating_duration_since(at)) {
+        Some(ago) if ago <= interval * 5 / 2 => Signal::alive(ago),
+        Some(ago) => Signal::lost(ago),
+        None => Signal::never(now.saturating_duration_since(since)),
     }
 }
 
@@ -232,13 +231,19 @@ mod tests {
         let (since, second) = (Instant::now(), Duration::from_secs(1));
         let at = |seconds| since + Duration::from_millis(seconds);
         assert_eq!(signal(since, None, at(700), second), Signal::Never { for_ms: 700 });
-        assert_eq!(signal(since, Some(at(1000)), at(3500), second), Signal::Alive);
+        assert_eq!(
+            signal(since, Some(at(1000)), at(3500), second),
+            Signal::Alive { ago_ms: 2500 }
+        );
         assert_eq!(
             signal(since, Some(at(1000)), at(3501), second),
             Signal::Lost { for_ms: 2501 }
         );
         // A clock that goes back, as it never should.
-        assert_eq!(signal(at(1000), Some(at(1000)), since, second), Signal::Alive);
+        assert_eq!(
+            signal(at(1000), Some(at(1000)), since, second),
+            Signal::Alive { ago_ms: 0 }
+        );
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn said(Verdict { life, why }: Verdict) -> Option<(Said, Option<String>)> {
 
 fn sip_up(sip: Signal) -> f64 {
     match sip {
-        Signal::Alive => 1.0,
+        Signal::Alive { .. } => 1.0,
         Signal::Lost { .. } | Signal::Never { .. } => 0.0,
         Signal::Unknown => f64::NAN,
     }

@@ -95,7 +95,7 @@ pub struct Judge {
     reached: BTreeMap<String, Reached>,
 }
 
-/// When any trunkd last reached a switch, by our clock.
+/// The last sign of life that any trunkd has told of, by our clock.
 #[derive(Debug, Clone, Copy, Default)]
 struct Reached {
     by_event_socket: Option<Instant>,
@@ -203,13 +203,13 @@ impl Judge {
             }
         };
         self.watching = Some((since, now));
-        for (name, sight) in fresh.iter().flat_map(|(sights, _)| &sights.switches) {
-            let reached = self.reached.entry(name.clone()).or_default();
-            if sight.event_socket == Signal::Alive {
-                reached.by_event_socket = Some(now);
-            }
-            if sight.is_alive() {
-                reached.at_all = Some(now);
+        for (sights, age) in fresh {
+            for (name, sight) in &sights.switches {
+                let told = |signal: Signal| now.checked_sub(signal.last_sign()?.saturating_add(*age));
+                let (by_event_socket, by_sip) = (told(sight.event_socket), told(sight.sip));
+                let reached = self.reached.entry(name.clone()).or_default();
+                reached.by_event_socket = reached.by_event_socket.max(by_event_socket);
+                reached.at_all = reached.at_all.max(by_event_socket).max(by_sip);
             }
         }
     }
@@ -221,7 +221,8 @@ impl Judge {
             Why::Silent => reached.at_all,
             _ => reached.by_event_socket,
         };
-        let since = reached.or(self.watching.map(|(since, _)| since)).unwrap_or(now);
+        // A sign of life may be older than our watch.
+        let since = reached.max(self.watching.map(|(since, _)| since)).unwrap_or(now);
         now.saturating_duration_since(since)
     }
 
@@ -289,9 +290,9 @@ fn opinion(votes: &[(Sight, Duration)]) -> Option<Opinion> {
     let has = |is: fn(&Sight) -> bool| votes.iter().any(|(sight, _)| is(sight));
     let why = if votes.is_empty() {
         return None;
-    } else if has(|sight| sight.event_socket == Signal::Alive) {
+    } else if has(|sight| sight.event_socket.is_alive()) {
         Why::Connected
-    } else if has(|sight| sight.sip == Signal::Alive) {
+    } else if has(|sight| sight.sip.is_alive()) {
         Why::OnlySip
     } else if has(|sight| sight.sip == Signal::Unknown || sight.event_socket == Signal::Unknown) {
         Why::SipUnknown

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::app::{Other, TestApp, eventually, switch_toml};
+use crate::support::app::{Other, TestApp, eventually, quick, switch_toml};
 use crate::support::fake_switch::FakeSwitch;
 use crate::support::port::free_port;
 use crate::support::redis::RedisServer;
@@ -120,6 +120,23 @@ async fn a_switch_that_is_killed_is_dead_and_all_of_them_at_once_are_not() {
         .await;
         wait_for_life(&app, name, "unknown").await;
     }
+}
+
+#[tokio::test]
+async fn a_switch_that_loses_its_power_is_dead_although_it_closes_no_connection() {
+    let rig = Rig::new().await;
+    let mut timing = quick();
+    // By itself it would not ask within this test.
+    timing.ingest.connection.silence = Duration::from_secs(3600);
+    let app = TestApp::start_with(&rig.redis, &rig.toml(), timing).await;
+    for name in NAMES {
+        wait_for_sip(&app, name, 1.0).await;
+    }
+    rig.switches[0].cut_off(true);
+    wait_for_life(&app, "fs1", "dead").await;
+    wait_for_life(&app, "fs2", "live").await;
+    rig.switches[0].cut_off(false);
+    wait_for_life(&app, "fs1", "live").await;
 }
 
 #[tokio::test]

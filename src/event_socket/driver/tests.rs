@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::*;
 use crate::event_socket::client::{Client, Events, Permit};
@@ -20,9 +21,9 @@ fn connection(buffer_bytes: usize) -> (Client, Events, DuplexStream, JoinHandle<
     let (event_sender, queue) = mpsc::channel(8);
     let driver = Driver::new(FrameStream::new(socket), command_queue, event_sender, Timing::default());
     let lost = Arc::new(OnceLock::new());
-    let reason = lost.clone();
+    let (reason, pulse) = (lost.clone(), driver.pulse.clone());
     let task = tokio::spawn(async move { driver.run(&reason).await });
-    (Client { commands }, Events { queue, lost }, peer, task)
+    (Client { commands, pulse }, Events { queue, lost }, peer, task)
 }
 
 async fn next_line(peer: &mut DuplexStream) -> String {
@@ -41,7 +42,7 @@ async fn a_silent_peer_is_asked_after_25_s_and_dead_5_s_later() {
     assert_eq!(start.elapsed(), Duration::from_secs(25));
     events.ended().await;
     assert_eq!(start.elapsed(), Duration::from_secs(30));
-    assert_eq!(events.lost(), Lost::Silent(Duration::from_secs(30)));
+    assert_eq!(events.lost(), Lost::Silent(Timing::default().answer));
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,6 +67,28 @@ async fn any_byte_is_a_sign_of_life() {
     }
     assert_eq!(next_line(&mut peer).await, SIGN_OF_LIFE);
     assert_eq!(start.elapsed(), Duration::from_secs(225));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_doubted_is_asked_at_once_and_dead_5_s_later() {
+    let (client, mut events, mut peer, _task) = connection(1024);
+    for _ in 0..3 {
+        let start = Instant::now();
+        client.pulse.doubt();
+        assert_eq!(next_line(&mut peer).await, SIGN_OF_LIFE);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(client.pulse.owed_for(), Duration::from_secs(3));
+        peer.write_all(STATUS_REPLY).await.unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(client.pulse.owed_for(), Duration::ZERO);
+    }
+    let start = Instant::now();
+    client.pulse.doubt();
+    events.ended().await;
+    assert_eq!(start.elapsed(), Duration::from_secs(5));
+    assert_eq!(client.pulse.owed_for(), Duration::from_secs(5));
+    assert_eq!(events.lost(), Lost::Silent(Duration::from_secs(5)));
 }
 
 #[tokio::test(start_paused = true)]

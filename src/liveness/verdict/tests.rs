@@ -9,13 +9,14 @@ const RULES: Rules = Rules {
 const NOW_MS: u64 = 1_764_000_000_000;
 const LONG: u64 = 3_600_000;
 
-const UP: Sight = both(Signal::Alive);
+const ALIVE: Signal = Signal::Alive { ago_ms: 0 };
+const UP: Sight = both(ALIVE);
 const ONLY_SIP: Sight = Sight {
     event_socket: Signal::Lost { for_ms: LONG },
-    sip: Signal::Alive,
+    sip: ALIVE,
 };
 const ONLY_EVENT_SOCKET: Sight = Sight {
-    event_socket: Signal::Alive,
+    event_socket: ALIVE,
     sip: Signal::Lost { for_ms: LONG },
 };
 
@@ -186,7 +187,7 @@ fn a_lost_event_socket_alone_is_a_death_only_if_the_settings_say_so_and_after_a_
         };
         sights(&[&[sight, UP, UP]])
     };
-    for sip in [Signal::Alive, Signal::Unknown] {
+    for sip in [ALIVE, Signal::Unknown] {
         assert!(!watched(RULES, &of(LONG, sip)).is_dead("fs1"));
         assert!(!watched(on, &of(59_000, sip)).is_dead("fs1"));
         assert!(watched(on, &of(61_000, sip)).is_dead("fs1"));
@@ -220,9 +221,29 @@ fn a_judge_must_have_watched_for_as_long_without_a_gap() {
     assert!(is_dead(&lost, 23));
 }
 
+#[test]
+fn the_time_counts_from_the_last_sign_of_life_and_not_from_when_it_was_told() {
+    let (mut judge, start) = (Judge::new(RULES), Instant::now());
+    let mut is_dead = |sights: &Sights, ms| judge.judge(sights, start + Duration::from_millis(ms)).is_dead("fs1");
+    let old = Sight {
+        event_socket: Signal::Lost { for_ms: 500 },
+        sip: Signal::Alive { ago_ms: 2500 },
+    };
+    let alive = aged_sights(&[(1000, vec![old, UP])]);
+    let lost = sights(&[&[lost(LONG), UP]]);
+    // It may have been told before we watched.
+    assert!(!is_dead(&alive, 0));
+    assert!((1..6).all(|second| !is_dead(&lost, second * 1000)));
+    assert!(is_dead(&lost, 6000));
+
+    assert!(!is_dead(&alive, 7000), "its last sign of life was at 3.5 s");
+    assert!(!is_dead(&lost, 9499));
+    assert!(is_dead(&lost, 9500));
+}
+
 fn signal() -> impl Strategy<Value = Signal> {
     prop_oneof![
-        3 => Just(Signal::Alive),
+        3 => (0..=2500_u64).prop_map(|ago_ms| Signal::Alive { ago_ms }),
         3 => (0..LONG).prop_map(|for_ms| Signal::Lost { for_ms }),
         1 => (0..LONG).prop_map(|for_ms| Signal::Never { for_ms }),
         1 => Just(Signal::Unknown),
@@ -254,10 +275,10 @@ proptest! {
             for (number, sight) in switches.iter().enumerate() {
                 let name = format!("fs{}", number + 1);
                 let life = judgement.of(&name).life;
-                if sight.event_socket == Signal::Alive {
+                if sight.event_socket.is_alive() {
                     prop_assert_eq!(life, Life::Live);
                 }
-                if sight.sip == Signal::Alive && !rules.failover_on_event_socket {
+                if sight.sip.is_alive() && !rules.failover_on_event_socket {
                     prop_assert!(!judgement.is_dead(&name), "{life:?}");
                 }
             }
