@@ -16,6 +16,8 @@ const LONGEST_WAIT: u32 = 24;
 const RECENTLY: SignedDuration = SignedDuration::from_hours(1);
 /// Gateways of a carrier that begin to fail within this time fail together.
 const TOGETHER: SignedDuration = SignedDuration::from_mins(5);
+/// A gateway that has tried for so long fails, whatever is known of its tries.
+const LONG: SignedDuration = SignedDuration::from_mins(1);
 /// Fewer say nothing about their carrier.
 pub const FEWEST_TOGETHER: usize = 3;
 
@@ -59,6 +61,8 @@ pub struct Registration {
     pub state: Option<State>,
     /// Since when calls can't use it. `None` if they can, or that is not known.
     pub down_since: Option<Timestamp>,
+    /// The last try that is over was in vain.
+    pub has_failed: bool,
     pub refused: Option<Refused>,
 }
 
@@ -127,10 +131,11 @@ impl Unparked {
 }
 
 impl Registration {
-    /// Since when it fails, although FreeSWITCH wants to register it.
-    pub fn failing_since(&self) -> Option<Timestamp> {
+    /// Since when it fails, although FreeSWITCH wants to register it. One that has only just begun does not.
+    pub fn failing_since(&self, now: Timestamp) -> Option<Timestamp> {
         let is_told = matches!(self.state, Some(State::Down | State::Unregister));
-        self.down_since.filter(|_| !is_told)
+        let since = self.down_since.filter(|_| !is_told)?;
+        (self.has_failed || now.duration_since(since) >= LONG).then_some(since)
     }
 
     /// Whether the last answer is there and the next REGISTER is not sent yet.

@@ -29,6 +29,10 @@ impl Rig {
     async fn start(first_park: Duration) -> Self {
         let (redis, carrier) = (RedisServer::start().await, Carrier::new("sip.test"));
         let switch = FakeSwitch::builder().carrier(&carrier).start().await;
+        Self::with(redis, carrier, switch, first_park).await
+    }
+
+    async fn with(redis: RedisServer, carrier: Carrier, switch: FakeSwitch, first_park: Duration) -> Self {
         let app = trunkd(&redis, &switch, first_park).await;
         switch.set_binding(Some(Binding::new(app.xml_curl_url())));
         Self {
@@ -209,6 +213,28 @@ async fn if_most_gateways_of_a_carrier_fail_together_it_is_told_once_and_nothing
     }
     rig.other.wait_for_gone("trunkd:carriers-out:fs1", "sip.test").await;
     assert_eq!(rig.history("carrier_back").await.len(), 1);
+}
+
+#[tokio::test]
+async fn gateways_that_have_only_just_begun_to_register_make_no_carrier_fail() {
+    let (redis, carrier) = (RedisServer::start().await, Carrier::new("sip.test"));
+    // Each takes a while until it is REGED.
+    let switch = FakeSwitch::builder().carrier(&carrier).tick(Duration::from_millis(400));
+    let rig = Rig::with(redis, carrier, switch.start().await, AN_HOUR).await;
+    let gateways = ["a", "b", "c", "d"];
+    for gateway in gateways {
+        rig.set(gateway, "p").await;
+    }
+    for gateway in gateways {
+        rig.switch.wait_for_state(gateway, "REGED").await;
+    }
+    for gateway in gateways {
+        rig.other
+            .wait_for("trunkd:status:fs1", gateway, "/state", "REGED")
+            .await;
+    }
+    let entries = rig.history("carrier_out,carrier_back").await;
+    assert!(entries.is_empty(), "{entries:#?}");
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ fn refused(state: State, in_a_row: u32, up_until: Option<Timestamp>) -> Registra
     Registration {
         state: Some(state),
         down_since: Some(at(0)),
+        has_failed: true,
         refused: Some(Refused {
             in_a_row,
             code: Some("403".to_owned()),
@@ -152,6 +153,18 @@ fn a_carrier_is_out_if_most_of_its_gateways_and_at_least_three_began_to_fail_tog
     assert_eq!(out(&[-500_000, 0, 10, 300], 4).map(|out| out.since), Some(at(0)));
 }
 
+#[test]
+fn a_gateway_fails_from_its_first_try_in_vain_on_or_if_it_tries_for_a_minute() {
+    let trying = |has_failed| Registration {
+        has_failed,
+        ..refused(State::Trying, 0, None)
+    };
+    assert_eq!(trying(false).failing_since(at(59)), None);
+    assert_eq!(trying(false).failing_since(at(60)), Some(at(0)));
+    assert_eq!(trying(true).failing_since(at(1)), Some(at(0)));
+    assert_eq!(refused(State::Down, 5, None).failing_since(at(100)), None);
+}
+
 /// What a carrier answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
@@ -213,7 +226,7 @@ proptest! {
             }
             models[number].receive(answer, now);
             let live = || models.iter().enumerate().filter(|(number, _)| !parked.contains(number));
-            let failing = live().filter_map(|(_, model)| model.registration.as_ref()?.failing_since());
+            let failing = live().filter_map(|(_, model)| model.registration.as_ref()?.failing_since(now));
             let out = carriers_out(failing.map(|since| (String::new(), since)), |_| live().count());
             let to_park: Vec<_> = live()
                 .filter(|(_, model)| model.registration.as_ref().is_some_and(|it| it.is_to_park(RULES, now)))

@@ -358,12 +358,12 @@ impl<S: Switch, W: DesiredSource> Executor<S, W> {
     }
 
     fn find_carriers_out(&mut self, known: &Known) -> BTreeMap<String, CarrierOut> {
-        let parked = &self.memory.parking.known.gateways;
+        let (parked, now) = (&self.memory.parking.known.gateways, Timestamp::now());
         let failing = known
             .not_registered
             .iter()
             .filter(|(name, _)| !parked.contains_key(*name));
-        let failing = failing.filter_map(|(name, it)| Some((self.carrier_of(name)?, it.failing_since()?)));
+        let failing = failing.filter_map(|(name, it)| Some((self.carrier_of(name)?, it.failing_since(now)?)));
         let failing: Vec<_> = failing.collect();
         if failing.len() < FEWEST_TOGETHER {
             return BTreeMap::new();
