@@ -207,9 +207,19 @@ impl Input<'_> {
         state.is_some_and(|state| state.life == Life::Live && state.is_ours)
     }
 
+    /// Whether a switch that is back is still to delete the gateway. It thinks that it is registered, but the carrier has
+    /// got another contact since.
+    fn has_from_before(&self, switch: &str, name: &GatewayName) -> bool {
+        let since = self.switches.get(switch).and_then(|state| state.live_since);
+        let is_back = since.is_some_and(|since| lasts(since, self.now) < self.patience.leave);
+        is_back && matches!((self.runs)(switch, name), Runs::Yes { .. })
+    }
+
     fn fail_over(&self, name: &GatewayName, rule: &OnOne, placed: &Placed) -> Option<Placed> {
-        let goes_to = placed.goes_to().filter(|to| self.is_open(to) && rule.allows(to));
-        let switch = goes_to.or_else(|| choose(name, rule, self.open()))?;
+        let fit = || self.open().filter(|(switch, _)| !self.has_from_before(switch, name));
+        let goes_to = placed.goes_to().filter(|to| fit().any(|(switch, _)| switch == *to));
+        let goes_to = goes_to.filter(|to| rule.allows(to));
+        let switch = goes_to.or_else(|| choose(name, rule, fit()))?;
         let is_known = self.switches.get(&placed.switch);
         let reason = match is_known {
             None => PlacedFor::Edit,

@@ -253,6 +253,40 @@ fn a_dead_switch_loses_exactly_its_own_and_gets_none_of_them_back() {
 }
 
 #[test]
+fn a_switch_that_is_back_gets_nothing_before_it_let_go_what_it_had() {
+    let mut fleet = Fleet::new(&["fs1", "fs2"], 1, ONE);
+    fleet.settle();
+    let first = fleet.owner("gw0").to_owned();
+    let second = if first == "fs1" { "fs2" } else { "fs1" };
+    fleet.lose(&first);
+    fleet.settle();
+    assert_eq!(fleet.owner("gw0"), second);
+    // It never stopped, and its carrier has another contact by now.
+    let now = fleet.now;
+    let state = fleet.state(&first);
+    (state.life, state.is_silent, state.live_since) = (Life::Live, false, Some(now));
+    fleet.die(second);
+    assert_eq!(fleet.place(), []);
+    let mut kept = fleet.runs[&first].clone();
+    fleet.runs.get_mut(&first).unwrap().clear();
+    assert_eq!(fleet.place().len(), 1);
+    assert_eq!(fleet.owner("gw0"), first);
+
+    // One that is not deleted is not left without a switch for ever.
+    fleet.execute_all();
+    fleet.come_back(second);
+    fleet.runs.get_mut(&first).unwrap().append(&mut kept);
+    let record = fleet.records.get_mut(&name("gw0")).unwrap();
+    record.switch = second.to_owned();
+    fleet.die(second);
+    fleet.wait(59);
+    assert_eq!(fleet.place(), []);
+    fleet.wait(1);
+    assert_eq!(fleet.place().len(), 1);
+    assert_eq!(fleet.owner("gw0"), first);
+}
+
+#[test]
 fn a_switch_that_only_we_cannot_reach_or_must_not_change_keeps_what_it_has() {
     for change in [
         |state: &mut SwitchState| state.life = Life::Degraded,
