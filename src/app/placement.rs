@@ -101,6 +101,10 @@ impl Fleet for LiveFleet {
         switches.map(|(name, verdict)| (name.clone(), seen(verdict))).collect()
     }
 
+    fn sees_fewer(&self) -> bool {
+        self.judgement.borrow().sees_fewer
+    }
+
     fn runs(&self, switch: &str, gateway: &GatewayName) -> Runs {
         let Some(switch) = self.switches.get(switch) else {
             return Runs::Unknown;

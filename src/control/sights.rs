@@ -53,6 +53,9 @@ pub struct TrunkdSights {
     /// When it was written, in ms by Redis's clock.
     #[serde(rename = "at")]
     pub at_ms: u64,
+    /// Whether it changes switches, and so could place gateways.
+    #[serde(default)]
+    pub places: bool,
     /// By switch.
     pub switches: BTreeMap<String, Sight>,
 }
@@ -121,6 +124,18 @@ impl Sights {
     }
 }
 
+impl TrunkdSights {
+    /// How many switches it is connected to.
+    pub fn connected(&self) -> usize {
+        connected(&self.switches)
+    }
+}
+
+/// How many of these switches are connected.
+pub fn connected(switches: &BTreeMap<String, Sight>) -> usize {
+    switches.values().filter(|sight| sight.event_socket.is_alive()).count()
+}
+
 impl Store {
     /// Writes what this trunkd sees, and reads what all see. Sights of trunkd that are gone are
     /// removed.
@@ -129,13 +144,14 @@ impl Store {
     /// [`StoreError`].
     pub async fn exchange_sights(
         &self,
-        holder: &str,
+        (holder, places): (&str, bool),
         switches: &BTreeMap<String, Sight>,
     ) -> Result<Sights, StoreError> {
         // Removing too much does no harm: a trunkd that runs writes its field again in a second.
         static EXCHANGE: LazyLock<redis::Script> = LazyLock::new(|| {
             script_with_now(
-                "redis.call('HSET', KEYS[1], ARGV[1], string.format('{\"at\":%.0f,\"switches\":%s}', now, ARGV[2]))
+                "redis.call('HSET', KEYS[1], ARGV[1], string.format('{\"at\":%.0f,\"places\":%s,\"switches\":%s}',
+                   now, ARGV[5], ARGV[2]))
                  local all = redis.call('HGETALL', KEYS[1])
                  local kept = {}
                  for i = 1, #all, 2 do
@@ -154,7 +170,8 @@ impl Store {
         call.arg(holder)
             .arg(serde_json::to_string(switches).unwrap_or_else(|_| "{}".to_owned()))
             .arg(FORGOTTEN_AFTER.as_millis())
-            .arg(LONGEST_FIELD);
+            .arg(LONGEST_FIELD)
+            .arg(places.to_string());
         let (now_ms, fields): (u64, BTreeMap<String, String>) = self
             .write("exchange sights", self.timeout(), async |connection| {
                 call.invoke_async(connection).await

@@ -17,11 +17,11 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::control::{Sight, Signal};
+use crate::control::{Sight, Sights, Signal, connected};
 use crate::event_socket::Commands;
 use crate::health::Health;
 use crate::redis::Store;
-use crate::settings::{Settings, SwitchSettings};
+use crate::settings::{ReconcileMode, Settings, SwitchSettings};
 use probe::Probe;
 use report::Reporter;
 pub use verdict::{CutOff, Judge, Judgement, Life, Rules, Verdict, Why};
@@ -62,6 +62,8 @@ impl Default for Timing {
 pub struct Liveness {
     /// The name of this trunkd.
     holder: Arc<str>,
+    /// Whether it changes switches.
+    places: bool,
     store: Store,
     health: Arc<Health>,
     rules: Rules,
@@ -76,6 +78,7 @@ impl Liveness {
     pub fn new(settings: &Settings, store: Store, holder: Arc<str>, health: Arc<Health>, timing: Timing) -> Self {
         Self {
             holder,
+            places: settings.reconcile.mode == ReconcileMode::Apply,
             store,
             health,
             rules: Rules::from(&settings.placement),
@@ -128,8 +131,12 @@ impl Liveness {
         let mut judge = Judge::new(self.rules);
         loop {
             let seen = self.look();
-            let judgement = match self.store.exchange_sights(&self.holder, &seen).await {
-                Ok(sights) => judge.judge(&sights, Instant::now()),
+            let exchanged = self.store.exchange_sights((&self.holder, self.places), &seen).await;
+            let judgement = match exchanged {
+                Ok(sights) => Judgement {
+                    sees_fewer: sees_fewer(&seen, &sights),
+                    ..judge.judge(&sights, Instant::now())
+                },
                 // The store has logged it.
                 Err(_) => Judgement::default(),
             };
@@ -164,4 +171,9 @@ impl Liveness {
             .map(|probe| (probe.event_socket().switch().to_owned(), sight(probe)))
             .collect()
     }
+}
+
+fn sees_fewer(seen: &BTreeMap<String, Sight>, all: &Sights) -> bool {
+    all.fresh()
+        .any(|(sights, _)| sights.places && sights.connected() > connected(seen))
 }

@@ -83,6 +83,8 @@ pub struct Judgement {
     pub switches: BTreeMap<String, Verdict>,
     /// While this is set, nothing is dead.
     pub cut_off: Option<CutOff>,
+    /// Another trunkd that could place gateways is connected to more switches than this one.
+    pub sees_fewer: bool,
 }
 
 /// Judges again and again, and remembers when a switch was last reached by anybody.
@@ -191,6 +193,7 @@ impl Judge {
                 .map(|(name, opinion)| (name.to_owned(), verdict(name, opinion)))
                 .collect(),
             cut_off,
+            sees_fewer: false,
         }
     }
 

@@ -40,6 +40,8 @@ pub trait Fleet: Send + Sync + 'static {
     fn changed(&self) -> watch::Receiver<u64>;
     /// What is known of the life of each switch. Empty while [`PlacerContext::wanted`] is false.
     fn lives(&self) -> BTreeMap<String, Seen>;
+    /// Another trunkd that could place gateways is connected to more switches.
+    fn sees_fewer(&self) -> bool;
     fn runs(&self, switch: &str, gateway: &GatewayName) -> Runs;
 }
 
@@ -80,6 +82,8 @@ pub struct Placer<F> {
     live_since: BTreeMap<String, Timestamp>,
     /// Since when the switches are watched.
     watched_since: Option<Instant>,
+    /// Since when another trunkd sees more of them.
+    sees_fewer_since: Option<Instant>,
     /// The state that was last looked through for gateways on one switch, and whether it has any.
     counted: (Weak<Desired>, bool),
     /// What was last seen.
@@ -103,6 +107,7 @@ impl<F: Fleet> Placer<F> {
             competes: watch::Sender::new(false),
             live_since: BTreeMap::new(),
             watched_since: None,
+            sees_fewer_since: None,
             counted: (Weak::new(), false),
             seen: (Weak::new(), BTreeMap::new()),
             decided: None,
@@ -137,8 +142,8 @@ impl<F: Fleet> Placer<F> {
             return;
         };
         let has_any = self.has_any(&desired);
-        // With the lease, one that changes no switch would keep others from placing gateways.
-        self.competes.send_replace(has_any && !self.context.weights.is_empty());
+        let competes = has_any && self.is_fit();
+        self.competes.send_replace(competes);
         if !has_any {
             return self.stand_down(&desired);
         }
@@ -162,6 +167,17 @@ impl<F: Fleet> Placer<F> {
         let moves = |placed: &Placed| placed.step.is_some();
         let is_moving = desired.placements().iter().any(|(_, placed)| moves(placed));
         self.decided = (is_all && is_settled && !is_moving).then(Instant::now);
+    }
+
+    /// Whether it is to have the lease. It moves only what it sees on both switches, so the lease goes to one that is
+    /// connected to most of them; one that changes no switch would only keep it from others.
+    fn is_fit(&mut self) -> bool {
+        let sees_fewer = self.context.fleet.sees_fewer();
+        let since = self.sees_fewer_since.take().unwrap_or_else(Instant::now);
+        self.sees_fewer_since = sees_fewer.then_some(since);
+        // A switch that starts is not seen by all at the same moment.
+        let is_lasting = sees_fewer && since.elapsed() >= self.context.lease;
+        !self.context.weights.is_empty() && !is_lasting
     }
 
     fn report_news(&mut self, desired: &Arc<Desired>, switches: BTreeMap<String, SwitchState>) {

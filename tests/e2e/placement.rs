@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::support::app::{Other, TestApp, eventually, eventually_within, quick, switch_toml};
 use crate::support::fake_switch::{Binding, Carrier, FakeSwitch};
+use crate::support::port::free_port;
 use crate::support::redis::RedisServer;
 
 const SETTINGS: &str = "[placement]\nfailover_after = \"2s\"\n[reconcile]\nmode = \"apply\"\n";
@@ -335,6 +336,27 @@ async fn another_trunkd_goes_on_with_the_moves_of_one_that_stopped() {
     assert_ne!(before, after);
     assert_eq!(rig.carrier.most_registrations(), 1, "of one account at a time");
     second.stop().await;
+}
+
+#[tokio::test]
+async fn the_trunkd_that_sees_most_switches_places_gateways() {
+    let rig = Rig::new(2, 4).await;
+    let address = rig.switches["fs1"].address().to_string();
+    let toml = rig.toml("").replace(&address, &format!("127.0.0.1:{}", free_port()));
+    let cut_off = TestApp::start(&rig.redis, &toml).await;
+    let holder = || async {
+        let mut redis = rig.other.connection.clone();
+        redis.get::<_, Option<String>>("trunkd:lease:placement").await.unwrap()
+    };
+    let first = eventually("it has the lease", holder, Option::is_some).await;
+    let _app = rig.trunkd("").await;
+    let is_another = |holder: &Option<String>| holder.as_ref().is_some_and(|name| !name.is_empty()) && *holder != first;
+    eventually("the one that sees both has it", holder, is_another).await;
+    rig.wait_until_placed(4).await;
+    rig.drain("fs1", true).await;
+    rig.wait_until_left("fs1", 4).await;
+    rig.wait_until_placed(4).await;
+    drop(cut_off);
 }
 
 #[tokio::test]

@@ -47,6 +47,7 @@ fn aged_sights(of_trunkd: &[(i64, Vec<Sight>)]) -> Sights {
         let switches = switches.iter().enumerate();
         let sights = TrunkdSights {
             at_ms: NOW_MS.checked_add_signed(-age_ms).unwrap(),
+            places: true,
             switches: switches
                 .map(|(number, sight)| (format!("fs{}", number + 1), *sight))
                 .collect(),
