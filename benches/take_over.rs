@@ -133,13 +133,13 @@ impl Fleet {
             Death::Killed => self.switches[victim].crash().await,
             Death::WithoutPower => self.switches[victim].cut_off(true),
         }
-        let registered = eventually_within(
-            PATIENCE,
-            "others have registered what it had",
-            || async { self.registered_since(death, victim) },
-            |registered| lost.iter().all(|gateway| registered.contains_key(*gateway)),
-        )
-        .await;
+        let missing = || async {
+            let registered = self.registered_since(death, victim);
+            let missing = lost.iter().filter(|gateway| !registered.contains_key(**gateway));
+            missing.map(|gateway| gateway.to_string()).collect::<Vec<_>>()
+        };
+        eventually_within(PATIENCE, "others have registered what it had", missing, Vec::is_empty).await;
+        let registered = self.registered_since(death, victim);
         let times = || lost.iter().map(|gateway| registered[*gateway].duration_since(death));
         let after = self.owners().await;
         let others = before.iter().filter(|(gateway, _)| !lost.contains(gateway));
@@ -157,7 +157,7 @@ impl Fleet {
         measured
     }
 
-    /// Every gateway has a live switch that has registered it. Returns who has which.
+    /// Every gateway has a live switch that has registered it, and runs nowhere else. Returns who has which.
     async fn settled(&self) -> BTreeMap<String, String> {
         let look = || async {
             let owners = self.owners().await;
@@ -165,14 +165,16 @@ impl Fleet {
                 self.switches[owner.as_str()].view(|view| view.state(gateway) == Some("REGED"))
             };
             let registered = owners.iter().filter(|one| is_registered(*one)).count();
-            let listeners = self
-                .switches
-                .values()
-                .map(|switch| switch.view(|view| view.listeners()));
-            (owners, registered, listeners.min().unwrap_or_default())
+            let switches = self.switches.values();
+            let views = switches.map(|switch| switch.view(|view| (view.gateways().len(), view.listeners())));
+            let (run, listeners): (Vec<_>, Vec<_>) = views.unzip();
+            let run: usize = run.into_iter().sum();
+            (owners, registered, run, listeners.into_iter().min().unwrap_or_default())
         };
         // Both trunkd listen to all of them.
-        let is_settled = |seen: &(BTreeMap<_, _>, usize, usize)| seen.1 == self.trunks && seen.2 >= 2;
+        let is_settled = |seen: &(BTreeMap<_, _>, usize, usize, usize)| {
+            seen.1 == self.trunks && seen.2 == self.trunks && seen.3 >= 2
+        };
         eventually_within(PATIENCE, "all are registered", look, is_settled)
             .await
             .0
