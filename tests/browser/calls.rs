@@ -61,9 +61,16 @@ async fn a_gateway_shows_its_calls_why_they_fail_and_since_when_they_count() {
     assert!(text.contains("Last failed call: USER_BUSY (486), "), "{text}");
     assert!(text.contains("Counted since 20"), "{text}");
 
+    // No event tells of a call, and the page shows it.
+    let call = fleet.switch.dial("trunk").unwrap();
+    fleet.switch.pick_up(&call);
+    fleet.switch.hang_up(call, "NORMAL_CLEARING");
+    let shown = async || browser.script(TABLE).await;
+    eventually("the third call is shown", shown, |table| table[0][3] == "2").await;
+
     browser.open("/gateways").await;
     let text = browser.text().await;
-    assert!(text.contains("2 · 50 %"), "{text}");
+    assert!(text.contains("3 · 66.7 %"), "{text}");
     browser.close().await;
 }
 

@@ -8,6 +8,8 @@ const FIRST_WAIT_MS = 150;
 const MIN_INTERVAL_MS = 1000;
 const RETRY_MS = 2000;
 const LOST_AFTER_MS = 3000;
+const PENDING_MS = 2000;
+const FIGURES_MS = 5000;
 
 const banner = document.getElementById("connection");
 const said = banner.querySelector("[role=status]");
@@ -168,11 +170,13 @@ if (!banner.hidden || document.querySelector("[data-may-come]")) tryAgain();
 setInterval(() => {
   if (isStale) tick();
 }, 1000);
-// Work whose end no event tells.
+// Work whose end no event tells, and figures that change as time passes.
 if (document.body.dataset.liveEvents) {
-  setInterval(() => {
-    if (document.querySelector("[data-pending]")) refresh();
-  }, 2000);
+  for (const [sort, every] of [["[data-pending]", PENDING_MS], ["[data-figures]", FIGURES_MS]]) {
+    setInterval(() => {
+      if (document.querySelector(sort)) refresh();
+    }, every);
+  }
 }
 
 // --- Forms ------------------------------------------------------------------------------------------
