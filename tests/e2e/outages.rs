@@ -145,7 +145,9 @@ async fn a_refused_gateway_is_an_outage_and_recovers_from_it() {
 async fn a_first_registration_that_is_refused_is_an_outage() {
     let rig = Rig::with(&[]).await;
     rig.switch.registrar(|registrar| registrar.set("carrier1", FORBIDDEN));
-    rig.other.set_gateway("acme", "carrier1", ACCOUNT).await;
+    // It is not parked before it is looked at: then it would be down because somebody unregistered it.
+    let patient = ACCOUNT.replace(r#""retry-seconds":"5""#, r#""retry-seconds":"3600""#);
+    rig.other.set_gateway("acme", "carrier1", &patient).await;
     let entries = rig.wait_for(OUTAGES, 1).await;
     assert_eq!(entries[0]["reason"], "403 Forbidden");
 }

@@ -171,6 +171,9 @@ impl World {
     pub(super) async fn make_placed(&self, name: &str) {
         let fs2 = json!({"connected": true, "since": "", "core_uuid": "", "last_seen": jiff::Timestamp::now()});
         let mut connection = self.redis.connection().await;
+        // Somebody has it in the settings for a minute more, so nobody forgets it.
+        let named = (jiff::Timestamp::now() + jiff::SignedDuration::from_mins(1)).as_millisecond();
+        let _: () = connection.hset("trunkd:ingest:fs2", "named", named).await.unwrap();
         let _: () = connection
             .hset("trunkd:switches", "fs2", fs2.to_string())
             .await
