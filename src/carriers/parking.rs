@@ -61,7 +61,7 @@ pub struct Registration {
     pub state: Option<State>,
     /// Since when calls can't use it. `None` if they can, or that is not known.
     pub down_since: Option<Timestamp>,
-    /// The last try that is over was in vain.
+    /// An event said why the last try was in vain. A snapshot alone does not.
     pub has_failed: bool,
     pub refused: Option<Refused>,
 }
@@ -135,7 +135,8 @@ impl Registration {
     pub fn failing_since(&self, now: Timestamp) -> Option<Timestamp> {
         let is_told = matches!(self.state, Some(State::Down | State::Unregister));
         let since = self.down_since.filter(|_| !is_told)?;
-        (self.has_failed || now.duration_since(since) >= LONG).then_some(since)
+        let has_failed = self.waits() || self.has_failed;
+        (has_failed || now.duration_since(since) >= LONG).then_some(since)
     }
 
     /// Whether the last answer is there and the next REGISTER is not sent yet.

@@ -32,6 +32,6 @@ pub use parked::Parking;
 pub use placements::PlacementChange;
 pub use removals::Removal;
 pub use reports::{OrderReport, REPORT_LASTS, Report, Reports, Waiting};
-pub use sights::{SIGHT_LASTS, Sight, Sights, Signal, TrunkdSights, connected};
+pub use sights::{SIGHT_LASTS, Sight, Sights, Signal, TrunkdSights};
 pub use uploads::UPLOAD_LASTS;
 pub use verifications::{Good, Verification};

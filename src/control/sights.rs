@@ -109,10 +109,6 @@ impl Sight {
     }
 }
 
-fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 impl Sights {
     /// Those that count: written within [`SIGHT_LASTS`], with their age. One from the future was
     /// written before Redis's clock was set back, so nobody knows how old it is.
@@ -127,13 +123,13 @@ impl Sights {
 impl TrunkdSights {
     /// How many switches it is connected to.
     pub fn connected(&self) -> usize {
-        connected(&self.switches)
+        let sights = self.switches.values();
+        sights.filter(|sight| sight.event_socket.is_alive()).count()
     }
 }
 
-/// How many of these switches are connected.
-pub fn connected(switches: &BTreeMap<String, Sight>) -> usize {
-    switches.values().filter(|sight| sight.event_socket.is_alive()).count()
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Store {

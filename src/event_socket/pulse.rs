@@ -77,7 +77,7 @@ impl Pulse {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Replaced whole.
+        // Each field is replaced whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -238,18 +238,13 @@ fn running(name: Arc<str>, row: &Row, view: &View) -> RunningGateway {
     }
 }
 
-/// A reason stays while the next try is under way; a snapshot alone gives none.
-fn has_failed(row: &Row) -> bool {
-    let fails = matches!(row.state, Some(State::Failed | State::FailWait | State::Timeout));
-    row.usable == Some(false) && (fails || row.reason.is_some())
-}
-
 fn registration(row: &Row) -> Option<Registration> {
     let is_in_order = matches!(row.state, Some(State::Reged | State::Noreg));
     (!is_in_order).then(|| Registration {
         state: row.state.clone(),
         down_since: row.usable_since.filter(|_| row.usable == Some(false)),
-        has_failed: has_failed(row),
+        // It stays while the next try is under way.
+        has_failed: row.reason.is_some(),
         refused: row.refused.clone(),
     })
 }

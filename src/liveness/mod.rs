@@ -17,7 +17,7 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::control::{Sight, Sights, Signal, connected};
+use crate::control::{Sight, Sights, Signal, TrunkdSights};
 use crate::event_socket::Commands;
 use crate::health::Health;
 use crate::redis::Store;
@@ -45,8 +45,7 @@ pub trait EventSocket: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct Timing {
     /// Between two OPTIONS to a switch, and between two judgements, which come four times as often while a switch
-    /// may be dying. Well below
-    /// [`SIGHT_LASTS`](crate::control::SIGHT_LASTS).
+    /// may be dying. Well below [`SIGHT_LASTS`](crate::control::SIGHT_LASTS).
     pub interval: Duration,
 }
 
@@ -134,7 +133,7 @@ impl Liveness {
             let exchanged = self.store.exchange_sights((&self.holder, self.places), &seen).await;
             let judgement = match exchanged {
                 Ok(sights) => Judgement {
-                    sees_fewer: sees_fewer(&seen, &sights),
+                    sees_fewer: sees_fewer(&self.holder, &sights),
                     ..judge.judge(&sights, Instant::now())
                 },
                 // The store has logged it.
@@ -173,7 +172,8 @@ impl Liveness {
     }
 }
 
-fn sees_fewer(seen: &BTreeMap<String, Sight>, all: &Sights) -> bool {
+fn sees_fewer(holder: &str, all: &Sights) -> bool {
+    let ours = all.by_trunkd.get(holder).map_or(0, TrunkdSights::connected);
     all.fresh()
-        .any(|(sights, _)| sights.places && sights.connected() > connected(seen))
+        .any(|(sights, _)| sights.places && sights.connected() > ours)
 }

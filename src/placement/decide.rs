@@ -216,9 +216,9 @@ impl Input<'_> {
     }
 
     fn fail_over(&self, name: &GatewayName, rule: &OnOne, placed: &Placed) -> Option<Placed> {
-        let fit = || self.open().filter(|(switch, _)| !self.has_from_before(switch, name));
+        let is_fit = |switch: &str| rule.allows(switch) && !self.has_from_before(switch, name);
+        let fit = || self.open().filter(|(switch, _)| is_fit(switch));
         let goes_to = placed.goes_to().filter(|to| fit().any(|(switch, _)| switch == *to));
-        let goes_to = goes_to.filter(|to| rule.allows(to));
         let switch = goes_to.or_else(|| choose(name, rule, fit()))?;
         let is_known = self.switches.get(&placed.switch);
         let reason = match is_known {

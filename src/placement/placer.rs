@@ -172,12 +172,15 @@ impl<F: Fleet> Placer<F> {
     /// Whether it is to have the lease. It moves only what it sees on both switches, so the lease goes to one that is
     /// connected to most of them; one that changes no switch would only keep it from others.
     fn is_fit(&mut self) -> bool {
-        let sees_fewer = self.context.fleet.sees_fewer();
-        let since = self.sees_fewer_since.take().unwrap_or_else(Instant::now);
-        self.sees_fewer_since = sees_fewer.then_some(since);
+        self.sees_fewer_since = match self.context.fleet.sees_fewer() {
+            true => self.sees_fewer_since.or_else(|| Some(Instant::now())),
+            false => None,
+        };
         // A switch that starts is not seen by all at the same moment.
-        let is_lasting = sees_fewer && since.elapsed() >= self.context.lease;
-        !self.context.weights.is_empty() && !is_lasting
+        let sees_fewer = self
+            .sees_fewer_since
+            .is_some_and(|since| since.elapsed() >= self.context.lease);
+        !self.context.weights.is_empty() && !sees_fewer
     }
 
     fn report_news(&mut self, desired: &Arc<Desired>, switches: BTreeMap<String, SwitchState>) {

@@ -115,9 +115,7 @@ impl ListState {
             Self::Idle => "idle",
         }
     }
-}
 
-impl ListState {
     /// The worst of its conditions. Without any it is idle; or missing, if it is to run on exactly one switch.
     pub(in crate::operate) fn over(conditions: impl Iterator<Item = Condition>, is_on_one: bool) -> Self {
         match conditions.min() {

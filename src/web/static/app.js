@@ -172,11 +172,9 @@ setInterval(() => {
 }, 1000);
 // Work whose end no event tells, and figures that change as time passes.
 if (document.body.dataset.liveEvents) {
-  for (const [sort, every] of [["[data-pending]", PENDING_MS], ["[data-figures]", FIGURES_MS]]) {
-    setInterval(() => {
-      if (document.querySelector(sort)) refresh();
-    }, every);
-  }
+  const refreshWhile = (selector) => () => document.querySelector(selector) && refresh();
+  setInterval(refreshWhile("[data-pending]"), PENDING_MS);
+  setInterval(refreshWhile("[data-figures]"), FIGURES_MS);
 }
 
 // --- Forms ------------------------------------------------------------------------------------------
