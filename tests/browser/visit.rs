@@ -1,5 +1,6 @@
 //! A fleet with pages, and people who are signed in.
 
+use std::iter;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use trunkd::operate::{Caller, Service, sources};
 use crate::support::api::API;
 use crate::support::app::{Other, TestApp, settings, switch_toml};
 use crate::support::browser::{Browser, Person};
-use crate::support::fake_switch::{Binding, FakeSwitch};
+use crate::support::fake_switch::FakeSwitch;
 use crate::support::redis::RedisServer;
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -49,9 +50,7 @@ impl Fleet {
         let start = |name| FakeSwitch::builder().switchname(name).sip().start();
         let (first, second) = (start("fs1").await, start("fs2").await);
         let toml = format!("[placement]\nfailover_after = \"2s\"\n{}", switch_toml(&second, "fs2"));
-        let fleet = Self::of_switch(RedisServer::start().await, first, &toml).await;
-        second.set_binding(Some(Binding::new(fleet.app.xml_curl_url())));
-        second.restart().await;
+        let fleet = Self::of_switches(RedisServer::start().await, first, &[&second], &toml).await;
         (fleet, second)
     }
 
@@ -60,11 +59,13 @@ impl Fleet {
     }
 
     async fn of(redis: RedisServer, toml: &str) -> Self {
-        Self::of_switch(redis, FakeSwitch::builder().start().await, toml).await
+        Self::of_switches(redis, FakeSwitch::builder().start().await, &[], toml).await
     }
 
-    async fn of_switch(redis: RedisServer, switch: FakeSwitch, toml: &str) -> Self {
-        let app = TestApp::with_switch(&redis, &switch, &format!("{toml}{API}{APPLY}")).await;
+    /// `toml` has the settings of the switches after the first.
+    async fn of_switches(redis: RedisServer, switch: FakeSwitch, others: &[&FakeSwitch], toml: &str) -> Self {
+        let switches: Vec<_> = iter::once(&switch).chain(others.iter().copied()).collect();
+        let app = TestApp::with_switches(&redis, &switches, &format!("{toml}{API}{APPLY}")).await;
         let other = Other::new(&redis).await;
         Self {
             redis,

@@ -8,8 +8,8 @@ use trunkd::app::Timing;
 
 use super::shell::Shell;
 use crate::support::api::{API, Client};
-use crate::support::app::{Other, TestApp, eventually, quick, switch_toml};
-use crate::support::fake_switch::{Binding, FakeSwitch, View};
+use crate::support::app::{Other, Start, TestApp, eventually, quick, switch_toml};
+use crate::support::fake_switch::{FakeSwitch, View};
 use crate::support::redis::RedisServer;
 
 const ENABLED: &str = "[calls]\nenabled = true\n";
@@ -37,8 +37,16 @@ async fn rig_with(switchname: &str, timing: Timing) -> Rig {
     other.set_gateway("globex", "g1", IP_TRUNK).await;
     let switch = FakeSwitch::builder().switchname(switchname).start().await;
     let toml = format!("{}\n{API}{ENABLED}", switch_toml(&switch, switchname));
-    let app = TestApp::start_with(&redis, &toml, timing).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let app = TestApp::launch(
+        &redis,
+        &toml,
+        Start {
+            timing,
+            asked_by: &[&switch],
+            ..Start::default()
+        },
+    )
+    .await;
     switch.restart().await;
     switch.wait_until("trunkd counts calls", is_counting).await;
     switch.wait_for_state("a1", "NOREG").await;

@@ -6,8 +6,8 @@ use redis::AsyncCommands;
 use secrecy::SecretString;
 use trunkd::event_socket::{self, CommandError};
 
-use crate::support::app::{Other, TestApp, eventually, quick, switch_toml};
-use crate::support::fake_switch::{Binding, FakeSwitch, View};
+use crate::support::app::{Other, Start, TestApp, eventually, quick, switch_toml};
+use crate::support::fake_switch::{FakeSwitch, View};
 use crate::support::redis::RedisServer;
 
 const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
@@ -55,8 +55,16 @@ async fn no_queued_kill_is_sent_after_the_lease_moved() {
     }
     let mut timing = quick();
     timing.ingest.connection = event_socket::Timing::default();
-    let app = TestApp::start_with(&redis, &format!("{}{APPLY}", switch_toml(&switch, "fs1")), timing).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let app = TestApp::launch(
+        &redis,
+        &format!("{}{APPLY}", switch_toml(&switch, "fs1")),
+        Start {
+            timing,
+            asked_by: &[&switch],
+            ..Start::default()
+        },
+    )
+    .await;
     switch
         .wait_until("all are there", |view| view.gateways().len() == 7)
         .await;
@@ -102,8 +110,12 @@ async fn pair(switch_name: &str, gateways: &[&str]) -> (RedisServer, FakeSwitch,
     for name in gateways {
         other.set_gateway("default", name, IP_TRUNK).await;
     }
-    let app = TestApp::start(&redis, &format!("{}{APPLY}", switch_toml(&switch, switch_name))).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let app = TestApp::asked_by(
+        &[&switch],
+        &redis,
+        &format!("{}{APPLY}", switch_toml(&switch, switch_name)),
+    )
+    .await;
     until_all_run(&other, switch_name, gateways).await;
     (redis, switch, app, other)
 }
@@ -183,8 +195,16 @@ async fn while_mod_sofia_is_being_unloaded_no_gateway_is_taken_for_one_that_is_n
     other.set_gateway("default", "gw", IP_TRUNK).await;
     let mut timing = quick();
     timing.ingest.connection = event_socket::Timing::default();
-    let app = TestApp::start_with(&redis, &format!("{}{APPLY}", switch_toml(&switch, "midway")), timing).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let app = TestApp::launch(
+        &redis,
+        &format!("{}{APPLY}", switch_toml(&switch, "midway")),
+        Start {
+            timing,
+            asked_by: &[&switch],
+            ..Start::default()
+        },
+    )
+    .await;
     until_all_run(&other, "midway", &["gw"]).await;
     // It is read again, and mod_sofia is unloaded right after it listed its gateways. Its last events are late.
     switch.slow_commands(Duration::from_millis(300));

@@ -573,9 +573,8 @@ async fn with_two_switches_the_field_holds_the_latest_and_falls_back_to_the_othe
     );
     let toml = format!("{}{}", switch_toml(&one, "fs1"), switch_toml(&two, "fs2"));
     other.set_gateway("default", "carrier1", ACCOUNT).await;
-    let app = TestApp::start(&redis, &toml).await;
+    let _app = TestApp::asked_by(&[&one, &two], &redis, &toml).await;
     for switch in [&one, &two] {
-        switch.set_binding(Some(Binding::new(app.xml_curl_url())));
         switch.restart().await;
         switch.wait_until("trunkd listens", |view| view.listeners() == 1).await;
     }

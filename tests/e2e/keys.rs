@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use redis::AsyncCommands;
 use serde_json::Value;
 
-use crate::support::app::{Other, TestApp, eventually, quick, switch_toml};
-use crate::support::fake_switch::{Binding, FakeSwitch};
+use crate::support::app::{Other, Start, TestApp, eventually, switch_toml};
+use crate::support::fake_switch::FakeSwitch;
 use crate::support::redis::RedisServer;
 
 const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
@@ -103,8 +103,12 @@ async fn a_lost_key_is_put_back_and_a_replaced_one_restarts_nothing() {
 
     // A restart of trunkd, which now reads all of that from Redis, restarts nothing either.
     drop(app.stop().await);
-    let app = TestApp::start(&_redis, &format!("{}\n{APPLY}", switch_toml(&switch, "fs1"))).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let app = TestApp::asked_by(
+        &[&switch],
+        &_redis,
+        &format!("{}\n{APPLY}", switch_toml(&switch, "fs1")),
+    )
+    .await;
     edit_takes_effect(&app, &other, &switch, "after-restart").await;
     assert_eq!(instances(&switch), before);
     // And an edit still restarts the one that it changes.
@@ -143,8 +147,16 @@ async fn the_key_of_the_last_good_state_counts_when_redis_lost_everything() {
         other.set_gateway("default", &format!("gw{number}"), IP_TRUNK).await;
     }
     let toml = format!("{}\n{APPLY}", switch_toml(&switch, "fs1"));
-    let app = TestApp::start_in(&redis, &toml, quick(), folder).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let app = TestApp::launch(
+        &redis,
+        &toml,
+        Start {
+            folder: Some(folder),
+            asked_by: &[&switch],
+            ..Start::default()
+        },
+    )
+    .await;
     edit_takes_effect(&app, &other, &switch, "new").await;
     assert_eq!(instances(&switch), before);
 }
@@ -157,8 +169,7 @@ async fn restarts_caused_by_an_unknown_revision_key_are_held() {
     drop(app.stop().await);
     set(&other, "trunkd:key", OTHER_KEY).await;
     // A data directory of its own, so that nothing is known of the old key.
-    let app = TestApp::start(&redis, &format!("{}\n{APPLY}", switch_toml(&switch, "fs1"))).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let app = TestApp::asked_by(&[&switch], &redis, &format!("{}\n{APPLY}", switch_toml(&switch, "fs1"))).await;
     let told = app
         .wait_for_reason("reconcile:fs1", &["held: restarts 6 of 6", "put the old key back"])
         .await;

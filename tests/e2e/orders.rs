@@ -8,7 +8,7 @@ use std::process::Command;
 use redis::AsyncCommands;
 use serde_json::Value;
 
-use crate::support::app::{Other, TestApp, eventually, switch_toml};
+use crate::support::app::{Other, Start, TestApp, eventually, switch_toml};
 use crate::support::fake_switch::{Binding, FakeSwitch, View};
 use crate::support::redis::RedisServer;
 
@@ -181,8 +181,7 @@ async fn gateways_that_are_removed_one_by_one_are_held_like_those_that_are_remov
         ..
     } = rig;
     app.stop().await;
-    let app = TestApp::start(&redis, &toml).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let app = TestApp::asked_by(&[&switch], &redis, &toml).await;
     planned(&app).await;
     delete(&other, &names(30)[7..9]).await;
     app.wait_for_reason("reconcile:fs1", &["held: removes 3 of 30", "6 others"])
@@ -296,8 +295,16 @@ async fn what_a_switch_is_known_not_to_run_is_no_loss_though_nobody_else_says_so
         .wait_until("they are gone", |view| running(view).len() == 5)
         .await;
     let toml = toml.replace("max_removals = 15", "max_removals = 5");
-    let app = TestApp::start_in(&redis, &toml, crate::support::app::quick(), folder).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let app = TestApp::launch(
+        &redis,
+        &toml,
+        Start {
+            folder: Some(folder),
+            asked_by: &[&switch],
+            ..Start::default()
+        },
+    )
+    .await;
     planned(&app).await;
     serves(&app, &names(20)[15..]).await;
 }

@@ -263,8 +263,12 @@ async fn a_switch_that_boots_keeps_to_the_pace_and_gets_what_registers_nowhere_a
     set_gateways(&other, "account", 12, ACCOUNT).await;
     set_gateways(&other, "ip", 3, IP_TRUNK).await;
     let switch = slow_switch("fs1", &carrier).await;
-    let app = TestApp::start(&redis, &format!("{}{APPLY}{PACED}", switch_toml(&switch, "fs1"))).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let _app = TestApp::asked_by(
+        &[&switch],
+        &redis,
+        &format!("{}{APPLY}{PACED}", switch_toml(&switch, "fs1")),
+    )
+    .await;
     // Nobody knows yet whether trunkd reaches the switch once it runs.
     switch.restart().await;
     switch
@@ -299,8 +303,7 @@ async fn the_next_trunkd_counts_what_the_one_before_has_started() {
         .wait_until("the first are started", |view| started(view) == 5)
         .await;
     drop(one.stop().await);
-    let two = TestApp::start(&redis, &toml).await;
-    switch.set_binding(Some(Binding::new(two.xml_curl_url())));
+    let two = TestApp::asked_by(&[&switch], &redis, &toml).await;
     two.wait_for_reason("reconcile:fs1", &["sip.test", "5 REGISTERs a second"])
         .await;
     assert_eq!(switch.view(started), 5, "they are sent in the next second");

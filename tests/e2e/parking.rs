@@ -8,8 +8,8 @@ use trunkd::access::Role;
 use trunkd::app::Timing;
 
 use crate::support::api::{API, Client};
-use crate::support::app::{Other, TestApp, eventually, quick, switch_toml};
-use crate::support::fake_switch::{BUSY, Binding, Carrier, FORBIDDEN, FakeSwitch, Outcome};
+use crate::support::app::{Other, Start, TestApp, eventually, quick, switch_toml};
+use crate::support::fake_switch::{BUSY, Carrier, FORBIDDEN, FakeSwitch, Outcome};
 use crate::support::redis::RedisServer;
 
 const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
@@ -34,7 +34,6 @@ impl Rig {
 
     async fn with(redis: RedisServer, carrier: Carrier, switch: FakeSwitch, first_park: Duration) -> Self {
         let app = trunkd(&redis, &switch, first_park).await;
-        switch.set_binding(Some(Binding::new(app.xml_curl_url())));
         Self {
             admin: Client::admin(&redis, &app).await,
             other: Other::new(&redis).await,
@@ -49,7 +48,6 @@ impl Rig {
     async fn restart_trunkd(self, first_park: Duration) -> Self {
         drop(self.app.stop().await);
         let app = trunkd(&self.redis, &self.switch, first_park).await;
-        self.switch.set_binding(Some(Binding::new(app.xml_curl_url())));
         Self { app, ..self }
     }
 
@@ -112,7 +110,12 @@ async fn trunkd(redis: &RedisServer, switch: &FakeSwitch, first_park: Duration) 
         ..quick()
     };
     let toml = format!("{}{API}{APPLY}", switch_toml(switch, "fs1"));
-    TestApp::start_with(redis, &toml, timing).await
+    let start = Start {
+        timing,
+        asked_by: &[switch],
+        ..Start::default()
+    };
+    TestApp::launch(redis, &toml, start).await
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use redis::AsyncCommands;
 use serde_json::Value;
 
 use crate::support::app::{Other, TestApp, eventually, eventually_within, quick, switch_toml};
-use crate::support::fake_switch::{Binding, Carrier, FakeSwitch};
+use crate::support::fake_switch::{Carrier, FakeSwitch};
 use crate::support::port::free_port;
 use crate::support::redis::RedisServer;
 
@@ -59,11 +59,8 @@ impl Rig {
 
     /// A trunkd, which all switches ask from now on.
     async fn trunkd(&self, more: &str) -> TestApp {
-        let app = TestApp::start(&self.redis, &self.toml(more)).await;
-        for switch in self.switches.values() {
-            switch.set_binding(Some(Binding::new(app.xml_curl_url())));
-        }
-        app
+        let switches: Vec<_> = self.switches.values().collect();
+        TestApp::asked_by(&switches, &self.redis, &self.toml(more)).await
     }
 
     /// What each switch runs, in any state.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::shell::Shell;
 use crate::support::api::{API, Client};
 use crate::support::app::{Other, TestApp, eventually, switch_toml};
-use crate::support::fake_switch::{Binding, FakeSwitch};
+use crate::support::fake_switch::FakeSwitch;
 use crate::support::redis::RedisServer;
 
 const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\n";
@@ -26,10 +26,8 @@ async fn rig() -> Rig {
     let named = switches.iter().zip(["fs1", "fs2"]);
     let toml: String = named.map(|(switch, name)| switch_toml(switch, name)).collect();
     let toml = format!("{toml}{APPLY}");
-    let app = TestApp::start(&redis, &format!("{toml}{API}")).await;
-    for switch in &switches {
-        switch.set_binding(Some(Binding::new(app.xml_curl_url())));
-    }
+    let [one, two] = &switches;
+    let app = TestApp::asked_by(&[one, two], &redis, &format!("{toml}{API}")).await;
     Rig {
         other: Other::new(&redis).await,
         shell: Shell::new(&redis, &toml),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::app::{Other, TestApp, eventually, quick, switch_toml};
+use crate::support::app::{Other, Start, TestApp, eventually, quick, switch_toml};
 use crate::support::fake_switch::{Binding, FORBIDDEN, FakeSwitch, Method, View};
 use crate::support::redis::{Data, RedisServer};
 
@@ -266,8 +266,7 @@ async fn a_value_made_invalid_leaves_the_gateway_up_even_when_trunkd_is_started_
     let instance = switch.view(|view| view.gateway("gw").unwrap().instance);
     app.stop().await;
     other.set_gateway("default", "gw", "{").await;
-    let app = TestApp::start(&redis, &format!("{}{APPLY}", switch_toml(&switch, "fs1"))).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let _app = TestApp::asked_by(&[&switch], &redis, &format!("{}{APPLY}", switch_toml(&switch, "fs1"))).await;
     other.delete_gateway("default", "marker").await;
     switch.wait_for_gone("marker").await;
     settled(&other, "fs1").await;
@@ -289,8 +288,7 @@ async fn a_domain_that_cannot_be_read_loses_no_gateway_even_when_trunkd_is_start
         .query_async(&mut connection)
         .await
         .unwrap();
-    let app = TestApp::start(&redis, &format!("{}{APPLY}", switch_toml(&switch, "fs1"))).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let _app = TestApp::asked_by(&[&switch], &redis, &format!("{}{APPLY}", switch_toml(&switch, "fs1"))).await;
     other.delete_gateway("tenant", "stays").await;
     other.set_gateway("tenant", "marker", IP_TRUNK).await;
     switch.wait_for_state("marker", "NOREG").await;
@@ -475,8 +473,7 @@ async fn a_gateway_that_freeswitch_did_not_ask_for_is_tried_again_until_it_does(
     settled(&other, "fs1").await;
     // The switch asks somebody else now, who has no gateways.
     let empty = RedisServer::start().await;
-    let elsewhere = TestApp::start(&empty, "").await;
-    switch.set_binding(Some(Binding::new(elsewhere.xml_curl_url())));
+    let _elsewhere = TestApp::asked_by(&[&switch], &empty, "").await;
     // For other reasons it asks us, which is no sign that it refused anything.
     let asking = async {
         loop {
@@ -513,9 +510,8 @@ async fn two_switches_get_what_their_nodes_say() {
         FakeSwitch::builder().switchname("fs2").start().await,
     );
     let toml = format!("{}{}{APPLY}", switch_toml(&one, "fs1"), switch_toml(&two, "fs2"));
-    let app = TestApp::start(&redis, &toml).await;
+    let _app = TestApp::asked_by(&[&one, &two], &redis, &toml).await;
     for switch in [&one, &two] {
-        switch.set_binding(Some(Binding::new(app.xml_curl_url())));
         switch.restart().await;
         switch.wait_until("trunkd listens", |view| view.listeners() == 1).await;
     }
@@ -551,8 +547,7 @@ async fn the_order_in_which_the_parts_start_does_not_matter() {
         .await;
     assert!(switch.view(|view| view.sofia_loaded() && view.gateways().is_empty()));
     redis.kill();
-    let app = TestApp::start(&redis, &format!("{}{APPLY}", switch_toml(&switch, "fs1"))).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let _app = TestApp::asked_by(&[&switch], &redis, &format!("{}{APPLY}", switch_toml(&switch, "fs1"))).await;
     redis.restart(Data::Kept).await;
     switch.wait_for_state("gw", "REGED").await;
 
@@ -576,8 +571,7 @@ async fn a_trunkd_that_died_in_the_middle_of_a_plan_is_followed_by_one_that_fini
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let other = Other::new(&redis).await;
     let toml = format!("{}{APPLY}starts_per_second = 5\n", switch_toml(&switch, "fs1"));
-    let app = TestApp::start(&redis, &toml).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let app = TestApp::asked_by(&[&switch], &redis, &toml).await;
     switch.restart().await;
     switch.wait_until("trunkd listens", |view| view.listeners() == 1).await;
     for n in 0..12 {
@@ -588,8 +582,7 @@ async fn a_trunkd_that_died_in_the_middle_of_a_plan_is_followed_by_one_that_fini
         .await;
     app.stop().await;
     assert!(switch.view(|view| names(view).len() < 12), "it was in the middle");
-    let app = TestApp::start(&redis, &toml).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let _app = TestApp::asked_by(&[&switch], &redis, &toml).await;
     switch.wait_until("all are there", |view| names(view).len() == 12).await;
     settled(&other, "fs1").await;
     // The command that was on its way when trunkd died may be sent again; no gateway comes twice.
@@ -626,8 +619,7 @@ async fn observe_changes_nothing_and_a_pause_stops_changing_until_it_is_resumed(
         "{}[reconcile]\nmode = \"observe\"\nresync_interval = \"1s\"\n",
         switch_toml(&switch, "fs1")
     );
-    let app = TestApp::start(&redis, &toml).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let _app = TestApp::asked_by(&[&switch], &redis, &toml).await;
     other.wait_for("trunkd:reconcile", "fs1", "/mode", "observe").await;
     other.set_gateway("default", "newer", IP_TRUNK).await;
     other.wait_for("trunkd:reconcile", "fs1", "/start", 1).await;
@@ -671,8 +663,7 @@ async fn a_profile_that_does_not_run_is_told_with_the_command_that_starts_it() {
         .xml_curl(Binding::new("http://127.0.0.1:9/nobody"))
         .start()
         .await;
-    let app = TestApp::start(&redis, &format!("{}{APPLY}", switch_toml(&switch, "fs1"))).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let app = TestApp::asked_by(&[&switch], &redis, &format!("{}{APPLY}", switch_toml(&switch, "fs1"))).await;
     other
         .set_gateway(
             "default",
@@ -692,8 +683,7 @@ async fn a_flood_of_new_gateways_registers_at_its_pace_and_one_edit_does_not_wai
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let other = Other::new(&redis).await;
     let toml = format!("{}{APPLY}starts_per_second = 20\n", switch_toml(&switch, "fs1"));
-    let app = TestApp::start(&redis, &toml).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let _app = TestApp::asked_by(&[&switch], &redis, &toml).await;
     let mut flood = redis::cmd("HSET");
     flood.arg("cti_gateway@default");
     for n in 0..100 {
@@ -780,8 +770,16 @@ async fn a_gateway_that_is_being_deleted_is_not_taken_for_one_that_is_not_ours()
     // Longer than this test takes: FreeSWITCH deletes within two of its ticks.
     timing.ingest.settle = Duration::from_secs(600);
     let toml = format!("{}{APPLY}", switch_toml(&switch, "fs1"));
-    let app = TestApp::start_with(&redis, &toml, timing).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let _app = TestApp::launch(
+        &redis,
+        &toml,
+        Start {
+            timing,
+            asked_by: &[&switch],
+            ..Start::default()
+        },
+    )
+    .await;
     other.wait_for("trunkd:status:fs1", "gw", "/state", "NOREG").await;
     settled(&other, "fs1").await;
     assert_eq!(
@@ -848,10 +846,7 @@ async fn what_a_plan_needs_to_say_what_differs_is_kept_for_every_switch() {
         FakeSwitch::builder().switchname("fs2").start().await,
     );
     let toml = format!("{}{}{APPLY}", switch_toml(&one, "fs1"), switch_toml(&two, "fs2"));
-    let app = TestApp::start(&redis, &toml).await;
-    for switch in [&one, &two] {
-        switch.set_binding(Some(Binding::new(app.xml_curl_url())));
-    }
+    let _app = TestApp::asked_by(&[&one, &two], &redis, &toml).await;
     let on = |node: &str, realm: usize| {
         format!(r#"{{"param":{{"realm":"sip{realm}.example.net","register":"false"}},"nodes":["{node}"]}}"#)
     };
@@ -896,8 +891,16 @@ async fn a_form_that_no_switch_needs_any_more_is_dropped_and_one_that_is_lost_is
     let mut timing = quick();
     timing.reconcile.forms_kept = Duration::from_secs(2);
     let toml = format!("{}{APPLY}", switch_toml(&switch, "fs1"));
-    let app = TestApp::start_with(&redis, &toml, timing).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let _app = TestApp::launch(
+        &redis,
+        &toml,
+        Start {
+            timing,
+            asked_by: &[&switch],
+            ..Start::default()
+        },
+    )
+    .await;
     // As an earlier version of trunkd left it, without the time of its last use.
     let mut connection = other.connection.clone();
     let _: () = redis::cmd("HSET")

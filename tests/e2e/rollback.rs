@@ -5,7 +5,7 @@ use trunkd::access::Role;
 
 use crate::support::api::{API, Client};
 use crate::support::app::{Other, TestApp, eventually, switch_toml};
-use crate::support::fake_switch::{Binding, FakeSwitch, Outcome, View};
+use crate::support::fake_switch::{FakeSwitch, Outcome, View};
 use crate::support::redis::RedisServer;
 
 const APPLY: &str = "[reconcile]\nmode = \"apply\"\nresync_interval = \"1s\"\nverify_within = \"1s\"\n";
@@ -208,10 +208,8 @@ async fn what_one_switch_is_refused_is_taken_back_on_all() {
     let two = FakeSwitch::builder().switchname("fs2").start().await;
     let other = Other::new(&redis).await;
     other.set_gateway("acme", "gw", &account("gw", "right")).await;
-    let toml = format!("{}{APPLY}", switch_toml(&two, "fs2"));
-    let app = TestApp::with_switch(&redis, &one, &toml).await;
-    two.set_binding(Some(Binding::new(app.xml_curl_url())));
-    two.restart().await;
+    let toml = format!("{}{}{APPLY}", switch_toml(&one, "fs1"), switch_toml(&two, "fs2"));
+    let _app = TestApp::asked_by(&[&one, &two], &redis, &toml).await;
     for switch in ["fs1", "fs2"] {
         other
             .wait_for(&format!("trunkd:status:{switch}"), "gw", "/usable", true)

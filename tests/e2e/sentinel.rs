@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 
-use crate::support::app::{Other, TestApp, eventually, settings, switch_toml};
-use crate::support::fake_switch::{Binding, FORBIDDEN, FakeSwitch, Outcome};
+use crate::support::app::{Other, Start, TestApp, eventually, settings, switch_toml};
+use crate::support::fake_switch::{FORBIDDEN, FakeSwitch, Outcome};
 use crate::support::redis::{Certificates, Data, Group, RedisServer, Setup};
 
 const IP_TRUNK: &str = r#"{"param":{"realm":"sip.example.net","register":"false"}}"#;
@@ -574,8 +574,16 @@ async fn writes_that_a_restarted_redis_lost_are_written_again_before_the_next_re
         "{}[reconcile]\nmode = \"off\"\nresync_interval = \"1h\"\n",
         switch_toml(&switch, "fs1")
     );
-    let app = TestApp::start_with(&redis, &toml, timing).await;
-    switch.set_binding(Some(Binding::new(app.xml_curl_url())));
+    let app = TestApp::launch(
+        &redis,
+        &toml,
+        Start {
+            timing,
+            asked_by: &[&switch],
+            ..Start::default()
+        },
+    )
+    .await;
     switch.restart().await;
     other.wait_for("gateways", "gw", "/State", "REGED").await;
     other.wait_for("trunkd:status:fs1", "gw", "/state", "REGED").await;

@@ -112,16 +112,39 @@ pub struct TestApp {
     folder: tempfile::TempDir,
 }
 
+/// How a trunkd is started; by default with [`quick`] timing, an empty data directory, and asked by no switch.
+pub struct Start<'a> {
+    pub timing: Timing,
+    /// The data directory of an earlier one.
+    pub folder: Option<tempfile::TempDir>,
+    /// The switches that ask it for `sofia.conf`. They do from its very first moment: it may start gateways on them
+    /// before [`TestApp::launch`] returns.
+    pub asked_by: &'a [&'a FakeSwitch],
+}
+
+impl Default for Start<'_> {
+    fn default() -> Self {
+        Self {
+            timing: quick(),
+            folder: None,
+            asked_by: &[],
+        }
+    }
+}
+
 impl TestApp {
     /// With these settings (TOML) over a free port, the repository's templates, `redis`, and
     /// switches that are left alone.
     pub async fn start(redis: &(impl Reached + ?Sized), toml: &str) -> Self {
-        Self::start_with(redis, toml, quick()).await
+        Self::launch(redis, toml, Start::default()).await
     }
 
     pub async fn start_with(redis: &(impl Reached + ?Sized), toml: &str, timing: Timing) -> Self {
-        let folder = tempfile::tempdir().expect("a data directory");
-        Self::start_in(redis, toml, timing, folder).await
+        let start = Start {
+            timing,
+            ..Start::default()
+        };
+        Self::launch(redis, toml, start).await
     }
 
     /// With the data directory of an earlier one.
@@ -131,9 +154,34 @@ impl TestApp {
         timing: Timing,
         folder: tempfile::TempDir,
     ) -> Self {
+        let start = Start {
+            timing,
+            folder: Some(folder),
+            ..Start::default()
+        };
+        Self::launch(redis, toml, start).await
+    }
+
+    /// One that these switches ask for `sofia.conf`.
+    pub async fn asked_by(switches: &[&FakeSwitch], redis: &(impl Reached + ?Sized), toml: &str) -> Self {
+        let start = Start {
+            asked_by: switches,
+            ..Start::default()
+        };
+        Self::launch(redis, toml, start).await
+    }
+
+    pub async fn launch(redis: &(impl Reached + ?Sized), toml: &str, start: Start<'_>) -> Self {
+        let Start {
+            timing,
+            folder,
+            asked_by,
+        } = start;
+        let folder = folder.unwrap_or_else(|| tempfile::tempdir().expect("a data directory"));
         let settings = settings(redis, folder.path(), toml);
         let stop = CancellationToken::new();
         let (send, receive) = tokio::sync::oneshot::channel();
+        let (run, may_run) = tokio::sync::oneshot::channel();
         let until = stop.clone();
         // A runtime of its own, like the program: a test that blocks does not block it.
         let thread = std::thread::spawn(move || {
@@ -144,6 +192,7 @@ impl TestApp {
             runtime.expect("a runtime").block_on(async move {
                 let application = Application::build(settings, timing).await?;
                 let _ = send.send((application.address(), application.api_address()));
+                let _ = may_run.await;
                 application.run_until_stopped(until).await
             })
         });
@@ -157,23 +206,35 @@ impl TestApp {
                     .map(|e| e.to_string())
             );
         };
-        Self {
+        let app = Self {
             address,
             api_address,
             stop,
             thread: Some(thread),
             folder,
+        };
+        for switch in asked_by {
+            switch.set_binding(Some(Binding::new(app.xml_curl_url())));
         }
+        let _ = run.send(());
+        app
     }
 
-    /// A trunkd with a switch that asks it for `sofia.conf`, connected to each other.
+    /// A trunkd with a switch `fs1` that booted with its `sofia.conf`, connected to each other.
     pub async fn with_switch(redis: &(impl Reached + ?Sized), switch: &FakeSwitch, toml: &str) -> Self {
-        let app = Self::start(redis, &format!("{}\n{toml}", switch_toml(switch, "fs1"))).await;
-        switch.set_binding(Some(Binding::new(app.xml_curl_url())));
-        switch.restart().await;
-        switch
-            .wait_until("trunkd listens to events", |view| view.listeners() >= 1)
-            .await;
+        Self::with_switches(redis, &[switch], toml).await
+    }
+
+    /// The same with several. `toml` has the settings of those after the first, which is `fs1`.
+    pub async fn with_switches(redis: &(impl Reached + ?Sized), switches: &[&FakeSwitch], toml: &str) -> Self {
+        let toml = format!("{}\n{toml}", switch_toml(switches[0], "fs1"));
+        let app = Self::asked_by(switches, redis, &toml).await;
+        for switch in switches {
+            switch.restart().await;
+            switch
+                .wait_until("trunkd listens to events", |view| view.listeners() >= 1)
+                .await;
+        }
         app
     }
 
