@@ -438,8 +438,9 @@ async fn a_plan_is_approved_by_what_was_shown() {
     let gone: Vec<_> = gateways.iter().skip(1).map(|(_, name, _)| *name).collect();
     let _: () = connection.hdel("cti_gateway@acme", gone).await.unwrap();
     let held = || async { admin.get("/plan").await.expect(200).body };
-    let held = eventually("it is held", held, |plan| {
-        !plan["switches"][0]["holds"].as_array().unwrap().is_empty()
+    let is_some = |list: &Value| !list.as_array().unwrap().is_empty();
+    let held = eventually("it is held, also from switches in no settings", held, |plan| {
+        is_some(&plan["switches"][0]["holds"]) && is_some(&plan["others_held"])
     })
     .await;
     assert_ne!(held["id"], calm["id"]);
