@@ -57,41 +57,75 @@ impl Saved {
     }
 }
 
+/// What Redis doesn't have yet of one switch. Goes back to the log unless it [was written](Page::written): also when
+/// a stop cuts the write short.
+struct Page<'a> {
+    log: &'a CallLog,
+    switch: &'a str,
+    since: Since,
+    changed: Vec<(Box<str>, GatewayCalls)>,
+    forgotten: Vec<Box<str>>,
+}
+
+impl<'a> Page<'a> {
+    /// `None` if Redis has everything.
+    fn take(log: &'a CallLog, switch: &'a str) -> Option<Self> {
+        let mut calls = log.lock(switch)?;
+        let (changed, forgotten) = (calls.take_unsaved(PAGE), calls.take_forgotten(PAGE));
+        let is_empty = changed.is_empty() && forgotten.is_empty();
+        let since = calls.since;
+        drop(calls);
+        (!is_empty).then_some(Self {
+            log,
+            switch,
+            since,
+            changed,
+            forgotten,
+        })
+    }
+
+    fn to_pipe(&self) -> redis::Pipeline {
+        let key = keys::ended_calls(self.switch);
+        let mut pipe = redis::pipe();
+        for (gateway, calls) in &self.changed {
+            let json = serde_json::to_string(&Saved::of(calls, self.since)).unwrap_or_default();
+            pipe.hset(&key, &**gateway, json).ignore();
+        }
+        for gateway in &self.forgotten {
+            pipe.hdel(&key, &**gateway).ignore();
+        }
+        pipe.expire(&key, LASTS.as_secs().cast_signed()).ignore();
+        pipe
+    }
+
+    fn written(mut self) {
+        self.changed.clear();
+        self.forgotten.clear();
+    }
+}
+
+impl Drop for Page<'_> {
+    fn drop(&mut self) {
+        if let Some(mut calls) = self.log.lock(self.switch) {
+            let changed = self.changed.iter().map(|(gateway, _)| &**gateway);
+            calls.give_back(changed, std::mem::take(&mut self.forgotten));
+        }
+    }
+}
+
 impl CallLog {
     /// Writes what changed since the last time.
     pub(super) async fn save(&self, store: &Store, switch: &str) -> Result<(), StoreError> {
-        let key = keys::ended_calls(switch);
-        loop {
-            let Some((changed, forgotten, since)) = self.lock(switch).map(|mut calls| {
-                let (changed, forgotten) = (calls.take_unsaved(PAGE), calls.take_forgotten(PAGE));
-                (changed, forgotten, calls.since)
-            }) else {
-                return Ok(());
-            };
-            if changed.is_empty() && forgotten.is_empty() {
-                return Ok(());
-            }
-            let mut pipe = redis::pipe();
-            for (gateway, calls) in &changed {
-                let json = serde_json::to_string(&Saved::of(calls, since)).unwrap_or_default();
-                pipe.hset(&key, &**gateway, json).ignore();
-            }
-            for gateway in &forgotten {
-                pipe.hdel(&key, &**gateway).ignore();
-            }
-            pipe.expire(&key, LASTS.as_secs().cast_signed()).ignore();
-            let written = store
+        while let Some(page) = Page::take(self, switch) {
+            let pipe = page.to_pipe();
+            store
                 .write("save calls", TIMEOUT, async |connection| {
                     pipe.query_async::<()>(connection).await
                 })
-                .await;
-            if written.is_err() {
-                if let Some(mut calls) = self.lock(switch) {
-                    calls.not_saved(changed.iter().map(|(gateway, _)| &**gateway));
-                }
-                return written;
-            }
+                .await?;
+            page.written();
         }
+        Ok(())
     }
 
     /// Reads all that was saved of a switch.
@@ -152,5 +186,62 @@ impl CallLog {
             let (restored, since) = saved.into_calls(now);
             calls.restore(gateway, restored, since);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event_socket::{Direction, Hangup};
+
+    const DAY: u64 = 24 * 3600;
+
+    fn hangup(gateway: &str) -> Hangup {
+        Hangup {
+            gateway: gateway.to_owned(),
+            direction: Direction::Out,
+            at: Timestamp::UNIX_EPOCH,
+            answered_seconds: Some(60),
+            cause: "NORMAL_CLEARING".to_owned(),
+            sip_status: None,
+        }
+    }
+
+    fn names(page: Option<&Page<'_>>) -> (Vec<String>, Vec<String>) {
+        let page = page.unwrap();
+        let changed = page.changed.iter().map(|(name, _)| name.to_string());
+        let forgotten = page.forgotten.iter().map(ToString::to_string);
+        (changed.collect(), forgotten.collect())
+    }
+
+    #[test]
+    fn what_was_not_written_is_written_the_next_time() {
+        let log = CallLog::new(["fs1".to_owned()]);
+        log.lock("fs1").unwrap().add(&hangup("idle"), 0);
+        Page::take(&log, "fs1").unwrap().written();
+        assert!(Page::take(&log, "fs1").is_none(), "Redis has everything");
+        let mut calls = log.lock("fs1").unwrap();
+        calls.add(&hangup("busy"), 3 * DAY);
+        calls.forget_old(3 * DAY);
+        drop(calls);
+        let expected = (vec!["busy".to_owned()], vec!["idle".to_owned()]);
+        let page = Page::take(&log, "fs1");
+        assert_eq!(names(page.as_ref()), expected);
+        assert!(Page::take(&log, "fs1").is_none(), "it is being written");
+        // trunkd stops in the middle, or Redis refuses it.
+        drop(page);
+        assert_eq!(names(Page::take(&log, "fs1").as_ref()), expected);
+    }
+
+    #[test]
+    fn a_gateway_that_has_calls_again_is_not_deleted() {
+        let log = CallLog::new(["fs1".to_owned()]);
+        let mut calls = log.lock("fs1").unwrap();
+        calls.add(&hangup("gw"), 0);
+        calls.forget_old(3 * DAY);
+        calls.add(&hangup("gw"), 3 * DAY);
+        drop(calls);
+        let expected = (vec!["gw".to_owned()], Vec::new());
+        assert_eq!(names(Page::take(&log, "fs1").as_ref()), expected);
     }
 }

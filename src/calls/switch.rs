@@ -131,19 +131,22 @@ impl SwitchCalls {
         taken.collect()
     }
 
-    /// They could not be written.
-    pub(super) fn not_saved<'a>(&mut self, gateways: impl Iterator<Item = &'a str>) {
-        for name in gateways {
+    /// Gateways whose calls Redis still has, `limit` at most.
+    pub(super) fn take_forgotten(&mut self, limit: usize) -> Vec<Box<str>> {
+        // One that had a call since is written instead.
+        self.forgotten.retain(|name| !self.gateways.contains_key(name));
+        let from = self.forgotten.len().saturating_sub(limit);
+        self.forgotten.split_off(from)
+    }
+
+    /// What was taken to be written, and was not.
+    pub(super) fn give_back<'a>(&mut self, unsaved: impl Iterator<Item = &'a str>, forgotten: Vec<Box<str>>) {
+        for name in unsaved {
             if let Some(gateway) = self.gateways.get_mut(name) {
                 gateway.is_saved = false;
             }
         }
-    }
-
-    /// Gateways whose calls Redis still has, `limit` at most.
-    pub(super) fn take_forgotten(&mut self, limit: usize) -> Vec<Box<str>> {
-        let from = self.forgotten.len().saturating_sub(limit);
-        self.forgotten.split_off(from)
+        self.forgotten.extend(forgotten);
     }
 
     /// Another trunkd saves.
