@@ -337,13 +337,16 @@ async fn a_million_fields_among_the_orders_hold_no_edit_up_and_hide_no_pause_or_
     let (redis, switch) = (RedisServer::start().await, FakeSwitch::builder().start().await);
     let mut connection = redis.local_connection(None).await;
     let fill = redis::Script::new(
-        "for first = 1, 1000000, 1000 do
+        "for first = tonumber(ARGV[1]), ARGV[1] + 9999, 1000 do
            local fields = {}
            for n = first, first + 999 do fields[#fields + 1] = 'apply:nobody' .. n; fields[#fields + 1] = '{}' end
            redis.call('HSET', KEYS[1], unpack(fields))
          end",
     );
-    let _: () = fill.key("trunkd:control").invoke_async(&mut connection).await.unwrap();
+    for first in (1..1_000_000).step_by(10_000) {
+        let mut fill = fill.key("trunkd:control");
+        let _: () = fill.arg(first).invoke_async(&mut connection).await.unwrap();
+    }
     let _: () = connection.hset("trunkd:control", b"\xff", b"\xff").await.unwrap();
     let app = TestApp::with_switch(&redis, &switch, "[reconcile]\nmode = \"apply\"\n").await;
     put(&mut connection, &[("gw1".to_owned(), IP_TRUNK.to_owned())]).await;

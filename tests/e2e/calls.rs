@@ -233,16 +233,9 @@ async fn a_flood_of_calls_is_not_in_the_way_of_the_events_of_gateways() {
     assert_eq!(rig.switch.fire_burst(&calls), 1, "one connection hears calls");
     let states = rig.switch.prepare_burst(STATES, &gateways[..1]);
     assert_eq!(rig.switch.fire_burst(&states), 1, "another one hears of gateways");
-    let read = async || {
-        let (_, text) = rig.app.get("/metrics").await;
-        let is_ours = |line: &&str| {
-            let words = ["trunkd_events_total{", "\"fs-flood\"", "gateway_state"];
-            words.iter().all(|word| line.contains(word))
-        };
-        let line = text.lines().find(is_ours)?;
-        line.rsplit_once(' ')?.1.parse::<usize>().ok()
-    };
-    eventually("they are read", read, |read| *read >= Some(STATES)).await;
+    rig.other
+        .wait_for("gateways", "a1", "/Event-Sequence", states.last_sequence.to_string())
+        .await;
     rig.switch.stall_connection(of_calls, false);
     rig.until_counted("a1", FLOOD / 2, 0).await;
 }

@@ -19,7 +19,7 @@ use trunkd::desired::LastGood;
 use super::program::{IP_TRUNK, Rig, Serving, TEMPLATES, json, run, text, write_settings};
 use crate::support::app::{Other, eventually, http, switch_toml};
 use crate::support::fake_switch::FakeSwitch;
-use crate::support::redis::RedisServer;
+use crate::support::redis::{Data, RedisServer};
 
 /// A zone that needs no files.
 const ZONE: &str = "CET-1";
@@ -886,6 +886,23 @@ async fn with_redis_away_the_switches_are_asked_and_the_last_good_state_is_what_
     );
     let (status, said) = rig.run(&["render", "--profile", "external"]).await;
     assert!(status == Some(0) && said.contains(r#"<gateway name="gw">"#), "{said}");
+}
+
+#[tokio::test]
+async fn the_age_of_the_last_good_state_is_a_metric() {
+    let mut rig = Rig::start(&[("gw", IP_TRUNK)], "").await;
+    let url = rig.serving.url("/metrics").await;
+    let age = async || {
+        let text = http().get(&url).send().await.unwrap().text().await.unwrap();
+        let mut lines = text.lines();
+        let age = lines.find_map(|line| line.strip_prefix("trunkd_desired_age_seconds "))?;
+        age.parse::<f64>().ok()
+    };
+    eventually("it is new", age, |age| *age == Some(0.0)).await;
+    rig.redis.kill();
+    eventually("it grows old", age, |age| *age > Some(1.0)).await;
+    rig.redis.restart(Data::Kept).await;
+    eventually("it is new again", age, |age| *age == Some(0.0)).await;
 }
 
 #[tokio::test]
