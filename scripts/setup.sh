@@ -26,12 +26,13 @@ need_cargo() {
       "Update it (rustup update stable), or put a newer one before it on the PATH."
 }
 
-# Built from the registry, for this user: three minutes or so, once.
+# Built from the registry, for this user: a minute or two, once. Optimized they would take more than twice that, and they run
+# for seconds.
 need_cargo_tool() {
   local tool=${1%@*}
   command -v "$tool" >/dev/null && return
   printf 'setup: building %s (missing)\n' "$tool"
-  cargo install --locked --quiet "$1" ||
+  CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --locked --quiet "$1" ||
     fail "$tool could not be built: see above, or run this again once the crate registry can be reached."
 }
 

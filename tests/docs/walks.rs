@@ -16,8 +16,9 @@ use crate::support::app::eventually_within;
 const TUTORIAL: &str = "docs/tutorial.md";
 const RESTART: &str = "systemctl restart trunkd";
 const HOW_TOS: &str = "docs/how-to";
-/// Until what trunkd does by itself shows, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Until what trunkd does by itself shows, on a busy machine: twice `reconcile.resync_interval`, since how long a ping
+/// took is read no sooner.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Commands that only look, so that they can be asked again until they show what the page shows.
 const LOOKS: [&str; 10] = [
     "cat ",

@@ -434,6 +434,12 @@ async fn a_plan_is_approved_by_what_was_shown() {
     switch.wait_until("all run", |view| view.gateways().len() == 8).await;
     let calm = || async { admin.get("/plan").await.expect(200).body };
     let calm = eventually("nothing is left to do", calm, |plan| plan["pending"] == false).await;
+    // What the other switches are served counts from then on.
+    let state = calm["switches"][0]["serve"]["state"].clone();
+    Other::new(&redis)
+        .await
+        .wait_for("trunkd:reconcile", "*", "/state", state)
+        .await;
     let mut connection = redis.connection().await;
     let gone: Vec<_> = gateways.iter().skip(1).map(|(_, name, _)| *name).collect();
     let _: () = connection.hdel("cti_gateway@acme", gone).await.unwrap();
