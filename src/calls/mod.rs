@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use crate::event_socket::{Direction, Hangup};
 
-    fn hangup(gateway: &str, at: Timestamp, answered_seconds: Option<u32>) -> Hangup {
+    pub(super) fn hangup(gateway: &str, at: Timestamp, answered_seconds: Option<u32>) -> Hangup {
         Hangup {
             gateway: gateway.to_owned(),
             direction: Direction::In,

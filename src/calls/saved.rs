@@ -75,7 +75,7 @@ impl<'a> Page<'a> {
         let is_empty = changed.is_empty() && forgotten.is_empty();
         let since = calls.since;
         drop(calls);
-        (!is_empty).then_some(Self {
+        (!is_empty).then(|| Self {
             log,
             switch,
             since,
@@ -192,19 +192,13 @@ impl CallLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event_socket::{Direction, Hangup};
+    use crate::calls::tests::hangup;
+    use crate::event_socket::Hangup;
 
     const DAY: u64 = 24 * 3600;
 
-    fn hangup(gateway: &str) -> Hangup {
-        Hangup {
-            gateway: gateway.to_owned(),
-            direction: Direction::Out,
-            at: Timestamp::UNIX_EPOCH,
-            answered_seconds: Some(60),
-            cause: "NORMAL_CLEARING".to_owned(),
-            sip_status: None,
-        }
+    fn call(gateway: &str) -> Hangup {
+        hangup(gateway, Timestamp::UNIX_EPOCH, Some(60))
     }
 
     fn names(page: Option<&Page<'_>>) -> (Vec<String>, Vec<String>) {
@@ -217,11 +211,11 @@ mod tests {
     #[test]
     fn what_was_not_written_is_written_the_next_time() {
         let log = CallLog::new(["fs1".to_owned()]);
-        log.lock("fs1").unwrap().add(&hangup("idle"), 0);
+        log.lock("fs1").unwrap().add(&call("idle"), 0);
         Page::take(&log, "fs1").unwrap().written();
         assert!(Page::take(&log, "fs1").is_none(), "Redis has everything");
         let mut calls = log.lock("fs1").unwrap();
-        calls.add(&hangup("busy"), 3 * DAY);
+        calls.add(&call("busy"), 3 * DAY);
         calls.forget_old(3 * DAY);
         drop(calls);
         let expected = (vec!["busy".to_owned()], vec!["idle".to_owned()]);
@@ -237,9 +231,9 @@ mod tests {
     fn a_gateway_that_has_calls_again_is_not_deleted() {
         let log = CallLog::new(["fs1".to_owned()]);
         let mut calls = log.lock("fs1").unwrap();
-        calls.add(&hangup("gw"), 0);
+        calls.add(&call("gw"), 0);
         calls.forget_old(3 * DAY);
-        calls.add(&hangup("gw"), 3 * DAY);
+        calls.add(&call("gw"), 3 * DAY);
         drop(calls);
         let expected = (vec!["gw".to_owned()], Vec::new());
         assert_eq!(names(Page::take(&log, "fs1").as_ref()), expected);

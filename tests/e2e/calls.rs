@@ -37,16 +37,7 @@ async fn rig_with(switchname: &str, timing: Timing) -> Rig {
     other.set_gateway("globex", "g1", IP_TRUNK).await;
     let switch = FakeSwitch::builder().switchname(switchname).start().await;
     let toml = format!("{}\n{API}{ENABLED}", switch_toml(&switch, switchname));
-    let app = TestApp::launch(
-        &redis,
-        &toml,
-        Start {
-            timing,
-            asked_by: &[&switch],
-            ..Start::default()
-        },
-    )
-    .await;
+    let app = TestApp::launch(&redis, &toml, Start::asked_by(&[&switch]).timing(timing)).await;
     switch.restart().await;
     switch.wait_until("trunkd counts calls", is_counting).await;
     switch.wait_for_state("a1", "NOREG").await;

@@ -55,16 +55,8 @@ async fn no_queued_kill_is_sent_after_the_lease_moved() {
     }
     let mut timing = quick();
     timing.ingest.connection = event_socket::Timing::default();
-    let app = TestApp::launch(
-        &redis,
-        &format!("{}{APPLY}", switch_toml(&switch, "fs1")),
-        Start {
-            timing,
-            asked_by: &[&switch],
-            ..Start::default()
-        },
-    )
-    .await;
+    let toml = format!("{}{APPLY}", switch_toml(&switch, "fs1"));
+    let app = TestApp::launch(&redis, &toml, Start::asked_by(&[&switch]).timing(timing)).await;
     switch
         .wait_until("all are there", |view| view.gateways().len() == 7)
         .await;
@@ -195,16 +187,8 @@ async fn while_mod_sofia_is_being_unloaded_no_gateway_is_taken_for_one_that_is_n
     other.set_gateway("default", "gw", IP_TRUNK).await;
     let mut timing = quick();
     timing.ingest.connection = event_socket::Timing::default();
-    let app = TestApp::launch(
-        &redis,
-        &format!("{}{APPLY}", switch_toml(&switch, "midway")),
-        Start {
-            timing,
-            asked_by: &[&switch],
-            ..Start::default()
-        },
-    )
-    .await;
+    let toml = format!("{}{APPLY}", switch_toml(&switch, "midway"));
+    let app = TestApp::launch(&redis, &toml, Start::asked_by(&[&switch]).timing(timing)).await;
     until_all_run(&other, "midway", &["gw"]).await;
     // It is read again, and mod_sofia is unloaded right after it listed its gateways. Its last events are late.
     switch.slow_commands(Duration::from_millis(300));

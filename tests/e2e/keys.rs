@@ -147,16 +147,7 @@ async fn the_key_of_the_last_good_state_counts_when_redis_lost_everything() {
         other.set_gateway("default", &format!("gw{number}"), IP_TRUNK).await;
     }
     let toml = format!("{}\n{APPLY}", switch_toml(&switch, "fs1"));
-    let app = TestApp::launch(
-        &redis,
-        &toml,
-        Start {
-            folder: Some(folder),
-            asked_by: &[&switch],
-            ..Start::default()
-        },
-    )
-    .await;
+    let app = TestApp::launch(&redis, &toml, Start::asked_by(&[&switch]).folder(folder)).await;
     edit_takes_effect(&app, &other, &switch, "new").await;
     assert_eq!(instances(&switch), before);
 }

@@ -295,16 +295,7 @@ async fn what_a_switch_is_known_not_to_run_is_no_loss_though_nobody_else_says_so
         .wait_until("they are gone", |view| running(view).len() == 5)
         .await;
     let toml = toml.replace("max_removals = 15", "max_removals = 5");
-    let app = TestApp::launch(
-        &redis,
-        &toml,
-        Start {
-            folder: Some(folder),
-            asked_by: &[&switch],
-            ..Start::default()
-        },
-    )
-    .await;
+    let app = TestApp::launch(&redis, &toml, Start::asked_by(&[&switch]).folder(folder)).await;
     planned(&app).await;
     serves(&app, &names(20)[15..]).await;
 }

@@ -110,12 +110,7 @@ async fn trunkd(redis: &RedisServer, switch: &FakeSwitch, first_park: Duration) 
         ..quick()
     };
     let toml = format!("{}{API}{APPLY}", switch_toml(switch, "fs1"));
-    let start = Start {
-        timing,
-        asked_by: &[switch],
-        ..Start::default()
-    };
-    TestApp::launch(redis, &toml, start).await
+    TestApp::launch(redis, &toml, Start::asked_by(&[switch]).timing(timing)).await
 }
 
 #[tokio::test]

@@ -770,16 +770,7 @@ async fn a_gateway_that_is_being_deleted_is_not_taken_for_one_that_is_not_ours()
     // Longer than this test takes: FreeSWITCH deletes within two of its ticks.
     timing.ingest.settle = Duration::from_secs(600);
     let toml = format!("{}{APPLY}", switch_toml(&switch, "fs1"));
-    let _app = TestApp::launch(
-        &redis,
-        &toml,
-        Start {
-            timing,
-            asked_by: &[&switch],
-            ..Start::default()
-        },
-    )
-    .await;
+    let _app = TestApp::launch(&redis, &toml, Start::asked_by(&[&switch]).timing(timing)).await;
     other.wait_for("trunkd:status:fs1", "gw", "/state", "NOREG").await;
     settled(&other, "fs1").await;
     assert_eq!(
@@ -891,16 +882,7 @@ async fn a_form_that_no_switch_needs_any_more_is_dropped_and_one_that_is_lost_is
     let mut timing = quick();
     timing.reconcile.forms_kept = Duration::from_secs(2);
     let toml = format!("{}{APPLY}", switch_toml(&switch, "fs1"));
-    let _app = TestApp::launch(
-        &redis,
-        &toml,
-        Start {
-            timing,
-            asked_by: &[&switch],
-            ..Start::default()
-        },
-    )
-    .await;
+    let _app = TestApp::launch(&redis, &toml, Start::asked_by(&[&switch]).timing(timing)).await;
     // As an earlier version of trunkd left it, without the time of its last use.
     let mut connection = other.connection.clone();
     let _: () = redis::cmd("HSET")

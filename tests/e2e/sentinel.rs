@@ -574,16 +574,7 @@ async fn writes_that_a_restarted_redis_lost_are_written_again_before_the_next_re
         "{}[reconcile]\nmode = \"off\"\nresync_interval = \"1h\"\n",
         switch_toml(&switch, "fs1")
     );
-    let app = TestApp::launch(
-        &redis,
-        &toml,
-        Start {
-            timing,
-            asked_by: &[&switch],
-            ..Start::default()
-        },
-    )
-    .await;
+    let app = TestApp::launch(&redis, &toml, Start::asked_by(&[&switch]).timing(timing)).await;
     switch.restart().await;
     other.wait_for("gateways", "gw", "/State", "REGED").await;
     other.wait_for("trunkd:status:fs1", "gw", "/state", "REGED").await;

@@ -114,12 +114,12 @@ pub struct TestApp {
 
 /// How a trunkd is started; by default with [`quick`] timing, an empty data directory, and asked by no switch.
 pub struct Start<'a> {
-    pub timing: Timing,
+    timing: Timing,
     /// The data directory of an earlier one.
-    pub folder: Option<tempfile::TempDir>,
+    folder: Option<tempfile::TempDir>,
     /// The switches that ask it for `sofia.conf`. They do from its very first moment: it may start gateways on them
     /// before [`TestApp::launch`] returns.
-    pub asked_by: &'a [&'a FakeSwitch],
+    asked_by: &'a [&'a FakeSwitch],
 }
 
 impl Default for Start<'_> {
@@ -132,6 +132,26 @@ impl Default for Start<'_> {
     }
 }
 
+impl<'a> Start<'a> {
+    pub fn asked_by(switches: &'a [&'a FakeSwitch]) -> Self {
+        Self {
+            asked_by: switches,
+            ..Self::default()
+        }
+    }
+
+    pub fn timing(self, timing: Timing) -> Self {
+        Self { timing, ..self }
+    }
+
+    pub fn folder(self, folder: tempfile::TempDir) -> Self {
+        Self {
+            folder: Some(folder),
+            ..self
+        }
+    }
+}
+
 impl TestApp {
     /// With these settings (TOML) over a free port, the repository's templates, `redis`, and
     /// switches that are left alone.
@@ -140,11 +160,7 @@ impl TestApp {
     }
 
     pub async fn start_with(redis: &(impl Reached + ?Sized), toml: &str, timing: Timing) -> Self {
-        let start = Start {
-            timing,
-            ..Start::default()
-        };
-        Self::launch(redis, toml, start).await
+        Self::launch(redis, toml, Start::default().timing(timing)).await
     }
 
     /// With the data directory of an earlier one.
@@ -154,21 +170,12 @@ impl TestApp {
         timing: Timing,
         folder: tempfile::TempDir,
     ) -> Self {
-        let start = Start {
-            timing,
-            folder: Some(folder),
-            ..Start::default()
-        };
-        Self::launch(redis, toml, start).await
+        Self::launch(redis, toml, Start::default().timing(timing).folder(folder)).await
     }
 
     /// One that these switches ask for `sofia.conf`.
     pub async fn asked_by(switches: &[&FakeSwitch], redis: &(impl Reached + ?Sized), toml: &str) -> Self {
-        let start = Start {
-            asked_by: switches,
-            ..Start::default()
-        };
-        Self::launch(redis, toml, start).await
+        Self::launch(redis, toml, Start::asked_by(switches)).await
     }
 
     pub async fn launch(redis: &(impl Reached + ?Sized), toml: &str, start: Start<'_>) -> Self {
